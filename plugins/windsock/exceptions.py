@@ -1,0 +1,189 @@
+"""The typed exceptions of Windsock.
+
+::
+
+    WindsockError
+     ├─ SpecError             a model's YAML file is wrong
+     ├─ SettingsError         the installation is set up wrongly
+     ├─ NotBuiltError         the spec asks for something this version cannot do yet
+     ├─ VerdictError          a check said no: never retried
+     │   ├─ DataRefusedError       the data cannot be used
+     │   ├─ TrainingRefusedError   the data cannot train this model
+     │   ├─ GateRefusedError       the governance gate said no
+     │   ├─ ApprovalRefusedError   a person said no, or the wrong person said yes
+     │   └─ DeploymentRefusedError a new version did not answer as it must
+     ├─ UnverifiedBundleError a bundle's signature, digest or content is not what it must be
+     ├─ StaleEpochError       another change of the route or the ledger came first
+     └─ TransportError        something did not answer: worth a retry
+         ├─ SourceUnavailableError
+         ├─ TrackingUnavailableError
+         ├─ ServerUnavailableError
+         ├─ DatabaseUnavailableError
+         └─ StorageError           disk full, no permission, object store away
+
+Every message says what failed, the value seen, the limit, and what to do next. ``code`` is a
+stable word (``WS-<ROOM>-<nnn>``) that the runbook explains.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class WindsockError(Exception):
+    """Base of every error that Windsock raises on purpose.
+
+    :param message: what failed, with the value seen and the limit; one or a few plain sentences.
+    :param code: stable code of the case, explained in ``docs/runbook.md``.
+    :param next_action: what the reader should do now; one imperative sentence.
+    """
+
+    default_code: ClassVar[str] = "WS-CORE-001"
+    default_next: ClassVar[str] = "Read the message, mend the cause and run it again."
+
+    def __init__(self, message: str, *, code: str | None = None, next_action: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.next_action = next_action or self.default_next
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message} Next: {self.next_action}"
+
+
+class SpecError(WindsockError, ValueError):
+    """A model's YAML file cannot be used.
+
+    :param message: what is wrong and what would be right.
+    :param file: the file, as the user named it.
+    :param line: 1-based line of the fault, where there is one.
+    :param key: dotted path of the key at fault, such as ``training.schedule``.
+    """
+
+    default_code = "WS-SPEC-001"
+    default_next = "Mend the file; `windsock validate PATH` checks it without running anything."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        key: str | None = None,
+        code: str | None = None,
+        next_action: str | None = None,
+    ) -> None:
+        place = ":".join(str(part) for part in (file, line) if part is not None)
+        named = f"{key}: {message}" if key else message
+        super().__init__(f"{place}: {named}" if place else named, code=code, next_action=next_action)
+        self.file = file
+        self.line = line
+        self.key = key
+
+
+class SettingsError(WindsockError, ValueError):
+    """The installation's settings, keys or connections are missing or wrong."""
+
+    default_code = "WS-SETTINGS-001"
+    default_next = "Set the named setting, then run it again."
+
+
+class NotBuiltError(WindsockError, NotImplementedError):
+    """The spec asks for something that this version of Windsock cannot do."""
+
+    default_code = "WS-SPEC-009"
+    default_next = "Choose one of the named alternatives in the model's YAML file."
+
+
+class VerdictError(WindsockError):
+    """A check said no. Running it again would say no again."""
+
+    default_code = "WS-CORE-002"
+
+
+class DataRefusedError(VerdictError, ValueError):
+    """The source or the snapshot cannot be used as it is."""
+
+    default_code = "WS-DATA-001"
+    default_next = "Mend the data at its source or the `data` block of the model's YAML file."
+
+
+class TrainingRefusedError(VerdictError, ValueError):
+    """The data cannot train the model that the spec asks for."""
+
+    default_code = "WS-TRAINING-001"
+    default_next = "Mend the data or the `training` block of the model's YAML file."
+
+
+class GateRefusedError(VerdictError):
+    """The governance gate said no; the decision is recorded."""
+
+    default_code = "WS-GATE-001"
+    default_next = "Read the failed checks; mend the model or ask the owner of the policy."
+
+
+class ApprovalRefusedError(VerdictError):
+    """The approval is missing, refused, late, or given by a person who may not give it."""
+
+    default_code = "WS-APPROVAL-001"
+    default_next = "Ask a second person to approve this very version in the Airflow UI."
+
+
+class DeploymentRefusedError(VerdictError):
+    """A new version did not answer health, version or golden predictions; the old one still serves."""
+
+    default_code = "WS-DEPLOYMENT-001"
+    default_next = "Read the server's log; the version that served before still serves."
+
+
+class UnverifiedBundleError(WindsockError):
+    """A model bundle is not what was signed, or asks for types that are not allowed."""
+
+    default_code = "WS-BUNDLE-001"
+    default_next = "Do not load it. Train the model again, and find out who changed the files."
+
+
+class StaleEpochError(WindsockError):
+    """Another routing change or ledger row came first; nothing was changed by this one."""
+
+    default_code = "WS-LEDGER-001"
+    default_next = "Look at `windsock ledger NAME`; run the task again if the change is still wanted."
+
+
+class TransportError(WindsockError, RuntimeError):
+    """A system that Windsock needs did not answer. A retry may help."""
+
+    default_code = "WS-TRANSPORT-001"
+    default_next = "Nothing is lost; the task will be retried. See that the named system is up."
+
+
+class SourceUnavailableError(TransportError):
+    """The data source did not answer."""
+
+    default_code = "WS-DATA-002"
+
+
+class TrackingUnavailableError(TransportError):
+    """MLflow did not answer."""
+
+    default_code = "WS-TRACKING-001"
+
+
+class ServerUnavailableError(TransportError):
+    """The serving app did not answer."""
+
+    default_code = "WS-SERVING-001"
+    default_next = "Start it with `windsock serve` (or `make up`), then clear this task."
+
+
+class DatabaseUnavailableError(TransportError):
+    """Windsock's control database did not answer."""
+
+    default_code = "WS-DATABASE-001"
+
+
+class StorageError(TransportError):
+    """The storage root cannot be read or written: disk full, no permission, object store away."""
+
+    default_code = "WS-STORAGE-001"
+    default_next = "Free some space or mend the permission, then clear this task; nothing half-written is left."

@@ -1,0 +1,107 @@
+"""The words that all records share: status, interval, check result."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from windsock.spec.base import Frozen
+
+Digest = str
+"""SHA-256 as 64 hexadecimal digits."""
+
+
+class Record(Frozen):
+    """What a step returns: frozen, finite, small enough for XCom. Frames and models never are."""
+
+
+class Status(StrEnum):
+    """Four different words, everywhere."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    INSUFFICIENT = "insufficient"
+    ERROR = "error"
+
+
+class Interval(Record):
+    """A confidence interval.
+
+    :param low: lower end.
+    :param high: upper end.
+    :param level: coverage, such as 0.95.
+    """
+
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class CheckResult(Record):
+    """One check: what was asked, what was seen, against which limit, on how many.
+
+    :param name: stable name of the check, such as ``performance_minimum:roc_auc``.
+    :param status: pass, fail, insufficient or error.
+    :param code: stable code of the case, explained in the runbook.
+    :param value: number seen; ``None`` where there is none or it is not finite.
+    :param limit: number it is held against.
+    :param relation: how value and limit must stand to each other.
+    :param interval: confidence interval of the value, where it has one.
+    :param n: number of rows or units behind the value.
+    :param message: one plain sentence; never a row of data.
+    """
+
+    name: str
+    status: Status
+    code: str
+    value: float | None = None
+    limit: float | None = None
+    relation: Literal[">=", "<=", ">", "<", "=="] | None = None
+    interval: Interval | None = None
+    n: int | None = Field(default=None, ge=0)
+    message: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the status is pass; nothing else counts as one."""
+        return self.status is Status.PASS
+
+
+class MetricValue(Record):
+    """A metric on some rows.
+
+    :param name: name in the metric registry.
+    :param value: the value; ``None`` with status error where it is not finite.
+    :param interval: bootstrap interval, where one was computed.
+    :param n: rows behind it.
+    :param status: pass when there is a value, error when there is none.
+    """
+
+    name: str
+    value: float | None
+    n: int = Field(ge=0)
+    interval: Interval | None = None
+    status: Status = Status.PASS
+
+
+class RunContext(Record):
+    """Who and what runs a step; filled in by the operator or the CLI.
+
+    :param dag_id: the Airflow DAG, where there is one.
+    :param run_id: the Airflow run, where there is one.
+    :param requested_by: the person who triggered it, by user id; ``None`` for the scheduler.
+    :param logical_date: the run's logical date, the end of the data window.
+    """
+
+    dag_id: str | None = None
+    run_id: str | None = None
+    requested_by: str | None = None
+    logical_date: AwareDatetime | None = None
+
+
+Moment = AwareDatetime
+"""A time with a zone; records are written in UTC."""
+
+__all__ = ["CheckResult", "Digest", "Interval", "MetricValue", "Moment", "Record", "RunContext", "Status"]

@@ -1,0 +1,137 @@
+"""Records of the data room: snapshot and validation."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Status
+from windsock.spec import ModelSpec
+
+
+class ColumnKind(StrEnum):
+    """What a column's values are."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CATEGORY = "category"
+    DATETIME = "datetime"
+
+
+class ColumnRole(StrEnum):
+    """What a column is for."""
+
+    FEATURE = "feature"
+    TARGET = "target"
+    ENTITY = "entity"
+    EVENT_TIME = "event_time"
+    SENSITIVE = "sensitive"
+    IGNORED = "ignored"
+
+
+class ColumnSchema(Record):
+    """One column of a snapshot.
+
+    :param name: the column's name in the source.
+    :param kind: what its values are.
+    :param role: what it is for.
+    :param nulls: rows without a value.
+    :param distinct: number of different values, without the missing ones.
+    :param true_word: for a boolean that was text: the word that means true; else ``None``.
+    :param false_word: for a boolean that was text: the word that means false; else ``None``.
+    :param note: why it is read or used this way, where that is not plain; never a row's value.
+    """
+
+    name: str
+    kind: ColumnKind
+    role: ColumnRole = ColumnRole.FEATURE
+    nulls: int = Field(default=0, ge=0)
+    distinct: int = Field(default=0, ge=0)
+    true_word: str | None = None
+    false_word: str | None = None
+    note: str = ""
+
+
+class TakeSnapshotInput(Record):
+    """Input of ``take_snapshot``.
+
+    :param window_end: end of the data window; default: the run's logical date, else now.
+    :param data_window: overrides the spec's data window, such as ``30d``.
+    """
+
+    spec: ModelSpec
+    run: RunContext = RunContext()
+    window_end: Moment | None = None
+    data_window: str | None = None
+
+
+class DataSnapshot(Record):
+    """An immutable copy of the rows that one training sees.
+
+    :param model: the model's name.
+    :param digest: content digest: schema and rows, whatever their order; same content, same digest.
+    :param uri: folder under the storage root with the Parquet file and its manifest.
+    :param rows: number of rows.
+    :param columns: the columns, in the source's order.
+    :param source: kind and place of the source, without credentials.
+    :param findings: what was noticed and done while reading (blanks, types, ids, dates); never a row's value.
+    :param window_start: earliest event time asked for, where there is a data window.
+    :param window_end: latest event time asked for, where there is a data window.
+    :param taken_at: when the content was first stored.
+    """
+
+    model: str
+    digest: Digest
+    uri: str
+    rows: int = Field(ge=0)
+    columns: tuple[ColumnSchema, ...]
+    source: str
+    findings: tuple[str, ...] = ()
+    window_start: Moment | None = None
+    window_end: Moment | None = None
+    taken_at: Moment
+
+    @property
+    def features(self) -> tuple[ColumnSchema, ...]:
+        """The columns a model may learn from."""
+        return tuple(column for column in self.columns if column.role is ColumnRole.FEATURE)
+
+    def column(self, name: str) -> ColumnSchema | None:
+        """Return a column by name, or ``None``."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+class ValidateDataInput(Record):
+    """Input of ``validate_data``."""
+
+    spec: ModelSpec
+    snapshot: DataSnapshot
+    run: RunContext = RunContext()
+    nonce: str | None = None
+
+
+class ValidationReport(Record):
+    """Whether a snapshot may be trained on.
+
+    :param snapshot_digest: the very snapshot that was checked.
+    :param status: pass only if every check ran and passed.
+    :param checks: every check with its result; never empty.
+    :param suite_digest: digest of the expectation suite that was used.
+    :param suite_origin: ``file`` (include/expectations) or ``inferred`` (written from this snapshot).
+    :param suite_uri: where the inferred suite lies for people to adopt; ``None`` for a file.
+    """
+
+    model: str
+    snapshot_digest: Digest
+    status: Status
+    checks: tuple[CheckResult, ...] = Field(min_length=1)
+    suite_digest: Digest
+    suite_origin: str
+    suite_uri: str | None = None
+
+    @property
+    def failed(self) -> tuple[CheckResult, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)

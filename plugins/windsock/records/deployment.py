@@ -1,0 +1,165 @@
+"""Records of the deployment room and of the routing table."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from windsock.records.base import Digest, Moment, Record, RunContext
+from windsock.records.governance import RegisteredVersion
+from windsock.spec import ModelSpec
+
+BASIS_POINTS = 10_000
+
+
+class SlotPlan(Record):
+    """One version behind the server.
+
+    :param share: its traffic in basis points, 0 to 10,000.
+    :param url: for a slot over HTTP, the address of the app with this version; ``None``: loaded in the process.
+    """
+
+    version: str
+    digest: Digest
+    bundle_uri: str
+    share: int = Field(ge=0, le=BASIS_POINTS)
+    url: str | None = None
+
+
+class RoutePlan(Record):
+    """What the server shall serve for one model.
+
+    :param epoch: the ledger's epoch; an older one than the server's is refused.
+    :param slots: the versions; shares sum to 10,000, or to 0 while no version has been promoted.
+    :param salt: salt of the sticky assignment.
+    """
+
+    model: str
+    epoch: int = Field(ge=1)
+    slots: tuple[SlotPlan, ...] = Field(min_length=1, max_length=16)
+    salt: str = ""
+
+    @model_validator(mode="after")
+    def _shares_and_versions(self) -> Self:
+        total = sum(slot.share for slot in self.slots)
+        if total not in (0, BASIS_POINTS):
+            raise ValueError(f"the shares sum to {total}; they must sum to {BASIS_POINTS}, or to 0 before a first promotion")
+        digests = [slot.digest for slot in self.slots]
+        if len(set(digests)) != len(digests):
+            raise ValueError("the same bundle stands in two slots")
+        return self
+
+    def slot(self, digest: Digest) -> SlotPlan | None:
+        """Return the slot of a bundle, or ``None``."""
+        return next((slot for slot in self.slots if slot.digest == digest), None)
+
+
+class RouteState(Record):
+    """What the server says it serves, after every worker has acknowledged it."""
+
+    plan: RoutePlan
+    workers: int = Field(ge=0)
+
+
+class ProbeResult(Record):
+    """Answer of one slot to its golden predictions.
+
+    :param rows: golden rows asked.
+    :param largest_difference: largest absolute difference to the recorded scores.
+    :param version: version that answered.
+    """
+
+    version: str
+    rows: int
+    largest_difference: float
+    matched: bool
+    message: str = ""
+
+
+class DeployModelInput(Record):
+    """Input of ``deploy_model``: bring a registered version to the server, without traffic."""
+
+    spec: ModelSpec
+    version: RegisteredVersion
+    run: RunContext = RunContext()
+    force: bool = False
+
+
+class Deployment(Record):
+    """A version that stands ready behind the server at 0 %.
+
+    :param epoch: epoch of the route it was added by.
+    :param share: its traffic in basis points.
+    :param unchanged: whether it stood there already, or is held back by a roll back.
+    """
+
+    model: str
+    version: str
+    digest: Digest
+    epoch: int
+    share: int
+    target: str
+    unchanged: bool = False
+    reason: str = ""
+    deployed_at: Moment
+
+
+class RollBackInput(Record):
+    """Input of ``roll_back``.
+
+    :param model: the model's name; no spec is needed.
+    :param to_version: version to serve again; default: the champion before this one.
+    :param reason: why, for the ledger.
+    """
+
+    model: str
+    to_version: str | None = None
+    reason: str = ""
+    run: RunContext = RunContext()
+
+
+class RollBack(Record):
+    """A version that serves again."""
+
+    model: str
+    version: str
+    digest: Digest
+    epoch: int
+    rolled_back_version: str
+    alias_mirrored: bool = True
+    unchanged: bool = False
+    committed_at: Moment
+
+
+class HousekeepingInput(Record):
+    """Input of ``keep_house``: everything that an installation tidies each hour.
+
+    :param models: names of the models of this installation.
+    :param stale_run_hours: a tracking run still open after this long is closed as killed.
+    :param keep_predictions_days: closed prediction segments older than this are removed; 0 keeps all.
+    """
+
+    models: tuple[str, ...]
+    stale_run_hours: float = Field(default=6.0, gt=0)
+    keep_predictions_days: float = Field(default=0.0, ge=0)
+    run: RunContext = RunContext()
+
+
+class HousekeepingReport(Record):
+    """What was tidied, and what could not be.
+
+    :param aliases_repaired: models whose registry alias was set back to the ledger's champion.
+    :param runs_closed: open tracking runs that were closed as killed.
+    :param segments_closed: prediction-log segments turned into Parquet.
+    :param segments_removed: segments removed by retention.
+    :param broken_ledgers: models whose ledger's hash chain is broken.
+    :param faults: what could not be done, one sentence each.
+    """
+
+    aliases_repaired: tuple[str, ...] = ()
+    runs_closed: int = 0
+    segments_closed: int = 0
+    segments_removed: int = 0
+    broken_ledgers: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()

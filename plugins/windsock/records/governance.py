@@ -1,0 +1,156 @@
+"""Records of the governance room: gate, registration, approval, promotion."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Status
+from windsock.records.data import ValidationReport
+from windsock.records.training import Evaluation
+from windsock.spec import ModelSpec
+
+
+class Outcome(StrEnum):
+    """What the gate says."""
+
+    PROMOTE = "promote"
+    KEEP = "keep"
+    REFUSE = "refuse"
+
+
+class GateModelInput(Record):
+    """Input of ``gate_model``."""
+
+    spec: ModelSpec
+    validation: ValidationReport
+    evaluation: Evaluation
+    run: RunContext = RunContext()
+    nonce: str | None = None
+
+
+class GateDecision(Record):
+    """The gate's answer, with every check behind it.
+
+    :param outcome: promote, keep (the champion is not beaten) or refuse.
+    :param required: names of the checks that the policy asks for.
+    :param checks: the checks that ran; promote needs this set to be the required one and each to pass.
+    :param first_model: whether there was no champion to beat.
+    :param asks: names of insufficient checks that a person is asked about (``on_insufficient: ask``).
+    :param policy_digest: digest of the gate section it was judged by.
+    :param bundle_digest: the model it is about.
+    :param reason: one sentence: the number against the limit that decided.
+    """
+
+    model: str
+    outcome: Outcome
+    required: tuple[str, ...] = Field(min_length=1)
+    checks: tuple[CheckResult, ...]
+    first_model: bool
+    asks: tuple[str, ...] = ()
+    policy_digest: Digest
+    snapshot_digest: Digest
+    bundle_digest: Digest
+    run_id: str
+    reason: str
+    decided_at: Moment
+
+    @property
+    def has_error(self) -> bool:
+        """Whether a check could not be computed: such a decision is not final and is never reused."""
+        return any(check.status is Status.ERROR for check in self.checks)
+
+
+class RegisterModelInput(Record):
+    """Input of ``register_model``."""
+
+    spec: ModelSpec
+    decision: GateDecision
+    evaluation: Evaluation
+    run: RunContext = RunContext()
+    nonce: str | None = None
+
+
+class RegisteredVersion(Record):
+    """A version in the registry that went through the gate.
+
+    :param version: number in the registry, as text.
+    :param digest: bundle digest.
+    :param evidence_digest: SHA-256 of the evidence pack.
+    :param evidence_uri: where the signed evidence pack lies.
+    """
+
+    model: str
+    version: str
+    digest: Digest
+    bundle_uri: str
+    run_id: str
+    snapshot_digest: Digest
+    evidence_digest: Digest
+    evidence_uri: str
+    asks: tuple[str, ...] = ()
+    registered_at: Moment
+
+
+class ApproveModelInput(Record):
+    """Input of ``approve_model``: one person's answer, as the server gave it.
+
+    :param answer: what the person chose; ``None`` while nobody is needed.
+    :param approver: user id from the server, never from text.
+    """
+
+    spec: ModelSpec
+    version: RegisteredVersion
+    answer: Literal["approve", "reject"] | None = None
+    approver: str | None = None
+    answered_at: Moment | None = None
+    run: RunContext = RunContext()
+
+
+class Approval(Record):
+    """What the people said about a version.
+
+    :param status: pass (enough said yes, or nobody is needed), fail (somebody said no),
+        insufficient (somebody is still needed).
+    :param needed: approvals that the tier (and insufficient checks) ask for.
+    :param approvers: user ids that said yes to this version and digest.
+    """
+
+    model: str
+    version: str
+    digest: Digest
+    status: Status
+    needed: int
+    approvers: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class PromoteModelInput(Record):
+    """Input of ``promote_model``; the approval itself is read from the ledger."""
+
+    spec: ModelSpec
+    version: RegisteredVersion
+    run: RunContext = RunContext()
+    force: bool = False
+
+
+class Promotion(Record):
+    """A version that serves.
+
+    :param epoch: the ledger's epoch of the commit.
+    :param previous_version: the champion before; ``None`` for the first.
+    :param alias_mirrored: whether the registry's alias could be set; housekeeping repairs it if not.
+    :param unchanged: whether it was champion already, or is held back by a roll back.
+    """
+
+    model: str
+    version: str
+    digest: Digest
+    epoch: int
+    previous_version: str | None = None
+    alias_mirrored: bool = True
+    unchanged: bool = False
+    reason: str = ""
+    committed_at: Moment

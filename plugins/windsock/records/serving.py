@@ -1,0 +1,49 @@
+"""Records of serving: what is kept of each prediction and each outcome."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from windsock.records.base import Digest, Moment, Record
+
+
+class PredictionEvent(Record):
+    """One answered row; a field that is unused is null, and no field is ever dropped.
+
+    :param unit: the person or thing the prediction is for; sticky assignment goes by it.
+    :param variant: ``champion`` or ``challenger``.
+    :param experiment: the rollout it belongs to; ``None`` outside of one.
+    :param epoch: epoch of the routing table that answered.
+    :param event_time: when it happened, by the client.
+    :param receive_time: when it arrived, by the server.
+    :param client: name of the authenticated client.
+    :param score: probability of the positive class, or the number; ``None`` with more than two classes.
+    """
+
+    prediction_id: str
+    model: str
+    version: str
+    digest: Digest
+    variant: str
+    experiment: str | None = None
+    unit: str | None = None
+    epoch: int
+    event_time: Moment | None = None
+    receive_time: Moment
+    client: str | None = None
+    features: dict[str, Any]
+    score: float | None = None
+    prediction: str | int | float | bool
+
+
+class OutcomeEvent(Record):
+    """The truth about a past prediction: by prediction id, or by unit with an event id."""
+
+    model: str
+    prediction_id: str | None = None
+    unit: str | None = None
+    event_id: str | None = None
+    outcome: str | int | float | bool
+    event_time: Moment | None = None
+    receive_time: Moment
+    client: str | None = None

@@ -1,0 +1,171 @@
+"""Records of the training room: a trained candidate and its evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from windsock.records.base import Digest, Interval, MetricValue, Moment, Record, RunContext
+from windsock.records.data import DataSnapshot, ValidationReport
+from windsock.records.ledger import Champion
+from windsock.spec import CandidateBlock, ModelSpec, metric_facts
+
+
+class TrainModelInput(Record):
+    """Input of ``train_model``.
+
+    :param validation: the report that lets this snapshot be trained on; its digest must be the snapshot's.
+    :param candidate: the estimator and its parameters.
+    """
+
+    spec: ModelSpec
+    snapshot: DataSnapshot
+    validation: ValidationReport
+    candidate: CandidateBlock
+    run: RunContext = RunContext()
+    nonce: str | None = None
+
+
+class CrossValidation(Record):
+    """Scores of the folds on training rows.
+
+    :param metric: name of the metric.
+    :param mean: mean over the folds.
+    :param sd: standard deviation over the folds (n - 1).
+    :param folds: the score of each fold.
+    """
+
+    metric: str
+    mean: float
+    sd: float
+    folds: tuple[float, ...]
+
+
+class TrainedModel(Record):
+    """One candidate, fitted on the training rows and stored as a signed bundle.
+
+    :param key: idempotency key of the training.
+    :param run_id: MLflow run.
+    :param bundle_uri: folder of the bundle under the storage root.
+    :param bundle_digest: digest of the bundle's manifest; the identity of the model from here on.
+    :param params: the estimator's parameters as used, after any search.
+    :param cross_validation: scores on the training rows; the best candidate is chosen by these.
+    :param train_score: the metric on the rows it was fitted on, for the train-test gap.
+    :param rows_train: rows it was fitted on.
+    :param rows_held_out: rows kept aside.
+    :param fit_seconds: how long the final fit took; no part of any key.
+    """
+
+    model: str
+    snapshot_digest: Digest
+    candidate: CandidateBlock
+    key: str
+    run_id: str
+    bundle_uri: str
+    bundle_digest: Digest
+    params: dict[str, Any] = Field(default_factory=dict)
+    cross_validation: CrossValidation
+    train_score: float
+    rows_train: int
+    rows_held_out: int
+    classes: tuple[str, ...] = ()
+    fit_seconds: float = 0.0
+    trained_at: Moment
+
+
+class EvaluateModelInput(Record):
+    """Input of ``evaluate_model``: every candidate of the run."""
+
+    spec: ModelSpec
+    snapshot: DataSnapshot
+    candidates: tuple[TrainedModel, ...] = Field(min_length=1)
+    run: RunContext = RunContext()
+    nonce: str | None = None
+
+    @property
+    def ranked(self) -> tuple[TrainedModel, ...]:
+        """The candidates by cross-validation mean, best first; ties go to the one named first in the spec."""
+        sign = -1.0 if metric_facts(self.spec.metric).greater_is_better else 1.0
+        return tuple(sorted(self.candidates, key=lambda candidate: sign * candidate.cross_validation.mean))
+
+
+class PairedDifference(Record):
+    """Challenger minus opponent on the same held-out rows, in the direction that better is positive.
+
+    :param metric: name of the metric.
+    :param opponent: ``champion`` or ``baseline``.
+    :param value: the difference; ``None`` where it cannot be computed.
+    :param interval: paired bootstrap interval (percentile, Efron and Tibshirani 1993).
+    :param n: held-out rows, the same for both.
+    :param resamples: bootstrap resamples.
+    :param opponent_value: the opponent's metric on those rows.
+    """
+
+    metric: str
+    opponent: str
+    value: float | None
+    interval: Interval | None
+    n: int
+    resamples: int
+    opponent_value: float | None = None
+    error: str = ""
+
+
+class Latency(Record):
+    """Prediction time per sample.
+
+    :param ms_per_sample: median over the repeats of (time of one call / rows in the call), in milliseconds.
+    :param rows: rows in one call.
+    :param repeats: number of timed calls.
+    """
+
+    ms_per_sample: float
+    rows: int
+    repeats: int
+
+
+class ModelCard(Record):
+    """What a reader must know before using the model."""
+
+    intended_use: str
+    limitations: str
+    training_data_description: str
+    evaluation_results: str
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the fields that say nothing."""
+        return tuple(name for name in type(self).model_fields if not str(getattr(self, name)).strip())
+
+
+class Evaluation(Record):
+    """The best candidate, judged on held-out rows that nothing was ever fitted on.
+
+    :param chosen: the candidate with the best cross-validation mean.
+    :param ranking: all candidates' labels with their CV mean, best first.
+    :param metrics: held-out metrics, each with its bootstrap interval where it has one.
+    :param gap: train score minus held-out score of the spec's metric, in the direction that overfitting is positive.
+    :param baseline: difference to a model that knows nothing (DummyClassifier / DummyRegressor).
+    :param champion: the champion it was compared with; ``None`` on the first run.
+    :param against_champion: difference to that champion on the same rows.
+    :param latency: prediction time per sample.
+    :param card: the model card, filled from the spec, the snapshot and these numbers.
+    """
+
+    model: str
+    snapshot_digest: Digest
+    chosen: TrainedModel
+    ranking: tuple[tuple[str, float], ...]
+    metrics: tuple[MetricValue, ...]
+    gap: float | None
+    baseline: PairedDifference
+    champion: Champion | None = None
+    against_champion: PairedDifference | None = None
+    latency: Latency
+    card: ModelCard
+    evaluated_at: Moment
+
+    def metric(self, name: str) -> MetricValue | None:
+        """Return a held-out metric by name, or ``None``."""
+        return next((metric for metric in self.metrics if metric.name == name), None)

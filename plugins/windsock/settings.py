@@ -1,0 +1,103 @@
+"""Where an installation keeps its things: from environment variables, overridden by Airflow connections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from windsock.exceptions import SettingsError
+from windsock.spec import Frozen
+
+
+class Settings(Frozen):
+    """Addresses and folders of one installation.
+
+    :param home: Windsock's own folder: keys, and the default place of all else (``WINDSOCK_HOME``).
+    :param database_url: control database, as a SQLAlchemy URL (``WINDSOCK_DATABASE_URL``).
+    :param storage_url: root of snapshots, bundles and prediction logs: a folder or an fsspec URL (``WINDSOCK_STORAGE_URL``).
+    :param tracking_uri: MLflow (``WINDSOCK_TRACKING_URI``).
+    :param server_url: the serving app's address (``WINDSOCK_SERVER_URL``).
+    :param models_dir: folder of the model files (``WINDSOCK_MODELS_DIR``).
+    :param source_roots: folders against which relative file sources are looked up, in order
+        (``WINDSOCK_SOURCE_ROOTS``, separated like PATH; default: the project folder above ``include``).
+    :param admin_token: token of the server's admin call (``WINDSOCK_ADMIN_TOKEN``; default: the file that
+        ``windsock keys init`` writes).
+    """
+
+    home: Path
+    database_url: str
+    storage_url: str
+    tracking_uri: str
+    server_url: str
+    models_dir: Path
+    source_roots: tuple[Path, ...]
+    admin_token: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; nothing is created and nothing is contacted.
+
+        :param environment: default: ``os.environ``.
+        """
+        env = os.environ if environment is None else environment
+        airflow_home = env.get("AIRFLOW_HOME")
+        home = Path(env.get("WINDSOCK_HOME") or (Path(airflow_home) / "windsock" if airflow_home else ".windsock"))
+        home = home.expanduser().absolute()
+        project = Path(airflow_home).expanduser().absolute() if airflow_home else Path.cwd()
+        models = Path(env.get("WINDSOCK_MODELS_DIR") or project / "include" / "models").expanduser().absolute()
+        roots = env.get("WINDSOCK_SOURCE_ROOTS")
+        default_roots = (models.parent.parent, models)
+        return cls(
+            home=home,
+            database_url=env.get("WINDSOCK_DATABASE_URL") or f"sqlite:///{home / 'control.db'}",
+            storage_url=env.get("WINDSOCK_STORAGE_URL") or str(home / "storage"),
+            tracking_uri=env.get("WINDSOCK_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+            server_url=(env.get("WINDSOCK_SERVER_URL") or "http://127.0.0.1:8181").rstrip("/"),
+            models_dir=models,
+            source_roots=tuple(Path(root).absolute() for root in roots.split(os.pathsep)) if roots else default_roots,
+            admin_token=env.get("WINDSOCK_ADMIN_TOKEN"),
+        )
+
+    @property
+    def include_dir(self) -> Path:
+        """The folder that people edit: models, expectations, windsock.yaml."""
+        return self.models_dir.parent
+
+    @property
+    def shared_file(self) -> Path:
+        """The file of what models share."""
+        return self.include_dir / "windsock.yaml"
+
+    @property
+    def expectations_dir(self) -> Path:
+        """The folder of expectation suites, ``NAME.json`` each."""
+        return self.include_dir / "expectations"
+
+    @property
+    def keys_dir(self) -> Path:
+        """The folder of the signing key and the admin token."""
+        return self.home / "keys"
+
+    @property
+    def serving_dir(self) -> Path:
+        """The server's state folder: routing table, its own copies of bundles."""
+        return self.home / "serving"
+
+    def read_admin_token(self) -> str:
+        """Return the admin token.
+
+        :raises SettingsError: if there is none.
+        """
+        if self.admin_token:
+            return self.admin_token
+        file = self.keys_dir / "admin_token"
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(
+                f"no admin token: {file} cannot be read ({type(error).__name__})",
+                code="WS-SETTINGS-002",
+                next_action="Run `windsock keys init`, or set WINDSOCK_ADMIN_TOKEN.",
+            ) from error

@@ -1,0 +1,60 @@
+"""The model's specification: one YAML file, read strictly."""
+
+from __future__ import annotations
+
+from windsock.spec.base import Frozen, canonical_json, digest_of
+from windsock.spec.durations import Duration, parse_duration
+from windsock.spec.model import (
+    FOLDS,
+    HELD_OUT_PERCENT,
+    MODEL_NAME,
+    SEED,
+    CandidateBlock,
+    CardBlock,
+    DataBlock,
+    GateBlock,
+    ModelSpec,
+    NotWorse,
+    SearchBlock,
+    Tier,
+    flat_to_blocks,
+)
+from windsock.spec.registries import Metric, Task, extension, metric_facts
+from windsock.spec.schedules import cron_of, schedule_word
+from windsock.spec.shared import ComputeClass, SharedSpec
+from windsock.spec.sources import ApiSource, ExtensionSource, FeatureStoreSource, FileSource, Source, SqlSource
+
+__all__ = [
+    "FOLDS",
+    "HELD_OUT_PERCENT",
+    "MODEL_NAME",
+    "SEED",
+    "ApiSource",
+    "CandidateBlock",
+    "CardBlock",
+    "ComputeClass",
+    "DataBlock",
+    "Duration",
+    "ExtensionSource",
+    "FeatureStoreSource",
+    "FileSource",
+    "Frozen",
+    "GateBlock",
+    "Metric",
+    "ModelSpec",
+    "NotWorse",
+    "SearchBlock",
+    "SharedSpec",
+    "Source",
+    "SqlSource",
+    "Task",
+    "Tier",
+    "canonical_json",
+    "cron_of",
+    "digest_of",
+    "extension",
+    "flat_to_blocks",
+    "metric_facts",
+    "parse_duration",
+    "schedule_word",
+]

@@ -1,0 +1,91 @@
+"""Idempotency keys: what makes two runs of a step the same run."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from windsock import __version__
+from windsock.ports import Ports
+from windsock.records import EvaluateModelInput, GateModelInput, Record, RegisterModelInput, TrainModelInput, ValidateDataInput
+from windsock.spec import SEED, digest_of
+
+
+def _estimator_library() -> str:
+    try:
+        return version("scikit-learn")
+    except PackageNotFoundError:
+        return "none"
+
+
+def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
+    """The snapshot and the suite it is checked against."""
+    suite = ports.expectations.suite(step.spec.name)
+    return {
+        "snapshot": step.snapshot.digest,
+        "suite": digest_of(suite.content) if suite else "inferred",
+        "spec": step.spec.section_digest("data"),
+    }
+
+
+def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
+    """The snapshot, the candidate, and what decides how it is fitted and scored."""
+    return {
+        "snapshot": step.snapshot.digest,
+        "candidate": step.candidate.content_digest(),
+        "metric": step.spec.metric,
+        "task": step.spec.task,
+        "spec": step.spec.section_digest("data"),
+    }
+
+
+def evaluate_parts(step: EvaluateModelInput, ports: Ports) -> dict[str, str]:
+    """The chosen model and its opponent.
+
+    Where the chosen model is the champion already, the opponent is the one it replaced: so a second run on the
+    same data finds the evaluation that made it champion.
+    """
+    champion = ports.ledger.champion(step.spec.name)
+    chosen = step.ranked[0].bundle_digest
+    opponent = champion.digest if champion else None
+    if champion and champion.digest == chosen:
+        opponent = champion.replaced
+    return {
+        "candidates": digest_of([candidate.bundle_digest for candidate in step.ranked]),
+        "opponent": opponent or "none",
+        "metric": step.spec.metric,
+        "spec": step.spec.section_digest("data", "gate"),
+    }
+
+
+def gate_parts(step: GateModelInput, ports: Ports) -> dict[str, str]:
+    """The evaluation, the validation and the policy."""
+    return {
+        "evaluation": step.evaluation.content_digest(),
+        "validation": step.validation.content_digest(),
+        "spec": step.spec.section_digest("gate"),
+    }
+
+
+def register_parts(step: RegisterModelInput, ports: Ports) -> dict[str, str]:
+    """The model itself: one bundle is one version."""
+    return {"bundle": step.decision.bundle_digest}
+
+
+def idempotency_key(name: str, step: Record, parts: dict[str, str]) -> str:
+    """Return the key under which the first record of this work stands.
+
+    :param name: the step's name.
+    :param step: its input; a ``nonce`` (``force``) makes a new key.
+    :param parts: what the step reads, by digest.
+    """
+    return digest_of(
+        {
+            "step": name,
+            "model": step.spec.name if hasattr(step, "spec") else getattr(step, "model", ""),
+            "parts": parts,
+            "windsock": __version__,
+            "estimators": _estimator_library(),
+            "seed": SEED,
+            "nonce": getattr(step, "nonce", None),
+        }
+    )

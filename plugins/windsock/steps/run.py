@@ -1,0 +1,134 @@
+"""``run_step``: the single door to every step, for operators, the CLI and containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from windsock import records as r
+from windsock.exceptions import SettingsError
+from windsock.ports import Ports
+from windsock.steps import keys
+
+StepFunction = Callable[[Any, Ports, str], r.Record]
+
+
+class Step(NamedTuple):
+    """One step.
+
+    :param room: the room its function lives in; the function has the step's name.
+    :param input: record it takes.
+    :param output: record it returns.
+    :param parts: what its key is made of; ``None`` where the world itself (the snapshot store, the ledger)
+        tells whether the work was done.
+    """
+
+    room: str
+    input: type[r.Record]
+    output: type[r.Record]
+    parts: Callable[[Any, Ports], dict[str, str]] | None = None
+
+
+STEPS: dict[str, Step] = {
+    "take_snapshot": Step("data", r.TakeSnapshotInput, r.DataSnapshot),
+    "validate_data": Step("data", r.ValidateDataInput, r.ValidationReport, keys.validate_parts),
+    "train_model": Step("training", r.TrainModelInput, r.TrainedModel, keys.train_parts),
+    "evaluate_model": Step("training", r.EvaluateModelInput, r.Evaluation, keys.evaluate_parts),
+    "gate_model": Step("governance", r.GateModelInput, r.GateDecision, keys.gate_parts),
+    "register_model": Step("governance", r.RegisterModelInput, r.RegisteredVersion, keys.register_parts),
+    "approve_model": Step("governance", r.ApproveModelInput, r.Approval),
+    "deploy_model": Step("deployment", r.DeployModelInput, r.Deployment),
+    "promote_model": Step("governance", r.PromoteModelInput, r.Promotion),
+    "roll_back": Step("deployment", r.RollBackInput, r.RollBack),
+    "keep_house": Step("deployment", r.HousekeepingInput, r.HousekeepingReport),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """What a step came to.
+
+    :param step: its name.
+    :param record: the record; the first one of its key stands.
+    :param key: the idempotency key; empty where the step has none.
+    :param unchanged: whether the work had been done before and nothing was done now.
+    """
+
+    step: str
+    record: r.Record
+    key: str
+    unchanged: bool
+
+
+def step_function(name: str) -> StepFunction:
+    """Return the function behind a step.
+
+    :raises SettingsError: if there is no such step.
+    """
+    if name not in STEPS:
+        raise SettingsError(
+            f"unknown step {name!r}; known: {', '.join(STEPS)}", next_action="Call one of the known steps."
+        )
+    module = import_module(f"windsock.{STEPS[name].room}.{name}")
+    function: StepFunction = getattr(module, name)
+    return function
+
+
+def read_input(name: str, content: Mapping[str, Any]) -> r.Record:
+    """Build a step's input record from JSON content.
+
+    :raises SettingsError: if the step is unknown or the content does not fit its input.
+    """
+    step_function(name)
+    try:
+        return STEPS[name].input.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"the input of {name} is not valid at {place or 'its top level'}: {first['msg']}",
+            next_action="Hand over the records of the steps before as they were written.",
+        ) from error
+
+
+def _is_final(record: r.Record) -> bool:
+    if isinstance(record, r.ValidationReport):
+        return record.status is not r.Status.ERROR
+    if isinstance(record, r.GateDecision):
+        return not record.has_error
+    return True
+
+
+def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> StepResult:
+    """Run a step, or return the record that its first run left.
+
+    :param name: such as ``train_model``.
+    :param step: its input record, or that record's JSON content.
+    :param ports: the outside world.
+    :raises WindsockError: whatever the step raises; a verdict is not raised here but returned in the record.
+    """
+    function = step_function(name)
+    known = STEPS[name]
+    given = step if isinstance(step, r.Record) else read_input(name, step)
+    if known.parts is None:
+        begun = ports.now()
+        record = function(given, ports, "")
+        taken = getattr(record, "taken_at", None)
+        seen_before = taken is not None and taken < begun
+        return StepResult(
+            step=name, record=record, key="", unchanged=bool(getattr(record, "unchanged", False) or seen_before)
+        )
+    key = keys.idempotency_key(name, given, known.parts(given, ports))
+    if (stored := ports.records.find(key)) is not None:
+        return StepResult(step=name, record=known.output.model_validate(stored), key=key, unchanged=True)
+    record = function(given, ports, key)
+    if _is_final(record):
+        model = str(getattr(record, "model", ""))
+        content = ports.records.add(key, step=name, model=model, record=record.model_dump(mode="json"))
+        record = known.output.model_validate(content)
+    return StepResult(step=name, record=record, key=key, unchanged=False)
+
