@@ -1,0 +1,152 @@
+"""Small builders of specs and records for tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from windsock import records as r
+from windsock.spec import CandidateBlock, ModelSpec
+
+NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+CARD = {"intended_use": "Rank customers by risk.", "limitations": "Not for pricing."}
+
+
+def digest(letter: str = "a") -> str:
+    """Return a digest made of one hexadecimal letter."""
+    return letter * 64
+
+
+def make_spec(**blocks: Any) -> ModelSpec:
+    """Return a spec named churn with a complete card; name the blocks that differ."""
+    made: dict[str, Any] = {
+        "model": {"name": "churn", "owner": "ds@company.com"},
+        "data": {"source": "churn.csv", "target": "churned", "entity": "customer_id"},
+        "gate": {"card": CARD},
+    }
+    for name, block in blocks.items():
+        made[name] = {**made.get(name, {}), **block}
+    return ModelSpec.model_validate(made)
+
+
+def make_snapshot(**fields: Any) -> r.DataSnapshot:
+    """Return a snapshot record of three columns."""
+    made: dict[str, Any] = {
+        "model": "churn",
+        "digest": digest("1"),
+        "uri": "memory://snapshots/churn/1",
+        "rows": 1000,
+        "columns": (
+            r.ColumnSchema(name="customer_id", kind=r.ColumnKind.CATEGORY, role=r.ColumnRole.ENTITY, distinct=1000),
+            r.ColumnSchema(name="age", kind=r.ColumnKind.NUMBER, distinct=60),
+            r.ColumnSchema(name="churned", kind=r.ColumnKind.BOOLEAN, role=r.ColumnRole.TARGET, distinct=2),
+        ),
+        "source": "file: churn.csv",
+        "taken_at": NOON,
+    }
+    return r.DataSnapshot(**{**made, **fields})
+
+
+def make_check(name: str = "rows", status: r.Status = r.Status.PASS, **fields: Any) -> r.CheckResult:
+    """Return a check result."""
+    return r.CheckResult(**{"name": name, "status": status, "code": "WS-DATA-100", **fields})
+
+
+def make_validation(**fields: Any) -> r.ValidationReport:
+    """Return a report that lets the snapshot pass."""
+    made: dict[str, Any] = {
+        "model": "churn",
+        "snapshot_digest": digest("1"),
+        "status": r.Status.PASS,
+        "checks": (make_check(),),
+        "suite_digest": digest("2"),
+        "suite_origin": "inferred",
+    }
+    return r.ValidationReport(**{**made, **fields})
+
+
+def make_trained(**fields: Any) -> r.TrainedModel:
+    """Return a trained candidate."""
+    made: dict[str, Any] = {
+        "model": "churn",
+        "snapshot_digest": digest("1"),
+        "candidate": CandidateBlock(estimator="logistic_regression"),
+        "key": digest("3"),
+        "run_id": "run1",
+        "bundle_uri": "memory://bundles/churn/3",
+        "bundle_digest": digest("b"),
+        "cross_validation": r.CrossValidation(metric="roc_auc", mean=0.84, sd=0.01, folds=(0.83, 0.84, 0.85, 0.84, 0.84)),
+        "train_score": 0.85,
+        "rows_train": 800,
+        "rows_held_out": 200,
+        "classes": ("False", "True"),
+        "trained_at": NOON,
+    }
+    return r.TrainedModel(**{**made, **fields})
+
+
+def make_difference(low: float, high: float, *, opponent: str = "baseline", **fields: Any) -> r.PairedDifference:
+    """Return a paired difference with this interval."""
+    made: dict[str, Any] = {
+        "metric": "roc_auc",
+        "opponent": opponent,
+        "value": (low + high) / 2,
+        "interval": r.Interval(low=low, high=high),
+        "n": 200,
+        "resamples": 1000,
+        "opponent_value": 0.5,
+    }
+    return r.PairedDifference(**{**made, **fields})
+
+
+def make_evaluation(**fields: Any) -> r.Evaluation:
+    """Return an evaluation of a first model that is good."""
+    made: dict[str, Any] = {
+        "model": "churn",
+        "snapshot_digest": digest("1"),
+        "chosen": make_trained(),
+        "ranking": (("logistic_regression", 0.84),),
+        "metrics": (r.MetricValue(name="roc_auc", value=0.84, n=200, interval=r.Interval(low=0.8, high=0.88)),),
+        "gap": 0.01,
+        "baseline": make_difference(0.3, 0.38),
+        "latency": r.Latency(ms_per_sample=0.1, rows=100, repeats=5),
+        "card": r.ModelCard(
+            **CARD, training_data_description="1000 rows of churn.csv", evaluation_results="roc_auc 0.84"
+        ),
+        "evaluated_at": NOON,
+    }
+    return r.Evaluation(**{**made, **fields})
+
+
+def make_decision(**fields: Any) -> r.GateDecision:
+    """Return a decision to promote."""
+    made: dict[str, Any] = {
+        "model": "churn",
+        "outcome": r.Outcome.PROMOTE,
+        "required": ("latency",),
+        "checks": (make_check("latency", code="WS-GATE-005"),),
+        "first_model": True,
+        "policy_digest": digest("4"),
+        "snapshot_digest": digest("1"),
+        "bundle_digest": digest("b"),
+        "run_id": "run1",
+        "reason": "every check passed",
+        "decided_at": NOON,
+    }
+    return r.GateDecision(**{**made, **fields})
+
+
+def make_version(**fields: Any) -> r.RegisteredVersion:
+    """Return a registered version."""
+    made: dict[str, Any] = {
+        "model": "churn",
+        "version": "1",
+        "digest": digest("b"),
+        "bundle_uri": "memory://bundles/churn/3",
+        "run_id": "run1",
+        "snapshot_digest": digest("1"),
+        "evidence_digest": digest("e"),
+        "evidence_uri": "memory://evidence/churn/b.json",
+        "registered_at": NOON,
+    }
+    return r.RegisteredVersion(**{**made, **fields})
