@@ -118,6 +118,7 @@ class BundleDraft:
 
     :param pipeline: the fitted scikit-learn pipeline.
     :param profile: drift profile as JSON value, where there is one.
+    :param facts: what the training found out, as JSON values; kept in the signed manifest as it is.
     """
 
     model: str
@@ -129,6 +130,7 @@ class BundleDraft:
     golden: GoldenPredictions
     profile: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime
 
 

@@ -114,6 +114,7 @@ class FakeBundles:
             spec_digest=draft.spec_digest,
             files={"model.skops": digest_of([draft.model, draft.key])},
             versions=dict(draft.versions),
+            facts=dict(draft.facts),
             created_at=draft.created_at,
         )
         digest = manifest.content_digest()

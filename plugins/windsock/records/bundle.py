@@ -81,6 +81,8 @@ class BundleManifest(Record):
     :param files: SHA-256 of each file by name.
     :param key: idempotency key of the training that made it.
     :param types: types the model file asks for beyond the built-in ones; each is on Windsock's allow-list.
+    :param facts: what the training found out (parameters used, scores of the folds), as JSON values: a second
+        try reads it here instead of fitting again.
     """
 
     model: str
@@ -90,6 +92,7 @@ class BundleManifest(Record):
     files: dict[str, Digest] = Field(min_length=1)
     types: tuple[str, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict)
     created_at: Moment
 
 
