@@ -186,4 +186,6 @@ class StorageError(TransportError):
     """The storage root cannot be read or written: disk full, no permission, object store away."""
 
     default_code = "WS-STORAGE-001"
-    default_next = "Free some space or mend the permission, then clear this task; nothing half-written is left."
+    default_next = (
+        "Free some space or mend the permission, then clear this task; nothing half-written is left."
+    )

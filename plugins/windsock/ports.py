@@ -64,8 +64,9 @@ class SnapshotStore(Protocol):
         ...
 
     def put(self, snapshot: DataSnapshot, frame: pd.DataFrame) -> DataSnapshot:
-        """Write the rows and, last, the manifest; return the record with its ``uri``. If the content is there
-        already, nothing is written and the first record is returned.
+        """Write the rows and, last, the manifest; return the record with its ``uri``.
+
+        If the content is there already, nothing is written and the first record is returned.
 
         :raises StorageError: if it cannot be written; nothing half-written is left.
         """
@@ -83,7 +84,8 @@ class SnapshotStore(Protocol):
 class Suite:
     """An expectation suite.
 
-    :param content: the suite in Great Expectations' JSON form: ``{"name", "expectations": [{"type", "kwargs"}]}``.
+    :param content: the suite in Great Expectations' JSON form: ``{"name", "expectations": [{"type",
+        "kwargs"}]}``.
     :param origin: ``file`` or ``inferred``.
     :param uri: where it lies.
     """
@@ -168,7 +170,7 @@ class BundleStore(Protocol):
         ...
 
     def put_document(self, uri: str, content: bytes) -> str:
-        """Store a document (an evidence pack) with its signature beside it; the first content of a name stands.
+        """Store a document (an evidence pack) with its signature beside it; the first content stands.
 
         :param uri: path under the storage root.
         :returns: SHA-256 of the stored content.
@@ -210,7 +212,12 @@ class ExperimentTracker(Protocol):
         ...
 
     def add_to_run(
-        self, run_id: str, *, metrics: Mapping[str, float], tags: Mapping[str, str], files: Mapping[str, bytes]
+        self,
+        run_id: str,
+        *,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Mapping[str, bytes],
     ) -> None:
         """Add to a finished run; the same call twice leaves the same state.
 
@@ -235,8 +242,9 @@ class ModelRegistry(Protocol):
     """Numbers versions. Its aliases are a mirror of the ledger, never the truth."""
 
     def register(self, *, model: str, key: str, run_id: str, tags: Mapping[str, str]) -> str:
-        """Return the version that carries this key, making it if there is none. Of two that were made by a lost
-        answer, the lowest number stands and the others are removed.
+        """Return the version that carries this key, making it if there is none.
+
+        Of two that were made by a lost answer, the lowest number stands and the others are removed.
 
         :raises TrackingUnavailableError: if MLflow does not answer.
         """
@@ -307,7 +315,8 @@ class Router(Protocol):
         """Hand over a plan; answers once every worker serves by it. The same plan twice changes nothing.
 
         :raises StaleEpochError: if the server already serves by a later epoch.
-        :raises DeploymentRefusedError: if a slot's bundle does not verify, load or match its golden predictions.
+        :raises DeploymentRefusedError: if a slot's bundle does not verify, load or match its golden
+            predictions.
         :raises ServerUnavailableError: if the server does not answer.
         """
         ...

@@ -16,7 +16,8 @@ class Settings(Frozen):
 
     :param home: Windsock's own folder: keys, and the default place of all else (``WINDSOCK_HOME``).
     :param database_url: control database, as a SQLAlchemy URL (``WINDSOCK_DATABASE_URL``).
-    :param storage_url: root of snapshots, bundles and prediction logs: a folder or an fsspec URL (``WINDSOCK_STORAGE_URL``).
+    :param storage_url: root of snapshots, bundles and prediction logs: a folder or an fsspec URL
+        (``WINDSOCK_STORAGE_URL``).
     :param tracking_uri: MLflow (``WINDSOCK_TRACKING_URI``).
     :param server_url: the serving app's address (``WINDSOCK_SERVER_URL``).
     :param models_dir: folder of the model files (``WINDSOCK_MODELS_DIR``).
@@ -43,10 +44,14 @@ class Settings(Frozen):
         """
         env = os.environ if environment is None else environment
         airflow_home = env.get("AIRFLOW_HOME")
-        home = Path(env.get("WINDSOCK_HOME") or (Path(airflow_home) / "windsock" if airflow_home else ".windsock"))
+        home = Path(
+            env.get("WINDSOCK_HOME") or (Path(airflow_home) / "windsock" if airflow_home else ".windsock")
+        )
         home = home.expanduser().absolute()
         project = Path(airflow_home).expanduser().absolute() if airflow_home else Path.cwd()
-        models = Path(env.get("WINDSOCK_MODELS_DIR") or project / "include" / "models").expanduser().absolute()
+        models = (
+            Path(env.get("WINDSOCK_MODELS_DIR") or project / "include" / "models").expanduser().absolute()
+        )
         roots = env.get("WINDSOCK_SOURCE_ROOTS")
         default_roots = (models.parent.parent, models)
         return cls(
@@ -56,7 +61,9 @@ class Settings(Frozen):
             tracking_uri=env.get("WINDSOCK_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
             server_url=(env.get("WINDSOCK_SERVER_URL") or "http://127.0.0.1:8181").rstrip("/"),
             models_dir=models,
-            source_roots=tuple(Path(root).absolute() for root in roots.split(os.pathsep)) if roots else default_roots,
+            source_roots=tuple(Path(root).absolute() for root in roots.split(os.pathsep))
+            if roots
+            else default_roots,
             admin_token=env.get("WINDSOCK_ADMIN_TOKEN"),
         )
 

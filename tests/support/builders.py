@@ -37,7 +37,9 @@ def make_snapshot(**fields: Any) -> r.DataSnapshot:
         "uri": "memory://snapshots/churn/1",
         "rows": 1000,
         "columns": (
-            r.ColumnSchema(name="customer_id", kind=r.ColumnKind.CATEGORY, role=r.ColumnRole.ENTITY, distinct=1000),
+            r.ColumnSchema(
+                name="customer_id", kind=r.ColumnKind.CATEGORY, role=r.ColumnRole.ENTITY, distinct=1000
+            ),
             r.ColumnSchema(name="age", kind=r.ColumnKind.NUMBER, distinct=60),
             r.ColumnSchema(name="churned", kind=r.ColumnKind.BOOLEAN, role=r.ColumnRole.TARGET, distinct=2),
         ),
@@ -75,7 +77,9 @@ def make_trained(**fields: Any) -> r.TrainedModel:
         "run_id": "run1",
         "bundle_uri": "memory://bundles/churn/3",
         "bundle_digest": digest("b"),
-        "cross_validation": r.CrossValidation(metric="roc_auc", mean=0.84, sd=0.01, folds=(0.83, 0.84, 0.85, 0.84, 0.84)),
+        "cross_validation": r.CrossValidation(
+            metric="roc_auc", mean=0.84, sd=0.01, folds=(0.83, 0.84, 0.85, 0.84, 0.84)
+        ),
         "train_score": 0.85,
         "rows_train": 800,
         "rows_held_out": 200,
@@ -85,7 +89,9 @@ def make_trained(**fields: Any) -> r.TrainedModel:
     return r.TrainedModel(**{**made, **fields})
 
 
-def make_difference(low: float, high: float, *, opponent: str = "baseline", **fields: Any) -> r.PairedDifference:
+def make_difference(
+    low: float, high: float, *, opponent: str = "baseline", **fields: Any
+) -> r.PairedDifference:
     """Return a paired difference with this interval."""
     made: dict[str, Any] = {
         "metric": "roc_auc",
@@ -106,7 +112,9 @@ def make_evaluation(**fields: Any) -> r.Evaluation:
         "snapshot_digest": digest("1"),
         "chosen": make_trained(),
         "ranking": (("logistic_regression", 0.84),),
-        "metrics": (r.MetricValue(name="roc_auc", value=0.84, n=200, interval=r.Interval(low=0.8, high=0.88)),),
+        "metrics": (
+            r.MetricValue(name="roc_auc", value=0.84, n=200, interval=r.Interval(low=0.8, high=0.88)),
+        ),
         "gap": 0.01,
         "baseline": make_difference(0.3, 0.38),
         "latency": r.Latency(ms_per_sample=0.1, rows=100, repeats=5),

@@ -87,7 +87,9 @@ class FakeExpectations:
         return self.given
 
     def infer(self, model: str, frame: Any, columns: Any) -> Suite:
-        return Suite(content={"name": model, "expectations": []}, origin="inferred", uri="memory://suite.json")
+        return Suite(
+            content={"name": model, "expectations": []}, origin="inferred", uri="memory://suite.json"
+        )
 
     def check(self, frame: Any, suite: Suite) -> tuple[CheckResult, ...]:
         return self.results

@@ -145,7 +145,8 @@ class Evaluation(Record):
     :param chosen: the candidate with the best cross-validation mean.
     :param ranking: all candidates' labels with their CV mean, best first.
     :param metrics: held-out metrics, each with its bootstrap interval where it has one.
-    :param gap: train score minus held-out score of the spec's metric, in the direction that overfitting is positive.
+    :param gap: train score minus held-out score of the spec's metric, in the direction that overfitting is
+        positive.
     :param baseline: difference to a model that knows nothing (DummyClassifier / DummyRegressor).
     :param champion: the champion it was compared with; ``None`` on the first run.
     :param against_champion: difference to that champion on the same rows.

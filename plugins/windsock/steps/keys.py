@@ -6,7 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from windsock import __version__
 from windsock.ports import Ports
-from windsock.records import EvaluateModelInput, GateModelInput, Record, RegisterModelInput, TrainModelInput, ValidateDataInput
+from windsock.records import (
+    EvaluateModelInput,
+    GateModelInput,
+    Record,
+    RegisterModelInput,
+    TrainModelInput,
+    ValidateDataInput,
+)
 from windsock.spec import SEED, digest_of
 
 
@@ -18,7 +25,7 @@ def _estimator_library() -> str:
 
 
 def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
-    """The snapshot and the suite it is checked against."""
+    """Return the snapshot and the suite it is checked against."""
     suite = ports.expectations.suite(step.spec.name)
     return {
         "snapshot": step.snapshot.digest,
@@ -28,7 +35,7 @@ def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
 
 
 def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
-    """The snapshot, the candidate, and what decides how it is fitted and scored."""
+    """Return the snapshot, the candidate, and what decides how it is fitted and scored."""
     return {
         "snapshot": step.snapshot.digest,
         "candidate": step.candidate.content_digest(),
@@ -39,9 +46,10 @@ def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
 
 
 def evaluate_parts(step: EvaluateModelInput, ports: Ports) -> dict[str, str]:
-    """The chosen model and its opponent.
+    """Return the chosen model and its opponent.
 
-    Where the chosen model is the champion already, the opponent is the one it replaced: so a second run on the
+    Where the chosen model is the champion already, the opponent is the one it replaced: so a second run on
+    the
     same data finds the evaluation that made it champion.
     """
     champion = ports.ledger.champion(step.spec.name)
@@ -58,7 +66,7 @@ def evaluate_parts(step: EvaluateModelInput, ports: Ports) -> dict[str, str]:
 
 
 def gate_parts(step: GateModelInput, ports: Ports) -> dict[str, str]:
-    """The evaluation, the validation and the policy."""
+    """Return the evaluation, the validation and the policy."""
     return {
         "evaluation": step.evaluation.content_digest(),
         "validation": step.validation.content_digest(),
@@ -67,7 +75,7 @@ def gate_parts(step: GateModelInput, ports: Ports) -> dict[str, str]:
 
 
 def register_parts(step: RegisterModelInput, ports: Ports) -> dict[str, str]:
-    """The model itself: one bundle is one version."""
+    """Return the model itself: one bundle is one version."""
     return {"bundle": step.decision.bundle_digest}
 
 

@@ -120,7 +120,10 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
         taken = getattr(record, "taken_at", None)
         seen_before = taken is not None and taken < begun
         return StepResult(
-            step=name, record=record, key="", unchanged=bool(getattr(record, "unchanged", False) or seen_before)
+            step=name,
+            record=record,
+            key="",
+            unchanged=bool(getattr(record, "unchanged", False) or seen_before),
         )
     key = keys.idempotency_key(name, given, known.parts(given, ports))
     if (stored := ports.records.find(key)) is not None:
@@ -131,4 +134,3 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
         content = ports.records.add(key, step=name, model=model, record=record.model_dump(mode="json"))
         record = known.output.model_validate(content)
     return StepResult(step=name, record=record, key=key, unchanged=False)
-

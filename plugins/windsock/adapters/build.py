@@ -1,0 +1,42 @@
+"""``build_ports``: settings -> the outside world. Nothing is contacted and nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from windsock.adapters.bundle_store import SignedBundleStore
+from windsock.adapters.charts import MatplotlibCharts
+from windsock.adapters.expectations import GreatExpectationsEngine
+from windsock.adapters.ledger_table import SqlLedger
+from windsock.adapters.mlflow_registry import MlflowRegistry
+from windsock.adapters.mlflow_tracking import MlflowTracker
+from windsock.adapters.prediction_archive import ParquetPredictionArchive
+from windsock.adapters.server_client import ServerRouter
+from windsock.adapters.snapshot_store import ParquetSnapshotStore
+from windsock.adapters.sources import SourceReaders
+from windsock.adapters.step_table import SqlStepRecords
+from windsock.adapters.storage import Storage
+from windsock.ports import Ports
+from windsock.settings import Settings
+
+
+def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Ports:
+    """Return the ports of an installation.
+
+    :param settings: its addresses and folders.
+    :param connections: turns an Airflow connection id into a SQLAlchemy URL; raises SettingsError for an unknown one.
+    """
+    storage = Storage(settings.storage_url)
+    return Ports(
+        sources=SourceReaders(roots=settings.source_roots, connections=connections),
+        snapshots=ParquetSnapshotStore(storage),
+        expectations=GreatExpectationsEngine(settings.expectations_dir, storage),
+        bundles=SignedBundleStore(storage, settings.keys_dir),
+        tracker=MlflowTracker(settings.tracking_uri, settings.home),
+        registry=MlflowRegistry(settings.tracking_uri, settings.home),
+        ledger=SqlLedger(settings.database_url),
+        records=SqlStepRecords(settings.database_url),
+        router=ServerRouter(settings.server_url, settings.read_admin_token),
+        predictions=ParquetPredictionArchive(settings.serving_dir, storage),
+        charts=MatplotlibCharts(),
+    )

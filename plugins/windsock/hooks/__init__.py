@@ -1,0 +1,3 @@
+"""Hooks: Airflow connections -> adapters' settings."""
+
+from __future__ import annotations

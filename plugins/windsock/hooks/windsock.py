@@ -1,0 +1,119 @@
+"""``WindsockHook``: connections and environment -> settings, specs and ports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from windsock.exceptions import SettingsError, WindsockError
+from windsock.hooks.mlflow_server import MlflowHook, connection_or_none
+from windsock.settings import Settings
+
+if TYPE_CHECKING:
+    from windsock.ports import Ports
+    from windsock.spec import ModelSpec
+
+EXTRA_FIELDS = {
+    "database_url": "database_url",
+    "storage_url": "storage_url",
+    "models_dir": "models_dir",
+    "home": "home",
+}
+
+
+class WindsockHook(BaseHook):
+    """The installation behind a connection of type ``windsock``.
+
+    The connection's host is the serving app's address, its password the admin token; its extra may hold
+    ``database_url``, ``storage_url``, ``models_dir`` and ``home``. What it does not say is taken from the
+    environment.
+
+    :param windsock_conn_id: the connection; where there is none, the environment alone holds.
+    :param mlflow_conn_id: the connection to MLflow.
+    """
+
+    conn_name_attr = "windsock_conn_id"
+    default_conn_name = "windsock_default"
+    conn_type = "windsock"
+    hook_name = "Windsock"
+
+    def __init__(
+        self, windsock_conn_id: str = default_conn_name, *, mlflow_conn_id: str = MlflowHook.default_conn_name
+    ) -> None:
+        super().__init__()
+        self.windsock_conn_id = windsock_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+
+    def settings(self) -> Settings:
+        """Return the environment's settings, overridden by the connections.
+
+        :raises SettingsError: if a connection cannot be used.
+        """
+        base = Settings.from_environment()
+        changed: dict[str, Any] = {}
+        if (conn := connection_or_none(self.windsock_conn_id)) is not None:
+            extra = conn.extra_dejson
+            changed = {field: extra[key] for key, field in EXTRA_FIELDS.items() if extra.get(key)}
+            for field in ("models_dir", "home"):
+                if field in changed:
+                    changed[field] = Path(str(changed[field])).expanduser().absolute()
+            if address := server_address(conn):
+                changed["server_url"] = address
+            if conn.password:
+                changed["admin_token"] = conn.password
+        if (uri := MlflowHook(self.mlflow_conn_id).tracking_uri()) is not None:
+            changed["tracking_uri"] = uri
+        return base.model_copy(update=changed)
+
+    def ports(self) -> Ports:
+        """Return the outside world of this installation; nothing is contacted yet."""
+        from windsock.adapters.build import build_ports
+
+        return build_ports(self.settings(), connections=sqlalchemy_url)
+
+    def model_spec(self, name: str) -> ModelSpec:
+        """Return a model's spec by its name.
+
+        :raises SpecError: if there is no such model, or its file is broken.
+        """
+        from windsock.spec.loader import find_model
+
+        settings = self.settings()
+        return find_model(settings.models_dir, name, shared_file=settings.shared_file)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask the serving app for its health; for the button in the Connections page."""
+        from windsock.adapters.server_client import server_health
+
+        try:
+            return True, server_health(self.settings().server_url)
+        except WindsockError as error:
+            return False, str(error)
+
+
+def server_address(conn: Any) -> str | None:
+    """Return the address that a connection's host, port and schema name, or ``None``."""
+    host = (conn.host or "").rstrip("/")
+    if not host:
+        return None
+    address = host if "://" in host else f"{conn.schema or 'http'}://{host}"
+    return f"{address}:{conn.port}" if conn.port else address
+
+
+def sqlalchemy_url(conn_id: str) -> str:
+    """Return the SQLAlchemy URL of an Airflow connection to a database.
+
+    :raises SettingsError: if there is no such connection, or its type is no database that is known.
+    """
+    from windsock.adapters.connections import url_from_airflow_uri
+
+    conn = connection_or_none(conn_id)
+    if conn is None:
+        raise SettingsError(
+            f"there is no connection {conn_id!r}",
+            code="WS-SETTINGS-003",
+            next_action=f"Create it under Admin > Connections, or set AIRFLOW_CONN_{conn_id.upper()}.",
+        )
+    return url_from_airflow_uri(conn.get_uri(), conn_id)

@@ -1,0 +1,3 @@
+"""One operator for each step."""
+
+from __future__ import annotations

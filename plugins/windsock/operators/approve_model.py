@@ -1,0 +1,135 @@
+"""``ApproveModelOperator``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+from windsock.exceptions import ApprovalRefusedError
+from windsock.operators.base import StepOperator
+from windsock.records import Approval, RegisteredVersion, Status
+from windsock.steps import StepResult, limit_text, shorten, verdict_of, verdict_of_error
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.spec import ModelSpec
+
+log = logging.getLogger("windsock.task")
+
+
+class ApproveModelOperator(StepOperator, ApprovalOperator):
+    """Ask a person, where the model's tier (or an insufficient check) wants one; hold no worker meanwhile.
+
+    The answer is written to the ledger with the version, its digest and the user that the server named. A
+    timeout means no. Whoever triggered the run cannot approve it.
+
+    :param version: the ``RegisteredVersion`` of the registration task.
+    :param decision: the ``GateDecision``, shown to the reviewer.
+    :param approvers: user ids that may answer; empty: anyone with the permission.
+    :param response_timeout: how long to wait for an answer.
+    """
+
+    step = "approve_model"
+    ui_color = "#fce8e6"
+    template_fields: Sequence[str] = ("version", "decision")
+
+    def __init__(
+        self,
+        *,
+        version: Any,
+        decision: Any = None,
+        approvers: Sequence[str] = (),
+        response_timeout: timedelta = timedelta(days=3),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            subject="Approve a model version",
+            assigned_users=[{"id": user, "name": user} for user in approvers] or None,
+            response_timeout=response_timeout,
+            **kwargs,
+        )
+        self.version = version
+        self.decision = decision
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return the version, without an answer yet."""
+        return {"version": self.version}
+
+    def execute(self, context: Context) -> Any:
+        """Go on where nobody is needed; else put the question to a person and wait without a worker."""
+        result = self.run(context, self.step_input(context))
+        if self._is_settled(result):
+            return self.finish(context, result)
+        version = RegisteredVersion.model_validate(self.version)
+        self.subject = f"Approve {version.model} version {version.version}?"
+        self.body = approval_body(self.model_spec(), version, self.decision)
+        for line in verdict_of(result).lines():
+            log.info("%s", line)
+        return ApprovalOperator.execute(self, context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Write the answer to the ledger.
+
+        :raises ApprovalRefusedError: if nobody answered in time, the answer is no, or the wrong person
+            gave it.
+        """
+        self._end_with_verdict()
+        if "error" in event:
+            refused = ApprovalRefusedError(
+                "nobody answered in time; a timeout means no",
+                code="WS-APPROVAL-003",
+                next_action="clear this task to ask again",
+            )
+            self.verdict = verdict_of_error(refused, {"model": self._model_name()})
+            raise refused
+        user = event.get("responded_by_user") or {}
+        chosen = event["chosen_options"][0]
+        content = {
+            **self.step_input(context),
+            "answer": "approve" if chosen == self.APPROVE else "reject",
+            "approver": user.get("id") or user.get("name"),
+            "answered_at": event.get("responded_at"),
+        }
+        return self.finish(context, self.run(context, content))
+
+    def _is_settled(self, result: StepResult) -> bool:
+        return isinstance(result.record, Approval) and result.record.status is not Status.INSUFFICIENT
+
+
+def approval_body(spec: ModelSpec, version: RegisteredVersion, decision: Mapping[str, Any] | None) -> str:
+    """Return the page that the reviewer sees: the evidence in Markdown.
+
+    :param decision: the gate's decision as JSON content, where the DAG hands it over.
+    """
+    from windsock.records import GateDecision
+
+    lines = [
+        f"**{spec.name}**, owned by {spec.model.owner}, tier {spec.model.tier}",
+        "",
+        f"- version: {version.version}, bundle `{shorten(version.digest)}`",
+        f"- snapshot: `{shorten(version.snapshot_digest)}`",
+        f"- evidence: `{version.evidence_uri}` (sha256 `{shorten(version.evidence_digest)}`)",
+        f"- intended use: {spec.gate.card.intended_use}",
+        f"- limitations: {spec.gate.card.limitations}",
+    ]
+    if decision:
+        judged = GateDecision.model_validate(dict(decision))
+        lines += [
+            "",
+            f"Gate: **{judged.outcome.value}**, {judged.reason}",
+            "",
+            "| check | status | value |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {check.name} | {check.status.value} | {limit_text(check)} |" for check in judged.checks]
+        if judged.asks:
+            lines += [
+                "",
+                f"The evidence was not enough for: {', '.join(judged.asks)}. You are asked to decide.",
+            ]
+    return "\n".join(lines)

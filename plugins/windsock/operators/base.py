@@ -1,0 +1,200 @@
+"""``StepOperator``: the thin skin that every step's operator shares."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+
+from windsock.exceptions import SpecError
+from windsock.hooks.windsock import WindsockHook
+from windsock.operators.links import MlflowRunLink, MlflowVersionLink
+from windsock.records import Record, RunContext
+from windsock.spec import ModelSpec
+from windsock.steps import (
+    STEPS,
+    StepResult,
+    Verdict,
+    read_input,
+    refusal_of,
+    run_step,
+    verdict_of,
+    verdict_of_error,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.ports import Ports
+
+log = logging.getLogger("windsock.task")
+
+CALLBACKS = ("on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback")
+
+
+class StepOperator(BaseOperator):
+    """Run one step: check its input, run it, log what it found, push its record, and only then say no.
+
+    A subclass names its ``step`` and collects the step's input in :meth:`step_input`. The record goes to
+    XCom as
+    JSON; frames and models never do. The last block of the task's log is VERDICT, WHY, NEXT, IDS, whatever
+    happens.
+
+    :param spec: the model: its name in the models folder, its content, or a :class:`ModelSpec`.
+    :param windsock_conn_id: connection of type ``windsock``; where there is none, the environment's
+        settings hold.
+    :param mlflow_conn_id: connection of type ``mlflow``; likewise.
+    """
+
+    step: ClassVar[str]
+    ui_color = "#e8f0fe"
+    template_fields: Sequence[str] = ()
+    operator_extra_links = (MlflowRunLink(), MlflowVersionLink())
+
+    def __init__(
+        self,
+        *,
+        spec: ModelSpec | Mapping[str, Any] | str,
+        windsock_conn_id: str = "windsock_default",
+        mlflow_conn_id: str = "mlflow_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+        self.windsock_conn_id = windsock_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+        self.links: dict[str, str] = {}
+        self.verdict: Verdict | None = None
+
+    @property
+    def hook(self) -> WindsockHook:
+        """The hook that turns connections into settings and ports."""
+        return WindsockHook(self.windsock_conn_id, mlflow_conn_id=self.mlflow_conn_id)
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return the step's input as JSON content, without ``spec``, ``run`` and ``nonce``."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """Run the step; see the class."""
+        result = self.run(context, self.step_input(context))
+        return self.finish(context, result)
+
+    def run(self, context: Context, content: Mapping[str, Any]) -> StepResult:
+        """Run the step on its input and log what it came to.
+
+        :raises WindsockError: what the step raises, after its block was set.
+        """
+        self._end_with_verdict()
+        try:
+            ports = self.hook.ports()
+            step = read_input(self.step, {**self._shared_input(context), **content})
+            log.info("%s: %s", self.step, self.announce(step))
+            result = run_step(self.step, step, ports)
+        except Exception as error:
+            self.verdict = verdict_of_error(error, {"model": self._model_name()})
+            raise
+        self.report(result)
+        self._keep_links(ports, result)
+        self.verdict = verdict_of(result)
+        return result
+
+    def finish(self, context: Context, result: StepResult) -> Any:
+        """Push the record, then raise if it says no.
+
+        :raises VerdictError: for a record that says no; the record is in XCom by then.
+        """
+        pushed = result.record.model_dump(mode="json")
+        if (refusal := refusal_of(result)) is not None:
+            context["ti"].xcom_push(key="return_value", value=pushed)
+            raise refusal
+        return pushed
+
+    def announce(self, step: Record) -> str:
+        """Return the first line of the log: what this task will do."""
+        return f"model {self._model_name()}"
+
+    def report(self, result: StepResult) -> None:
+        """Log the findings of the record, one a line."""
+
+    def _model_name(self) -> str:
+        if isinstance(self.spec, ModelSpec):
+            return self.spec.name
+        if isinstance(self.spec, str):
+            return self.spec
+        block = self.spec.get("model", {})
+        return str(block.get("name", "")) if isinstance(block, Mapping) else ""
+
+    def model_spec(self) -> ModelSpec:
+        """Return the spec, read from the models folder where only its name was given.
+
+        :raises SpecError: if there is no such model or its file is broken.
+        """
+        if isinstance(self.spec, ModelSpec):
+            return self.spec
+        if isinstance(self.spec, str):
+            return self.hook.model_spec(self.spec)
+        try:
+            return ModelSpec.model_validate(dict(self.spec))
+        except ValueError as error:
+            raise SpecError(f"the spec handed to task {self.task_id} is not valid: {error}") from error
+
+    def _shared_input(self, context: Context) -> dict[str, Any]:
+        shared: dict[str, Any] = {"spec": self.model_spec(), "run": run_context(context)}
+        if "nonce" in _input_fields(self.step):
+            shared["nonce"] = str(context["run_id"]) if param(context, "force") else None
+        if "force" in _input_fields(self.step):
+            shared["force"] = bool(param(context, "force"))
+        return shared
+
+    def _keep_links(self, ports: Ports, result: StepResult) -> None:
+        record = result.record
+        model = str(getattr(record, "model", ""))
+        chosen = getattr(record, "chosen", record)
+        run_id, version = getattr(chosen, "run_id", None), getattr(record, "version", None)
+        if run_id and (link := ports.tracker.run_link(model, str(run_id))):
+            self.links["run"] = link
+        if version and (link := ports.tracker.version_link(model, str(version))):
+            self.links["version"] = link
+
+    def _end_with_verdict(self) -> None:
+        """Make the verdict the last block of the log: Airflow calls these after its own last lines."""
+        for name in CALLBACKS:
+            given = getattr(self, name, None) or []
+            callbacks = list(given) if isinstance(given, list | tuple) else [given]
+            setattr(self, name, [*callbacks, self._log_verdict])
+
+    def _log_verdict(self, context: Context) -> None:
+        if self.verdict is None:
+            return
+        log.info("::endgroup::")
+        for line in self.verdict.lines():
+            log.info("%s", line)
+
+
+def _input_fields(step: str) -> frozenset[str]:
+    return frozenset(STEPS[step].input.model_fields)
+
+
+def param(context: Context, name: str) -> Any:
+    """Return a DAG param, or ``None`` where the DAG does not have it."""
+    params = context.get("params") or {}
+    return params.get(name)
+
+
+def run_context(context: Context) -> RunContext:
+    """Return who and what runs this task, from the server's own record of the run."""
+    dag_run = context["dag_run"]
+    return RunContext(
+        dag_id=dag_run.dag_id,
+        run_id=dag_run.run_id,
+        requested_by=getattr(dag_run, "triggering_user_name", None),
+        logical_date=dag_run.logical_date,
+    )
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a mapped task's outputs, or one output, as a list."""
+    return [dict(value)] if isinstance(value, Mapping) else list(value)

@@ -1,0 +1,45 @@
+"""``HousekeepingOperator``."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from windsock.operators.base import StepOperator, run_context
+from windsock.records import HousekeepingReport
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.steps import StepResult
+
+log = logging.getLogger("windsock.task")
+
+
+class HousekeepingOperator(StepOperator):
+    """Repair the registry's aliases from the ledger, close what was left open, keep the retention.
+
+    :param models: names of the installation's models.
+    :param keep_predictions_days: closed prediction segments older than this are removed; 0 keeps all.
+    """
+
+    step = "keep_house"
+    ui_color = "#f1f3f4"
+
+    def __init__(self, *, models: list[str], keep_predictions_days: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(spec="", **kwargs)
+        self.models = models
+        self.keep_predictions_days = keep_predictions_days
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return the models."""
+        return {"models": self.models, "keep_predictions_days": self.keep_predictions_days}
+
+    def _shared_input(self, context: Context) -> dict[str, Any]:
+        return {"run": run_context(context)}
+
+    def report(self, result: StepResult) -> None:
+        """Log what could not be done."""
+        if isinstance(result.record, HousekeepingReport):
+            for fault in result.record.faults:
+                log.warning("fault: %s", fault)

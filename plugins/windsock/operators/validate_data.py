@@ -1,0 +1,38 @@
+"""``ValidateDataOperator``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from windsock.operators.base import StepOperator
+from windsock.operators.tables import log_checks
+from windsock.records import ValidationReport
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.steps import StepResult
+
+
+class ValidateDataOperator(StepOperator):
+    """Check a snapshot against the model's expectations; red if a check did not pass.
+
+    :param snapshot: the ``DataSnapshot`` of the snapshot task.
+    """
+
+    step = "validate_data"
+    ui_color = "#e6f4ea"
+    template_fields = ("snapshot",)
+
+    def __init__(self, *, snapshot: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.snapshot = snapshot
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return the snapshot."""
+        return {"snapshot": self.snapshot}
+
+    def report(self, result: StepResult) -> None:
+        """Log every check."""
+        if isinstance(result.record, ValidationReport):
+            log_checks("Checks of the data", result.record.checks)

@@ -1,0 +1,3 @@
+"""Specs -> DAGs."""
+
+from __future__ import annotations

@@ -1,0 +1,67 @@
+"""The factory: a folder of model files -> their DAGs. One bad file breaks one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.sdk import DAG, get_parsing_context
+
+from windsock.exceptions import SpecError
+from windsock.pipelines.housekeeping import DAG_ID as HOUSEKEEPING
+from windsock.pipelines.housekeeping import housekeeping_dag
+from windsock.pipelines.retrain import retrain_dag
+from windsock.pipelines.rollback import rollback_dag
+from windsock.settings import Settings
+from windsock.spec.loader import load_models, load_shared
+
+
+class BrokenSpecsError(SpecError):
+    """Every model file that cannot be used, in one error for Airflow's import-error page.
+
+    :param faults: one error for each broken file.
+    """
+
+    def __init__(self, faults: tuple[SpecError, ...]) -> None:
+        listed = "\n".join(f"- {fault.message}" for fault in faults)
+        super().__init__(
+            f"{len(faults)} model file(s) cannot be used; the other models go on:\n{listed}",
+            code="WS-SPEC-002",
+        )
+        self.faults = faults
+
+
+def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
+    """Return the DAGs of every good model file, by DAG id; a broken one is left to :func:`raise_broken`.
+
+    A task that starts builds only its own DAG.
+
+    :param models_dir: folder of the model files; default: the settings'.
+    """
+    settings = Settings.from_environment()
+    folder = models_dir or settings.models_dir
+    shared = load_shared(settings.shared_file if models_dir is None else folder.parent / "windsock.yaml")
+    specs, _ = load_models(folder, shared)
+    wanted = get_parsing_context().dag_id
+    dags: dict[str, DAG] = {}
+    for name, spec in specs.items():
+        makers = {
+            f"{name}__daily_retrain": lambda spec=spec: retrain_dag(spec, shared),
+            f"{name}__rollback": lambda spec=spec: rollback_dag(spec),
+        }
+        dags.update({dag_id: make() for dag_id, make in makers.items() if wanted in (None, dag_id)})
+    if wanted in (None, HOUSEKEEPING):
+        dags[HOUSEKEEPING] = housekeeping_dag(specs)
+    return dags
+
+
+def raise_broken(models_dir: Path | None = None) -> None:
+    """Raise one error that lists every broken model file, if there is one.
+
+    :raises BrokenSpecsError: for Airflow's import-error page.
+    """
+    settings = Settings.from_environment()
+    folder = models_dir or settings.models_dir
+    shared = load_shared(settings.shared_file if models_dir is None else folder.parent / "windsock.yaml")
+    _, faults = load_models(folder, shared)
+    if faults:
+        raise BrokenSpecsError(faults)

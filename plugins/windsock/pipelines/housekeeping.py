@@ -1,0 +1,41 @@
+"""``windsock__housekeeping``: hourly, one for each installation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow.sdk import DAG
+
+from windsock.operators.keep_house import HousekeepingOperator
+from windsock.pipelines.docs import RED
+from windsock.pipelines.retrain import START
+from windsock.pipelines.retries import default_args
+from windsock.spec import cron_of
+
+DAG_ID = "windsock__housekeeping"
+PURPOSE = (
+    "Sets MLflow's aliases as the ledger says, closes orphan runs and finished hours of the prediction log, "
+    "checks every ledger's hash chain, keeps the retention."
+)
+
+
+def housekeeping_dag(models: Iterable[str]) -> DAG:
+    """Return the installation's housekeeping DAG.
+
+    :param models: names of its models.
+    """
+    with DAG(
+        dag_id=DAG_ID,
+        dag_display_name="Windsock: housekeeping",
+        description="Repairs the registry's aliases from the ledger and closes what was left open",
+        doc_md=f"{PURPOSE}\n\n{RED.format(name='NAME')}",
+        schedule=cron_of("hourly"),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        default_args=default_args("windsock"),
+        tags=["windsock"],
+    ) as dag:
+        HousekeepingOperator(task_id="keep_house", models=sorted(models))
+    return dag

@@ -1,0 +1,118 @@
+"""The retrain DAG of a model: snapshot, validate, train, evaluate, gate, register, approve, deploy, promote."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Param, chain
+
+from windsock.operators.approve_model import ApproveModelOperator
+from windsock.operators.deploy_model import DeployModelOperator
+from windsock.operators.evaluate_model import EvaluateModelOperator
+from windsock.operators.gate_model import GovernanceGateOperator
+from windsock.operators.promote_model import PromoteModelOperator
+from windsock.operators.register_model import RegisterModelOperator
+from windsock.operators.take_snapshot import SnapshotDataOperator
+from windsock.operators.train_model import TrainModelOperator
+from windsock.operators.validate_data import ValidateDataOperator
+from windsock.pipelines.docs import retrain_doc
+from windsock.pipelines.retries import default_args
+from windsock.spec import ModelSpec, SharedSpec, cron_of, schedule_word
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+APPROVALS = {"low": 1, "medium": 1, "high": 2}
+"""Approval tasks by tier; the one of a low tier asks nobody unless a check was insufficient."""
+
+
+def retrain_params() -> dict[str, Param]:
+    """Return the typed form of a retrain DAG."""
+    return {
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Stop after the gate: no version, nothing deployed.",
+        ),
+        "force": Param(
+            False, type="boolean", title="Force", description="Do the work again even if nothing has changed."
+        ),
+        "data_window": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^(\d{1,6}\s*[wdhms]\s*)+$",
+            title="Data window",
+            description="How far back training looks, such as 30d; empty: as the model's file says.",
+        ),
+    }
+
+
+def retrain_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
+    """Return the daily retrain DAG of a model.
+
+    :param spec: the model.
+    :param shared: compute classes and approvers.
+    """
+    word = schedule_word(spec.training.schedule)
+    with DAG(
+        dag_id=f"{spec.name}__daily_retrain",
+        dag_display_name=f"{spec.name}: retrain ({word})"
+        if word != "daily"
+        else f"{spec.name}: daily retrain",
+        description=spec.model.description
+        or f"Retrain {spec.name} and promote it if the gate lets it through",
+        doc_md=retrain_doc(spec),
+        schedule=cron_of(spec.training.schedule),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args=default_args(spec.model.owner),
+        params=retrain_params(),
+        tags=["windsock", f"model:{spec.name}"],
+    ) as dag:
+        build_retrain(spec, shared)
+    return dag
+
+
+def build_retrain(spec: ModelSpec, shared: SharedSpec) -> None:
+    """Add the retrain tasks to the DAG that is open; every DAG that retrains uses these.
+
+    :param spec: the model.
+    :param shared: compute classes and approvers.
+    """
+    content = spec.model_dump(mode="json")
+    compute = shared.compute_class(spec.training.compute)
+    place = {"pool": compute.pool, "queue": compute.queue}
+    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content)
+    validation = ValidateDataOperator(task_id="validate_data", spec=content, snapshot=snapshot.output)
+    trained = TrainModelOperator.partial(
+        task_id="train_model",
+        spec=content,
+        snapshot=snapshot.output,
+        validation=validation.output,
+        map_index_template="{{ task.candidate['estimator'] }}",
+        **place,
+    ).expand(candidate=[candidate.model_dump(mode="json") for candidate in spec.candidates])
+    evaluation = EvaluateModelOperator(
+        task_id="evaluate_model", spec=content, snapshot=snapshot.output, candidates=trained.output, **place
+    )
+    gate = GovernanceGateOperator(
+        task_id="gate_model", spec=content, validation=validation.output, evaluation=evaluation.output
+    )
+    version = RegisterModelOperator(
+        task_id="register_model", spec=content, decision=gate.output, evaluation=evaluation.output
+    )
+    approvals = [
+        ApproveModelOperator(
+            task_id="approve_model" if number == 0 else f"approve_model_{number + 1}",
+            spec=content,
+            version=version.output,
+            decision=gate.output,
+            approvers=shared.approvers.for_tier(spec.model.tier),
+        )
+        for number in range(APPROVALS[spec.model.tier])
+    ]
+    deployment = DeployModelOperator(task_id="deploy_model", spec=content, version=version.output)
+    promotion = PromoteModelOperator(task_id="promote_model", spec=content, version=version.output)
+    tail: list[Any] = [version, *approvals, deployment, promotion]
+    chain(gate, *tail)

@@ -1,0 +1,43 @@
+"""The roll back DAG of a model: a typed form, one click."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, Param
+
+from windsock.operators.roll_back import RollBackOperator
+from windsock.pipelines.docs import RED
+from windsock.pipelines.retrain import START
+from windsock.pipelines.retries import default_args
+from windsock.spec import ModelSpec
+
+PURPOSE = "Serves an earlier champion again; needs neither MLflow nor an approval."
+
+
+def rollback_dag(spec: ModelSpec) -> DAG:
+    """Return the roll back DAG of a model."""
+    with DAG(
+        dag_id=f"{spec.name}__rollback",
+        dag_display_name=f"{spec.name}: roll back",
+        description=f"Serve the champion of {spec.name} before this one again",
+        doc_md=f"{PURPOSE}\n\n{RED.format(name=spec.name)}",
+        schedule=None,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args=default_args(spec.model.owner),
+        params={
+            "to_version": Param(
+                None,
+                type=["null", "string"],
+                pattern=r"^\d{1,9}$",
+                title="Version",
+                description="A version that was champion once; empty: the one before this.",
+            ),
+            "reason": Param(
+                "", type="string", maxLength=1000, title="Reason", description="Kept in the ledger."
+            ),
+        },
+        tags=["windsock", f"model:{spec.name}"],
+    ) as dag:
+        RollBackOperator(task_id="roll_back", spec=spec.name)
+    return dag

@@ -1,0 +1,285 @@
+"""The last block of every log: VERDICT, WHY, NEXT, IDS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from windsock import records as r
+from windsock.exceptions import (
+    ApprovalRefusedError,
+    DataRefusedError,
+    GateRefusedError,
+    TransportError,
+    VerdictError,
+    WindsockError,
+)
+from windsock.steps.run import StepResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What on-call reads first.
+
+    :param word: PASS, FAIL, HOLD, KEEP, UNCHANGED, DRY RUN or ERROR.
+    :param why: one sentence with the number against its limit.
+    :param next_action: what to do now; ``nothing`` is an answer.
+    :param ids: what to look things up by.
+    """
+
+    word: str
+    why: str
+    next_action: str = "nothing to do"
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def lines(self) -> tuple[str, str, str, str]:
+        """Return the four lines of the block."""
+        ids = " ".join(f"{name}={value}" for name, value in self.ids.items() if value) or "none"
+        return (f"VERDICT: {self.word}", f"WHY: {self.why}", f"NEXT: {self.next_action}", f"IDS: {ids}")
+
+
+def shorten(digest: str | None) -> str:
+    """Return the first 12 digits of a digest; enough to find it, short enough to read."""
+    return (digest or "")[:12]
+
+
+def limit_text(check: r.CheckResult) -> str:
+    """Return a check's number against its limit, such as ``0.912 [0.9, 0.93] >= 0.8 (n=200)``."""
+    if check.value is None:
+        return check.message or check.status.value
+    interval = f" [{check.interval.low:.4g}, {check.interval.high:.4g}]" if check.interval else ""
+    limit = f" {check.relation} {check.limit:.6g}" if check.relation and check.limit is not None else ""
+    count = f" (n={check.n})" if check.n is not None else ""
+    return f"{check.value:.6g}{interval}{limit}{count}"
+
+
+def _first_failures(checks: tuple[r.CheckResult, ...]) -> str:
+    bad = [check for check in checks if not check.passed]
+    shown = "; ".join(
+        f"{check.code} {check.name}: {check.status.value}, {limit_text(check)}" for check in bad[:3]
+    )
+    return shown + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
+
+
+def _snapshot(record: r.DataSnapshot) -> Verdict:
+    return Verdict(
+        word="PASS",
+        why=f"{record.rows:,} rows and {len(record.columns)} columns from {record.source}",
+        ids={"model": record.model, "snapshot": shorten(record.digest)},
+    )
+
+
+def _validation(record: r.ValidationReport) -> Verdict:
+    passed = record.status is r.Status.PASS
+    why = (
+        f"{len(record.checks)} of {len(record.checks)} checks passed"
+        if passed
+        else _first_failures(record.checks)
+    )
+    return Verdict(
+        word="PASS" if passed else record.status.value.upper(),
+        why=why,
+        next_action="nothing to do"
+        if passed
+        else "mend the data or the suite; the model that serves is untouched",
+        ids={
+            "model": record.model,
+            "snapshot": shorten(record.snapshot_digest),
+            "suite": shorten(record.suite_digest),
+        },
+    )
+
+
+def _trained(record: r.TrainedModel) -> Verdict:
+    cv = record.cross_validation
+    return Verdict(
+        word="PASS",
+        why=f"{record.candidate.label}: {cv.metric} {cv.mean:.4f} +- {cv.sd:.4f} in {len(cv.folds)} folds, "
+        f"{record.rows_train:,} rows ({record.rows_held_out:,} held out)",
+        ids={
+            "model": record.model,
+            "run_id": record.run_id,
+            "bundle": shorten(record.bundle_digest),
+            "snapshot": shorten(record.snapshot_digest),
+        },
+    )
+
+
+def _evaluation(record: r.Evaluation) -> Verdict:
+    metric = record.metric(record.chosen.cross_validation.metric)
+    value = "no value" if metric is None or metric.value is None else f"{metric.value:.4f}"
+    if metric and metric.interval:
+        value += f" [{metric.interval.low:.4f}, {metric.interval.high:.4f}]"
+    against = record.against_champion
+    compared = "first model, nothing to compare with"
+    if record.champion and against:
+        shown = against.error if against.value is None else f"{against.value:+.4f}"
+        compared = f"against champion {record.champion.version}: {shown}"
+    return Verdict(
+        word="PASS",
+        why=f"{record.chosen.candidate.label} held out: "
+        f"{record.chosen.cross_validation.metric} {value}; {compared}",
+        ids={
+            "model": record.model,
+            "run_id": record.chosen.run_id,
+            "bundle": shorten(record.chosen.bundle_digest),
+        },
+    )
+
+
+GATE_WORDS = {r.Outcome.PROMOTE: "PASS", r.Outcome.KEEP: "KEEP", r.Outcome.REFUSE: "FAIL"}
+GATE_NEXT = {
+    r.Outcome.PROMOTE: "nothing to do; the version is registered next",
+    r.Outcome.KEEP: "nothing to do; the champion keeps serving",
+    r.Outcome.REFUSE: "read the failed checks; mend data, model or card; nothing was deployed",
+}
+
+
+def _decision(record: r.GateDecision) -> Verdict:
+    return Verdict(
+        word=GATE_WORDS[record.outcome],
+        why=record.reason,
+        next_action=GATE_NEXT[record.outcome],
+        ids={"model": record.model, "run_id": record.run_id, "bundle": shorten(record.bundle_digest)},
+    )
+
+
+def _registered(record: r.RegisteredVersion) -> Verdict:
+    return Verdict(
+        word="PASS",
+        why=f"version {record.version} carries evidence {shorten(record.evidence_digest)}",
+        ids={
+            "model": record.model,
+            "version": record.version,
+            "run_id": record.run_id,
+            "bundle": shorten(record.digest),
+            "snapshot": shorten(record.snapshot_digest),
+        },
+    )
+
+
+APPROVAL_WORDS = {
+    r.Status.PASS: "PASS",
+    r.Status.FAIL: "FAIL",
+    r.Status.INSUFFICIENT: "HOLD",
+    r.Status.ERROR: "ERROR",
+}
+
+
+def _approval(record: r.Approval) -> Verdict:
+    why = record.reason or f"{len(record.approvers)} of {record.needed} approvals"
+    waits = record.status is r.Status.INSUFFICIENT
+    return Verdict(
+        word=APPROVAL_WORDS[record.status],
+        why=why,
+        next_action="ask a second person to approve in the UI" if waits else "nothing to do",
+        ids={"model": record.model, "version": record.version, "bundle": shorten(record.digest)},
+    )
+
+
+def _deployment(record: r.Deployment) -> Verdict:
+    share = record.share / 100
+    return Verdict(
+        word="PASS",
+        why=record.reason
+        or f"version {record.version} answers its golden predictions at {share:g} % of the traffic",
+        ids={
+            "model": record.model,
+            "version": record.version,
+            "epoch": str(record.epoch),
+            "bundle": shorten(record.digest),
+        },
+    )
+
+
+def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
+    before = record.rolled_back_version if isinstance(record, r.RollBack) else record.previous_version
+    reason = record.reason if isinstance(record, r.Promotion) else ""
+    instead = f" instead of version {before}" if before else ""
+    mirrored = "" if record.alias_mirrored else "; the registry's alias could not be set"
+    return Verdict(
+        word="PASS",
+        why=reason or f"version {record.version} serves{instead}, epoch {record.epoch}{mirrored}",
+        next_action="nothing to do"
+        if record.alias_mirrored
+        else "nothing; housekeeping sets the alias within the hour",
+        ids={
+            "model": record.model,
+            "version": record.version,
+            "epoch": str(record.epoch),
+            "bundle": shorten(record.digest),
+        },
+    )
+
+
+def _housekeeping(record: r.HousekeepingReport) -> Verdict:
+    bad = [*record.faults, *(f"the ledger of {name} is broken" for name in record.broken_ledgers)]
+    done = (
+        f"{len(record.aliases_repaired)} aliases repaired, {record.runs_closed} runs closed, "
+        f"{record.segments_closed} log segments closed, {record.segments_removed} removed"
+    )
+    return Verdict(
+        word="FAIL" if bad else "PASS",
+        why="; ".join(bad[:3]) if bad else done,
+        next_action="read `windsock ledger NAME` and the named system's log" if bad else "nothing to do",
+    )
+
+
+DESCRIBE: dict[type[r.Record], Callable[..., Verdict]] = {
+    r.DataSnapshot: _snapshot,
+    r.ValidationReport: _validation,
+    r.TrainedModel: _trained,
+    r.Evaluation: _evaluation,
+    r.GateDecision: _decision,
+    r.RegisteredVersion: _registered,
+    r.Approval: _approval,
+    r.Deployment: _deployment,
+    r.Promotion: _promotion,
+    r.RollBack: _promotion,
+    r.HousekeepingReport: _housekeeping,
+}
+
+
+def verdict_of(result: StepResult) -> Verdict:
+    """Return the block for what a step came to; a green one that had been done before says UNCHANGED."""
+    verdict = DESCRIBE[type(result.record)](result.record)
+    if result.unchanged and verdict.word == "PASS":
+        return Verdict(word="UNCHANGED", why=verdict.why, next_action=verdict.next_action, ids=verdict.ids)
+    return verdict
+
+
+def verdict_of_error(error: BaseException, ids: dict[str, str] | None = None) -> Verdict:
+    """Return the block for what a step raised."""
+    if not isinstance(error, WindsockError):
+        return Verdict(
+            word="ERROR",
+            why=f"WS-CORE-000: unexpected {type(error).__name__}: a fault of Windsock or of the installation",
+            next_action="read the trace above, then report it with the lines below",
+            ids=ids or {},
+        )
+    word = "FAIL" if isinstance(error, VerdictError) else "ERROR"
+    retried = " (retried automatically)" if isinstance(error, TransportError) else ""
+    return Verdict(
+        word=word,
+        why=" ".join(f"{error.code}: {error.message}".split()) + retried,
+        next_action=error.next_action,
+        ids=ids or {},
+    )
+
+
+def refusal_of(result: StepResult) -> VerdictError | None:
+    """Return the error with which a task must end for a record that says no, or ``None``."""
+    record, verdict = result.record, verdict_of(result)
+    if isinstance(record, r.ValidationReport) and record.status is not r.Status.PASS:
+        return DataRefusedError(
+            f"validation: {verdict.why}", code="WS-DATA-003", next_action=verdict.next_action
+        )
+    if isinstance(record, r.GateDecision) and record.outcome is r.Outcome.REFUSE:
+        return GateRefusedError(verdict.why, next_action=verdict.next_action)
+    if isinstance(record, r.Approval) and record.status is r.Status.FAIL:
+        return ApprovalRefusedError(
+            verdict.why, code="WS-APPROVAL-002", next_action="train and register a new version"
+        )
+    if isinstance(record, r.HousekeepingReport) and verdict.word == "FAIL":
+        return VerdictError(verdict.why, code="WS-HOUSEKEEPING-001", next_action=verdict.next_action)
+    return None

@@ -1,0 +1,3 @@
+"""Pages in Airflow's own screen."""
+
+from __future__ import annotations
