@@ -1,4 +1,4 @@
-"""The retrain DAG of a model: snapshot, validate, train, evaluate, gate, register, approve, deploy, promote."""
+"""The retrain tasks of a model: from the snapshot to the promotion, in one place for every DAG."""
 
 from __future__ import annotations
 

@@ -1,0 +1,96 @@
+"""The project's own DAG folder: what it holds, and its structure against the stored snapshot."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "dags.json"
+WANTED = {"churn__daily_retrain", "churn__rollback", "windsock__housekeeping", "example_composed"}
+
+
+@pytest.fixture(scope="module")
+def dag_bag(project):
+    os.environ["WINDSOCK_MODELS_DIR"] = str(project / "include" / "models")
+    from airflow.dag_processing.dagbag import DagBag
+
+    yield DagBag(dag_folder=str(project / "dags"), include_examples=False, bundle_path=project / "dags")
+    del os.environ["WINDSOCK_MODELS_DIR"]
+
+
+def test_every_dag_is_found_and_none_is_broken(dag_bag):
+    assert dag_bag.import_errors == {}
+    assert set(dag_bag.dags) == WANTED
+
+
+def structure(dag):
+    tasks = {
+        task.task_id: {
+            "operator": getattr(task, "operator_name", None) or task.task_type,
+            "upstream": sorted(task.upstream_task_ids),
+            "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
+        }
+        for task in dag.tasks
+    }
+    return {"schedule": getattr(dag.timetable, "summary", None), "params": sorted(dag.params), "tasks": tasks}
+
+
+def test_structure_is_the_stored_one(dag_bag):
+    found = {dag_id: structure(dag) for dag_id, dag in sorted(dag_bag.dags.items())}
+    if os.environ.get("WINDSOCK_SNAPSHOTS") == "update":
+        SNAPSHOT.parent.mkdir(exist_ok=True)
+        SNAPSHOT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8")), "renew it with `make snapshots`"
+
+
+@pytest.mark.parametrize("dag_id", sorted(WANTED))
+def test_every_dag_can_be_run_by_anyone_on_call(dag_bag, dag_id):
+    dag = dag_bag.dags[dag_id]
+    assert "windsock" in dag.tags
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+    assert dag.doc_md
+    assert all(task.retries >= 2 for task in dag.tasks)
+    assert all(task.owner not in ("", "airflow") for task in dag.tasks)
+
+
+def test_model_dag_tells_what_to_do_when_red(dag_bag):
+    text = dag_bag.dags["churn__daily_retrain"].doc_md
+    for word in ("owner", "schedule", "runbook", "When it is red", "windsock rollback churn"):
+        assert word in text
+
+
+def test_verdicts_are_not_retried_and_transport_is(dag_bag):
+    from airflow.sdk import RetryAction
+
+    from windsock.exceptions import GateRefusedError, ServerUnavailableError
+
+    policy = dag_bag.dags["churn__daily_retrain"].get_task("gate_model").retry_policy
+    assert policy.evaluate(GateRefusedError("no"), 1, 3).action is RetryAction.FAIL
+    assert policy.evaluate(ServerUnavailableError("away"), 1, 3).action is RetryAction.RETRY
+    assert policy.evaluate(KeyError("bug"), 1, 3).action is RetryAction.DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("params", "good"),
+    [
+        ({"data_window": "30d"}, True),
+        ({"data_window": None}, True),
+        ({"data_window": "thirty days"}, False),
+        ({"dry_run": "yes"}, False),
+        ({"force": True}, True),
+    ],
+)
+def test_form_is_typed(dag_bag, params, good):
+    from airflow.sdk.definitions.param import ParamsDict, ParamValidationError
+
+    form = ParamsDict(dag_bag.dags["churn__daily_retrain"].params)
+    form.update(params)
+    if good:
+        form.validate()
+    else:
+        with pytest.raises((ParamValidationError, ValueError)):
+            form.validate()

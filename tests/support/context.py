@@ -1,0 +1,40 @@
+"""A task's context, as small as an operator needs it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from support.builders import NOON
+
+
+class FakeTaskInstance:
+    """Keeps what is pushed."""
+
+    def __init__(self, map_index: int = -1) -> None:
+        self.pushed: dict[str, Any] = {}
+        self.map_index = map_index
+        self.id = "ti-1"
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+def make_context(task: Any, *, user: str | None = None, **params: Any) -> dict[str, Any]:
+    """Return a context for ``task.execute``.
+
+    :param user: who triggered the run; ``None`` for the scheduler.
+    :param params: the DAG's params.
+    """
+    ti = FakeTaskInstance()
+    dag_run = SimpleNamespace(
+        dag_id="churn__daily_retrain", run_id="run-1", triggering_user_name=user, logical_date=NOON
+    )
+    return {
+        "ti": ti,
+        "task_instance": ti,
+        "task": task,
+        "dag_run": dag_run,
+        "run_id": "run-1",
+        "params": params,
+    }

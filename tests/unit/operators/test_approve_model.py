@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from airflow.sdk.exceptions import TaskAwaitingInput
+
+from support.builders import digest, make_check, make_decision, make_spec, make_version
+from support.context import make_context
+from windsock import records as r
+from windsock.exceptions import ApprovalRefusedError
+from windsock.operators import approve_model
+from windsock.operators.approve_model import ApproveModelOperator, approval_body
+
+
+def approval(status, **fields):
+    made = {"model": "churn", "version": "1", "digest": digest("b"), "status": status, "needed": 1}
+    return r.Approval(**{**made, **fields})
+
+
+def approve_task(**fields):
+    return ApproveModelOperator(
+        task_id="approve_model",
+        spec=make_spec(model={"tier": "medium"}),
+        version=make_version().model_dump(mode="json"),
+        decision=make_decision().model_dump(mode="json"),
+        **fields,
+    )
+
+
+def answer(option, user="rita"):
+    return {
+        "chosen_options": [option],
+        "params_input": {},
+        "responded_at": datetime(2026, 5, 1, tzinfo=UTC),
+        "responded_by_user": {"id": user, "name": user} if user else None,
+    }
+
+
+def test_goes_on_where_nobody_is_needed(ports, step_answers):
+    step_answers("approve_model", approval(r.Status.PASS, needed=0))
+    task = approve_task()
+    assert task.execute(make_context(task))["status"] == "pass"
+
+
+def test_waits_without_a_worker_and_shows_the_evidence(ports, step_answers, monkeypatch):
+    import airflow.providers.standard.operators.hitl as hitl
+
+    step_answers("approve_model", approval(r.Status.INSUFFICIENT))
+    asked = {}
+    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **fields: asked.update(fields))
+    task = approve_task(approvers=["rita"])
+    with pytest.raises(TaskAwaitingInput):
+        task.execute(make_context(task))
+    assert asked["subject"] == "Approve churn version 1?"
+    assert asked["assigned_users"] == [{"id": "rita", "name": "rita"}]
+    assert asked["defaults"] is None
+    assert "| latency | pass |" in asked["body"]
+
+
+def test_answer_carries_the_user_that_the_server_named(ports, step_answers):
+    seen = step_answers("approve_model", approval(r.Status.PASS, approvers=("rita",)))
+    task = approve_task()
+    pushed = task.execute_complete(make_context(task, user="ann"), answer("Approve"))
+    assert pushed["approvers"] == ["rita"]
+    assert (seen[0].answer, seen[0].approver, seen[0].run.requested_by) == ("approve", "rita", "ann")
+
+
+def test_reject_is_red(ports, step_answers):
+    step_answers("approve_model", approval(r.Status.FAIL, reason="rita said no"))
+    task = approve_task()
+    with pytest.raises(ApprovalRefusedError, match="rita said no"):
+        task.execute_complete(make_context(task), answer("Reject"))
+
+
+def test_a_timeout_means_no(ports, step_answers):
+    seen = step_answers("approve_model", approval(r.Status.PASS))
+    task = approve_task()
+    with pytest.raises(ApprovalRefusedError, match="nobody answered"):
+        task.execute_complete(make_context(task), {"error": "late", "error_type": "timeout"})
+    assert seen == []
+    assert task.verdict.word == "FAIL"
+
+
+def test_body_tells_what_was_insufficient():
+    decision = make_decision(
+        asks=("performance_minimum:roc_auc",), checks=(make_check("x", r.Status.INSUFFICIENT),)
+    )
+    body = approval_body(make_spec(), make_version(), decision.model_dump(mode="json"))
+    assert "performance_minimum:roc_auc" in body
+
+
+def test_body_without_a_decision_still_names_the_version():
+    assert "version: 1" in approval_body(make_spec(), make_version(), None)
+
+
+def test_module_has_one_operator():
+    assert [name for name in vars(approve_model) if name.endswith("ModelOperator")] == [
+        "ApproveModelOperator"
+    ]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from windsock.exceptions import SpecError
+from windsock.pipelines import factory
+from windsock.pipelines.factory import BrokenSpecsError, build_dags, raise_broken
+
+GOOD = "model: {{name: {name}, owner: ann}}\ndata: {{source: data.csv, target: y}}\n"
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A models folder with two good files and a writer of further ones."""
+    folder = tmp_path / "include" / "models"
+    folder.mkdir(parents=True)
+    for name in ("apples", "pears"):
+        (folder / f"{name}.yaml").write_text(GOOD.format(name=name), encoding="utf-8")
+    return folder
+
+
+def test_each_model_has_its_dags_and_the_installation_one(models):
+    assert set(build_dags(models)) == {
+        "apples__daily_retrain",
+        "apples__rollback",
+        "pears__daily_retrain",
+        "pears__rollback",
+        "windsock__housekeeping",
+    }
+
+
+def test_a_broken_file_breaks_one_model_and_is_named_with_its_line(models):
+    (models / "plums.yaml").write_text(
+        "model: {name: plums}\ntraining:\n  schedule: dayly\n", encoding="utf-8"
+    )
+    assert "apples__daily_retrain" in build_dags(models)
+    assert not any("plums" in dag_id for dag_id in build_dags(models))
+    with pytest.raises(BrokenSpecsError) as broken:
+        raise_broken(models)
+    text = str(broken.value)
+    for word in ("plums.yaml:3", "training.schedule", "daily"):
+        assert word in text
+    assert isinstance(broken.value, SpecError)
+
+
+def test_nothing_is_raised_where_nothing_is_broken(models):
+    raise_broken(models)
+
+
+def test_a_starting_task_builds_only_its_own_dag(models, monkeypatch):
+    from airflow.sdk.definitions.context import AirflowParsingContext
+
+    own = AirflowParsingContext(dag_id="pears__rollback", task_id="roll_back")
+    monkeypatch.setattr(factory, "get_parsing_context", lambda: own)
+    assert set(build_dags(models)) == {"pears__rollback"}
+
+
+def test_high_tier_asks_two_people(models):
+    text = GOOD.format(name="figs").replace("owner: ann", "owner: ann, tier: high")
+    (models / "figs.yaml").write_text(text, encoding="utf-8")
+    dag = build_dags(models)["figs__daily_retrain"]
+    assert dag.get_task("approve_model_2").upstream_task_ids >= {"approve_model"}
+    assert dag.get_task("deploy_model").upstream_task_ids >= {"approve_model_2"}
+
+
+def test_weekly_model_says_so(models):
+    text = GOOD.format(name="figs") + "training: {schedule: weekly}\n"
+    (models / "figs.yaml").write_text(text, encoding="utf-8")
+    dag = build_dags(models)["figs__daily_retrain"]
+    assert dag.dag_display_name == "figs: retrain (weekly)"
+    assert dag.timetable.summary == "0 2 * * 0"
+
+
+def test_compute_class_decides_pool_and_queue_of_training(models):
+    (models.parent / "windsock.yaml").write_text(
+        "compute:\n  big: {cpus: 16, memory_gb: 64, pool: training, queue: gpu}\n", encoding="utf-8"
+    )
+    (models / "figs.yaml").write_text(
+        GOOD.format(name="figs") + "training: {compute: big}\n", encoding="utf-8"
+    )
+    dag = build_dags(models)["figs__daily_retrain"]
+    task = dag.get_task("evaluate_model")
+    assert (task.pool, task.queue) == ("training", "gpu")
+    assert dag.get_task("gate_model").pool == "default_pool"

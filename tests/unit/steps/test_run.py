@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from support.builders import make_decision, make_evaluation, make_snapshot, make_spec, make_validation
+from support.fakes import FakeExpectations, FakeStepRecords, fake_ports
+from windsock import records as r
+from windsock.exceptions import SettingsError
+from windsock.ports import Ports, Suite
+from windsock.steps import STEPS, run_step
+from windsock.steps.run import step_function
+
+
+class Counted:
+    """A step function that counts its calls and answers with a record."""
+
+    def __init__(self, record: r.Record) -> None:
+        self.record, self.calls = record, 0
+
+    def __call__(self, step: r.Record, ports: Ports, key: str) -> r.Record:
+        self.calls += 1
+        return self.record
+
+
+@pytest.fixture
+def step_as(monkeypatch):
+    """Put a function in a step's place."""
+
+    def put(name: str, function: Counted) -> Counted:
+        module = ModuleType(f"windsock.{STEPS[name].room}.{name}")
+        setattr(module, name, function)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return function
+
+    return put
+
+
+def validate_input(**fields):
+    return r.ValidateDataInput(**{"spec": make_spec(), "snapshot": make_snapshot(), **fields})
+
+
+def test_every_step_has_its_function_under_its_own_name():
+    for name in STEPS:
+        assert step_function(name).__name__ == name
+
+
+def test_unknown_step_names_the_known_ones():
+    with pytest.raises(SettingsError, match="take_snapshot"):
+        run_step("bake_cake", {}, fake_ports())
+
+
+def test_input_that_does_not_fit_names_the_place():
+    with pytest.raises(SettingsError, match="spec"):
+        run_step("validate_data", {"snapshot": {}}, fake_ports())
+
+
+def test_first_record_of_a_key_stands(step_as):
+    function = step_as("validate_data", Counted(make_validation()))
+    ports = fake_ports()
+    first = run_step("validate_data", validate_input(), ports)
+    second = run_step("validate_data", validate_input().model_dump(mode="json"), ports)
+    assert (first.unchanged, second.unchanged, function.calls) == (False, True, 1)
+    assert first.record == second.record
+    assert first.key == second.key
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"snapshot": make_snapshot(digest="9" * 64)},
+        {"spec": make_spec(data={"exclude": ["age"]})},
+        {"nonce": "run7"},
+    ],
+)
+def test_another_snapshot_spec_or_nonce_is_other_work(step_as, changed):
+    function = step_as("validate_data", Counted(make_validation()))
+    ports = fake_ports()
+    run_step("validate_data", validate_input(), ports)
+    assert not run_step("validate_data", validate_input(**changed), ports).unchanged
+    assert function.calls == 2
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"spec": make_spec(model={"owner": "someone.else@company.com"})},
+        {"spec": make_spec(training={"schedule": "weekly"})},
+        {"spec": make_spec(data={"source": "moved/churn.csv"})},
+        {"run": r.RunContext(run_id="another")},
+    ],
+)
+def test_what_a_step_does_not_read_is_no_part_of_its_key(step_as, same):
+    step_as("validate_data", Counted(make_validation()))
+    ports = fake_ports()
+    run_step("validate_data", validate_input(), ports)
+    assert run_step("validate_data", validate_input(**same), ports).unchanged
+
+
+def test_another_suite_is_other_work(step_as):
+    step_as("validate_data", Counted(make_validation()))
+    records = FakeStepRecords()
+    run_step("validate_data", validate_input(), fake_ports(records=records))
+    suite = Suite(content={"name": "churn", "expectations": [{"type": "x", "kwargs": {}}]}, origin="file")
+    edited = fake_ports(records=records, expectations=FakeExpectations(suite=suite))
+    assert not run_step("validate_data", validate_input(), edited).unchanged
+
+
+def test_an_error_is_never_kept(step_as):
+    broken = make_validation(
+        status=r.Status.ERROR, checks=(r.CheckResult(name="x", status=r.Status.ERROR, code="WS-DATA-100"),)
+    )
+    function = step_as("validate_data", Counted(broken))
+    ports = fake_ports()
+    run_step("validate_data", validate_input(), ports)
+    run_step("validate_data", validate_input(), ports)
+    assert function.calls == 2
+
+
+def test_a_gate_decision_with_an_error_is_never_kept(step_as):
+    error = r.CheckResult(name="latency", status=r.Status.ERROR, code="WS-GATE-005")
+    function = step_as("gate_model", Counted(make_decision(outcome=r.Outcome.REFUSE, checks=(error,))))
+    ports = fake_ports()
+    step = r.GateModelInput(spec=make_spec(), validation=make_validation(), evaluation=make_evaluation())
+    run_step("gate_model", step, ports)
+    run_step("gate_model", step, ports)
+    assert function.calls == 2
