@@ -68,6 +68,19 @@ from windsock.records.ledger import (
     LedgerEntry,
     LedgerRow,
     ROUTING,
+    champion_by,
+    champion_line,
+    champion_of,
+    commit_of,
+    last_routing_row,
+    next_epoch,
+    open_switch,
+    was_rolled_back,
+)
+from windsock.records.profile import (
+    ColumnProfile,
+    DriftProfile,
+    build_profile,
 )
 from windsock.records.serving import (
     OutcomeEvent,
@@ -94,6 +107,7 @@ __all__ = [
     "Champion",
     "CheckResult",
     "ColumnKind",
+    "ColumnProfile",
     "ColumnRole",
     "ColumnSchema",
     "CrossValidation",
@@ -101,6 +115,7 @@ __all__ = [
     "DeployModelInput",
     "Deployment",
     "Digest",
+    "DriftProfile",
     "EvaluateModelInput",
     "Evaluation",
     "GENESIS",
@@ -150,4 +165,5 @@ __all__ = [
     "TrainedModel",
     "ValidateDataInput",
     "ValidationReport",
+    "build_profile",
 ]

@@ -115,7 +115,8 @@ def estimator_kind(name: str, task: Task) -> EstimatorKind:
     if name in BUILT_IN:
         if task not in ESTIMATORS[name]:
             raise TrainingRefusedError(
-                f"estimator {name} is for {', '.join(ESTIMATORS[name])}, not for {task}", code="WS-TRAINING-020"
+                f"estimator {name} is for {', '.join(ESTIMATORS[name])}, not for {task}",
+                code="WS-TRAINING-020",
             )
         return BUILT_IN[name]
     offered: Any = extension("estimators", name)
@@ -123,7 +124,7 @@ def estimator_kind(name: str, task: Task) -> EstimatorKind:
         raise TrainingRefusedError(
             f"estimator {name}: its package offers a {type(offered).__name__}, not an EstimatorKind",
             code="WS-TRAINING-021",
-            next_action="Mend the package's entry point in windsock.estimators, or take a built-in estimator.",
+            next_action="Mend the package's entry point in windsock.estimators.",
         )
     return offered
 
@@ -139,7 +140,8 @@ def make_estimator(candidate: CandidateBlock, task: Task, params: Mapping[str, A
     allowed = set(estimator.get_params(deep=False)) - OURS
     if unknown := sorted(set(wanted) - allowed):
         raise TrainingRefusedError(
-            f"{candidate.estimator} has no parameter {', '.join(unknown)}; allowed: {', '.join(sorted(allowed))}",
+            f"{candidate.estimator} has no parameter {', '.join(unknown)}; "
+            f"allowed: {', '.join(sorted(allowed))}",
             code="WS-TRAINING-022",
             next_action="Mend `training.candidates` in the model's YAML file.",
         )
@@ -147,7 +149,10 @@ def make_estimator(candidate: CandidateBlock, task: Task, params: Mapping[str, A
 
 
 def build_pipeline(
-    fields: Sequence[InputField], candidate: CandidateBlock, task: Task, params: Mapping[str, Any] | None = None
+    fields: Sequence[InputField],
+    candidate: CandidateBlock,
+    task: Task,
+    params: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Return the unfitted pipeline of a candidate: preprocessing inside, so that folds never see each other.
 

@@ -26,9 +26,9 @@ Rows = Sequence[Mapping[str, Any]]
 def to_features(rows: pd.DataFrame | Rows, fields: Sequence[InputField]) -> pd.DataFrame:
     """Turn typed rows into exactly the frame that a pipeline is fitted on and answers to.
 
-    Numbers, integers and booleans (also written as their two words) become floats, categories become text in
-    an object column, dates become times in UTC without a zone. A missing value is NaN (NaT in dates), and so is
-    an infinite number. The columns stand in the order of ``fields``; others are dropped.
+    Numbers, integers and booleans (also written as their two words) become floats, categories become text
+    in an object column, dates become times in UTC without a zone. A missing value is NaN (NaT in dates),
+    and so is an infinite number. The columns stand in the order of ``fields``; others are dropped.
 
     :param rows: a frame, or feature objects as a client sends them.
     :param fields: ``InputSchema.fields``.
@@ -47,24 +47,28 @@ def to_features(rows: pd.DataFrame | Rows, fields: Sequence[InputField]) -> pd.D
             raise DataRefusedError(
                 f"field {field.name!r}: a value is no {field.kind.value} ({type(error).__name__})",
                 code="WS-DATA-040",
-                next_action="Send the kinds that the model was trained with, or train it again on the new ones.",
+                next_action="Send the kinds that the model was trained with, or train it on the new ones.",
             ) from None
         columns[field.name] = pd.Series(converted, index=index, dtype=DTYPES.get(field.kind, "float64"))
     return pd.DataFrame(columns, index=index, columns=[field.name for field in fields])
 
 
 def _values(rows: pd.DataFrame | Rows, field: InputField) -> Any:
-    is_frame = hasattr(rows, "columns")
-    there = field.name in rows.columns if is_frame else all(field.name in row for row in rows)  # type: ignore[union-attr]
-    if not there and field.required:
+    import pandas as pd
+
+    if isinstance(rows, pd.DataFrame):
+        if field.name in rows.columns:
+            return rows[field.name]
+        there = False
+    else:
+        there = all(field.name in row for row in rows)
+    if field.required and not there:
         raise DataRefusedError(
             f"field {field.name!r} is missing",
             code="WS-DATA-041",
             next_action="Send every required field of the model's schema; null stands for an unknown value.",
         )
-    if is_frame:
-        return rows[field.name] if there else [None] * len(rows)  # type: ignore[call-overload]
-    return [row.get(field.name) for row in rows]  # type: ignore[union-attr]
+    return [None] * len(rows) if isinstance(rows, pd.DataFrame) else [row.get(field.name) for row in rows]
 
 
 def _listed(values: Any) -> list[Any]:
@@ -81,7 +85,9 @@ def _to_number(values: Any, field: InputField) -> NDArray[Any]:
     if getattr(getattr(values, "dtype", None), "kind", "O") in "iufb":
         numbers = np.array(values.to_numpy(dtype="float64", na_value=math.nan))
     else:
-        numbers = np.array([math.nan if value is None else float(value) for value in _listed(values)], dtype="float64")
+        numbers = np.array(
+            [math.nan if value is None else float(value) for value in _listed(values)], dtype="float64"
+        )
     numbers[~np.isfinite(numbers)] = math.nan
     return numbers
 
@@ -90,7 +96,9 @@ def _to_boolean(values: Any, field: InputField) -> NDArray[Any]:
     import numpy as np
 
     words: dict[Any, float] = {True: 1.0, False: 0.0, None: math.nan}
-    words |= {word: number for word, number in ((field.true_word, 1.0), (field.false_word, 0.0)) if word is not None}
+    words |= {
+        word: number for word, number in ((field.true_word, 1.0), (field.false_word, 0.0)) if word is not None
+    }
     return np.array([words[value] for value in _listed(values)], dtype="float64")
 
 
@@ -136,8 +144,8 @@ class DateParts:
     """Turns dates into weekday, month, day of the month and, where training saw times of day, the hour.
 
     Never absolute time: a model must not learn that the future lies outside of what it saw. It follows
-    scikit-learn's transformer protocol without importing it, so that this module stays light; bundles name it by
-    this path, so it stays here.
+    scikit-learn's transformer protocol without importing it, so that this module stays light; bundles name
+    it by this path, so it stays here.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -150,17 +158,19 @@ class DateParts:
             raise ValueError(f"DateParts has no parameters; got {sorted(params)}")
         return self
 
-    def fit(self, X: pd.DataFrame, y: Any = None) -> DateParts:
+    def fit(self, X: pd.DataFrame, y: Any = None) -> DateParts:  # noqa: N803
         """Note which columns hold times of day.
 
         :param X: columns of datetime64, as :func:`to_features` makes them.
         """
         self.feature_names_in_ = [str(name) for name in X.columns]
         self.n_features_in_ = len(self.feature_names_in_)
-        self.with_hour_ = [bool((X[name].dropna() != X[name].dropna().dt.normalize()).any()) for name in X.columns]
+        self.with_hour_ = [
+            bool((X[name].dropna() != X[name].dropna().dt.normalize()).any()) for name in X.columns
+        ]
         return self
 
-    def transform(self, X: pd.DataFrame) -> NDArray[Any]:
+    def transform(self, X: pd.DataFrame) -> NDArray[Any]:  # noqa: N803
         """Return the parts as floats, NaN where the date is missing."""
         import numpy as np
 
@@ -171,7 +181,7 @@ class DateParts:
         ]
         return np.column_stack(parts)
 
-    def fit_transform(self, X: pd.DataFrame, y: Any = None) -> NDArray[Any]:
+    def fit_transform(self, X: pd.DataFrame, y: Any = None) -> NDArray[Any]:  # noqa: N803
         """Fit, then transform."""
         return self.fit(X).transform(X)
 
@@ -201,13 +211,15 @@ class DateParts:
         )
 
 
-def build_preprocessing(fields: Sequence[InputField], style: str, *, max_codes: int = 255) -> ColumnTransformer:
+def build_preprocessing(
+    fields: Sequence[InputField], style: str, *, max_codes: int = 255
+) -> ColumnTransformer:
     """Build the first step of a pipeline, unfitted.
 
-    ``linear``: medians for missing numbers, with a flag column, and scaling; one-hot categories and date parts.
-    ``trees``: the same without scaling, date parts as numbers. ``native``: for estimators that handle NaN and
-    category codes themselves; categories come first, as codes below ``max_codes``, and a missing or unseen one is
-    NaN.
+    ``linear``: medians for missing numbers, with a flag column, and scaling; one-hot categories and date
+    parts. ``trees``: the same without scaling, date parts as numbers. ``native``: for estimators that
+    handle NaN and category codes themselves; categories come first, as codes below ``max_codes``, and a
+    missing or unseen one is NaN.
 
     :param fields: the features.
     :param style: ``linear``, ``trees`` or ``native``.
