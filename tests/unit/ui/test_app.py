@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from support.builders import digest
+from support.fakes import FakeLedger
+from windsock.records import LedgerAction, LedgerEntry
+from windsock.settings import Settings
+from windsock.ui import app as ui
+from windsock.ui import pages
+
+
+@pytest.fixture
+def ledger():
+    return FakeLedger()
+
+
+@pytest.fixture
+def client(monkeypatch, tmp_path, ledger):
+    """The pages over an in-memory ledger and a models folder, for someone who is signed in."""
+    from fastapi import Depends
+    from fastapi.testclient import TestClient
+
+    folder = tmp_path / "include" / "models"
+    folder.mkdir(parents=True)
+    (folder / "churn.yaml").write_text("model: {name: churn, owner: '<b>ann</b>'}\n", encoding="utf-8")
+    settings = Settings.from_environment({"WINDSOCK_MODELS_DIR": str(folder), "WINDSOCK_HOME": str(tmp_path)})
+    monkeypatch.setattr(pages, "_world", lambda: (settings, ledger))
+    monkeypatch.setattr("windsock.ui.guard.signed_in", lambda: Depends(lambda: None))
+    return TestClient(ui.LazyApp())
+
+
+def commit(ledger, version="3"):
+    entry = LedgerEntry(
+        model="churn",
+        action=LedgerAction.COMMIT,
+        epoch=2,
+        version=version,
+        digest=digest("b"),
+        actor="scheduler",
+        body={"bundle_uri": "memory://b", "replaced": None},
+    )
+    ledger.append(entry, after_seq=len(ledger.rows("churn")))
+
+
+def test_inventory_names_the_model_and_escapes_its_owner(client):
+    page = client.get("/models").text
+    assert "churn" in page
+    assert "none yet" in page
+    assert "<b>ann</b>" not in page
+    assert "&lt;b&gt;ann&lt;/b&gt;" in page
+
+
+def test_inventory_tells_the_version_that_serves(client, ledger):
+    commit(ledger)
+    assert "<td>3</td>" in client.get("/models").text
+
+
+def test_inventory_lists_broken_files(client, tmp_path):
+    (tmp_path / "include" / "models" / "pears.yaml").write_text(
+        "model: {name: pears, tier: huge}\n", encoding="utf-8"
+    )
+    page = client.get("/models").text
+    assert "pears.yaml:1" in page
+    assert "model.tier" in page
+
+
+def test_model_page_shows_the_ledger_and_that_it_is_whole(client, ledger):
+    commit(ledger)
+    page = client.get("/models/churn").text
+    assert "hash chain whole" in page
+    assert "commit" in page
+
+
+def test_model_page_says_when_the_ledger_was_edited(client, ledger):
+    commit(ledger)
+    ledger.kept["churn"][0] = ledger.kept["churn"][0].model_copy(update={"version": "9"})
+    assert "broken at row 1" in client.get("/models/churn").text
+
+
+def test_unknown_model_gives_an_empty_page_with_its_name_escaped(client):
+    page = client.get("/models/%3Cscript%3E").text
+    assert "<script>" not in page
+    assert "No version serves" in page
+
+
+def test_database_away_is_said_not_hidden(client, monkeypatch):
+    from windsock.exceptions import DatabaseUnavailableError
+
+    def away():
+        raise DatabaseUnavailableError("the control database does not answer")
+
+    monkeypatch.setattr(pages, "_world", away)
+    answer = client.get("/models")
+    assert answer.status_code == 503
+    assert "WS-DATABASE-001" in answer.text
+
+
+def test_anonymous_is_refused_by_airflow_itself(monkeypatch, airflow_db):
+    from fastapi.testclient import TestClient
+
+    client = TestClient(ui.create_app())
+    assert client.get("/models").status_code in (401, 403)
