@@ -82,6 +82,7 @@ from windsock.records.profile import (
     DriftProfile,
     build_profile,
 )
+from windsock.records.rows import entity_text, held_out_mask, row_digests, rows_digest
 from windsock.records.serving import (
     OutcomeEvent,
     PredictionEvent,
@@ -166,4 +167,8 @@ __all__ = [
     "ValidateDataInput",
     "ValidationReport",
     "build_profile",
+    "entity_text",
+    "held_out_mask",
+    "row_digests",
+    "rows_digest",
 ]

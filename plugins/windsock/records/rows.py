@@ -1,0 +1,219 @@
+"""What makes a row the same row: its content digest, and the side of the split that it keeps for life.
+
+A digest depends on the values alone: not on the order of rows or columns, not on the versions of pandas or
+pyarrow, not on whether whole numbers are stored as integers or as floats. One cell is 33 bytes: a tag (0
+missing, 1 number, 2 boolean, 3 text, 4 time) and its content: an IEEE double, big-endian, with what it rounds
+off of a large integer; one byte; the SHA-256 of the UTF-8 text; microseconds since 1970 in UTC. A row is the
+SHA-256 of the SHA-256 of its sorted column names, followed by its cells in that order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any
+
+from windsock.records.base import Digest
+from windsock.spec import HELD_OUT_PERCENT, ModelSpec, canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+CELL = 33
+NUMBER, BOOLEAN, TEXT, TIME = 1, 2, 3, 4
+CHUNK_BYTES = 32 * 1024 * 1024
+EXACT = 2**53
+"""Up to here a double holds every integer."""
+
+
+def row_digests(frame: pd.DataFrame) -> NDArray[np.uint8]:
+    """Return the SHA-256 of each row's content.
+
+    :param frame: columns of numbers, booleans, times or text; missing values are NaN, NaT, NA or ``None``.
+    :returns: array of shape (rows, 32), in the frame's order.
+    :raises TypeError: if a column holds anything else, such as lists.
+    """
+    import numpy as np
+
+    order = sorted(range(frame.shape[1]), key=lambda position: str(frame.columns[position]))
+    names = canonical_json([str(frame.columns[position]) for position in order])
+    header = np.frombuffer(hashlib.sha256(names.encode()).digest(), dtype=np.uint8)
+    width = 32 + CELL * len(order)
+    chunk = max(1, CHUNK_BYTES // width)
+    digests = np.empty((len(frame), 32), dtype=np.uint8)
+    for start in range(0, len(frame), chunk):
+        part = frame.iloc[start : start + chunk]
+        matrix = np.empty((len(part), width), dtype=np.uint8)
+        matrix[:, :32] = header
+        for place, position in enumerate(order):
+            matrix[:, 32 + CELL * place : 32 + CELL * (place + 1)] = _cells(part.iloc[:, position])
+        digests[start : start + chunk] = _hashed(matrix)
+    return digests
+
+
+def rows_digest(frame: pd.DataFrame) -> Digest:
+    """Return the SHA-256 of a set of rows, whatever their order; a row that is there twice counts twice."""
+    import numpy as np
+
+    digests = row_digests(frame)
+    words = digests.view(">u8")
+    order = np.lexsort(words.T[::-1])
+    return hashlib.sha256(np.ascontiguousarray(digests[order]).tobytes()).hexdigest()
+
+
+def held_out_mask(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[np.bool_]:
+    """Return which rows are held out: nothing is ever fitted on them.
+
+    With ``data.event_time``: the latest 20 % of the rows, cut at a time so that equal times fall on one side;
+    rows without a time are not held out. Otherwise a row is held out when the SHA-256 of its entity's text
+    (or, without an entity, of its content but for the target) as a number, modulo 100, is below 20. So a row
+    keeps its side when others come, go or are put in another order, and when its label is corrected.
+
+    :param frame: rows of a snapshot.
+    :param spec: the model; its ``data`` block names the columns.
+    :returns: boolean array in the frame's order.
+    """
+    import numpy as np
+
+    data = spec.data
+    if data.event_time:
+        return _latest(frame[data.event_time])
+    digests = np.zeros((len(frame), 32), dtype=np.uint8)
+    by_content = np.ones(len(frame), dtype=bool)
+    if data.entity:
+        entity = frame[data.entity]
+        by_content = entity.isna().to_numpy(dtype=bool)
+        digests[~by_content] = _digests_of(entity[~by_content], entity_text)
+    if by_content.any():
+        content = frame.loc[:, [name for name in frame.columns if name != data.target]]
+        digests[by_content] = row_digests(content[by_content])
+    return _modulo_100(digests) < HELD_OUT_PERCENT
+
+
+def entity_text(value: Any) -> str:
+    """Return the text that identifies an entity: the same for ``7``, ``7.0`` and ``" 7 "``."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return str(int(value))
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return str(value).strip()
+
+
+def _latest(times: pd.Series) -> NDArray[np.bool_]:
+    import numpy as np
+
+    missing = times.isna().to_numpy(dtype=bool)
+    moments = _microseconds(times)
+    known = np.sort(moments[~missing])
+    if not len(known):
+        return np.zeros(len(times), dtype=bool)
+    cut = known[math.ceil(len(known) * (100 - HELD_OUT_PERCENT) / 100) - 1]
+    after, from_cut = (known > cut).mean(), (known >= cut).mean()
+    share = HELD_OUT_PERCENT / 100
+    chosen = moments >= cut if abs(from_cut - share) < abs(after - share) else moments > cut
+    held: NDArray[np.bool_] = chosen & ~missing
+    return held
+
+
+def _modulo_100(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
+    import numpy as np
+
+    weights = np.array([pow(256, 31 - place, 100) for place in range(32)], dtype=np.int64)
+    rest: NDArray[np.int64] = (digests.astype(np.int64) @ weights) % 100
+    return rest
+
+
+def _hashed(matrix: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import numpy as np
+
+    rows, width = matrix.shape
+    content, sha256 = memoryview(matrix.tobytes()), hashlib.sha256
+    joined = b"".join(
+        sha256(content[start : start + width]).digest() for start in range(0, rows * width, width)
+    )
+    return np.frombuffer(joined, dtype=np.uint8).reshape(rows, 32)
+
+
+def _digests_of(values: pd.Series, text: Callable[[Any], str]) -> NDArray[np.uint8]:
+    """Return the SHA-256 of each value's text; each different value is hashed once."""
+    import numpy as np
+    import pandas as pd
+
+    codes, different = pd.factorize(values.astype(object))
+    if not len(different):
+        return np.empty((0, 32), dtype=np.uint8)
+    hashed = (hashlib.sha256(text(value).encode("utf-8", "surrogatepass")).digest() for value in different)
+    digests: NDArray[np.uint8] = np.frombuffer(b"".join(hashed), dtype=np.uint8).reshape(-1, 32)[codes]
+    return digests
+
+
+def _cells(values: pd.Series) -> NDArray[np.uint8]:
+    import numpy as np
+    import pandas as pd
+
+    if values.dtype.kind in "OT" or isinstance(values.dtype, (pd.CategoricalDtype, pd.StringDtype)):
+        values = values.astype(object)
+    missing = values.isna().to_numpy(dtype=bool)
+    cells = np.zeros((len(values), CELL), dtype=np.uint8)
+    if not missing.all():
+        tag, content = _content(values[~missing])
+        cells[~missing, 0] = tag
+        cells[~missing, 1 : 1 + content.shape[1]] = content
+    return cells
+
+
+def _content(values: pd.Series) -> tuple[int, NDArray[np.uint8]]:
+    import numpy as np
+    import pandas as pd
+
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind == "boolean":
+        return BOOLEAN, values.to_numpy(dtype=np.uint8).reshape(-1, 1)
+    if kind == "integer":
+        return NUMBER, _integers(values)
+    if kind in ("floating", "mixed-integer-float"):
+        return NUMBER, _doubles(values.to_numpy(dtype=np.float64))
+    if kind in ("datetime64", "datetime"):
+        return TIME, _bytes_of(_microseconds(values), ">i8")
+    if kind == "string":
+        return TEXT, _digests_of(values, str)
+    raise TypeError(f"a column of {kind} values has no content digest")
+
+
+def _integers(values: pd.Series) -> NDArray[np.uint8]:
+    import numpy as np
+
+    exact = [int(value) for value in values] if values.dtype == object else None
+    whole = np.array(exact, dtype=object) if exact is not None else values.to_numpy()
+    doubles = whole.astype(np.float64)
+    rests = np.zeros(len(values), dtype=np.int64)
+    for place in np.flatnonzero(np.abs(doubles) >= EXACT):
+        rests[place] = int(whole[place]) - int(doubles[place])
+    return np.hstack([_doubles(doubles), _bytes_of(rests, ">i8")])
+
+
+def _doubles(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return _bytes_of(values + 0.0, ">f8")  # -0.0 is 0.0
+
+
+def _microseconds(times: pd.Series) -> NDArray[np.int64]:
+    import numpy as np
+    import pandas as pd
+
+    plain = pd.to_datetime(times, utc=True).dt.tz_localize(None)
+    moments: NDArray[np.int64] = plain.astype("datetime64[us]").to_numpy().view(np.int64)
+    return moments
+
+
+def _bytes_of(values: NDArray[Any], dtype: str) -> NDArray[np.uint8]:
+    import numpy as np
+
+    return np.ascontiguousarray(values.astype(dtype)).view(np.uint8).reshape(-1, 8)
