@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders import make_spec
 
+from support.builders import make_spec
 from windsock.records import entity_text, held_out_mask, row_digests, rows_digest
 from windsock.spec import canonical_json
 
