@@ -100,6 +100,11 @@ class RunContext(Record):
     requested_by: str | None = None
     logical_date: AwareDatetime | None = None
 
+    @property
+    def actor(self) -> str:
+        """Who did it, for the ledger: the person, or ``scheduler``."""
+        return self.requested_by or "scheduler"
+
 
 Moment = AwareDatetime
 """A time with a zone; records are written in UTC."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterable
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from windsock.records.base import Digest, Moment, Record, RunContext
 from windsock.records.governance import RegisteredVersion
+from windsock.records.ledger import Champion, LedgerRow
 from windsock.spec import ModelSpec
 
 BASIS_POINTS = 10_000
@@ -25,6 +27,11 @@ class SlotPlan(Record):
     bundle_uri: str
     share: int = Field(ge=0, le=BASIS_POINTS)
     url: str | None = None
+
+    @classmethod
+    def idle(cls, bundle: Champion | RegisteredVersion) -> Self:
+        """Return a slot for a bundle, without traffic."""
+        return cls(version=bundle.version, digest=bundle.digest, bundle_uri=bundle.bundle_uri, share=0)
 
 
 class RoutePlan(Record):
@@ -44,7 +51,9 @@ class RoutePlan(Record):
     def _shares_and_versions(self) -> Self:
         total = sum(slot.share for slot in self.slots)
         if total not in (0, BASIS_POINTS):
-            raise ValueError(f"the shares sum to {total}; they must sum to {BASIS_POINTS}, or to 0 before a first promotion")
+            raise ValueError(
+                f"the shares sum to {total}; they must sum to {BASIS_POINTS}, or to 0 before a first promotion"
+            )
         digests = [slot.digest for slot in self.slots]
         if len(set(digests)) != len(digests):
             raise ValueError("the same bundle stands in two slots")
@@ -53,6 +62,28 @@ class RoutePlan(Record):
     def slot(self, digest: Digest) -> SlotPlan | None:
         """Return the slot of a bundle, or ``None``."""
         return next((slot for slot in self.slots if slot.digest == digest), None)
+
+    @classmethod
+    def serving(
+        cls, digest: Digest | None, *, model: str, epoch: int, slots: Iterable[SlotPlan], salt: str
+    ) -> Self:
+        """Return a plan that gives one of the slots all traffic and the others none.
+
+        :param digest: the bundle that serves; ``None``: none does.
+        """
+        shared = tuple(
+            slot.model_copy(update={"share": BASIS_POINTS if slot.digest == digest else 0}) for slot in slots
+        )
+        return cls(model=model, epoch=epoch, slots=shared, salt=salt)
+
+    @classmethod
+    def of_row(cls, row: LedgerRow) -> Self:
+        """Return the plan that a routing row of the ledger keeps."""
+        return cls(model=row.model, epoch=row.epoch, **row.body["plan"])
+
+    def row_body(self) -> dict[str, Any]:
+        """Return what a routing row keeps of this plan, under ``plan``."""
+        return self.model_dump(mode="json", include={"slots", "salt"})
 
 
 class RouteState(Record):

@@ -42,6 +42,8 @@ class GateDecision(Record):
     :param policy_digest: digest of the gate section it was judged by.
     :param bundle_digest: the model it is about.
     :param reason: one sentence: the number against the limit that decided.
+    :param validation: the report on the snapshot, kept for the evidence pack.
+    :param requested_by: the person who triggered the run that was judged; ``None`` for the scheduler.
     """
 
     model: str
@@ -56,6 +58,8 @@ class GateDecision(Record):
     run_id: str
     reason: str
     decided_at: Moment
+    validation: ValidationReport | None = None
+    requested_by: str | None = None
 
     @property
     def has_error(self) -> bool:

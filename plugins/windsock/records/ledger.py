@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -16,8 +17,8 @@ GENESIS: Digest = "0" * 64
 class LedgerAction(StrEnum):
     """What a row says was done.
 
-    ``deploy``, ``intend``, ``roll_back`` and ``abandon`` each take the next epoch; ``commit`` closes the epoch
-    of an intent (or a roll back); ``approve`` and ``reject`` stand beside them and take none.
+    ``deploy``, ``intend``, ``roll_back`` and ``abandon`` each take the next epoch; ``commit`` closes the
+    epoch of an intent (or a roll back); ``approve`` and ``reject`` stand beside them and take none (epoch 0).
     """
 
     APPROVE = "approve"
@@ -93,3 +94,75 @@ class ChainCheck(Record):
     model: str
     rows: int
     broken_at: int | None = None
+
+
+def next_epoch(rows: Sequence[LedgerRow]) -> int:
+    """Return the epoch that the next routing row takes."""
+    return 1 + max((row.epoch for row in rows if row.action in ROUTING), default=0)
+
+
+def last_routing_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:
+    """Return the row of the latest routing change, or ``None``."""
+    return next((row for row in reversed(rows) if row.action in ROUTING), None)
+
+
+def commit_of(rows: Sequence[LedgerRow], epoch: int) -> LedgerRow | None:
+    """Return the commit that closed an epoch, or ``None`` while it is open."""
+    return next(
+        (row for row in reversed(rows) if row.action is LedgerAction.COMMIT and row.epoch == epoch), None
+    )
+
+
+def open_switch(rows: Sequence[LedgerRow]) -> LedgerRow | None:
+    """Return the intent or roll back that holds the route and was not committed yet, or ``None``."""
+    row = last_routing_row(rows)
+    if row is None or row.action not in (LedgerAction.INTEND, LedgerAction.ROLL_BACK):
+        return None
+    return None if commit_of(rows, row.epoch) else row
+
+
+def champion_by(commit: LedgerRow) -> Champion:
+    """Return the champion that a commit made."""
+    return Champion(
+        model=commit.model,
+        version=commit.version,
+        digest=commit.digest,
+        bundle_uri=commit.body["bundle_uri"],
+        epoch=commit.epoch,
+        replaced=commit.body.get("replaced"),
+    )
+
+
+def champion_of(rows: Sequence[LedgerRow]) -> Champion | None:
+    """Return the champion of the last commit, or ``None`` if there never was one."""
+    last = next((row for row in reversed(rows) if row.action is LedgerAction.COMMIT), None)
+    return champion_by(last) if last else None
+
+
+def champion_line(rows: Sequence[LedgerRow]) -> tuple[LedgerRow, ...]:
+    """Return the commits of the champions that stand one upon the other, the one that serves last.
+
+    A roll back takes away what it rolled back: the champion before is the last but one.
+    """
+    rolled = {row.epoch for row in rows if row.action is LedgerAction.ROLL_BACK}
+    line: list[LedgerRow] = []
+    for row in rows:
+        if row.action is not LedgerAction.COMMIT:
+            continue
+        digests = [kept.digest for kept in line]
+        if row.epoch in rolled and row.digest in digests:
+            last = len(digests) - 1 - digests[::-1].index(row.digest)
+            del line[last:]
+        line.append(row)
+    return tuple(line)
+
+
+def was_rolled_back(rows: Sequence[LedgerRow], digest: Digest) -> bool:
+    """Return whether a bundle was rolled back and has not been made champion by a person since."""
+    held = False
+    for row in rows:
+        if row.action is LedgerAction.ROLL_BACK and row.body.get("rolled_back") == digest:
+            held = True
+        elif row.action is LedgerAction.COMMIT and row.digest == digest:
+            held = False
+    return held

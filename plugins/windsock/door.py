@@ -1,0 +1,171 @@
+"""The one door to a route: take an epoch, switch, see it answer, commit; every change of traffic uses it."""
+
+from __future__ import annotations
+
+import logging
+
+from windsock.exceptions import DeploymentRefusedError, StaleEpochError
+from windsock.ports import Ledger, Ports
+from windsock.records import (
+    Champion,
+    LedgerAction,
+    LedgerEntry,
+    LedgerRow,
+    RoutePlan,
+    RouteState,
+    SlotPlan,
+    commit_of,
+    last_routing_row,
+)
+
+log = logging.getLogger(__name__)
+
+CHAMPION_ALIAS = "champion"
+ATTEMPTS = 20
+
+
+def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow | None) -> LedgerRow:
+    """Append a row if no routing row came after ``seen``; approvals may come between.
+
+    A commit that a twin of this task has already written for the same intent is returned as it stands.
+
+    :param seen: the last routing row that the entry was made from; ``None``: there was none.
+    :raises StaleEpochError: if another routing row came first.
+    """
+    for _ in range(ATTEMPTS):
+        rows = ledger.rows(entry.model)
+        last = last_routing_row(rows)
+        if (last.hash if last else None) != (seen.hash if seen else None):
+            raise StaleEpochError(
+                f"{entry.model}: epoch {entry.epoch} for version {entry.version} came too late; "
+                f"{last.action.value if last else 'nothing'} of version {last.version if last else '-'} "
+                f"holds epoch {last.epoch if last else 0}"
+            )
+        if entry.action is LedgerAction.COMMIT and (done := commit_of(rows, entry.epoch)) is not None:
+            return done
+        try:
+            return ledger.append(entry, after_seq=len(rows))
+        except StaleEpochError:
+            continue
+    raise StaleEpochError(
+        f"{entry.model}: {ATTEMPTS} tries to write epoch {entry.epoch} met another writer each"
+    )
+
+
+def lay_route(ports: Ports, row: LedgerRow) -> RouteState:
+    """Hand the plan of a routing row to the server; the same row twice changes nothing."""
+    return ports.router.apply(RoutePlan.of_row(row))
+
+
+def require_golden(ports: Ports, model: str, slot: SlotPlan) -> None:
+    """See that a slot answers its golden predictions, as the version that it must be.
+
+    :raises DeploymentRefusedError: if it does not.
+    """
+    probe = ports.router.probe(model, slot.digest)
+    if not probe.matched:
+        raise DeploymentRefusedError(
+            f"{model} version {slot.version}: {probe.rows} golden predictions differ by up to "
+            f"{probe.largest_difference:g} from what the model answered after training. {probe.message}".rstrip(),
+            code="WS-DEPLOYMENT-002",
+        )
+    if probe.version != slot.version:
+        raise DeploymentRefusedError(
+            f"{model}: version {probe.version} answers where version {slot.version} should",
+            code="WS-DEPLOYMENT-003",
+        )
+
+
+def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, actor: str) -> LedgerRow:
+    """Carry out an intent (or roll back): switch, see the new slot answer, commit.
+
+    A plan that the server refuses leaves it as it was. If the new slot then does not answer as it must, all
+    traffic goes back to the champion under the next epoch.
+
+    :param intent: the open row; running this again for the same row ends in the same state.
+    :param champion: the champion by the ledger, to go back to.
+    :param actor: who does it.
+    :returns: the commit.
+    :raises StaleEpochError: if another routing change came first; nothing is committed then.
+    :raises DeploymentRefusedError: if the new slot does not answer; the champion serves again by then.
+    """
+    plan = RoutePlan.of_row(intent)
+    slot = plan.slot(intent.digest)
+    if slot is None:
+        raise DeploymentRefusedError(f"{intent.model}: epoch {intent.epoch} has no slot for {intent.version}")
+    ports.router.apply(plan)
+    try:
+        require_golden(ports, intent.model, slot)
+    except DeploymentRefusedError as refusal:
+        log.info("%s: version %s is abandoned: %s", intent.model, intent.version, refusal.message)
+        lay_route(ports, _abandon(ports, intent, champion, actor, refusal.message))
+        raise
+    body = {key: value for key, value in intent.body.items() if key != "plan"}
+    entry = LedgerEntry(
+        model=intent.model,
+        action=LedgerAction.COMMIT,
+        epoch=intent.epoch,
+        version=intent.version,
+        digest=intent.digest,
+        actor=actor,
+        body=body,
+    )
+    return append_unless_routed(ports.ledger, entry, seen=intent)
+
+
+def _abandon(
+    ports: Ports, intent: LedgerRow, champion: Champion | None, actor: str, reason: str
+) -> LedgerRow:
+    plan = RoutePlan.of_row(intent)
+    slots = list(plan.slots)
+    if champion and plan.slot(champion.digest) is None:
+        slots.append(SlotPlan.idle(champion))
+    epoch = intent.epoch + 1
+    back = RoutePlan.serving(
+        champion.digest if champion else None, model=plan.model, epoch=epoch, slots=slots, salt=plan.salt
+    )
+    entry = LedgerEntry(
+        model=intent.model,
+        action=LedgerAction.ABANDON,
+        epoch=epoch,
+        version=intent.version,
+        digest=intent.digest,
+        actor=actor,
+        body={"reason": reason, "plan": back.row_body()},
+    )
+    return append_unless_routed(ports.ledger, entry, seen=intent)
+
+
+def finish_abandoned(ports: Ports, last: LedgerRow | None, digest: str) -> None:
+    """Lay the route of an abandoned switch that a killed task did not bring to the server.
+
+    :param last: the last routing row.
+    :param digest: the bundle that this task wants to serve.
+    :raises DeploymentRefusedError: if there was such a switch of this bundle; the champion serves again by then.
+    """
+    if last is None or last.action is not LedgerAction.ABANDON or last.digest != digest:
+        return
+    state = ports.router.state(last.model)
+    if state is None or state.plan.epoch < last.epoch:
+        lay_route(ports, last)
+        raise DeploymentRefusedError(str(last.body["reason"]))
+
+
+def mirror_champion(ports: Ports, model: str, version: str) -> bool:
+    """Point the registry's alias at the champion; it is a mirror, so a failure is told and not raised.
+
+    :returns: whether the alias is right now.
+    """
+    try:
+        if ports.registry.alias(model, CHAMPION_ALIAS) != version:
+            ports.registry.set_alias(model, CHAMPION_ALIAS, version)
+    except Exception as error:
+        log.warning(
+            "WS-TRACKING-002: %s: the alias %s could not be set to version %s (%s); housekeeping sets it",
+            model,
+            CHAMPION_ALIAS,
+            version,
+            type(error).__name__,
+        )
+        return False
+    return True
