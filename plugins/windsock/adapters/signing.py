@@ -1,0 +1,223 @@
+"""Ed25519 keys of an installation: made once; they sign bundles and evidence."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+from windsock.exceptions import SettingsError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+PRIVATE_KEY = "signing.key"
+PUBLIC_KEY = "signing.pub"
+ADMIN_TOKEN = "admin_token"  # noqa: S105 - the name of a file
+TRUSTED = "trusted"
+"""Folder of public keys that are trusted besides ``signing.pub``: older ones, other installations'."""
+SIGNATURE_SIZE = 64
+READABLE_BY_OTHERS = 0o077
+WRITABLE_BY_ALL = 0o002
+MAKE_KEYS = "Run `windsock keys init`."
+
+
+def create_keys(keys_dir: Path) -> Path:
+    """Make an installation's signing key, its public key and the admin token, all at once or not at all.
+
+    The folder (mode 0700) appears in one rename, so of two processes one wins, and a crash leaves nothing.
+
+    :param keys_dir: folder that is not there yet, or is empty.
+    :returns: the folder.
+    :raises SettingsError: if the folder holds something already, or cannot be made.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private = Ed25519PrivateKey.generate()
+    contents = {
+        PRIVATE_KEY: private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+        PUBLIC_KEY: private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ),
+        ADMIN_TOKEN: secrets.token_urlsafe(32).encode() + b"\n",
+    }
+    _refuse_taken(keys_dir)
+    made: Path | None = None
+    try:
+        keys_dir.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(mkdtemp(prefix=f".{keys_dir.name}-", dir=keys_dir.parent))
+        for name, content in contents.items():
+            _write(made / name, content, 0o644 if name == PUBLIC_KEY else 0o600)
+        _sync(made)
+        made.rename(keys_dir)
+        _sync(keys_dir.parent)
+    except OSError as error:
+        _refuse_taken(keys_dir)
+        raise SettingsError(
+            f"cannot make keys in {keys_dir}: {error.strerror or type(error).__name__}",
+            code="WS-SETTINGS-031",
+            next_action="Give this user the right to write there, or set WINDSOCK_HOME.",
+        ) from error
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+    return keys_dir
+
+
+def _refuse_taken(keys_dir: Path) -> None:
+    try:
+        names = sorted(entry.name for entry in keys_dir.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SettingsError(
+            f"cannot look into {keys_dir}: {error.strerror}", code="WS-SETTINGS-031"
+        ) from error
+    if names:
+        raise SettingsError(
+            f"{keys_dir} holds {', '.join(names[:10])} already; a key is never overwritten",
+            code="WS-SETTINGS-030",
+            next_action="Use the keys that are there. To replace them, move the folder away, run "
+            "`windsock keys init` and put the old signing.pub into the new folder's trusted/.",
+        )
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with open(descriptor, "wb") as stream:
+        os.fchmod(descriptor, mode)
+        stream.write(content)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_key(file: Path, refused: int, cure: str) -> bytes:
+    """Return a key file's content, unless others have rights on it that they must not have."""
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        content = file.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"the key {file} cannot be read: {error.strerror or type(error).__name__}",
+            code="WS-SETTINGS-032",
+            next_action=MAKE_KEYS,
+        ) from error
+    if mode & refused:
+        raise SettingsError(
+            f"the key {file} has mode {mode:04o}: others than its owner may use it",
+            code="WS-SETTINGS-033",
+            next_action=f"Run `chmod {cure} {file}`; if others may have used it, make new keys.",
+        )
+    return content
+
+
+def _not_a_key(file: Path) -> SettingsError:
+    return SettingsError(
+        f"{file} holds no Ed25519 key in PEM form",
+        code="WS-SETTINGS-034",
+        next_action="Put the right file there, or remove it.",
+    )
+
+
+class Signer:
+    """Signs with the installation's private key.
+
+    :param keys_dir: folder that ``windsock keys init`` made.
+    """
+
+    def __init__(self, keys_dir: Path) -> None:
+        self.keys_dir = keys_dir
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the Ed25519 signature of some content: 64 bytes.
+
+        :raises SettingsError: if there is no private key, or others than its owner may read it.
+        """
+        return self._key.sign(content)
+
+    @cached_property
+    def _key(self) -> Ed25519PrivateKey:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        file = self.keys_dir / PRIVATE_KEY
+        key = _parse(load_pem_private_key, file, _read_key(file, READABLE_BY_OTHERS, "600"), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise _not_a_key(file)
+        return key
+
+
+class Verifier:
+    """Checks signatures against every trusted public key: ``signing.pub`` and ``trusted/*.pub``.
+
+    :param keys_dir: folder of the keys; a machine that only verifies needs no private key in it.
+    """
+
+    def __init__(self, keys_dir: Path) -> None:
+        self.keys_dir = keys_dir
+
+    def verify(self, content: bytes, signature: bytes) -> bool:
+        """Return whether one of the trusted keys signed this very content.
+
+        :raises SettingsError: if there is no trusted key, or one of them cannot be used.
+        """
+        from cryptography.exceptions import InvalidSignature
+
+        for key in self._keys:
+            try:
+                key.verify(signature, content)
+            except InvalidSignature:
+                continue
+            return True
+        return False
+
+    @cached_property
+    def _keys(self) -> tuple[Ed25519PublicKey, ...]:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+        found = []
+        for file in self._files():
+            key = _parse(load_pem_public_key, file, _read_key(file, WRITABLE_BY_ALL, "644"))
+            if not isinstance(key, Ed25519PublicKey):
+                raise _not_a_key(file)
+            found.append(key)
+        if not found:
+            raise SettingsError(
+                f"no trusted public key: {self.keys_dir} holds neither {PUBLIC_KEY} nor {TRUSTED}/*.pub",
+                code="WS-SETTINGS-035",
+                next_action=f"{MAKE_KEYS} A machine that only serves needs a copy of {PUBLIC_KEY}.",
+            )
+        return tuple(found)
+
+    def _files(self) -> Iterator[Path]:
+        own = self.keys_dir / PUBLIC_KEY
+        if own.exists():
+            yield own
+        yield from sorted((self.keys_dir / TRUSTED).glob("*.pub"))
+
+
+def _parse(load: Any, file: Path, content: bytes, **options: Any) -> Any:
+    try:
+        return load(content, **options)
+    except (ValueError, TypeError) as error:
+        raise _not_a_key(file) from error
