@@ -66,7 +66,8 @@ def require_golden(ports: Ports, model: str, slot: SlotPlan) -> None:
     if not probe.matched:
         raise DeploymentRefusedError(
             f"{model} version {slot.version}: {probe.rows} golden predictions differ by up to "
-            f"{probe.largest_difference:g} from what the model answered after training. {probe.message}".rstrip(),
+            f"{probe.largest_difference:g} from what the model answered after training. "
+            f"{probe.message}".rstrip(),
             code="WS-DEPLOYMENT-002",
         )
     if probe.version != slot.version:
@@ -141,7 +142,8 @@ def finish_abandoned(ports: Ports, last: LedgerRow | None, digest: str) -> None:
 
     :param last: the last routing row.
     :param digest: the bundle that this task wants to serve.
-    :raises DeploymentRefusedError: if there was such a switch of this bundle; the champion serves again by then.
+    :raises DeploymentRefusedError: if there was such a switch of this bundle; the champion serves again by
+        then.
     """
     if last is None or last.action is not LedgerAction.ABANDON or last.digest != digest:
         return

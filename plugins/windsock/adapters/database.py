@@ -1,0 +1,234 @@
+"""The control database: one SQLAlchemy engine for each URL, its schema brought up to date by Alembic."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from windsock.exceptions import DatabaseUnavailableError, SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Engine
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "windsock_schema"
+HEAD = "0001"
+"""Revision that this code needs; a test holds it against the newest file of ``migrations/versions``."""
+
+LOCK_SECONDS = 60
+BUSY_SECONDS = 30
+CONNECT_SECONDS = 5
+ADVISORY_LOCK = 0x77696E64
+"""Key of the advisory lock under which a PostgreSQL schema is upgraded: "wind" in ASCII."""
+
+_WRITES = "windsock_writes"
+
+
+def open_database(url: str) -> Engine:
+    """Return the engine of a control database whose schema is up to date.
+
+    The first call of a process looks at the schema's revision and upgrades it where it is behind; only then
+    is Alembic imported. Many processes may start at once.
+
+    :param url: a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql://...``.
+    :raises DatabaseUnavailableError: if the database does not answer.
+    :raises SettingsError: if the URL cannot be used, or the database belongs to a newer Windsock.
+    """
+    return _opened(url, os.getpid())
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Connection]:
+    """Give a connection on one unchanging view of the database.
+
+    :raises DatabaseUnavailableError: if the database does not answer.
+    """
+    with _told(url), open_database(url).connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def writing(url: str) -> Iterator[Connection]:
+    """Give a connection in a transaction that is committed at the end, or rolled back by an exception.
+
+    :raises DatabaseUnavailableError: if the database does not answer.
+    """
+    with _told(url), open_database(url).connect() as connection:
+        connection = connection.execution_options(**{_WRITES: True})
+        with connection.begin():
+            yield connection
+
+
+def shown_url(url: str) -> str:
+    """Return a database URL for messages: no password and no query."""
+    return _parsed(url).set(query={}).render_as_string(hide_password=True)
+
+
+@lru_cache(maxsize=16)
+def _opened(url: str, pid: int) -> Engine:  # an engine must not cross a fork: hence the process id
+    with _told(url):
+        engine = _make_engine(_parsed(url))
+        if _revision(engine) != HEAD:
+            _upgrade(engine, url)
+    return engine
+
+
+def _parsed(url: str) -> URL:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError(
+            "the control database's URL cannot be read",
+            code="WS-DATABASE-003",
+            next_action="Set WINDSOCK_DATABASE_URL to sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+        ) from error
+    kind = parsed.get_backend_name()
+    if kind not in ("sqlite", "postgresql") or not parsed.database or parsed.database == ":memory:":
+        raise SettingsError(
+            f"the control database cannot be kept in {kind if kind != 'sqlite' else 'memory'}",
+            code="WS-DATABASE-003",
+            next_action="Set WINDSOCK_DATABASE_URL to sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+        )
+    return parsed
+
+
+def _make_engine(url: URL) -> Engine:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import NoSuchModuleError
+
+    if url.get_backend_name() == "sqlite":
+        return _make_sqlite(url)
+    try:
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=2,
+            hide_parameters=True,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+        )
+    except (ImportError, NoSuchModuleError) as error:
+        raise SettingsError(
+            f"no driver for {url.drivername} is installed",
+            code="WS-DATABASE-003",
+            next_action="Install airflow-windsock[postgres].",
+        ) from error
+
+
+def _make_sqlite(url: URL) -> Engine:
+    from sqlalchemy import create_engine, event
+
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # the driver opens no transactions of its own; "begin" below does
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that will write takes the lock at once: one that reads first and writes later fails
+        # without waiting when another one wrote in between.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _revision(engine: Engine) -> str | None:
+    from sqlalchemy import inspect, text
+
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return None
+        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    return str(found) if found else None
+
+
+def _upgrade(engine: Engine, url: str) -> None:
+    if engine.dialect.name == "sqlite":
+        _upgrade_sqlite(engine)
+    else:
+        _upgrade_postgresql(engine)
+    log.info("the schema of %s is at revision %s", shown_url(url), HEAD)
+
+
+def _upgrade_sqlite(engine: Engine) -> None:
+    from filelock import FileLock, Timeout
+
+    file = Path(str(engine.url.database)).absolute()
+    try:
+        with FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_SECONDS):
+            if _revision(engine) == HEAD:
+                return
+            raw = engine.raw_connection()  # the journal's kind cannot be changed in a transaction
+            raw.cursor().execute("PRAGMA journal_mode=WAL")
+            raw.close()
+            with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+                _run_migrations(connection)
+    except Timeout as error:
+        raise DatabaseUnavailableError(
+            f"another process has been upgrading {file.name} for {LOCK_SECONDS} s",
+            next_action="See what holds the lock file beside it, then clear this task.",
+        ) from error
+
+
+def _upgrade_postgresql(engine: Engine) -> None:
+    from sqlalchemy import text
+
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        _run_migrations(connection)
+
+
+def _run_migrations(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    for name in ("alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    config.attributes["version_table"] = VERSION_TABLE
+    try:
+        command.upgrade(config, HEAD)
+    except CommandError as error:
+        raise SettingsError(
+            f"the control database's schema is not one that this version knows; it needs revision {HEAD}",
+            code="WS-DATABASE-002",
+            next_action="Install the Windsock version that the rest of the installation uses.",
+        ) from error
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turn what the driver says about its database into Windsock's own error."""
+    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+    from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+    try:
+        yield
+    except (IntegrityError, ProgrammingError, DataError):
+        raise
+    except (DBAPIError, PoolTimeoutError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        first = (str(cause).strip().splitlines() or [""])[0]
+        raise DatabaseUnavailableError(
+            f"the control database {shown_url(url)} does not answer: {type(cause).__name__}: {first[:200]}"
+        ) from error

@@ -1,0 +1,144 @@
+"""``deploy_model``: bring a registered version to the server, without traffic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from windsock.door import append_unless_routed, lay_route, require_golden
+from windsock.exceptions import DeploymentRefusedError, NotBuiltError
+from windsock.ports import Ports
+from windsock.records import (
+    Deployment,
+    DeployModelInput,
+    LedgerAction,
+    LedgerEntry,
+    LedgerRow,
+    RoutePlan,
+    RouteState,
+    SlotPlan,
+    champion_line,
+    champion_of,
+    last_routing_row,
+    next_epoch,
+    was_rolled_back,
+)
+
+log = logging.getLogger(__name__)
+
+KEPT_CHAMPIONS = 3
+"""The champion that serves and the two before it stay behind the server: a roll back needs nothing."""
+
+
+def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
+    """Add a version to the server as a slot without traffic, and see it answer its golden predictions.
+
+    :raises NotBuiltError: if the spec asks for a serving target other than ``local``.
+    :raises ServerUnavailableError: if the server does not answer.
+    :raises DeploymentRefusedError: if the version does not verify, load or answer its golden predictions.
+    """
+    target = step.spec.serving.target
+    if target != "local":
+        raise NotBuiltError(
+            f"{step.spec.name}: serving.target {target} is not built yet",
+            next_action="Write `serving: {target: local}` in the model's YAML file, then clear this task.",
+        )
+    rows = ports.ledger.rows(step.spec.name)
+    state = ports.router.state(step.spec.name)
+    if was_rolled_back(rows, step.version.digest) and not step.force:
+        return _held_back(step, rows, state, ports)
+    stands = state is not None and state.plan.slot(step.version.digest) is not None
+    if not stands:
+        row = _own_open_row(step, rows, state) or _add_row(step, ports, rows, state)
+        state = lay_route(ports, row)
+        log.info("%s: version %s stands behind the server, epoch %d", row.model, row.version, row.epoch)
+    return _deployment(step, ports, state, unchanged=stands)
+
+
+def _deployment(
+    step: DeployModelInput, ports: Ports, state: RouteState | None, *, unchanged: bool
+) -> Deployment:
+    slot = state.plan.slot(step.version.digest) if state else None
+    if state is None or slot is None:
+        raise DeploymentRefusedError(
+            f"{step.spec.name}: the server did not take version {step.version.version}"
+        )
+    require_golden(ports, step.spec.name, slot)
+    return Deployment(
+        model=step.spec.name,
+        version=slot.version,
+        digest=slot.digest,
+        epoch=state.plan.epoch,
+        share=slot.share,
+        target=step.spec.serving.target,
+        unchanged=unchanged,
+        reason=f"version {slot.version} stands behind the server already" if unchanged else "",
+        deployed_at=ports.now(),
+    )
+
+
+def _own_open_row(
+    step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None
+) -> LedgerRow | None:
+    """Return the row that an earlier try of this deployment wrote without bringing it to the server."""
+    last = last_routing_row(rows)
+    ours = last and last.action is LedgerAction.DEPLOY and last.digest == step.version.digest
+    return last if ours and last and (state is None or state.plan.epoch < last.epoch) else None
+
+
+def _add_row(
+    step: DeployModelInput, ports: Ports, rows: Sequence[LedgerRow], state: RouteState | None
+) -> LedgerRow:
+    plan = _plan_with(step, rows, state)
+    entry = LedgerEntry(
+        model=step.spec.name,
+        action=LedgerAction.DEPLOY,
+        epoch=plan.epoch,
+        version=step.version.version,
+        digest=step.version.digest,
+        actor=step.run.actor,
+        body={
+            "bundle_uri": step.version.bundle_uri,
+            "evidence_digest": step.version.evidence_digest,
+            "requester": step.run.requested_by,
+            "forced": step.force,
+            "plan": plan.row_body(),
+        },
+    )
+    return append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
+
+
+def _plan_with(step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None) -> RoutePlan:
+    """Return the plan with the version added at 0 and with what need not be kept left out."""
+    champion = champion_of(rows)
+    good = {commit.digest for commit in champion_line(rows)[-KEPT_CHAMPIONS:]}
+    served = state.plan.slots if state else ()
+    slots = [slot for slot in served if slot.share or slot.digest in good]
+    if champion and all(slot.digest != champion.digest for slot in slots):
+        slots.append(SlotPlan.idle(champion))
+    if all(slot.digest != step.version.digest for slot in slots):
+        slots.append(SlotPlan.idle(step.version))
+    epoch, salt = next_epoch(rows), state.plan.salt if state else step.spec.name
+    if champion and any(slot.share for slot in slots if slot.digest == champion.digest):
+        return RoutePlan(model=step.spec.name, epoch=epoch, slots=tuple(slots), salt=salt)
+    # The server serves nothing yet, has lost its state, or serves what was never committed.
+    digest = champion.digest if champion else None
+    return RoutePlan.serving(digest, model=step.spec.name, epoch=epoch, slots=slots, salt=salt)
+
+
+def _held_back(
+    step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None, ports: Ports
+) -> Deployment:
+    slot = state.plan.slot(step.version.digest) if state else None
+    return Deployment(
+        model=step.spec.name,
+        version=step.version.version,
+        digest=step.version.digest,
+        epoch=state.plan.epoch if state else next_epoch(rows) - 1,
+        share=slot.share if slot else 0,
+        target=step.spec.serving.target,
+        unchanged=True,
+        reason=f"version {step.version.version} was rolled back and is held. "
+        "Run with force to deploy it all the same",
+        deployed_at=ports.now(),
+    )

@@ -1,0 +1,93 @@
+"""``keep_house``: what an installation tidies each hour; one fault never stops the rest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from windsock.door import CHAMPION_ALIAS
+from windsock.exceptions import WindsockError
+from windsock.ports import Ports
+from windsock.records import HousekeepingInput, HousekeepingReport
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class _Faults:
+    """Runs one chore after the other and keeps a sentence about each that failed."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def run(self, what: str, chore: Callable[[], Result], otherwise: Result) -> Result:
+        try:
+            return chore()
+        except WindsockError as error:
+            self.told.append(f"{what}: {error.code}: {error.message}")
+        except Exception as error:
+            self.told.append(f"{what}: unexpected {type(error).__name__}")
+        log.warning("WS-HOUSEKEEPING-002: %s", self.told[-1])
+        return otherwise
+
+
+def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingReport:
+    """Check every ledger, mirror the champions to the registry, close what was left open, keep the retention.
+
+    Nothing is raised: what could not be done stands in the report.
+    """
+    faults = _Faults()
+    none: tuple[str, ...] = ()
+    listed = faults.run("the ledger's list of models", ports.ledger.models, none)
+    models = tuple(sorted({*step.models, *listed}))
+    broken = tuple(
+        model
+        for model in models
+        if not faults.run(f"ledger of {model}", _whole(ports, model), otherwise=True)
+    )
+    repaired = tuple(
+        model
+        for model in models
+        if model not in broken and faults.run(f"alias of {model}", _mirror(ports, model), otherwise=False)
+    )
+    now = ports.now()
+    oldest_run = now - timedelta(hours=step.stale_run_hours)
+    runs = faults.run("stale runs", lambda: ports.tracker.close_stale_runs(models, oldest_run), 0)
+    closed = faults.run("prediction segments", ports.predictions.close_segments, 0)
+    removed = 0
+    if step.keep_predictions_days > 0:
+        oldest = now - timedelta(days=step.keep_predictions_days)
+        removed = faults.run("retention", lambda: ports.predictions.remove_older(oldest), 0)
+    return HousekeepingReport(
+        aliases_repaired=repaired,
+        runs_closed=runs,
+        segments_closed=closed,
+        segments_removed=removed,
+        broken_ledgers=broken,
+        faults=tuple(faults.told),
+    )
+
+
+def _whole(ports: Ports, model: str) -> Callable[[], bool]:
+    def chore() -> bool:
+        chain = ports.ledger.verify(model)
+        if chain.broken_at is not None:
+            log.warning("WS-LEDGER-002: the ledger of %s is broken at row %d", model, chain.broken_at)
+        return chain.broken_at is None
+
+    return chore
+
+
+def _mirror(ports: Ports, model: str) -> Callable[[], bool]:
+    def chore() -> bool:
+        champion = ports.ledger.champion(model)
+        if champion is None or ports.registry.alias(model, CHAMPION_ALIAS) == champion.version:
+            return False
+        ports.registry.set_alias(model, CHAMPION_ALIAS, champion.version)
+        log.info("%s: the alias %s is set back to version %s", model, CHAMPION_ALIAS, champion.version)
+        return True
+
+    return chore

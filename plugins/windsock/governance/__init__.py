@@ -1,0 +1,3 @@
+"""The governance room: gate, evidence, registration, approval, promotion."""
+
+from __future__ import annotations

@@ -1,0 +1,262 @@
+"""The gate's own checks: each turns evidence into one result, pass, fail, insufficient or error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from windsock.exceptions import WindsockError
+from windsock.ports import Ports
+from windsock.records import (
+    Champion,
+    CheckResult,
+    GateModelInput,
+    Interval,
+    PairedDifference,
+    Status,
+)
+from windsock.spec import ModelSpec, extension, metric_facts
+from windsock.spec.registries import CHECKS
+
+Relation = Literal[">=", "<=", ">", "<", "=="]
+
+DATA_VALIDATION = "data_validation"
+PERFORMANCE_MINIMUM = "performance_minimum"
+BASELINE_COMPARISON = "baseline_comparison"
+CHAMPION_COMPARISON = "champion_comparison"
+LATENCY = "latency"
+MODEL_CARD = "model_card"
+
+CODES = {
+    DATA_VALIDATION: "WS-GATE-002",
+    PERFORMANCE_MINIMUM: "WS-GATE-003",
+    BASELINE_COMPARISON: "WS-GATE-004",
+    LATENCY: "WS-GATE-005",
+    CHAMPION_COMPARISON: "WS-GATE-006",
+    MODEL_CARD: "WS-GATE-007",
+}
+EXTENSION_CODE = "WS-GATE-008"
+LEVEL = 0.95
+
+
+class Case(NamedTuple):
+    """Everything that a check may look at.
+
+    :param step: the gate's input.
+    :param champion: the version that the ledger says must be beaten; ``None`` for the first model.
+    """
+
+    step: GateModelInput
+    ports: Ports
+    champion: Champion | None
+
+
+def required_checks(spec: ModelSpec, *, first_model: bool) -> tuple[str, ...]:
+    """Return the names of the checks that the policy asks for; never empty.
+
+    :param first_model: whether there is no champion to beat; a baseline takes its place.
+    """
+    names = [DATA_VALIDATION, *(f"{PERFORMANCE_MINIMUM}:{metric}" for metric in sorted(spec.gate.minimum))]
+    if first_model or not spec.gate.minimum:
+        names.append(BASELINE_COMPARISON)
+    if not first_model:
+        names.append(CHAMPION_COMPARISON)
+    names += [LATENCY, MODEL_CARD]
+    # Of its own checks the gate already asks for all but the baseline; the rest are other packages' words.
+    further = [name for name in spec.gate.checks if name == BASELINE_COMPARISON or name not in CHECKS]
+    return tuple(dict.fromkeys([*names, *further]))
+
+
+def run_check(name: str, case: Case) -> CheckResult:
+    """Run one required check; an exception inside it is status error, never a pass.
+
+    :param name: as :func:`required_checks` gives it.
+    """
+    own, _, metric = name.partition(":")
+    code = CODES.get(own, EXTENSION_CODE)
+    try:
+        if own == PERFORMANCE_MINIMUM:
+            return performance_minimum(case, metric)
+        if own in OWN_CHECKS:
+            return OWN_CHECKS[own](case)
+        result = extension("checks", name)(case.step, case.ports)
+        if not isinstance(result, CheckResult):
+            return _error(
+                name, code, f"the check answered with {type(result).__name__}, not with a CheckResult"
+            )
+    except WindsockError as error:
+        return _error(name, code, f"the check could not be computed: {error.code}: {error.message}")
+    except Exception as error:
+        return _error(name, code, f"the check raised {type(error).__name__}")
+    else:
+        return result
+
+
+def data_validation(case: Case) -> CheckResult:
+    """Check that the very snapshot that the model was judged on passed every check of the data."""
+    validation, evaluation = case.step.validation, case.step.evaluation
+    snapshots = {validation.snapshot_digest, evaluation.snapshot_digest, evaluation.chosen.snapshot_digest}
+    models = {case.step.spec.name, validation.model, evaluation.model, evaluation.chosen.model}
+    code = CODES[DATA_VALIDATION]
+    if len(snapshots) > 1 or len(models) > 1:
+        what = "snapshots" if len(snapshots) > 1 else "models"
+        return _error(DATA_VALIDATION, code, f"the validation and the evaluation are of different {what}")
+    failed = validation.failed
+    status = validation.status
+    if status is Status.PASS and failed:
+        status = Status.FAIL
+    names = ", ".join(check.name for check in failed[:10])
+    return CheckResult(
+        name=DATA_VALIDATION,
+        status=status,
+        code=code,
+        value=len(validation.checks) - len(failed),
+        limit=len(validation.checks),
+        relation=">=",
+        message=f"{len(validation.checks) - len(failed)} of {len(validation.checks)} data checks passed"
+        + (f"; not: {names}" if names else ""),
+    )
+
+
+def performance_minimum(case: Case, metric: str) -> CheckResult:
+    """Check that the whole interval of a held-out metric is on the right side of its limit."""
+    name, code = f"{PERFORMANCE_MINIMUM}:{metric}", CODES[PERFORMANCE_MINIMUM]
+    limit = case.step.spec.gate.minimum[metric]
+    relation: Relation = ">=" if metric_facts(metric).greater_is_better else "<="
+    seen = case.step.evaluation.metric(metric)
+    if seen is None or seen.value is None or seen.status is not Status.PASS:
+        return _error(name, code, f"the evaluation has no value of {metric}", limit=limit, relation=relation)
+    return _judged(name, code, metric, seen.value, seen.interval, relation, limit, seen.n)
+
+
+def baseline_comparison(case: Case) -> CheckResult:
+    """Check that the model beats one that knows nothing, with the whole interval."""
+    return _compared(case, BASELINE_COMPARISON, case.step.evaluation.baseline, "baseline", 0.0)
+
+
+def champion_comparison(case: Case) -> CheckResult:
+    """Check that the model beats the champion, or is not worse by more than the margin, on the same rows."""
+    code = CODES[CHAMPION_COMPARISON]
+    evaluation, champion = case.step.evaluation, case.champion
+    margin = case.step.spec.gate.against_champion
+    limit = 0.0 if margin == "better" else -margin.not_worse
+    met = evaluation.champion.digest if evaluation.champion else None
+    if champion is None or met != champion.digest:
+        seen = f"version {evaluation.champion.version}" if evaluation.champion else "no champion"
+        due = f"version {champion.version}" if champion else "no champion"
+        what = f"the evaluation met {seen}, by the ledger it must meet {due}: evaluate again"
+        return _error(CHAMPION_COMPARISON, code, what)
+    if evaluation.against_champion is None:
+        return _error(CHAMPION_COMPARISON, code, "the evaluation has no comparison with the champion")
+    return _compared(case, CHAMPION_COMPARISON, evaluation.against_champion, "champion", limit)
+
+
+def latency(case: Case) -> CheckResult:
+    """Check that the prediction time per sample is within the limit."""
+    measured, limit = case.step.evaluation.latency, case.step.spec.gate.latency_ms
+    code = CODES[LATENCY]
+    if measured.rows < 1 or measured.repeats < 1 or measured.ms_per_sample < 0:
+        return _error(LATENCY, code, "the prediction time was not measured", limit=limit, relation="<=")
+    return CheckResult(
+        name=LATENCY,
+        status=Status.PASS if measured.ms_per_sample <= limit else Status.FAIL,
+        code=code,
+        value=measured.ms_per_sample,
+        limit=limit,
+        relation="<=",
+        n=measured.rows * measured.repeats,
+        message=f"{measured.ms_per_sample:.4g} ms per sample against <= {limit:g} ms",
+    )
+
+
+def model_card(case: Case) -> CheckResult:
+    """Check that the model card says everything that a reader must know."""
+    missing = case.step.evaluation.card.missing
+    return CheckResult(
+        name=MODEL_CARD,
+        status=Status.FAIL if missing else Status.PASS,
+        code=CODES[MODEL_CARD],
+        value=len(missing),
+        limit=0,
+        relation="<=",
+        message=f"missing on the model card: {', '.join(missing)}; write them under gate.card"
+        if missing
+        else "the model card is complete",
+    )
+
+
+OWN_CHECKS: dict[str, Callable[[Case], CheckResult]] = {
+    DATA_VALIDATION: data_validation,
+    BASELINE_COMPARISON: baseline_comparison,
+    CHAMPION_COMPARISON: champion_comparison,
+    LATENCY: latency,
+    MODEL_CARD: model_card,
+}
+
+
+def interval_status(interval: Interval, relation: Relation, limit: float) -> Status:
+    """Return pass when the whole interval is inside the limit, fail when outside, else insufficient."""
+    low, high = interval.low, interval.high
+    if relation in ("<=", "<"):
+        low, high, limit = -high, -low, -limit
+    strict = relation in ("<", ">")
+    if low > limit or (low == limit and not strict):
+        return Status.PASS
+    if high < limit or (high == limit and strict):
+        return Status.FAIL
+    return Status.INSUFFICIENT
+
+
+def _compared(case: Case, name: str, met: PairedDifference, opponent: str, limit: float) -> CheckResult:
+    code, metric = CODES[name], case.step.spec.metric
+    if met.opponent != opponent or met.metric != metric:
+        return _error(
+            name,
+            code,
+            f"the evaluation compared {met.metric} with the {met.opponent}, not {metric} with the {opponent}",
+        )
+    if met.error or met.value is None:
+        return _error(
+            name, code, met.error or f"the difference of {metric} has no value", limit=limit, relation=">"
+        )
+    return _judged(name, code, f"{metric} minus the {opponent}'s", met.value, met.interval, ">", limit, met.n)
+
+
+def _judged(
+    name: str,
+    code: str,
+    what: str,
+    value: float,
+    interval: Interval | None,
+    relation: Relation,
+    limit: float,
+    n: int,
+) -> CheckResult:
+    """Return the verdict on a number by its interval."""
+    shown = f"{what} {value:.4g}"
+    if interval is None:
+        status, shown = Status.INSUFFICIENT, f"{shown} without an interval"
+    elif interval.level < LEVEL or interval.low > interval.high:
+        status, shown = Status.ERROR, f"{shown} with an interval that is none of {LEVEL:.0%}"
+    else:
+        status = interval_status(interval, relation, limit)
+        shown = f"{shown} [{interval.low:.4g}, {interval.high:.4g}]"
+    return CheckResult(
+        name=name,
+        status=status,
+        code=code,
+        value=value,
+        limit=limit,
+        relation=relation,
+        interval=interval,
+        n=n,
+        message=f"{shown} against {relation} {limit:g} on {n} rows",
+    )
+
+
+def _error(
+    name: str, code: str, message: str, *, limit: float | None = None, relation: Relation | None = None
+) -> CheckResult:
+    return CheckResult(
+        name=name, status=Status.ERROR, code=code, limit=limit, relation=relation, message=message
+    )
