@@ -1,0 +1,1 @@
+"""Rollout: which unit sees which version, and what its traffic proves."""
