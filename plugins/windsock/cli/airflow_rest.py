@@ -1,0 +1,282 @@
+"""``AirflowApi``: the few calls of Airflow's REST interface that the stack, the demo and the tests need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from windsock.exceptions import TransportError
+
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+TIMEOUT_SECONDS = 30.0
+
+
+class AirflowApiError(TransportError):
+    """Airflow's REST interface did not answer, or refused.
+
+    :param status: HTTP status; ``None`` when there was no answer.
+    """
+
+    default_code = "WS-TRANSPORT-010"
+    default_next = "See that Airflow is up (`make up`) and read logs/airflow-api.log in the stack's home."
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskState:
+    """One task instance as Airflow sees it.
+
+    :param map_index: number of a mapped task; -1 for an ordinary one.
+    :param label: how people call it: the task id, for a mapped task with what it is mapped over.
+    :param seconds: how long it ran; ``None`` before its end.
+    """
+
+    task_id: str
+    map_index: int
+    label: str
+    state: str | None
+    try_number: int
+    seconds: float | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it will not run on."""
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line of a task's log.
+
+    :param logger: name of the logger that wrote it; empty where Airflow does not say.
+    """
+
+    event: str
+    logger: str = ""
+    level: str = ""
+
+
+class AirflowApi:
+    """A client that signs in once and speaks JSON.
+
+    :param url: address of Airflow, such as ``http://127.0.0.1:8080``.
+    :param user: user name.
+    :param password: that user's password.
+    """
+
+    def __init__(self, url: str, *, user: str, password: str) -> None:
+        self.url = url.rstrip("/")
+        self.user = user
+        self.password = password
+        self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def sign_in(self) -> None:
+        """Get a token; :meth:`request` calls this when it needs one.
+
+        :raises AirflowApiError: if the user is refused.
+        """
+        body = {"username": self.user, "password": self.password}
+        answer = self._send("POST", "/auth/token", json=body)
+        self._client.headers["Authorization"] = f"Bearer {_content(answer)['access_token']}"
+
+    def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **kwargs)
+        except httpx.HTTPError as error:
+            raise AirflowApiError(
+                f"{method} {path}: no answer from {self.url} ({type(error).__name__})."
+            ) from error
+
+    def request(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Call ``/api/v2`` + path and return the JSON content.
+
+        :raises AirflowApiError: for no answer, and for one that is not 2xx.
+        """
+        if "Authorization" not in self._client.headers:
+            self.sign_in()
+        answer = self._send(method, f"/api/v2{path}", **kwargs)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token is too old
+            self.sign_in()
+            answer = self._send(method, f"/api/v2{path}", **kwargs)
+        return _content(answer)
+
+    def dag(self, dag_id: str) -> dict[str, Any] | None:
+        """Return what Airflow knows of a DAG, or ``None`` while it has not been parsed."""
+        try:
+            found: dict[str, Any] = self.request("GET", f"/dags/{dag_id}")
+        except AirflowApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+        return found
+
+    def dag_ids(self) -> set[str]:
+        """Return the ids of all DAGs that are there now."""
+        listed = self.request("GET", "/dags", params={"limit": 100, "exclude_stale": True})
+        return {dag["dag_id"] for dag in listed["dags"]}
+
+    def set_paused(self, dag_id: str, paused: bool) -> None:
+        """Pause a DAG, or let its schedule and its runs go on."""
+        self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run by hand and return its id."""
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        return str(self.request("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run, such as ``running``."""
+        return str(self.request("GET", _run(dag_id, run_id))["state"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG, the latest first."""
+        path = f"/dags/{dag_id}/dagRuns"
+        listed: list[dict[str, Any]] = self.request("GET", path, params={"order_by": "-run_after"})[
+            "dag_runs"
+        ]
+        return listed
+
+    def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
+        """Return the task instances of a run, mapped ones each."""
+        listed = self.request("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})
+        return [_task_state(item) for item in listed["task_instances"]]
+
+    def log(
+        self, dag_id: str, run_id: str, task: TaskState, *, try_number: int | None = None
+    ) -> list[LogLine]:
+        """Return the log of one try of a task, without Airflow's note of where the log lies.
+
+        :param try_number: default: the latest.
+        """
+        path = f"{_task(dag_id, run_id, task.task_id)}/logs/{try_number or task.try_number}"
+        params = {"map_index": task.map_index, "full_content": True}
+        content = self.request("GET", path, params=params)["content"]
+        return list(_log_lines(content))
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> Any:
+        """Return what a task returned, or ``None`` if it returned nothing."""
+        path = f"{_task(dag_id, run_id, task_id)}/xcomEntries/return_value"
+        try:
+            value = self.request("GET", path, params={"map_index": map_index})["value"]
+        except AirflowApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+        return json.loads(value) if isinstance(value, str) else value
+
+    def import_errors(self) -> list[dict[str, Any]]:
+        """Return Airflow's import errors: ``filename`` and ``stack_trace`` each."""
+        errors: list[dict[str, Any]] = self.request("GET", "/importErrors")["import_errors"]
+        return errors
+
+    def open_questions(self, dag_id: str = "~", run_id: str = "~") -> list[dict[str, Any]]:
+        """Return the approvals that wait for an answer."""
+        listed = self.request(
+            "GET", f"{_run(dag_id, run_id)}/hitlDetails", params={"response_received": False}
+        )
+        details: list[dict[str, Any]] = listed["hitl_details"]
+        return details
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Answer an approval, as the signed-in user.
+
+        :param option: such as ``Approve``.
+        """
+        body = {"chosen_options": [option], "params_input": {}}
+        self.request("PATCH", f"{_task(dag_id, run_id, task_id)}/-1/hitlDetails", json=body)
+
+    def put_all(self, kind: str, entities: Iterable[Mapping[str, Any]]) -> None:
+        """Create or overwrite entities in one call.
+
+        :param kind: ``connections``, ``pools`` or ``variables``.
+        :raises AirflowApiError: if one of them is refused.
+        """
+        action = {"action": "create", "action_on_existence": "overwrite", "entities": list(entities)}
+        if not action["entities"]:
+            return
+        done = self.request("PATCH", f"/{kind}", json={"actions": [action]})
+        if errors := (done.get("create") or {}).get("errors"):
+            raise AirflowApiError(f"Airflow refused {kind}: {errors[0].get('error')}.")
+
+
+def health(url: str) -> dict[str, str]:
+    """Return the health that Airflow reports of its parts; empty while it does not answer.
+
+    :param url: address of Airflow.
+    """
+    try:
+        answer = httpx.get(f"{url}/api/v2/monitor/health", timeout=5.0, trust_env=False)
+        answer.raise_for_status()
+        parts = answer.json()
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return {name: str((part or {}).get("status")) for name, part in parts.items()}
+
+
+def _content(answer: httpx.Response) -> Any:
+    if answer.is_success:
+        return answer.json() if answer.content else None
+    try:
+        detail = answer.json().get("detail")
+    except (ValueError, AttributeError):
+        detail = None
+    request = answer.request
+    said = f": {detail}" if detail else ""
+    raise AirflowApiError(
+        f"{request.method} {request.url.path} was answered with {answer.status_code}{said}.",
+        status=answer.status_code,
+    )
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='~')}"
+
+
+def _task(dag_id: str, run_id: str, task_id: str) -> str:
+    return f"{_run(dag_id, run_id)}/taskInstances/{task_id}"
+
+
+def _task_state(item: Mapping[str, Any]) -> TaskState:
+    index = int(item["map_index"])
+    over = item.get("rendered_map_index") or index
+    return TaskState(
+        task_id=item["task_id"],
+        map_index=index,
+        label=f"{item['task_id']} [{over}]" if index >= 0 else item["task_id"],
+        state=item.get("state"),
+        try_number=int(item.get("try_number") or 0),
+        seconds=item.get("duration"),
+    )
+
+
+def _log_lines(content: Iterable[Any]) -> Iterable[LogLine]:
+    inside_sources = False
+    for item in content:
+        line = item if isinstance(item, Mapping) else {"event": str(item)}
+        event = str(line.get("event", ""))
+        if event.startswith("::group::Log message source"):
+            inside_sources = True
+        if not inside_sources:
+            yield LogLine(
+                event=event, logger=str(line.get("logger") or ""), level=str(line.get("level") or "")
+            )
+        elif event.startswith("::endgroup::"):
+            inside_sources = False

@@ -1,0 +1,23 @@
+"""Plain lines for people: no colours, nothing that a log file could not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def say(line: str) -> None:
+    """Print a line at once; a terminal that is gone is no reason to leave processes behind."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        return
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:
+    """Return the lines of a table, its columns as wide as their longest cell."""
+    everything = [head, ["-" * len(cell) for cell in head], *rows]
+    widths = [max(len(row[number]) for row in everything) for number in range(len(head))]
+    return [
+        (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+        for row in everything
+    ]

@@ -1,0 +1,70 @@
+"""A stack's home folder: held by one stack at a time, with the passwords of Airflow's users."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from windsock.cli import processes
+from windsock.exceptions import SettingsError
+
+
+@contextmanager
+def own_home(home: Path, stack_id: str) -> Iterator[None]:
+    """Hold a home for one stack, after ending what an earlier one may have left in it.
+
+    :raises SettingsError: if another stack holds it.
+    """
+    note = home / "stack.json"
+    with (home / "stack.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SettingsError(
+                f"a stack runs in {home} already (process {_noted(note, 'pid') or 'unknown'}).",
+                code="WS-SETTINGS-021",
+                next_action="Use that one, end it first, or choose another folder with --home.",
+            ) from error
+        if earlier := _noted(note, "stack_id"):
+            processes.stop_marked(earlier)
+        note.write_text(json.dumps({"stack_id": stack_id, "pid": os.getpid()}), encoding="utf-8")
+        yield
+        note.unlink(missing_ok=True)
+
+
+def _noted(note: Path, key: str) -> str:
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.name}.new")
+    with open(
+        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as stream:
+        stream.write(text)
+    temporary.replace(file)
+
+
+def passwords(file: Path, users: Iterable[str]) -> dict[str, str]:
+    """Return the passwords of Airflow's users, made where there are none yet.
+
+    They are made here, because Airflow would print those that it makes into its log.
+
+    :param file: where Airflow's simple auth manager reads them.
+    """
+    wanted = list(users)
+    known: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if missing := [user for user in wanted if user not in known]:
+        known |= {user: secrets.token_urlsafe(12) for user in missing}
+        write_private(file, json.dumps(known))
+    return {user: known[user] for user in wanted}

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from windsock.cli import processes, stack_home
+from windsock.cli.stack import Stack, answers, running_stack
+from windsock.cli.stack_home import own_home, passwords
+from windsock.cli.stack_ports import HOST, StackPorts, free_port, is_free
+from windsock.exceptions import SettingsError
+
+
+@pytest.fixture
+def listener():
+    with socket.socket() as server:
+        server.bind((HOST, 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def stack(tmp_path):
+    (tmp_path / "project" / "dags").mkdir(parents=True)
+    ports = StackPorts(airflow=18080, mlflow=15000, server=18181)
+    return Stack(
+        project=tmp_path / "project", home=tmp_path / "home", ports=ports, inherited={"PATH": "/bin"}
+    )
+
+
+# --- ports
+
+
+def test_the_usual_ports():
+    assert StackPorts.from_environment({}) == StackPorts(airflow=8080, mlflow=5000, server=8181)
+
+
+def test_an_option_wins_over_the_environment_over_the_usual_port():
+    env = {"WINDSOCK_AIRFLOW_PORT": "8081", "WINDSOCK_MLFLOW_PORT": "5001", "WINDSOCK_SERVER_PORT": ""}
+    assert StackPorts.from_environment(env, airflow=9000, mlflow=None) == StackPorts(
+        airflow=9000, mlflow=5001, server=8181
+    )
+
+
+@pytest.mark.parametrize("value", ["http", "0", "65536", "-1", "8080.0"])
+def test_what_is_no_port_is_refused_with_the_variable_named(value):
+    with pytest.raises(SettingsError, match="WINDSOCK_MLFLOW_PORT"):
+        StackPorts.from_environment({"WINDSOCK_MLFLOW_PORT": value})
+
+
+def test_a_taken_port_is_named_with_what_to_set(listener):
+    ports = StackPorts(airflow=free_port(), mlflow=listener, server=free_port())
+    with pytest.raises(
+        SettingsError, match=f"port {listener} of 127.0.0.1 is taken; mlflow needs it"
+    ) as caught:
+        ports.require_free()
+    assert caught.value.code == "WS-SETTINGS-020"
+    assert "WINDSOCK_MLFLOW_PORT=PORT" in caught.value.next_action
+
+
+def test_a_port_taken_on_every_interface_is_taken_here_too():
+    with socket.socket() as server:
+        server.bind(("", 0))
+        server.listen()
+        assert not is_free(server.getsockname()[1])
+
+
+def test_two_programs_cannot_share_a_port():
+    with pytest.raises(SettingsError, match="airflow 8080, mlflow 8080"):
+        StackPorts(mlflow=8080).require_free()
+
+
+def test_only_the_taken_ports_move(listener):
+    ports = StackPorts(airflow=free_port(), mlflow=listener, server=free_port())
+    moved = ports.moved()
+    assert (moved.airflow, moved.server) == (ports.airflow, ports.server)
+    assert moved.mlflow != listener
+    moved.require_free()
+
+
+# --- the home
+
+
+def test_passwords_are_made_once_and_are_private(tmp_path):
+    file = tmp_path / "airflow" / "passwords"
+    made = passwords(file, ["admin", "reviewer"])
+    assert len(set(made.values())) == 2
+    assert all(len(password) >= 16 for password in made.values())
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert passwords(file, ["admin", "reviewer"]) == made
+    more = passwords(file, ["admin", "auditor"])
+    assert more["admin"] == made["admin"]
+    assert set(json.loads(file.read_text())) == {"admin", "reviewer", "auditor"}
+
+
+def test_a_home_has_one_stack_at_a_time(tmp_path):
+    with own_home(tmp_path, "one"):
+        with pytest.raises(SettingsError, match=f"runs in .* already .process {os.getpid()}") as caught:
+            own_home(tmp_path, "two").__enter__()
+        assert caught.value.code == "WS-SETTINGS-021"
+    with own_home(tmp_path, "three"):
+        pass
+    assert not (tmp_path / "stack.json").exists()
+
+
+def test_what_an_earlier_stack_left_is_ended_first(tmp_path):
+    stack_home.write_private(tmp_path / "stack.json", json.dumps({"stack_id": "left-over-7", "pid": 1}))
+    environment = {**os.environ, processes.MARKER: "left-over-7"}
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=environment)
+    with own_home(tmp_path, "new"):
+        assert left.wait(timeout=10) == -15
+        assert json.loads((tmp_path / "stack.json").read_text())["stack_id"] == "new"
+
+
+@pytest.mark.parametrize("note", ["", "[]", '{"pid": 1}', "\x00"])
+def test_a_damaged_note_is_no_hindrance(tmp_path, note):
+    (tmp_path / "stack.json").write_text(note)
+    with own_home(tmp_path, "new"):
+        pass
+
+
+# --- the stack
+
+
+def test_every_program_listens_on_loopback_only(stack):
+    parts = {part.name: part for part in [stack.server_part(), stack.mlflow_part(), *stack.airflow_parts()]}
+    for name in ("server", "mlflow", "airflow-api"):
+        command = parts[name].command
+        assert command[command.index("--host") + 1] == HOST
+    for name in ("airflow-scheduler", "airflow-triggerer"):  # their log servers listen on every interface
+        assert "--skip-serve-logs" in parts[name].command
+    environment = stack.environment()
+    assert environment["AIRFLOW__API__HOST"] == HOST
+    assert environment["AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK"] == "False"
+
+
+def test_airflow_is_told_where_everything_is(stack):
+    environment = stack.environment()
+    assert environment["AIRFLOW_HOME"] == str(stack.home / "airflow")
+    assert environment["AIRFLOW__CORE__DAGS_FOLDER"] == str(stack.project / "dags")
+    assert environment["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(stack.project / "plugins")
+    assert environment["AIRFLOW__API__PORT"] == "18080"
+    assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:18080"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:18080/execution/"
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,reviewer:op"
+    assert environment["WINDSOCK_HOME"] == str(stack.home)
+    assert environment["WINDSOCK_MODELS_DIR"] == str(stack.project / "include" / "models")
+    assert environment["WINDSOCK_SOURCE_ROOTS"] == str(stack.project)
+    assert environment["WINDSOCK_TRACKING_URI"] == "http://127.0.0.1:15000"
+    assert environment["WINDSOCK_SERVER_URL"] == "http://127.0.0.1:18181"
+
+
+def test_nothing_calls_home_and_loopback_needs_no_proxy(stack):
+    environment = stack.environment()
+    assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert HOST in environment["NO_PROXY"]
+
+
+def test_every_option_of_airflow_is_one_that_airflow_knows(stack):
+    from airflow.configuration import conf
+
+    for name in stack.environment():
+        if name.startswith("AIRFLOW__"):
+            _, section, option = name.split("__")
+            assert option.lower() in conf.configuration_description[section.lower()]["options"], name
+
+
+def test_the_mlflow_server_keeps_its_things_in_the_home(stack):
+    command = stack.mlflow_part().command
+    assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{stack.home}/mlflow.db"
+    assert command[command.index("--artifacts-destination") + 1] == f"{stack.home}/mlartifacts"
+    assert command[command.index("--workers") + 1] == "1"
+    assert command[command.index("--allowed-hosts") + 1] == "127.0.0.1:15000,localhost:15000"
+
+
+def test_a_folder_that_is_no_project_is_refused(tmp_path):
+    stack = Stack(project=tmp_path, home=tmp_path / "home", ports=StackPorts())
+    with pytest.raises(SettingsError, match="has no folder `dags`"):
+        stack.prepare()
+    assert not stack.home.exists()
+
+
+def test_a_taken_port_is_noticed_before_anything_starts(stack, listener):
+    ports = StackPorts(airflow=free_port(), mlflow=free_port(), server=listener)
+    taken = Stack(project=stack.project, home=stack.home, ports=ports)
+    said: list[str] = []
+    with pytest.raises(SettingsError, match=f"port {listener}"), running_stack(taken, say=said.append):
+        raise AssertionError("the stack must not start")
+    assert list(taken.logs.iterdir()) == []
+
+
+def test_a_dead_address_does_not_answer():
+    assert not answers(f"http://{HOST}:{free_port()}/health")
+
+
+def test_the_project_has_a_settings_file(project):
+    assert (project / "airflow_settings.yaml").is_file()
+    assert Stack(project=Path(project), home=Path("/none"), ports=StackPorts()).settings_file.is_file()
