@@ -1,0 +1,172 @@
+"""Held-out rows answered by several models, and their metrics on the same resamples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from windsock.exceptions import DataRefusedError, TrainingRefusedError
+from windsock.ports import LoadedBundle
+from windsock.records import Answer, InputSchema, MetricValue, PairedDifference, Status
+from windsock.training.bootstrap import RESAMPLES, interval_of, paired_difference, resample
+from windsock.training.fitting import answer
+from windsock.training.metrics import Scored, make_scorer
+from windsock.training.preprocessing import to_features
+from windsock.training.target import Label, Universe, universe_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from windsock.training.metrics import Scorer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answered:
+    """A model's answers on the held-out rows.
+
+    :param answers: shape (rows, classes) or (rows,).
+    :param classes: the model's classes, in the order of its answers.
+    """
+
+    answers: NDArray[Any]
+    classes: tuple[Label, ...] = ()
+
+
+def answered_by(bundle: LoadedBundle, rows: pd.DataFrame) -> Answered:
+    """Return a bundle's answers on rows of a snapshot, restricted to the fields of its own schema."""
+    features = to_features(rows, bundle.schema.fields)
+    return Answered(answers=answer(bundle.pipeline, features), classes=bundle.schema.classes)
+
+
+def answered_by_champion(bundle: LoadedBundle, rows: pd.DataFrame, schema: InputSchema) -> Answered | str:
+    """Return the champion's answers on the challenger's held-out rows, or why there are none.
+
+    :param schema: the challenger's schema, for what both must answer.
+    """
+    theirs = bundle.schema
+    if theirs.answer is not schema.answer:
+        return f"the champion answers with a {theirs.answer.value}, this model with a {schema.answer.value}"
+    if schema.positive is not None and schema.positive not in theirs.classes:
+        return "the champion does not know this model's positive class"
+    try:
+        return answered_by(bundle, rows)
+    except (DataRefusedError, TrainingRefusedError) as error:
+        return f"the champion cannot answer these rows: {error.message}"
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
+        return f"the champion cannot answer these rows: {type(error).__name__}"
+
+
+def answered_by_baseline(labels: NDArray[Any], rows: int, schema: InputSchema) -> Answered:
+    """Return the answers of a model that knows nothing but the training rows' target: shares, or the mean.
+
+    :param labels: targets of the training rows.
+    :param rows: number of held-out rows.
+    """
+    import numpy as np
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    nothing = np.zeros((len(labels), 1))
+    if schema.answer is Answer.NUMBER:
+        return Answered(
+            answers=DummyRegressor(strategy="mean").fit(nothing, labels).predict(np.zeros((rows, 1)))
+        )
+    dummy = DummyClassifier(strategy="prior").fit(nothing, labels)
+    return Answered(answers=dummy.predict_proba(np.zeros((rows, 1))), classes=tuple(dummy.classes_.tolist()))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """What the held-out rows say.
+
+    :param scored: truth and the chosen model's answers, for pictures.
+    :param classes: labels in the order of ``scored``.
+    """
+
+    metrics: tuple[MetricValue, ...]
+    baseline: PairedDifference
+    against_champion: PairedDifference | None
+    scored: Scored
+    classes: tuple[Label, ...]
+
+
+def judge(
+    schema: InputSchema,
+    labels: NDArray[Any],
+    *,
+    ours: Answered,
+    baseline: Answered,
+    champion: Answered | str | None,
+    names: Sequence[str],
+    metric: str,
+) -> Judgement:
+    """Score the chosen model on held-out rows, with intervals, alone and against its opponents.
+
+    :param schema: the chosen model's schema.
+    :param labels: the truth, shape (rows,).
+    :param champion: the champion's answers, why there are none, or ``None`` without a champion.
+    :param names: metrics to report.
+    :param metric: the one to compare by.
+    """
+    known = [one.classes for one in (champion,) if isinstance(one, Answered)]
+    universe = universe_of(schema, labels, *known)
+    scored = _score(universe, labels, ours)
+    scorers = {name: make_scorer(name, scored) for name in names}
+    opponents = {"baseline": make_scorer(metric, _score(universe, labels, baseline))}
+    if isinstance(champion, Answered):
+        opponents["champion"] = make_scorer(metric, _score(universe, labels, champion))
+    drawn = resample({**scorers, **{f"{name}:": scorer for name, scorer in opponents.items()}}, len(labels))
+
+    def against(opponent: str) -> PairedDifference:
+        return paired_difference(
+            metric,
+            opponent,
+            ours=scorers[metric],
+            theirs=opponents[opponent],
+            our_values=drawn[metric],
+            their_values=drawn[f"{opponent}:"],
+            rows=len(labels),
+        )
+
+    return Judgement(
+        metrics=_values(scorers, drawn, len(labels)),
+        baseline=against("baseline"),
+        against_champion=against("champion")
+        if "champion" in opponents
+        else _unusable(champion, metric, len(labels)),
+        scored=scored,
+        classes=universe.classes,
+    )
+
+
+def _score(universe: Universe, labels: NDArray[Any], answered: Answered) -> Scored:
+    return universe.score(labels, answered.answers, answered.classes)
+
+
+def _values(
+    scorers: Mapping[str, Scorer], drawn: Mapping[str, NDArray[Any]], rows: int
+) -> tuple[MetricValue, ...]:
+    values = []
+    for name, scorer in scorers.items():
+        value = scorer(None)
+        if math.isfinite(value):
+            values.append(MetricValue(name=name, value=value, n=rows, interval=interval_of(drawn[name])))
+        else:
+            values.append(MetricValue(name=name, value=None, n=rows, status=Status.ERROR))
+    return tuple(values)
+
+
+def _unusable(champion: Answered | str | None, metric: str, rows: int) -> PairedDifference | None:
+    if not isinstance(champion, str):
+        return None
+    return PairedDifference(
+        metric=metric,
+        opponent="champion",
+        value=None,
+        interval=None,
+        n=rows,
+        resamples=RESAMPLES,
+        error=champion,
+    )

@@ -1,0 +1,192 @@
+"""``evaluate_model``: the best candidate by cross-validation meets the held-out rows, alone of all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from windsock.exceptions import DataRefusedError, TrainingRefusedError
+from windsock.ports import LoadedBundle, Ports
+from windsock.records import (
+    Champion,
+    EvaluateModelInput,
+    Evaluation,
+    Latency,
+    PairedDifference,
+)
+from windsock.records.rows import held_out_mask
+from windsock.spec import canonical_json
+from windsock.training.artifacts import importance_files, picture_files
+from windsock.training.comparison import (
+    Answered,
+    Judgement,
+    answered_by,
+    answered_by_baseline,
+    answered_by_champion,
+    judge,
+)
+from windsock.training.fitting import answer, counted_warnings, limited_threads
+from windsock.training.metrics import direction, metric_names
+from windsock.training.model_card import card_markdown, difference_text, make_card, metric_text
+from windsock.training.preprocessing import to_features
+from windsock.training.target import read_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+LATENCY_ROWS = 100
+LATENCY_REPEATS = 5
+
+
+def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluation:
+    """Judge the best candidate on held-out rows: metrics with intervals, against a baseline and the champion.
+
+    :param key: idempotency key.
+    :raises DataRefusedError: if a candidate was trained on another snapshot.
+    :raises UnverifiedBundleError: if the chosen bundle or the champion's is not what was signed.
+    """
+    spec, chosen = step.spec, step.ranked[0]
+    _require_one_snapshot(step)
+    for place, candidate in enumerate(step.ranked, start=1):
+        scores = candidate.cross_validation
+        log.info(
+            "%s. %s: %s %.4f +- %.4f", place, candidate.candidate.label, scores.metric, scores.mean, scores.sd
+        )
+    bundle = ports.bundles.load(chosen.bundle_uri, chosen.bundle_digest)
+    frame = ports.snapshots.load(step.snapshot)
+    held_out = held_out_mask(frame, spec)
+    labels = read_labels(frame, step.snapshot, spec)
+    rows, truth = frame[held_out].reset_index(drop=True), labels[held_out]
+    if not len(rows):
+        raise TrainingRefusedError(
+            f"none of the {len(frame):,} rows is held out",
+            code="WS-TRAINING-008",
+            next_action="Bring more rows, or widen `data.data_window`.",
+        )
+    unseen = set(truth.tolist()) - set(bundle.schema.classes) if bundle.schema.classes else set()
+    if unseen:
+        log.info("WS-EVALUATION-003: held-out rows are of %s classes that training never saw", len(unseen))
+    champion = ports.ledger.champion(spec.name)
+    with limited_threads(1), counted_warnings() as counts:
+        ours = answered_by(bundle, rows)
+        judgement = judge(
+            bundle.schema,
+            truth,
+            ours=ours,
+            baseline=answered_by_baseline(labels[~held_out], len(rows), bundle.schema),
+            champion=_champion_answers(champion, bundle, rows, ours, ports),
+            names=metric_names(spec),
+            metric=spec.metric,
+        )
+        latency = _latency(bundle, rows)
+        files = picture_files(judgement.scored, judgement.classes, ports.charts)
+        features = to_features(rows, bundle.schema.fields)
+        files |= importance_files(bundle, features, truth, spec.metric, ports.charts)
+    for category, count in sorted(counts.items()):
+        log.info("WS-EVALUATION-002: %s times %s while evaluating", count, category)
+    evaluation = Evaluation(
+        model=spec.name,
+        snapshot_digest=step.snapshot.digest,
+        chosen=chosen,
+        ranking=tuple((one.candidate.label, one.cross_validation.mean) for one in step.ranked),
+        metrics=judgement.metrics,
+        gap=_gap(step, judgement),
+        baseline=judgement.baseline,
+        champion=champion,
+        against_champion=judgement.against_champion,
+        latency=latency,
+        card=make_card(spec, step.snapshot, chosen, judgement.metrics),
+        evaluated_at=ports.now(),
+    )
+    _log_findings(evaluation)
+    files["evaluation/model_card.md"] = card_markdown(spec, evaluation).encode()
+    files["evaluation/metrics.json"] = _numbers_json(evaluation)
+    ports.tracker.add_to_run(
+        chosen.run_id, metrics=_run_metrics(evaluation), tags={"windsock.evaluation": key}, files=files
+    )
+    return evaluation
+
+
+def _require_one_snapshot(step: EvaluateModelInput) -> None:
+    for candidate in step.candidates:
+        if candidate.snapshot_digest != step.snapshot.digest:
+            raise DataRefusedError(
+                f"{candidate.candidate.label} was trained on snapshot {candidate.snapshot_digest[:12]}, "
+                f"not on {step.snapshot.digest[:12]}",
+                code="WS-EVALUATION-001",
+                next_action="Train every candidate on this snapshot, then evaluate.",
+            )
+
+
+def _champion_answers(
+    champion: Champion | None, bundle: LoadedBundle, rows: pd.DataFrame, ours: Answered, ports: Ports
+) -> Answered | str | None:
+    """Return the champion's answers; a champion that is the chosen bundle itself gives the very same ones."""
+    if champion is None:
+        return None
+    if champion.digest == bundle.digest:
+        return ours
+    theirs = ports.bundles.load(champion.bundle_uri, champion.digest)
+    return answered_by_champion(theirs, rows, bundle.schema)
+
+
+def _gap(step: EvaluateModelInput, judgement: Judgement) -> float | None:
+    metric = step.spec.metric
+    held_out = next(value.value for value in judgement.metrics if value.name == metric)
+    return None if held_out is None else direction(metric) * (step.ranked[0].train_score - held_out)
+
+
+def _latency(bundle: LoadedBundle, rows: pd.DataFrame) -> Latency:
+    """Time predictions of 100 rows, from typed rows to probabilities; too few held-out rows are repeated."""
+    import numpy as np
+
+    batch = rows.iloc[np.arange(LATENCY_ROWS) % len(rows)]
+    times = []
+    for _ in range(1 + LATENCY_REPEATS):  # the first warms up
+        begun = time.perf_counter()
+        answer(bundle.pipeline, to_features(batch, bundle.schema.fields))
+        times.append(time.perf_counter() - begun)
+    milliseconds = float(np.median(times[1:])) * 1000 / LATENCY_ROWS
+    return Latency(ms_per_sample=milliseconds, rows=LATENCY_ROWS, repeats=LATENCY_REPEATS)
+
+
+def _log_findings(evaluation: Evaluation) -> None:
+    for metric in evaluation.metrics:
+        log.info("held out: %s (n=%s)", metric_text(metric), f"{metric.n:,}")
+    if evaluation.gap is not None:
+        log.info("training minus held out: %+.4f", evaluation.gap)
+    log.info("%s", difference_text(evaluation.baseline))
+    if evaluation.against_champion:
+        log.info("%s", difference_text(evaluation.against_champion))
+    else:
+        log.info("no champion in the ledger: this is the first model")
+    log.info("latency: %.4f ms per sample", evaluation.latency.ms_per_sample)
+
+
+def _differences(evaluation: Evaluation) -> tuple[PairedDifference, ...]:
+    both = (evaluation.baseline, evaluation.against_champion)
+    return tuple(difference for difference in both if difference is not None)
+
+
+def _run_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Return what the tracking run shows, without what has no value."""
+    shown: dict[str, float | None] = {"latency_ms_per_sample": evaluation.latency.ms_per_sample}
+    for metric in evaluation.metrics:
+        shown[f"held_out_{metric.name}"] = metric.value
+        if metric.interval:
+            shown[f"held_out_{metric.name}_low"] = metric.interval.low
+            shown[f"held_out_{metric.name}_high"] = metric.interval.high
+    shown[f"gap_{evaluation.baseline.metric}"] = evaluation.gap
+    for difference in _differences(evaluation):
+        shown[f"difference_to_{difference.opponent}_{difference.metric}"] = difference.value
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _numbers_json(evaluation: Evaluation) -> bytes:
+    content: dict[str, Any] = evaluation.model_dump(
+        mode="json", include={"metrics", "gap", "baseline", "against_champion", "latency", "ranking"}
+    )
+    return canonical_json(content).encode()

@@ -1,0 +1,97 @@
+"""Fitting with care: warnings counted instead of printed, failures turned into refusals, threads bounded."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from windsock.exceptions import TrainingRefusedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+
+def share_of_threads(candidates: int) -> int:
+    """Return how many threads one training may use while others run beside it.
+
+    :param candidates: candidates of the model; each is trained by a process of its own.
+    """
+    from joblib import cpu_count
+
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    cpus = min(cpu_count(), int(allowed)) if allowed.isdigit() and int(allowed) else cpu_count()
+    return max(1, int(cpus) // max(1, candidates))
+
+
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Bound the threads of OpenMP and BLAS."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=threads):
+        yield
+
+
+@contextmanager
+def counted_warnings() -> Iterator[Counter[str]]:
+    """Count the libraries' warnings by their kind instead of letting them into the log."""
+    counts: Counter[str] = Counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield counts
+    counts.update(warning.category.__name__ for warning in caught)
+
+
+def fit(make: Callable[[], Pipeline], features: pd.DataFrame, labels: NDArray[Any]) -> Pipeline:
+    """Build and fit a pipeline.
+
+    :raises TrainingRefusedError: if the estimator cannot be fitted.
+    """
+    pipeline = make()
+    name = type(pipeline[-1]).__name__
+    try:
+        return pipeline.fit(features, labels)
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        raise TrainingRefusedError(
+            f"{name} could not be fitted on {len(features):,} rows and {features.shape[1]} features: "
+            f"{type(error).__name__}{_reason(error)}",
+            code="WS-TRAINING-010",
+            next_action="Mend the candidate's `params` or the data; the trace above says more.",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return scikit-learn's sentence about a wrong parameter; others could hold data and stay unsaid."""
+    return f": {error}" if type(error).__name__ == "InvalidParameterError" else ""
+
+
+def answer(pipeline: Pipeline, features: pd.DataFrame) -> NDArray[Any]:
+    """Return a fitted pipeline's answers from one call.
+
+    :returns: shape (rows, classes): probabilities in the order of ``classes_``; or shape (rows,): numbers.
+    :raises TrainingRefusedError: if it has classes but no probabilities, or an answer is not finite.
+    """
+    import numpy as np
+
+    is_classifier = hasattr(pipeline, "classes_")
+    if is_classifier and not hasattr(pipeline, "predict_proba"):
+        raise TrainingRefusedError(
+            f"{type(pipeline[-1]).__name__} gives classes without probabilities",
+            code="WS-TRAINING-011",
+            next_action="Choose an estimator or parameters that give probabilities.",
+        )
+    given = pipeline.predict_proba(features) if is_classifier else pipeline.predict(features)
+    answers = np.asarray(given, dtype="float64")
+    if not np.isfinite(answers).all():
+        raise TrainingRefusedError(
+            f"{type(pipeline[-1]).__name__} answers with values that are not finite",
+            code="WS-TRAINING-011",
+            next_action="Look for extreme numbers in the features, or choose another estimator.",
+        )
+    return answers

@@ -1,0 +1,95 @@
+"""The model card: what a person wrote, and what is known from the snapshot and the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from windsock.records import DataSnapshot, Evaluation, MetricValue, ModelCard, PairedDifference, TrainedModel
+from windsock.spec import ModelSpec
+
+
+def make_card(
+    spec: ModelSpec, snapshot: DataSnapshot, chosen: TrainedModel, metrics: Sequence[MetricValue]
+) -> ModelCard:
+    """Return the card: the spec's own words, and sentences from the numbers where it has none."""
+    written = spec.gate.card
+    return ModelCard(
+        intended_use=written.intended_use,
+        limitations=written.limitations,
+        training_data_description=written.training_data_description or _data(spec, snapshot, chosen),
+        evaluation_results=written.evaluation_results or _results(chosen, metrics),
+    )
+
+
+def _data(spec: ModelSpec, snapshot: DataSnapshot, chosen: TrainedModel) -> str:
+    span = ""
+    if snapshot.window_start and snapshot.window_end:
+        span = f", {snapshot.window_start:%Y-%m-%d} to {snapshot.window_end:%Y-%m-%d}"
+    return (
+        f"{snapshot.rows:,} rows and {len(snapshot.columns)} columns from {snapshot.source}{span} "
+        f"(snapshot {snapshot.digest}); target {spec.data.target}; "
+        f"{chosen.rows_train:,} rows for training, {chosen.rows_held_out:,} held out."
+    )
+
+
+def _results(chosen: TrainedModel, metrics: Sequence[MetricValue]) -> str:
+    shown = "; ".join(metric_text(metric) for metric in metrics)
+    return f"{chosen.candidate.label} on {chosen.rows_held_out:,} held-out rows, 95 % intervals: {shown}."
+
+
+def metric_text(metric: MetricValue) -> str:
+    """Return a metric with its interval, such as ``roc_auc 0.846 [0.824, 0.867]``."""
+    if metric.value is None:
+        return f"{metric.name} not defined on these rows"
+    interval = f" [{metric.interval.low:.4g}, {metric.interval.high:.4g}]" if metric.interval else ""
+    return f"{metric.name} {metric.value:.4g}{interval}"
+
+
+def difference_text(difference: PairedDifference) -> str:
+    """Return a difference with its interval, or why there is none."""
+    if difference.value is None:
+        return f"{difference.metric} against the {difference.opponent}: {difference.error}"
+    interval = difference.interval
+    shown = f" [{interval.low:+.4g}, {interval.high:+.4g}]" if interval else f" ({difference.error})"
+    return f"{difference.metric} against the {difference.opponent}: {difference.value:+.4g}{shown}"
+
+
+def card_markdown(spec: ModelSpec, evaluation: Evaluation) -> str:
+    """Return the card as a page for people."""
+    card, chosen = evaluation.card, evaluation.chosen
+    differences = [evaluation.baseline, evaluation.against_champion]
+    rows = [
+        f"| {metric.name} | {_number(metric.value)} | {_interval(metric)} | {metric.n:,} |"
+        for metric in evaluation.metrics
+    ]
+    lines = [
+        f"# Model card: {spec.name}",
+        "",
+        f"Owner {spec.model.owner}; {spec.task}; {chosen.candidate.label}; bundle {chosen.bundle_digest}.",
+        *_section("Intended use", card.intended_use),
+        *_section("Limitations", card.limitations),
+        *_section("Training data", card.training_data_description),
+        *_section("Evaluation", card.evaluation_results),
+        "",
+        "| metric | value | 95 % interval | rows |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *(f"- {difference_text(difference)}" for difference in differences if difference),
+        f"- training minus held out: {_number(evaluation.gap)}",
+        f"- {evaluation.latency.ms_per_sample:.3g} ms per sample, {evaluation.latency.rows} rows in one call",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _section(title: str, text: str) -> tuple[str, ...]:
+    return ("", f"## {title}", "", text.strip() or "Not written yet.")
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _interval(metric: MetricValue) -> str:
+    return f"{metric.interval.low:.4g} to {metric.interval.high:.4g}" if metric.interval else "none"

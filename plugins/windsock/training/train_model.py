@@ -1,0 +1,253 @@
+"""``train_model``: one candidate, cross-validated and fitted on training rows, stored as a signed bundle."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from windsock import __version__
+from windsock.exceptions import DataRefusedError, TrainingRefusedError
+from windsock.ports import BundleDraft, LoadedBundle, Ports
+from windsock.records import (
+    CrossValidation,
+    DriftProfile,
+    GoldenPredictions,
+    InputField,
+    Status,
+    TrainedModel,
+    TrainModelInput,
+    build_profile,
+)
+from windsock.records.rows import held_out_mask
+from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
+from windsock.training.estimators import build_pipeline, estimator_kind
+from windsock.training.fitting import counted_warnings, fit, limited_threads, share_of_threads
+from windsock.training.folds import make_folds
+from windsock.training.golden import answers_to, make_golden
+from windsock.training.preprocessing import to_features
+from windsock.training.target import feature_fields, make_schema, read_labels
+from windsock.training.tracking import training_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
+    """Train one candidate on the training rows of a validated snapshot.
+
+    The bundle of a key is made once: a second try reads what the first one found out from its signed
+    manifest, and only completes the tracking run.
+
+    :param key: idempotency key.
+    :raises DataRefusedError: if this very snapshot has not passed validation.
+    :raises TrainingRefusedError: if its rows cannot train this candidate.
+    """
+    _require_validated(step)
+    frame = ports.snapshots.load(step.snapshot)
+    held_out = held_out_mask(frame, step.spec)
+    training = _in_order(frame[~held_out], step)
+    if not len(training) or not held_out.sum():
+        raise TrainingRefusedError(
+            f"{len(training):,} training rows and {held_out.sum():,} held out; both sides need rows",
+            code="WS-TRAINING-008",
+            next_action="Bring more rows, or widen `data.data_window`.",
+        )
+    fields = feature_fields(step.snapshot, step.spec)
+    features = to_features(training, fields)
+    log.info(
+        "%s: %s, %s training rows, %s held out for life, %s features",
+        step.candidate.label,
+        step.spec.metric,
+        f"{len(training):,}",
+        f"{held_out.sum():,}",
+        len(fields),
+    )
+    profile = build_profile(features, fields)
+    stored = ports.bundles.find(step.spec.name, key)
+    seconds = 0.0
+    if stored is None:
+        fitted = _fit_candidate(step, training, features, fields)
+        seconds = fitted.seconds
+        stored = ports.bundles.put(_draft(step, key, ports, fitted, profile))
+    else:
+        log.info(
+            "bundle %s of this very training is there: it is used, nothing is fitted", stored.digest[:12]
+        )
+    loaded = ports.bundles.load(stored.uri, stored.digest)
+    _require_faithful(loaded)
+    facts = loaded.manifest.facts
+    cross_validation = CrossValidation.model_validate(facts["cross_validation"])
+    run_id = ports.tracker.record_run(
+        training_run(step, key, loaded, stored.uri, profile, rows_held_out=int(held_out.sum()))
+    )
+    return TrainedModel(
+        model=step.spec.name,
+        snapshot_digest=step.snapshot.digest,
+        candidate=step.candidate,
+        key=key,
+        run_id=run_id,
+        bundle_uri=stored.uri,
+        bundle_digest=stored.digest,
+        params=facts["params"],
+        cross_validation=cross_validation,
+        train_score=facts["train_score"],
+        rows_train=len(training),
+        rows_held_out=int(held_out.sum()),
+        classes=tuple(str(label) for label in loaded.schema.classes),
+        fit_seconds=round(seconds, 3),
+        trained_at=loaded.manifest.created_at,
+    )
+
+
+def _require_validated(step: TrainModelInput) -> None:
+    if step.validation.snapshot_digest != step.snapshot.digest:
+        raise DataRefusedError(
+            f"validated was snapshot {step.validation.snapshot_digest[:12]}, not {step.snapshot.digest[:12]}",
+            code="WS-DATA-042",
+            next_action="Validate this snapshot, then train on it.",
+        )
+    if step.validation.status is not Status.PASS:
+        raise DataRefusedError(
+            f"snapshot {step.snapshot.digest[:12]} is validated as {step.validation.status.value}, not pass",
+            code="WS-DATA-043",
+            next_action="Read the failed checks of the validation; mend the data or the suite.",
+        )
+
+
+def _in_order(frame: pd.DataFrame, step: TrainModelInput) -> pd.DataFrame:
+    """Return rows in the order of time where they have one, with a fresh index."""
+    by_time = step.spec.data.event_time
+    ordered = frame.sort_values(by_time, kind="stable", na_position="first") if by_time else frame
+    return ordered.reset_index(drop=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Fitted:
+    pipeline: Pipeline
+    rows: TrainingRows
+    golden: GoldenPredictions
+    facts: Mapping[str, Any]
+    seconds: float
+
+
+def _fit_candidate(
+    step: TrainModelInput, training: pd.DataFrame, features: pd.DataFrame, fields: Sequence[InputField]
+) -> _Fitted:
+    spec, candidate = step.spec, step.candidate
+    labels = read_labels(training, step.snapshot, spec)
+    schema = make_schema(spec, fields, labels, step.snapshot.column(spec.data.target))
+    folds = make_folds(training, labels, spec)
+    rows = TrainingRows(features=features, labels=labels, schema=schema, folds=folds, metric=spec.metric)
+
+    def make(params: Mapping[str, Any]) -> Pipeline:
+        return build_pipeline(fields, candidate, spec.task, params)
+
+    make({})  # names an unknown parameter before any work
+    space = dict(estimator_kind(candidate.estimator, spec.task).space()) if candidate.search else {}
+    free = {name: values for name, values in space.items() if name not in candidate.params}
+    with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings() as counts:
+        trials = search(make, free, candidate.search, rows)
+        best, result = best_of(trials)
+        begun = time.perf_counter()
+        pipeline = fit(lambda: make(best.params), features, labels)
+        seconds = time.perf_counter() - begun
+        train_score = score_on(pipeline, rows, features, labels)
+        golden = make_golden(pipeline, features, fields)
+    _log_findings(step, counts, trials, result, folds.kind, train_score)
+    facts = {
+        "params": _plain_params(pipeline),
+        "cross_validation": result.model_dump(mode="json"),
+        "train_score": train_score,
+        "folds": folds.kind,
+        "warnings": dict(sorted(counts.items())),
+        "trials": [_trial_row(trial) for trial in trials] if candidate.search else [],
+    }
+    return _Fitted(pipeline=pipeline, rows=rows, golden=golden, facts=facts, seconds=seconds)
+
+
+def _log_findings(
+    step: TrainModelInput,
+    counts: Mapping[str, int],
+    trials: Sequence[Trial],
+    result: CrossValidation,
+    kind: str,
+    train_score: float,
+) -> None:
+    if step.candidate.search:
+        failed = sum(trial.result is None for trial in trials)
+        log.info("search: %s trials, %s failed; the best is used", len(trials), failed)
+    for category, count in sorted(counts.items()):
+        log.info("WS-TRAINING-014: %s times %s while fitting", count, category)
+    log.info(
+        "cross-validation (%s, %s folds): %s %.4f +- %.4f; on the training rows %.4f",
+        kind,
+        len(result.folds),
+        result.metric,
+        result.mean,
+        result.sd,
+        train_score,
+    )
+
+
+def _plain_params(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the estimator's parameters as JSON values; what is none of them is left out."""
+    plain: dict[str, Any] = {}
+    for name, value in sorted(pipeline[-1].get_params(deep=False).items()):
+        if value == "deprecated":
+            continue
+        if isinstance(value, bool | int | str | None):
+            plain[name] = value
+        elif isinstance(value, float):
+            plain[name] = value if abs(value) < float("inf") else str(value)
+    return plain
+
+
+def _trial_row(trial: Trial) -> dict[str, Any]:
+    scores = {"mean": trial.result.mean, "sd": trial.result.sd} if trial.result else {}
+    return {"trial": trial.number, "params": dict(trial.params), **scores, "error": trial.error}
+
+
+def _draft(
+    step: TrainModelInput, key: str, ports: Ports, fitted: _Fitted, profile: DriftProfile
+) -> BundleDraft:
+    return BundleDraft(
+        model=step.spec.name,
+        key=key,
+        snapshot_digest=step.snapshot.digest,
+        spec_digest=step.spec.content_digest(),
+        pipeline=fitted.pipeline,
+        schema=fitted.rows.schema,
+        golden=fitted.golden,
+        profile=profile.model_dump(mode="json"),
+        versions=_versions(),
+        facts=fitted.facts,
+        created_at=ports.now(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    libraries = {name: version(name) for name in ("numpy", "pandas", "scikit-learn", "scipy")}
+    return {"windsock": __version__, "python": platform.python_version(), **libraries}
+
+
+def _require_faithful(loaded: LoadedBundle) -> None:
+    """Refuse a stored pipeline that does not answer as the fitted one did."""
+    answers = answers_to(loaded.pipeline, loaded.golden.rows, loaded.schema.fields)
+    pairs = zip(answers, loaded.golden.scores, strict=True)
+    largest = max(abs(a - b) for ours, golden in pairs for a, b in zip(ours, golden, strict=True))
+    if largest > loaded.golden.tolerance:
+        raise TrainingRefusedError(
+            f"the stored model answers golden rows with a difference of {largest:.3g}; "
+            f"the limit is {loaded.golden.tolerance:.3g}",
+            code="WS-TRAINING-015",
+            next_action="Choose another estimator: this one does not survive being stored.",
+        )
