@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from windsock.spec.base import Frozen, canonical_json, digest_of
 from windsock.spec.durations import Duration, parse_duration
+from windsock.spec.flat_form import flat_to_blocks
 from windsock.spec.model import (
     FOLDS,
     HELD_OUT_PERCENT,
@@ -17,12 +18,18 @@ from windsock.spec.model import (
     NotWorse,
     SearchBlock,
     Tier,
-    flat_to_blocks,
 )
 from windsock.spec.registries import Metric, Task, extension, metric_facts
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec
-from windsock.spec.sources import ApiSource, ExtensionSource, FeatureStoreSource, FileSource, Source, SqlSource
+from windsock.spec.sources import (
+    ApiSource,
+    ExtensionSource,
+    FeatureStoreSource,
+    FileSource,
+    Source,
+    SqlSource,
+)
 
 __all__ = [
     "FOLDS",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from windsock.spec.base import Frozen, digest_of
 from windsock.spec.durations import Duration
+from windsock.spec.faults import NotAllowedError, closest
 from windsock.spec.registries import (
     DEFAULT_METRIC,
     ESTIMATORS,
+    METRICS,
     Task,
     known_checks,
     known_estimators,
@@ -29,8 +31,9 @@ HELD_OUT_PERCENT = 20
 
 def _model_name(value: object) -> object:
     if not isinstance(value, str) or not MODEL_NAME.fullmatch(value) or "__" in value:
-        raise ValueError(
-            "write 1 to 60 small letters, digits and single underscores, beginning with a letter, such as churn_predictor"
+        raise NotAllowedError(
+            "no model name",
+            allowed="1 to 60 small letters, digits and single underscores, first a letter: churn_model",
         )
     return value
 
@@ -38,71 +41,112 @@ def _model_name(value: object) -> object:
 def _word_from(known: frozenset[str], what: str) -> BeforeValidator:
     def check(value: object) -> object:
         if not isinstance(value, str) or value not in known:
-            raise ValueError(f"unknown {what}; known: {', '.join(sorted(known))}")
+            raise NotAllowedError(f"unknown {what}", allowed=sorted(known), cure=closest(value, known))
         return value
 
     return BeforeValidator(check)
 
 
-ModelName = Annotated[str, BeforeValidator(_model_name)]
-EstimatorName = Annotated[str, _word_from(known_estimators(), "estimator")]
-MetricName = Annotated[str, _word_from(known_metrics(), "metric")]
-CheckName = Annotated[str, _word_from(known_checks(), "check")]
+def _closed(known: frozenset[str]) -> Any:
+    words: list[Any] = sorted(known)
+    return Field(json_schema_extra={"enum": words})
+
+
+def _switch(value: object) -> object:
+    words = {"yes": True, "on": True, "no": False, "off": False}
+    return words.get(value.lower(), value) if isinstance(value, str) else value
+
+
+ModelName = Annotated[
+    str, BeforeValidator(_model_name), Field(json_schema_extra={"pattern": "^[a-z](?!.*__)[a-z0-9_]{0,59}$"})
+]
+EstimatorName = Annotated[str, _word_from(known_estimators(), "estimator"), _closed(known_estimators())]
+MetricName = Annotated[str, _word_from(known_metrics(), "metric"), _closed(known_metrics())]
+CheckName = Annotated[str, _word_from(known_checks(), "check"), _closed(known_checks())]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+"""true or false; the words yes, on, no and off mean what they say."""
+
 Tier = Literal["low", "medium", "high"]
 
 
 class ModelBlock(Frozen):
     """Who the model is."""
 
-    name: ModelName
-    owner: str = Field(default="unknown", min_length=1, max_length=250)
-    framework: Literal["sklearn"] = "sklearn"
-    task: Task = "classification"
+    name: ModelName = Field(description="the model's name: of its DAGs, its MLflow model and its address")
+    owner: str = Field(
+        default="unknown", min_length=1, max_length=250, description="who answers for the model"
+    )
+    framework: Literal["sklearn"] = Field(
+        default="sklearn", description="library that the model is made with"
+    )
+    task: Task = Field(default="classification", description="what is predicted: a class or a number")
     tier: Tier = Field(default="low", description="how many people must approve: low 0, medium 1, high 2")
-    description: str = Field(default="", max_length=10_000)
+    description: str = Field(
+        default="", max_length=10_000, description="what the model is for; shown with its DAGs"
+    )
     runbook: str = Field(default="", max_length=2_000, description="where on-call reads more")
 
 
 class DataBlock(Frozen):
     """Which rows, and what their columns mean."""
 
-    source: Source | None = None
-    target: str = Field(default="target", min_length=1)
-    positive: str | int | float | bool | None = Field(
-        default=None, description="the class that scores are for; default: true, else the last in sorted order"
+    source: Source | None = Field(
+        default=None, description="where the rows are: a file, sql://CONN_ID/TABLE, or a block with its kind"
     )
-    entity: str | None = Field(default=None, description="identity of a row; fixes its held-out side for life")
+    target: str = Field(default="target", min_length=1, description="the column to predict")
+    positive: str | int | float | bool | None = Field(
+        default=None,
+        description="the class that scores are for; default: true, else the last in sorted order",
+    )
+    entity: str | None = Field(
+        default=None, description="identity of a row; fixes its held-out side for life"
+    )
     event_time: str | None = Field(default=None, description="the latest span is held out")
     sensitive: tuple[str, ...] = Field(default=(), description="fairness groups; no features unless listed")
     features: tuple[str, ...] = Field(default=(), description="only these columns are features; default: all")
     exclude: tuple[str, ...] = Field(default=(), description="these columns are no features")
     required: tuple[str, ...] = Field(default=(), description="columns that must be there")
-    data_window: Duration | None = Field(default=None, description="how far back training looks; needs event_time")
+    data_window: Duration | None = Field(
+        default=None, description="how far back training looks; needs event_time"
+    )
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
-        if self.target in (*self.features, *self.exclude, *self.sensitive):
-            raise ValueError("the target column cannot be a feature, excluded or sensitive as well")
+        for role in ("features", "exclude", "sensitive"):
+            if self.target in getattr(self, role):
+                raise NotAllowedError("the target column stands here too", cure="take it out", at=(role,))
         if both := set(self.features) & set(self.exclude):
-            raise ValueError(f"columns both in `features` and in `exclude`: {sorted(both)[:10]}")
+            raise NotAllowedError(
+                f"{len(both)} column(s) stand in `features` too: {', '.join(sorted(both)[:10])}",
+                cure="keep each in one of them",
+                at=("exclude",),
+            )
         if self.data_window and not self.event_time:
-            raise ValueError("`data_window` needs `event_time`, the column that dates a row")
+            raise NotAllowedError(
+                "a data window needs to know when a row happened",
+                cure="add `event_time`, the column that dates a row",
+                at=("data_window",),
+            )
         return self
 
 
 class SearchBlock(Frozen):
     """Bounds of a random search over a candidate's hyperparameters."""
 
-    trials: int = Field(default=20, ge=1, le=1000)
-    minutes: float = Field(default=5.0, gt=0, le=1440)
+    trials: int = Field(default=20, ge=1, le=1000, description="how many settings are tried at most")
+    minutes: float = Field(default=5.0, gt=0, le=1440, description="how long the search may take at most")
 
 
 class CandidateBlock(Frozen):
     """One estimator that may become the model."""
 
-    estimator: EstimatorName
-    params: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
-    search: SearchBlock | None = None
+    estimator: EstimatorName = Field(description="what is fitted, by its name in the registry")
+    params: dict[str, bool | int | float | str | None] = Field(
+        default_factory=dict, description="hyperparameters, by the library's names; default: the library's"
+    )
+    search: SearchBlock | None = Field(
+        default=None, description="random search over hyperparameters; default: none"
+    )
 
     @property
     def label(self) -> str:
@@ -114,92 +158,150 @@ class CandidateBlock(Frozen):
 class TrainingBlock(Frozen):
     """When and how candidates are trained."""
 
-    schedule: Schedule = "daily"
+    schedule: Schedule = Field(
+        default="daily",
+        description="hourly, daily (02:00 UTC), weekly (Sunday), monthly (the 1st), or five cron fields",
+    )
     compute: str = Field(default="cpu-small", description="a compute class of include/windsock.yaml")
-    candidates: tuple[CandidateBlock, ...] = Field(default=(), max_length=50)
-    metric: MetricName | None = Field(default=None, description="chooses the best candidate; default by task")
-    experiment_tracking: Literal[True] = True
+    candidates: tuple[CandidateBlock, ...] = Field(
+        default=(),
+        max_length=50,
+        description="estimators that compete; default: a linear model and boosted trees",
+    )
+    metric: MetricName | None = Field(
+        default=None, description="chooses the best candidate; default: roc_auc, or r2 for regression"
+    )
+    experiment_tracking: Annotated[Literal[True], BeforeValidator(_switch)] = Field(
+        default=True, description="every training is a run in MLflow; it cannot be switched off"
+    )
 
 
 class NotWorse(Frozen):
     """The challenger may be worse than the champion by at most this much of the metric."""
 
-    not_worse: float = Field(ge=0)
+    not_worse: float = Field(
+        ge=0, description="largest loss of the metric against the champion, such as 0.01"
+    )
+
+
+def _champion_form(value: object) -> str:
+    return "margin" if isinstance(value, dict | NotWorse) else "word"
+
+
+AgainstChampion = Annotated[
+    Annotated[Literal["better"], Tag("word")] | Annotated[NotWorse, Tag("margin")],
+    Discriminator(_champion_form),
+]
 
 
 class CardBlock(Frozen):
     """What only a person can write on the model card; the gate refuses without it."""
 
-    intended_use: str = Field(default="", max_length=10_000)
-    limitations: str = Field(default="", max_length=10_000)
-    training_data_description: str = Field(default="", max_length=10_000, description="default: from the snapshot")
+    intended_use: str = Field(default="", max_length=10_000, description="what the model may be used for")
+    limitations: str = Field(
+        default="", max_length=10_000, description="what it may not be used for, and where it fails"
+    )
+    training_data_description: str = Field(
+        default="", max_length=10_000, description="default: from the snapshot"
+    )
     evaluation_results: str = Field(default="", max_length=10_000, description="default: from the evaluation")
 
 
 class GateBlock(Frozen):
     """What a new version must prove."""
 
-    policy: str | None = Field(default=None, description="a gate policy of include/windsock.yaml, filled in first")
-    minimum: dict[MetricName, float] = Field(default_factory=dict, description="none: beat a dummy model")
-    against_champion: Literal["better"] | NotWorse = "better"
-    latency_ms: float = Field(default=10.0, gt=0, description="limit per sample: 100 rows in one call, divided by 100")
+    policy: str | None = Field(
+        default=None, description="a gate policy of include/windsock.yaml, filled in first"
+    )
+    minimum: dict[MetricName, float] = Field(
+        default_factory=dict, description="worst value allowed for each metric; none: beat a dummy model"
+    )
+    against_champion: AgainstChampion = Field(
+        default="better", description="better, or {not_worse: 0.01}: may be worse by that much of the metric"
+    )
+    latency_ms: float = Field(
+        default=10.0, gt=0, description="limit per sample: 100 rows in one call, divided by 100"
+    )
     checks: tuple[CheckName, ...] = Field(default=(), description="further checks by name")
-    on_insufficient: Literal["refuse", "ask"] = "refuse"
-    card: CardBlock = CardBlock()
+    on_insufficient: Literal["refuse", "ask"] = Field(
+        default="refuse", description="when the evidence is too thin: say no, or ask a person"
+    )
+    card: CardBlock = Field(
+        default=CardBlock(), description="the model card; the gate refuses an incomplete one"
+    )
 
 
 class ServingBlock(Frozen):
     """Where and how the model answers."""
 
-    type: Literal["online", "batch"] = "online"
-    target: Literal["local", "docker", "kubernetes"] = "local"
-    sla_latency_ms: float = Field(default=50.0, gt=0)
-    min_replicas: int = Field(default=1, ge=0, le=1000)
-    max_replicas: int = Field(default=1, ge=1, le=1000)
-    autoscale_metric: Literal["cpu", "memory", "requests"] = "cpu"
+    type: Literal["online", "batch"] = Field(
+        default="online", description="answers over HTTP, or scores in batches"
+    )
+    target: Literal["local", "docker", "kubernetes"] = Field(default="local", description="where it runs")
+    sla_latency_ms: float = Field(default=50.0, gt=0, description="time in which a request must be answered")
+    min_replicas: int = Field(default=1, ge=0, le=1000, description="fewest copies that run")
+    max_replicas: int = Field(default=1, ge=1, le=1000, description="most copies that run")
+    autoscale_metric: Literal["cpu", "memory", "requests"] = Field(
+        default="cpu", description="what decides on the number of copies"
+    )
 
     @model_validator(mode="after")
     def _replicas_agree(self) -> Self:
         if self.min_replicas > self.max_replicas:
-            raise ValueError(f"min_replicas {self.min_replicas} is more than max_replicas {self.max_replicas}")
+            raise NotAllowedError(
+                f"min_replicas {self.min_replicas} is more than max_replicas {self.max_replicas}",
+                allowed=f"0 to {self.max_replicas}",
+                at=("min_replicas",),
+            )
         return self
 
 
 class RolloutBlock(Frozen):
     """How a new version gets its traffic."""
 
-    strategy: Literal["direct", "canary", "ab", "shadow"] = "direct"
+    strategy: Literal["direct", "canary", "ab", "shadow"] = Field(
+        default="direct",
+        description="all at once, in steps, as an A/B test, or beside the champion without answering",
+    )
 
 
 class LabelsBlock(Frozen):
     """Where the truth about past predictions arrives."""
 
-    kind: Literal["outcomes", "table", "file"] = "outcomes"
-    conn_id: str | None = None
-    table: str | None = None
-    path: str | None = None
+    kind: Literal["outcomes", "table", "file"] = Field(
+        default="outcomes", description="posted to the server, in a table, or in a file"
+    )
+    conn_id: str | None = Field(default=None, description="for a table: the Airflow connection")
+    table: str | None = Field(default=None, description="for a table: its name")
+    path: str | None = Field(default=None, description="for a file: its place")
 
 
 class MonitoringBlock(Frozen):
     """What is watched while the model serves."""
 
-    data_drift: bool = True
-    performance_tracking: bool = True
-    window: Duration = "1d"
-    labels: LabelsBlock = LabelsBlock()
-    alert_channel: str | None = None
+    data_drift: Switch = Field(default=True, description="compare what is asked with what was trained on")
+    performance_tracking: Switch = Field(
+        default=True, description="compare answers with the truth that arrives later"
+    )
+    window: Duration = Field(default="1d", description="how much of the prediction log is judged at a time")
+    labels: LabelsBlock = Field(default=LabelsBlock(), description="where the truth arrives")
+    alert_channel: str | None = Field(default=None, description="where alerts go, such as '#ml-alerts'")
 
 
 class ModelSpec(Frozen):
     """One model, from its YAML file; see :func:`windsock.spec.loader.load_spec`."""
 
-    model: ModelBlock
-    data: DataBlock = DataBlock()
-    training: TrainingBlock = TrainingBlock()
-    gate: GateBlock = GateBlock()
-    serving: ServingBlock = ServingBlock()
-    rollout: RolloutBlock = RolloutBlock()
-    monitoring: MonitoringBlock = MonitoringBlock()
+    model: ModelBlock = Field(description="who the model is; the only block that must be there")
+    data: DataBlock = Field(default=DataBlock(), description="which rows, and what their columns mean")
+    training: TrainingBlock = Field(
+        default=TrainingBlock(), description="when and how candidates are trained"
+    )
+    gate: GateBlock = Field(default=GateBlock(), description="what a new version must prove")
+    serving: ServingBlock = Field(default=ServingBlock(), description="where and how the model answers")
+    rollout: RolloutBlock = Field(default=RolloutBlock(), description="how a new version gets its traffic")
+    monitoring: MonitoringBlock = Field(
+        default=MonitoringBlock(), description="what is watched while the model serves"
+    )
 
     @property
     def name(self) -> str:
@@ -231,40 +333,28 @@ class ModelSpec(Frozen):
         """
         left_out = {"data": {"source", "data_window"}}
         return digest_of(
-            {name: getattr(self, name).model_dump(mode="json", exclude=left_out.get(name)) for name in sections}
+            {
+                name: getattr(self, name).model_dump(mode="json", exclude=left_out.get(name))
+                for name in sections
+            }
         )
 
     @model_validator(mode="after")
     def _words_fit_the_task(self) -> Self:
-        for metric in (self.metric, *self.gate.minimum):
+        asked: list[tuple[str, tuple[str | int, ...]]] = [(self.metric, ("training", "metric"))]
+        asked += [(metric, ("gate", "minimum", metric)) for metric in self.gate.minimum]
+        for metric, place in asked:
             if self.task not in metric_facts(metric).tasks:
-                raise ValueError(f"metric {metric} is not for {self.task}")
-        for candidate in self.training.candidates:
+                fitting = [name for name, facts in METRICS.items() if self.task in facts.tasks]
+                raise NotAllowedError(
+                    f"metric {metric} is not for {self.task}", allowed=sorted(fitting), at=place
+                )
+        for number, candidate in enumerate(self.training.candidates):
             if self.task not in ESTIMATORS.get(candidate.estimator, (self.task,)):
-                raise ValueError(f"estimator {candidate.estimator} is not for {self.task}")
+                fitting = [name for name, tasks in ESTIMATORS.items() if self.task in tasks]
+                raise NotAllowedError(
+                    f"estimator {candidate.estimator} is not for {self.task}",
+                    allowed=sorted(fitting),
+                    at=("training", "candidates", number, "estimator"),
+                )
         return self
-
-
-def flat_to_blocks(raw: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Move the keys of the flat form that other teams write to where Windsock keeps them.
-
-    ``training.data_source`` is ``data.source``, ``training.target`` is ``data.target``.
-
-    :param raw: the file's content.
-    :returns: the content by blocks, and for each moved key its path as the user wrote it.
-    :raises ValueError: if a key stands in both places.
-    """
-    blocks = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
-    moved: dict[str, str] = {}
-    training = blocks.get("training")
-    if not isinstance(training, dict):
-        return blocks, moved
-    for old, new in (("data_source", "source"), ("target", "target"), ("target_column", "target")):
-        if old not in training:
-            continue
-        data = blocks.setdefault("data", {})
-        if not isinstance(data, dict) or new in data:
-            raise ValueError(f"training.{old} and data.{new} say the same thing: keep one")
-        data[new] = training.pop(old)
-        moved[f"data.{new}"] = f"training.{old}"
-    return blocks, moved

@@ -12,19 +12,19 @@ from windsock.spec.model import GateBlock, ModelSpec, Tier
 class ComputeClass(Frozen):
     """How much machine a training task gets, and where Airflow runs it."""
 
-    cpus: float = Field(default=1.0, gt=0)
-    memory_gb: float = Field(default=2.0, gt=0)
-    pool: str = "default_pool"
-    queue: str = "default"
-    price_per_hour: float = Field(default=0.0, ge=0)
+    cpus: float = Field(default=1.0, gt=0, description="processor cores")
+    memory_gb: float = Field(default=2.0, gt=0, description="memory in gigabytes")
+    pool: str = Field(default="default_pool", description="Airflow pool that bounds how many run at once")
+    queue: str = Field(default="default", description="Airflow queue, for the Celery executor")
+    price_per_hour: float = Field(default=0.0, ge=0, description="price of an hour, for cost reports")
 
 
 class Approvers(Frozen):
     """Who may approve a version, by Airflow user id; empty: anyone with the permission."""
 
-    low: tuple[str, ...] = ()
-    medium: tuple[str, ...] = ()
-    high: tuple[str, ...] = ()
+    low: tuple[str, ...] = Field(default=(), description="for models of tier low")
+    medium: tuple[str, ...] = Field(default=(), description="for models of tier medium")
+    high: tuple[str, ...] = Field(default=(), description="for models of tier high")
 
     def for_tier(self, tier: Tier) -> tuple[str, ...]:
         """Return the user ids that may approve a model of this tier."""
@@ -35,7 +35,7 @@ class Approvers(Frozen):
 class StagingBlock(Frozen):
     """Where a version is tried before production; unused until a server is named."""
 
-    server_url: str | None = None
+    server_url: str | None = Field(default=None, description="address of the staging server")
 
 
 DEFAULT_COMPUTE = {
@@ -48,18 +48,31 @@ DEFAULT_COMPUTE = {
 class SharedSpec(Frozen):
     """The shared words; an unknown one in a model's file is refused with the known ones."""
 
-    compute: dict[str, ComputeClass] = Field(default_factory=lambda: dict(DEFAULT_COMPUTE))
-    gate_policies: dict[str, GateBlock] = Field(default_factory=dict)
-    alert_channels: dict[str, dict[str, str]] = Field(default_factory=dict)
-    approvers: Approvers = Approvers()
-    staging: StagingBlock = StagingBlock()
+    compute: dict[str, ComputeClass] = Field(
+        default_factory=lambda: dict(DEFAULT_COMPUTE), description="compute classes by name; three ship"
+    )
+    gate_policies: dict[str, GateBlock] = Field(
+        default_factory=dict, description="gates by name, for models that say `gate: {policy: NAME}`"
+    )
+    alert_channels: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="where alerts go, by name"
+    )
+    approvers: Approvers = Field(default=Approvers(), description="who may approve, by tier")
+    staging: StagingBlock = Field(
+        default=StagingBlock(), description="where a version is tried before production"
+    )
+
+    @property
+    def compute_classes(self) -> dict[str, ComputeClass]:
+        """Every compute class by name: those that ship, unless redefined, and the file's own."""
+        return {**DEFAULT_COMPUTE, **self.compute}
 
     def compute_class(self, name: str) -> ComputeClass:
         """Return a compute class; the three that ship are known unless redefined.
 
         :raises SpecError: if the name is unknown.
         """
-        known = {**DEFAULT_COMPUTE, **self.compute}
+        known = self.compute_classes
         if name not in known:
             raise SpecError(
                 f"unknown compute class {name!r}; known: {', '.join(sorted(known))}",
@@ -74,6 +87,7 @@ class SharedSpec(Frozen):
         What the model's own file says wins over the policy.
 
         :raises SpecError: if the compute class or the policy is unknown.
+        :raises ValidationError: if the policy does not fit the model, such as a metric of another task.
         """
         self.compute_class(spec.training.compute)
         policy = spec.gate.policy
@@ -87,4 +101,5 @@ class SharedSpec(Frozen):
         base = self.gate_policies[policy].model_dump(exclude_unset=True)
         own = spec.gate.model_dump(exclude_unset=True)
         merged = GateBlock.model_validate({**base, **own})
-        return spec.model_copy(update={"gate": merged})
+        blocks = {name: getattr(spec, name) for name in spec.model_fields_set}
+        return ModelSpec(**{**blocks, "gate": merged})

@@ -3,59 +3,99 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
 
 from windsock.spec.base import Frozen
+from windsock.spec.faults import NotAllowedError, closest
 from windsock.spec.registries import known_sources
 
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*){0,2}")
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*@)?")
+DATABASES = frozenset(
+    {"postgresql", "postgres", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb", "trino"}
+)
 
 
 def _table_name(value: object) -> object:
     if isinstance(value, str) and not IDENTIFIER.fullmatch(value):
-        raise ValueError("write a table name such as customers or sales.customers; use `query` for anything else")
+        raise NotAllowedError(
+            "no table name",
+            allowed="a name such as customers or sales.customers",
+            cure="use `query` for anything else",
+        )
     return value
+
+
+def _place(value: object) -> object:
+    """Refuse a place that holds a password or is a database's address: the spec is no place for either."""
+    if isinstance(value, str) and (found := ADDRESS.match(value)):
+        if found[2]:
+            raise NotAllowedError(
+                "an address with credentials", cure="keep them in an Airflow connection and name it"
+            )
+        if found[1].lower().split("+")[0] in DATABASES:
+            raise NotAllowedError(
+                "the address of a database", cure="make an Airflow connection and write sql://CONN_ID/TABLE"
+            )
+    return value
+
+
+Place = Annotated[str, BeforeValidator(_place), Field(min_length=1, max_length=4096)]
 
 
 class FileSource(Frozen):
     """A CSV or Parquet file; the format is taken from the name unless given."""
 
-    kind: Literal["file"] = "file"
-    path: str = Field(min_length=1, max_length=4096)
-    format: Literal["csv", "parquet"] | None = None
+    kind: Literal["file"] = Field(default="file", description="a file")
+    path: Place = Field(description="the file; a relative one is looked up in the project folder")
+    format: Literal["csv", "parquet"] | None = Field(
+        default=None, description="default: from the file's name"
+    )
 
 
 class SqlSource(Frozen):
-    """A table or a query of the database behind an Airflow connection (or a SQLAlchemy URL setting)."""
+    """A table or a query of the database behind an Airflow connection."""
 
-    kind: Literal["sql"] = "sql"
-    conn_id: str = Field(min_length=1, max_length=250)
-    query: str | None = Field(default=None, min_length=1, max_length=100_000)
-    table: Annotated[str | None, BeforeValidator(_table_name)] = None
+    kind: Literal["sql"] = Field(default="sql", description="a database")
+    conn_id: str = Field(
+        min_length=1, max_length=250, description="the Airflow connection, or AIRFLOW_CONN_<ID>"
+    )
+    query: str | None = Field(
+        default=None, min_length=1, max_length=100_000, description="a SELECT; or name a table"
+    )
+    table: Annotated[str | None, BeforeValidator(_table_name)] = Field(
+        default=None, description="table or schema.table"
+    )
 
 
 class ApiSource(Frozen):
     """Rows from an HTTP API; loads, but cannot be run yet."""
 
-    kind: Literal["api"] = "api"
-    url: str = Field(min_length=1, max_length=4096)
-    conn_id: str | None = None
+    kind: Literal["api"] = Field(default="api", description="an HTTP API; cannot be run yet")
+    url: Place = Field(description="the address, without credentials")
+    conn_id: str | None = Field(default=None, description="the Airflow connection with the credentials")
 
 
 class FeatureStoreSource(Frozen):
     """A view of a feature store; loads, but cannot be run yet."""
 
-    kind: Literal["feature_store"] = "feature_store"
-    view: str = Field(min_length=1, max_length=250)
+    kind: Literal["feature_store"] = Field(
+        default="feature_store", description="a feature store; cannot be run yet"
+    )
+    view: str = Field(min_length=1, max_length=250, description="the view's name")
 
 
 class ExtensionSource(Frozen):
     """A kind that an installed package adds through the entry point group ``windsock.sources``."""
 
-    kind: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    kind: str = Field(description="the name that the package registered")
+    options: dict[str, Any] = Field(default_factory=dict, description="what the package asks for")
 
 
 BUILT_IN = {"file": FileSource, "sql": SqlSource, "api": ApiSource, "feature_store": FeatureStoreSource}
@@ -77,19 +117,35 @@ def _from_text(text: str) -> dict[str, Any]:
 
 def _read(value: object) -> object:
     fields = _from_text(value) if isinstance(value, str) else value
-    if isinstance(fields, dict):
-        kind = fields.get("kind")
-        if kind not in known_sources():
-            allowed = ", ".join(sorted(known_sources()))
-            raise ValueError(f"unknown source kind; known kinds: {allowed}")
-        if kind == "sql" and bool(fields.get("query")) == bool(fields.get("table")):
-            raise ValueError("an sql source needs either `query` or `table` (sql://CONN_ID/TABLE)")
+    if not isinstance(fields, dict):
+        return fields
+    kind, known = fields.get("kind"), sorted(known_sources())
+    if kind is None:
+        raise NotAllowedError(
+            "the block does not say its kind", allowed=known, cure="add kind: file, or another"
+        )
+    if kind not in known:
+        raise NotAllowedError("unknown source kind", allowed=known, cure=closest(kind, known), at=("kind",))
+    if kind == "sql" and bool(fields.get("query")) == bool(fields.get("table")):
+        raise NotAllowedError(
+            "an sql source needs a `query` or a `table`", cure="write one of them: sql://CONN_ID/TABLE"
+        )
     return fields
 
 
 def _tag(value: object) -> str:
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
     return str(kind) if kind in BUILT_IN else "extension"
+
+
+class _TextForm:
+    """Tells editors that a source may be written as one text, too."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        examples = ["include/data/churn.csv", "sql://CONN_ID/TABLE", "feature_store://VIEW"]
+        return {"anyOf": [{"type": "string", "minLength": 1, "examples": examples}, handler(schema)]}
 
 
 Source = Annotated[
@@ -102,4 +158,5 @@ Source = Annotated[
         Discriminator(_tag),
     ],
     BeforeValidator(_read),
+    _TextForm(),
 ]
