@@ -47,7 +47,7 @@ import airflow.sdk  # Airflow's own parser has it loaded before it forks
 from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 ready = time.perf_counter()
-bag = DagBag(dag_folder=sys.argv[1], include_examples=False, bundle_path=Path(sys.argv[1]).parent)
+bag = DagBag(dag_folder=sys.argv[1], bundle_path=Path(sys.argv[1]).parent)
 print(json.dumps([time.perf_counter() - ready, len(bag.dags), bag.import_errors]))
 """
 

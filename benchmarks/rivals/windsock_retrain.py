@@ -16,7 +16,7 @@ def main(model: str) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     folder = os.environ["AIRFLOW__CORE__DAGS_FOLDER"]
-    dag = DagBag(dag_folder=folder, include_examples=False).dags[f"{model}__daily_retrain"]
+    dag = DagBag(dag_folder=folder).dags[f"{model}__daily_retrain"]
     run = dag.test()
     states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
     print(states)

@@ -17,7 +17,7 @@ def dag_bag(project):
     os.environ["WINDSOCK_MODELS_DIR"] = str(project / "include" / "models")
     from airflow.dag_processing.dagbag import DagBag
 
-    yield DagBag(dag_folder=str(project / "dags"), include_examples=False, bundle_path=project / "dags")
+    yield DagBag(dag_folder=str(project / "dags"), bundle_path=project / "dags")
     del os.environ["WINDSOCK_MODELS_DIR"]
 
 
@@ -35,7 +35,7 @@ def structure(dag):
         }
         for task in dag.tasks
     }
-    return {"schedule": getattr(dag.timetable, "summary", None), "params": sorted(dag.params), "tasks": tasks}
+    return {"schedule": dag.schedule, "params": sorted(dag.params), "tasks": tasks}
 
 
 def test_structure_is_the_stored_one(dag_bag):
