@@ -49,11 +49,10 @@ acceptance: setup ## the long tests, by hand before a change is called done
 	$(PYTEST) -rs -m acceptance $(ARGS)
 
 bench: setup ## run one benchmark: NAME=...; without NAME, list them
-	@if [ -n "$(NAME)" ] && [ -f "benchmarks/$(NAME).py" ]; then exec $(BIN)/python "benchmarks/$(NAME).py" $(ARGS); fi; \
+	@if grep -qs __main__ "benchmarks/$(NAME).py"; then exec $(BIN)/python "benchmarks/$(NAME).py" $(ARGS); fi; \
 	if [ -n "$(NAME)" ]; then echo "bench: no benchmark is named $(NAME)" >&2; else echo "bench: NAME is missing" >&2; fi; \
 	echo "usage: make bench NAME=..., one of:" >&2; \
-	for file in benchmarks/[a-z]*.py; do \
-		if [ -f "$$file" ]; then file=$${file##*/}; echo "  $${file%.py}" >&2; fi; done; exit 2
+	grep -ls __main__ benchmarks/*.py | sed -E 's,.*/(.*)\.py,  \1,' >&2; exit 2
 
 lint: setup ## ruff's rules
 	$(BIN)/ruff check .
