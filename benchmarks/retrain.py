@@ -24,7 +24,7 @@ RIVALS = Path(__file__).parent / "rivals"
 
 
 def data_sets() -> list[tuple[str, Path, str]]:
-    """Return the data to measure on: the bundled sample, and a real table where it lies beside the project."""
+    """Return the data to measure on: the bundled sample, and a real table where there is one."""
     found = [("churn sample", PROJECT / "include" / "data" / "churn_sample.csv", "churned")]
     adult = PROJECT.parent / "shared" / "data" / "adult_income.csv"
     return [*found, ("adult income", adult, "income-per-year")] if adult.exists() else found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -13,8 +13,8 @@ class WindsockPlugin(AirflowPlugin):
     """Windsock's pages; operators and hooks need no plugin."""
 
     name = "windsock"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": LazyApp(), "url_prefix": "/windsock", "name": "Windsock"}]
-    external_views: ClassVar[list[Any]] = [
+    fastapi_apps: list[Any] = [{"app": LazyApp(), "url_prefix": "/windsock", "name": "Windsock"}]
+    external_views: list[Any] = [
         {
             "name": "Models",
             "href": "windsock/models",

@@ -44,11 +44,10 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
     wanted = get_parsing_context().dag_id
     dags: dict[str, DAG] = {}
     for name, spec in specs.items():
-        makers = {
-            f"{name}__daily_retrain": lambda spec=spec: retrain_dag(spec, shared),
-            f"{name}__rollback": lambda spec=spec: rollback_dag(spec),
-        }
-        dags.update({dag_id: make() for dag_id, make in makers.items() if wanted in (None, dag_id)})
+        if wanted in (None, retrain_id := f"{name}__daily_retrain"):
+            dags[retrain_id] = retrain_dag(spec, shared)
+        if wanted in (None, rollback_id := f"{name}__rollback"):
+            dags[rollback_id] = rollback_dag(spec)
     if wanted in (None, HOUSEKEEPING):
         dags[HOUSEKEEPING] = housekeeping_dag(specs)
     return dags

@@ -49,8 +49,8 @@ def test_windsock_connection_wins(connection, monkeypatch):
         ('{"conn_type": "mlflow", "host": "mlflow.company.com", "port": 80}', "http://mlflow.company.com:80"),
         ('{"conn_type": "mlflow", "host": "sqlite:////var/mlflow.db"}', "sqlite:////var/mlflow.db"),
         (
-            '{"conn_type": "mlflow", "host": "https://mlflow.company.com", "login": "bo", "password": "p@ss"}',
-            "https://bo:p%40ss@mlflow.company.com",
+            '{"conn_type": "mlflow", "host": "https://mlflow.com", "login": "bo", "password": "p@ss"}',
+            "https://bo:p%40ss@mlflow.com",
         ),
         ('{"conn_type": "mlflow"}', None),
     ],
