@@ -63,6 +63,10 @@ class SnapshotStore(Protocol):
         """Return the stored snapshot of this content, or ``None``."""
         ...
 
+    def latest(self, model: str) -> DataSnapshot | None:
+        """Return the snapshot that was stored last, to tell what has changed since, or ``None``."""
+        ...
+
     def put(self, snapshot: DataSnapshot, frame: pd.DataFrame) -> DataSnapshot:
         """Write the rows and, last, the manifest; return the record with its ``uri``.
 

@@ -62,6 +62,10 @@ class FakeSnapshots:
         found = self.stored.get((model, digest))
         return found[0] if found else None
 
+    def latest(self, model: str) -> Any:
+        records = [record for (name, _), (record, _) in self.stored.items() if name == model]
+        return records[-1] if records else None
+
     def put(self, snapshot: Any, frame: Any) -> Any:
         key = (snapshot.model, snapshot.digest)
         if key not in self.stored:
