@@ -154,6 +154,10 @@ class AirflowApi:
         ]
         return listed
 
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        """End a run that is under way, as failed."""
+        self.request("PATCH", _run(dag_id, run_id), json={"state": "failed"})
+
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Return the task instances of a run, mapped ones each."""
         listed = self.request("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})

@@ -102,7 +102,7 @@ class Stack:
         windsock = {
             "WINDSOCK_HOME": str(self.home),
             "WINDSOCK_MODELS_DIR": str(self.models),
-            "WINDSOCK_SOURCE_ROOTS": os.pathsep.join(map(str, self.source_roots or (self.project,))),
+            "WINDSOCK_SOURCE_ROOTS": self._source_roots(given),
             "WINDSOCK_TRACKING_URI": self.mlflow_url,
             "WINDSOCK_SERVER_URL": self.server_url,
         }
@@ -114,6 +114,11 @@ class Stack:
             "no_proxy": f"{HOST},localhost",
         }
         return {**inherited, **surroundings, **quiet(), **windsock, **self._airflow_environment()}
+
+    def _source_roots(self, given: Mapping[str, str]) -> str:
+        if self.source_roots:
+            return os.pathsep.join(map(str, self.source_roots))
+        return given.get("WINDSOCK_SOURCE_ROOTS") or str(self.project)
 
     def _airflow_environment(self) -> dict[str, str]:
         options = {
@@ -138,7 +143,6 @@ class Stack:
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
             "LOGGING__COLORED_CONSOLE_LOG": False,
             "LOGGING__BASE_LOG_FOLDER": self.airflow_home / "logs",
-            "USAGE_DATA_COLLECTION__ENABLED": False,
         }
         return {
             "AIRFLOW_HOME": str(self.airflow_home),
@@ -266,7 +270,6 @@ def quiet() -> dict[str, str]:
     """Return the variables that keep the tools from calling home and from starting what is not needed."""
     return {
         "DO_NOT_TRACK": "1",
-        "SCARF_NO_ANALYTICS": "true",
         "GX_ANALYTICS_ENABLED": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -22,12 +22,20 @@ class StackPorts:
     server: int = 8181
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None, **given: int | None) -> Self:
+    def from_environment(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        airflow: int | None = None,
+        mlflow: int | None = None,
+        server: int | None = None,
+    ) -> Self:
         """Return the given ports, else those of ``WINDSOCK_AIRFLOW_PORT`` and so on, else the usual ones.
 
         :raises SettingsError: if a variable holds no port number.
         """
         env = os.environ if environment is None else environment
+        given = {"airflow": airflow, "mlflow": mlflow, "server": server}
         chosen: dict[str, int] = {}
         for name in (field.name for field in fields(cls)):
             value = given.get(name) or env.get(variable(name))

@@ -157,7 +157,7 @@ def test_airflow_is_told_where_everything_is(stack):
 
 def test_nothing_calls_home_and_loopback_needs_no_proxy(stack):
     environment = stack.environment()
-    assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert environment["DO_NOT_TRACK"] == "1"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert HOST in environment["NO_PROXY"]

@@ -1,0 +1,296 @@
+"""``windsock demo``: the daily retrain of one model, from data to served answer, through Airflow."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from windsock.adapters.ledger_table import SqlLedger
+from windsock.adapters.storage import Storage
+from windsock.cli.airflow_rest import AirflowApi
+from windsock.cli.console import say, table
+from windsock.cli.follow import RunFollower
+from windsock.cli.stack import Stack, running_stack
+from windsock.cli.stack_ports import StackPorts
+from windsock.cli.staging import StagedModel, stage_model
+from windsock.cli.supervisor import StopSignalError, Supervisor
+from windsock.cli.up import AirflowPort, MlflowPort, ProjectOption, ServerPort, addresses, logins
+from windsock.exceptions import WindsockError
+from windsock.records import GOLDEN_FILE, Champion, GateDecision, GoldenPredictions
+from windsock.settings import Settings
+from windsock.spec import ModelSpec
+
+SAMPLE = Path("include/models/churn.yaml")
+PARSE_SECONDS = 90.0
+ACTIVE = ("queued", "running")
+
+SpecOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--spec", help="A model file; default: the bundled churn model.", exists=True, dir_okay=False
+    ),
+]
+KeepHomeOption = Annotated[
+    Path | None,
+    typer.Option("--keep-home", help="Where everything is kept; default: .windsock, as for `windsock up`."),
+]
+
+
+class DemoFailedError(WindsockError):
+    """The demo did not end with a served prediction of a promoted version."""
+
+    default_code = "WS-CORE-021"
+    default_next = "Do what the block above says, then run the demo again."
+
+
+def demo(
+    spec: SpecOption = None,
+    keep_home: KeepHomeOption = None,
+    project: ProjectOption = Path(),
+    airflow_port: AirflowPort = None,
+    mlflow_port: MlflowPort = None,
+    server_port: ServerPort = None,
+) -> None:
+    """Run the daily retrain of a model through Airflow, from data to a served answer, then stop everything.
+
+    :raises DemoFailedError: if the run is red or the promoted version does not answer.
+    :raises WindsockError: if the model file cannot be used or the stack does not come up.
+    """
+    begun = datetime.now(UTC)
+    project = project.absolute()
+    home = (keep_home or project / ".windsock").absolute()
+    staged = stage_model((spec or project / SAMPLE).absolute(), project=project, home=home)
+    model = staged.spec.model
+    say(f"Model    {model.name}: owner {model.owner}, tier {model.tier}, {staged.file}")
+    say(f"Rows     {describe_source(staged.spec)}")
+    stack = Stack(
+        project=project,
+        home=home,
+        ports=_free_ports(
+            StackPorts.from_environment(airflow=airflow_port, mlflow=mlflow_port, server=server_port)
+        ),
+        models_dir=staged.models_dir,
+        source_roots=staged.source_roots,
+    )
+    try:
+        with running_stack(stack, say=say) as supervisor:
+            Demo(stack=stack, staged=staged, supervisor=supervisor, begun=begun).tell()
+    except StopSignalError as error:
+        say("Stopped; no process is left.")
+        raise typer.Exit(error.exit_code) from error
+    say(f"Done after {seconds_since(begun):.0f} s; everything is stopped.")
+    say("`make up` brings it all back, with what was made in it:")
+    for line in [
+        *addresses(Stack(project=project, home=home, ports=StackPorts.from_environment())),
+        *logins(stack),
+    ]:
+        say(line)
+    if staged.models_dir:
+        say(f"To keep {staged.spec.name}, copy {staged.file} to {project / 'include' / 'models'}.")
+
+
+def _free_ports(wanted: StackPorts) -> StackPorts:
+    ports = wanted.moved()
+    for (name, before), (_, after) in zip(wanted.items(), ports.items(), strict=True):
+        if before != after:
+            say(f"Port     {before} is taken: {name} gets {after} this time")
+    return ports
+
+
+def describe_source(spec: ModelSpec) -> str:
+    """Return where the model's rows come from, in a few words."""
+    source = spec.data.source
+    if source is None:
+        return "no source is named"
+    fields = source.model_dump(mode="json", exclude_none=True)
+    place = next((fields[key] for key in ("path", "table", "view", "url") if key in fields), "")
+    via = f" of connection {fields['conn_id']}" if "conn_id" in fields else ""
+    return f"{fields['kind']} {place or 'by a query' if fields['kind'] == 'sql' else place}{via}".rstrip()
+
+
+class Demo:
+    """The chapters after the stack is up.
+
+    :param begun: when the command was started.
+    """
+
+    def __init__(self, *, stack: Stack, staged: StagedModel, supervisor: Supervisor, begun: datetime) -> None:
+        self.stack = stack
+        self.model = staged.spec.name
+        self.supervisor = supervisor
+        self.begun = begun
+        self.dag_id = f"{self.model}__daily_retrain"
+        self.settings = Settings.from_environment(stack.environment())
+
+    def tell(self) -> None:
+        """Tell every chapter in turn.
+
+        :raises DemoFailedError: where one does not end as it must.
+        """
+        say(f"Stack    Airflow, MLflow and the server are up ({seconds_since(self.begun):.0f} s)")
+        for line in [*addresses(self.stack), *logins(self.stack)]:
+            say(line)
+        with self.stack.api() as api:
+            was_paused = self.await_dag(api)
+            decision = self.retrain(api, was_paused=was_paused)
+        self.show_gate(decision)
+        champion = self.read_champion()
+        self.predict(champion)
+        self.show_ledger(champion)
+
+    def await_dag(self, api: AirflowApi) -> bool:
+        """Wait until Airflow has parsed the model's DAG in this stack; return whether it is paused."""
+        deadline = time.monotonic() + PARSE_SECONDS
+        while time.monotonic() < deadline:
+            found = api.dag(self.dag_id)
+            if found and not found["is_stale"] and parsed_after(found, self.begun):
+                return bool(found["is_paused"])
+            self.supervisor.pause(0.5)
+        for error in api.import_errors():
+            say(f"  {error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}")
+        raise DemoFailedError(
+            f"Airflow did not show the DAG {self.dag_id} within {PARSE_SECONDS:.0f} s.",
+            next_action=f"Read {self.stack.logs}/airflow-dag-processor.log.",
+        )
+
+    def retrain(self, api: AirflowApi, *, was_paused: bool) -> GateDecision:
+        """Run the retrain DAG to its end and return the gate's decision.
+
+        :raises DemoFailedError: if the run is red.
+        """
+        if was_paused:
+            self._end_earlier_runs(api)
+        run_id = api.trigger(self.dag_id)
+        api.set_paused(self.dag_id, paused=False)
+        say(f"Run      {self.dag_id}, triggered through REST: {run_id}")
+        note = (
+            f"for a person: sign in as reviewer at {self.stack.airflow_url} and look under Required Actions"
+        )
+        follower = RunFollower(
+            api=api,
+            dag_id=self.dag_id,
+            run_id=run_id,
+            say=say,
+            pause=self.supervisor.pause,
+            reviewer_note=note,
+        )
+        state = follower.follow()
+        if was_paused:
+            self._pause_again(api)
+        if state != "success":
+            self._show_failure(follower)
+        return GateDecision.model_validate(api.xcom(self.dag_id, run_id, "gate_model"))
+
+    def _end_earlier_runs(self, api: AirflowApi) -> None:
+        """End the runs that an interrupted demo left open; they would be run first."""
+        for run in api.runs(self.dag_id):
+            if run["state"] in ACTIVE:
+                api.fail_run(self.dag_id, run["dag_run_id"])
+
+    def _pause_again(self, api: AirflowApi) -> None:
+        """Leave the DAG paused as it was, once no run of its schedule is under way.
+
+        A DAG that is not paused runs its schedule's latest date at once, after the run that was triggered.
+        """
+        while True:
+            api.set_paused(self.dag_id, paused=True)
+            if not any(run["state"] in ACTIVE for run in api.runs(self.dag_id)):
+                return
+            api.set_paused(self.dag_id, paused=False)
+            self.supervisor.pause(1.0)
+
+    def _show_failure(self, follower: RunFollower) -> None:
+        for task in follower.failed_tasks():
+            say(f"The last block of {task.label}:")
+            for line in follower.block_of(task) or ["(none: read its log in Airflow)"]:
+                say(f"  {line}")
+        raise DemoFailedError(f"the run of {self.dag_id} is red.")
+
+    def show_gate(self, decision: GateDecision) -> None:
+        """Print the gate's decision and its table."""
+        say(f"Gate     {decision.outcome.value}: {decision.reason}")
+        rows = [
+            (check.name, number(check.value), limit_of(check.relation, check.limit), check.status.value)
+            for check in decision.checks
+        ]
+        for line in table(("check", "value", "limit", "status"), rows):
+            say(line)
+
+    def read_champion(self) -> Champion:
+        """Return the version that serves by the ledger.
+
+        :raises DemoFailedError: if there is none.
+        """
+        champion = SqlLedger(self.settings.database_url).champion(self.model)
+        if champion is None:
+            raise DemoFailedError(f"the ledger has no champion of {self.model}.")
+        return champion
+
+    def predict(self, champion: Champion) -> None:
+        """Ask the server with a made-up row and see that the champion answers.
+
+        :raises DemoFailedError: if it does not.
+        """
+        row = self._made_up_row(champion)
+        address = f"{self.stack.server_url}/models/{self.model}/predict"
+        say(f"Predict  POST {address}")
+        say(f"  made-up row  {json.dumps(row)}")
+        try:
+            answer = httpx.post(address, json={"features": row}, timeout=10.0, trust_env=False)
+        except httpx.HTTPError as error:
+            raise DemoFailedError(f"{address} did not answer ({type(error).__name__}).") from error
+        if not answer.is_success:
+            raise DemoFailedError(f"{address} answered with {answer.status_code}.")
+        content = answer.json()
+        say(f"  answer       {json.dumps(content)}")
+        if str(content.get("version")) != champion.version:
+            raise DemoFailedError(
+                f"version {content.get('version')} answered; the ledger's champion is {champion.version}."
+            )
+
+    def _made_up_row(self, champion: Champion) -> dict[str, Any]:
+        """Return the first golden row: made up from the schema when the model was trained."""
+        storage = Storage(self.settings.storage_url)
+        content = storage.read_bytes(f"{champion.bundle_uri}/{GOLDEN_FILE}")
+        return GoldenPredictions.model_validate_json(content).rows[0]
+
+    def show_ledger(self, champion: Champion) -> None:
+        """Print the ledger's row of the champion, and whether the chain is whole."""
+        ledger = SqlLedger(self.settings.database_url)
+        row = next(row for row in reversed(ledger.rows(self.model)) if row.epoch == champion.epoch)
+        chain = ledger.verify(self.model)
+        whole = "whole" if chain.broken_at is None else f"broken at row {chain.broken_at}"
+        say(
+            f"Ledger   row {row.seq}: {row.action.value} version {row.version}, epoch {row.epoch}, "
+            f"by {row.actor}, {row.at:%Y-%m-%d %H:%M:%S} UTC, hash {row.hash[:12]}; "
+            f"the chain of {chain.rows} rows is {whole}"
+        )
+        if chain.broken_at is not None:
+            raise DemoFailedError(f"the ledger of {self.model} is broken at row {chain.broken_at}.")
+
+
+def seconds_since(moment: datetime) -> float:
+    """Return the seconds from a moment until now."""
+    return (datetime.now(UTC) - moment).total_seconds()
+
+
+def parsed_after(dag: dict[str, Any], moment: datetime) -> bool:
+    """Say whether Airflow has parsed a DAG since a moment."""
+    parsed = dag.get("last_parsed_time")
+    return parsed is not None and datetime.fromisoformat(parsed) > moment
+
+
+def number(value: float | None) -> str:
+    """Return a number as people read it; a dash where there is none."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def limit_of(relation: str | None, limit: float | None) -> str:
+    """Return a limit with its relation, such as ``>= 0.8``; a dash where there is none."""
+    return "-" if limit is None else f"{relation or ''} {limit:.6g}".strip()

@@ -1,0 +1,185 @@
+"""The main job through Airflow's scheduler: retrain, serve, and once more on unchanged data."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import httpx
+import pytest
+
+from support.stack import PLANTED_NUMBER, PLANTED_WORD
+from windsock.adapters.ledger_table import SqlLedger
+from windsock.adapters.storage import Storage
+from windsock.cli.follow import BLOCK, last_block
+from windsock.records import GOLDEN_FILE, DataSnapshot, GoldenPredictions, Promotion
+from windsock.settings import Settings
+
+pytestmark = pytest.mark.e2e
+
+DAG = "churn__daily_retrain"
+TASKS = {
+    "take_snapshot",
+    "validate_data",
+    "train_model",
+    "evaluate_model",
+    "gate_model",
+    "register_model",
+    "approve_model",
+    "deploy_model",
+    "promote_model",
+}
+OUR_LOGGERS = ("windsock", "airflow", "task")
+MOST_LIBRARY_LINES = 5
+
+
+@pytest.fixture(scope="module")
+def settings(live):
+    return Settings.from_environment(live.stack.environment())
+
+
+def versions_of(live, model: str) -> list[str]:
+    answer = httpx.get(
+        f"{live.stack.mlflow_url}/api/2.0/mlflow/model-versions/search",
+        params={"filter": f"name='{model}'"},
+        trust_env=False,
+    )
+    return [version["version"] for version in answer.raise_for_status().json().get("model_versions", [])]
+
+
+def world(live, settings, model: str) -> dict[str, object]:
+    """What a run may add to: snapshots, versions, ledger rows."""
+    storage = Storage(settings.storage_url)
+    return {
+        "snapshots": storage.names(f"snapshots/{model}"),
+        "versions": versions_of(live, model),
+        "ledger": [row.hash for row in SqlLedger(settings.database_url).rows(model)],
+    }
+
+
+def test_the_run_is_green_and_every_task_ran(live, first_run):
+    tasks = live.admin.tasks(DAG, first_run)
+    assert {task.task_id for task in tasks} == TASKS
+    assert {task.state for task in tasks} == {"success"}
+    assert len([task for task in tasks if task.task_id == "train_model"]) >= 2
+
+
+def test_the_last_block_of_every_log_is_the_verdict(live, first_run):
+    for task, log in live.logs(DAG, first_run):
+        ours = [line.event for line in log if line.event.strip() and not line.event.startswith("::")]
+        end = ours[-4:]
+        starts = [line.split(":")[0] + ":" for line in end]
+        assert starts == list(BLOCK), f"{task.label} ends with {end}"
+
+
+def test_few_lines_of_a_log_come_from_libraries(live, first_run):
+    for task, log in live.logs(DAG, first_run):
+        foreign = [line for line in log if line.logger.split(".")[0] not in OUR_LOGGERS]
+        assert len(foreign) <= MOST_LIBRARY_LINES, f"{task.label}: {[line.event[:80] for line in foreign]}"
+
+
+def test_no_row_of_data_is_in_any_log(live, first_run, project):
+    with (project / "include" / "data" / "churn_sample.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    entities = {row["customer_id"] for row in rows}
+    assert len(entities) > 100
+    for task, log in live.logs(DAG, first_run):
+        text = "\n".join(line.event for line in log)
+        found = {entity for entity in entities if entity in text}
+        assert not found, f"{task.label} names {len(found)} customers"
+
+
+def test_the_server_answers_with_the_version_of_the_ledger(live, first_run, settings):
+    promotion = Promotion.model_validate(live.admin.xcom(DAG, first_run, "promote_model"))
+    champion = SqlLedger(settings.database_url).champion("churn")
+    assert champion is not None
+    assert champion.version == promotion.version
+    golden = Storage(settings.storage_url).read_bytes(f"{champion.bundle_uri}/{GOLDEN_FILE}")
+    row = GoldenPredictions.model_validate_json(golden).rows[0]
+    answer = httpx.post(
+        f"{live.stack.server_url}/models/churn/predict", json={"features": row}, timeout=10, trust_env=False
+    )
+    assert answer.status_code == 200, answer.text
+    content = answer.json()
+    assert content["version"] == champion.version
+    assert content["model"] == "churn"
+    assert content["prediction_id"]
+
+
+def test_the_connections_come_from_the_settings_file(live):
+    connections = live.admin.request("GET", "/connections")["connections"]
+    hosts = {found["connection_id"]: found["host"] for found in connections}
+    assert hosts == {
+        "windsock_default": live.stack.server_url,
+        "mlflow_default": live.stack.mlflow_url,
+        "windsock_alerts": None,
+    }
+
+
+def test_a_second_run_on_unchanged_data_changes_nothing(live, first_run, settings):
+    before = world(live, settings, "churn")
+    assert len(before["snapshots"]) == 1
+    assert len(before["versions"]) == 1
+    run_id = live.run_green(DAG)
+    assert world(live, settings, "churn") == before
+    for task, log in live.logs(DAG, run_id):
+        assert last_block(log)[0] == "VERDICT: UNCHANGED", task.label
+    first = DataSnapshot.model_validate(live.admin.xcom(DAG, first_run, "take_snapshot"))
+    assert DataSnapshot.model_validate(live.admin.xcom(DAG, run_id, "take_snapshot")) == first
+
+
+def test_what_crosses_tasks_is_small(live, first_run):
+    for task in live.admin.tasks(DAG, first_run):
+        value = live.admin.xcom(DAG, first_run, task.task_id, map_index=task.map_index)
+        assert len(json.dumps(value)) < 64_000, task.label
+
+
+# --- the model that a person must approve
+
+
+REVIEWED = "reviewed__daily_retrain"
+
+
+def test_a_medium_tier_waits_for_another_person(live, settings):
+    run_id = live.trigger(REVIEWED, api=live.admin)
+    task = live.await_task(REVIEWED, run_id, "approve_model", "awaiting_input", "failed", "upstream_failed")
+    assert task.state == "awaiting_input", live.failures(REVIEWED, run_id)
+    (question,) = live.reviewer.open_questions(REVIEWED, run_id)
+    assert "reviewed" in question["subject"]
+    assert SqlLedger(settings.database_url).champion("reviewed") is None
+
+    live.reviewer.answer(REVIEWED, run_id, "approve_model", "Approve")
+    assert live.await_state(REVIEWED, run_id) == "success", live.failures(REVIEWED, run_id)
+    champion = SqlLedger(settings.database_url).champion("reviewed")
+    assert champion is not None
+    approvals = [
+        row for row in SqlLedger(settings.database_url).rows("reviewed") if row.action.value == "approve"
+    ]
+    assert [row.actor for row in approvals] == ["reviewer"]
+    assert approvals[0].digest == champion.digest
+
+    for task, log in live.logs(REVIEWED, run_id):
+        text = "\n".join(line.event for line in log)
+        assert PLANTED_WORD not in text, task.label
+        assert PLANTED_NUMBER not in text, task.label
+
+
+def test_who_triggered_a_run_cannot_approve_it(live, settings):
+    """A forced run makes a second version; the admin who asked for it says yes to it, in vain."""
+    live.await_dag(REVIEWED)
+    before = SqlLedger(settings.database_url).champion("reviewed")
+    run_id = live.admin.trigger(REVIEWED, {"force": True})
+    live.admin.set_paused(REVIEWED, paused=False)
+    task = live.await_task(
+        REVIEWED, run_id, "approve_model", "awaiting_input", "failed", "skipped", "upstream_failed", "success"
+    )
+    if task.state == "skipped":
+        pytest.skip("the second version did not beat the first one: nobody was asked")
+    assert task.state == "awaiting_input", live.failures(REVIEWED, run_id)
+    live.admin.answer(REVIEWED, run_id, "approve_model", "Approve")
+    assert live.await_state(REVIEWED, run_id) == "failed"
+    failed = live.await_task(REVIEWED, run_id, "approve_model", "failed")
+    block = last_block(live.admin.log(REVIEWED, run_id, failed))
+    assert block[0] == "VERDICT: FAIL"
+    assert "WS-APPROVAL" in block[1]
+    assert SqlLedger(settings.database_url).champion("reviewed") == before

@@ -1,0 +1,213 @@
+"""One running stack, shared by all end-to-end tests: the real ``windsock up`` with models of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from windsock.cli import processes
+from windsock.cli.airflow_rest import AirflowApi, LogLine, TaskState
+from windsock.cli.follow import last_block
+from windsock.cli.stack import Stack
+from windsock.cli.stack_ports import StackPorts, free_port
+
+PLANTED_WORD = "zqx-planted-7741"
+PLANTED_NUMBER = "73219.4417"
+REVIEWED = """\
+model: {name: reviewed, owner: ds@company.com, tier: medium}
+data: {source: reviewed.csv, target: bought, entity: visitor}
+training: {candidates: [{estimator: logistic_regression}]}
+gate: {card: {intended_use: Rank visitors., limitations: Made up.}}
+"""
+BROKEN = """\
+model: {name: broken, owner: ds@company.com}
+data: {source: reviewed.csv, target: bought}
+training:
+  schedule: sometimes
+"""
+START_SECONDS = 300.0
+RUN_SECONDS = 420.0
+
+
+def wait_for(condition: Callable[[], object], *, seconds: float, what: str) -> None:
+    """Wait until a condition holds.
+
+    :raises AssertionError: naming what did not happen in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.5)
+
+
+def free_ports() -> StackPorts:
+    """Return three ports that are free now."""
+    airflow, mlflow, server = {free_port() for _ in range(3)}
+    return StackPorts(airflow=airflow, mlflow=mlflow, server=server)
+
+
+def write_models(include: Path, project: Path) -> None:
+    """Write the models folder of the tests: the bundled churn model, a reviewed one, a broken one."""
+    models = include / "models"
+    models.mkdir(parents=True)
+    shutil.copy(project / "include" / "models" / "churn.yaml", models)
+    for shared in ("windsock.yaml",):
+        if (project / "include" / shared).exists():
+            shutil.copy(project / "include" / shared, include)
+    (models / "reviewed.yaml").write_text(REVIEWED)
+    (models / "broken.yaml").write_text(BROKEN)
+    write_visits(models / "reviewed.csv")
+
+
+def write_visits(file: Path, rows: int = 800) -> None:
+    """Write a small data set that can be learned; one row holds values that stand nowhere else."""
+    draw = random.Random(7)  # noqa: S311
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["visitor", "pages", "minutes", "channel", "bought"])
+        for number in range(rows):
+            pages, minutes = draw.randint(1, 40), round(draw.uniform(0.5, 60), 2)
+            channel = draw.choice(["search", "mail", "shop"])
+            score = pages / 10 + minutes / 30 + (channel == "mail") + draw.gauss(0, 0.7)
+            cells = [f"v{number:05d}", pages, minutes, channel, "yes" if score > 3.2 else "no"]
+            if number == 400:
+                cells[2], cells[3] = PLANTED_NUMBER, PLANTED_WORD
+            writer.writerow(cells)
+
+
+class LiveStack:
+    """A stack that runs, and what tests ask of it.
+
+    :param stack: its addresses.
+    :param process: the ``windsock up`` behind it.
+    """
+
+    def __init__(self, stack: Stack, process: subprocess.Popen[str]) -> None:
+        self.stack = stack
+        self.process = process
+        self.stack_id = json.loads((stack.home / "stack.json").read_text())["stack_id"]
+        self.admin = stack.api("admin")
+        self.reviewer = stack.api("reviewer")
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes, without ``windsock up`` itself."""
+        return processes.marked_processes(self.stack_id)
+
+    def await_dag(self, dag_id: str) -> None:
+        """Wait until Airflow shows a DAG."""
+        wait_for(lambda: self.admin.dag(dag_id), seconds=120, what=f"DAG {dag_id}")
+
+    def trigger(self, dag_id: str, *, api: AirflowApi | None = None) -> str:
+        """Trigger a DAG and let it run."""
+        self.await_dag(dag_id)
+        run_id = (api or self.admin).trigger(dag_id)
+        self.admin.set_paused(dag_id, paused=False)
+        return run_id
+
+    def await_state(self, dag_id: str, run_id: str, *states: str) -> str:
+        """Wait until a run is in one of these states; default: at its end."""
+        wanted = states or ("success", "failed")
+        seen: list[str] = []
+
+        def reached() -> bool:
+            seen.append(self.admin.run_state(dag_id, run_id))
+            return seen[-1] in wanted
+
+        wait_for(reached, seconds=RUN_SECONDS, what=f"run {run_id} of {dag_id} in {wanted}")
+        return seen[-1]
+
+    def await_task(self, dag_id: str, run_id: str, task_id: str, *states: str) -> TaskState:
+        """Wait until a task is in one of these states."""
+        found: list[TaskState] = []
+
+        def reached() -> bool:
+            found[:] = [task for task in self.admin.tasks(dag_id, run_id) if task.task_id == task_id]
+            return any(task.state in states for task in found)
+
+        wait_for(reached, seconds=RUN_SECONDS, what=f"task {task_id} of {dag_id} in {states}")
+        return found[0]
+
+    def run_green(self, dag_id: str) -> str:
+        """Trigger a DAG and see it green; on red, fail with the last block of each failed task."""
+        run_id = self.trigger(dag_id)
+        state = self.await_state(dag_id, run_id)
+        assert state == "success", self.failures(dag_id, run_id)
+        return run_id
+
+    def failures(self, dag_id: str, run_id: str) -> str:
+        """Return the ends of the logs of the failed tasks."""
+        said = []
+        for task in self.admin.tasks(dag_id, run_id):
+            if task.state == "failed":
+                log = self.admin.log(dag_id, run_id, task)
+                said += [f"--- {task.label}", *last_block(log), *(line.event for line in log[-30:])]
+        return "\n".join(said) or f"run {run_id} of {dag_id} is red without a failed task"
+
+    def logs(self, dag_id: str, run_id: str) -> Iterator[tuple[TaskState, list[LogLine]]]:
+        """Yield each task that ran with its log."""
+        for task in self.admin.tasks(dag_id, run_id):
+            if task.state == "success":
+                yield task, self.admin.log(dag_id, run_id, task)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what the unit tests set for Airflow."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "_AIRFLOW", "WINDSOCK_"))
+    }
+
+
+def start_up(stack: Stack, log: Path) -> subprocess.Popen[str]:
+    """Start ``windsock up`` for a stack; it is not waited for."""
+    ports = [option for name, port in stack.ports.items() for option in (f"--{name}-port", str(port))]
+    command = [*stack.windsock, "up", "--home", str(stack.home), "--project", str(stack.project)]
+    environment = {**clean_environment(), "PYTHONPATH": str(stack.project / "plugins")}
+    with log.open("w") as stream:
+        return subprocess.Popen(
+            [*command, "--models", str(stack.models), *ports],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=stack.project,
+            env=environment,
+            text=True,
+        )
+
+
+@contextmanager
+def live_stack(folder: Path, project: Path) -> Iterator[LiveStack]:
+    """Run a stack on free ports with models of its own; on leaving, see that Ctrl-C ends every process."""
+    write_models(folder / "include", project)
+    ports = StackPorts(airflow=1, mlflow=1, server=1).moved()
+    stack = Stack(
+        project=project, home=folder / "home", ports=ports, models_dir=folder / "include" / "models"
+    )
+    log = folder / "up.log"
+    process = start_up(stack, log)
+
+    def is_up() -> bool:
+        assert process.poll() is None, f"windsock up ended:\n{log.read_text()}"
+        return "Ctrl-C stops all of it" in log.read_text()
+
+    try:
+        wait_for(is_up, seconds=START_SECONDS, what="windsock up")
+        live = LiveStack(stack, process)
+        yield live
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0, log.read_text()
+        assert live.pids == [], "Ctrl-C left processes behind"
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=60)

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from support.builders import CARD, make_spec
+from windsock.cli import demo, follow
+from windsock.cli.airflow_rest import LogLine, TaskState
+from windsock.cli.console import say, table
+from windsock.cli.follow import RunFollower, last_block, verdict_line
+from windsock.cli.stack_ports import StackPorts
+from windsock.cli.staging import stage_model
+from windsock.exceptions import SpecError
+
+BLOCK = ["VERDICT: PASS", "WHY: 800 rows", "NEXT: nothing to do", "IDS: model=churn"]
+SPEC = """\
+model: {name: visits, owner: ds@company.com}
+data: {source: visits.csv}
+training: {compute: COMPUTE}
+"""
+
+
+def lines(*events: str) -> list[LogLine]:
+    return [LogLine(event=event, logger="windsock.task") for event in events]
+
+
+# --- the verdict of a log
+
+
+def test_the_last_block_is_taken():
+    log = lines("hello", "VERDICT: HOLD", "WHY: waits", "NEXT: ask", "IDS: none", "more", *BLOCK, "after it")
+    assert last_block(log) == BLOCK
+    assert verdict_line(BLOCK) == "PASS: 800 rows"
+
+
+def test_a_log_without_a_block():
+    assert last_block(lines("hello", "WHY: no verdict before this")) == []
+    assert verdict_line([]) == ""
+
+
+def test_a_block_that_was_cut_short():
+    assert last_block(lines("VERDICT: PASS", "WHY: x")) == ["VERDICT: PASS", "WHY: x"]
+
+
+# --- following a run
+
+
+class FakeApi:
+    """A run that goes one step further each time it is asked."""
+
+    def __init__(self, steps, log=tuple(BLOCK)) -> None:
+        self.steps = list(steps)
+        self.log_lines = lines(*log)
+
+    def run_state(self, dag_id, run_id):
+        return self.steps[0][0]
+
+    def tasks(self, dag_id, run_id):
+        return self.steps[0][1]
+
+    def log(self, dag_id, run_id, task):
+        return self.log_lines
+
+    def go_on(self, seconds):
+        if len(self.steps) > 1:
+            self.steps.pop(0)
+
+
+def task(state, name="take_snapshot", seconds=None, **fields) -> TaskState:
+    return TaskState(
+        task_id=name, label=name, state=state, seconds=seconds, **{"map_index": -1, "try_number": 1, **fields}
+    )
+
+
+def follower(api, said) -> RunFollower:
+    return RunFollower(
+        api=api, dag_id="d", run_id="r", say=said.append, pause=api.go_on, reviewer_note="ask a person"
+    )
+
+
+def test_each_end_of_a_task_is_told_once_with_time_and_verdict():
+    steps = [
+        ("queued", []),
+        ("running", [task("running")]),
+        ("running", [task("success", seconds=2.06)]),
+        ("running", [task("success", seconds=2.06), task("skipped", "promote_model")]),
+        ("success", [task("success", seconds=2.06), task("skipped", "promote_model")]),
+    ]
+    said: list[str] = []
+    assert follower(FakeApi(steps), said).follow() == "success"
+    assert [line.split() for line in said] == [
+        ["ok", "take_snapshot", "2.1", "s", "PASS:", "800", "rows"],
+        ["skipped", "promote_model"],
+    ]
+
+
+def test_a_retry_a_question_and_a_failure_are_told():
+    steps = [
+        ("running", [task("up_for_retry")]),
+        ("running", [task("awaiting_input", try_number=2)]),
+        ("failed", [task("failed", try_number=2, seconds=1)]),
+    ]
+    said: list[str] = []
+    watching = follower(FakeApi(steps), said)
+    assert watching.follow() == "failed"
+    assert [line.split()[0] for line in said] == ["retry", "waits", "FAILED"]
+    assert "ask a person" in said[1]
+    assert [found.label for found in watching.failed_tasks()] == ["take_snapshot"]
+
+
+def test_a_log_without_a_verdict_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(follow, "VERDICT_SECONDS", 0.0)
+    said: list[str] = []
+    api = FakeApi([("success", [task("success", seconds=1)])], log=("nothing here",))
+    assert follower(api, said).follow() == "success"
+    assert said[0].split() == ["ok", "take_snapshot", "1.0", "s"]
+
+
+def test_long_silence_is_broken(monkeypatch):
+    monkeypatch.setattr(follow, "PROGRESS_SECONDS", 0.0)
+    steps = [("queued", []), ("running", [task("running", "train_model")]), ("success", [])]
+    said: list[str] = []
+    follower(FakeApi(steps), said).follow()
+    assert "the run is queued" in said[0]
+    assert "train_model" in said[1]
+
+
+# --- a model file from anywhere
+
+
+@pytest.fixture
+def project(tmp_path):
+    include = tmp_path / "project" / "include"
+    (include / "models").mkdir(parents=True)
+    (include / "expectations").mkdir()
+    (include / "expectations" / "visits.json").write_text("{}")
+    (include / "windsock.yaml").write_text("compute: {our-box: {cpus: 2}}\n")
+    return tmp_path / "project"
+
+
+def test_a_file_of_the_project_is_run_as_it_is(project, tmp_path):
+    file = project / "include" / "models" / "visits.yaml"
+    file.write_text(SPEC.replace("COMPUTE", "our-box"))
+    staged = stage_model(file, project=project, home=tmp_path / "home")
+    assert staged.spec.name == "visits"
+    assert staged.models_dir is None
+    assert staged.source_roots == (project,)
+    assert not (tmp_path / "home").exists()
+
+
+def test_any_other_file_gets_a_folder_of_its_own(project, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    file = folder / "my model.yaml"
+    file.write_text(SPEC.replace("COMPUTE", "our-box"))
+    left = tmp_path / "home" / "demo" / "include" / "models" / "of_the_run_before.yaml"
+    left.parent.mkdir(parents=True)
+    left.write_text("")
+    staged = stage_model(file, project=project, home=tmp_path / "home")
+    assert staged.models_dir == left.parent
+    assert [found.name for found in staged.models_dir.iterdir()] == ["visits.yaml"]
+    assert (staged.models_dir.parent / "windsock.yaml").exists()
+    assert (staged.models_dir.parent / "expectations" / "visits.json").exists()
+    assert staged.source_roots == (folder, project)
+
+
+def test_a_broken_file_is_refused_before_anything_is_made(project, tmp_path):
+    file = tmp_path / "visits.yaml"
+    file.write_text(SPEC.replace("COMPUTE", "their-box"))
+    with pytest.raises(SpecError, match="their-box"):
+        stage_model(file, project=project, home=tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+# --- words
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("churn.csv", "file churn.csv"),
+        ("sql://warehouse/sales.customers", "sql sales.customers of connection warehouse"),
+        (
+            {"kind": "sql", "conn_id": "warehouse", "query": "select 1"},
+            "sql by a query of connection warehouse",
+        ),
+        ("feature_store://view", "feature_store view"),
+        ("https://api.company.com/rows", "api https://api.company.com/rows"),
+        (None, "no source is named"),
+    ],
+)
+def test_a_source_in_words(source, words):
+    assert demo.describe_source(make_spec(data={"source": source}, gate={"card": CARD})) == words
+
+
+def test_numbers_and_limits_in_words():
+    assert (demo.number(None), demo.number(0.8412345678), demo.number(100.0)) == ("-", "0.841235", "100")
+    assert (demo.limit_of(">=", 0.8), demo.limit_of(None, 0.8), demo.limit_of(">=", None)) == (
+        ">= 0.8",
+        "0.8",
+        "-",
+    )
+
+
+def test_a_dag_counts_as_parsed_only_in_this_stack():
+    now = datetime.now(UTC)
+    parsed = {"last_parsed_time": now.isoformat().replace("+00:00", "Z")}
+    assert demo.parsed_after(parsed, now - timedelta(seconds=1))
+    assert not demo.parsed_after(parsed, now + timedelta(seconds=1))
+    assert not demo.parsed_after({"last_parsed_time": None}, now)
+
+
+def test_a_moved_port_is_said(monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(demo, "say", said.append)
+    monkeypatch.setattr("windsock.cli.stack_ports.is_free", lambda port: port != 5000)
+    assert demo._free_ports(StackPorts()).mlflow != 5000
+    assert len(said) == 1
+    assert "5000 is taken: mlflow gets" in said[0]
+
+
+def test_a_table():
+    assert table(("check", "status"), [("minimum:roc_auc", "pass")]) == [
+        "  check            status",
+        "  -----            ------",
+        "  minimum:roc_auc  pass",
+    ]
+
+
+def test_a_terminal_that_is_gone_is_no_error(monkeypatch):
+    def gone(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", gone)
+    say("into the void")
