@@ -16,7 +16,7 @@ from windsock.spec.flat_form import flat_to_blocks
 from windsock.spec.model import ModelSpec
 from windsock.spec.shared import SharedSpec
 from windsock.spec.translation import Translator
-from windsock.spec.yaml_reader import KeyPath, YamlDocument, read_yaml
+from windsock.spec.yaml_reader import KeyPath, YamlDocument, parse_yaml, read_yaml
 
 SUFFIXES = (".yaml", ".yml")
 SHARED_NAME = "windsock.yaml"
@@ -32,6 +32,15 @@ def load_spec(path: Path | str, shared: SharedSpec | None = None) -> ModelSpec:
     :raises SpecError: one error with every fault of the file.
     """
     return _read_model(str(path), shared or SharedSpec())[0]
+
+
+def spec_from_bytes(content: bytes, name: str, shared: SharedSpec | None = None) -> ModelSpec:
+    """Read a model file that is not on the disk yet.
+
+    :param name: the file's name, for errors.
+    :raises SpecError: one error with every fault.
+    """
+    return _read_document(parse_yaml(content, name), name, shared or SharedSpec())
 
 
 def load_shared(path: Path | str) -> SharedSpec:
@@ -141,6 +150,10 @@ def find_model(models_dir: Path | str, name: str, *, shared_file: Path | str | N
 def _read_model(name: str, shared: SharedSpec) -> tuple[ModelSpec, int | None]:
     """Return the spec and the line of its ``model.name``."""
     document = read_yaml(name)
+    return _read_document(document, name, shared), document.line(("model", "name"))
+
+
+def _read_document(document: YamlDocument, name: str, shared: SharedSpec) -> ModelSpec:
     content = _top_block(document, name)
     faults: list[Fault] = []
     moved: dict[KeyPath, KeyPath] = {}
@@ -161,7 +174,7 @@ def _read_model(name: str, shared: SharedSpec) -> tuple[ModelSpec, int | None]:
         spec = _apply(shared, spec, translator, faults)
     if spec is None or faults:
         raise faults_error(faults, code=_code_of(faults))
-    return spec, document.line(("model", "name"))
+    return spec
 
 
 def _validate(model: type[Read], translator: Translator, faults: list[Fault]) -> Read | None:

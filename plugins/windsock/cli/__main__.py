@@ -1,0 +1,7 @@
+"""``python -m windsock.cli``."""
+
+from __future__ import annotations
+
+from windsock.cli.app import main
+
+main()

@@ -1,0 +1,85 @@
+"""``windsock``: the commands, and how an error becomes a message and an exit code.
+
+Exit codes: 0 done, 1 a verdict says no or the input is bad, 2 wrong usage, 3 a system did not answer.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from windsock import __version__
+from windsock.cli.demo import demo
+from windsock.cli.keys import keys
+from windsock.cli.models import ledger, models, rollback
+from windsock.cli.serve import serve
+from windsock.cli.specs import init, schema, validate
+from windsock.cli.step import step
+from windsock.cli.surroundings import exit_code
+from windsock.cli.up import up
+from windsock.exceptions import WindsockError
+
+app = typer.Typer(
+    name="windsock",
+    help="The life of a machine-learning model as an ordinary part of Apache Airflow.",
+    epilog="Exit codes: 0 done; 1 a no, or bad input; 2 wrong usage; 3 a system did not answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (validate, init, schema, models, ledger, rollback, step, serve, demo, up):
+    app.command()(command)
+app.add_typer(keys, name="keys")
+
+
+@dataclass
+class Options:
+    """What holds for every command."""
+
+    debug: bool = False
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"windsock {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    context.obj.debug = debug
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an error of Windsock's own is printed without its trace.
+
+    :param arguments: default: those of the process.
+    """
+    chosen = Options()
+    try:
+        app(arguments, obj=chosen)
+    except SystemExit as done:  # typer ends wrong usage and interruption by itself
+        return done.code if isinstance(done.code, int) else 0
+    except WindsockError as error:
+        if chosen.debug:
+            traceback.print_exc()
+        typer.echo(f"error: {error.code}: {error.message}\nnext: {error.next_action}", err=True)
+        return exit_code(error)
+    return 0
+
+
+def main() -> None:
+    """Run the command of this process and end it."""
+    sys.exit(run())

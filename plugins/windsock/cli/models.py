@@ -1,0 +1,115 @@
+"""``windsock models``, ``ledger`` and ``rollback``: what serves, how it came to, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from windsock.cli.console import say, table
+from windsock.cli.surroundings import REFUSED, complain, findings_on_stderr, open_ports, user
+from windsock.exceptions import SettingsError
+from windsock.records import ChainCheck, Champion, LedgerRow, RollBackInput, RunContext
+from windsock.settings import Settings
+from windsock.spec import ModelSpec, schedule_word
+from windsock.spec.faults import closest
+from windsock.spec.loader import load_models, load_shared
+from windsock.steps.run import run_step
+from windsock.steps.verdicts import shorten, verdict_of
+
+
+def models() -> None:
+    """List the models: owner, champion, schedule. Exit code 1 if a model file cannot be used."""
+    settings = Settings.from_environment()
+    specs, errors = load_models(settings.models_dir, load_shared(settings.shared_file))
+    if specs:
+        ledger_port = open_ports(settings).ledger
+        rows = [model_row(spec, ledger_port.champion(name)) for name, spec in specs.items()]
+        for line in table(("model", "owner", "champion", "schedule"), rows, indent=""):
+            say(line)
+    elif not errors:
+        say(f"no model file in {settings.models_dir}; `windsock init` writes one")
+    for error in errors:
+        complain(error)
+    if errors:
+        raise typer.Exit(REFUSED)
+
+
+def model_row(spec: ModelSpec, champion: Champion | None) -> tuple[str, str, str, str]:
+    """Return a model's line in the list."""
+    version = f"version {champion.version}" if champion else "none yet"
+    return spec.name, spec.model.owner, version, schedule_word(spec.training.schedule)
+
+
+ModelName = Annotated[str, typer.Argument(help="The model's name.")]
+
+
+def ledger(name: ModelName) -> None:
+    """Show every row of a model's ledger and check their chain; exit code 1 if it is broken."""
+    port = open_ports(Settings.from_environment()).ledger
+    rows = port.rows(name)
+    if not rows:
+        raise _no_rows(name, port.models())
+    for line in table(HEAD, [ledger_row(row) for row in rows], indent=""):
+        say(line)
+    champion, check = port.champion(name), port.verify(name)
+    say(f"champion: version {champion.version}, epoch {champion.epoch}" if champion else "champion: none yet")
+    say(chain_line(check))
+    if check.broken_at is not None:
+        raise typer.Exit(REFUSED)
+
+
+HEAD = ("row", "time (UTC)", "action", "version", "epoch", "by", "bundle", "reason")
+
+
+def ledger_row(row: LedgerRow) -> tuple[str, ...]:
+    """Return a row's line in the table."""
+    return (
+        str(row.seq),
+        f"{row.at:%Y-%m-%d %H:%M:%S}",
+        row.action.value,
+        row.version,
+        str(row.epoch),
+        row.actor,
+        shorten(row.digest),
+        " ".join(str(row.body.get("reason", "")).split())[:60],
+    )
+
+
+def chain_line(check: ChainCheck) -> str:
+    """Return what the check of a ledger's chain came to, in one line."""
+    if check.broken_at is None:
+        return f"chain: whole, {check.rows} rows"
+    return (
+        f"chain: BROKEN at row {check.broken_at} of {check.rows}: it was changed, or one before it is missing"
+    )
+
+
+def _no_rows(name: str, known: Sequence[str]) -> SettingsError:
+    hint = closest(name, known)
+    return SettingsError(
+        f"the ledger has no row of the model {name[:80]!r}; models with rows: {', '.join(known) or 'none'}",
+        code="WS-SETTINGS-008",
+        next_action=hint.capitalize()
+        or "Name one of them; a model has rows once a version of it was registered.",
+    )
+
+
+def rollback(
+    name: ModelName,
+    reason: Annotated[str, typer.Option(help="Why, for the ledger.")],
+    to: Annotated[
+        str | None, typer.Option("--to", help="Version to serve again; default: the champion before.")
+    ] = None,
+) -> None:
+    """Serve an earlier champion again, by the same door as the DAG NAME__rollback."""
+    if not reason.strip():
+        raise typer.BadParameter("write why", param_hint="--reason")
+    asked = RollBackInput(
+        model=name, to_version=to, reason=reason.strip(), run=RunContext(requested_by=user())
+    )
+    with findings_on_stderr():
+        result = run_step("roll_back", asked, open_ports(Settings.from_environment()))
+    for line in verdict_of(result).lines():
+        say(line)

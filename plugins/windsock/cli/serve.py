@@ -1,0 +1,43 @@
+"""``windsock serve``: the serving app, in the foreground."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from windsock.exceptions import SettingsError
+from windsock.settings import Settings
+
+DEFAULT_PORT = 8181
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, help="Default: the port of WINDSOCK_SERVER_URL, else 8181."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer.")] = 1,
+) -> None:
+    """Serve the promoted models over HTTP until Ctrl-C."""
+    from windsock.serving.server import run
+
+    settings = Settings.from_environment()
+    run(settings, host, port or port_of(settings.server_url), workers)
+
+
+def port_of(server_url: str) -> int:
+    """Return the port that an address names.
+
+    :raises SettingsError: if it is no address.
+    """
+    try:
+        return urlsplit(server_url).port or DEFAULT_PORT
+    except ValueError as error:
+        raise SettingsError(
+            "WINDSOCK_SERVER_URL holds no valid port",
+            code="WS-SETTINGS-006",
+            next_action="Write it like http://127.0.0.1:8181, or name the port with --port.",
+        ) from error
