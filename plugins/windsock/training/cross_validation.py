@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TrainingRefusedError
@@ -48,10 +49,10 @@ def score_on(pipeline: Pipeline, rows: TrainingRows, features: pd.DataFrame, lab
     return score(rows.metric, universe.score(labels, answer(pipeline, features), known))
 
 
-def cross_validate(make: Callable[[], Pipeline], rows: TrainingRows) -> CrossValidation:
+def cross_validate(make: Callable[[pd.DataFrame], Pipeline], rows: TrainingRows) -> CrossValidation:
     """Fit on each fold's rows, score on the others.
 
-    :param make: returns the unfitted pipeline.
+    :param make: returns the unfitted pipeline for a fold's rows.
     :raises TrainingRefusedError: if a fit fails, or a fold does not define the metric.
     """
     scores = []
@@ -86,7 +87,7 @@ class Trial:
 
 
 def search(
-    make: Callable[[Mapping[str, Any]], Pipeline],
+    make: Callable[[Mapping[str, Any], pd.DataFrame], Pipeline],
     space: Mapping[str, Any],
     block: SearchBlock | None,
     rows: TrainingRows,
@@ -97,7 +98,7 @@ def search(
 
     It ends at the number of trials or, between two trials, when the minutes are over.
 
-    :param make: returns the unfitted pipeline for a trial's parameters.
+    :param make: returns the unfitted pipeline for a trial's parameters and a fold's rows.
     :param space: for each parameter a list or a distribution to draw from.
     :param clock: seconds that never go back.
     :raises TrainingRefusedError: if every trial fails; the first one's reason is given.
@@ -131,7 +132,7 @@ def _plain(value: Any) -> Any:
 
 
 def _try(
-    make: Callable[[Mapping[str, Any]], Pipeline],
+    make: Callable[[Mapping[str, Any], pd.DataFrame], Pipeline],
     params: Mapping[str, Any],
     rows: TrainingRows,
     *,
@@ -139,7 +140,7 @@ def _try(
     alone: bool,
 ) -> Trial:
     try:
-        return Trial(number=number, params=params, result=cross_validate(lambda: make(params), rows))
+        return Trial(number=number, params=params, result=cross_validate(partial(make, params), rows))
     except TrainingRefusedError as error:
         if alone:
             raise

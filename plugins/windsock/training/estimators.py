@@ -13,6 +13,7 @@ from windsock.spec.registries import ESTIMATORS
 from windsock.training.preprocessing import build_preprocessing, category_positions
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 Style = Literal["linear", "trees", "native"]
@@ -149,6 +150,7 @@ def make_estimator(candidate: CandidateBlock, task: Task, params: Mapping[str, A
 
 
 def build_pipeline(
+    features: pd.DataFrame,
     fields: Sequence[InputField],
     candidate: CandidateBlock,
     task: Task,
@@ -156,17 +158,26 @@ def build_pipeline(
 ) -> Pipeline:
     """Return the unfitted pipeline of a candidate: preprocessing inside, so that folds never see each other.
 
-    :param fields: the features; the pipeline is fitted on ``to_features(rows, fields)``.
+    :param features: the rows that it will be fitted on, from ``to_features``. A field without any value in
+        them is ignored by the pipeline, then and later.
+    :param fields: the features.
     :param params: parameters of a search's trial, over those of the candidate.
-    :raises TrainingRefusedError: if a parameter is unknown.
+    :raises TrainingRefusedError: if a parameter is unknown, or no field has a value.
     """
     from sklearn.pipeline import Pipeline
 
+    used = [field for field in fields if features[field.name].notna().any()]
+    if not used:
+        raise TrainingRefusedError(
+            f"none of {len(fields)} features has a value in {len(features):,} rows",
+            code="WS-TRAINING-004",
+            next_action="Mend the data at its source, or choose other columns.",
+        )
     estimator = make_estimator(candidate, task, params)
     style = estimator_kind(candidate.estimator, task).style
     known = estimator.get_params(deep=False)
     bins = known.get("max_bins")
-    preprocessing = build_preprocessing(fields, style, max_codes=bins if isinstance(bins, int) else 255)
+    preprocessing = build_preprocessing(used, style, max_codes=bins if isinstance(bins, int) else 255)
     if style == "native" and "categorical_features" in known:
-        estimator.set_params(categorical_features=category_positions(fields) or None)
+        estimator.set_params(categorical_features=category_positions(used) or None)
     return Pipeline([("preprocessing", preprocessing), ("estimator", estimator)])

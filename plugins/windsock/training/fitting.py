@@ -48,12 +48,13 @@ def counted_warnings() -> Iterator[Counter[str]]:
     counts.update(warning.category.__name__ for warning in caught)
 
 
-def fit(make: Callable[[], Pipeline], features: pd.DataFrame, labels: NDArray[Any]) -> Pipeline:
+def fit(make: Callable[[pd.DataFrame], Pipeline], features: pd.DataFrame, labels: NDArray[Any]) -> Pipeline:
     """Build and fit a pipeline.
 
+    :param make: returns the unfitted pipeline for these very rows.
     :raises TrainingRefusedError: if the estimator cannot be fitted.
     """
-    pipeline = make()
+    pipeline = make(features)
     name = type(pipeline[-1]).__name__
     try:
         return pipeline.fit(features, labels)

@@ -20,6 +20,9 @@ MIN_FREQUENCY = 5
 MAX_ONE_HOT = 100
 """Most columns that one category field becomes."""
 
+LARGEST = 1e30
+"""A number beyond this is taken for infinite: forests compute with 32 bits, and squares must not overflow."""
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -28,7 +31,7 @@ def to_features(rows: pd.DataFrame | Rows, fields: Sequence[InputField]) -> pd.D
 
     Numbers, integers and booleans (also written as their two words) become floats, categories become text
     in an object column, dates become times in UTC without a zone. A missing value is NaN (NaT in dates),
-    and so is an infinite number. The columns stand in the order of ``fields``; others are dropped.
+    and so is an infinite one (beyond 1e30). The columns stand in the order of ``fields``; others are dropped.
 
     :param rows: a frame, or feature objects as a client sends them.
     :param fields: ``InputSchema.fields``.
@@ -88,7 +91,7 @@ def _to_number(values: Any, field: InputField) -> NDArray[Any]:
         numbers = np.array(
             [math.nan if value is None else float(value) for value in _listed(values)], dtype="float64"
         )
-    numbers[~np.isfinite(numbers)] = math.nan
+    numbers[~(np.abs(numbers) <= LARGEST)] = math.nan
     return numbers
 
 
@@ -265,7 +268,7 @@ def _imputed_steps(*, linear: bool) -> dict[str, Any]:
         )
 
     def medians() -> Any:
-        return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        return SimpleImputer(strategy="median", add_indicator=True)
 
     return {
         "categories": one_hot(),

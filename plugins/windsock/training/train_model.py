@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from windsock import __version__
@@ -23,7 +24,7 @@ from windsock.records import (
 )
 from windsock.records.rows import held_out_mask
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
-from windsock.training.estimators import build_pipeline, estimator_kind
+from windsock.training.estimators import build_pipeline, estimator_kind, make_estimator
 from windsock.training.fitting import counted_warnings, fit, limited_threads, share_of_threads
 from windsock.training.folds import make_folds
 from windsock.training.golden import answers_to, make_golden
@@ -145,17 +146,17 @@ def _fit_candidate(
     folds = make_folds(training, labels, spec)
     rows = TrainingRows(features=features, labels=labels, schema=schema, folds=folds, metric=spec.metric)
 
-    def make(params: Mapping[str, Any]) -> Pipeline:
-        return build_pipeline(fields, candidate, spec.task, params)
+    def make(params: Mapping[str, Any], part: pd.DataFrame) -> Pipeline:
+        return build_pipeline(part, fields, candidate, spec.task, params)
 
-    make({})  # names an unknown parameter before any work
+    make_estimator(candidate, spec.task)  # names an unknown parameter before any work
     space = dict(estimator_kind(candidate.estimator, spec.task).space()) if candidate.search else {}
     free = {name: values for name, values in space.items() if name not in candidate.params}
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings() as counts:
         trials = search(make, free, candidate.search, rows)
         best, result = best_of(trials)
         begun = time.perf_counter()
-        pipeline = fit(lambda: make(best.params), features, labels)
+        pipeline = fit(partial(make, best.params), features, labels)
         seconds = time.perf_counter() - begun
         train_score = score_on(pipeline, rows, features, labels)
         golden = make_golden(pipeline, features, fields)
