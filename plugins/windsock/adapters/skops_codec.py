@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import UnverifiedBundleError
 
 SCHEMA = "schema.json"
@@ -203,8 +203,7 @@ def _unreadable(error: Exception) -> UnverifiedBundleError:
 @contextmanager
 def _quiet_skops() -> Iterator[Any]:
     """Give ``skops.io`` without its warnings: it looks through every loaded module, deprecated names too."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_libraries():
         import skops.io
 
         yield skops.io

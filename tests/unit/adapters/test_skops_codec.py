@@ -96,7 +96,7 @@ def test_every_estimator_of_the_registry_round_trips(name, task, fields):
     kinds = ("number",) if task == "regression" else ("flag", "words")
     for kind in kinds:
         candidate = CandidateBlock(estimator=name, params=params)
-        model = build_pipeline(fields, candidate, task).fit(features, labels(kind))
+        model = build_pipeline(features, fields, candidate, task).fit(features, labels(kind))
         assert_round_trip(model, features)
 
 
