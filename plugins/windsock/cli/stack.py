@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from windsock.adapters.signing import create_keys
 from windsock.cli.airflow_rest import AirflowApi, health
 from windsock.cli.airflow_settings import fingerprint, read_airflow_settings
 from windsock.cli.stack_home import own_home, passwords
@@ -219,13 +220,13 @@ class Stack:
         return self.project / "airflow_settings.yaml"
 
     def start(self, supervisor: Supervisor) -> None:
-        """Start every part and wait until all of them answer.
+        """Make the keys on the first start, start every part and wait until all of them answer.
 
         :raises PartFailedError: if one does not.
         :raises StopSignalError: if the user asked to stop meanwhile.
         """
         if not (self.home / "keys" / "admin_token").exists():
-            supervisor.run(self._job("keys", (*self.windsock, "keys", "init")), timeout=60.0)
+            create_keys(self.home / "keys")
         supervisor.start(self.mlflow_part())
         supervisor.start(self.server_part())
         self._migrate(supervisor)
@@ -234,15 +235,13 @@ class Stack:
         supervisor.wait_ready(timeout=START_SECONDS)
         self.load_settings()
 
-    def _job(self, name: str, command: tuple[str, ...]) -> Part:
-        return self._part(name, command, lambda: True)
-
     def _migrate(self, supervisor: Supervisor) -> None:
         """Bring Airflow's database up to date, unless this version of Airflow has done so before."""
         stamp, wanted = self.airflow_home / "migrated", version("apache-airflow-core")
         if stamp.exists() and stamp.read_text() == wanted and (self.airflow_home / "airflow.db").exists():
             return
-        supervisor.run(self._job("airflow-migrate", self._airflow("db", "migrate")), timeout=MIGRATE_SECONDS)
+        job = self._part("airflow-migrate", self._airflow("db", "migrate"), lambda: True)
+        supervisor.run(job, timeout=MIGRATE_SECONDS)
         stamp.write_text(wanted)
 
     def load_settings(self) -> None:

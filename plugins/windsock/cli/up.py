@@ -78,7 +78,7 @@ def addresses(stack: Stack) -> list[str]:
 def logins(stack: Stack) -> list[str]:
     """Return the lines that say who may sign in to Airflow."""
     notes = {"admin": "may do all", "reviewer": "approves what admin triggered"}
-    lines = []
+    lines: list[str] = []
     for user, password in stack.logins.items():
         head = "logins" if not lines else ""
         lines.append(f"  {head:<10} {user} / {password}    {notes[user]} (role {ROLES[user]})")
