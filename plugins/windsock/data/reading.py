@@ -83,7 +83,7 @@ def _read_text(values: pd.Series[Any], name: str, *, as_text: bool) -> ReadColum
     import numpy as np
     import pandas as pd
 
-    codes, different = pd.factorize(values)
+    codes, different = _numbered(values)
     words = [str(word).strip() for word in different]
     counts = np.bincount(codes[codes >= 0], minlength=len(words))
     meaning = _as_names(words) if as_text else meaning_of(words, counts)
@@ -101,6 +101,23 @@ def _read_text(values: pd.Series[Any], name: str, *, as_text: bool) -> ReadColum
             *(f"{name}: {remark}" for remark in meaning.remarks),
         ),
     )
+
+
+def _numbered(values: pd.Series[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    """Return the number of each row's value, -1 for a missing one, and the different values.
+
+    A dict tells them apart: pandas' own table takes text that differs after a NUL for the same.
+    """
+    import numpy as np
+
+    numbers: dict[Any, int] = {}
+    gone = values.isna().to_numpy(dtype=bool)
+    known = values[~gone]
+    codes = np.full(len(values), -1, dtype=np.int64)
+    codes[~gone] = np.fromiter(
+        (numbers.setdefault(value, len(numbers)) for value in known), np.int64, len(known)
+    )
+    return codes, list(numbers)
 
 
 def _as_names(words: list[str]) -> Meaning:

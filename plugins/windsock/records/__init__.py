@@ -13,18 +13,18 @@ from windsock.records.base import (
     Status,
 )
 from windsock.records.bundle import (
-    Answer,
-    BundleManifest,
     GOLDEN_FILE,
-    GoldenPredictions,
-    InputField,
-    InputSchema,
     KNOWN_FILES,
     MANIFEST_FILE,
     MODEL_FILE,
     PROFILE_FILE,
     SCHEMA_FILE,
     SIGNATURE_FILE,
+    Answer,
+    BundleManifest,
+    GoldenPredictions,
+    InputField,
+    InputSchema,
     StoredBundle,
 )
 from windsock.records.data import (
@@ -38,8 +38,8 @@ from windsock.records.data import (
 )
 from windsock.records.deployment import (
     BASIS_POINTS,
-    DeployModelInput,
     Deployment,
+    DeployModelInput,
     HousekeepingInput,
     HousekeepingReport,
     ProbeResult,
@@ -57,17 +57,17 @@ from windsock.records.governance import (
     Outcome,
     PromoteModelInput,
     Promotion,
-    RegisterModelInput,
     RegisteredVersion,
+    RegisterModelInput,
 )
 from windsock.records.ledger import (
+    GENESIS,
+    ROUTING,
     ChainCheck,
     Champion,
-    GENESIS,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
-    ROUTING,
     champion_by,
     champion_line,
     champion_of,
@@ -82,7 +82,7 @@ from windsock.records.profile import (
     DriftProfile,
     build_profile,
 )
-from windsock.records.rows import entity_text, held_out_mask, row_digests, rows_digest
+from windsock.records.rows import count_copies, entity_text, held_out_mask, row_digests, rows_digest
 from windsock.records.serving import (
     OutcomeEvent,
     PredictionEvent,
@@ -94,8 +94,8 @@ from windsock.records.training import (
     Latency,
     ModelCard,
     PairedDifference,
-    TrainModelInput,
     TrainedModel,
+    TrainModelInput,
 )
 
 __all__ = [
@@ -171,6 +171,7 @@ __all__ = [
     "champion_line",
     "champion_of",
     "commit_of",
+    "count_copies",
     "entity_text",
     "held_out_mask",
     "last_routing_row",

@@ -55,14 +55,21 @@ def row_digests(frame: pd.DataFrame) -> NDArray[np.uint8]:
     return digests
 
 
-def rows_digest(frame: pd.DataFrame) -> Digest:
-    """Return the SHA-256 of a set of rows, whatever their order; a row that is there twice counts twice."""
-    import numpy as np
+def rows_digest(digests: NDArray[np.uint8]) -> Digest:
+    """Return the SHA-256 of a set of rows, whatever their order; a row that is there twice counts twice.
 
-    digests = row_digests(frame)
-    words = digests.view(">u8")
-    order = np.lexsort(words.T[::-1])
-    return hashlib.sha256(np.ascontiguousarray(digests[order]).tobytes()).hexdigest()
+    :param digests: what :func:`row_digests` gave.
+    """
+    return hashlib.sha256(_sorted(digests).tobytes()).hexdigest()
+
+
+def count_copies(digests: NDArray[np.uint8]) -> int:
+    """Return how many rows are copies of another one: all but the first of each content.
+
+    :param digests: what :func:`row_digests` gave.
+    """
+    ordered = _sorted(digests)
+    return int((ordered[1:] == ordered[:-1]).all(axis=1).sum())
 
 
 def held_out_mask(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[np.bool_]:
@@ -107,6 +114,13 @@ def entity_text(value: Any) -> str:
     return str(value).strip()
 
 
+def _sorted(digests: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import numpy as np
+
+    order = np.lexsort(digests.view(">u8").T[::-1])
+    return np.ascontiguousarray(digests[order])
+
+
 def _latest(times: pd.Series) -> NDArray[np.bool_]:
     import numpy as np
 
@@ -143,16 +157,20 @@ def _hashed(matrix: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _digests_of(values: pd.Series, text: Callable[[Any], str]) -> NDArray[np.uint8]:
-    """Return the SHA-256 of each value's text; each different value is hashed once."""
-    import numpy as np
-    import pandas as pd
+    """Return the SHA-256 of each value's text; each different value is hashed once.
 
-    codes, different = pd.factorize(values.astype(object))
-    if not len(different):
-        return np.empty((0, 32), dtype=np.uint8)
-    hashed = (hashlib.sha256(text(value).encode("utf-8", "surrogatepass")).digest() for value in different)
-    digests: NDArray[np.uint8] = np.frombuffer(b"".join(hashed), dtype=np.uint8).reshape(-1, 32)[codes]
-    return digests
+    The table of different values is a dict: pandas' own takes text that differs after a NUL for the same.
+    """
+    import numpy as np
+
+    known: dict[Any, bytes] = {}
+    parts = []
+    for value in values:
+        digest = known.get(value)
+        if digest is None:
+            digest = known[value] = hashlib.sha256(text(value).encode("utf-8", "surrogatepass")).digest()
+        parts.append(digest)
+    return np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, 32)
 
 
 def _cells(values: pd.Series) -> NDArray[np.uint8]:

@@ -11,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.builders import make_spec
-from windsock.records import entity_text, held_out_mask, row_digests, rows_digest
+from windsock.records import count_copies, entity_text, held_out_mask, row_digests
+from windsock.records import rows_digest as digest_of_rows
 from windsock.spec import canonical_json
+
+
+def rows_digest(frame: pd.DataFrame) -> str:
+    return digest_of_rows(row_digests(frame))
+
 
 texts = st.one_of(st.none(), st.text(max_size=8))
 rows = st.lists(
@@ -92,6 +98,7 @@ class TestDigest:
             ([True], [1]),
             ([True], ["True"]),
             ([None], [""]),
+            (["a"], ["a\0"]),
             (["a "], ["a"]),
             ([2**53], [2**53 + 1]),
             ([2**63 - 1], [2**63 - 2]),
@@ -103,6 +110,10 @@ class TestDigest:
         digests = [row_digests(pd.DataFrame({"x": pd.Series(values)})) for values in (one, other)]
         assert (digests[0] != digests[1]).any()
 
+    def test_text_after_a_nul_counts(self):
+        digests = row_digests(pd.DataFrame({"x": pd.Series(["a", "a\0", "a\0b"], dtype=object)}))
+        assert count_copies(digests) == 0
+
     def test_names_make_a_difference(self):
         assert rows_digest(pd.DataFrame({"a": [1]})) != rows_digest(pd.DataFrame({"b": [1]}))
         swapped = rows_digest(pd.DataFrame({"a": ["x"], "b": ["y"]}))
@@ -112,6 +123,12 @@ class TestDigest:
         once, twice = pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 2, 2]})
         assert rows_digest(once) != rows_digest(twice)
         assert rows_digest(twice) != rows_digest(pd.DataFrame({"a": [1, 1, 2]}))
+
+    def test_copies_are_counted(self):
+        frame = pd.DataFrame({"a": [1, 2, 2, 1, 2, 3]})
+        assert count_copies(row_digests(frame)) == 3
+        assert count_copies(row_digests(frame.iloc[:1])) == 0
+        assert count_copies(row_digests(frame.iloc[:0])) == 0
 
     def test_what_cannot_be_digested_is_refused(self):
         with pytest.raises(TypeError, match="no content digest"):

@@ -1,0 +1,108 @@
+"""What each column is for: by the spec first, then by what a model must not learn from."""
+
+from __future__ import annotations
+
+import re
+
+from windsock.data.reading import ReadColumn
+from windsock.records import ColumnKind, ColumnRole, ColumnSchema
+from windsock.spec import ModelSpec
+
+FEW = 50
+"""Below this many different values nothing is taken for an identity."""
+NEARLY_ALL = 0.9
+"""Share of different values from which text identifies rows."""
+MANY_CATEGORIES = 100
+"""Different values above which a category's rare ones are lost in the crowd."""
+IDENTITY_NAME = re.compile(
+    r"(?i)(.*[_\-. ])?(id|key|uuid|guid|nr|no|num|number|code|index)|.*[a-z](Id|ID|Key|Uuid|UUID|Nr|No)"
+)
+
+
+def describe_column(column: ReadColumn, spec: ModelSpec) -> ColumnSchema:
+    """Return a column's schema: its kind, its role, and why where that is not plain."""
+    known = column.values.dropna()
+    nulls, distinct = len(column.values) - len(known), int(known.nunique())
+    role, note = _role_by_spec(column.name, spec)
+    if role is ColumnRole.FEATURE and column.name not in spec.data.features:
+        if why := _why_no_feature(column, rows=len(column.values), nulls=nulls, distinct=distinct):
+            role, note = ColumnRole.IGNORED, why
+        elif column.kind is ColumnKind.CATEGORY and distinct > MANY_CATEGORIES:
+            note = f"{distinct:,} different values: a model tells only the frequent ones apart"
+    return ColumnSchema(
+        name=column.name,
+        kind=column.kind,
+        role=role,
+        nulls=nulls,
+        distinct=distinct,
+        true_word=column.true_word,
+        false_word=column.false_word,
+        note=note,
+    )
+
+
+def _role_by_spec(name: str, spec: ModelSpec) -> tuple[ColumnRole, str]:
+    data = spec.data
+    named = {
+        data.target: ColumnRole.TARGET,
+        data.entity: ColumnRole.ENTITY,
+        data.event_time: ColumnRole.EVENT_TIME,
+    }
+    if name in named:
+        return named[name], ""
+    if name in data.features:
+        return ColumnRole.FEATURE, ""
+    if name in data.sensitive:
+        return ColumnRole.SENSITIVE, ""
+    if name in data.exclude:
+        return ColumnRole.IGNORED, "excluded by data.exclude"
+    if data.features:
+        return ColumnRole.IGNORED, "not among data.features"
+    return ColumnRole.FEATURE, ""
+
+
+def _why_no_feature(column: ReadColumn, *, rows: int, nulls: int, distinct: int) -> str:
+    """Return why a model should not learn from a column, or nothing.
+
+    A column without any value stays a feature: validation says no to it.
+    """
+    if distinct == 1 and nulls == 0:
+        return "one value in every row: nothing to learn from"
+    if distinct < FEW:
+        return ""
+    if column.kind is ColumnKind.CATEGORY and distinct >= NEARLY_ALL * (rows - nulls):
+        return f"{distinct:,} different values in {rows:,} rows: it identifies rows"
+    if column.kind is ColumnKind.INTEGER and distinct == rows:
+        ends = column.values.max() - column.values.min() + 1
+        if ends == rows:
+            return "consecutive whole numbers, each once: it numbers the rows"
+        if IDENTITY_NAME.fullmatch(column.name):
+            return "whole numbers, each once, under the name of an identity: it identifies rows"
+    return ""
+
+
+def findings_about(columns: tuple[ColumnSchema, ...], spec: ModelSpec) -> tuple[str, ...]:
+    """Say which columns were read as truths and times, and which are no features and why."""
+    said = []
+    truths = [column.name for column in columns if column.true_word is not None]
+    times = [column.name for column in columns if column.kind is ColumnKind.DATETIME]
+    if truths:
+        said.append(f"two words read as true and false in {listed(truths)}")
+    if times:
+        said.append(f"times read in {listed(times)}; without a zone they are UTC")
+    for column in columns:
+        by_spec = column.name in spec.data.exclude or column.note == "not among data.features"
+        if column.note and column.role is ColumnRole.IGNORED and not by_spec:
+            said.append(f"{column.name}: {column.note}; no feature unless listed in data.features")
+        elif column.note and column.role is ColumnRole.FEATURE:
+            said.append(f"{column.name}: {column.note}")
+    left_out = [column.name for column in columns if column.note == "not among data.features"]
+    if left_out:
+        said.append(f"not among data.features and left out: {listed(left_out)}")
+    return tuple(said)
+
+
+def listed(names: list[str] | tuple[str, ...]) -> str:
+    """Return at most ten names, and how many more there are."""
+    more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
