@@ -70,6 +70,7 @@ class SqlLedger:
 
         :raises StaleEpochError: if another row came first, or the epoch is taken.
         :raises VerdictError: if the ledger's last row is not the one that was written last.
+        :raises ValueError: if the body holds NaN or infinity.
         """
         from sqlalchemy import text
         from sqlalchemy.exc import IntegrityError
@@ -109,7 +110,8 @@ class SqlLedger:
                 f"{entry.model}: row {after_seq} is no longer the last one, it is {seq}; "
                 f"epoch {entry.epoch} came too late"
             )
-        row = LedgerRow(**entry.model_dump(), seq=seq + 1, at=self._now(), previous=previous)
+        content = {**entry.model_dump(), "body": json.loads(canonical_json(entry.body))}
+        row = LedgerRow(**content, seq=seq + 1, at=self._now(), previous=previous)
         return row.model_copy(update={"hash": row.expected_hash()})
 
     def verify(self, model: str) -> ChainCheck:

@@ -119,8 +119,15 @@ def _plan_with(step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteSt
     if all(slot.digest != step.version.digest for slot in slots):
         slots.append(SlotPlan.idle(step.version))
     epoch, salt = next_epoch(rows), state.plan.salt if state else step.spec.name
-    if champion and any(slot.share for slot in slots if slot.digest == champion.digest):
-        return RoutePlan(model=step.spec.name, epoch=epoch, slots=tuple(slots), salt=salt)
+    if state and champion and any(slot.share for slot in slots if slot.digest == champion.digest):
+        return RoutePlan(
+            model=step.spec.name,
+            epoch=epoch,
+            slots=tuple(slots),
+            salt=salt,
+            champion=champion.digest,
+            experiment=state.plan.experiment,
+        )
     # The server serves nothing yet, has lost its state, or serves what was never committed.
     digest = champion.digest if champion else None
     return RoutePlan.serving(digest, model=step.spec.name, epoch=epoch, slots=slots, salt=salt)

@@ -69,10 +69,13 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
 def opponent_by_ledger(step: GateModelInput, ports: Ports) -> Champion | None:
     """Return the champion that this model must have met; ``None`` for the first model.
 
-    Where the model is the champion already, it is the one that it replaced.
+    Where the model is the champion already, it is the one that it replaced (the evaluation that made it
+    champion stands), or itself (it was evaluated again, and does not beat itself).
     """
-    champion = ports.ledger.champion(step.spec.name)
+    champion, met = ports.ledger.champion(step.spec.name), step.evaluation.champion
     if champion is None or champion.digest != step.evaluation.chosen.bundle_digest:
+        return champion
+    if met is not None and met.digest == champion.digest:
         return champion
     rows = ports.ledger.rows(step.spec.name)
     commits = [row for row in rows if row.action is LedgerAction.COMMIT and row.digest == champion.replaced]

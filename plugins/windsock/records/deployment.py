@@ -19,7 +19,8 @@ class SlotPlan(Record):
     """One version behind the server.
 
     :param share: its traffic in basis points, 0 to 10,000.
-    :param url: for a slot over HTTP, the address of the app with this version; ``None``: loaded in the process.
+    :param url: for a slot over HTTP, the address of the app with this version; ``None``: loaded in the
+        process.
     """
 
     version: str
@@ -40,28 +41,45 @@ class RoutePlan(Record):
     :param epoch: the ledger's epoch; an older one than the server's is refused.
     :param slots: the versions; shares sum to 10,000, or to 0 while no version has been promoted.
     :param salt: salt of the sticky assignment.
+    :param champion: the bundle that the others are challengers of; needed while several have traffic, else it
+        is the one that has all.
+    :param experiment: the rollout that splits the traffic; ``None`` outside of one.
     """
 
     model: str
     epoch: int = Field(ge=1)
     slots: tuple[SlotPlan, ...] = Field(min_length=1, max_length=16)
     salt: str = ""
+    champion: Digest | None = None
+    experiment: str | None = None
 
     @model_validator(mode="after")
     def _shares_and_versions(self) -> Self:
         total = sum(slot.share for slot in self.slots)
         if total not in (0, BASIS_POINTS):
             raise ValueError(
-                f"the shares sum to {total}; they must sum to {BASIS_POINTS}, or to 0 before a first promotion"
+                f"the shares sum to {total}; they must sum to {BASIS_POINTS}, "
+                "or to 0 before a first promotion"
             )
         digests = [slot.digest for slot in self.slots]
         if len(set(digests)) != len(digests):
             raise ValueError("the same bundle stands in two slots")
+        if self.champion is None and max(slot.share for slot in self.slots) < total:
+            raise ValueError("several slots have traffic; `champion` must name one of them")
+        if self.champion is not None and self.champion not in digests:
+            raise ValueError("the champion stands in no slot")
         return self
 
     def slot(self, digest: Digest) -> SlotPlan | None:
         """Return the slot of a bundle, or ``None``."""
         return next((slot for slot in self.slots if slot.digest == digest), None)
+
+    def variant(self, digest: Digest) -> str:
+        """Return ``champion`` or ``challenger``."""
+        if self.champion is not None:
+            return "champion" if digest == self.champion else "challenger"
+        slot = self.slot(digest)
+        return "champion" if slot and slot.share == BASIS_POINTS else "challenger"
 
     @classmethod
     def serving(
@@ -83,7 +101,7 @@ class RoutePlan(Record):
 
     def row_body(self) -> dict[str, Any]:
         """Return what a routing row keeps of this plan, under ``plan``."""
-        return self.model_dump(mode="json", include={"slots", "salt"})
+        return self.model_dump(mode="json", include={"slots", "salt", "champion", "experiment"})
 
 
 class RouteState(Record):

@@ -158,11 +158,16 @@ def champion_line(rows: Sequence[LedgerRow]) -> tuple[LedgerRow, ...]:
 
 
 def was_rolled_back(rows: Sequence[LedgerRow], digest: Digest) -> bool:
-    """Return whether a bundle was rolled back and has not been made champion by a person since."""
-    held = False
+    """Return whether a bundle was rolled back and has not been made champion by a person since.
+
+    A roll back that was abandoned because its target did not answer holds nothing.
+    """
+    held, before, epoch = False, False, 0
     for row in rows:
         if row.action is LedgerAction.ROLL_BACK and row.body.get("rolled_back") == digest:
-            held = True
+            held, before, epoch = True, held, row.epoch
+        elif row.action is LedgerAction.ABANDON and row.epoch == epoch + 1:
+            held = before
         elif row.action is LedgerAction.COMMIT and row.digest == digest:
             held = False
     return held

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from windsock.adapters import database
+from windsock.adapters.database import (
+    HEAD,
+    MIGRATIONS,
+    VERSION_TABLE,
+    open_database,
+    reading,
+    shown_url,
+    writing,
+)
+from windsock.exceptions import DatabaseUnavailableError, SettingsError, StaleEpochError
+
+PLUGINS = Path(database.__file__).parents[2]
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'control.db'}"
+
+
+def run_python(code: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(PLUGINS)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_the_code_needs_the_newest_revision() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
+    engine = open_database(url_of(tmp_path / "deep" / "down"))
+    assert set(sa.inspect(engine).get_table_names()) == {
+        "ledger",
+        "ledger_heads",
+        "step_records",
+        VERSION_TABLE,
+    }
+    with reading(url_of(tmp_path / "deep" / "down")) as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
+    assert open_database(url_of(tmp_path / "deep" / "down")) is engine
+
+
+def test_a_folder_with_a_percent_sign_is_no_matter(tmp_path: Path) -> None:
+    open_database(url_of(tmp_path / "100%"))
+
+
+def test_at_head_nothing_imports_alembic(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from windsock.adapters.database import open_database\n"
+        "open_database(sys.argv[1])\n"
+        "print('alembic' in sys.modules)"
+    )
+    first, _ = run_python(code, url_of(tmp_path)).communicate(timeout=60)
+    second, _ = run_python(code, url_of(tmp_path)).communicate(timeout=60)
+    assert (first.strip(), second.strip()) == ("True", "False")
+
+
+def test_importing_the_adapters_imports_no_tool() -> None:
+    code = (
+        "import sys\n"
+        "import windsock.adapters.ledger_table, windsock.adapters.step_table\n"
+        "print(sorted({'sqlalchemy', 'alembic', 'filelock'} & set(sys.modules)))"
+    )
+    assert run_python(code).communicate(timeout=60)[0].strip() == "[]"
+
+
+@pytest.mark.slow
+def test_many_processes_may_start_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from windsock.adapters.database import open_database, reading\n"
+        "with reading(sys.argv[1]) as connection:\n"
+        "    print(connection.exec_driver_sql('SELECT count(*) FROM ledger').scalar())"
+    )
+    started = [run_python(code, url_of(tmp_path)) for _ in range(8)]
+    assert [process.communicate(timeout=120)[0].strip() for process in started] == ["0"] * 8
+
+
+def test_the_libraries_say_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("alembic").setLevel(logging.NOTSET)
+        open_database(url_of(tmp_path))
+    assert {record.name for record in caplog.records} <= {"windsock.adapters.database"}
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    open_database(url_of(tmp_path))
+    with sqlite3.connect(tmp_path / "control.db") as connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")  # noqa: S608  # noqa: S608
+    database._opened.cache_clear()
+    with pytest.raises(SettingsError) as refusal:
+        open_database(url_of(tmp_path))
+    assert refusal.value.code == "WS-DATABASE-002"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "not a url",
+        "mysql://user:secret@host/name",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "postgresql://host",
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        open_database(url)
+    assert refusal.value.code == "WS-DATABASE-003"
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_driver_that_is_not_there_is_named() -> None:
+    with pytest.raises(SettingsError, match="pg8000"):
+        open_database("postgresql+pg8000://user:secret@127.0.0.1/name")
+
+
+def test_a_server_that_is_away_is_told_without_the_password() -> None:
+    with pytest.raises(DatabaseUnavailableError) as refusal:
+        open_database("postgresql://user:secret@127.0.0.1:1/name?application_name=hidden")
+    assert "secret" not in str(refusal.value)
+    assert "hidden" not in str(refusal.value)
+    assert "user:***@127.0.0.1:1" in str(refusal.value)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatabaseUnavailableError):
+        open_database(url_of(tmp_path / "file" / "below"))
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "control.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(DatabaseUnavailableError):
+        open_database(url_of(tmp_path))
+
+
+def test_a_database_that_stays_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    url = url_of(tmp_path)
+    open_database(url)
+    holder = sqlite3.connect(tmp_path / "control.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailableError, match="locked"), writing(url):
+        pass
+    holder.execute("ROLLBACK")
+    holder.close()
+    with writing(url) as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+def test_a_lock_file_that_is_never_freed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.1)
+    with (
+        FileLock(tmp_path / "control.db.lock"),
+        pytest.raises(DatabaseUnavailableError, match="another process"),
+    ):
+        open_database(url_of(tmp_path))
+
+
+def test_an_exception_rolls_back(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    insert = "INSERT INTO ledger_heads VALUES ('churn', 1, 'x')"
+
+    def fail() -> None:
+        with writing(url) as connection:
+            connection.exec_driver_sql(insert)
+            raise StaleEpochError("too late")
+
+    with pytest.raises(StaleEpochError):
+        fail()
+    with reading(url) as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM ledger_heads").scalar() == 0
+
+
+def test_a_reader_sees_one_moment(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    count = "SELECT count(*) FROM ledger_heads"
+    with reading(url) as reader:
+        assert reader.exec_driver_sql(count).scalar() == 0
+        with writing(url) as writer:
+            writer.exec_driver_sql("INSERT INTO ledger_heads VALUES ('churn', 1, 'x')")
+        assert reader.exec_driver_sql(count).scalar() == 0
+    with reading(url) as reader:
+        assert reader.exec_driver_sql(count).scalar() == 1
+
+
+def test_a_url_is_shown_without_password_and_query() -> None:
+    shown = shown_url("postgresql://user:secret@host/name?password=also")
+    assert shown == "postgresql://user:***@host/name"
+
+
+def test_an_engine_does_not_cross_a_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = open_database(url_of(tmp_path))
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert open_database(url_of(tmp_path)) is not parent

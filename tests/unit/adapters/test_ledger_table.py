@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.builders import digest
+from support.fakes import FakeLedger
+from windsock.adapters import database
+from windsock.adapters.database import open_database
+from windsock.adapters.ledger_table import SqlLedger
+from windsock.exceptions import StaleEpochError, VerdictError
+from windsock.ports import Ledger
+from windsock.records import ROUTING, LedgerAction, LedgerEntry, LedgerRow
+
+pytest_plugins = ["support.databases"]
+TESTS = Path(__file__).parents[2]
+PLUGINS = Path(database.__file__).parents[2]
+
+
+def make_entry(
+    action: LedgerAction = LedgerAction.APPROVE, epoch: int = 0, *, version: int = 1, model: str = "churn"
+) -> LedgerEntry:
+    return LedgerEntry(
+        model=model,
+        action=action,
+        epoch=epoch,
+        version=str(version),
+        digest=digest(f"{version:x}"),
+        actor="scheduler",
+        body={"bundle_uri": f"memory://{version}", "reason": "größer, 'besser'; DROP TABLE ledger", "n": 0.1},
+    )
+
+
+def promotions(ledger: Ledger, count: int) -> None:
+    """Write an intent and a commit for each of ``count`` versions."""
+    for number in range(1, count + 1):
+        for action in (LedgerAction.INTEND, LedgerAction.COMMIT):
+            ledger.append(make_entry(action, number, version=number), after_seq=len(ledger.rows("churn")))
+
+
+def tamper(url: str, *statements: str) -> None:
+    """Change rows of the ledger behind Windsock's back, its triggers switched off."""
+    engine = open_database(url)
+    guards = ("ledger_no_update", "ledger_no_delete", "ledger_no_replace")
+    with engine.connect() as connection:
+        connection = connection.execution_options(windsock_writes=True)
+        with connection.begin():
+            if engine.dialect.name == "sqlite":
+                kept = connection.exec_driver_sql(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger'"
+                ).all()
+                assert {name for name, _ in kept} == set(guards)
+                _execute(connection, [f"DROP TRIGGER {name}" for name in guards])
+                _execute(connection, statements)
+                _execute(connection, [sql for _, sql in kept])
+            else:
+                _execute(connection, ["ALTER TABLE ledger DISABLE TRIGGER USER"])
+                _execute(connection, statements)
+                _execute(connection, ["ALTER TABLE ledger ENABLE TRIGGER USER"])
+
+
+def _execute(connection: sa.Connection, statements: list[str] | tuple[str, ...]) -> None:
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+class TestAppend:
+    def test_rows_come_back_as_they_were_written(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        written = [ledger.append(make_entry(version=number), after_seq=number - 1) for number in (1, 2, 3)]
+        assert list(SqlLedger(database_url).rows("churn")) == written
+        assert [row.seq for row in written] == [1, 2, 3]
+        assert written[0].previous == "0" * 64
+        assert [row.previous for row in written[1:]] == [row.hash for row in written[:-1]]
+        assert all(row.hash == row.expected_hash() for row in written)
+
+    def test_models_are_kept_apart(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        assert ledger.models() == ()
+        ledger.append(make_entry(model="churn"), after_seq=0)
+        ledger.append(make_entry(model="basket"), after_seq=0)
+        assert ledger.models() == ("basket", "churn")
+        assert len(ledger.rows("churn")) == 1
+        assert ledger.rows("other") == ()
+
+    @pytest.mark.parametrize("after", [0, 2])
+    def test_a_row_that_is_not_the_last_is_stale(self, database_url: str, after: int) -> None:
+        ledger = SqlLedger(database_url)
+        ledger.append(make_entry(), after_seq=0)
+        with pytest.raises(StaleEpochError):
+            ledger.append(make_entry(), after_seq=after)
+        assert len(ledger.rows("churn")) == 1
+
+    @pytest.mark.parametrize("action", sorted(ROUTING | {LedgerAction.COMMIT}))
+    def test_an_epoch_is_taken_once(self, database_url: str, action: LedgerAction) -> None:
+        ledger = SqlLedger(database_url)
+        ledger.append(make_entry(action, 1), after_seq=0)
+        with pytest.raises(StaleEpochError):
+            ledger.append(make_entry(action, 1, version=2), after_seq=1)
+        assert len(ledger.rows("churn")) == 1
+        assert ledger.verify("churn").broken_at is None
+
+    def test_an_intent_and_its_commit_share_an_epoch_and_approvals_take_none(
+        self,
+        database_url: str,
+    ) -> None:
+        ledger = SqlLedger(database_url)
+        actions = (LedgerAction.APPROVE, LedgerAction.APPROVE, LedgerAction.INTEND, LedgerAction.COMMIT)
+        for seq, action in enumerate(actions):
+            ledger.append(make_entry(action, 0 if action is LedgerAction.APPROVE else 1), after_seq=seq)
+        assert len(ledger.rows("churn")) == 4
+
+    def test_the_champion_is_the_last_commit(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        assert ledger.champion("churn") is None
+        promotions(ledger, 2)
+        ledger.append(make_entry(LedgerAction.DEPLOY, 3, version=3), after_seq=4)
+        champion = ledger.champion("churn")
+        assert champion is not None
+        assert (champion.version, champion.epoch, champion.bundle_uri) == ("2", 2, "memory://2")
+
+    def test_a_number_that_is_none_is_refused_before_it_is_written(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        entry = make_entry().model_copy(update={"body": {"auc": float("nan")}})
+        with pytest.raises(ValueError, match="JSON"):
+            ledger.append(entry, after_seq=0)
+        assert ledger.rows("churn") == ()
+
+
+class TestAppendOnly:
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE ledger SET version = '9'",
+            "UPDATE ledger SET hash = hash",
+            "DELETE FROM ledger",
+            "DELETE FROM ledger WHERE seq = 1",
+        ],
+    )
+    def test_sql_cannot_change_rows(self, database_url: str, statement: str) -> None:
+        ledger = SqlLedger(database_url)
+        promotions(ledger, 1)
+        before = ledger.rows("churn")
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), open_database(database_url).begin() as c:
+            c.exec_driver_sql(statement)
+        assert ledger.rows("churn") == before
+
+    def test_sql_cannot_replace_or_empty(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        promotions(ledger, 1)
+        engine = open_database(database_url)
+        statement = "TRUNCATE ledger"
+        if engine.dialect.name == "sqlite":
+            statement = "INSERT OR REPLACE INTO ledger SELECT * FROM ledger WHERE seq = 1"
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+        assert len(ledger.rows("churn")) == 2
+
+
+class TestVerify:
+    def test_a_whole_chain(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        promotions(ledger, 2)
+        check = ledger.verify("churn")
+        assert (check.rows, check.broken_at) == (4, None)
+        assert ledger.verify("other").broken_at is None
+
+    @pytest.mark.parametrize(
+        ("statements", "broken_at"),
+        [
+            (["UPDATE ledger SET actor = 'mallory' WHERE seq = 3"], 3),
+            (["UPDATE ledger SET at = '2020-01-01T00:00:00Z' WHERE seq = 1"], 1),
+            (["UPDATE ledger SET body = '{}' WHERE seq = 2"], 2),
+            (["UPDATE ledger SET body = body || ' ' WHERE seq = 2"], 2),
+            (["UPDATE ledger SET body = 'no json' WHERE seq = 2"], 2),
+            (["UPDATE ledger SET action = 'bribe' WHERE seq = 4"], 4),
+            (["UPDATE ledger SET epoch = -1 WHERE seq = 2"], 2),
+            (["DELETE FROM ledger WHERE seq = 2"], 2),
+            (["DELETE FROM ledger WHERE seq = 4"], 4),
+            (["DELETE FROM ledger"], 1),
+            (["DELETE FROM ledger_heads"], 5),
+            (["UPDATE ledger_heads SET seq = 3"], 5),
+            (
+                [
+                    "UPDATE ledger SET seq = 99 WHERE seq = 2",
+                    "UPDATE ledger SET seq = 2 WHERE seq = 3",
+                    "UPDATE ledger SET seq = 3 WHERE seq = 99",
+                ],
+                2,
+            ),
+        ],
+    )
+    def test_edit_deletion_reordering_and_truncation_are_found(
+        self,
+        database_url: str,
+        statements: list[str],
+        broken_at: int,
+    ) -> None:
+        ledger = SqlLedger(database_url)
+        promotions(ledger, 2)
+        tamper(database_url, *statements)
+        assert ledger.verify("churn").broken_at == broken_at
+
+    def test_a_forged_row_is_found(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        promotions(ledger, 1)
+        forged = (
+            "INSERT INTO ledger SELECT model, 3, 'approve', 0, '7', digest, 'mallory', body, at, hash, "  # noqa: S608
+            f"'{digest('f')}' FROM ledger WHERE seq = 2"
+        )
+        with open_database(database_url).begin() as connection:
+            connection.exec_driver_sql(forged)
+        assert ledger.verify("churn").broken_at == 3
+
+    def test_nothing_is_written_after_rows_were_taken_away(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        promotions(ledger, 1)
+        tamper(database_url, "DELETE FROM ledger WHERE seq = 2")
+        for after in (1, 2):
+            with pytest.raises(VerdictError) as refusal:
+                ledger.append(make_entry(), after_seq=after)
+            assert refusal.value.code == "WS-LEDGER-002"
+
+    def test_a_row_that_cannot_be_read_is_told(self, database_url: str) -> None:
+        ledger = SqlLedger(database_url)
+        promotions(ledger, 1)
+        tamper(database_url, "UPDATE ledger SET body = 'no json' WHERE seq = 2")
+        for read in (ledger.rows, ledger.champion):
+            with pytest.raises(VerdictError) as refusal:
+                read("churn")
+            assert refusal.value.code == "WS-LEDGER-002"
+
+
+COLUMNS = ("action", "version", "digest", "actor", "body", "at", "previous", "hash", "seq", "epoch")
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.integers(1, 6),
+    column=st.sampled_from(COLUMNS),
+    victim=st.integers(1, 6),
+    position=st.integers(0, 63),
+    letter=st.sampled_from("0123456789abcdefgz"),
+)
+def test_any_changed_letter_is_found(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, column: str, victim: int, position: int, letter: str
+) -> None:
+    url = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'control.db'}"
+    ledger = SqlLedger(url)
+    for number in range(rows):
+        ledger.append(make_entry(version=number + 1), after_seq=number)
+    seq = min(victim, rows)
+    with database.reading(url) as connection:
+        before = connection.exec_driver_sql(f"SELECT {column} FROM ledger WHERE seq = {seq}").scalar_one()  # noqa: S608
+    if isinstance(before, int):
+        after: Any = before + position + 1
+    else:
+        place = position % len(before)
+        after = before[:place] + letter + before[place + 1 :]
+    literal = str(after) if isinstance(after, int) else "'" + after.replace("'", "''") + "'"
+    tamper(url, f"UPDATE ledger SET {column} = {literal} WHERE seq = {seq}")  # noqa: S608
+    changed = after != before
+    assert (ledger.verify("churn").broken_at is not None) == changed
+
+
+@given(st.lists(st.sampled_from(sorted(LedgerAction)), max_size=8))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_it_keeps_what_the_tests_fake_keeps(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[LedgerAction]
+) -> None:
+    real = SqlLedger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'control.db'}")
+    fake = FakeLedger()
+    for seq, action in enumerate(actions):
+        entry = make_entry(action, seq + 1, version=seq + 1)
+        for ledger in (real, fake):
+            ledger.append(entry, after_seq=seq)
+    assert _timeless(real.rows("churn")) == _timeless(fake.rows("churn"))
+    assert real.champion("churn") == fake.champion("churn")
+    assert real.verify("churn") == fake.verify("churn")
+    assert set(real.models()) == set(fake.models())
+
+
+def _timeless(rows: tuple[LedgerRow, ...]) -> list[dict[str, Any]]:
+    return [row.model_dump(exclude={"at", "hash", "previous"}) for row in rows]
+
+
+WORKER = """
+import json, random, sys, time
+from support.builders import digest, make_spec, make_version
+from support.fakes import FakeRouter, fake_ports
+from windsock.adapters.ledger_table import SqlLedger
+from windsock.exceptions import StaleEpochError
+from windsock.governance.promote_model import promote_model
+from windsock.records import PromoteModelInput, RoutePlan, SlotPlan
+
+url, worker, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+chance = random.Random(worker)
+
+class SlowRouter(FakeRouter):
+    def probe(self, model, digest):
+        time.sleep(chance.random() * 0.01)
+        return super().probe(model, digest)
+
+ledger = SqlLedger(url)
+done = []
+for number in range(count):
+    version = make_version(version=f"{worker}-{number}", digest=f"{worker:02x}{number:02x}" * 16)
+    slot = SlotPlan.idle(version)
+    router = SlowRouter()
+    router.plans["churn"] = RoutePlan.serving(None, model="churn", epoch=1, slots=[slot], salt="churn")
+    step = PromoteModelInput(spec=make_spec(), version=version)
+    for _ in range(200):
+        try:
+            promotion = promote_model(step, fake_ports(ledger=ledger, router=router), "")
+        except StaleEpochError:
+            time.sleep(chance.random() * 0.02)
+            continue
+        done.append([promotion.version, promotion.epoch])
+        break
+print(json.dumps(done))
+"""
+
+
+@pytest.mark.slow
+def test_of_many_promotions_at_once_none_is_lost_and_no_epoch_is_committed_twice(
+    database_url: str,
+) -> None:
+    workers, each = 8, 4
+    environment = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, database_url, str(worker), str(each)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for worker in range(workers)
+    ]
+    acknowledged: list[tuple[str, int]] = []
+    for process in started:
+        out, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        acknowledged += [tuple(pair) for pair in json.loads(out)]
+    ledger = SqlLedger(database_url)
+    rows = ledger.rows("churn")
+    commits = [(row.version, row.epoch) for row in rows if row.action is LedgerAction.COMMIT]
+    assert len(acknowledged) == workers * each
+    assert sorted(commits) == sorted(acknowledged)
+    assert len({epoch for _, epoch in commits}) == len(commits)
+    intents = [row.epoch for row in rows if row.action is LedgerAction.INTEND]
+    assert intents == list(range(1, len(intents) + 1))
+    for row in rows:
+        if row.action is LedgerAction.COMMIT:
+            later = [other.epoch for other in rows if other.seq < row.seq and other.action in ROUTING]
+            assert max(later) == row.epoch, "a commit after another routing row"
+    assert ledger.verify("churn").broken_at is None
+    champion = ledger.champion("churn")
+    assert champion is not None
+    assert (champion.version, champion.epoch) == commits[-1]

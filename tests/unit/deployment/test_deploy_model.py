@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.builders import digest, make_spec
+from support.fakes import FakeRouter, fake_ports
+from support.faults import Killed, killed_after
+from support.world import MODEL, actions, back, deploy, left_of, promote, shares, survives_kills, world_of
+from windsock.exceptions import DeploymentRefusedError, NotBuiltError, ServerUnavailableError
+from windsock.records import RoutePlan, RouteState
+
+
+def test_a_first_version_stands_ready_without_traffic() -> None:
+    ports = world_of()
+    deployment = deploy(ports, 1)
+    assert (deployment.version, deployment.epoch, deployment.share) == ("1", 1, 0)
+    assert (deployment.target, deployment.unchanged) == ("local", False)
+    assert shares(ports) == {"1": 0}
+    (row,) = ports.ledger.rows(MODEL)
+    assert row.body["bundle_uri"] == "memory://bundles/churn/1"
+    assert row.body["evidence_digest"] == digest("e")
+
+
+def test_a_later_version_stands_beside_the_champion() -> None:
+    ports = world_of(1)
+    assert deploy(ports, 2).share == 0
+    assert shares(ports) == {"1": 10_000, "2": 0}
+    assert ports.ledger.champion(MODEL).version == "1"
+
+
+def test_the_two_champions_before_stay_and_older_ones_go() -> None:
+    ports = world_of(1, 2, 3, 4)
+    assert shares(ports) == {"1": 0, "2": 0, "3": 0, "4": 10_000}
+    deploy(ports, 5)
+    assert shares(ports) == {"2": 0, "3": 0, "4": 10_000, "5": 0}
+
+
+def test_a_version_that_waits_gives_way_to_a_newer_one() -> None:
+    ports = world_of(1)
+    deploy(ports, 2)
+    deploy(ports, 3)
+    assert shares(ports) == {"1": 10_000, "3": 0}
+
+
+def test_shares_of_a_split_that_runs_are_kept() -> None:
+    ports = world_of(1, 2)
+    state = ports.router.state(MODEL).plan
+    slots = [
+        slot.model_copy(update={"share": 9_000 if slot.version == "2" else 1_000}) for slot in state.slots
+    ]
+    split = {"slots": tuple(slots), "champion": digest("2"), "experiment": "churn-7"}
+    ports.router.plans[MODEL] = state.model_copy(update=split)
+    deploy(ports, 3)
+    assert shares(ports) == {"1": 1_000, "2": 9_000, "3": 0}
+    plan = ports.router.plans[MODEL]
+    assert (plan.champion, plan.experiment) == (digest("2"), "churn-7")
+
+
+def test_twice_is_once() -> None:
+    ports = world_of(1)
+    deploy(ports, 2)
+    before = left_of(ports)
+    again = deploy(ports, 2)
+    assert again.unchanged
+    assert "already" in again.reason
+    assert left_of(ports) == before
+
+
+def test_the_champion_that_stands_is_left_alone() -> None:
+    ports = world_of(1)
+    again = deploy(ports, 1)
+    assert (again.unchanged, again.share) == (True, 10_000)
+
+
+def test_a_server_that_lost_its_state_gets_the_champion_back_from_the_ledger() -> None:
+    ports = world_of(1)
+    ports.router.plans.clear()
+    deploy(ports, 2)
+    assert shares(ports) == {"1": 10_000, "2": 0}
+    ports.router.plans.clear()
+    restored = deploy(ports, 1)
+    assert (restored.unchanged, restored.share) == (False, 10_000)
+    assert shares(ports) == {"1": 10_000}
+
+
+def test_traffic_on_what_was_never_committed_goes_back_to_the_champion() -> None:
+    ports = world_of(1)
+    deploy(ports, 2)
+    dying, _ = killed_after(ports, 2)
+    with pytest.raises(Killed):
+        promote(dying, 2)
+    deploy(ports, 3)
+    assert shares(ports) == {"1": 10_000, "2": 0, "3": 0}
+
+
+@pytest.mark.parametrize("champions", [(), (1,), (1, 2, 3, 4)])
+def test_killed_anywhere_and_run_again_it_ends_the_same(champions: tuple[int, ...]) -> None:
+    survives_kills(lambda: world_of(*champions), lambda ports: deploy(ports, 5), effects=2)
+
+
+@pytest.mark.parametrize("target", ["docker", "kubernetes"])
+def test_a_target_that_is_not_built_is_named(target: str) -> None:
+    ports = world_of()
+    with pytest.raises(NotBuiltError, match=target):
+        deploy(ports, 1, spec=make_spec(serving={"target": target}))
+    assert ports.ledger.rows(MODEL) == ()
+
+
+def test_a_server_away_is_told_before_the_ledger_is_written() -> None:
+    class Away(FakeRouter):
+        def state(self, model: str) -> RouteState | None:
+            raise ServerUnavailableError("no answer")
+
+    ports: Any = fake_ports(router=Away())
+    with pytest.raises(ServerUnavailableError, match="windsock serve"):
+        deploy(ports, 1)
+    assert ports.ledger.rows(MODEL) == ()
+
+
+def test_a_plan_that_the_server_refuses_is_tried_again_under_its_epoch() -> None:
+    class Picky(FakeRouter):
+        refuses = True
+
+        def apply(self, plan: RoutePlan) -> RouteState:
+            if self.refuses:
+                raise DeploymentRefusedError("the bundle does not verify")
+            return super().apply(plan)
+
+    router = Picky()
+    ports: Any = fake_ports(router=router)
+    for _ in range(2):
+        with pytest.raises(DeploymentRefusedError):
+            deploy(ports, 1)
+    assert actions(ports) == [("deploy", 1, "1")]
+    router.refuses = False
+    assert deploy(ports, 1).epoch == 1
+
+
+def test_a_version_that_answers_wrongly_is_refused_and_gets_no_traffic() -> None:
+    ports = world_of(1)
+    ports.router.sick.add(digest("2"))
+    with pytest.raises(DeploymentRefusedError) as refusal:
+        deploy(ports, 2)
+    assert refusal.value.code == "WS-DEPLOYMENT-002"
+    assert shares(ports) == {"1": 10_000, "2": 0}
+
+
+def test_a_version_that_was_rolled_back_is_held_until_it_is_forced() -> None:
+    ports = world_of(1, 2)
+    back(ports)
+    deploy(ports, 3)
+    before = left_of(ports)
+    held = deploy(ports, 2)
+    assert (held.unchanged, held.share, held.version) == (True, 0, "2")
+    assert "rolled back" in held.reason
+    assert left_of(ports) == before
+    forced = deploy(ports, 2, force=True)
+    assert not forced.unchanged
+    assert shares(ports)["2"] == 0
+    assert ports.ledger.rows(MODEL)[-1].body["forced"] is True
+
+
+def test_the_salt_of_the_assignment_never_changes() -> None:
+    ports = world_of(1, 2)
+    salts = {plan.salt for plan in ports.router.applied}
+    assert salts == {MODEL}

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.builders import (
+    digest,
+    make_check,
+    make_difference,
+    make_evaluation,
+    make_spec,
+    make_trained,
+    make_validation,
+)
+from support.fakes import FakeLedger, fake_ports
+from windsock.exceptions import DatabaseUnavailableError
+from windsock.governance import gate_model as gate
+from windsock.governance.gate_model import decide, gate_model
+from windsock.records import (
+    Champion,
+    CheckResult,
+    GateDecision,
+    GateModelInput,
+    Latency,
+    LedgerAction,
+    LedgerEntry,
+    MetricValue,
+    Outcome,
+    RunContext,
+    Status,
+)
+
+OLD = digest("c")
+
+
+def judged(ports: Any = None, *, spec: Any = None, validation: Any = None, **evaluation: Any) -> GateDecision:
+    step = GateModelInput(
+        spec=spec or make_spec(),
+        validation=validation or make_validation(),
+        evaluation=make_evaluation(**evaluation),
+        run=RunContext(requested_by="alice"),
+    )
+    return gate_model(step, ports or fake_ports(), "key")
+
+
+def make_ledger(*champions: str) -> FakeLedger:
+    """Return a ledger in which these bundles became champion, one after the other."""
+    ledger = FakeLedger()
+    replaced = None
+    for number, bundle in enumerate(champions, start=1):
+        ledger.append(
+            LedgerEntry(
+                model="churn",
+                action=LedgerAction.COMMIT,
+                epoch=number,
+                version=str(number),
+                digest=bundle,
+                actor="scheduler",
+                body={"bundle_uri": f"memory://{bundle[0]}", "replaced": replaced},
+            ),
+            after_seq=number - 1,
+        )
+        replaced = bundle
+    return ledger
+
+
+def met(ledger: FakeLedger, low: float, high: float) -> dict[str, Any]:
+    return {
+        "champion": ledger.champion("churn"),
+        "against_champion": make_difference(low, high, opponent="champion"),
+    }
+
+
+class TestGateModel:
+    def test_a_good_first_model_is_promoted(self) -> None:
+        decision = judged()
+        assert decision.outcome is Outcome.PROMOTE
+        assert decision.first_model
+        assert {check.name for check in decision.checks} == set(decision.required)
+        assert decision.bundle_digest == digest("b")
+        assert decision.policy_digest == make_spec().section_digest("gate")
+        assert decision.validation == make_validation()
+        assert decision.requested_by == "alice"
+
+    def test_a_better_challenger_is_promoted(self) -> None:
+        ledger = make_ledger(OLD)
+        decision = judged(fake_ports(ledger=ledger), **met(ledger, 0.01, 0.03))
+        assert decision.outcome is Outcome.PROMOTE
+        assert not decision.first_model
+
+    @pytest.mark.parametrize(("low", "high"), [(-0.01, 0.03), (-0.03, -0.01)])
+    def test_a_champion_that_is_not_beaten_is_kept(self, low: float, high: float) -> None:
+        ledger = make_ledger(OLD)
+        decision = judged(fake_ports(ledger=ledger), **met(ledger, low, high))
+        assert decision.outcome is Outcome.KEEP
+        assert "champion_comparison" in decision.reason
+
+    def test_a_failed_absolute_check_refuses_also_a_model_that_beats_the_champion(self) -> None:
+        ledger = make_ledger(OLD)
+        slow = Latency(ms_per_sample=11.0, rows=100, repeats=5)
+        decision = judged(fake_ports(ledger=ledger), latency=slow, **met(ledger, 0.01, 0.03))
+        assert decision.outcome is Outcome.REFUSE
+        assert "11 ms per sample against <= 10 ms" in decision.reason
+
+    def test_an_evaluation_made_before_the_champion_changed_is_refused_and_not_final(self) -> None:
+        decision = judged(fake_ports(ledger=make_ledger(OLD)))
+        assert decision.outcome is Outcome.REFUSE
+        assert decision.has_error
+        assert not decision.first_model
+
+    def test_a_champion_that_the_ledger_does_not_know_is_refused(self) -> None:
+        ghost = Champion(model="churn", version="1", digest=OLD, bundle_uri="memory://c", epoch=2)
+        against = make_difference(0.1, 0.2, opponent="champion")
+        decision = judged(champion=ghost, against_champion=against)
+        assert decision.outcome is Outcome.REFUSE
+        assert decision.has_error
+
+    def test_a_ledger_out_of_reach_is_never_a_first_model(self) -> None:
+        class Away(FakeLedger):
+            def champion(self, model: str) -> Champion | None:
+                raise DatabaseUnavailableError("no answer")
+
+        with pytest.raises(DatabaseUnavailableError):
+            judged(fake_ports(ledger=Away()))
+
+    def test_the_evaluation_that_made_a_first_champion_is_judged_as_then(self) -> None:
+        ledger = make_ledger(digest("b"))
+        decision = judged(fake_ports(ledger=ledger))
+        assert decision.outcome is Outcome.PROMOTE
+        assert decision.first_model
+
+    def test_the_evaluation_that_made_a_later_champion_is_judged_as_then(self) -> None:
+        before = make_ledger(OLD)
+        evaluated = met(before, 0.01, 0.03)
+        decision = judged(fake_ports(ledger=make_ledger(OLD, digest("b"))), **evaluated)
+        assert decision.outcome is Outcome.PROMOTE
+        assert not decision.first_model
+
+    def test_a_champion_that_met_itself_is_kept(self) -> None:
+        ledger = make_ledger(digest("b"))
+        decision = judged(fake_ports(ledger=ledger), **met(ledger, 0.0, 0.0))
+        assert decision.outcome is Outcome.KEEP
+
+    def test_a_renamed_check_of_another_package_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gate, "run_check", lambda name, case: make_check("something_else"))
+        decision = judged()
+        assert decision.outcome is Outcome.REFUSE
+        assert "did not run" in decision.reason
+
+    def test_one_check_in_the_place_of_another_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gate, "run_check", lambda name, case: make_check("latency"))
+        monkeypatch.setattr(gate, "required_checks", lambda spec, *, first_model: ("latency", "model_card"))
+        assert judged().outcome is Outcome.REFUSE
+
+    def test_insufficient_evidence_asks_a_person_where_the_policy_says_so(self) -> None:
+        wide = make_difference(-0.1, 0.5)
+        assert judged(baseline=wide).outcome is Outcome.REFUSE
+        asking = make_spec(gate={"on_insufficient": "ask"})
+        decision = judged(spec=asking, baseline=wide)
+        assert decision.outcome is Outcome.PROMOTE
+        assert decision.asks == ("baseline_comparison",)
+
+    def test_a_champion_not_beaten_asks_nobody(self) -> None:
+        ledger = make_ledger(OLD)
+        decision = judged(
+            fake_ports(ledger=ledger),
+            spec=make_spec(gate={"on_insufficient": "ask"}),
+            baseline=make_difference(-0.1, 0.5),
+            **met(ledger, -0.1, 0.1),
+        )
+        assert (decision.outcome, decision.asks) == (Outcome.KEEP, ())
+
+    def test_a_metric_that_is_missing_refuses(self) -> None:
+        spec = make_spec(gate={"minimum": {"roc_auc": 0.8}})
+        decision = judged(
+            spec=spec, metrics=(MetricValue(name="roc_auc", value=None, n=0, status=Status.ERROR),)
+        )
+        assert decision.outcome is Outcome.REFUSE
+        assert decision.has_error
+
+    def test_an_untrusted_validation_refuses(self) -> None:
+        report = make_validation(status=Status.FAIL, checks=(make_check(status=Status.FAIL),))
+        assert judged(validation=report).outcome is Outcome.REFUSE
+
+    def test_the_run_that_was_judged_is_named(self) -> None:
+        decision = judged(chosen=make_trained(run_id="run7"))
+        assert decision.run_id == "run7"
+
+
+NAMES = (
+    "data_validation",
+    "performance_minimum:f1",
+    "champion_comparison",
+    "latency",
+    "model_card",
+    "fairness",
+)
+CHECKS = st.builds(
+    lambda name, status: CheckResult(name=name, status=status, code="WS-GATE-000"),
+    st.sampled_from(NAMES),
+    st.sampled_from(list(Status)),
+)
+
+
+class TestDecide:
+    @given(
+        required=st.lists(st.sampled_from(NAMES), max_size=6),
+        results=st.lists(CHECKS, max_size=7),
+        on_insufficient=st.sampled_from(["refuse", "ask"]),
+    )
+    def test_promotes_only_what_ran_in_full_and_passed(
+        self, required: list[str], results: list[CheckResult], on_insufficient: Any
+    ) -> None:
+        outcome, asks, reason = decide(required, results, on_insufficient)
+        names = [check.name for check in results]
+        whole = bool(results) and set(names) == set(required) and len(names) == len(set(names))
+        if outcome is Outcome.PROMOTE:
+            assert whole
+            for check in results:
+                asked = check.name in asks and on_insufficient == "ask"
+                assert check.passed or (asked and check.status is Status.INSUFFICIENT)
+            champion = [check for check in results if check.name == "champion_comparison"]
+            assert all(check.passed for check in champion)
+        else:
+            assert asks == ()
+        if outcome is Outcome.KEEP:
+            assert whole
+            assert all(check.status is not Status.ERROR for check in results)
+            assert any(check.name == "champion_comparison" and not check.passed for check in results)
+            absolute = [check for check in results if check.name != "champion_comparison"]
+            assert all(check.status is not Status.FAIL for check in absolute)
+            assert on_insufficient == "ask" or all(check.passed for check in absolute)
+        assert reason
+
+    @given(
+        results=st.lists(CHECKS, min_size=1, max_size=6, unique_by=lambda check: check.name),
+        on_insufficient=st.sampled_from(["refuse", "ask"]),
+    )
+    def test_any_error_refuses(self, results: list[CheckResult], on_insufficient: Any) -> None:
+        broken = [*results[:-1], results[-1].model_copy(update={"status": Status.ERROR})]
+        assert decide([check.name for check in broken], broken, on_insufficient).outcome is Outcome.REFUSE
+
+    @given(results=st.lists(CHECKS, min_size=1, max_size=6, unique_by=lambda check: check.name))
+    def test_all_passed_promotes(self, results: list[CheckResult]) -> None:
+        good = [check.model_copy(update={"status": Status.PASS}) for check in results]
+        decision = decide([check.name for check in good], good, "refuse")
+        assert (decision.outcome, decision.asks) == (Outcome.PROMOTE, ())
+
+    def test_nothing_refuses(self) -> None:
+        assert decide([], [], "ask").outcome is Outcome.REFUSE
+
+    def test_a_check_twice_refuses(self) -> None:
+        checks = [make_check("latency"), make_check("latency")]
+        assert decide(["latency"], checks, "ask").outcome is Outcome.REFUSE
+
+    def test_many_failures_are_counted_not_listed(self) -> None:
+        checks = [make_check(f"check{number}", Status.FAIL) for number in range(5)]
+        reason = decide([check.name for check in checks], checks, "refuse").reason
+        assert reason.endswith("and 2 more")
