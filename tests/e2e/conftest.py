@@ -18,3 +18,8 @@ def live(tmp_path_factory, project):
 def first_run(live):
     """The first run of the churn model's retrain DAG, green."""
     return live.run_green("churn__daily_retrain")
+
+
+def pytest_collection_modifyitems(items):
+    """Run what starts a stack of its own first: one Airflow at a time is enough for a small machine."""
+    items.sort(key=lambda item: "e2e" in item.path.parts and item.path.name != "test_demo.py")

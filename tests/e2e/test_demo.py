@@ -1,0 +1,102 @@
+"""``windsock demo`` as a person runs it: the bundled model in every test run, real data sets by hand."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.stack import clean_environment, free_ports
+from windsock.cli import processes
+
+CARD = "gate: {card: {intended_use: Tests of the demo., limitations: Not for use.}}\n"
+REAL = {
+    "telco": ("{source: SHARED/telco_churn.csv, target: Churn, entity: customerID}", 0.83),
+    "adult": ("{source: SHARED/adult_income.csv, target: income-per-year, sensitive: [sex, race]}", 0.90),
+    "german": ("{source: SHARED/german_credit.csv, target: credit, positive: 2}", 0.70),
+}
+
+
+def run_demo(project: Path, home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    ports = [option for name, port in free_ports().items() for option in (f"--{name}-port", str(port))]
+    command = [
+        sys.executable,
+        "-m",
+        "windsock.cli",
+        "demo",
+        "--project",
+        str(project),
+        "--keep-home",
+        str(home),
+    ]
+    environment = {**clean_environment(), "PYTHONPATH": str(project / "plugins")}
+    return subprocess.run(
+        [*command, *ports, *options],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=600,
+        check=False,
+        cwd=project,
+    )
+
+
+def no_process_of(home: Path) -> bool:
+    """Say whether nothing that runs names this home in its environment."""
+    named = f"WINDSOCK_HOME={home}".encode()
+    for entry in processes.PROC.iterdir():
+        try:
+            if entry.name.isdigit() and named in (entry / "environ").read_bytes():
+                return False
+        except OSError:
+            continue
+    return True
+
+
+@pytest.mark.e2e
+def test_the_bundled_model_goes_from_data_to_a_served_answer(project, tmp_path):
+    done = run_demo(project, tmp_path / "home")
+    out = done.stdout
+    assert done.returncode == 0, out + done.stderr
+    assert "\x1b" not in out
+    tasks = re.findall(r"^  ok +(\w+)", out, re.MULTILINE)
+    assert tasks[0] == "take_snapshot"
+    assert tasks[-1] == "promote_model"
+    assert "Gate     promote:" in out
+    assert re.search(r"^  check +value +limit +status$", out, re.MULTILINE)
+    assert '"version": "1"' in out
+    assert "commit version 1" in out
+    assert "make up" in out
+    assert no_process_of(tmp_path / "home")
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("name", REAL)
+def test_a_new_file_for_real_data_is_all_it_takes(project, shared_data, tmp_path, name):
+    data, least = REAL[name]
+    data = data.replace("SHARED", str(shared_data))
+    spec = tmp_path / f"{name}.yaml"
+    spec.write_text(f"model: {{name: {name}, owner: ds@company.com}}\ndata: {data}\n{CARD}")
+    done = run_demo(project, tmp_path / "home", "--spec", str(spec))
+    assert done.returncode == 0, done.stdout + done.stderr
+    held_out = re.search(r"held out: roc_auc ([0-9.]+)", done.stdout)
+    assert held_out, done.stdout
+    assert float(held_out[1]) >= least
+    assert '"version": "1"' in done.stdout
+
+
+@pytest.mark.acceptance
+def test_a_red_run_ends_with_its_block_and_exit_code_1(project, tmp_path):
+    data = tmp_path / "rows.csv"
+    data.write_text("a,target\n" + "".join(f"{n},{n % 2}\n" for n in range(400)))
+    spec = tmp_path / "without_a_card.yaml"
+    spec.write_text("model: {name: without_a_card}\ndata: {source: rows.csv}\n")
+    done = run_demo(project, tmp_path / "home", "--spec", str(spec))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "The last block of" in done.stdout
+    assert "  VERDICT: FAIL" in done.stdout
+    assert "is red" in done.stderr
+    assert no_process_of(tmp_path / "home")
