@@ -89,7 +89,7 @@ def _require_approvals(step: PromoteModelInput, ports: Ports, rows: Sequence[Led
             f"the ledger of {name} is broken at row {chain.broken_at} of {chain.rows}; "
             "its approvals prove nothing",
             code="WS-LEDGER-002",
-            next_action="Find out who changed the control database; roll back works meanwhile.",
+            next_action="Find out who changed the control database, and restore it from a backup.",
         )
     needed = needed_approvals(step.spec.model.tier, step.version.asks)
     answers = answers_of(rows, step.version, requester=step.run.requested_by)
