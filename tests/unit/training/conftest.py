@@ -21,6 +21,7 @@ from windsock.records import (
     TrainModelInput,
 )
 from windsock.spec import CandidateBlock, ModelSpec
+from windsock.training import artifacts
 from windsock.training.evaluate_model import evaluate_model
 from windsock.training.train_model import train_model
 
@@ -139,6 +140,12 @@ def make_world(
     )
     ports = ports or fake_ports()
     return World(frame=frame, spec=spec, snapshot=ports.snapshots.put(snapshot, frame), ports=ports)
+
+
+@pytest.fixture(autouse=True)
+def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shuffle each feature once: importances take most of an evaluation's time."""
+    monkeypatch.setattr(artifacts, "MOST_SHUFFLES", 1)
 
 
 @pytest.fixture

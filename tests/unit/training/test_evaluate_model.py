@@ -334,7 +334,8 @@ class TestWhatIsWritten:
         assert files["evaluation/residuals.png"].startswith(b"\x89PNG")
         assert "evaluation/confusion_matrix.png" not in files
 
-    def test_importances_name_what_matters_first(self, world):
+    def test_importances_name_what_matters_first(self, world, monkeypatch):
+        monkeypatch.setattr(artifacts, "MOST_SHUFFLES", 250)
         world = world()
         evaluation = world.evaluate(world.train())
         content = world.ports.tracker.added[evaluation.chosen.run_id]["files"][
