@@ -1,0 +1,157 @@
+"""``take_snapshot``: the source's rows, typed and kept by their content."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from windsock.data.changes import changes_since, refuse_growth
+from windsock.data.reading import ReadColumn, numbers_among, read_column
+from windsock.data.roles import describe_column, findings_about, listed
+from windsock.data.window import rows_in_window, window_of
+from windsock.exceptions import DataRefusedError, SpecError
+from windsock.ports import Ports
+from windsock.records import (
+    ColumnKind,
+    ColumnSchema,
+    DataSnapshot,
+    Digest,
+    TakeSnapshotInput,
+    count_copies,
+    row_digests,
+    rows_digest,
+)
+from windsock.spec import ModelSpec, digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
+
+
+def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapshot:
+    """Read the source, type its columns, and keep the rows by the digest of their content.
+
+    The same content is stored once: a second snapshot of it is the first one, with the roles that the spec
+    gives its columns now.
+
+    :raises DataRefusedError: if the source is wrong for good.
+    :raises SourceUnavailableError: if it did not answer.
+    """
+    spec = step.spec
+    if spec.data.source is None:
+        raise SpecError(
+            "the model names no source of data",
+            key="data.source",
+            code="WS-SPEC-010",
+            next_action="Write data.source, such as {kind: file, path: include/data/churn.csv}.",
+        )
+    window = window_of(step, ports.now())
+    read = ports.sources.read(spec.data.source)
+    _require_columns(read.frame, spec)
+    frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
+    columns, left_out = _read_columns(frame, spec)
+    schemas = tuple(describe_column(column, spec) for column in columns)
+    _require_numeric_target(columns, spec)
+    typed = _joined(columns)
+    digests = row_digests(typed)
+    copies = count_copies(digests)
+    snapshot = DataSnapshot(
+        model=spec.name,
+        digest=content_digest(schemas, rows_digest(digests)),
+        uri="",
+        rows=len(typed),
+        columns=schemas,
+        source=read.described,
+        findings=(
+            *noticed,
+            *left_out,
+            *(finding for column in columns for finding in column.findings),
+            *findings_about(schemas, spec),
+            *(
+                [f"{copies:,} of {len(typed):,} rows are copies of another one; all are kept"]
+                if copies
+                else ()
+            ),
+        ),
+        window_start=window.start if window else None,
+        window_end=window.end if window else None,
+        taken_at=ports.now(),
+    )
+    return _keep(snapshot, typed, spec, ports)
+
+
+def content_digest(columns: tuple[ColumnSchema, ...], rows: Digest) -> Digest:
+    """Return the digest of a snapshot: what its columns are, and its rows, whatever the order of either.
+
+    Roles are no part of it: the same rows used in another way are the same rows.
+
+    :param rows: digest of the set of rows.
+    """
+    read = sorted([column.name, column.kind.value, column.true_word, column.false_word] for column in columns)
+    return digest_of({"columns": read, "rows": rows})
+
+
+def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: Ports) -> DataSnapshot:
+    if ports.snapshots.find(snapshot.model, snapshot.digest) is None:
+        previous = ports.snapshots.latest(snapshot.model)
+        refuse_growth(snapshot, previous, spec)
+        changes = changes_since(snapshot, previous)
+        snapshot = snapshot.model_copy(update={"findings": (*changes, *snapshot.findings)})
+    stored = ports.snapshots.put(snapshot, typed)
+    if stored.columns == snapshot.columns:
+        return stored
+    return stored.model_copy(update={"columns": snapshot.columns, "findings": snapshot.findings})
+
+
+def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
+    there = [str(name) for name in frame.columns]
+    needed = {"target": spec.data.target, "entity": spec.data.entity, "event_time": spec.data.event_time}
+    for role, name in needed.items():
+        if name is None or name in there:
+            continue
+        close = get_close_matches(name, there, n=3, cutoff=0.6) or [
+            known for known in there if known.lower() == name.lower()
+        ]
+        hint = f"; near: {', '.join(close)}" if close else ""
+        raise DataRefusedError(
+            f"the source has no column {name!r} (data.{role}){hint}; its {len(there):,} columns are "
+            f"{listed(there)}",
+            code="WS-DATA-020",
+            next_action=f"Write the column's name in `data.{role}`, or mend the source.",
+        )
+
+
+def _read_columns(frame: pd.DataFrame, spec: ModelSpec) -> tuple[list[ReadColumn], tuple[str, ...]]:
+    columns, left_out = [], []
+    for name in frame.columns:
+        try:
+            columns.append(read_column(frame[name], str(name), as_text=name == spec.data.entity))
+        except DataRefusedError:
+            if name not in spec.data.exclude:
+                raise
+            left_out.append(f"{name}: excluded, and left out of the snapshot: it holds no plain values")
+    return columns, tuple(left_out)
+
+
+def _require_numeric_target(columns: list[ReadColumn], spec: ModelSpec) -> None:
+    if spec.task != "regression":
+        return
+    target = next(column for column in columns if column.name == spec.data.target)
+    if target.kind in NUMERIC:
+        return
+    numeric, known, _ = (
+        numbers_among(target.values) if target.kind is ColumnKind.CATEGORY else (0, len(target.values), 0)
+    )
+    raise DataRefusedError(
+        f"target {target.name!r} is read as {target.kind.value}, regression needs numbers: "
+        f"{known - numeric:,} of {known:,} values are none",
+        code="WS-DATA-023",
+        next_action="Mend the values at the source, or write `task: classification`.",
+    )
+
+
+def _joined(columns: list[ReadColumn]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat({column.name: column.values for column in columns}, axis=1)
