@@ -161,6 +161,8 @@ def _type_fault(
         return f"wrong kind: {seen}", KINDS[kind], _kind_cure(kind, value)
     if kind in BOUNDS:
         name, words = BOUNDS[kind]
+        if isinstance(value, str):
+            words = words.replace("items", "characters")
         problem = "out of range" if "than" in kind else "wrong length"
         return f"{problem}: {seen}", words.format(f"{context[name]:g}"), ""
     if kind == "literal_error":
