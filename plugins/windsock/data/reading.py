@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from windsock.data.words import Meaning, is_number, meaning_of
+from windsock.data.words import Meaning, is_number, meaning_of, microseconds
 from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind
 
@@ -66,7 +69,7 @@ def read_column(values: pd.Series[Any], name: str, *, as_text: bool = False) -> 
     return TYPED[kind](values, name)
 
 
-PLAIN = (str, int, float, bool)
+PLAIN = (str, int, float, bool, Decimal, UUID)
 
 
 def missing_words(name: str, *, blank: int, words: int, rows: int) -> tuple[str, ...]:
@@ -190,10 +193,19 @@ def _to_floats(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _read_times(values: pd.Series[Any], name: str) -> ReadColumn:
+    import numpy as np
     import pandas as pd
 
-    moments = pd.to_datetime(values, utc=True)
-    return ReadColumn(name=name, kind=ColumnKind.DATETIME, values=moments.astype(UTC_MICROSECONDS))
+    if values.dtype == object:  # dates, or times that are beyond nanoseconds
+        known = values.dropna()
+        moments = np.full(len(values), np.iinfo(np.int64).min, dtype=np.int64)
+        moments[values.notna().to_numpy()] = [
+            microseconds(value if isinstance(value, datetime) else datetime.combine(value, time()))
+            for value in known
+        ]
+        values = pd.Series(moments.view("datetime64[us]"), index=values.index)
+    read = pd.to_datetime(values, utc=True).astype(UTC_MICROSECONDS)
+    return ReadColumn(name=name, kind=ColumnKind.DATETIME, values=read)
 
 
 TYPED = {

@@ -1,0 +1,132 @@
+"""``SourceReaders``: a model's rows from a file, a database, or a kind that another package adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from windsock.adapters.csv_source import read_csv
+from windsock.adapters.source_limits import require_columns, require_rows
+from windsock.adapters.sql_source import read_sql
+from windsock.exceptions import DataRefusedError, NotBuiltError, SourceUnavailableError, WindsockError
+from windsock.ports import SourceRead
+from windsock.spec import ExtensionSource, FileSource, Source, SqlSource, extension
+from windsock.spec.registries import known_sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
+NOT_BUILT = ("api", "feature_store")
+
+
+class SourceReaders:
+    """Reads every kind of source that works.
+
+    :param roots: folders against which a relative path is looked up, in order.
+    :param connections: turns a connection id into a SQLAlchemy URL; raises SettingsError for an unknown one.
+    """
+
+    def __init__(self, roots: tuple[Path, ...], connections: Callable[[str], str]) -> None:
+        self.roots = roots
+        self.connections = connections
+
+    def read(self, source: Source) -> SourceRead:
+        """Read all rows; see :class:`windsock.ports.SourceReader`."""
+        if isinstance(source, FileSource):
+            return self._read_file(source)
+        if isinstance(source, SqlSource):
+            frame, described = read_sql(source, self.connections(source.conn_id))
+            return SourceRead(frame=frame, described=described, untyped=False)
+        if isinstance(source, ExtensionSource):
+            return _read_extension(source)
+        works = ", ".join(sorted(known_sources() - set(NOT_BUILT)))
+        raise NotBuiltError(
+            f"data from a source of kind {source.kind!r} cannot be read yet; kinds that work: {works}",
+            next_action="Choose one of them in the `data.source` of the model's YAML file.",
+        )
+
+    def _read_file(self, source: FileSource) -> SourceRead:
+        file = self._find(source.path)
+        suffix = file.suffix.lower()
+        form = source.format or FORMATS.get(suffix)
+        if form is None:
+            raise DataRefusedError(
+                f"{file}: what a file named {suffix or 'without an ending'} holds is not known; "
+                f"known endings: {', '.join(FORMATS)}",
+                code="WS-DATA-016",
+                next_action="Write `format: csv` or `format: parquet` in `data.source`.",
+            )
+        try:
+            frame = read_csv(file) if form == "csv" else _read_parquet(file)
+        except OSError as error:
+            raise SourceUnavailableError(
+                f"{file} cannot be read: {error.strerror or type(error).__name__}",
+                next_action="Give this user the right to read it, or see to its disk.",
+            ) from None
+        return SourceRead(frame=frame, described=f"file: {source.path}", untyped=form == "csv")
+
+    def _find(self, path: str) -> Path:
+        given = Path(path).expanduser()
+        places = [given] if given.is_absolute() else [root / given for root in self.roots]
+        for place in places:
+            if place.is_file():
+                return place
+        looked = ", ".join(str(place) for place in places)
+        if any(place.is_dir() for place in places):
+            what = "is a folder; one file is needed"
+        elif "://" in path:
+            what = "is a URL; files are read from folders of this machine"
+        else:
+            what = "is not there"
+        raise DataRefusedError(
+            f"source file {path!r} {what}; looked for: {looked}",
+            code="WS-DATA-010",
+            next_action="Put the file there, or mend the path in `data.source`.",
+        )
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        content = parquet.ParquetFile(file)
+        require_rows(content.metadata.num_rows, str(file))
+        require_columns(content.schema_arrow.names, str(file))
+        table = content.read()
+    except pa.ArrowException as error:
+        raise DataRefusedError(
+            f"{file} is no whole Parquet file ({type(error).__name__})",
+            code="WS-DATA-016",
+            next_action="Write it again, or say `format: csv` if it is one.",
+        ) from None
+    whole = {pa.int8(): "Int8", pa.int16(): "Int16", pa.int32(): "Int32", pa.int64(): "Int64"}
+    whole |= {pa.uint8(): "UInt8", pa.uint16(): "UInt16", pa.uint32(): "UInt32", pa.uint64(): "UInt64"}
+    types = {arrow: pd.api.types.pandas_dtype(name) for arrow, name in whole.items()}
+    types[pa.bool_()] = pd.BooleanDtype()
+    frame: pd.DataFrame = table.to_pandas(types_mapper=types.get, ignore_metadata=True)
+    return frame
+
+
+def _read_extension(source: ExtensionSource) -> SourceRead:
+    described = f"{source.kind}: by an installed package"
+    reader = extension("sources", source.kind)
+    try:
+        frame = reader(dict(source.options))
+    except WindsockError:
+        raise
+    except Exception as error:
+        raise SourceUnavailableError(
+            f"the source of kind {source.kind!r} failed with {type(error).__name__}",
+            next_action="See that what it reads from is up; its package knows more.",
+        ) from None
+    require_columns([str(name) for name in frame.columns], described)
+    require_rows(len(frame), described)
+    return SourceRead(
+        frame=frame.set_axis([str(name) for name in frame.columns], axis=1),
+        described=described,
+        untyped=False,
+    )

@@ -1,0 +1,181 @@
+"""SQL sources: a table or a query, read only, in chunks, without a word of its credentials."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from windsock.adapters.source_limits import MAX_ROWS, require_columns, require_rows
+from windsock.exceptions import (
+    DataRefusedError,
+    SettingsError,
+    SourceUnavailableError,
+    TransportError,
+    WindsockError,
+)
+from windsock.spec import SqlSource, digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sqlalchemy import Connection, Engine
+
+CHUNK_ROWS = 50_000
+COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+READS = ("select", "with", "values", "table", "from")
+READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+}
+TRANSIENT = re.compile(
+    r"locked|unable to open|disk i/o|timeout|timed out|connection|server|closed", re.IGNORECASE
+)
+"""SQLite and MySQL say by the same exception that a column is unknown and that the file is locked."""
+
+
+def read_sql(source: SqlSource, url: str) -> tuple[pd.DataFrame, str]:
+    """Read a table or a query whole.
+
+    :param url: SQLAlchemy URL; it appears in no message.
+    :returns: the rows, and kind and place of the source.
+    :raises DataRefusedError: if the query or the table is wrong.
+    :raises SourceUnavailableError: if the database does not answer.
+    """
+    described = f"sql: {source.conn_id}/{source.table or 'query ' + digest_of(source.query)[:12]}"
+    if source.query:
+        _require_reading(source.query, described)
+    engine = _engine(url, source.conn_id)
+    try:
+        with _connected(engine, source.conn_id) as connection, _spoken(engine, described):
+            return _fetch(connection, _statement(connection, source, described), described), described
+    finally:
+        engine.dispose()
+
+
+def _require_reading(query: str, described: str) -> None:
+    plain = QUOTED.sub("''", COMMENT.sub(" ", query)).strip().rstrip(";").lstrip("( \t\r\n")
+    first = plain.split(None, 1)[0].lower() if plain else "nothing"
+    if first in READS and ";" not in plain:
+        return
+    what = "holds more than one statement" if ";" in plain else f"begins with {first[:30]!r}"
+    raise DataRefusedError(
+        f"{described}: a source only reads: the query must be one SELECT (or WITH), but it {what}",
+        code="WS-DATA-017",
+        next_action="Write one SELECT in `data.source.query`.",
+    )
+
+
+def _engine(url: str, conn_id: str) -> Engine:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+    from sqlalchemy.pool import NullPool
+
+    try:
+        return create_engine(url, poolclass=NullPool, hide_parameters=True)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        missing = getattr(error, "name", None)
+        raise SettingsError(
+            f"connection {conn_id!r} cannot be used: "
+            + (f"its driver {missing!r} is not installed" if missing else type(error).__name__),
+            code="WS-SETTINGS-004",
+            next_action="Mend the connection, or install the driver of its database.",
+        ) from None
+
+
+@contextmanager
+def _connected(engine: Engine, conn_id: str) -> Iterator[Connection]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        connection = engine.connect()
+        if statement := READ_ONLY.get(engine.dialect.name):
+            connection.exec_driver_sql(statement)
+            connection.rollback()
+    except (SQLAlchemyError, OSError) as error:
+        raise SourceUnavailableError(
+            f"the database of connection {conn_id!r} does not answer ({_class_of(error)})",
+            next_action="See that it is up, and that host, user and password of the connection are right.",
+        ) from None
+    with connection:
+        yield connection
+        connection.rollback()
+
+
+@contextmanager
+def _spoken(engine: Engine, described: str) -> Iterator[None]:
+    """Turn what the database says into our words: its messages may quote values, so few of them pass."""
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    try:
+        yield
+    except WindsockError:
+        raise
+    except DBAPIError as error:
+        raise _database_error(error, engine, described) from None
+    except (SQLAlchemyError, OSError) as error:
+        raise SourceUnavailableError(f"{described}: reading failed with {type(error).__name__}") from None
+
+
+def _database_error(error: Any, engine: Engine, described: str) -> DataRefusedError | TransportError:
+    from sqlalchemy.exc import DataError, InternalError, NotSupportedError, OperationalError, ProgrammingError
+
+    said = str(error.orig).strip().splitlines()[0][:200] if str(error.orig).strip() else ""
+    ambiguous = isinstance(error, OperationalError) and engine.dialect.name in ("sqlite", "mysql", "mariadb")
+    refused = (ProgrammingError, DataError, NotSupportedError, InternalError)
+    wrong = isinstance(error, refused) or (ambiguous and not TRANSIENT.search(said))
+    if error.connection_invalidated or not wrong:
+        return SourceUnavailableError(f"{described}: the database failed while reading ({_class_of(error)})")
+    shown = "" if isinstance(error, DataError) else f": {said}"
+    return DataRefusedError(
+        f"{described}: the database refuses the query ({_class_of(error)}){shown}",
+        code="WS-DATA-017",
+        next_action="Mend the query or the table's name in `data.source`.",
+    )
+
+
+def _class_of(error: Exception) -> str:
+    return type(getattr(error, "orig", None) or error).__name__
+
+
+def _statement(connection: Connection, source: SqlSource, described: str) -> Any:
+    from sqlalchemy import MetaData, Table, select
+    from sqlalchemy.exc import NoSuchTableError
+
+    if source.table is None:
+        return source.query
+    schema, _, name = source.table.rpartition(".")
+    try:
+        table = Table(name, MetaData(), schema=schema or None, autoload_with=connection)
+    except NoSuchTableError:
+        raise DataRefusedError(
+            f"{described}: the database has no table {source.table!r}",
+            code="WS-DATA-017",
+            next_action="Mend the table's name; write SCHEMA.TABLE where it is not in the default schema.",
+        ) from None
+    return select(table)
+
+
+def _fetch(connection: Connection, statement: Any, described: str) -> pd.DataFrame:
+    import pandas as pd
+
+    reading = connection.execution_options(stream_results=True, no_parameters=isinstance(statement, str))
+    result = reading.exec_driver_sql(statement) if isinstance(statement, str) else reading.execute(statement)
+    names = [str(name) for name in list(result.keys())]
+    require_columns(names, described)
+    parts, rows = [], 0
+    for chunk in result.yield_per(CHUNK_ROWS).partitions():
+        rows += len(chunk)
+        if rows > MAX_ROWS:
+            require_rows(rows, described)
+        columns = zip(*chunk, strict=True)
+        parts.append(
+            pd.DataFrame(
+                {name: pd.Series(values, dtype=object) for name, values in zip(names, columns, strict=True)}
+            )
+        )
+    require_rows(rows, described)
+    return pd.concat(parts, ignore_index=True)
