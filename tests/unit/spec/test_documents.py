@@ -53,7 +53,9 @@ def test_registries_are_listed(rows, key, words):
 def enums_and_defaults(schema):
     parts = schema["$defs"]
     for name, block in schema["properties"].items():
-        reference = block.get("$ref") or next((way["$ref"] for way in block.get("anyOf", ()) if "$ref" in way), None)
+        reference = block.get("$ref") or next(
+            (way["$ref"] for way in block.get("anyOf", ()) if "$ref" in way), None
+        )
         if reference:
             yield from walk(parts, reference.rpartition("/")[2], name)
 
@@ -74,7 +76,13 @@ def test_closed_words_and_plain_defaults_are_right(rows, schema):
         _, allowed, stated = rows[key]
         assert [word for word in words if f"`{word}`" not in allowed] == [], key
         if default not in (None, "", [], {}) and not isinstance(default, dict):
-            text = str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else str(default)
+            text = (
+                str(default).lower()
+                if isinstance(default, bool)
+                else f"{default:g}"
+                if isinstance(default, float)
+                else str(default)
+            )
             assert stated.strip() == f"`{text}`", key
             seen += 1
     assert seen > 0 or schema["title"] != "Windsock model"
@@ -91,7 +99,16 @@ def test_the_page_s_example_loads(page):
 def test_the_page_s_error_is_the_real_one(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shown = re.search(r"```text\n(.*?)```", page, re.DOTALL)[1].strip()
-    lines = ["model:", "  name: churn", "", "training:", "  metric: roc_auc", "  schedule: dayly", "", "serving:"]
+    lines = [
+        "model:",
+        "  name: churn",
+        "",
+        "training:",
+        "  metric: roc_auc",
+        "  schedule: dayly",
+        "",
+        "serving:",
+    ]
     folder = tmp_path / "include" / "models"
     folder.mkdir(parents=True)
     (folder / "churn.yaml").write_text("\n".join([*lines, "  min_replicas: 010"]))
@@ -105,7 +122,11 @@ def test_the_bundled_files_load(project):
     specs, errors = load_models(project / "include" / "models", shared)
     assert errors == ()
     churn = specs["churn"]
-    assert (churn.data.target, churn.data.entity, churn.data.sensitive) == ("churned", "customer_id", ("gender",))
+    assert (churn.data.target, churn.data.entity, churn.data.sensitive) == (
+        "churned",
+        "customer_id",
+        ("gender",),
+    )
     assert len(churn.candidates) == 2
     assert churn.gate.minimum["roc_auc"] <= 0.75
     assert all(getattr(churn.gate.card, field) for field in ("intended_use", "limitations"))
@@ -123,4 +144,6 @@ def test_every_key_has_a_description_for_editors():
 
 
 def test_gate_policies_have_the_keys_of_a_gate(rows):
-    assert {key.removeprefix("gate.") for key in rows if key.startswith("gate.")} == set(known_keys(GateBlock))
+    assert {key.removeprefix("gate.") for key in rows if key.startswith("gate.")} == set(
+        known_keys(GateBlock)
+    )

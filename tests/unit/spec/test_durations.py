@@ -33,7 +33,23 @@ def test_spans(text, span):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "0d", "d", "30", "30 days", "-1d", "1.5h", "1d6", "1d, 6h", "36501d", "999999w " * 9, "٣d", "1d\0", "1e5d"],
+    [
+        "",
+        " ",
+        "0d",
+        "d",
+        "30",
+        "30 days",
+        "-1d",
+        "1.5h",
+        "1d6",
+        "1d, 6h",
+        "36501d",
+        "999999w " * 9,
+        "٣d",
+        "1d\0",
+        "1e5d",
+    ],
 )
 def test_what_is_no_span(text):
     with pytest.raises(ValueError, match="no time span; allowed: a time span such as 30d"):
