@@ -1,0 +1,59 @@
+"""``create_app``: the HTTP app of one worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.responses import HTMLResponse, Response
+
+from windsock import __version__
+from windsock.serving.admin import admin_router
+from windsock.serving.documentation import PAGE_POLICY, docs_page
+from windsock.serving.errors import Guard, add_error_handlers
+from windsock.serving.public import public_router
+from windsock.serving.service import Service
+
+DESCRIPTION = (
+    "Predictions of the models that Windsock has trained, judged and promoted. Requests are held against the "
+    "schema of the version that answers; errors name fields and kinds, never values."
+)
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the app.
+
+    :param service: what it serves; started and stopped with the app.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.prediction_log.start()
+        await service.worker.start()
+        try:
+            yield
+        finally:
+            await service.worker.stop()
+            await asyncio.to_thread(service.prediction_log.stop)
+
+    app = FastAPI(
+        title="Windsock",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(public_router(service))
+    app.include_router(admin_router(service))
+    app.add_middleware(Guard, metrics=service.metrics)
+    add_error_handlers(app)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": PAGE_POLICY})
+
+    return app

@@ -1,0 +1,68 @@
+"""The server's own copies of bundles: routes do not wait for the storage root, a roll back needs nothing."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from windsock.exceptions import UnverifiedBundleError
+from windsock.ports import LoadedBundle
+from windsock.records import Digest, SlotPlan
+
+BUNDLES_FOLDER = "bundles"
+YOUNG_SECONDS = 600.0
+"""A folder younger than this may belong to a plan that is being checked just now."""
+
+
+class BundleFetcher(Protocol):
+    """What the server needs of the bundle store."""
+
+    def fetch_bundle(self, uri: str, digest: Digest, into: Path, /) -> Path:
+        """Copy a bundle to ``into/DIGEST``, verified; a copy that is there already and verifies is left."""
+        ...
+
+    def load_folder(self, folder: Path, digest: Digest, /) -> LoadedBundle:
+        """Verify a folder, then load it."""
+        ...
+
+
+class BundleShelf:
+    """Copies of bundles in the server's state folder, by digest.
+
+    :param folder: the server's state folder.
+    :param fetcher: verifies and loads; nothing is read from a bundle but through it.
+    """
+
+    def __init__(self, folder: Path, fetcher: BundleFetcher) -> None:
+        self.folder = folder / BUNDLES_FOLDER
+        self.fetcher = fetcher
+
+    def load(self, plan: SlotPlan, model: str) -> LoadedBundle:
+        """Return a slot's bundle, verified; fetch it if there is no copy yet, or a broken one.
+
+        :raises UnverifiedBundleError: if it is not what was signed, or another model's.
+        :raises StorageError: if it has to be fetched and cannot be.
+        """
+        copy = self.fetcher.fetch_bundle(plan.bundle_uri, plan.digest, self.folder)
+        bundle = self.fetcher.load_folder(copy, plan.digest)
+        if bundle.manifest.model != model:
+            raise UnverifiedBundleError(
+                f"bundle {plan.digest[:12]} is of model {bundle.manifest.model}, not of {model}",
+                code="WS-SERVING-007",
+                next_action="Deploy a version of this model.",
+            )
+        return bundle
+
+    def keep_only(self, digests: Set[Digest]) -> int:
+        """Remove the copies that no route needs; return how many."""
+        removed = 0
+        with suppress(OSError):
+            for copy in list(self.folder.iterdir()):
+                if copy.name not in digests and time.time() - copy.stat().st_mtime > YOUNG_SECONDS:
+                    shutil.rmtree(copy, ignore_errors=True)
+                    removed += 1
+        return removed

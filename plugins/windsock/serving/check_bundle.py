@@ -1,0 +1,122 @@
+"""The first look at a bundle, in a process of its own: a crafted model may crash whoever asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from windsock.exceptions import DeploymentRefusedError, StorageError, TransportError, WindsockError
+from windsock.records import ProbeResult, SlotPlan
+from windsock.serving.bundles import BundleShelf
+from windsock.serving.slots import compare_golden, local_scores
+from windsock.settings import Settings
+
+LIMIT_SECONDS = 90.0
+PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+CODE = "import sys; sys.path.append(sys.argv.pop(1)); from windsock.serving.check_bundle import main; main()"
+UNREFUSED = "The version that served before still serves. Look at the bundle; train the model again."
+
+
+def make_shelf(settings: Settings) -> BundleShelf:
+    """Return the server's copies of bundles, verified by the installation's keys."""
+    from windsock.adapters.bundle_store import SignedBundleStore
+    from windsock.adapters.storage import Storage
+
+    store = SignedBundleStore(Storage(settings.storage_url), settings.keys_dir)
+    return BundleShelf(settings.serving_dir, store)
+
+
+def check_bundle(shelf: BundleShelf, model: str, plan: SlotPlan) -> ProbeResult:
+    """Fetch, verify and load a slot's bundle, then ask it for its golden predictions.
+
+    :raises WindsockError: if it does not verify, load or answer.
+    """
+    bundle = shelf.load(plan, model)
+    return compare_golden(bundle.golden, local_scores(bundle, bundle.golden.rows), plan.version)
+
+
+async def check_apart(
+    settings: Settings, model: str, plan: SlotPlan, *, limit_seconds: float = LIMIT_SECONDS
+) -> None:
+    """Check a slot's bundle in a process of its own.
+
+    :param limit_seconds: time after which it is refused.
+    :raises DeploymentRefusedError: if it does not verify, load, answer in time or match.
+    :raises StorageError: if it could not be fetched.
+    """
+    asked = {
+        "settings": settings.model_dump(mode="json"),
+        "model": model,
+        "slot": plan.model_dump(mode="json"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-c", CODE, PACKAGE_ROOT),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(json.dumps(asked).encode()), limit_seconds)
+    except TimeoutError:
+        raise _refused(plan, f"no answer to its golden predictions within {limit_seconds:g} s") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    _read(plan, process.returncode or 0, said)
+
+
+def _read(plan: SlotPlan, status: int, said: bytes) -> None:
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        raise _refused(plan, f"the process that loaded it ended {how}") from None
+    if "probe" in answer:
+        probe = ProbeResult.model_validate(answer["probe"])
+        if not probe.matched:
+            raise _refused(
+                plan,
+                f"{probe.rows} golden predictions differ by up to {probe.largest_difference:g}; "
+                f"{probe.message}",
+            )
+        return
+    if answer["transport"]:
+        raise StorageError(answer["error"], code=answer["code"], next_action=answer["next"])
+    raise _refused(plan, answer["error"], code=answer["code"], next_action=answer["next"])
+
+
+def _refused(
+    plan: SlotPlan, why: str, *, code: str = "WS-SERVING-009", next_action: str = UNREFUSED
+) -> DeploymentRefusedError:
+    return DeploymentRefusedError(
+        f"version {plan.version}, bundle {plan.digest[:12]}: {why}", code=code, next_action=next_action
+    )
+
+
+def main() -> None:
+    """Check the bundle named on the standard input and print what came of it."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    asked = json.load(sys.stdin)
+    try:
+        shelf = make_shelf(Settings.model_validate(asked["settings"]))
+        probe = check_bundle(shelf, asked["model"], SlotPlan.model_validate(asked["slot"]))
+        answer: dict[str, Any] = {"probe": probe.model_dump(mode="json")}
+    except WindsockError as error:
+        transport = isinstance(error, TransportError)
+        answer = {
+            "error": error.message,
+            "code": error.code,
+            "next": error.next_action,
+            "transport": transport,
+        }
+    sys.stdout.write(json.dumps(answer))
+    sys.stdout.flush()
+    os._exit(0)  # whatever the bundle left behind does not run

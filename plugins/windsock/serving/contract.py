@@ -1,0 +1,236 @@
+"""The contract of predictions and outcomes: what a request may say and what an answer says."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from windsock.records import Answer, InputSchema, OutcomeEvent
+from windsock.serving.field_values import read_moment
+from windsock.serving.strict_json import Fault, RequestRefusedError, is_plain, kind_of
+
+MAX_ROWS = 1_000
+MAX_IDENTIFIER = 200
+IDENTIFIER = f"text of 1 to {MAX_IDENTIFIER} characters without control characters"
+MOMENT = "a time in ISO 8601 with its zone, such as 2026-05-01T12:00:00Z"
+
+PREDICT_KEYS = ("features", "unit", "prediction_id", "event_time")
+OUTCOME_KEYS = ("model", "prediction_id", "unit", "event_id", "outcome", "event_time")
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedRow:
+    """One row of a prediction request.
+
+    :param features: as the client sent them; not yet held against a schema.
+    :param prediction_id: the client's own, or one made here.
+    """
+
+    features: Mapping[str, Any]
+    unit: str | None
+    prediction_id: str
+    event_time: datetime | None
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictRequest:
+    """A prediction request whose form is right.
+
+    :param single: whether one object was asked for, so that one object is answered.
+    """
+
+    rows: tuple[AskedRow, ...]
+    single: bool
+
+
+class PredictionAnswer(BaseModel):
+    """The answer to one row.
+
+    :param prediction: the label, or the number.
+    :param probabilities: probability of each label; null for numbers.
+    :param score: probability of the positive label, or the number; null with more than two labels.
+    :param inference_time_ms: time the model took for the whole request.
+    """
+
+    model_config = ConfigDict(protected_namespaces=(), ser_json_inf_nan="null")
+
+    prediction: Label
+    probabilities: dict[str, float] | None
+    score: float | None
+    model: str
+    version: str
+    variant: str
+    prediction_id: str
+    inference_time_ms: float
+    timestamp: datetime
+
+
+class PredictionAnswers(BaseModel):
+    """The answers to a list of rows, in its order."""
+
+    predictions: list[PredictionAnswer] = Field(max_length=MAX_ROWS)
+
+
+def read_predict(body: Any) -> PredictRequest:
+    """Read the form of a prediction request; its features are checked by the version that answers.
+
+    :param body: the JSON value.
+    :raises RequestRefusedError: if it is not as the contract says.
+    """
+    faults = _key_faults(body, PREDICT_KEYS)
+    given = body.get("features")
+    single = isinstance(given, dict)
+    rows = [given] if single else given
+    if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_ROWS:
+        got = f"a list of {len(rows):,}" if isinstance(rows, list) else _kind(body, "features")
+        raise _refused(Fault("features", got, f"an object, or a list of 1 to {MAX_ROWS:,} objects"))
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            faults.append(Fault(f"features[{number}]", kind_of(row), "an object"))
+    units = _column(body, "unit", len(rows), faults, _identifier, IDENTIFIER, single=single)
+    ids = _column(body, "prediction_id", len(rows), faults, _identifier, IDENTIFIER, single=single)
+    times = _column(body, "event_time", len(rows), faults, _moment, MOMENT, single=single)
+    if not single and isinstance(body.get("prediction_id"), str):
+        faults.append(Fault("prediction_id", "text", "one for each row, in a list"))
+    named = [value for value in ids if value is not None]
+    if len(set(named)) != len(named) and isinstance(body["prediction_id"], list):
+        faults.append(Fault("prediction_id", "the same id twice", "a different one for each row"))
+    if faults:
+        raise _refused(*faults)
+    asked = tuple(
+        AskedRow(
+            features=row,
+            unit=unit,
+            prediction_id=identifier or uuid.uuid4().hex,
+            event_time=moment,
+            place="features" if single else f"features[{number}]",
+        )
+        for number, (row, unit, identifier, moment) in enumerate(zip(rows, units, ids, times, strict=True))
+    )
+    return PredictRequest(rows=asked, single=single)
+
+
+def read_outcome(body: Any, *, receive_time: datetime, served: Sequence[str]) -> OutcomeEvent:
+    """Read an outcome.
+
+    :param body: the JSON value.
+    :param served: names of the models that the server knows.
+    :raises RequestRefusedError: if it is not as the contract says.
+    """
+    faults = _key_faults(body, OUTCOME_KEYS)
+    model = body.get("model", served[0] if len(served) == 1 else None)
+    if model not in served:
+        faults.append(Fault("model", _kind(body, "model"), "the name of a model that is served"))
+    values: dict[str, Any] = {}
+    for key in ("prediction_id", "unit", "event_id"):
+        values[key] = _optional(body, key, faults, _identifier, IDENTIFIER)
+    values["event_time"] = _optional(body, "event_time", faults, _moment, MOMENT)
+    if values["prediction_id"] is None and (values["unit"] is None or values["event_id"] is None):
+        faults.append(Fault("prediction_id", "no id", "`prediction_id`, or `unit` with `event_id`"))
+    outcome = body.get("outcome")
+    if kind_of(outcome) not in ("a boolean", "text", "an integer", "a number") or len(str(outcome)) > 1_000:
+        faults.append(
+            Fault("outcome", _kind(body, "outcome"), "a label (at most 1,000 characters) or a number")
+        )
+    if faults:
+        raise _refused(*faults)
+    return OutcomeEvent(model=model, outcome=outcome, receive_time=receive_time, **values)
+
+
+def read_rows(body: Any) -> list[dict[str, Any]]:
+    """Read the rows that another server's gateway asks a slot for.
+
+    :raises RequestRefusedError: if it is not ``{"rows": [objects]}``.
+    """
+    rows = body.get("rows") if isinstance(body, dict) else None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise _refused(Fault("rows", "something else", "a list of objects"))
+    return rows
+
+
+def read_scores(
+    scores: Sequence[float], schema: InputSchema
+) -> tuple[Label, dict[str, float] | None, float | None]:
+    """Return prediction, probabilities and score of one row.
+
+    :param scores: the class probabilities in the order of the classes, or the one number.
+    """
+    if schema.answer is Answer.NUMBER:
+        return scores[0], None, scores[0]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    probabilities = {label_text(label): value for label, value in zip(schema.classes, scores, strict=True)}
+    score = scores[schema.classes.index(schema.positive)] if schema.positive is not None else None
+    return schema.classes[best], probabilities, score
+
+
+def label_text(label: Label) -> str:
+    """Return a label as a key of JSON: booleans as JSON writes them."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _refused(*faults: Fault) -> RequestRefusedError:
+    return RequestRefusedError(422, "invalid", *faults)
+
+
+def _key_faults(body: Any, known: Sequence[str]) -> list[Fault]:
+    """Return what is wrong with the keys of a body.
+
+    :raises RequestRefusedError: if it is no object.
+    """
+    if not isinstance(body, dict):
+        raise _refused(Fault("body", kind_of(body), "an object"))
+    unknown = len(body.keys() - set(known))
+    return [Fault("body", f"{unknown} unknown key{'s' * (unknown > 1)}", ", ".join(known))] if unknown else []
+
+
+def _kind(body: Mapping[str, Any], key: str) -> str:
+    return kind_of(body[key]) if key in body else "nothing"
+
+
+def _identifier(value: Any) -> str | None:
+    fits = isinstance(value, str) and 1 <= len(value) <= MAX_IDENTIFIER and is_plain(value)
+    return value if fits and value.isprintable() else None
+
+
+def _moment(value: Any) -> datetime | None:
+    return read_moment(value, zone_needed=True)
+
+
+def _optional(body: Mapping[str, Any], key: str, faults: list[Fault], read: Any, expected: str) -> Any:
+    if body.get(key) is None:
+        return None
+    if (value := read(body[key])) is None:
+        faults.append(Fault(key, kind_of(body[key]), expected))
+    return value
+
+
+def _column(
+    body: Mapping[str, Any],
+    key: str,
+    rows: int,
+    faults: list[Fault],
+    read: Any,
+    expected: str,
+    *,
+    single: bool,
+) -> list[Any]:
+    """Return a value for each row: one for all, or a list of as many, with null where there is none."""
+    given = body.get(key)
+    if single or not isinstance(given, list):
+        return [_optional(body, key, faults, read, expected)] * rows
+    if len(given) != rows:
+        faults.append(Fault(key, f"a list of {len(given):,}", f"a list of {rows:,}, one for each row"))
+        return [None] * rows
+    values = [None if value is None else read(value) for value in given]
+    for number, (value, seen) in enumerate(zip(values, given, strict=True)):
+        if value is None and seen is not None:
+            faults.append(Fault(f"{key}[{number}]", kind_of(seen), expected))
+    return values

@@ -1,0 +1,94 @@
+"""How the server fares, for people, probes and load balancers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from windsock.serving.metrics import Usage
+from windsock.serving.service import Service
+from windsock.serving.slots import probe
+from windsock.serving.worker import ServedModel
+
+READY_SECONDS = 5.0
+NEVER_USED = Usage(rows=0, calls=0, seconds=0.0, last=None)
+
+
+def health_of(service: Service) -> dict[str, Any]:
+    """Return the health of the server as one worker sees it; counts are of all workers since the start."""
+    worker, log = service.worker, service.prediction_log
+    faults = [
+        *([worker.table_fault] if worker.table_fault else []),
+        *([worker.note_fault] if worker.note_fault else []),
+        *(f"{name}: {fault}" for name, fault in worker.faults.items()),
+        *([f"the prediction log cannot be written: {log.fault}"] if log.fault else []),
+    ]
+    usage = service.metrics.usage()
+    return {
+        "status": "degraded" if faults else "ok",
+        "faults": faults,
+        "models": {name: _model(served, usage) for name, served in sorted(service.served.items())},
+        "uptime_seconds": round((service.now() - worker.started).total_seconds(), 1),
+        "worker": os.getpid(),
+        "workers": len(worker.notes.living()),
+        "log_dropped": service.metrics.dropped(),
+        "log_waiting": log.state.waiting,
+    }
+
+
+def _model(served: ServedModel, usage: dict[tuple[str, str], Usage]) -> dict[str, Any]:
+    plan = served.plan
+    versions = []
+    for slot in plan.slots:
+        known = usage.get((plan.model, slot.version), NEVER_USED)
+        versions.append(
+            {
+                "version": slot.version,
+                "digest": slot.digest,
+                "share": slot.share,
+                "variant": plan.variant(slot.digest),
+                **_numbers(known),
+            }
+        )
+    of_model = [known for (model, _), known in usage.items() if model == plan.model]
+    total = Usage(
+        rows=sum(known.rows for known in of_model),
+        calls=sum(known.calls for known in of_model),
+        seconds=sum(known.seconds for known in of_model),
+        last=max((known.last for known in of_model if known.last is not None), default=None),
+    )
+    version = served.most.version if served.most.share else None
+    return {"version": version, "epoch": plan.epoch, **_numbers(total), "versions": versions}
+
+
+def _numbers(usage: Usage) -> dict[str, Any]:
+    average = usage.seconds * 1000 / usage.calls if usage.calls else None
+    last = datetime.fromtimestamp(usage.last, UTC).isoformat() if usage.last else None
+    return {
+        "predictions": usage.rows,
+        "average_inference_ms": round(average, 3) if average is not None else None,
+        "last_prediction": last,
+    }
+
+
+async def why_not_ready(service: Service) -> list[str]:
+    """Return why the server cannot take traffic; nothing if every version answers its golden predictions."""
+    served = service.served
+    why = [f"{name}: {fault}" for name, fault in service.worker.faults.items()]
+    if service.worker.table_fault:
+        why.append(service.worker.table_fault)
+    if not served and not why:
+        why.append("no model has been deployed yet")
+    for name, model in served.items():
+        for slot in model.slots.values():
+            try:
+                async with asyncio.timeout(READY_SECONDS):
+                    result = await probe(slot)
+            except TimeoutError:
+                why.append(f"{name} version {slot.plan.version}: no answer within {READY_SECONDS:g} s")
+                continue
+            if not result.matched:
+                why.append(f"{name} version {slot.plan.version}: {result.message}")
+    return why

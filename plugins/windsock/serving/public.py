@@ -1,0 +1,141 @@
+"""The endpoints that everybody may call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from windsock.exceptions import WindsockError
+from windsock.serving import documentation as doc
+from windsock.serving.contract import (
+    PredictionAnswer,
+    PredictionAnswers,
+    read_outcome,
+    read_predict,
+)
+from windsock.serving.errors import json_response
+from windsock.serving.health import health_of, why_not_ready
+from windsock.serving.predicting import predict
+from windsock.serving.requests import read_request
+from windsock.serving.service import Service
+from windsock.serving.strict_json import RequestRefusedError
+
+READY_AGE_SECONDS = 0.5
+"""Everybody may ask; the golden predictions are asked no more often than this."""
+
+
+def public_router(service: Service) -> APIRouter:
+    """Return the endpoints of predictions, outcomes and health."""
+    router = APIRouter()
+
+    async def answer(name: str | None, request: Request) -> Response:
+        receive_time = service.now()
+        try:
+            served = service.model(name)
+            asked = read_predict(await read_request(request, service.limits))
+            answers = await predict(
+                served,
+                asked,
+                prediction_log=service.prediction_log,
+                metrics=service.metrics,
+                receive_time=receive_time,
+            )
+        except WindsockError as error:
+            reason = error.reason if isinstance(error, RequestRefusedError) else "unavailable"
+            service.metrics.rejected(reason)
+            raise
+        content = answers[0] if asked.single else PredictionAnswers.model_construct(predictions=answers)
+        return Response(content.model_dump_json(), media_type="application/json")
+
+    @router.post(
+        "/models/{name}/predict",
+        tags=["predictions"],
+        summary="Ask a model for predictions",
+        response_model=PredictionAnswer | PredictionAnswers,
+        responses=doc.ERRORS,
+        openapi_extra=doc.PREDICT,
+    )
+    async def predict_by_name(name: str, request: Request) -> Response:
+        return await answer(name, request)
+
+    @router.post(
+        "/predict",
+        tags=["predictions"],
+        summary="Ask the only model that is served",
+        response_model=PredictionAnswer | PredictionAnswers,
+        responses=doc.ERRORS,
+        openapi_extra=doc.PREDICT,
+    )
+    async def predict_the_only_one(request: Request) -> Response:
+        return await answer(None, request)
+
+    @router.get(
+        "/models/{name}",
+        tags=["predictions"],
+        summary="What a model takes and answers",
+        responses=doc.ERRORS,
+    )
+    async def describe(name: str) -> Response:
+        served = service.model(name)
+        slot = served.slots[served.most.digest]
+        return json_response(
+            {
+                "model": name,
+                "version": slot.plan.version,
+                "schema": slot.schema.model_dump(mode="json"),
+                "example": {"features": slot.golden.rows[0]},
+            }
+        )
+
+    @router.post(
+        "/outcomes",
+        status_code=202,
+        tags=["outcomes"],
+        summary="Tell the truth about a past prediction",
+        responses=doc.ERRORS,
+        openapi_extra=doc.OUTCOME,
+    )
+    async def take_outcome(request: Request) -> Response:
+        receive_time = service.now()
+        body = await read_request(request, service.limits)
+        event = read_outcome(body, receive_time=receive_time, served=tuple(service.served))
+        await service.prediction_log.add_outcome(event)
+        return json_response({"accepted": True}, 202)
+
+    _add_health(router, service)
+    return router
+
+
+def _add_health(router: APIRouter, service: Service) -> None:
+    last_look: tuple[float, list[str]] = (-READY_AGE_SECONDS, [])
+
+    @router.get("/health", tags=["health"], summary="How the server fares, by model")
+    async def health() -> Response:
+        # Reads the metrics files of all workers: not on the loop.
+        return json_response(await asyncio.to_thread(health_of, service))
+
+    @router.get(
+        "/ready",
+        tags=["health"],
+        summary="Whether every version answers",
+        responses={503: {"description": "Not every version answers; why stands in the answer."}},
+    )
+    async def ready() -> Response:
+        nonlocal last_look
+        now = time.monotonic()
+        if now - last_look[0] >= READY_AGE_SECONDS:
+            last_look = (now, await why_not_ready(service))
+        why = last_look[1]
+        content: dict[str, Any] = {"ready": not why, "why": why}
+        return json_response(content, 503 if why else 200)
+
+    @router.get("/metrics", tags=["health"], summary="Prometheus metrics of all workers")
+    async def metrics() -> Response:
+        text = await asyncio.to_thread(service.metrics.text)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})

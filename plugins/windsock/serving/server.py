@@ -1,0 +1,231 @@
+"""``run``: bind the port once, start the workers on it, replace those that die, leave nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from windsock.exceptions import SettingsError, StorageError
+from windsock.ports import utc_now
+from windsock.serving.files import replace_file
+from windsock.serving.workers import WorkerNotes
+from windsock.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SERVER_FILE = "server.json"
+LOCK_FILE = "server.lock"
+METRICS_FOLDER = "metrics"
+LOOK_SECONDS = 0.1
+GRACE_SECONDS = 9.0
+YOUNG_SECONDS = 10.0
+LONGEST_PAUSE = 10.0
+BACKLOG = 2048
+PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+CODE = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from windsock.serving.worker_process import main; main()"
+)
+
+
+def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8181, workers: int = 1) -> None:
+    """Serve until SIGTERM or SIGINT comes.
+
+    :param host: address to listen on.
+    :param port: port to listen on; 0 takes a free one. ``server.json`` in the state folder names the address.
+    :param workers: worker processes, 1 to 64.
+    :raises SettingsError: if the port is taken, or another server uses the same state folder.
+    :raises StorageError: if the state folder cannot be written.
+    """
+    if not 1 <= workers <= 64:
+        raise SettingsError(f"{workers} workers; at least 1 and at most 64 can be started")
+    folder = settings.serving_dir
+    with _only_server(folder), _bind(host, port) as listening:
+        _prepare(folder)
+        address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+        facts = {"pid": os.getpid(), "address": address, "workers": workers, "started": utc_now().isoformat()}
+        replace_file(folder / SERVER_FILE, json.dumps(facts) + "\n")
+        log.info("serving on %s with %d worker(s); POST %s/models/NAME/predict", address, workers, address)
+        try:
+            Supervisor(settings, listening, workers).run()
+        finally:
+            with suppress(OSError):
+                (folder / SERVER_FILE).unlink()
+            shutil.rmtree(folder / METRICS_FOLDER, ignore_errors=True)
+            log.info("the server on %s has stopped", address)
+
+
+class Supervisor:
+    """Keeps a number of worker processes alive.
+
+    :param settings: the installation.
+    :param listening: the bound socket that all workers answer on.
+    :param count: number of workers.
+    """
+
+    def __init__(self, settings: Settings, listening: socket.socket, count: int) -> None:
+        self.settings = settings
+        self.listening = listening
+        self.notes = WorkerNotes(settings.serving_dir)
+        self.workers: list[subprocess.Popen[bytes] | None] = [None] * count
+        self.born = [0.0] * count
+        self.pauses = [0.0] * count
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        """Keep the workers alive until a signal comes, then end them."""
+        before = {name: signal.signal(name, self._stop) for name in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not self.stopping.is_set():
+                for place in range(len(self.workers)):
+                    self._look_after(place)
+                self.stopping.wait(LOOK_SECONDS)
+        finally:
+            self._end_all()
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping.set()
+
+    def _look_after(self, place: int) -> None:
+        worker = self.workers[place]
+        if worker is not None and worker.poll() is None:
+            return
+        now = time.monotonic()
+        if worker is not None:
+            self.workers[place] = None
+            self._forget(worker)
+            young = now - self.born[place] < YOUNG_SECONDS
+            self.pauses[place] = min(max(0.5, self.pauses[place] * 2), LONGEST_PAUSE) if young else 0.0
+            log.warning(
+                "WS-SERVING-025: worker %d ended with status %d; another is started in %.1f s",
+                worker.pid,
+                worker.returncode,
+                self.pauses[place],
+            )
+            self.born[place] = now
+        if now - self.born[place] >= self.pauses[place] or self.born[place] == 0.0:
+            self.workers[place] = self._start()
+            self.born[place] = now
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # Behind a container or several workers, numerical libraries must not start a thread for each core.
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        metrics = str(self.settings.serving_dir / METRICS_FOLDER)
+        worker = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-P", "-c", CODE, PACKAGE_ROOT],
+            stdin=subprocess.PIPE,
+            pass_fds=[self.listening.fileno()],
+            env={**os.environ, **threads, "PROMETHEUS_MULTIPROC_DIR": metrics},
+            start_new_session=True,  # Ctrl-C goes to the supervisor alone
+        )
+        asked = {"settings": self.settings.model_dump(mode="json"), "socket": self.listening.fileno()}
+        with suppress(BrokenPipeError):
+            assert worker.stdin is not None  # noqa: S101 - a pipe was asked for
+            worker.stdin.write(json.dumps(asked).encode() + b"\n")
+            worker.stdin.flush()
+        return worker
+
+    def _forget(self, worker: subprocess.Popen[bytes]) -> None:
+        if worker.stdin is not None:
+            with suppress(OSError):
+                worker.stdin.close()
+        self.notes.remove(worker.pid)
+
+    def _end_all(self) -> None:
+        alive = [worker for worker in self.workers if worker is not None]
+        for worker in alive:
+            worker.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        for worker in alive:
+            try:
+                worker.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("WS-SERVING-025: worker %d did not end in time and is killed", worker.pid)
+                worker.kill()
+                worker.wait()
+            self._forget(worker)
+
+
+@contextmanager
+def _only_server(folder: Path) -> Iterator[None]:
+    """Hold the state folder's lock: two servers would take each other's workers for their own."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageError(f"the state folder {folder} cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(
+                f"another server uses the state folder {folder}{_who(folder)}",
+                code="WS-SERVING-003",
+                next_action="Use that one, stop it, or set another WINDSOCK_HOME.",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _who(folder: Path) -> str:
+    try:
+        facts = json.loads((folder / SERVER_FILE).read_bytes())
+        return f": process {int(facts['pid'])} on {facts['address']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+@contextmanager
+def _bind(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}: {error.strerror}", next_action="Name an address of this machine."
+        ) from error
+    with listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+            listening.listen(BACKLOG)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            raise SettingsError(
+                f"port {port} on {host} is taken"
+                if taken
+                else f"cannot listen on {host}:{port}: {error.strerror}",
+                code="WS-SERVING-002",
+                next_action=f"Stop what listens there (`ss -ltnp 'sport = :{port}'` names it), or choose "
+                "another port: `windsock serve --port N` with WINDSOCK_SERVER_URL=http://127.0.0.1:N.",
+            ) from error
+        yield listening
+
+
+def _prepare(folder: Path) -> None:
+    """Clear what an earlier server left: notes of its workers, its metrics."""
+    WorkerNotes(folder).clear()
+    shutil.rmtree(folder / METRICS_FOLDER, ignore_errors=True)
+    (folder / METRICS_FOLDER).mkdir(parents=True, exist_ok=True)
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,228 @@
+"""One worker's view of the routing table: it follows the file and swaps what it serves by one assignment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+import httpx
+
+from windsock.exceptions import DeploymentRefusedError, StorageError, WindsockError
+from windsock.ports import utc_now
+from windsock.records import Digest, RoutePlan, SlotPlan
+from windsock.rollout.assignment import assign
+from windsock.serving.bundles import BundleShelf
+from windsock.serving.routing import InvalidTableError, RouteFile, RoutingTable, Signature
+from windsock.serving.slots import HttpSlot, LocalSlot, Slot, compare_golden, local_scores
+from windsock.serving.workers import WorkerNote, WorkerNotes
+from windsock.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+RETRY_SECONDS = 2.0
+SLOT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A plan and the slots that serve it."""
+
+    plan: RoutePlan
+    slots: Mapping[Digest, Slot]
+
+    @property
+    def most(self) -> SlotPlan:
+        """The slot with the most traffic; while none has any, the last one."""
+        return max(reversed(self.plan.slots), key=lambda slot: slot.share)
+
+    def choose(self, unit: str) -> Slot | None:
+        """Return the slot of a unit; ``None`` while no version has been promoted."""
+        shares = {slot.digest: slot.share for slot in self.plan.slots if slot.share}
+        if not shares:
+            return None
+        if len(shares) == 1:
+            return self.slots[next(iter(shares))]
+        if self.plan.champion in shares:  # the champion has what is left: it goes last
+            shares[self.plan.champion] = shares.pop(self.plan.champion)
+        experiment = self.plan.experiment or ""
+        return self.slots[assign(unit, salt=self.plan.salt, experiment=experiment, shares=shares)]
+
+
+class Worker:
+    """What one worker process serves.
+
+    :param settings: the installation.
+    :param shelf: the server's copies of bundles.
+    :param now: the clock.
+    """
+
+    def __init__(
+        self, settings: Settings, shelf: BundleShelf, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.settings = settings
+        self.shelf = shelf
+        self.now = now
+        self.started = now()
+        self.served: Mapping[str, ServedModel] = MappingProxyType({})
+        self.faults: dict[str, str] = {}
+        self.table_fault: str | None = None
+        self.note_fault: str | None = None
+        self.routes = RouteFile(settings.serving_dir)
+        self.notes = WorkerNotes(settings.serving_dir)
+        self._seen: Signature | None = None
+        self._retry_at = 0.0
+        self._written: WorkerNote | None = None
+        self._predicting = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._following: asyncio.Task[None] | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    async def start(self) -> None:
+        """Load what the table says, then follow it.
+
+        The note comes before the table is read: whoever writes a table and sees no note of this worker knows
+        that this worker will read the new table.
+        """
+        self._client = httpx.AsyncClient(timeout=SLOT_SECONDS)
+        self._acknowledge()
+        await self.refresh()
+        self._following = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Follow no longer and take the note away."""
+        if self._following is not None:
+            self._following.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._following
+        if self._client is not None:
+            await self._client.aclose()
+        self.notes.remove(os.getpid())
+        for executor in (self._loading, self._predicting):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self.refresh()
+                self._acknowledge()
+            except Exception as error:  # the worker must go on following
+                log.error("WS-SERVING-023: following the routing table failed: %s", type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def refresh(self) -> None:
+        """Look at the table's file; if it is another one, serve by it."""
+        signature = self.routes.signature()
+        loop = asyncio.get_running_loop()
+        if signature == self._seen and (not self.faults or loop.time() < self._retry_at):
+            return
+        try:
+            table = self.routes.read()
+            self._require_later(table)
+        except WindsockError as error:
+            if self.table_fault != error.message:
+                log.error("%s: %s The last valid table stays in use.", error.code, error.message)
+            self.table_fault = error.message
+            self._seen = signature
+            return
+        self.table_fault = None
+        await self._serve_by(table)
+        self._seen = signature
+        self._retry_at = loop.time() + RETRY_SECONDS
+
+    def _require_later(self, table: RoutingTable) -> None:
+        for name, served in self.served.items():
+            plan = table.models.get(name)
+            if plan is None or plan.epoch < served.plan.epoch:
+                found = f"is of epoch {plan.epoch}" if plan else "is gone"
+                raise InvalidTableError(
+                    f"{name}: the plan in the file {found}, served is {served.plan.epoch}"
+                )
+
+    async def _serve_by(self, table: RoutingTable) -> None:
+        loop = asyncio.get_running_loop()
+        faults: dict[str, str] = {}
+        for name, plan in table.models.items():
+            before = self.served.get(name)
+            if before is not None and before.plan == plan:
+                continue
+            try:
+                model = await loop.run_in_executor(self._loading, self._load, plan, before)
+            except WindsockError as error:
+                faults[name] = error.message
+                if self.faults.get(name) != error.message:
+                    log.error(
+                        "%s: %s: epoch %d cannot be served: %s", error.code, name, plan.epoch, error.message
+                    )
+                continue
+            # One assignment: requests in flight finish with the table that they began with.
+            self.served = MappingProxyType({**self.served, name: model})
+            log.info("%s: serving by epoch %d", name, plan.epoch)
+        self.faults = faults
+        self._acknowledge()
+
+    def _load(self, plan: RoutePlan, before: ServedModel | None) -> ServedModel:
+        slots: dict[Digest, Slot] = {}
+        for slot_plan in plan.slots:
+            stands = before.slots.get(slot_plan.digest) if before else None
+            slots[slot_plan.digest] = self._slot(plan.model, slot_plan, stands)
+        return ServedModel(plan=plan, slots=MappingProxyType(slots))
+
+    def _slot(self, model: str, plan: SlotPlan, stands: Slot | None) -> Slot:
+        same = stands is not None and (stands.plan.url, stands.plan.version) == (plan.url, plan.version)
+        if stands is not None and same:
+            return stands
+        try:
+            return self.make_slot(model, plan)
+        except WindsockError:
+            raise
+        except Exception as error:  # a message of a library may quote what it read
+            raise DeploymentRefusedError(
+                f"version {plan.version} could not be loaded ({type(error).__name__})", code="WS-SERVING-009"
+            ) from error
+
+    def make_slot(self, model: str, plan: SlotPlan) -> Slot:
+        """Load a slot and see that it answers as it must.
+
+        :raises WindsockError: if it does not.
+        """
+        bundle = self.shelf.load(plan, model)
+        if plan.url is not None:
+            if self._client is None:
+                raise StorageError("the worker has not been started")
+            return HttpSlot(plan, bundle, self._client, self.settings.read_admin_token)
+        probe = compare_golden(bundle.golden, local_scores(bundle, bundle.golden.rows), plan.version)
+        if not probe.matched:
+            raise DeploymentRefusedError(
+                f"version {plan.version}: its golden predictions differ by up to "
+                f"{probe.largest_difference:g}; {probe.message}",
+                code="WS-SERVING-009",
+            )
+        return LocalSlot(plan, bundle, self._predicting)
+
+    def _acknowledge(self) -> None:
+        """Write the note where it is not yet so; a full disk stops nobody from serving."""
+        note = WorkerNote(
+            pid=os.getpid(),
+            started=self.started,
+            epochs={name: served.plan.epoch for name, served in self.served.items()},
+            faults=dict(self.faults),
+        )
+        if note == self._written:
+            return
+        try:
+            self.notes.write(note)
+        except StorageError as error:
+            if self.note_fault is None:
+                log.error("%s: %s", error.code, error.message)
+            self.note_fault = error.message
+            return
+        self._written, self.note_fault = note, None
