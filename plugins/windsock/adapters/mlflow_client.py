@@ -1,0 +1,206 @@
+"""``MlflowService``: the way to MLflow, with bounded waits and typed errors, and no state of MLflow's own.
+
+Nothing here sets MLflow's global tracking URI or its active run: a task may use MLflow for itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from socket import create_connection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from windsock.adapters.quiet import quiet_libraries
+from windsock.exceptions import SettingsError, StorageError, TrackingUnavailableError, WindsockError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LIMITS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0.5",
+}
+"""The client's limits where the environment names none; with its own a dead server blocks for minutes."""
+PROBE_SECONDS = 5
+LOCK_SECONDS = 120.0
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+UNAVAILABLE = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"})
+SHOWN = 300
+START = "See that MLflow is up (`make up` starts one), then clear this task; nothing is written twice."
+
+
+class MlflowService:
+    """One MLflow: a tracking server by URL, or a database that this process opens itself.
+
+    :param tracking_uri: ``http(s)://...``, ``sqlite:///FILE`` or another SQLAlchemy URL.
+    :param home: Windsock's folder; artifacts of a database without a server lie in its ``mlartifacts``.
+    """
+
+    def __init__(self, tracking_uri: str, home: Path) -> None:
+        self.tracking_uri = tracking_uri
+        self.home = home
+
+    @property
+    def is_server(self) -> bool:
+        """Whether there is a tracking server in between, which then decides where artifacts lie."""
+        return self.tracking_uri.startswith(("http://", "https://"))
+
+    @property
+    def shown(self) -> str:
+        """The tracking URI as it may stand in a log: without user and password."""
+        return without_login(self.tracking_uri)
+
+    @property
+    def artifact_root(self) -> Path | None:
+        """The folder of artifacts, or ``None`` where a server decides."""
+        if self.is_server:
+            return None
+        file = self._sqlite_file
+        return (file.parent if file else self.home) / "mlartifacts"
+
+    @contextmanager
+    def reach(self, doing: str) -> Iterator[MlflowClient]:
+        """Give a client of an MLflow that answers.
+
+        :param doing: what it is needed for, for the error: ``record a run``.
+        :raises TrackingUnavailableError: if MLflow does not answer, now or while the client is used.
+        :raises SettingsError: if MLflow refuses what it is asked.
+        :raises StorageError: if artifacts cannot be written to this machine's disk.
+        """
+        begun = time.monotonic()
+        try:
+            with quiet_libraries():
+                self._probe()
+                yield self._client
+        except WindsockError:
+            raise
+        except Exception as error:
+            translated = self._translated(error, doing, time.monotonic() - begun)
+            if translated is None:
+                raise
+            raise translated from None  # MLflow's own errors repeat the URI with its password
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        if self.is_server:
+            return MlflowClient(self.tracking_uri, self.tracking_uri)
+        with self._first_contact():
+            client = MlflowClient(self.tracking_uri, self.tracking_uri)
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+        return client
+
+    @contextmanager
+    def _first_contact(self) -> Iterator[None]:
+        """Let one process at a time make or check the tables of a file: two at once break the migration."""
+        file = self._sqlite_file
+        if file is None:
+            yield
+            return
+        from filelock import FileLock
+
+        for slow in ("tracking", "model_registry"):  # imported before the lock: others wait for it
+            import_module(f"mlflow.store.{slow}.sqlalchemy_store")
+        with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
+            yield
+
+    @property
+    def _sqlite_file(self) -> Path | None:
+        scheme, _, place = self.tracking_uri.partition("://")
+        return Path(place.partition("?")[0][1:]).absolute() if scheme.startswith("sqlite") else None
+
+    def _probe(self) -> None:
+        """Ask for a sign of life before anything that waits long: the limits alone allow half a minute."""
+        for name, value in LIMITS.items():
+            os.environ.setdefault(name, value)
+        if self.is_server:
+            from mlflow.utils.credentials import get_default_host_creds
+            from mlflow.utils.rest_utils import http_request
+
+            creds = get_default_host_creds(self.tracking_uri)  # type: ignore[no-untyped-call]
+            http_request(  # type: ignore[no-untyped-call]
+                creds, "/health", "GET", timeout=PROBE_SECONDS, max_retries=1, raise_on_status=False
+            )
+        elif (file := self._sqlite_file) is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with sqlite3.connect(file, timeout=PROBE_SECONDS) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            connection.close()
+        elif host := urlsplit(self.tracking_uri).hostname:
+            parts = urlsplit(self.tracking_uri)
+            port = parts.port or PORTS.get(parts.scheme.partition("+")[0], 0)
+            create_connection((host, port), timeout=PROBE_SECONDS).close()
+
+    def _translated(self, error: Exception, doing: str, seconds: float) -> WindsockError | None:
+        from filelock import Timeout
+        from mlflow.exceptions import MlflowException
+        from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if isinstance(error, MlflowException) and error.error_code not in UNAVAILABLE:
+            return SettingsError(
+                f"cannot {doing}: MLflow at {self.shown} refused it ({error.error_code}): {_told(error)}",
+                code="WS-TRACKING-003",
+                next_action="Mend what MLflow names; about rights, check the login of mlflow_default.",
+            )
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return StorageError(
+                f"cannot {doing}: the disk is full at {self.artifact_root or self.shown}",
+                code="WS-STORAGE-002",
+            )
+        known = (MlflowException, RequestException, SQLAlchemyError, sqlite3.Error, Timeout, OSError)
+        if isinstance(error, known):
+            why = type(error).__name__ if self.is_server else f"{type(error).__name__}: {_told(error)}"
+            return TrackingUnavailableError(
+                f"cannot {doing}: MLflow at {self.shown} did not answer within {seconds:.1f} s ({why})",
+                next_action=START,
+            )
+        return None
+
+
+def without_login(text: str) -> str:
+    """Return a text without the user and password of any URL in it."""
+    return re.sub(r"://[^/@\s]*@", "://", text)
+
+
+def _told(error: Exception) -> str:
+    lines = without_login(str(error)).strip().splitlines() or [""]
+    return lines[0][:SHOWN]
+
+
+def ping(tracking_uri: str, home: Path | None = None) -> str:
+    """Ask MLflow for its experiments.
+
+    :returns: one sentence for people.
+    :raises TrackingUnavailableError: if it does not answer.
+    """
+    service = MlflowService(tracking_uri, home or Path.cwd())
+    begun = time.monotonic()
+    with service.reach("look at the experiments") as client:
+        found = client.search_experiments(max_results=100)
+    return f"MLflow at {service.shown} answered in {time.monotonic() - begun:.1f} s: {len(found)} experiments"
+
+
+def web_address(tracking_uri: str, ui_url: str | None) -> str | None:
+    """Return the address of MLflow's pages without login and closing slash, or ``None`` if it has none.
+
+    :param ui_url: where the pages of a database without a server are shown, if they are.
+    """
+    address = ui_url or tracking_uri
+    if not address.startswith(("http://", "https://")):
+        return None
+    parts = urlsplit(without_login(address))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))

@@ -1,0 +1,147 @@
+"""``MlflowRegistry``: version numbers in MLflow, one for each key. Its aliases mirror the ledger."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from windsock.adapters.mlflow_client import MlflowService
+from windsock.adapters.mlflow_model import ready_model
+from windsock.adapters.mlflow_tracking import KEY_TAG
+from windsock.exceptions import TrackingUnavailableError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+READY_SECONDS = 10.0
+MLMODEL = "MLmodel"
+ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
+RETRAIN = "Clear the training task, so that the run gets its model again, then this one."
+
+
+class MlflowRegistry:
+    """Versions of models in MLflow's registry.
+
+    :param tracking_uri: MLflow.
+    :param home: Windsock's folder.
+    """
+
+    def __init__(self, tracking_uri: str, home: Path) -> None:
+        self.service = MlflowService(tracking_uri, home)
+
+    def register(self, *, model: str, key: str, run_id: str, tags: Mapping[str, str]) -> str:
+        """Return the version that carries this key, making it if there is none.
+
+        Of two that were made by a lost answer, the lowest number stands and the others are removed.
+
+        :param run_id: run whose model the version is.
+        :raises TrackingUnavailableError: if MLflow does not answer, or the run has no model there.
+        """
+        with self.service.reach("register a version") as client:
+            _require_registered(client, model)
+            if not _versions(client, model, key):
+                self._create(client, model, run_id, {**tags, KEY_TAG: key})
+            standing, *others = _versions(client, model, key)
+            for version in others:
+                client.delete_model_version(model, version.version)
+            return _wait_until_ready(client, standing)
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point an alias at a version.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        with self.service.reach("set an alias") as client:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                client.set_registered_model_alias(model, alias, version)
+            except MlflowException as error:
+                if error.error_code != "BAD_REQUEST":
+                    raise
+                # Of two that set a new alias at once, one fails in MLflow's tables; then it is there.
+                client.set_registered_model_alias(model, alias, version)
+
+    def alias(self, model: str, alias: str) -> str | None:
+        """Return the version an alias points at, or ``None``.
+
+        :raises TrackingUnavailableError: if MLflow does not answer: this is never "no alias".
+        """
+        with self.service.reach("read an alias") as client:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                return str(client.get_model_version_by_alias(model, alias).version)
+            except MlflowException as error:
+                if error.error_code in ABSENT:
+                    return None
+                raise
+
+    def _create(self, client: MlflowClient, model: str, run_id: str, tags: Mapping[str, str]) -> None:
+        source = ready_model(client, client.get_run(run_id))
+        if source is None or not _has_files(client, source):
+            raise TrackingUnavailableError(
+                f"run {run_id} of {model} has no finished model in MLflow at {self.service.shown}",
+                code="WS-TRACKING-005",
+                next_action=RETRAIN,
+            )
+        from mlflow.exceptions import MlflowException
+
+        try:
+            made = client.create_model_version(
+                model,
+                source.artifact_location,
+                run_id=run_id,
+                tags=dict(tags),
+                model_id=source.model_id,
+                await_creation_for=0,
+            )
+        except MlflowException:
+            if not _versions(client, model, tags[KEY_TAG]):  # it may have been made, and its answer lost
+                raise
+            return
+        if not self.service.is_server:  # a server notes this itself
+            note = json.dumps([{"name": made.name, "version": made.version}])
+            client.set_logged_model_tags(source.model_id, {"mlflow.modelVersions": note})
+
+
+def _require_registered(client: MlflowClient, model: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
+            raise
+
+
+def _versions(client: MlflowClient, model: str, key: str) -> list[ModelVersion]:
+    """Return the versions that carry a key, the lowest first."""
+    if "'" in key:
+        raise ValueError("an idempotency key holds no quotes")
+    found = client.search_model_versions(f"name = '{model}' AND tags.`{KEY_TAG}` = '{key}'")
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def _has_files(client: MlflowClient, source: LoggedModel) -> bool:
+    """Return whether the model's files are there: MLflow registers what does not exist."""
+    return any(file.path == MLMODEL for file in client.list_logged_model_artifacts(source.model_id))
+
+
+def _wait_until_ready(client: MlflowClient, version: ModelVersion) -> str:
+    deadline = time.monotonic() + READY_SECONDS
+    while version.status != "READY":
+        if time.monotonic() > deadline:
+            raise TrackingUnavailableError(
+                f"version {version.version} of {version.name} is {version.status} after {READY_SECONDS:g} s",
+                code="WS-TRACKING-006",
+                next_action="See what keeps MLflow's registry, then clear this task.",
+            )
+        time.sleep(0.2)
+        version = client.get_model_version(version.name, version.version)
+    return str(version.version)

@@ -1,0 +1,247 @@
+"""``MlflowTracker``: runs in MLflow, one for each idempotency key, whatever was killed or answered twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from windsock.adapters.mlflow_client import MlflowService, web_address
+from windsock.adapters.mlflow_model import log_model
+from windsock.ports import RunDraft
+from windsock.records import ColumnKind, DataSnapshot
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Run
+
+log = logging.getLogger(__name__)
+
+KEY_TAG = "windsock.key"
+BATCH = 100
+MAX_PARAM, MAX_TAG = 6000, 5000
+DATASET_DIGEST = 36
+"""Longest dataset digest that MLflow keeps; the whole one stands in the dataset's source."""
+COLSPEC = {
+    ColumnKind.NUMBER: "double",
+    ColumnKind.INTEGER: "long",
+    ColumnKind.BOOLEAN: "boolean",
+    ColumnKind.CATEGORY: "string",
+    ColumnKind.DATETIME: "datetime",
+}
+"""MLflow's words for the kinds of columns."""
+
+
+class MlflowTracker:
+    """Writes runs to MLflow, in one experiment for each model, named like it.
+
+    :param tracking_uri: MLflow.
+    :param home: Windsock's folder; artifacts of a database without a server lie in its ``mlartifacts``.
+    :param ui_url: where MLflow's pages are shown, if the tracking URI is no web address.
+    """
+
+    def __init__(self, tracking_uri: str, home: Path, ui_url: str | None = None) -> None:
+        self.service = MlflowService(tracking_uri, home)
+        self.ui_url = ui_url
+        self._experiments: dict[str, str] = {}
+
+    def record_run(self, draft: RunDraft) -> str:
+        """Write a whole run and finish it; return its id. A finished run with this key is returned as it is.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        with self.service.reach("record a run") as client:
+            experiment = self._experiment(client, draft.model)
+            run = _standing_run(client, experiment, draft)
+            run_id: str = run.info.run_id
+            if run.info.status == "FINISHED":
+                return run_id
+            if run.info.status != "RUNNING":
+                client.update_run(run_id, status="RUNNING")
+            _write_values(client, run, draft.params, draft.metrics, _tags_of(draft))
+            if draft.dataset is not None:
+                client.log_inputs(run_id, datasets=[_dataset_input(draft.dataset)])
+            _write_files(client, run_id, draft.files)
+            if draft.pipeline is not None:
+                log_model(client, run, draft)
+            client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def add_to_run(
+        self,
+        run_id: str,
+        *,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Add to a finished run; the same call twice leaves the same state.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        with self.service.reach("add to a run") as client:
+            _write_values(client, client.get_run(run_id), {}, metrics, tags)
+            _write_files(client, run_id, files)
+
+    def close_stale_runs(self, models: Sequence[str], older_than: datetime) -> int:
+        """Mark Windsock's runs that are open since before a time as killed; return how many.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        begun = int(older_than.timestamp() * 1000)
+        closed = 0
+        with self.service.reach("close stale runs") as client:
+            for model in models:
+                experiment = client.get_experiment_by_name(model)
+                if experiment is None:
+                    continue
+                found = client.search_runs(
+                    [experiment.experiment_id],
+                    filter_string=f"attributes.status = 'RUNNING' AND attributes.start_time < {begun}",
+                    max_results=1000,
+                )
+                for run in found:
+                    if KEY_TAG in run.data.tags:
+                        client.set_terminated(run.info.run_id, "KILLED")
+                        closed += 1
+        return closed
+
+    def run_link(self, model: str, run_id: str) -> str | None:
+        """Return the run's page, where MLflow has a web address. Nothing is contacted."""
+        address = web_address(self.service.tracking_uri, self.ui_url)
+        if address is None:
+            return None
+        experiment = self._experiments.get(model)
+        return (
+            f"{address}/#/experiments/{experiment}/runs/{run_id}"
+            if experiment
+            else f"{address}/#/runs/{run_id}"
+        )
+
+    def version_link(self, model: str, version: str) -> str | None:
+        """Return the version's page, where MLflow has a web address. Nothing is contacted."""
+        address = web_address(self.service.tracking_uri, self.ui_url)
+        return f"{address}/#/models/{quote(model, safe='')}/versions/{version}" if address else None
+
+    def _experiment(self, client: MlflowClient, model: str) -> str:
+        """Return the id of a model's experiment, made if there is none; of two makers one wins."""
+        if model in self._experiments:
+            return self._experiments[model]
+        from mlflow.exceptions import MlflowException
+
+        found = client.get_experiment_by_name(model)
+        if found is not None and found.lifecycle_stage != "active":
+            log.warning("experiment %s was deleted in MLflow; it is restored", model)
+            client.restore_experiment(found.experiment_id)
+        if found is None:
+            root = self.service.artifact_root
+            try:
+                made = client.create_experiment(model, artifact_location=str(root / model) if root else None)
+                found = client.get_experiment(made)
+            except MlflowException as error:
+                found = client.get_experiment_by_name(model)
+                if found is None or error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+        self._experiments[model] = str(found.experiment_id)
+        return self._experiments[model]
+
+
+def _standing_run(client: MlflowClient, experiment: str, draft: RunDraft) -> Run:
+    """Return the one run of a key. A lost answer may have made two: the older stands, others are deleted."""
+    if "'" in draft.key:
+        raise ValueError("an idempotency key holds no quotes")
+    wanted = f"tags.`{KEY_TAG}` = '{draft.key}'"
+    if not client.search_runs([experiment], filter_string=wanted, max_results=1):
+        client.create_run(experiment, tags={KEY_TAG: draft.key}, run_name=draft.run_name)
+    found = client.search_runs([experiment], filter_string=wanted)
+    standing, *others = sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    for run in others:
+        client.delete_run(run.info.run_id)
+    return standing
+
+
+def _tags_of(draft: RunDraft) -> dict[str, str]:
+    tags = {**draft.tags, KEY_TAG: draft.key}
+    return tags | {"windsock.bundle_uri": draft.bundle_uri} if draft.bundle_uri else tags
+
+
+def _write_values(
+    client: MlflowClient,
+    run: Run,
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+) -> None:
+    """Write what the run does not hold yet, so that a second try adds nothing."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    now = time.time_ns() // 1_000_000
+    new_metrics = [
+        Metric(name, float(value), now, 0)
+        for name, value in _finite(metrics)
+        if run.data.metrics.get(name) != float(value)
+    ]
+    new_params = [
+        Param(name, _cut(value, MAX_PARAM)) for name, value in params.items() if name not in run.data.params
+    ]
+    new_tags = [
+        RunTag(name, _cut(value, MAX_TAG))
+        for name, value in tags.items()
+        if run.data.tags.get(name) != _cut(value, MAX_TAG)
+    ]
+    for begin in range(0, max(len(new_metrics), len(new_params), len(new_tags)), BATCH):
+        some = slice(begin, begin + BATCH)
+        client.log_batch(run.info.run_id, new_metrics[some], new_params[some], new_tags[some])
+
+
+def _finite(metrics: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """Yield the finite ones: MLflow hides NaN from every filter and stores infinity as a number."""
+    for name, value in metrics.items():
+        if math.isfinite(value):
+            yield name, value
+        else:
+            log.warning("WS-TRACKING-004: metric %s is not finite; it is not written to MLflow", name)
+
+
+def _cut(value: str, limit: int) -> str:
+    return value if len(value) <= limit else f"{value[: limit - 3]}..."
+
+
+def _write_files(client: MlflowClient, run_id: str, files: Mapping[str, bytes]) -> None:
+    if not files:
+        return
+    with TemporaryDirectory(prefix="windsock-run-") as folder:
+        for name, content in files.items():
+            place = PurePosixPath(name)
+            if place.is_absolute() or ".." in place.parts:
+                raise ValueError(f"{name!r} is no path of an artifact")
+            file = Path(folder, place)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        client.log_artifacts(run_id, folder)
+
+
+def _dataset_input(snapshot: DataSnapshot) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    columns: list[dict[str, Any]] = [
+        {"name": column.name, "type": COLSPEC[column.kind], "required": column.nulls == 0}
+        for column in snapshot.columns
+    ]
+    scheme, found, _ = snapshot.uri.partition("://")
+    dataset = Dataset(
+        name=snapshot.model,
+        digest=snapshot.digest[:DATASET_DIGEST],
+        source_type=scheme if found else "local",
+        source=json.dumps({"uri": snapshot.uri, "digest": snapshot.digest}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps({"num_rows": snapshot.rows, "num_columns": len(columns)}),
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
