@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from windsock.cli.surroundings import findings_on_stderr
+from windsock.cli.surroundings import findings_on_stderr
 from windsock.exceptions import SettingsError
 from windsock.settings import Settings
 
@@ -17,7 +19,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65_535, help="Default: the port of WINDSOCK_SERVER_URL, else 8181."),
+        typer.Option(min=0, max=65_535, help="0 takes a free one; default: that of WINDSOCK_SERVER_URL."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer.")] = 1,
 ) -> None:
@@ -25,7 +27,9 @@ def serve(
     from windsock.serving.server import run
 
     settings = Settings.from_environment()
-    run(settings, host, port or port_of(settings.server_url), workers)
+    chosen = port_of(settings.server_url) if port is None else port
+    with findings_on_stderr():
+        run(settings, host=host, port=chosen, workers=workers)
 
 
 def port_of(server_url: str) -> int:
