@@ -12,7 +12,7 @@ from support.stack import PLANTED_NUMBER, PLANTED_WORD
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.storage import Storage
 from windsock.cli.follow import BLOCK, last_block
-from windsock.records import GOLDEN_FILE, DataSnapshot, GoldenPredictions, Promotion
+from windsock.records import DataSnapshot, Promotion
 from windsock.settings import Settings
 
 pytestmark = pytest.mark.e2e
@@ -94,11 +94,9 @@ def test_the_server_answers_with_the_version_of_the_ledger(live, first_run, sett
     champion = SqlLedger(settings.database_url).champion("churn")
     assert champion is not None
     assert champion.version == promotion.version
-    golden = Storage(settings.storage_url).read_bytes(f"{champion.bundle_uri}/{GOLDEN_FILE}")
-    row = GoldenPredictions.model_validate_json(golden).rows[0]
-    answer = httpx.post(
-        f"{live.stack.server_url}/models/churn/predict", json={"features": row}, timeout=10, trust_env=False
-    )
+    address = f"{live.stack.server_url}/models/churn"
+    asked = httpx.get(address, timeout=10, trust_env=False).raise_for_status().json()["example"]
+    answer = httpx.post(f"{address}/predict", json=asked, timeout=10, trust_env=False)
     assert answer.status_code == 200, answer.text
     content = answer.json()
     assert content["version"] == champion.version

@@ -12,7 +12,6 @@ import httpx
 import typer
 
 from windsock.adapters.ledger_table import SqlLedger
-from windsock.adapters.storage import Storage
 from windsock.cli.airflow_rest import AirflowApi
 from windsock.cli.console import say, table
 from windsock.cli.follow import RunFollower
@@ -22,7 +21,7 @@ from windsock.cli.staging import StagedModel, stage_model
 from windsock.cli.supervisor import StopSignalError, Supervisor
 from windsock.cli.up import AirflowPort, MlflowPort, ProjectOption, ServerPort, addresses, logins
 from windsock.exceptions import WindsockError
-from windsock.records import GOLDEN_FILE, Champion, GateDecision, GoldenPredictions
+from windsock.records import Champion, GateDecision
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
 
@@ -233,32 +232,20 @@ class Demo:
         return champion
 
     def predict(self, champion: Champion) -> None:
-        """Ask the server with a made-up row and see that the champion answers.
+        """Ask the server with the made-up row of its own description, and see that the champion answers.
 
         :raises DemoFailedError: if it does not.
         """
-        row = self._made_up_row(champion)
-        address = f"{self.stack.server_url}/models/{self.model}/predict"
-        say(f"Predict  POST {address}")
-        say(f"  made-up row  {json.dumps(row)}")
-        try:
-            answer = httpx.post(address, json={"features": row}, timeout=10.0, trust_env=False)
-        except httpx.HTTPError as error:
-            raise DemoFailedError(f"{address} did not answer ({type(error).__name__}).") from error
-        if not answer.is_success:
-            raise DemoFailedError(f"{address} answered with {answer.status_code}.")
-        content = answer.json()
-        say(f"  answer       {json.dumps(content)}")
-        if str(content.get("version")) != champion.version:
+        address = f"{self.stack.server_url}/models/{self.model}"
+        asked = ask_server("GET", address)["example"]
+        say(f"Predict  POST {address}/predict")
+        say(f"  made-up row  {json.dumps(asked['features'])}")
+        answer = ask_server("POST", f"{address}/predict", asked)
+        say(f"  answer       {json.dumps(answer)}")
+        if str(answer.get("version")) != champion.version:
             raise DemoFailedError(
-                f"version {content.get('version')} answered; the ledger's champion is {champion.version}."
+                f"version {answer.get('version')} answered; the ledger's champion is {champion.version}."
             )
-
-    def _made_up_row(self, champion: Champion) -> dict[str, Any]:
-        """Return the first golden row: made up from the schema when the model was trained."""
-        storage = Storage(self.settings.storage_url)
-        content = storage.read_bytes(f"{champion.bundle_uri}/{GOLDEN_FILE}")
-        return GoldenPredictions.model_validate_json(content).rows[0]
 
     def show_ledger(self, champion: Champion) -> None:
         """Print the ledger's row of the champion, and whether the chain is whole."""
@@ -273,6 +260,21 @@ class Demo:
         )
         if chain.broken_at is not None:
             raise DemoFailedError(f"the ledger of {self.model} is broken at row {chain.broken_at}.")
+
+
+def ask_server(method: str, address: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the server's JSON answer.
+
+    :raises DemoFailedError: if it does not answer, or refuses.
+    """
+    try:
+        answer = httpx.request(method, address, json=body, timeout=10.0, trust_env=False)
+    except httpx.HTTPError as error:
+        raise DemoFailedError(f"{address} did not answer ({type(error).__name__}).") from error
+    if not answer.is_success:
+        raise DemoFailedError(f"{address} answered with {answer.status_code}.")
+    content: dict[str, Any] = answer.json()
+    return content
 
 
 def seconds_since(moment: datetime) -> float:
