@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import typer
 
 from windsock.cli.surroundings import findings_on_stderr
-from windsock.cli.surroundings import findings_on_stderr
 from windsock.exceptions import SettingsError
 from windsock.settings import Settings
 
