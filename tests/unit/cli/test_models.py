@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+
+from support.fakes import fake_ports
+from support.world import MODEL, shares, world_of
+from windsock.cli.app import run
+from windsock.exceptions import DatabaseUnavailableError
+
+
+@pytest.fixture
+def use(monkeypatch):
+    def set_ports(ports):
+        monkeypatch.setattr("windsock.cli.models.open_ports", lambda settings: ports)
+        return ports
+
+    return set_ports
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    made = tmp_path / "models"
+    made.mkdir()
+    monkeypatch.setenv("WINDSOCK_MODELS_DIR", str(made))
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path / "home"))
+    return made
+
+
+def test_models_are_listed_with_owner_champion_and_schedule(use, folder, capsys):
+    use(world_of(1, 2))
+    (folder / "a.yaml").write_text(f"model: {{name: {MODEL}, owner: ann}}\ntraining: {{schedule: 0 2 * * 0}}")
+    (folder / "b.yaml").write_text("model: {name: other}\ntraining: {schedule: 0 6 * * 1}")
+    assert run(["models"]) == 0
+    rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert cells[0] == ["model", "owner", "champion", "schedule"]
+    assert cells[2:] == [[MODEL, "ann", "version 2", "weekly"], ["other", "unknown", "none yet", "0 6 * * 1"]]
+
+
+def test_a_broken_file_is_named_and_the_others_are_listed(use, folder, capsys):
+    use(fake_ports())
+    (folder / "a.yaml").write_text("model: {name: a, tier: x}")
+    (folder / "b.yaml").write_text("model: {name: b}")
+    assert run(["models"]) == 1
+    shown = capsys.readouterr()
+    assert "b " in shown.out
+    assert "a.yaml:1: model.tier" in shown.err
+
+
+def test_no_models_yet(use, folder, capsys):
+    use(fake_ports())
+    assert run(["models"]) == 0
+    assert "windsock init" in capsys.readouterr().out
+
+
+def test_a_ledger_with_its_champion_and_chain(use, folder, capsys):
+    ports = use(world_of(1, 2))
+    assert run(["ledger", MODEL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = ports.ledger.rows(MODEL)
+    assert lines[0].split() == [
+        "row",
+        "time",
+        "(UTC)",
+        "action",
+        "version",
+        "epoch",
+        "by",
+        "bundle",
+        "reason",
+    ]
+    assert [line.split()[0] for line in lines[2 : 2 + len(rows)]] == [str(row.seq) for row in rows]
+    assert [line.split()[3] for line in lines[2 : 2 + len(rows)]] == [row.action.value for row in rows]
+    assert lines[-2:] == [f"champion: version 2, epoch {rows[-1].epoch}", f"chain: whole, {len(rows)} rows"]
+
+
+def test_a_broken_chain_ends_with_1(use, folder, capsys):
+    ports = use(world_of(1, 2))
+    rows = ports.ledger.kept[MODEL]
+    rows[1] = rows[1].model_copy(update={"actor": "mallory"})
+    assert run(["ledger", MODEL]) == 1
+    assert "chain: BROKEN at row 2" in capsys.readouterr().out
+
+
+def test_a_model_without_rows_is_bad_input(use, folder, capsys):
+    use(world_of(1))
+    assert run(["ledger", MODEL + "x"]) == 1
+    shown = capsys.readouterr().err
+    assert f"models with rows: {MODEL}" in shown
+    assert f"next: Did you mean {MODEL}?" in shown
+
+
+def test_a_database_that_is_away_ends_with_3(use, folder, capsys):
+    class Away:
+        def rows(self, model):
+            raise DatabaseUnavailableError("the control database does not answer")
+
+        champion = rows
+
+    use(fake_ports(ledger=Away()))
+    (folder / "a.yaml").write_text("model: {name: a}")
+    assert run(["ledger", "a"]) == 3
+    assert run(["models"]) == 3
+    assert "WS-DATABASE-001" in capsys.readouterr().err
+
+
+def test_rollback_goes_through_the_same_door_as_the_dag(use, folder, capsys, monkeypatch):
+    ports = use(world_of(1, 2))
+    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+    assert run(["rollback", MODEL, "--reason", " it answers nonsense "]) == 0
+    assert shares(ports) == {"1": 10_000, "2": 0}
+    row = ports.ledger.rows(MODEL)[-1]
+    assert row.actor == "cli:ann"
+    assert ports.ledger.rows(MODEL)[-2].body["reason"] == "it answers nonsense"
+    shown = capsys.readouterr()
+    assert shown.out.startswith("VERDICT: PASS\nWHY: version 1 serves instead of version 2")
+
+
+def test_rollback_to_a_named_version(use, folder):
+    ports = use(world_of(1, 2, 3))
+    assert run(["rollback", MODEL, "--to", "1", "--reason", "x"]) == 0
+    assert ports.ledger.champion(MODEL).version == "1"
+
+
+@pytest.mark.parametrize("arguments", [["churn"], ["churn", "--reason", "  "], ["--reason", "x"]])
+def test_rollback_asks_for_a_model_and_a_reason(use, folder, capsys, arguments):
+    use(fake_ports())
+    assert run(["rollback", *arguments]) == 2
+
+
+def test_nothing_to_roll_back_to_ends_with_1(use, folder, capsys):
+    use(world_of(1))
+    assert run(["rollback", MODEL, "--reason", "x"]) == 1
+    assert "WS-ROLLBACK-001" in capsys.readouterr().err

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+import pandas as pd
+import pytest
+from sqlalchemy import create_engine
+
+from support.specs import ANNOTATED, FOREIGN
+from windsock.cli.app import run
+from windsock.cli.specs import source_of, written
+from windsock.exceptions import SpecError
+from windsock.settings import Settings
+from windsock.spec.loader import load_spec
+from windsock.spec.schema import model_schema, shared_schema
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    folder = tmp_path / "include" / "models"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WINDSOCK_MODELS_DIR", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{number}" for number in range(40)],
+            "gender": ["f", "m"] * 20,
+            "months": range(40),
+            "churned": ["Yes", "No"] * 20,
+        }
+    )
+    frame.to_csv(tmp_path / "Customers 2024.csv", index=False)
+    return frame
+
+
+# --- validate ---
+
+
+def test_good_files_are_listed(models, capsys):
+    (models / "a.yaml").write_text(FOREIGN)
+    (models / "b.yaml").write_text(ANNOTATED)
+    for arguments in (["validate"], ["validate", str(models)]):
+        assert run(arguments) == 0
+        shown = capsys.readouterr()
+        assert shown.out == f"ok: {models}: model churn\nok: {models}: model churn_predictor\n"
+        assert shown.err == ""
+    assert run(["validate", str(models / "a.yaml")]) == 0
+    assert capsys.readouterr().out == f"ok: {models / 'a.yaml'}: model churn_predictor\n"
+
+
+def test_every_fault_of_every_file_is_printed(models, capsys):
+    (models / "a.yaml").write_text("model: {name: a, tier: x}\nservin: {}")
+    (models / "b.yaml").write_text("model: {name: b}")
+    (models / "c.yaml").write_text("- no")
+    assert run(["validate", str(models), str(models / "no.yaml")]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == f"ok: {models}: model b\n"
+    for part in (
+        "a.yaml:1: model.tier: ",
+        "a.yaml:2: servin: ",
+        "c.yaml:1: ",
+        "no.yaml: the file cannot be read",
+    ):
+        assert part in shown.err
+    assert "3 file(s) cannot be used, 1 can" in shown.err
+
+
+@pytest.mark.parametrize("place", ["empty", "absent"])
+def test_a_folder_without_model_files_is_no_success(models, tmp_path, capsys, place):
+    (tmp_path / "empty").mkdir()
+    assert run(["validate", str(tmp_path / place)]) == 1
+    assert "WS-SPEC-005" in capsys.readouterr().err
+
+
+def test_the_shared_file_beside_the_folder_counts_and_is_checked(models, capsys):
+    (models / "a.yaml").write_text("model: {name: a}\ntraining: {compute: gpu}")
+    assert run(["validate", str(models)]) == 1
+    assert "unknown compute class" in capsys.readouterr().err
+    shared = models.parent / "windsock.yaml"
+    shared.write_text("compute: {gpu: {cpus: 4}}")
+    assert run(["validate", str(models), str(shared)]) == 0
+    assert f"ok: {shared}" in capsys.readouterr().out
+    shared.write_text("compute: {gpu: {cpu: 4}}")
+    assert run(["validate", str(models / "a.yaml")]) == 1
+    assert f"{shared}:1: compute.gpu.cpu" in capsys.readouterr().err
+
+
+# --- schema ---
+
+
+def test_the_schemas_are_printed(capsys):
+    assert run(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == model_schema()
+    assert run(["schema", "--shared"]) == 0
+    assert json.loads(capsys.readouterr().out) == shared_schema()
+
+
+# --- init ---
+
+
+def test_a_first_file_from_a_csv(models, table, capsys):
+    assert run(["init", "Customers 2024.csv", "--owner", "ann"]) == 0
+    shown = capsys.readouterr().out
+    file = models / "customers_2024.yaml"
+    assert shown.startswith(f"wrote {file}\n  target: churned (a guess")
+    spec = load_spec(file)
+    assert (spec.name, spec.model.owner, spec.data.target) == ("customers_2024", "ann", "churned")
+    assert spec.data.source.path == "Customers 2024.csv"
+    assert spec.data.entity == "customer_id"
+    assert os.listdir(models) == ["customers_2024.yaml"]
+    assert run(["validate"]) == 0
+
+
+def test_it_is_never_overwritten_without_force(models, table, capsys):
+    file = models / "mine.yaml"
+    file.write_text("precious")
+    arguments = ["init", "Customers 2024.csv", "--output", str(file), "--name", "churn"]
+    assert run(arguments) == 1
+    assert f"{file} is there already" in capsys.readouterr().err
+    assert file.read_text() == "precious"
+    assert run([*arguments, "--force", "--target", "gender"]) == 0
+    assert load_spec(file).data.target == "gender"
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(models, table, capsys, monkeypatch):
+    file = models / "churn.yaml"
+    link = os.link
+
+    def late(temporary, target):
+        file.write_text("precious")
+        return link(temporary, target)
+
+    monkeypatch.setattr("os.link", late)
+    assert run(["init", "Customers 2024.csv", "--name", "churn"]) == 1
+    assert file.read_text() == "precious"
+    assert os.listdir(models) == ["churn.yaml"]
+
+
+def test_a_disk_that_is_full_leaves_nothing(models, table, capsys, monkeypatch):
+    def full(number):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert run(["init", "Customers 2024.csv"]) == 3
+    assert "No space left on device" in capsys.readouterr().err
+    assert os.listdir(models) == []
+
+
+def test_a_first_file_from_a_parquet_file_and_from_a_table(models, table, tmp_path, capsys, monkeypatch):
+    table.to_parquet(tmp_path / "customers.parquet")
+    assert run(["init", "customers.parquet"]) == 0
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    table.to_sql("orders", create_engine(url), index=False)
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", url)
+    assert run(["init", "sql://shop/orders"]) == 0
+    spec = load_spec(models / "orders.yaml")
+    assert (spec.name, spec.data.source.conn_id, spec.data.source.table) == ("orders", "shop", "orders")
+    capsys.readouterr()
+    monkeypatch.delenv("AIRFLOW_CONN_SHOP")
+    assert run(["init", "sql://shop/orders", "--force"]) == 1
+    assert "AIRFLOW_CONN_SHOP" in capsys.readouterr().err
+    assert run(["init", "sql://shop/orders", "--force", "--database-url", url]) == 0
+    assert "make the connection shop, or set AIRFLOW_CONN_SHOP" in capsys.readouterr().out
+    assert "sqlite" not in (models / "orders.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["no.csv"], 1, "no.csv"),
+        (["Customers 2024.csv", "--target", "chrned"], 1, "did you mean churned?"),
+        (["Customers 2024.csv", "--name", "No Name"], 1, "no model name"),
+        (["postgresql://ann:hunter2@db/shop"], 1, "an address with credentials"),
+        (["sql://shop"], 1, "needs a `query` or a `table`"),
+        (["feature_store://view"], 1, "cannot be read yet"),
+        ([""], 1, "names neither a file nor a table"),
+    ],
+)
+def test_bad_input_writes_nothing(models, table, capsys, arguments, code, says):
+    assert run(["init", *arguments]) == code
+    error = capsys.readouterr().err
+    assert says in error
+    assert "hunter2" not in error
+    assert os.listdir(models) == []
+
+
+def test_places_are_written_so_that_they_are_found_again(
+    models, table, tmp_path, tmp_path_factory, monkeypatch
+):
+    settings = Settings.from_environment()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("a\n1\n")
+    monkeypatch.chdir(tmp_path / "data")
+    assert written(source_of("a.csv"), settings) == "data/a.csv"
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "b.csv"
+    elsewhere.write_text("a\n1\n")
+    assert written(source_of(str(elsewhere)), settings) == str(elsewhere)
+    assert written(source_of("data/a.csv"), settings) == "data/a.csv"
+    assert written(source_of("sql://shop/sales.orders"), settings) == "sql://shop/sales.orders"
+
+
+def test_a_text_that_names_no_source_is_refused():
+    with pytest.raises(SpecError, match="no table name"):
+        source_of("sql://shop/a b")
