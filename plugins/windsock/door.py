@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
-from windsock.exceptions import DeploymentRefusedError, StaleEpochError
+from windsock.exceptions import DeploymentRefusedError, GateRefusedError, StaleEpochError
 from windsock.ports import Ledger, Ports
 from windsock.records import (
     Champion,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
+    RegisteredVersion,
     RoutePlan,
     RouteState,
     SlotPlan,
@@ -24,6 +26,46 @@ CHAMPION_ALIAS = "champion"
 ATTEMPTS = 20
 
 
+def require_registered(rows: Sequence[LedgerRow], version: RegisteredVersion) -> LedgerRow:
+    """Return the row by which the gate's yes to a version stands in the ledger.
+
+    :param version: the record that was handed over; anyone may have written it.
+    :raises GateRefusedError: if no row knows this very version, bundle and evidence.
+    """
+    row = version.registration(rows)
+    if row is None:
+        raise GateRefusedError(
+            f"{version.model} version {version.version}: the ledger has no registration of this version with "
+            f"bundle {version.digest[:12]} and evidence {version.evidence_digest[:12]}; "
+            "nothing shows that it passed the gate",
+            code="WS-GATE-010",
+            next_action="Hand over the record of register_model as it was written, or run the retrain DAG.",
+        )
+    return row
+
+
+def append_once(
+    ledger: Ledger, entry: LedgerEntry, *, standing: Callable[[Sequence[LedgerRow]], LedgerRow | None]
+) -> LedgerRow:
+    """Append a row unless it stands already; rows of other writers may come between.
+
+    :param standing: finds the row among those written so far; may raise if it must not be written any more.
+    :raises StaleEpochError: if every try met another writer.
+    """
+    for _ in range(ATTEMPTS):
+        rows = ledger.rows(entry.model)
+        if (found := standing(rows)) is not None:
+            return found
+        try:
+            return ledger.append(entry, after_seq=len(rows))
+        except StaleEpochError:
+            continue
+    raise StaleEpochError(
+        f"{entry.model}: {ATTEMPTS} tries to write {entry.action.value} of version {entry.version} "
+        "met another writer each"
+    )
+
+
 def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow | None) -> LedgerRow:
     """Append a row if no routing row came after ``seen``; approvals may come between.
 
@@ -32,8 +74,8 @@ def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow 
     :param seen: the last routing row that the entry was made from; ``None``: there was none.
     :raises StaleEpochError: if another routing row came first.
     """
-    for _ in range(ATTEMPTS):
-        rows = ledger.rows(entry.model)
+
+    def standing(rows: Sequence[LedgerRow]) -> LedgerRow | None:
         last = last_routing_row(rows)
         if (last.hash if last else None) != (seen.hash if seen else None):
             raise StaleEpochError(
@@ -41,15 +83,9 @@ def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow 
                 f"{last.action.value if last else 'nothing'} of version {last.version if last else '-'} "
                 f"holds epoch {last.epoch if last else 0}"
             )
-        if entry.action is LedgerAction.COMMIT and (done := commit_of(rows, entry.epoch)) is not None:
-            return done
-        try:
-            return ledger.append(entry, after_seq=len(rows))
-        except StaleEpochError:
-            continue
-    raise StaleEpochError(
-        f"{entry.model}: {ATTEMPTS} tries to write epoch {entry.epoch} met another writer each"
-    )
+        return commit_of(rows, entry.epoch) if entry.action is LedgerAction.COMMIT else None
+
+    return append_once(ledger, entry, standing=standing)
 
 
 def lay_route(ports: Ports, row: LedgerRow) -> RouteState:

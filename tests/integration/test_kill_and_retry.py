@@ -50,6 +50,12 @@ def test_a_quiet_run_serves_one_version(undisturbed):
     assert state["champion"][0] == "1"
     assert state["route"] == [("1", 10_000)]
     assert (state["snapshots"], state["bundles"], state["runs"], state["versions"]) == (1, 1, 1, 1)
+    assert state["ledger"] == [
+        ("register", "1", 0),
+        ("deploy", "1", 1),
+        ("intend", "1", 2),
+        ("commit", "1", 2),
+    ]
     assert state["aliases"] == {("churn", "champion"): "1"}
     assert state["chain"] is None
     assert effects >= 12

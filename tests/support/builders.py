@@ -158,3 +158,28 @@ def make_version(**fields: Any) -> r.RegisteredVersion:
         "registered_at": NOON,
     }
     return r.RegisteredVersion(**{**made, **fields})
+
+
+def make_registration(version: r.RegisteredVersion | None = None, **body: Any) -> r.LedgerEntry:
+    """Return the ledger's row by which a version is known; name what differs in its body."""
+    known = version or make_version()
+    made: dict[str, Any] = {
+        "bundle_uri": known.bundle_uri,
+        "evidence_digest": known.evidence_digest,
+        "evidence_uri": known.evidence_uri,
+        "snapshot_digest": known.snapshot_digest,
+        "outcome": "promote",
+        "asks": list(known.asks),
+        "policy_digest": digest("4"),
+        "tier": "low",
+        "requester": None,
+    }
+    return r.LedgerEntry(
+        model=known.model,
+        action=r.LedgerAction.REGISTER,
+        epoch=0,
+        version=known.version,
+        digest=known.digest,
+        actor="scheduler",
+        body={**made, **body},
+    )

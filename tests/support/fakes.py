@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -143,7 +144,7 @@ class FakeBundles:
 
     def put_document(self, uri: str, content: bytes) -> str:
         kept = self.documents.setdefault(uri, content)
-        return digest_of(kept.decode())
+        return hashlib.sha256(kept).hexdigest()
 
 
 class FakeTracker:

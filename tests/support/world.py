@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.builders import digest, make_spec, make_version
+from support.builders import digest, make_registration, make_spec, make_version
 from support.fakes import fake_ports
 from support.faults import Killed, killed_after
 from windsock.deployment.deploy_model import deploy_model
@@ -17,6 +17,7 @@ from windsock.ports import Ports
 from windsock.records import (
     Deployment,
     DeployModelInput,
+    LedgerAction,
     PromoteModelInput,
     Promotion,
     RegisteredVersion,
@@ -27,6 +28,8 @@ from windsock.records import (
 from windsock.spec import ModelSpec
 
 MODEL = "churn"
+VERSIONS = range(1, 8)
+"""Versions that passed the gate in every world here."""
 
 
 def version_of(number: int) -> RegisteredVersion:
@@ -73,9 +76,20 @@ def back(
     return roll_back(step, ports, "")
 
 
-def world_of(*champions: int) -> Any:
-    """Return ports of a world in which these versions became champion, one after the other."""
-    ports = fake_ports()
+def register(ports: Any, *numbers: int, **body: Any) -> None:
+    """Write the registrations of versions, as ``register_model`` leaves them."""
+    for number in numbers:
+        entry = make_registration(version_of(number), **body)
+        ports.ledger.append(entry, after_seq=len(ports.ledger.rows(MODEL)))
+
+
+def world_of(*champions: int, **replaced: Any) -> Any:
+    """Return ports of a world in which these versions became champion, one after the other.
+
+    :param replaced: ports that are not the ordinary fakes.
+    """
+    ports = fake_ports(**replaced)
+    register(ports, *VERSIONS)
     for number in champions:
         deploy(ports, number)
         promote(ports, number)
@@ -88,8 +102,11 @@ def shares(ports: Any) -> dict[str, int]:
 
 
 def actions(ports: Any) -> list[tuple[str, int, str]]:
-    """Return action, epoch and version of each ledger row."""
-    return [(row.action.value, row.epoch, row.version) for row in ports.ledger.rows(MODEL)]
+    """Return action, epoch and version of each ledger row after the registrations."""
+    rows = ports.ledger.rows(MODEL)
+    return [
+        (row.action.value, row.epoch, row.version) for row in rows if row.action is not LedgerAction.REGISTER
+    ]
 
 
 def left_of(ports: Any) -> dict[str, Any]:

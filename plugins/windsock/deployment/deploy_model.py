@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from windsock.door import append_unless_routed, lay_route, require_golden
+from windsock.door import append_unless_routed, lay_route, require_golden, require_registered
 from windsock.exceptions import DeploymentRefusedError, NotBuiltError
 from windsock.ports import Ports
 from windsock.records import (
@@ -33,6 +33,7 @@ KEPT_CHAMPIONS = 3
 def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
     """Add a version to the server as a slot without traffic, and see it answer its golden predictions.
 
+    :raises GateRefusedError: if the ledger does not know the version.
     :raises NotBuiltError: if the spec asks for a serving target other than ``local``.
     :raises ServerUnavailableError: if the server does not answer.
     :raises DeploymentRefusedError: if the version does not verify, load or answer its golden predictions.
@@ -44,6 +45,7 @@ def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
             next_action="Write `serving: {target: local}` in the model's YAML file, then clear this task.",
         )
     rows = ports.ledger.rows(step.spec.name)
+    require_registered(rows, step.version)
     state = ports.router.state(step.spec.name)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         return _held_back(step, rows, state, ports)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from windsock.records import LedgerAction, LedgerRow, RegisteredVersion
-from windsock.spec import Tier
+from windsock.records import LedgerAction, LedgerRow, RegisteredVersion, RunContext
+from windsock.spec import ModelSpec, Tier
 
 NEEDED: dict[Tier, int] = {"low": 0, "medium": 1, "high": 2}
 """Approvals that a model's tier asks for."""
@@ -32,9 +32,42 @@ def needed_approvals(tier: Tier, asks: Sequence[str]) -> int:
     return max(NEEDED[tier], 1 if asks else 0)
 
 
-def same_person(one: str | None, other: str | None) -> bool:
-    """Return whether two user ids name one person; case and outer spaces are no difference."""
-    return one is not None and other is not None and one.strip().casefold() == other.strip().casefold()
+def needed_for(spec: ModelSpec, registered: LedgerRow) -> int:
+    """Return how many different people must approve a registered version.
+
+    The checks a person is asked about are those of the registration. Of the tier then and the tier now, the
+    higher holds: an edited file opens nothing.
+
+    :param registered: the version's registration.
+    """
+    tiers: tuple[Tier, Tier] = (spec.model.tier, registered.body["tier"])
+    return max(needed_approvals(tier, registered.body["asks"]) for tier in tiers)
+
+
+def same_person(one: Iterable[str | None], other: Iterable[str | None]) -> bool:
+    """Return whether two people are one: whether any name or user id of theirs is the same.
+
+    Case and outer spaces make no difference; an absent or blank one is nobody's.
+    """
+    return bool(_words(one) & _words(other))
+
+
+def _words(person: Iterable[str | None]) -> set[str]:
+    return {word.strip().casefold() for word in person if word and word.strip()}
+
+
+def answerer(row: LedgerRow) -> tuple[str | None, ...]:
+    """Return the name and the user id of the person who gave an answer."""
+    return row.actor, row.body.get("approver_id")
+
+
+def requesters(registered: LedgerRow, run: RunContext) -> tuple[str | None, ...]:
+    """Return everyone whose own approval does not count: who asked for this run, or for what was registered.
+
+    :param registered: the version's registration.
+    :param run: the run that asks for the approval, or acts on it.
+    """
+    return run.requested_by, registered.actor, registered.body["requester"]
 
 
 def answer_rows(rows: Sequence[LedgerRow], version: RegisteredVersion) -> tuple[LedgerRow, ...]:
@@ -48,16 +81,17 @@ def answer_rows(rows: Sequence[LedgerRow], version: RegisteredVersion) -> tuple[
 
 
 def answers_of(
-    rows: Sequence[LedgerRow], version: RegisteredVersion, *, requester: str | None = None
+    rows: Sequence[LedgerRow], version: RegisteredVersion, *, without: Iterable[str | None] = ()
 ) -> Answers:
     """Return who approved and who rejected a version.
 
-    :param requester: the person who triggered the run; their own approval does not count.
+    :param without: the people whose approval does not count, from :func:`requesters`.
     """
-    people: dict[LedgerAction, dict[str, str]] = {LedgerAction.APPROVE: {}, LedgerAction.REJECT: {}}
+    people: dict[LedgerAction, list[LedgerRow]] = {LedgerAction.APPROVE: [], LedgerAction.REJECT: []}
     for row in answer_rows(rows, version):
-        people[row.action].setdefault(row.actor.strip().casefold(), row.actor)
-    approvers = tuple(
-        user for user in people[LedgerAction.APPROVE].values() if not same_person(user, requester)
-    )
-    return Answers(approvers, tuple(people[LedgerAction.REJECT].values()))
+        known = people[row.action]
+        if not any(same_person(answerer(row), answerer(earlier)) for earlier in known):
+            known.append(row)
+    barred = tuple(without)
+    approved = (row.actor for row in people[LedgerAction.APPROVE] if not same_person(answerer(row), barred))
+    return Answers(tuple(approved), tuple(row.actor for row in people[LedgerAction.REJECT]))

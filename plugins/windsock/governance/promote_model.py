@@ -11,10 +11,11 @@ from windsock.door import (
     lay_route,
     mirror_champion,
     require_golden,
+    require_registered,
     switch_route,
 )
 from windsock.exceptions import ApprovalRefusedError, DeploymentRefusedError, NotBuiltError, VerdictError
-from windsock.governance.approvals import answers_of, needed_approvals
+from windsock.governance.approvals import answers_of, needed_for, requesters
 from windsock.ports import Ports
 from windsock.records import (
     BASIS_POINTS,
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     """Give a registered and approved version all traffic and make it the champion by the ledger.
 
+    :raises GateRefusedError: if the ledger does not know the version.
     :raises NotBuiltError: if the spec asks for a rollout other than ``direct`` and a champion serves.
     :raises ApprovalRefusedError: if the ledger lacks the approvals for this very version and digest.
     :raises DeploymentRefusedError: if the version does not answer its golden predictions.
@@ -49,13 +51,14 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     """
     name = step.spec.name
     rows = ports.ledger.rows(name)
+    registered = require_registered(rows, step.version)
     champion = champion_of(rows)
     if champion and champion.digest == step.version.digest:
         return _already_champion(step, ports, rows, champion)
     _require_direct(step, champion)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         return _held_back(step, rows)
-    approvers = _require_approvals(step, ports, rows)
+    approvers = _require_approvals(step, ports, rows, registered)
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
     intent = _own_open_intent(step, rows) or _intend(step, ports, rows, champion, approvers)
     commit = switch_route(ports, intent, champion=champion, actor=step.run.actor)
@@ -81,7 +84,9 @@ def _require_direct(step: PromoteModelInput, champion: Champion | None) -> None:
         )
 
 
-def _require_approvals(step: PromoteModelInput, ports: Ports, rows: Sequence[LedgerRow]) -> tuple[str, ...]:
+def _require_approvals(
+    step: PromoteModelInput, ports: Ports, rows: Sequence[LedgerRow], registered: LedgerRow
+) -> tuple[str, ...]:
     name, version = step.spec.name, step.version.version
     chain = ports.ledger.verify(name)
     if chain.broken_at is not None:
@@ -91,8 +96,8 @@ def _require_approvals(step: PromoteModelInput, ports: Ports, rows: Sequence[Led
             code="WS-LEDGER-002",
             next_action="Find out who changed the control database, and restore it from a backup.",
         )
-    needed = needed_approvals(step.spec.model.tier, step.version.asks)
-    answers = answers_of(rows, step.version, requester=step.run.requested_by)
+    needed = needed_for(step.spec, registered)
+    answers = answers_of(rows, step.version, without=requesters(registered, step.run))
     if answers.rejecters:
         raise ApprovalRefusedError(
             f"{name} version {version} was rejected by {', '.join(answers.rejecters)}",

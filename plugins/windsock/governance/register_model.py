@@ -7,22 +7,26 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from windsock import __version__
+from windsock.door import append_once
 from windsock.exceptions import GateRefusedError
 from windsock.governance.evidence import build_evidence, evidence_bytes, evidence_uri, gate_table
 from windsock.governance.gate_model import decide
 from windsock.ports import Ports
-from windsock.records import Outcome, RegisteredVersion, RegisterModelInput
+from windsock.records import LedgerAction, LedgerEntry, Outcome, RegisteredVersion, RegisterModelInput
 from windsock.spec import digest_of
 
 log = logging.getLogger(__name__)
 
 
 def register_model(step: RegisterModelInput, ports: Ports, key: str) -> RegisteredVersion:
-    """Write the signed evidence pack, register the version and complete its tracking run.
+    """Write the signed evidence pack, register the version, complete its tracking run, tell the ledger.
+
+    The ledger's row comes last: it says that all the rest is there, and nothing is deployed without it.
 
     :raises GateRefusedError: if the decision is not to promote, or not about this evaluation's model.
     :raises TrackingUnavailableError: if MLflow does not answer.
     :raises StorageError: if the evidence pack cannot be written.
+    :raises StaleEpochError: if other writers of the ledger leave no room.
     """
     _require_promotion(step)
     name, chosen = step.spec.name, step.evaluation.chosen
@@ -52,8 +56,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         },
         files={"evidence.json": content, "gate.csv": gate_table(step.decision.checks)},
     )
-    log.info("%s: version %s, evidence %s", name, number, uri)
-    return RegisteredVersion(
+    registered = RegisteredVersion(
         model=name,
         version=number,
         digest=chosen.bundle_digest,
@@ -64,6 +67,31 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         evidence_uri=uri,
         asks=step.decision.asks,
         registered_at=ports.now(),
+    )
+    row = append_once(ports.ledger, _entry(step, registered), standing=registered.registration)
+    log.info("%s: version %s, evidence %s", name, number, uri)
+    return registered.model_copy(update={"asks": tuple(row.body["asks"]), "registered_at": row.at})
+
+
+def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEntry:
+    return LedgerEntry(
+        model=registered.model,
+        action=LedgerAction.REGISTER,
+        epoch=0,
+        version=registered.version,
+        digest=registered.digest,
+        actor=step.run.actor,
+        body={
+            "bundle_uri": registered.bundle_uri,
+            "evidence_digest": registered.evidence_digest,
+            "evidence_uri": registered.evidence_uri,
+            "snapshot_digest": registered.snapshot_digest,
+            "outcome": step.decision.outcome.value,
+            "asks": list(registered.asks),
+            "policy_digest": step.decision.policy_digest,
+            "tier": step.spec.model.tier,
+            "requester": step.decision.requested_by,
+        },
     )
 
 

@@ -92,7 +92,8 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
         content = {
             **self.step_input(context),
             "answer": "approve" if chosen == self.APPROVE else "reject",
-            "approver": user.get("id") or user.get("name"),
+            "approver": user.get("name") or user.get("id"),
+            "approver_id": user.get("id"),
             "answered_at": event.get("responded_at"),
         }
         return self.finish(context, self.run(context, content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Status
 from windsock.records.data import ValidationReport
+from windsock.records.ledger import LedgerAction, LedgerRow
 from windsock.records.training import Evaluation
 from windsock.spec import ModelSpec
 
@@ -78,7 +80,7 @@ class RegisterModelInput(Record):
 
 
 class RegisteredVersion(Record):
-    """A version in the registry that went through the gate.
+    """A version in the registry that went through the gate; the ledger's row proves that it did.
 
     :param version: number in the registry, as text.
     :param digest: bundle digest.
@@ -97,18 +99,32 @@ class RegisteredVersion(Record):
     asks: tuple[str, ...] = ()
     registered_at: Moment
 
+    def registration(self, rows: Sequence[LedgerRow]) -> LedgerRow | None:
+        """Return the row by which the ledger knows this very version, bundle and evidence, or ``None``."""
+        return next((row for row in rows if self._is_registered_by(row)), None)
+
+    def _is_registered_by(self, row: LedgerRow) -> bool:
+        return (
+            row.action is LedgerAction.REGISTER
+            and (row.model, row.version, row.digest) == (self.model, self.version, self.digest)
+            and row.body["bundle_uri"] == self.bundle_uri
+            and row.body["evidence_digest"] == self.evidence_digest
+        )
+
 
 class ApproveModelInput(Record):
     """Input of ``approve_model``: one person's answer, as the server gave it.
 
     :param answer: what the person chose; ``None`` while nobody is needed.
-    :param approver: user id from the server, never from text.
+    :param approver: the person's name from the server, or the user id where there is none; never from text.
+    :param approver_id: the person's user id from the server.
     """
 
     spec: ModelSpec
     version: RegisteredVersion
     answer: Literal["approve", "reject"] | None = None
     approver: str | None = None
+    approver_id: str | None = None
     answered_at: Moment | None = None
     run: RunContext = RunContext()
 
@@ -119,7 +135,7 @@ class Approval(Record):
     :param status: pass (enough said yes, or nobody is needed), fail (somebody said no),
         insufficient (somebody is still needed).
     :param needed: approvals that the tier (and insufficient checks) ask for.
-    :param approvers: user ids that said yes to this version and digest.
+    :param approvers: people who said yes to this version and digest, as the server named them.
     """
 
     model: str

@@ -18,9 +18,11 @@ class LedgerAction(StrEnum):
     """What a row says was done.
 
     ``deploy``, ``intend``, ``roll_back`` and ``abandon`` each take the next epoch; ``commit`` closes the
-    epoch of an intent (or a roll back); ``approve`` and ``reject`` stand beside them and take none (epoch 0).
+    epoch of an intent (or a roll back); ``register``, ``approve`` and ``reject`` stand beside them and take
+    none (epoch 0).
     """
 
+    REGISTER = "register"
     APPROVE = "approve"
     REJECT = "reject"
     DEPLOY = "deploy"

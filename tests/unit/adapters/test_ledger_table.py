@@ -109,15 +109,16 @@ class TestAppend:
         assert len(ledger.rows("churn")) == 1
         assert ledger.verify("churn").broken_at is None
 
-    def test_an_intent_and_its_commit_share_an_epoch_and_approvals_take_none(
+    def test_an_intent_and_its_commit_share_an_epoch_and_registrations_and_approvals_take_none(
         self,
         database_url: str,
     ) -> None:
         ledger = SqlLedger(database_url)
-        actions = (LedgerAction.APPROVE, LedgerAction.APPROVE, LedgerAction.INTEND, LedgerAction.COMMIT)
+        beside = (LedgerAction.REGISTER, LedgerAction.REGISTER, LedgerAction.APPROVE, LedgerAction.APPROVE)
+        actions = (*beside, LedgerAction.INTEND, LedgerAction.COMMIT)
         for seq, action in enumerate(actions):
-            ledger.append(make_entry(action, 0 if action is LedgerAction.APPROVE else 1), after_seq=seq)
-        assert len(ledger.rows("churn")) == 4
+            ledger.append(make_entry(action, 0 if action in beside else 1), after_seq=seq)
+        assert len(ledger.rows("churn")) == 6
 
     def test_the_champion_is_the_last_commit(self, database_url: str) -> None:
         ledger = SqlLedger(database_url)

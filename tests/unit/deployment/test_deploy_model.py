@@ -7,9 +7,27 @@ import pytest
 from support.builders import digest, make_spec
 from support.fakes import FakeRouter, fake_ports
 from support.faults import Killed, killed_after
-from support.world import MODEL, actions, back, deploy, left_of, promote, shares, survives_kills, world_of
-from windsock.exceptions import DeploymentRefusedError, NotBuiltError, ServerUnavailableError
-from windsock.records import RoutePlan, RouteState
+from support.world import (
+    MODEL,
+    actions,
+    back,
+    deploy,
+    left_of,
+    promote,
+    register,
+    shares,
+    survives_kills,
+    version_of,
+    world_of,
+)
+from windsock.deployment.deploy_model import deploy_model
+from windsock.exceptions import (
+    DeploymentRefusedError,
+    GateRefusedError,
+    NotBuiltError,
+    ServerUnavailableError,
+)
+from windsock.records import DeployModelInput, RoutePlan, RouteState
 
 
 def test_a_first_version_stands_ready_without_traffic() -> None:
@@ -18,9 +36,40 @@ def test_a_first_version_stands_ready_without_traffic() -> None:
     assert (deployment.version, deployment.epoch, deployment.share) == ("1", 1, 0)
     assert (deployment.target, deployment.unchanged) == ("local", False)
     assert shares(ports) == {"1": 0}
-    (row,) = ports.ledger.rows(MODEL)
+    row = ports.ledger.rows(MODEL)[-1]
+    assert actions(ports) == [("deploy", 1, "1")]
     assert row.body["bundle_uri"] == "memory://bundles/churn/1"
     assert row.body["evidence_digest"] == digest("e")
+
+
+def test_a_version_that_was_never_registered_is_refused() -> None:
+    ports: Any = fake_ports()
+    for _ in range(2):
+        with pytest.raises(GateRefusedError) as refusal:
+            deploy(ports, 1, force=True)
+        assert refusal.value.code == "WS-GATE-010"
+    assert (ports.ledger.rows(MODEL), ports.router.applied) == ((), [])
+    register(ports, 1)
+    assert deploy(ports, 1).version == "1"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"version": "2"},
+        {"digest": digest("9")},
+        {"evidence_digest": digest("9")},
+        {"bundle_uri": "memory://bundles/churn/2"},
+        {"model": "other"},
+    ],
+)
+def test_a_record_that_differs_from_its_registration_is_refused(other: dict[str, str]) -> None:
+    ports = world_of()
+    made_by_hand = version_of(1).model_copy(update=other)
+    with pytest.raises(GateRefusedError) as refusal:
+        deploy_model(DeployModelInput(spec=make_spec(), version=made_by_hand), ports, "")
+    assert refusal.value.code == "WS-GATE-010"
+    assert ports.router.applied == []
 
 
 def test_a_later_version_stands_beside_the_champion() -> None:
@@ -105,7 +154,7 @@ def test_a_target_that_is_not_built_is_named(target: str) -> None:
     ports = world_of()
     with pytest.raises(NotBuiltError, match=target):
         deploy(ports, 1, spec=make_spec(serving={"target": target}))
-    assert ports.ledger.rows(MODEL) == ()
+    assert actions(ports) == []
 
 
 def test_a_server_away_is_told_before_the_ledger_is_written() -> None:
@@ -113,10 +162,10 @@ def test_a_server_away_is_told_before_the_ledger_is_written() -> None:
         def state(self, model: str) -> RouteState | None:
             raise ServerUnavailableError("no answer")
 
-    ports: Any = fake_ports(router=Away())
+    ports = world_of(router=Away())
     with pytest.raises(ServerUnavailableError, match="windsock serve"):
         deploy(ports, 1)
-    assert ports.ledger.rows(MODEL) == ()
+    assert actions(ports) == []
 
 
 def test_a_plan_that_the_server_refuses_is_tried_again_under_its_epoch() -> None:
@@ -129,7 +178,7 @@ def test_a_plan_that_the_server_refuses_is_tried_again_under_its_epoch() -> None
             return super().apply(plan)
 
     router = Picky()
-    ports: Any = fake_ports(router=router)
+    ports = world_of(router=router)
     for _ in range(2):
         with pytest.raises(DeploymentRefusedError):
             deploy(ports, 1)

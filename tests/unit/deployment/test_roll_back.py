@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from support.builders import digest
-from support.fakes import FakeRegistry, FakeRouter, fake_ports
+from support.fakes import FakeRegistry, FakeRouter
 from support.faults import Killed, killed_after
 from support.world import (
     MODEL,
@@ -215,10 +215,7 @@ def test_a_target_that_answers_wrongly_once_it_serves_gives_way_to_the_champion(
         ill = False
 
     router = SickAfterwards()
-    ports: Any = fake_ports(router=router)
-    for number in (1, 2):
-        deploy(ports, number)
-        promote(ports, number)
+    ports = world_of(1, 2, router=router)
     router.ill = True
     with pytest.raises(DeploymentRefusedError):
         back(ports)

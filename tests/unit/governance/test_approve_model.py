@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from support.builders import NOON, digest, make_spec, make_version
+from support.builders import NOON, digest, make_registration, make_spec, make_version
 from support.fakes import FakeLedger, fake_ports
 from support.faults import Killed, killed_after
-from windsock.exceptions import ApprovalRefusedError, StaleEpochError
+from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
 from windsock.governance.approvals import needed_approvals
 from windsock.governance.approve_model import approve_model
 from windsock.ports import Ports
@@ -17,10 +17,22 @@ from windsock.records import (
     ApproveModelInput,
     LedgerAction,
     LedgerEntry,
+    LedgerRow,
     RegisteredVersion,
     RunContext,
     Status,
 )
+
+
+def world_with(version: RegisteredVersion | None = None, *, ledger: Any = None, **body: Any) -> Any:
+    """Return ports of a world whose ledger knows one version; name what differs in its registration."""
+    ports = fake_ports(ledger=ledger or FakeLedger())
+    ports.ledger.append(make_registration(version, **body), after_seq=0)
+    return ports
+
+
+def answers(ports: Any) -> tuple[LedgerRow, ...]:
+    return tuple(row for row in ports.ledger.rows("churn") if row.action is not LedgerAction.REGISTER)
 
 
 def answered(
@@ -31,6 +43,7 @@ def answered(
     tier: str = "medium",
     version: RegisteredVersion | None = None,
     requester: str | None = None,
+    approver_id: str | None = None,
     minutes: int = 0,
 ) -> Approval:
     step = ApproveModelInput(
@@ -38,6 +51,7 @@ def answered(
         version=version or make_version(),
         answer=answer,
         approver=approver,
+        approver_id=approver_id,
         answered_at=NOON + timedelta(minutes=minutes) if answer else None,
         run=RunContext(requested_by=requester),
     )
@@ -53,26 +67,58 @@ def test_needed_approvals(tier: Any, asks: tuple[str, ...], needed: int) -> None
 
 
 def test_a_low_tier_needs_nobody() -> None:
-    ports: Any = fake_ports()
+    ports = world_with()
     approval = answered(ports, tier="low")
     assert (approval.status, approval.needed) == (Status.PASS, 0)
-    assert ports.ledger.rows("churn") == ()
+    assert answers(ports) == ()
 
 
 def test_an_insufficient_check_needs_a_person_also_in_a_low_tier() -> None:
-    approval = answered(fake_ports(), tier="low", version=make_version(asks=("latency",)))
+    ports = world_with(asks=["latency"])
+    approval = answered(ports, tier="low", version=make_version(asks=("latency",)))
     assert (approval.status, approval.needed) == (Status.INSUFFICIENT, 1)
 
 
+def test_what_a_person_is_asked_about_is_read_from_the_ledger_not_from_the_record() -> None:
+    assert answered(world_with(asks=["latency"]), tier="low").needed == 1
+    assert answered(world_with(), tier="low", version=make_version(asks=("latency",))).needed == 0
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "needed"), [("high", "low", 2), ("low", "high", 2), ("medium", "low", 1)]
+)
+def test_of_the_tier_then_and_now_the_higher_holds(then: str, now: str, needed: int) -> None:
+    assert answered(world_with(tier=then), tier=now).needed == needed
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"version": "2"},
+        {"digest": digest("9")},
+        {"evidence_digest": digest("9")},
+        {"bundle_uri": "memory://bundles/churn/9"},
+        {"model": "other"},
+    ],
+)
+def test_a_version_that_the_ledger_does_not_know_is_nothing_to_answer_about(other: dict[str, str]) -> None:
+    ports = world_with()
+    with pytest.raises(GateRefusedError) as refusal:
+        answered(ports, "approve", "bob", version=make_version(**other))
+    assert refusal.value.code == "WS-GATE-010"
+    assert answers(ports) == ()
+
+
 def test_an_approval_stands_in_the_ledger_with_version_digest_person_evidence_and_time() -> None:
-    ports: Any = fake_ports()
+    ports = world_with()
     approval = answered(ports, "approve", "bob", requester="alice")
     assert (approval.status, approval.approvers) == (Status.PASS, ("bob",))
-    (row,) = ports.ledger.rows("churn")
+    (row,) = answers(ports)
     assert (row.action, row.epoch, row.version, row.digest, row.actor) == (
         LedgerAction.APPROVE, 0, "1", digest("b"), "bob",
     )  # fmt: skip
     assert row.body == {
+        "approver_id": None,
         "evidence_digest": digest("e"),
         "answered_at": NOON.isoformat(),
         "requester": "alice",
@@ -80,14 +126,14 @@ def test_an_approval_stands_in_the_ledger_with_version_digest_person_evidence_an
 
 
 def test_the_present_state_is_told_without_an_answer() -> None:
-    ports = fake_ports()
+    ports = world_with()
     assert answered(ports).status is Status.INSUFFICIENT
     answered(ports, "approve", "bob")
     assert answered(ports).status is Status.PASS
 
 
 def test_a_high_tier_needs_two_people() -> None:
-    ports = fake_ports()
+    ports = world_with()
     assert answered(ports, "approve", "bob", tier="high").status is Status.INSUFFICIENT
     approval = answered(ports, "approve", "carol", tier="high", minutes=1)
     assert (approval.status, approval.approvers) == (Status.PASS, ("bob", "carol"))
@@ -95,54 +141,99 @@ def test_a_high_tier_needs_two_people() -> None:
 
 @pytest.mark.parametrize("same", ["bob", "Bob", " bob "])
 def test_one_person_is_not_two(same: str) -> None:
-    ports = fake_ports()
+    ports = world_with()
     answered(ports, "approve", "bob", tier="high")
     with pytest.raises(ApprovalRefusedError) as refusal:
         answered(ports, "approve", same, tier="high", minutes=1)
     assert refusal.value.code == "WS-APPROVAL-005"
 
 
+@pytest.mark.parametrize(("name", "user_id"), [("bob", "13"), ("robert", "12"), ("12", None)])
+def test_one_name_or_one_id_is_one_person(name: str, user_id: str | None) -> None:
+    ports = world_with()
+    answered(ports, "approve", "bob", approver_id="12", tier="high")
+    with pytest.raises(ApprovalRefusedError) as refusal:
+        answered(ports, "approve", name, approver_id=user_id, tier="high", minutes=1)
+    assert refusal.value.code == "WS-APPROVAL-005"
+
+
 def test_the_same_answer_again_is_no_second_row() -> None:
-    ports: Any = fake_ports()
+    ports = world_with()
     first = answered(ports, "approve", "bob", tier="high")
     assert answered(ports, "approve", "bob", tier="high") == first
     answered(ports, "reject", "carol")
     assert answered(ports, "reject", "carol", minutes=9).status is Status.FAIL
-    assert len(ports.ledger.rows("churn")) == 2
+    assert len(answers(ports)) == 2
 
 
 def test_a_later_approval_that_is_not_needed_any_more_changes_nothing() -> None:
-    ports: Any = fake_ports()
+    ports = world_with()
     answered(ports, "approve", "bob")
     assert answered(ports, "approve", "bob", minutes=60).status is Status.PASS
-    assert len(ports.ledger.rows("churn")) == 1
+    assert len(answers(ports)) == 1
 
 
 @pytest.mark.parametrize("same", ["alice", "Alice", "alice "])
 def test_who_triggered_the_run_cannot_approve_it(same: str) -> None:
-    ports: Any = fake_ports()
+    ports = world_with()
     with pytest.raises(ApprovalRefusedError) as refusal:
         answered(ports, "approve", same, requester="alice")
     assert refusal.value.code == "WS-APPROVAL-004"
-    assert ports.ledger.rows("churn") == ()
+    assert answers(ports) == ()
+
+
+@pytest.mark.parametrize("requester", ["Alice", "7"])
+def test_neither_the_name_nor_the_id_may_be_the_requester_s(requester: str) -> None:
+    ports = world_with()
+    with pytest.raises(ApprovalRefusedError) as refusal:
+        answered(ports, "approve", "alice", approver_id="7", requester=requester)
+    assert refusal.value.code == "WS-APPROVAL-004"
+    assert answers(ports) == ()
+
+
+def test_who_asked_for_what_was_registered_cannot_approve_it_in_a_later_run() -> None:
+    ports = world_with(requester="alice")
+    with pytest.raises(ApprovalRefusedError) as refusal:
+        answered(ports, "approve", "alice", requester="bob")
+    assert refusal.value.code == "WS-APPROVAL-004"
+    assert answered(ports, "approve", "carol", requester="bob").status is Status.PASS
+
+
+def test_an_approval_without_a_user_id_is_one_of_that_name() -> None:
+    ports = world_with()
+    answered(ports, "approve", "alice")
+    assert answered(ports, requester="alice").status is Status.INSUFFICIENT
+
+
+def test_an_approval_under_another_name_does_not_count_if_its_id_is_the_requester_s() -> None:
+    ports = world_with()
+    answered(ports, "approve", "alice b.", approver_id="alice")
+    assert answered(ports, requester="alice").status is Status.INSUFFICIENT
+
+
+def test_the_user_id_stands_beside_the_name() -> None:
+    ports = world_with()
+    answered(ports, "approve", "bob", approver_id="12")
+    (row,) = answers(ports)
+    assert (row.actor, row.body["approver_id"]) == ("bob", "12")
 
 
 def test_who_triggered_the_run_may_reject_it() -> None:
-    assert answered(fake_ports(), "reject", "alice", requester="alice").status is Status.FAIL
+    assert answered(world_with(), "reject", "alice", requester="alice").status is Status.FAIL
 
 
 @pytest.mark.parametrize("approver", [None, "", "  "])
 @pytest.mark.parametrize("answer", ["approve", "reject"])
 def test_an_answer_of_nobody_is_refused(answer: str, approver: str | None) -> None:
-    ports: Any = fake_ports()
+    ports = world_with()
     with pytest.raises(ApprovalRefusedError) as refusal:
         answered(ports, answer, approver)
     assert refusal.value.code == "WS-APPROVAL-003"
-    assert ports.ledger.rows("churn") == ()
+    assert answers(ports) == ()
 
 
 def test_a_rejection_blocks_whatever_others_say() -> None:
-    ports = fake_ports()
+    ports = world_with()
     answered(ports, "approve", "bob")
     approval = answered(ports, "reject", "carol")
     assert approval.status is Status.FAIL
@@ -151,7 +242,7 @@ def test_a_rejection_blocks_whatever_others_say() -> None:
 
 
 def test_who_rejected_cannot_approve_later() -> None:
-    ports = fake_ports()
+    ports = world_with()
     answered(ports, "reject", "bob")
     with pytest.raises(ApprovalRefusedError) as refusal:
         answered(ports, "approve", "bob", minutes=1)
@@ -159,16 +250,18 @@ def test_who_rejected_cannot_approve_later() -> None:
 
 
 def test_who_approved_may_reject_later() -> None:
-    ports = fake_ports()
+    ports = world_with()
     answered(ports, "approve", "bob")
     assert answered(ports, "reject", "bob", minutes=1).status is Status.FAIL
 
 
 @pytest.mark.parametrize("other", [{"version": "2"}, {"digest": digest("9")}])
 def test_an_approval_is_for_that_very_version_and_digest(other: dict[str, str]) -> None:
-    ports = fake_ports()
+    ports = world_with()
     answered(ports, "approve", "bob")
-    assert answered(ports, version=make_version(**other)).status is Status.INSUFFICIENT
+    version = make_version(**other)
+    ports.ledger.append(make_registration(version), after_seq=2)
+    assert answered(ports, version=version).status is Status.INSUFFICIENT
 
 
 def test_answers_given_at_once_are_both_kept() -> None:
@@ -178,12 +271,12 @@ def test_answers_given_at_once_are_both_kept() -> None:
         met = False
 
         def append(self, entry: LedgerEntry, *, after_seq: int) -> Any:
-            if not self.met:
+            if entry.action is LedgerAction.APPROVE and not self.met:
                 self.met = True
                 super().append(entry.model_copy(update={"actor": "carol"}), after_seq=after_seq)
             return super().append(entry, after_seq=after_seq)
 
-    ports = fake_ports(ledger=Busy())
+    ports = world_with(ledger=Busy())
     approval = answered(ports, "approve", "bob", tier="high")
     assert set(approval.approvers) == {"bob", "carol"}
 
@@ -191,16 +284,18 @@ def test_answers_given_at_once_are_both_kept() -> None:
 def test_a_ledger_that_never_comes_to_rest_is_told() -> None:
     class Storm(FakeLedger):
         def append(self, entry: LedgerEntry, *, after_seq: int) -> Any:
-            raise StaleEpochError("another row came first")
+            if entry.action is LedgerAction.APPROVE:
+                raise StaleEpochError("another row came first")
+            return super().append(entry, after_seq=after_seq)
 
-    with pytest.raises(StaleEpochError):
-        answered(fake_ports(ledger=Storm()), "approve", "bob")
+    with pytest.raises(StaleEpochError, match="20 tries to write approve of version 1"):
+        answered(world_with(ledger=Storm()), "approve", "bob")
 
 
 def test_killed_after_the_answer_and_run_again_it_is_one_answer() -> None:
-    world: Any = fake_ports()
+    world = world_with()
     dying, _ = killed_after(world, 1)
     with pytest.raises(Killed):
         answered(dying, "approve", "bob")
     assert answered(world, "approve", "bob").status is Status.PASS
-    assert len(world.ledger.rows("churn")) == 1
+    assert len(answers(world)) == 1

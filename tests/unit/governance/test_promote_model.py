@@ -14,6 +14,7 @@ from support.world import (
     deploy,
     left_of,
     promote,
+    register,
     shares,
     survives_kills,
     version_of,
@@ -22,6 +23,7 @@ from support.world import (
 from windsock.exceptions import (
     ApprovalRefusedError,
     DeploymentRefusedError,
+    GateRefusedError,
     NotBuiltError,
     ServerUnavailableError,
     StaleEpochError,
@@ -29,12 +31,14 @@ from windsock.exceptions import (
     VerdictError,
 )
 from windsock.governance.approve_model import approve_model
+from windsock.governance.promote_model import promote_model
 from windsock.records import (
     ApproveModelInput,
     ChainCheck,
     LedgerAction,
     LedgerEntry,
     ProbeResult,
+    PromoteModelInput,
     RoutePlan,
     RouteState,
     RunContext,
@@ -145,7 +149,7 @@ class TestTheDoor:
                 raise KeyError(version)
 
         for registry in (Away(), Broken()):
-            ports: Any = fake_ports(registry=registry)
+            ports = world_of(registry=registry)
             deploy(ports, 1)
             assert promote(ports, 1).alias_mirrored is False
             assert ports.ledger.champion(MODEL).version == "1"
@@ -162,10 +166,7 @@ class TestAfterASwitchThatFails:
             return result.model_copy(update={"matched": False, "largest_difference": 0.3}) if ill else result
 
     def make_world(self, *champions: int) -> Any:
-        ports: Any = fake_ports(router=self.SickAfterwards())
-        for number in champions:
-            deploy(ports, number)
-            promote(ports, number)
+        ports = world_of(*champions, router=self.SickAfterwards())
         deploy(ports, 2)
         return ports
 
@@ -242,13 +243,10 @@ class TestTwoAtOnce:
                 return super().append(entry, after_seq=after_seq)
 
         ledger = Racing()
-        ports: Any = fake_ports(ledger=ledger)
-        deploy(ports, 1)
-        promote(ports, 1)
+        ports = world_of(1, ledger=ledger)
+        (intent,) = [row for row in ledger.rows(MODEL) if row.action is LedgerAction.INTEND]
         deploy(ports, 2)
-        ledger.rival = ledger.rows(MODEL)[1].model_copy(
-            update={"epoch": 4, "version": "3", "digest": digest("3")}
-        )
+        ledger.rival = intent.model_copy(update={"epoch": 4, "version": "3", "digest": digest("3")})
         ledger.rival = LedgerEntry(**ledger.rival.model_dump(include=set(LedgerEntry.model_fields)))
         with pytest.raises(StaleEpochError):
             promote(ports, 2)
@@ -322,6 +320,54 @@ class TestRefusals:
             promote(ports, 2, spec=spec)
         assert ports.ledger.champion(MODEL).version == "1"
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"version": "2"},
+            {"digest": digest("9")},
+            {"evidence_digest": digest("9")},
+            {"bundle_uri": "memory://bundles/churn/9"},
+            {"model": "other"},
+        ],
+    )
+    def test_a_version_that_was_never_registered_is_refused(self, other: dict[str, str]) -> None:
+        ports = world_of()
+        deploy(ports, 1)
+        before = left_of(ports)
+        made_by_hand = version_of(1).model_copy(update=other)
+        with pytest.raises(GateRefusedError) as refusal:
+            promote_model(PromoteModelInput(spec=make_spec(), version=made_by_hand, force=True), ports, "")
+        assert refusal.value.code == "WS-GATE-010"
+        assert left_of(ports) == before
+
+    def test_what_a_person_is_asked_about_is_read_from_the_ledger(self) -> None:
+        ports: Any = fake_ports()
+        register(ports, 1, asks=["latency"])
+        deploy(ports, 1)
+        with pytest.raises(ApprovalRefusedError, match="0 of 1"):
+            promote(ports, 1)
+        approved(ports, 1, "bob", tier="low")
+        assert promote(ports, 1).version == "1"
+
+    def test_a_tier_lowered_since_the_registration_opens_nothing(self) -> None:
+        ports: Any = fake_ports()
+        register(ports, 1, tier="medium")
+        deploy(ports, 1)
+        with pytest.raises(ApprovalRefusedError, match="0 of 1"):
+            promote(ports, 1, spec=make_spec(model={"tier": "low"}))
+
+    def test_who_asked_for_what_was_registered_opens_nothing_in_a_later_run(self) -> None:
+        ports: Any = fake_ports()
+        register(ports, 1, requester="carol")
+        deploy(ports, 1)
+        # The row of an answer that approve_model would not have written.
+        approve = LedgerEntry(
+            model=MODEL, action=LedgerAction.APPROVE, epoch=0, version="1", digest=digest("1"), actor="carol"
+        )
+        ports.ledger.append(approve, after_seq=2)
+        with pytest.raises(ApprovalRefusedError, match="0 of 1"):
+            promote(ports, 1, spec=MEDIUM)
+
     def test_without_the_approvals_of_its_tier_nothing_is_promoted(self) -> None:
         ports = world_of()
         deploy(ports, 1)
@@ -376,7 +422,7 @@ class TestRefusals:
             def verify(self, model: str) -> ChainCheck:
                 return ChainCheck(model=model, rows=1, broken_at=1)
 
-        ports: Any = fake_ports(ledger=Broken())
+        ports = world_of(ledger=Broken())
         deploy(ports, 1)
         with pytest.raises(VerdictError) as refusal:
             promote(ports, 1)

@@ -1,19 +1,28 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from typing import Any
 
 import pytest
 
 from support.builders import digest, make_check, make_decision, make_evaluation, make_spec
-from support.fakes import fake_ports
+from support.fakes import FakeLedger, fake_ports
 from support.faults import Killed, killed_after
 from windsock import __version__
-from windsock.exceptions import GateRefusedError
+from windsock.exceptions import GateRefusedError, StaleEpochError
 from windsock.governance.register_model import register_model
 from windsock.ports import Ports
-from windsock.records import Outcome, RegisteredVersion, RegisterModelInput, Status
+from windsock.records import (
+    LedgerAction,
+    LedgerEntry,
+    Outcome,
+    RegisteredVersion,
+    RegisterModelInput,
+    RunContext,
+    Status,
+)
 
 URI = f"evidence/churn/{digest('b')}.json"
 
@@ -33,6 +42,7 @@ def state_of(ports: Any) -> dict[str, Any]:
         "versions": ports.registry.versions,
         "tags": ports.registry.tags,
         "added": ports.tracker.added,
+        "rows": [row.model_dump(exclude={"at", "hash", "previous"}) for row in ports.ledger.rows("churn")],
     }
 
 
@@ -53,6 +63,70 @@ def test_a_version_carries_its_evidence() -> None:
     assert run["files"]["evidence.json"] == ports.bundles.documents[URI]
     assert b"latency,pass" in run["files"]["gate.csv"]
     assert run["tags"]["windsock.version"] == "1"
+    assert version.evidence_digest == hashlib.sha256(ports.bundles.documents[URI]).hexdigest()
+
+
+def test_the_ledger_knows_the_version_its_evidence_and_who_asked_for_it() -> None:
+    ports: Any = fake_ports()
+    version = registered(ports, spec=make_spec(model={"tier": "high"}), run=RunContext(requested_by="bob"))
+    (row,) = ports.ledger.rows("churn")
+    assert (row.action, row.epoch, row.version, row.digest, row.actor) == (
+        LedgerAction.REGISTER, 0, "1", digest("b"), "bob",
+    )  # fmt: skip
+    assert row.body == {
+        "bundle_uri": version.bundle_uri,
+        "evidence_digest": version.evidence_digest,
+        "evidence_uri": URI,
+        "snapshot_digest": digest("1"),
+        "outcome": "promote",
+        "asks": [],
+        "policy_digest": digest("4"),
+        "tier": "high",
+        "requester": "alice",
+    }
+    assert version.registration(ports.ledger.rows("churn")) == row
+    assert version.registered_at == row.at
+
+
+def test_rows_of_others_may_come_between() -> None:
+    class Busy(FakeLedger):
+        others = 3
+
+        def append(self, entry: LedgerEntry, *, after_seq: int) -> Any:
+            if self.others:
+                self.others -= 1
+                super().append(entry.model_copy(update={"version": "9"}), after_seq=after_seq)
+            return super().append(entry, after_seq=after_seq)
+
+    ports: Any = fake_ports(ledger=Busy())
+    assert registered(ports).registration(ports.ledger.rows("churn")).seq == 4
+
+
+def test_a_twin_of_the_same_task_writes_no_second_row() -> None:
+    class Twin(FakeLedger):
+        def append(self, entry: LedgerEntry, *, after_seq: int) -> Any:
+            super().append(entry, after_seq=after_seq)
+            raise StaleEpochError("the twin's row came first")
+
+    ports: Any = fake_ports(ledger=Twin())
+    registered(ports)
+    assert len(ports.ledger.rows("churn")) == 1
+
+
+def test_a_ledger_that_never_comes_to_rest_is_told() -> None:
+    class Storm(FakeLedger):
+        def append(self, entry: LedgerEntry, *, after_seq: int) -> Any:
+            raise StaleEpochError("another row came first")
+
+    with pytest.raises(StaleEpochError, match="20 tries to write register of version 1"):
+        registered(fake_ports(ledger=Storm()))
+
+
+def test_what_the_ledger_says_first_stands() -> None:
+    ports: Any = fake_ports()
+    check = make_check("latency", Status.INSUFFICIENT)
+    registered(ports, decision=make_decision(checks=(check,), asks=("latency",)))
+    assert registered(ports).asks == ("latency",)
 
 
 def test_twice_is_once() -> None:
@@ -66,7 +140,7 @@ def test_twice_is_once() -> None:
 def test_killed_after_each_side_effect_and_run_again_it_ends_the_same() -> None:
     undisturbed: Any = fake_ports()
     expected = registered(undisturbed)
-    effects = 3
+    effects = 4
     for after in range(1, effects + 1):
         world: Any = fake_ports()
         dying, countdown = killed_after(world, after)
@@ -100,7 +174,7 @@ def test_only_promote_is_registered(outcome: Outcome) -> None:
     ports: Any = fake_ports()
     with pytest.raises(GateRefusedError, match=outcome.value):
         registered(ports, decision=make_decision(outcome=outcome))
-    assert state_of(ports) == {"documents": {}, "versions": {}, "tags": {}, "added": {}}
+    assert state_of(ports) == {"documents": {}, "versions": {}, "tags": {}, "added": {}, "rows": []}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from airflow.sdk.exceptions import TaskAwaitingInput
 
-from support.builders import digest, make_check, make_decision, make_spec, make_version
+from support.builders import digest, make_check, make_decision, make_registration, make_spec, make_version
 from support.context import make_context
 from windsock import records as r
 from windsock.exceptions import ApprovalRefusedError
@@ -28,12 +28,12 @@ def approve_task(**fields):
     )
 
 
-def answer(option, user="rita"):
+def answer(option, user="rita", name=None):
     return {
         "chosen_options": [option],
         "params_input": {},
         "responded_at": datetime(2026, 5, 1, tzinfo=UTC),
-        "responded_by_user": {"id": user, "name": user} if user else None,
+        "responded_by_user": {"id": user, "name": user if name is None else name} if user else None,
     }
 
 
@@ -64,6 +64,32 @@ def test_answer_carries_the_user_that_the_server_named(ports, step_answers):
     pushed = task.execute_complete(make_context(task, user="ann"), answer("Approve"))
     assert pushed["approvers"] == ["rita"]
     assert (seen[0].answer, seen[0].approver, seen[0].run.requested_by) == ("approve", "rita", "ann")
+
+
+@pytest.mark.parametrize(("name", "approver"), [("Rita Ray", "Rita Ray"), ("", "17")])
+def test_answer_carries_name_and_id_and_the_id_where_there_is_no_name(ports, step_answers, name, approver):
+    seen = step_answers("approve_model", approval(r.Status.PASS))
+    task = approve_task()
+    task.execute_complete(make_context(task), answer("Approve", user="17", name=name))
+    assert (seen[0].approver, seen[0].approver_id) == (approver, "17")
+
+
+@pytest.mark.parametrize("requester", ["Rita Ray", "17"])
+def test_who_triggered_the_run_is_refused_by_name_and_by_id(ports, requester):
+    ports.ledger.append(make_registration(), after_seq=0)
+    task = approve_task()
+    with pytest.raises(ApprovalRefusedError, match="cannot approve"):
+        task.execute_complete(
+            make_context(task, user=requester), answer("Approve", user="17", name="Rita Ray")
+        )
+    assert len(ports.ledger.rows("churn")) == 1
+
+
+def test_an_answer_that_names_nobody_is_refused(ports):
+    ports.ledger.append(make_registration(), after_seq=0)
+    task = approve_task()
+    with pytest.raises(ApprovalRefusedError, match="names no person"):
+        task.execute_complete(make_context(task), answer("Approve", user=None))
 
 
 def test_reject_is_red(ports, step_answers):
