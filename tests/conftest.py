@@ -22,7 +22,8 @@ os.environ.update(
     AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
     OMP_NUM_THREADS="1",
 )
-for name in [name for name in os.environ if name.startswith(("WINDSOCK_", "AIRFLOW_CONN_"))]:
+KEPT = {"WINDSOCK_SNAPSHOTS"}
+for name in [n for n in os.environ if n.startswith(("WINDSOCK_", "AIRFLOW_CONN_")) and n not in KEPT]:
     del os.environ[name]
 
 

@@ -17,6 +17,8 @@ NOISY = (
     "fsspec",
     "git",
     "great_expectations",
+    "httpcore",
+    "httpx",
     "matplotlib",
     "mlflow",
     "skops",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import SpecError
 from windsock.hooks.windsock import WindsockHook
 from windsock.operators.links import MlflowRunLink, MlflowVersionLink
@@ -92,7 +93,8 @@ class StepOperator(BaseOperator):
             ports = self.hook.ports()
             step = read_input(self.step, {**self._shared_input(context), **content})
             log.info("%s: %s", self.step, self.announce(step))
-            result = run_step(self.step, step, ports)
+            with quiet_libraries():
+                result = run_step(self.step, step, ports)
         except Exception as error:
             self.verdict = verdict_of_error(error, {"model": self._model_name()})
             raise
