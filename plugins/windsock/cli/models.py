@@ -80,7 +80,7 @@ def ledger_row(row: LedgerRow) -> tuple[str, ...]:
 def chain_line(check: ChainCheck) -> str:
     """Return what the check of a ledger's chain came to, in one line."""
     if check.broken_at is None:
-        return f"chain: whole, {check.rows} rows"
+        return f"chain: whole, {check.rows} row{'' if check.rows == 1 else 's'}"
     return (
         f"chain: BROKEN at row {check.broken_at} of {check.rows}: it was changed, or one before it is missing"
     )

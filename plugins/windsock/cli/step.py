@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from windsock.cli.console import say
-from windsock.cli.surroundings import REFUSED, exit_code, findings_on_stderr, open_ports, write_whole
+from windsock.cli.surroundings import REFUSED, exit_code, findings_on_stderr, open_ports, user, write_whole
 from windsock.exceptions import SettingsError, WindsockError
 from windsock.settings import Settings
 from windsock.steps.run import STEPS, run_step
@@ -37,6 +37,8 @@ def step(
     """Run one step and end with its verdict; exit code 1 if it says no, 3 if a system did not answer."""
     try:
         content = read_record(source)
+        if "run" in STEPS[name].input.model_fields:
+            content.setdefault("run", {"requested_by": user()})
         with findings_on_stderr():
             result = run_step(name, content, open_ports(Settings.from_environment()))
         text = json.dumps(result.record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"

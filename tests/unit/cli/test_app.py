@@ -132,9 +132,23 @@ def test_a_reader_that_goes_away_is_no_trace(project):
         assert b"Traceback" not in process.stderr.read()
 
 
-HEAVY = set(
-    ["airflow", "alembic", "docker", "evidently", "great_expectations", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "scipy", "skops", "sklearn", "sqlalchemy", "uvicorn"]
-)
+HEAVY = {
+    "airflow",
+    "alembic",
+    "docker",
+    "evidently",
+    "great_expectations",
+    "matplotlib",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "skops",
+    "sklearn",
+    "sqlalchemy",
+    "uvicorn",
+}
 
 
 @pytest.mark.parametrize("code", ["import windsock.cli", "from windsock.cli.app import run; run(['schema'])"])

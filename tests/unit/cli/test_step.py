@@ -116,6 +116,23 @@ def test_the_input_may_come_from_stdin(answer, capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"), [({}, {"requested_by": "cli:ann"}), ({"run": {"run_id": "r1"}}, {"run_id": "r1"})]
+)
+def test_who_runs_it_is_told_unless_the_input_says(ports, tmp_path, monkeypatch, given, expected):
+    seen = {}
+
+    def run_step(name, content, given_ports):
+        seen.update(content)
+        return StepResult(step=name, record=make_validation(), key="k", unchanged=False)
+
+    monkeypatch.setattr("windsock.cli.step.run_step", run_step)
+    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+    (tmp_path / "in.json").write_text(json.dumps(given))
+    assert step() == 0
+    assert seen["run"] == expected
+
+
+@pytest.mark.parametrize(
     ("content", "says"),
     [
         (None, "No such file"),
