@@ -136,20 +136,19 @@ class Demo:
         for line in [*addresses(self.stack), *logins(self.stack)]:
             say(line)
         with self.stack.api() as api:
-            was_paused = self.await_dag(api)
-            decision = self.retrain(api, was_paused=was_paused)
+            decision = self.retrain(api, self.await_dag(api))
         self.show_gate(decision)
         champion = self.read_champion()
         self.predict(champion)
         self.show_ledger(champion)
 
-    def await_dag(self, api: AirflowApi) -> bool:
-        """Wait until Airflow has parsed the model's DAG in this stack; return whether it is paused."""
+    def await_dag(self, api: AirflowApi) -> dict[str, Any]:
+        """Wait until Airflow has parsed the model's DAG in this stack, and return what it knows of it."""
         deadline = time.monotonic() + PARSE_SECONDS
         while time.monotonic() < deadline:
             found = api.dag(self.dag_id)
             if found and not found["is_stale"] and parsed_after(found, self.begun):
-                return bool(found["is_paused"])
+                return found
             self.supervisor.pause(0.5)
         for error in api.import_errors():
             say(f"  {error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}")
@@ -158,51 +157,53 @@ class Demo:
             next_action=f"Read {self.stack.logs}/airflow-dag-processor.log.",
         )
 
-    def retrain(self, api: AirflowApi, *, was_paused: bool) -> GateDecision:
+    def retrain(self, api: AirflowApi, dag: dict[str, Any]) -> GateDecision:
         """Run the retrain DAG to its end and return the gate's decision.
 
+        :param dag: what Airflow knows of the DAG.
         :raises DemoFailedError: if the run is red.
         """
-        if was_paused:
-            self._end_earlier_runs(api)
-        run_id = api.trigger(self.dag_id)
-        api.set_paused(self.dag_id, paused=False)
-        say(f"Run      {self.dag_id}, triggered through REST: {run_id}")
-        note = (
-            f"for a person: sign in as reviewer at {self.stack.airflow_url} and look under Required Actions"
-        )
+        was_paused = bool(dag["is_paused"])
+        run_id = self._start_due_run(api) if was_paused and is_due(dag) else self._trigger(api, was_paused)
         follower = RunFollower(
             api=api,
             dag_id=self.dag_id,
             run_id=run_id,
             say=say,
             pause=self.supervisor.pause,
-            reviewer_note=note,
+            reviewer_note=f"for a person: sign in as reviewer at {self.stack.airflow_url}, Required Actions",
         )
         state = follower.follow()
         if was_paused:
-            self._pause_again(api)
+            api.set_paused(self.dag_id, paused=True)
         if state != "success":
             self._show_failure(follower)
         return GateDecision.model_validate(api.xcom(self.dag_id, run_id, "gate_model"))
 
-    def _end_earlier_runs(self, api: AirflowApi) -> None:
+    def _start_due_run(self, api: AirflowApi) -> str:
+        """Let the schedule have its latest run, as Airflow does when a DAG is no longer paused."""
+        self._end_open_runs(api)
+        known = {run["dag_run_id"] for run in api.runs(self.dag_id)}
+        api.set_paused(self.dag_id, paused=False)
+        while not (new := [run for run in api.runs(self.dag_id) if run["dag_run_id"] not in known]):
+            self.supervisor.pause(0.5)
+        run_id = str(new[0]["dag_run_id"])
+        say(f"Run      {self.dag_id}, the latest that its schedule is due: {run_id}")
+        return run_id
+
+    def _trigger(self, api: AirflowApi, was_paused: bool) -> str:
+        if was_paused:
+            self._end_open_runs(api)
+        run_id = api.trigger(self.dag_id)
+        api.set_paused(self.dag_id, paused=False)
+        say(f"Run      {self.dag_id}, triggered through REST: {run_id}")
+        return run_id
+
+    def _end_open_runs(self, api: AirflowApi) -> None:
         """End the runs that an interrupted demo left open; they would be run first."""
         for run in api.runs(self.dag_id):
             if run["state"] in ACTIVE:
                 api.fail_run(self.dag_id, run["dag_run_id"])
-
-    def _pause_again(self, api: AirflowApi) -> None:
-        """Leave the DAG paused as it was, once no run of its schedule is under way.
-
-        A DAG that is not paused runs its schedule's latest date at once, after the run that was triggered.
-        """
-        while True:
-            api.set_paused(self.dag_id, paused=True)
-            if not any(run["state"] in ACTIVE for run in api.runs(self.dag_id)):
-                return
-            api.set_paused(self.dag_id, paused=False)
-            self.supervisor.pause(1.0)
 
     def _show_failure(self, follower: RunFollower) -> None:
         for task in follower.failed_tasks():
@@ -280,6 +281,12 @@ def ask_server(method: str, address: str, body: dict[str, Any] | None = None) ->
 def seconds_since(moment: datetime) -> float:
     """Return the seconds from a moment until now."""
     return (datetime.now(UTC) - moment).total_seconds()
+
+
+def is_due(dag: dict[str, Any]) -> bool:
+    """Say whether Airflow will start a run of the schedule as soon as a DAG is no longer paused."""
+    due = dag.get("next_dagrun_run_after")
+    return due is not None and datetime.fromisoformat(due) <= datetime.now(UTC)
 
 
 def parsed_after(dag: dict[str, Any], moment: datetime) -> bool:
