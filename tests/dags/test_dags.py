@@ -35,7 +35,7 @@ def structure(dag):
         }
         for task in dag.tasks
     }
-    return {"schedule": dag.schedule, "params": sorted(dag.params), "tasks": tasks}
+    return {"schedule": getattr(dag.schedule, "expression", dag.schedule), "params": sorted(dag.params), "tasks": tasks}
 
 
 def test_structure_is_the_stored_one(dag_bag):

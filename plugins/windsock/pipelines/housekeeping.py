@@ -8,9 +8,8 @@ from airflow.sdk import DAG
 
 from windsock.operators.keep_house import HousekeepingOperator
 from windsock.pipelines.docs import RED
-from windsock.pipelines.retrain import START
 from windsock.pipelines.retries import default_args
-from windsock.spec import cron_of
+from windsock.pipelines.schedules import at
 
 DAG_ID = "windsock__housekeeping"
 PURPOSE = (
@@ -29,8 +28,7 @@ def housekeeping_dag(models: Iterable[str]) -> DAG:
         dag_display_name="Windsock: housekeeping",
         description="Repairs the registry's aliases from the ledger and closes what was left open",
         doc_md=f"{PURPOSE}\n\n{RED.format(name='NAME')}",
-        schedule=cron_of("hourly"),
-        start_date=START,
+        schedule=at("hourly"),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

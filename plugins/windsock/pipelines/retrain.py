@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import DAG, Param, chain
@@ -18,9 +17,9 @@ from windsock.operators.train_model import TrainModelOperator
 from windsock.operators.validate_data import ValidateDataOperator
 from windsock.pipelines.docs import retrain_doc
 from windsock.pipelines.retries import default_args
-from windsock.spec import ModelSpec, SharedSpec, cron_of, schedule_word
+from windsock.pipelines.schedules import at
+from windsock.spec import ModelSpec, SharedSpec, schedule_word
 
-START = datetime(2024, 1, 1, tzinfo=UTC)
 APPROVALS = {"low": 1, "medium": 1, "high": 2}
 """Approval tasks by tier; the one of a low tier asks nobody unless a check was insufficient."""
 
@@ -62,8 +61,7 @@ def retrain_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
         description=spec.model.description
         or f"Retrain {spec.name} and promote it if the gate lets it through",
         doc_md=retrain_doc(spec),
-        schedule=cron_of(spec.training.schedule),
-        start_date=START,
+        schedule=at(spec.training.schedule),
         catchup=False,
         max_active_runs=1,
         default_args=default_args(spec.model.owner),

@@ -6,7 +6,6 @@ from airflow.sdk import DAG, Param
 
 from windsock.operators.roll_back import RollBackOperator
 from windsock.pipelines.docs import RED
-from windsock.pipelines.retrain import START
 from windsock.pipelines.retries import default_args
 from windsock.spec import ModelSpec
 
@@ -21,7 +20,6 @@ def rollback_dag(spec: ModelSpec) -> DAG:
         description=f"Serve the champion of {spec.name} before this one again",
         doc_md=f"{PURPOSE}\n\n{RED.format(name=spec.name)}",
         schedule=None,
-        start_date=START,
         catchup=False,
         max_active_runs=1,
         default_args=default_args(spec.model.owner),

@@ -68,7 +68,7 @@ def test_weekly_model_says_so(models):
     (models / "figs.yaml").write_text(text, encoding="utf-8")
     dag = build_dags(models)["figs__daily_retrain"]
     assert dag.dag_display_name == "figs: retrain (weekly)"
-    assert dag.schedule == "0 2 * * 0"
+    assert dag.schedule.expression == "0 2 * * 0"
 
 
 def test_compute_class_decides_pool_and_queue_of_training(models):
