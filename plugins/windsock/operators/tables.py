@@ -1,4 +1,4 @@
-"""Plain tables for task logs: at most 100 columns wide, no colours, no boxes."""
+"""Plain tables for task logs: no colours, no boxes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from windsock.records import CheckResult
 from windsock.steps import limit_text
 
 log = logging.getLogger("windsock.task")
+WIDEST_NAME = 72
 
 
 def log_checks(title: str, checks: Iterable[CheckResult]) -> None:
