@@ -158,13 +158,18 @@ def _read_truths(values: pd.Series[Any], name: str) -> ReadColumn:
 
 
 def _read_whole(values: pd.Series[Any], name: str) -> ReadColumn:
+    import pandas as pd
+
     known = values.dropna()
     largest = max((abs(int(end)) for end in (known.min(), known.max())), default=0) if len(known) else 0
     if largest > EXACT and (len(known) < len(values) or largest >= 2**63):
-        read = values.map(lambda value: str(int(value)), na_action="ignore").astype(object)
-        remark = f"{name}: whole numbers of more than 15 digits are names: read as text"
+        gone = values.isna()
+        names = [None if missing else str(int(value)) for value, missing in zip(values, gone, strict=True)]
         return ReadColumn(
-            name=name, kind=ColumnKind.CATEGORY, values=read.where(read.notna(), None), findings=(remark,)
+            name=name,
+            kind=ColumnKind.CATEGORY,
+            values=pd.Series(names, index=values.index, dtype=object),
+            findings=(f"{name}: whole numbers of more than 15 digits are names: read as text",),
         )
     whole = len(known) == len(values)
     read = values.astype("int64") if whole else _to_floats(values)

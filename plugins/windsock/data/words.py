@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnKind
@@ -19,16 +20,16 @@ MISSING_WORDS = frozenset(
 """Words that stand for no value where all others are numbers, truths or dates; in small letters."""
 TRUTHS = (("true", "false"), ("yes", "no"), ("t", "f"), ("y", "n"))
 INFINITE = frozenset({"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
-PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
-WHOLE_NUMBER = re.compile(r"[+-]?\d+")
-LEADING_ZERO = re.compile(r"[+-]?0\d")
+PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+WHOLE_NUMBER = re.compile(r"[+-]?\d+", re.ASCII)
+LEADING_ZERO = re.compile(r"[+-]?0\d", re.ASCII)
 LONGEST_WHOLE = 15
 """Digits that a double holds exactly; longer whole numbers are names, such as card numbers."""
-DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
 ISO_DATE = re.compile(
-    r"\d{4}([-/])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?)?"
+    r"\d{4}([-/])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
 )
-WRITTEN_DATE = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})([T ]\d{2}:\d{2}(:\d{2})?)?")
+WRITTEN_DATE = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})([T ]\d{2}:\d{2}(:\d{2})?)?", re.ASCII)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -103,10 +104,11 @@ def _numbers(words: Sequence[str], told: Sequence[int], counts: NDArray[Any]) ->
         return None
     whole = len(finite) == len(told) and all(map(WHOLE_NUMBER.fullmatch, finite))
     read: Callable[[str], Any] = int if whole else float
-    infinite = int(sum(counts[place] for place in told if words[place].lower() in INFINITE))
+    values = [read(words[place]) for place in told]
+    infinite = int(sum(counts[place] for place, value in zip(told, values, strict=True) if isinf(value)))
     return {
         "kind": ColumnKind.INTEGER if whole else ColumnKind.NUMBER,
-        "values": _placed(words, told, [read(words[place]) for place in told]),
+        "values": _placed(words, told, values),
         "remarks": (f"{infinite:,} values are infinite",) if infinite else (),
     }
 

@@ -1,0 +1,214 @@
+"""Structural checks: what every data set must have before anything is trained on it, suite or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from windsock.data.reading import numbers_among
+from windsock.data.roles import listed
+from windsock.records import (
+    CheckResult,
+    ColumnKind,
+    ColumnRole,
+    ColumnSchema,
+    DataSnapshot,
+    Status,
+    held_out_mask,
+)
+from windsock.spec import FOLDS, ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+MIN_ROWS = 50
+MIN_TRAINING_ROWS = 2 * FOLDS
+MIN_HELD_OUT = 10
+MAX_CLASSES = 100
+MIXED_SHARE = 0.8
+MIXED_DISTINCT = 20
+"""Text of which such a share, and so many different values, are numbers was meant to be numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checked:
+    """What is looked at.
+
+    :param frame: the snapshot's rows.
+    :param held_out: which of them are held out.
+    """
+
+    spec: ModelSpec
+    snapshot: DataSnapshot
+    frame: pd.DataFrame
+    held_out: NDArray[Any]
+
+
+def structural_checks(
+    spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame
+) -> tuple[CheckResult, ...]:
+    """Return every structural check with its result, the number of rows first."""
+    rows = _at_least("rows", "WS-DATA-101", len(frame), MIN_ROWS, "rows in the snapshot")
+    names = _column_names(snapshot, frame)
+    required = _required_columns(spec, frame)
+    if not (len(frame) and names.passed and spec.data.target in frame.columns and _has_keys(spec, frame)):
+        return rows, names, required
+    checked = Checked(spec=spec, snapshot=snapshot, frame=frame, held_out=held_out_mask(frame, spec))
+    return (rows, names, required, *_sides(checked), *_target(checked), *_features(checked))
+
+
+def _check(name: str, code: str, passed: bool, message: str = "", **numbers: Any) -> CheckResult:
+    status = Status.PASS if passed else Status.FAIL
+    return CheckResult(name=name, status=status, code=code, message=message, **numbers)
+
+
+def _at_least(name: str, code: str, value: float, limit: float, what: str) -> CheckResult:
+    message = f"{value:,} {what}; at least {limit:,} needed"
+    return _check(name, code, value >= limit, message, value=value, limit=limit, relation=">=")
+
+
+def _none_of(name: str, code: str, bad: Sequence[str], what: str) -> CheckResult:
+    message = f"{len(bad):,} {what}: {listed(list(bad))}" if bad else "none found"
+    return _check(name, code, not bad, message)
+
+
+def _column_names(snapshot: DataSnapshot, frame: pd.DataFrame) -> CheckResult:
+    names = [str(name) for name in frame.columns]
+    recorded = {column.name for column in snapshot.columns}
+    bad = [name for name, count in Counter(names).items() if count > 1]
+    bad += sorted(recorded.symmetric_difference(names))
+    return _none_of("column_names", "WS-DATA-102", bad, "columns doubled, or not as the record has them")
+
+
+def _required_columns(spec: ModelSpec, frame: pd.DataFrame) -> CheckResult:
+    data = spec.data
+    named = [data.target, data.entity, data.event_time, *data.required, *data.features, *data.sensitive]
+    gone = [name for name in dict.fromkeys(named) if name is not None and name not in frame.columns]
+    return _none_of("required_columns", "WS-DATA-103", gone, "columns of the spec are not there")
+
+
+def _has_keys(spec: ModelSpec, frame: pd.DataFrame) -> bool:
+    return all(name is None or name in frame.columns for name in (spec.data.entity, spec.data.event_time))
+
+
+def _sides(checked: Checked) -> tuple[CheckResult, ...]:
+    held_out = int(checked.held_out.sum())
+    training = len(checked.frame) - held_out
+    return (
+        _at_least(
+            "training_rows", "WS-DATA-104", training, MIN_TRAINING_ROWS, f"training rows for {FOLDS} folds"
+        ),
+        _at_least("held_out_rows", "WS-DATA-105", held_out, MIN_HELD_OUT, "held-out rows"),
+    )
+
+
+def _target(checked: Checked) -> tuple[CheckResult, ...]:
+    target = checked.frame[checked.spec.data.target]
+    missing = int(target.isna().sum())
+    infinite = _infinite(target)
+    common = (
+        _target_kind(checked.spec, checked.snapshot.column(checked.spec.data.target), target),
+        _check(
+            "target_missing",
+            "WS-DATA-106",
+            missing == 0,
+            f"{missing:,} of {len(target):,} rows have no target",
+            value=missing,
+            limit=0,
+            relation="==",
+            n=len(target),
+        ),
+        _check(
+            "target_infinite",
+            "WS-DATA-107",
+            infinite == 0,
+            f"{infinite:,} of {len(target):,} targets are infinite",
+            value=infinite,
+            limit=0,
+            relation="==",
+            n=len(target),
+        ),
+    )
+    if checked.spec.task == "regression":
+        distinct = int(target.nunique())
+        return (*common, _at_least("target_values", "WS-DATA-108", distinct, 2, "different targets"))
+    return (*common, *_classes(checked, target))
+
+
+def _target_kind(spec: ModelSpec, column: ColumnSchema | None, target: pd.Series[Any]) -> CheckResult:
+    kind = column.kind if column else None
+    if spec.task == "regression":
+        fits = kind in (ColumnKind.NUMBER, ColumnKind.INTEGER)
+    elif kind is ColumnKind.NUMBER:
+        fits = bool((target.dropna() % 1 == 0).all())  # classes written as 1.0 and 2.0
+    else:
+        fits = kind is not None and kind is not ColumnKind.DATETIME
+    message = f"the target is read as {kind.value if kind else 'nothing'}; the task is {spec.task}"
+    return _check("target_kind", "WS-DATA-116", fits, message, n=len(target))
+
+
+def _infinite(values: pd.Series[Any]) -> int:
+    import numpy as np
+
+    return int(np.isinf(values.to_numpy()).sum()) if values.dtype.kind == "f" else 0
+
+
+def _classes(checked: Checked, target: pd.Series[Any]) -> tuple[CheckResult, ...]:
+    classes = int(target.nunique())
+    found = [_at_least("classes", "WS-DATA-109", classes, 2, "classes of the target")]
+    found.append(
+        _check(
+            "classes_at_most",
+            "WS-DATA-110",
+            classes <= MAX_CLASSES,
+            f"{classes:,} classes of the target; more than {MAX_CLASSES} look like a number or an identity",
+            value=classes,
+            limit=MAX_CLASSES,
+            relation="<=",
+        )
+    )
+    if not 2 <= classes <= MAX_CLASSES:
+        return tuple(found)
+    training, held_out = target[~checked.held_out], target[checked.held_out]
+    rarest = int(training.value_counts().reindex(target.dropna().unique(), fill_value=0).min())
+    what = f"training rows of the rarest class for {FOLDS} folds"
+    found.append(_at_least("rarest_class", "WS-DATA-111", rarest, FOLDS, what))
+    known = int(held_out.nunique())
+    found.append(
+        _at_least("held_out_classes", "WS-DATA-112", known, classes, "classes among the held-out rows")
+    )
+    return tuple(found)
+
+
+def _features(checked: Checked) -> tuple[CheckResult, ...]:
+    columns = [column for column in checked.snapshot.columns if column.role is ColumnRole.FEATURE]
+    usable = [column for column in columns if checked.frame[column.name].notna().any()]
+    empty = [column.name for column in columns if column not in usable]
+    asked = checked.spec.data.features
+    mixed = [
+        column.name
+        for column in usable
+        if column.name not in asked and _is_mixed(column, checked.frame[column.name])
+    ]
+    return (
+        _at_least("features", "WS-DATA-113", len(usable), 1, "columns to learn from"),
+        _none_of(
+            "empty_columns", "WS-DATA-114", empty, "columns to learn from have no value (mend or exclude)"
+        ),
+        _none_of(
+            "mixed_columns",
+            "WS-DATA-115",
+            mixed,
+            "columns of numbers hold other values too (mend, exclude, or list in data.features as they are)",
+        ),
+    )
+
+
+def _is_mixed(column: ColumnSchema, values: pd.Series[Any]) -> bool:
+    if column.kind is not ColumnKind.CATEGORY:
+        return False
+    numbers, known, distinct = numbers_among(values)
+    return MIXED_SHARE * known <= numbers < known and distinct > MIXED_DISTINCT
