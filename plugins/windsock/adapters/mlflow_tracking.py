@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY_TAG = "windsock.key"
+UI_URL = "WINDSOCK_TRACKING_UI_URL"
 BATCH = 100
 MAX_PARAM, MAX_TAG = 6000, 5000
 DATASET_DIGEST = 36
@@ -44,13 +46,13 @@ class MlflowTracker:
 
     :param tracking_uri: MLflow.
     :param home: Windsock's folder; artifacts of a database without a server lie in its ``mlartifacts``.
-    :param ui_url: where MLflow's pages are shown, if the tracking URI is no web address.
+    :param ui_url: where MLflow's pages are shown, if not at the tracking URI; default: the environment's
+        ``WINDSOCK_TRACKING_UI_URL``.
     """
 
     def __init__(self, tracking_uri: str, home: Path, ui_url: str | None = None) -> None:
         self.service = MlflowService(tracking_uri, home)
         self.ui_url = ui_url
-        self._experiments: dict[str, str] = {}
 
     def record_run(self, draft: RunDraft) -> str:
         """Write a whole run and finish it; return its id. A finished run with this key is returned as it is.
@@ -115,25 +117,20 @@ class MlflowTracker:
 
     def run_link(self, model: str, run_id: str) -> str | None:
         """Return the run's page, where MLflow has a web address. Nothing is contacted."""
-        address = web_address(self.service.tracking_uri, self.ui_url)
-        if address is None:
-            return None
-        experiment = self._experiments.get(model)
-        return (
-            f"{address}/#/experiments/{experiment}/runs/{run_id}"
-            if experiment
-            else f"{address}/#/runs/{run_id}"
-        )
+        address = self._web_address
+        return f"{address}/#/runs/{run_id}" if address else None
 
     def version_link(self, model: str, version: str) -> str | None:
         """Return the version's page, where MLflow has a web address. Nothing is contacted."""
-        address = web_address(self.service.tracking_uri, self.ui_url)
+        address = self._web_address
         return f"{address}/#/models/{quote(model, safe='')}/versions/{version}" if address else None
+
+    @property
+    def _web_address(self) -> str | None:
+        return web_address(self.service.tracking_uri, self.ui_url or os.environ.get(UI_URL))
 
     def _experiment(self, client: MlflowClient, model: str) -> str:
         """Return the id of a model's experiment, made if there is none; of two makers one wins."""
-        if model in self._experiments:
-            return self._experiments[model]
         from mlflow.exceptions import MlflowException
 
         found = client.get_experiment_by_name(model)
@@ -149,8 +146,7 @@ class MlflowTracker:
                 found = client.get_experiment_by_name(model)
                 if found is None or error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-        self._experiments[model] = str(found.experiment_id)
-        return self._experiments[model]
+        return str(found.experiment_id)
 
 
 def _standing_run(client: MlflowClient, experiment: str, draft: RunDraft) -> Run:

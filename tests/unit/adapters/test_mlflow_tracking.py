@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.mlflow_contract import Contract, OnSqlite, TrackerContract, make_draft, with_model
+from support.mlflow_contract import OnSqlite, TrackerContract, with_model
 from windsock.adapters.mlflow_tracking import MlflowTracker
 
 PLUGINS = Path(__file__).parents[3] / "plugins"
@@ -90,13 +90,8 @@ def test_without_a_web_address_there_are_no_links():
     assert tracker.version_link("churn", "7") is None
 
 
-class TestLinks(OnSqlite, Contract):
-    def test_a_run_that_was_recorded_here_is_linked_in_its_experiment(
-        self, tracking_uri, client, model, tmp_path
-    ):
-        tracker = MlflowTracker(tracking_uri, tmp_path, "http://127.0.0.1:5001")
-        run_id = tracker.record_run(make_draft(model))
-        experiment = client.get_experiment_by_name(model).experiment_id
-        assert tracker.run_link(model, run_id) == (
-            f"http://127.0.0.1:5001/#/experiments/{experiment}/runs/{run_id}"
-        )
+def test_the_pages_address_is_taken_from_the_environment(monkeypatch):
+    monkeypatch.setenv("WINDSOCK_TRACKING_UI_URL", "http://127.0.0.1:5001")
+    assert (
+        tracker_at("sqlite:////home/mlflow.db").run_link("churn", "r1") == "http://127.0.0.1:5001/#/runs/r1"
+    )
