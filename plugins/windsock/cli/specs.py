@@ -37,8 +37,8 @@ def validate(
     for path in paths or [settings.models_dir]:
         try:
             found, faults = _checked(path, settings)
-        except SpecError as error:
-            found, faults = [], (error,)
+        except SpecError as fault:
+            found, faults = [], (fault,)
         good += found
         errors += faults
     for line in good:

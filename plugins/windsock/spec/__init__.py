@@ -8,7 +8,6 @@ from windsock.spec.flat_form import flat_to_blocks
 from windsock.spec.model import (
     FOLDS,
     HELD_OUT_PERCENT,
-    MODEL_NAME,
     SEED,
     CandidateBlock,
     CardBlock,
@@ -30,6 +29,7 @@ from windsock.spec.sources import (
     Source,
     SqlSource,
 )
+from windsock.spec.words import MODEL_NAME
 
 __all__ = [
     "FOLDS",

@@ -2,69 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from windsock.spec.base import Frozen, digest_of
 from windsock.spec.durations import Duration
-from windsock.spec.faults import NotAllowedError, closest
+from windsock.spec.faults import NotAllowedError
 from windsock.spec.registries import (
     DEFAULT_METRIC,
     ESTIMATORS,
     METRICS,
     Task,
-    known_checks,
-    known_estimators,
-    known_metrics,
     metric_facts,
 )
 from windsock.spec.schedules import Schedule
 from windsock.spec.sources import Source
+from windsock.spec.words import MODEL_NAME as MODEL_NAME
+from windsock.spec.words import CheckName, EstimatorName, MetricName, ModelName, Switch, switch
 
-MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 SEED = 42
 FOLDS = 5
 HELD_OUT_PERCENT = 20
 
-
-def _model_name(value: object) -> object:
-    if not isinstance(value, str) or not MODEL_NAME.fullmatch(value) or "__" in value:
-        raise NotAllowedError(
-            "no model name",
-            allowed="1 to 60 small letters, digits and single underscores, first a letter: churn_model",
-        )
-    return value
-
-
-def _word_from(known: frozenset[str], what: str) -> BeforeValidator:
-    def check(value: object) -> object:
-        if not isinstance(value, str) or value not in known:
-            raise NotAllowedError(f"unknown {what}", allowed=sorted(known), cure=closest(value, known))
-        return value
-
-    return BeforeValidator(check)
-
-
-def _closed(known: frozenset[str]) -> Any:
-    words: list[Any] = sorted(known)
-    return Field(json_schema_extra={"enum": words})
-
-
-def _switch(value: object) -> object:
-    words = {"yes": True, "on": True, "no": False, "off": False}
-    return words.get(value.lower(), value) if isinstance(value, str) else value
-
-
-ModelName = Annotated[
-    str, BeforeValidator(_model_name), Field(json_schema_extra={"pattern": "^[a-z](?!.*__)[a-z0-9_]{0,59}$"})
-]
-EstimatorName = Annotated[str, _word_from(known_estimators(), "estimator"), _closed(known_estimators())]
-MetricName = Annotated[str, _word_from(known_metrics(), "metric"), _closed(known_metrics())]
-CheckName = Annotated[str, _word_from(known_checks(), "check"), _closed(known_checks())]
-Switch = Annotated[bool, BeforeValidator(_switch)]
-"""true or false; the words yes, on, no and off mean what they say."""
 
 Tier = Literal["low", "medium", "high"]
 
@@ -171,7 +131,7 @@ class TrainingBlock(Frozen):
     metric: MetricName | None = Field(
         default=None, description="chooses the best candidate; default: roc_auc, or r2 for regression"
     )
-    experiment_tracking: Annotated[Literal[True], BeforeValidator(_switch)] = Field(
+    experiment_tracking: Annotated[Literal[True], BeforeValidator(switch)] = Field(
         default=True, description="every training is a run in MLflow; it cannot be switched off"
     )
 
