@@ -133,5 +133,7 @@ def _refuses(check: CheckResult, on_insufficient: str) -> bool:
 
 
 def _told(checks: Sequence[CheckResult]) -> str:
-    shown = "; ".join(f"{check.name}: {check.status.value}, {check.message}" for check in checks[:SHOWN])
+    shown = "; ".join(
+        f"{check.code} {check.name}: {check.status.value}, {check.message}" for check in checks[:SHOWN]
+    )
     return shown + (f"; and {len(checks) - SHOWN} more" if len(checks) > SHOWN else "")

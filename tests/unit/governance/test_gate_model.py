@@ -103,7 +103,7 @@ class TestGateModel:
         slow = Latency(ms_per_sample=11.0, rows=100, repeats=5)
         decision = judged(fake_ports(ledger=ledger), latency=slow, **met(ledger, 0.01, 0.03))
         assert decision.outcome is Outcome.REFUSE
-        assert "11 ms per sample against <= 10 ms" in decision.reason
+        assert "WS-GATE-005 latency: fail, 11 ms per sample against <= 10 ms" in decision.reason
 
     def test_an_evaluation_made_before_the_champion_changed_is_refused_and_not_final(self) -> None:
         decision = judged(fake_ports(ledger=make_ledger(OLD)))
