@@ -225,6 +225,10 @@ TYPED = {
 }
 
 
+MIXED_SHARE = 0.8
+MIXED_DISTINCT = 20
+
+
 def numbers_among(values: pd.Series[Any]) -> tuple[int, int, int]:
     """Count the numbers in a column of text.
 
@@ -233,3 +237,12 @@ def numbers_among(values: pd.Series[Any]) -> tuple[int, int, int]:
     counts = values.dropna().value_counts()
     numeric = [is_number(str(word)) for word in counts.index]
     return int(counts[numeric].sum()), int(counts.sum()), sum(numeric)
+
+
+def is_spoiled(values: pd.Series[Any]) -> bool:
+    """Return whether a column of text was meant to hold numbers: at least 80 % are, and many different ones.
+
+    Categories such as 0, 1, 2 and 3+ are none.
+    """
+    numbers, known, distinct = numbers_among(values)
+    return MIXED_SHARE * known <= numbers < known and distinct > MIXED_DISTINCT

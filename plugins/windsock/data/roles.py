@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from windsock.data.reading import ReadColumn
+from windsock.data.reading import ReadColumn, is_spoiled
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
 from windsock.spec import ModelSpec
 
@@ -64,14 +64,15 @@ def _role_by_spec(name: str, spec: ModelSpec) -> tuple[ColumnRole, str]:
 def _why_no_feature(column: ReadColumn, *, rows: int, nulls: int, distinct: int) -> str:
     """Return why a model should not learn from a column, or nothing.
 
-    A column without any value stays a feature: validation says no to it.
+    A column without any value, or of spoiled numbers, stays a feature: validation says no to it.
     """
     if distinct == 1 and nulls == 0:
         return "one value in every row: nothing to learn from"
     if distinct < FEW:
         return ""
     if column.kind is ColumnKind.CATEGORY and distinct >= NEARLY_ALL * (rows - nulls):
-        return f"{distinct:,} different values in {rows:,} rows: it identifies rows"
+        names = not is_spoiled(column.values)
+        return f"{distinct:,} different values in {rows:,} rows: it identifies rows" if names else ""
     if column.kind is ColumnKind.INTEGER and distinct == rows:
         ends = column.values.max() - column.values.min() + 1
         if ends == rows:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from windsock.data.reading import numbers_among
+from windsock.data.reading import is_spoiled
 from windsock.data.roles import listed
 from windsock.records import (
     CheckResult,
@@ -28,9 +28,6 @@ MIN_ROWS = 50
 MIN_TRAINING_ROWS = 2 * FOLDS
 MIN_HELD_OUT = 10
 MAX_CLASSES = 100
-MIXED_SHARE = 0.8
-MIXED_DISTINCT = 20
-"""Text of which such a share, and so many different values, are numbers was meant to be numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -191,7 +188,9 @@ def _features(checked: Checked) -> tuple[CheckResult, ...]:
     mixed = [
         column.name
         for column in usable
-        if column.name not in asked and _is_mixed(column, checked.frame[column.name])
+        if column.kind is ColumnKind.CATEGORY
+        and column.name not in asked
+        and is_spoiled(checked.frame[column.name])
     ]
     return (
         _at_least("features", "WS-DATA-113", len(usable), 1, "columns to learn from"),
@@ -205,10 +204,3 @@ def _features(checked: Checked) -> tuple[CheckResult, ...]:
             "columns of numbers hold other values too (mend, exclude, or list in data.features as they are)",
         ),
     )
-
-
-def _is_mixed(column: ColumnSchema, values: pd.Series[Any]) -> bool:
-    if column.kind is not ColumnKind.CATEGORY:
-        return False
-    numbers, known, distinct = numbers_among(values)
-    return MIXED_SHARE * known <= numbers < known and distinct > MIXED_DISTINCT
