@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -33,7 +33,7 @@ def admin_router(service: Service) -> APIRouter:
     """Return the endpoints that need the admin token."""
     bearer = HTTPBearer(auto_error=False, description="The admin token that `windsock keys init` made.")
 
-    def require_admin(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    def require_admin(sent: HTTPAuthorizationCredentials | None = Depends(bearer)) -> None:
         if sent is None:
             raise AdminRefusedError("this call needs the admin token", status=401)
         known = service.settings.read_admin_token()

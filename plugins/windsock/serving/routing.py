@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from windsock.exceptions import SettingsError, StaleEpochError, StorageError
 from windsock.records import BASIS_POINTS, Digest, Record, RoutePlan
 from windsock.serving.files import locked, replace_file
-from windsock.spec.model import MODEL_NAME
+from windsock.spec import MODEL_NAME
 
 log = logging.getLogger(__name__)
 

@@ -79,6 +79,7 @@ class Worker:
         self.notes = WorkerNotes(settings.serving_dir)
         self._seen: Signature | None = None
         self._retry_at = 0.0
+        self._looking = asyncio.Lock()
         self._written: WorkerNote | None = None
         self._predicting = ThreadPoolExecutor(1, thread_name_prefix="predict")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -119,7 +120,11 @@ class Worker:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def refresh(self) -> None:
-        """Look at the table's file; if it is another one, serve by it."""
+        """Look at the table's file; if it is another one, serve by it. One look at a time."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         signature = self.routes.signature()
         loop = asyncio.get_running_loop()
         if signature == self._seen and (not self.faults or loop.time() < self._retry_at):

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from windsock.rollout import assignment
@@ -34,6 +35,7 @@ def test_salt_experiment_and_unit_are_not_just_joined() -> None:
     assert bucket("c", salt="a", experiment="b") != bucket("bc", salt="a", experiment="")
 
 
+@hypothesis_settings(deadline=None)
 @given(UNITS, SHARES, SHARES)
 def test_a_growing_share_only_adds_units(unit: str, one: int, other: int) -> None:
     small, large = sorted((one, other))
@@ -42,6 +44,7 @@ def test_a_growing_share_only_adds_units(unit: str, one: int, other: int) -> Non
     assert (before, after) in {("a", "a"), ("a", "b"), ("b", "b")}
 
 
+@hypothesis_settings(deadline=None)
 @given(UNITS, st.lists(SHARES, min_size=3, max_size=3).map(sorted))
 def test_the_second_arm_grows_without_touching_the_first(unit: str, cuts: list[int]) -> None:
     first, small, large = cuts
@@ -54,6 +57,7 @@ def test_the_second_arm_grows_without_touching_the_first(unit: str, cuts: list[i
     assert before == after or (before, after) == ("a", "c")
 
 
+@hypothesis_settings(deadline=None)
 @given(UNITS)
 def test_an_arm_without_a_share_gets_nobody(unit: str) -> None:
     assert assign(unit, salt="s", experiment="e", shares={"b": 0, "c": BUCKETS, "a": 0}) == "c"

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.serving import make_plan, make_settings, store_bundle
+from windsock.exceptions import DeploymentRefusedError, StorageError
+from windsock.ports import LoadedBundle
+from windsock.records import MODEL_FILE, GoldenPredictions, SlotPlan, StoredBundle
+from windsock.serving import check_bundle
+from windsock.serving.check_bundle import check_apart
+
+pytestmark = pytest.mark.slow
+Check = Callable[..., None]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    settings = make_settings(tmp_path)
+
+    def run(plan: SlotPlan, *, model: str = "churn", seconds: float = 60) -> None:
+        asyncio.run(check_apart(settings, model, plan, limit_seconds=seconds))
+
+    run.settings = settings  # type: ignore[attr-defined]
+    return run
+
+
+def slot_of(stored: StoredBundle) -> SlotPlan:
+    return make_plan(stored).slots[0]
+
+
+def test_a_good_bundle_passes_and_its_copy_is_there(check: Check, bundles: dict[str, LoadedBundle]) -> None:
+    settings = check.settings  # type: ignore[attr-defined]
+    stored = store_bundle(settings, bundles["first"])
+    check(slot_of(stored))
+    assert (settings.serving_dir / "bundles" / stored.digest / MODEL_FILE).is_file()
+
+
+def test_other_golden_predictions_are_refused(check: Check, bundles: dict[str, LoadedBundle]) -> None:
+    golden = bundles["first"].golden
+    turned = tuple((yes, no) for no, yes in golden.scores)
+    crooked = GoldenPredictions(rows=golden.rows, scores=turned, tolerance=golden.tolerance)
+    stored = store_bundle(check.settings, bundles["first"], golden=crooked)  # type: ignore[attr-defined]
+    with pytest.raises(DeploymentRefusedError, match="20 golden predictions differ by up to"):
+        check(slot_of(stored))
+
+
+def test_a_changed_file_is_refused_by_its_code(check: Check, bundles: dict[str, LoadedBundle]) -> None:
+    settings = check.settings  # type: ignore[attr-defined]
+    stored = store_bundle(settings, bundles["first"])
+    file = Path(stored.uri) / MODEL_FILE
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DeploymentRefusedError, match="is not what was signed") as refused:
+        check(slot_of(stored))
+    assert refused.value.code == "WS-BUNDLE-005"
+    assert not (settings.serving_dir / "bundles" / stored.digest).exists()
+
+
+def test_another_models_bundle_is_refused(check: Check, bundles: dict[str, LoadedBundle]) -> None:
+    stored = store_bundle(check.settings, bundles["spend"])  # type: ignore[attr-defined]
+    with pytest.raises(DeploymentRefusedError, match="of model spend, not of churn"):
+        check(slot_of(stored))
+
+
+def test_storage_that_is_away_is_no_verdict(check: Check) -> None:
+    storage = check.settings.storage_url  # type: ignore[attr-defined]
+    stored = StoredBundle(uri=f"{storage}/bundles/churn/none", digest="a" * 64)
+    with pytest.raises(StorageError):
+        check(slot_of(stored))
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended by signal 11"),
+        ("import time; time.sleep(60)", "no answer to its golden predictions within 3 s"),
+        ("raise SystemExit(7)", "ended with status 7"),
+        ("print('{')", "ended with status 0"),
+    ],
+)
+def test_a_bundle_that_crashes_or_hangs_hurts_nobody(
+    check: Check,
+    bundles: dict[str, LoadedBundle],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    said: str,
+) -> None:
+    """What a crafted tree does to the process that asks it, done to it directly."""
+    stored = store_bundle(check.settings, bundles["first"])  # type: ignore[attr-defined]
+    monkeypatch.setattr(check_bundle, "CODE", code)
+    with pytest.raises(DeploymentRefusedError, match=said):
+        check(slot_of(stored), seconds=3)

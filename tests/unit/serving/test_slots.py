@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from support.serving import ROW
+from windsock.ports import LoadedBundle
+from windsock.records import GoldenPredictions, SlotPlan
+from windsock.serving.slots import (
+    HttpSlot,
+    LocalSlot,
+    SlotFailedError,
+    UnanswerableError,
+    compare_golden,
+    local_scores,
+    probe,
+)
+from windsock.training.preprocessing import to_features
+
+
+def plan_of(bundle: LoadedBundle, **fields: Any) -> SlotPlan:
+    return SlotPlan(version="7", digest=bundle.digest, bundle_uri="memory://", share=0, **fields)
+
+
+def http_slot(bundle: LoadedBundle, answer: Any) -> HttpSlot:
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    return HttpSlot(plan_of(bundle, url="http://slot:8181/"), bundle, client, lambda: "token")
+
+
+@pytest.mark.parametrize("name", ["first", "three", "number"])
+def test_a_local_slot_answers_as_its_pipeline(bundles: dict[str, LoadedBundle], name: str) -> None:
+    bundle = bundles[name]
+    rows = [{**ROW, "age": age, "member": True} for age in (20, 50.5, None)]
+    features = to_features(rows, bundle.schema.fields)
+    known = bundle.pipeline.predict(features) if name == "number" else bundle.pipeline.predict_proba(features)
+    with ThreadPoolExecutor(1) as pool:
+        scores = asyncio.run(LocalSlot(plan_of(bundle), bundle, pool).scores(rows))
+    assert [list(row) for row in scores] == known.reshape(3, -1).tolist()
+
+
+def test_the_pipeline_is_called_once(bundles: dict[str, LoadedBundle]) -> None:
+    calls = []
+
+    class Counting:
+        classes_ = (False, True)
+
+        def predict_proba(self, features: Any) -> Any:
+            calls.append(len(features))
+            return bundles["first"].pipeline.predict_proba(features)
+
+    bundle = LoadedBundle(**{**vars(bundles["first"]), "pipeline": Counting()})
+    local_scores(bundle, [{**ROW, "member": True}] * 3)
+    assert calls == [3]
+
+
+@pytest.mark.parametrize("error", [ValueError("planted 17"), OverflowError("planted 17")])
+def test_what_the_pipeline_cannot_do_holds_no_value(
+    bundles: dict[str, LoadedBundle], error: Exception
+) -> None:
+    class Refusing:
+        def predict(self, features: Any) -> Any:
+            raise error
+
+    bundle = LoadedBundle(**{**vars(bundles["number"]), "pipeline": Refusing()})
+    with pytest.raises(UnanswerableError) as refused:
+        local_scores(bundle, [ROW])
+    assert "planted" not in str(refused.value)
+
+
+def test_an_answer_that_is_not_finite_is_none(bundles: dict[str, LoadedBundle]) -> None:
+    class Endless:
+        steps = ()
+
+        def predict(self, features: Any) -> Any:
+            return [float("inf")] * len(features)
+
+        def __getitem__(self, place: int) -> Any:
+            return self
+
+    bundle = LoadedBundle(**{**vars(bundles["number"]), "pipeline": Endless()})
+    with pytest.raises(UnanswerableError):
+        local_scores(bundle, [ROW])
+
+
+def test_an_http_slot_asks_with_the_token(bundles: dict[str, LoadedBundle]) -> None:
+    bundle, seen = bundles["first"], []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"digest": bundle.digest, "version": "7", "scores": [[0.25, 0.75]]})
+
+    assert asyncio.run(http_slot(bundle, answer).scores([ROW])) == [[0.25, 0.75]]
+    assert str(seen[0].url) == f"http://slot:8181/admin/scores/churn/{bundle.digest}"
+    assert seen[0].headers["authorization"] == "Bearer token"
+    assert json.loads(seen[0].content) == {"rows": [ROW]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"digest": "0" * 64, "scores": [[0.2, 0.8]]},
+        {"scores": [[0.2, 0.8]]},
+        {"digest": None, "scores": [[0.2, 0.8]]},
+        {"digest": "same", "scores": [[0.2, 0.8], [0.2, 0.8]]},
+        {"digest": "same", "scores": [[1.0]]},
+        {"digest": "same", "scores": "no"},
+        [],
+    ],
+)
+def test_an_http_slot_takes_no_other_version_for_its_own(
+    bundles: dict[str, LoadedBundle], content: Any
+) -> None:
+    text = json.dumps(content).replace("same", bundles["first"].digest)
+    with pytest.raises(SlotFailedError):
+        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(200, text=text)).scores([ROW]))
+
+
+def test_an_http_slot_that_is_away(bundles: dict[str, LoadedBundle]) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(SlotFailedError, match="did not answer"):
+        asyncio.run(http_slot(bundles["first"], away).scores([ROW]))
+    with pytest.raises(SlotFailedError, match="status 500"):
+        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(500)).scores([ROW]))
+    with pytest.raises(UnanswerableError):
+        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(422)).scores([ROW]))
+    result = asyncio.run(probe(http_slot(bundles["first"], away)))
+    assert (result.matched, result.version) == (False, "7")
+    assert "did not answer" in result.message
+
+
+GOLDEN = GoldenPredictions(rows=({"a": 1}, {"a": 2}), scores=((0.25, 0.75), (0.5, 0.5)), tolerance=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scores", "matched", "largest"),
+    [
+        ([[0.25, 0.75], [0.5, 0.5]], True, 0.0),
+        ([[0.2505, 0.7495], [0.5, 0.5]], True, 0.0005),
+        ([[0.25, 0.75], [0.75, 0.25]], False, 0.25),
+        ([[0.25, 0.75], [0.5, float("nan")]], False, 0.0),
+        ([[float("nan"), float("nan")], [0.5, 0.5]], False, 0.0),
+        ([[float("inf"), 0.75], [0.5, 0.5]], False, 0.0),
+        ([[0.25, 0.75]], False, 0.0),
+        ([[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]], False, 0.0),
+        ([[0.25, 0.75], [0.5]], False, 0.0),
+        ([], False, 0.0),
+    ],
+)
+def test_golden_predictions(scores: Any, matched: bool, largest: float) -> None:
+    result = compare_golden(GOLDEN, scores, "7")
+    assert result.matched is matched
+    assert result.largest_difference == pytest.approx(largest)
+    assert bool(result.message) is not matched

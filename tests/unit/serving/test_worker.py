@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from support.serving import make_plan
+from support.serving_app import MemoryFetcher
+from windsock.exceptions import StorageError, UnverifiedBundleError
+from windsock.records import StoredBundle
+from windsock.serving import worker as worker_module
+from windsock.serving.bundles import BundleShelf
+from windsock.serving.worker import ServedModel, Worker
+from windsock.settings import Settings
+
+Stored = dict[str, StoredBundle]
+Drive = Callable[[Callable[[Worker], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def drive(settings: Settings, fetcher: MemoryFetcher) -> Drive:
+    """Run a scenario with a worker that has been started."""
+
+    def run(scenario: Callable[[Worker], Awaitable[None]]) -> None:
+        async def with_worker() -> None:
+            worker = Worker(settings, BundleShelf(settings.serving_dir, fetcher))
+            await worker.start()
+            try:
+                await scenario(worker)
+            finally:
+                await worker.stop()
+
+        asyncio.run(with_worker())
+
+    return run
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+def test_it_follows_the_file_and_acknowledges(drive: Drive, stored: Stored) -> None:
+    async def scenario(worker: Worker) -> None:
+        (note,) = worker.notes.living()
+        assert (note.pid, note.epochs) == (os.getpid(), {})
+        for epoch in (1, 2, 5):
+            worker.routes.put(make_plan(stored["first"], epoch=epoch))
+            await until(lambda epoch=epoch: worker.notes.living()[0].epochs == {"churn": epoch})
+            assert worker.served["churn"].plan.epoch == epoch
+
+    drive(scenario)
+
+
+def test_the_note_goes_when_it_stops(drive: Drive, settings: Settings) -> None:
+    async def scenario(worker: Worker) -> None:
+        assert list((settings.serving_dir / "workers").iterdir())
+
+    drive(scenario)
+    assert not list((settings.serving_dir / "workers").iterdir())
+
+
+def test_slots_that_stay_are_not_loaded_again(drive: Drive, stored: Stored, fetcher: MemoryFetcher) -> None:
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+        await worker.refresh()
+        before = worker.served["churn"].slots[stored["first"].digest]
+        worker.routes.put(make_plan(stored["first"], stored["second"], epoch=2))
+        await worker.refresh()
+        assert worker.served["churn"].slots[stored["first"].digest] is before
+        assert fetcher.loads == [stored["first"].digest, stored["second"].digest]
+
+    drive(scenario)
+
+
+def test_a_request_goes_on_with_the_table_it_began_with(drive: Drive, stored: Stored) -> None:
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+        await worker.refresh()
+        began_with = worker.served["churn"]
+        worker.routes.put(make_plan(stored["second"], epoch=2))
+        await worker.refresh()
+        assert began_with.plan.epoch == 1
+        slot = began_with.choose("u")
+        assert slot is not None
+        assert slot.plan.digest == stored["first"].digest
+        assert len(await slot.scores(slot.golden.rows)) == len(slot.golden.rows)
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("content", ["{", '{"models": {}}', None])
+def test_an_invalid_older_or_missing_table_changes_nothing(
+    drive: Drive, stored: Stored, content: str | None
+) -> None:
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"], epoch=3))
+        await worker.refresh()
+        whole = worker.routes.file.read_text()
+        if content is None:
+            worker.routes.file.unlink()
+        else:
+            worker.routes.file.write_text(content)
+        await worker.refresh()
+        assert worker.served["churn"].plan.epoch == 3
+        assert worker.table_fault
+        worker.routes.file.write_text(whole.replace('"epoch": 3', '"epoch": 2'))
+        await worker.refresh()
+        assert worker.served["churn"].plan.epoch == 3
+        assert "is of epoch 2, served is 3" in (worker.table_fault or "")
+        worker.routes.file.write_text(whole.replace('"epoch": 3', '"epoch": 4'))
+        await worker.refresh()
+        assert worker.served["churn"].plan.epoch == 4
+        assert worker.table_fault is None
+
+    drive(scenario)
+
+
+def test_a_slot_that_cannot_be_loaded_leaves_the_old_one(
+    drive: Drive, stored: Stored, fetcher: MemoryFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.05)
+
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+        worker.routes.put(make_plan(stored["spend"], model="spend"))
+        await worker.refresh()
+        fetcher.error = StorageError("the store is away")
+        worker.routes.put(make_plan(stored["second"], epoch=2))
+        await until(lambda: bool(worker.faults))
+        assert worker.faults == {"churn": "the store is away"}
+        assert worker.served["churn"].plan.epoch == 1
+        assert worker.notes.living()[0].epochs == {"churn": 1, "spend": 1}
+        fetcher.error = None
+        await until(lambda: worker.served["churn"].plan.epoch == 2)
+        await until(lambda: worker.notes.living()[0].faults == {})
+
+    drive(scenario)
+
+
+def test_one_bad_model_does_not_hold_up_another(drive: Drive, stored: Stored) -> None:
+    async def scenario(worker: Worker) -> None:
+        missing = StoredBundle(uri="memory://", digest="f" * 64)
+        worker.routes.put(make_plan(missing))
+        worker.routes.put(make_plan(stored["spend"], model="spend"))
+        await worker.refresh()
+        assert list(worker.served) == ["spend"]
+        assert "churn" in worker.faults
+
+    drive(scenario)
+
+
+def test_a_bundle_of_another_model_is_refused(drive: Drive, stored: Stored) -> None:
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["spend"]))
+        await worker.refresh()
+        assert "of model spend, not of churn" in worker.faults["churn"]
+
+    drive(scenario)
+
+
+def test_an_error_of_a_library_is_a_fault_without_its_words(
+    drive: Drive, stored: Stored, fetcher: MemoryFetcher
+) -> None:
+    fetcher.error = RuntimeError("planted")
+
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+        await worker.refresh()
+        assert worker.faults == {"churn": "version 1 could not be loaded (RuntimeError)"}
+
+    drive(scenario)
+
+
+def test_wrong_golden_predictions_keep_a_slot_out(
+    drive: Drive, stored: Stored, fetcher: MemoryFetcher
+) -> None:
+    bundles = fetcher.bundles
+    digest = stored["first"].digest
+    crooked = type(bundles[digest])(
+        **{**vars(bundles[digest]), "golden": bundles[stored["second"].digest].golden}
+    )
+    bundles[digest] = crooked
+
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+        await worker.refresh()
+        assert "golden predictions differ" in worker.faults["churn"]
+
+    drive(scenario)
+
+
+def test_a_worker_serves_though_its_note_cannot_be_written(
+    drive: Drive, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+
+        def full(note: object) -> None:
+            raise StorageError("disk full")
+
+        monkeypatch.setattr(worker.notes, "write", full)
+        await until(lambda: "churn" in worker.served)
+        await until(lambda: worker.note_fault == "disk full")
+        monkeypatch.undo()
+        await until(lambda: worker.notes.living()[0].epochs == {"churn": 1})
+        assert worker.note_fault is None
+
+    drive(scenario)
+
+
+def test_units_are_split_by_their_shares(drive: Drive, stored: Stored) -> None:
+    async def scenario(worker: Worker) -> None:
+        split = {"champion": stored["first"].digest, "experiment": "e1"}
+        seen: list[dict[str, str]] = []
+        for epoch, share in enumerate((1_000, 4_000), start=1):
+            plan = make_plan(
+                stored["first"], stored["second"], epoch=epoch, shares=(10_000 - share, share), **split
+            )
+            worker.routes.put(plan)
+            await worker.refresh()
+            served = worker.served["churn"]
+            chosen = {f"u{n}": served.choose(f"u{n}") for n in range(2_000)}
+            variants = {unit: served.plan.variant(slot.plan.digest) for unit, slot in chosen.items() if slot}
+            # Binomial: five standard deviations.
+            assert Counter(variants.values())["challenger"] == pytest.approx(share / 5, abs=110)
+            seen.append(variants)
+        flipped = [unit for unit in seen[0] if (seen[0][unit], seen[1][unit]) == ("challenger", "champion")]
+        assert not flipped
+
+    drive(scenario)
+
+
+def test_nobody_is_chosen_before_a_promotion(drive: Drive, stored: Stored) -> None:
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"], shares=(0,)))
+        await worker.refresh()
+        served: ServedModel = worker.served["churn"]
+        assert served.choose("u") is None
+        assert served.most.version == "1"
+
+    drive(scenario)
+
+
+def test_unverified_bundles_do_not_reach_a_slot(drive: Drive, stored: Stored, fetcher: MemoryFetcher) -> None:
+    fetcher.error = UnverifiedBundleError("changed")
+
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+        await worker.refresh()
+        assert not worker.served
+        assert worker.faults == {"churn": "changed"}
+
+    drive(scenario)
+
+
+def test_only_needed_copies_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = BundleShelf(tmp_path, MemoryFetcher())
+    for name in ("a" * 64, "b" * 64):
+        (shelf.folder / name).mkdir(parents=True)
+        os.utime(shelf.folder / name, (1, 1))
+    (shelf.folder / ("c" * 64)).mkdir()
+    assert shelf.keep_only({"a" * 64}) == 1
+    assert sorted(copy.name[0] for copy in shelf.folder.iterdir()) == ["a", "c"]
