@@ -109,17 +109,20 @@ def _read_text(values: pd.Series[Any], name: str, *, as_text: bool) -> ReadColum
 def _numbered(values: pd.Series[Any]) -> tuple[NDArray[np.int64], list[Any]]:
     """Return the number of each row's value, -1 for a missing one, and the different values.
 
-    A dict tells them apart: pandas' own table takes text that differs after a NUL for the same.
+    A dict tells plain objects apart: pandas' own table takes text that differs after a NUL for the same.
+    Arrow's table does not, and is faster.
     """
     import numpy as np
+    import pandas as pd
 
-    numbers: dict[Any, int] = {}
+    if getattr(values.dtype, "storage", None) == "pyarrow":
+        codes, different = pd.factorize(values)
+        return codes, different.tolist()
     gone = values.isna().to_numpy(dtype=bool)
-    known = values[~gone]
+    known = values[~gone].tolist()
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(known))}
     codes = np.full(len(values), -1, dtype=np.int64)
-    codes[~gone] = np.fromiter(
-        (numbers.setdefault(value, len(numbers)) for value in known), np.int64, len(known)
-    )
+    codes[~gone] = np.fromiter(map(numbers.__getitem__, known), np.int64, len(known))
     return codes, list(numbers)
 
 

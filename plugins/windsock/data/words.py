@@ -100,9 +100,12 @@ def _truths(words: Sequence[str], told: Sequence[int], counts: NDArray[Any]) -> 
 
 def _numbers(words: Sequence[str], told: Sequence[int], counts: NDArray[Any]) -> dict[str, Any] | None:
     finite = [words[place] for place in told if words[place].lower() not in INFINITE]
-    if not finite or not all(map(is_number, finite)) or _are_names(finite):
+    if not finite or not all(map(PLAIN_NUMBER.fullmatch, finite)):
         return None
-    whole = len(finite) == len(told) and all(map(WHOLE_NUMBER.fullmatch, finite))
+    digits = all(map(WHOLE_NUMBER.fullmatch, finite))
+    if digits and _are_names(finite):
+        return None
+    whole = digits and len(finite) == len(told)
     read: Callable[[str], Any] = int if whole else float
     values = [read(words[place]) for place in told]
     infinite = int(sum(counts[place] for place, value in zip(told, values, strict=True) if isinf(value)))
@@ -113,12 +116,10 @@ def _numbers(words: Sequence[str], told: Sequence[int], counts: NDArray[Any]) ->
     }
 
 
-def _are_names(numbers: Sequence[str]) -> bool:
-    return any(
-        LEADING_ZERO.match(word) or (WHOLE_NUMBER.fullmatch(word) and len(word.lstrip("+-")) > LONGEST_WHOLE)
-        for word in numbers
-        if len(word) > 1
-    ) and all(map(WHOLE_NUMBER.fullmatch, numbers))
+def _are_names(digits: Sequence[str]) -> bool:
+    """Return whether whole numbers are names: one has a leading zero, or more digits than a double holds."""
+    longest = max(len(word.lstrip("+-")) for word in digits)
+    return longest > LONGEST_WHOLE or any(map(LEADING_ZERO.match, digits))
 
 
 def _dates(words: Sequence[str], told: Sequence[int], counts: NDArray[Any]) -> dict[str, Any] | None:
