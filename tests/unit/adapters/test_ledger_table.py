@@ -297,9 +297,10 @@ def _timeless(rows: tuple[LedgerRow, ...]) -> list[dict[str, Any]]:
 
 WORKER = """
 import json, random, sys, time
-from support.builders import digest, make_spec, make_version
+from support.builders import digest, make_registration, make_spec, make_version
 from support.fakes import FakeRouter, fake_ports
 from windsock.adapters.ledger_table import SqlLedger
+from windsock.door import append_once
 from windsock.exceptions import StaleEpochError
 from windsock.governance.promote_model import promote_model
 from windsock.records import PromoteModelInput, RoutePlan, SlotPlan
@@ -322,6 +323,7 @@ for number in range(count):
     step = PromoteModelInput(spec=make_spec(), version=version)
     for _ in range(200):
         try:
+            append_once(ledger, make_registration(version), standing=version.registration)
             promotion = promote_model(step, fake_ports(ledger=ledger, router=router), "")
         except StaleEpochError:
             time.sleep(chance.random() * 0.02)
@@ -359,6 +361,8 @@ def test_of_many_promotions_at_once_none_is_lost_and_no_epoch_is_committed_twice
     assert len(acknowledged) == workers * each
     assert sorted(commits) == sorted(acknowledged)
     assert len({epoch for _, epoch in commits}) == len(commits)
+    registered = [row.version for row in rows if row.action is LedgerAction.REGISTER]
+    assert len(registered) == len(set(registered)) == workers * each
     intents = [row.epoch for row in rows if row.action is LedgerAction.INTEND]
     assert intents == list(range(1, len(intents) + 1))
     for row in rows:
