@@ -22,6 +22,7 @@ from windsock.exceptions import (
     WindsockError,
 )
 from windsock.serving.metrics import Metrics
+from windsock.serving.slots import UnanswerableError
 from windsock.serving.strict_json import RequestRefusedError
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ STATUS: tuple[tuple[type[WindsockError], int], ...] = (
     (StaleEpochError, 409),
     (DeploymentRefusedError, 422),
     (UnverifiedBundleError, 422),
+    (UnanswerableError, 422),
     (NotAcknowledgedError, 504),
 )
 UNAVAILABLE = 503

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from support.serving import make_plan, make_settings, store_bundle
+from support.serving import FIELDS, make_plan, make_settings, store_bundle
 from windsock.exceptions import DeploymentRefusedError, StorageError
 from windsock.ports import LoadedBundle
 from windsock.records import MODEL_FILE, GoldenPredictions, SlotPlan, StoredBundle
 from windsock.serving import check_bundle
 from windsock.serving.check_bundle import check_apart
+from windsock.training.preprocessing import build_preprocessing, to_features
 
 pytestmark = pytest.mark.slow
 Check = Callable[..., None]
@@ -71,6 +72,30 @@ def test_storage_that_is_away_is_no_verdict(check: Check) -> None:
     storage = check.settings.storage_url  # type: ignore[attr-defined]
     stored = StoredBundle(uri=f"{storage}/bundles/churn/none", digest="a" * 64)
     with pytest.raises(StorageError):
+        check(slot_of(stored))
+
+
+def test_a_crafted_tree_is_refused_though_it_is_signed(
+    check: Check, bundles: dict[str, LoadedBundle]
+) -> None:
+    """It verifies and loads; asked for a prediction it reads far out of its nodes."""
+    import numpy as np
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+
+    golden = bundles["first"].golden
+    features = to_features(golden.rows, FIELDS)
+    forest = RandomForestClassifier(2, random_state=1)
+    pipeline = Pipeline([("preprocessing", build_preprocessing(FIELDS, "trees")), ("estimator", forest)])
+    pipeline.fit(features, np.arange(len(features)) % 2 == 0)
+    tree = forest.estimators_[0].tree_
+    state = tree.__getstate__()
+    state["nodes"] = state["nodes"].copy()
+    for side in ("left_child", "right_child"):
+        state["nodes"][side][0] = 2**40
+    tree.__setstate__(state)
+    stored = store_bundle(check.settings, bundles["first"], pipeline=pipeline)  # type: ignore[attr-defined]
+    with pytest.raises(DeploymentRefusedError, match="ended by signal"):
         check(slot_of(stored))
 
 
