@@ -180,6 +180,7 @@ class TrackerContract(Contract):
         assert run.data.params == dict(draft.params)
         assert run.data.metrics == dict(draft.metrics)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "call",
         [
@@ -364,20 +365,20 @@ class RegistryContract(Contract):
         assert f'"{model}"' in logged.tags["mlflow.modelVersions"]
 
     def test_the_version_loads_and_answers_like_the_pipeline(
-        self, registry: MlflowRegistry, client: Any, model: str, run_id: str
+        self,
+        registry: MlflowRegistry,
+        client: Any,
+        model: str,
+        run_id: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         import mlflow
 
         number = registry.register(model=model, key="k1", run_id=run_id, tags={})
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-        mlflow.set_tracking_uri(client.tracking_uri)
-        mlflow.set_registry_uri(client.tracking_uri)
-        try:
-            loaded = mlflow.sklearn.load_model(f"models:/{model}/{number}")
-            info = mlflow.models.get_model_info(f"models:/{model}/{number}")
-        finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+            monkeypatch.setenv(name, client.tracking_uri)
+        loaded = mlflow.sklearn.load_model(f"models:/{model}/{number}")
+        info = mlflow.models.get_model_info(f"models:/{model}/{number}")
         np.testing.assert_array_equal(loaded.predict(example()), fitted().predict(example()))
         assert info.signature.inputs.input_names() == ["spend", "plan", "joined"]
         assert info.saved_input_example_info["type"] == "dataframe"

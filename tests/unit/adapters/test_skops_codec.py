@@ -125,13 +125,12 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("indicator", [False, True])
 @pytest.mark.parametrize(("encoder", "model"), list(itertools.product(PREPROCESSING, MODELS)))
 @pytest.mark.filterwarnings("ignore")
-def test_every_preprocessing_round_trips(encoder, model, indicator):
+def test_every_preprocessing_round_trips(encoder, model):
     make, kind = MODELS[model]
     numbers = [
-        ("impute", SimpleImputer(strategy="median", add_indicator=indicator)),
+        ("impute", SimpleImputer(strategy="median", add_indicator=True)),
         ("scale", StandardScaler()),
     ]
     texts = [
