@@ -35,7 +35,8 @@ def structure(dag):
         }
         for task in dag.tasks
     }
-    return {"schedule": getattr(dag.schedule, "expression", dag.schedule), "params": sorted(dag.params), "tasks": tasks}
+    schedule = getattr(dag.schedule, "expression", dag.schedule)
+    return {"schedule": schedule, "params": sorted(dag.params), "tasks": tasks}
 
 
 def test_structure_is_the_stored_one(dag_bag):

@@ -24,7 +24,8 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
     """Return the ports of an installation.
 
     :param settings: its addresses and folders.
-    :param connections: turns an Airflow connection id into a SQLAlchemy URL; raises SettingsError for an unknown one.
+    :param connections: turns an Airflow connection id into a SQLAlchemy URL; raises SettingsError for an
+        unknown one.
     """
     storage = Storage(settings.storage_url)
     return Ports(

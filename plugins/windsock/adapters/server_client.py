@@ -138,3 +138,19 @@ class ServerRouter:
         except ValueError:
             return {}
         return said if isinstance(said, dict) else {}
+
+
+def server_health(server_url: str) -> str:
+    """Return in one sentence what the server says of itself.
+
+    :raises ServerUnavailableError: if it does not answer, or is not Windsock's.
+    """
+    router = ServerRouter(server_url, lambda: "")
+    said = router._said(router._call("GET", "/health"))
+    if "models" not in said:
+        raise ServerUnavailableError(
+            f"what answers at {server_url} is not Windsock's server",
+            code="WS-SERVING-024",
+            next_action="Set the host to the address that `windsock serve` printed.",
+        )
+    return f"status {said.get('status')}, {len(said['models'])} models served"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -102,14 +103,23 @@ def rollback(
     to: Annotated[
         str | None, typer.Option("--to", help="Version to serve again; default: the champion before.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a terminal is asked otherwise.")] = False,
 ) -> None:
-    """Serve an earlier champion again, by the same door as the DAG NAME__rollback."""
+    """Serve an earlier champion again, by the same door as the DAG NAME__rollback.
+
+    Each call goes one version further back; that is why a person is shown which version serves now.
+    """
     if not reason.strip():
         raise typer.BadParameter("write why", param_hint="--reason")
+    ports = open_ports(Settings.from_environment())
+    if sys.stdin.isatty() and not yes:
+        serving = ports.ledger.champion(name)
+        now = f"version {serving.version} of {name} serves now" if serving else f"no version of {name} serves"
+        typer.confirm(f"{now}. Serve {f'version {to}' if to else 'the one before it'} instead?", abort=True)
     asked = RollBackInput(
         model=name, to_version=to, reason=reason.strip(), run=RunContext(requested_by=user())
     )
     with findings_on_stderr():
-        result = run_step("roll_back", asked, open_ports(Settings.from_environment()))
+        result = run_step("roll_back", asked, ports)
     for line in verdict_of(result).lines():
         say(line)

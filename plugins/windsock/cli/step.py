@@ -12,7 +12,7 @@ import typer
 
 from windsock.cli.console import say
 from windsock.cli.surroundings import REFUSED, exit_code, findings_on_stderr, open_ports, user, write_whole
-from windsock.exceptions import SettingsError, WindsockError
+from windsock.exceptions import ApprovalRefusedError, SettingsError, WindsockError
 from windsock.settings import Settings
 from windsock.steps.run import STEPS, run_step
 from windsock.steps.verdicts import refusal_of, verdict_of, verdict_of_error
@@ -39,6 +39,7 @@ def step(
         content = read_record(source)
         if "run" in STEPS[name].input.model_fields:
             content.setdefault("run", {"requested_by": user()})
+        _refuse_answers(name, content)
         with findings_on_stderr():
             result = run_step(name, content, open_ports(Settings.from_environment()))
         text = json.dumps(result.record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
@@ -55,6 +56,19 @@ def step(
         say(line)
     if refusal_of(result) is not None:
         raise typer.Exit(REFUSED)
+
+
+def _refuse_answers(name: str, content: dict[str, Any]) -> None:
+    """Refuse an approval that stands in a file: who answers must be known from Airflow's server.
+
+    :raises ApprovalRefusedError: if the input holds an answer.
+    """
+    if name == "approve_model" and content.get("answer") is not None:
+        raise ApprovalRefusedError(
+            "an approval cannot be given by a file: who answers must be known from the server",
+            code="WS-APPROVAL-006",
+            next_action="Answer in the Airflow UI, under Required Actions of the approval task.",
+        )
 
 
 def read_record(file: Path) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class InputSchema(Record):
     :param fields: the features, in the order the pipeline was fitted with.
     :param answer: a class with probabilities, or a number.
     :param classes: labels in the order of the probabilities; empty for numbers.
-    :param positive: label that ``score`` is the probability of; ``None`` for numbers and more than two classes.
+    :param positive: label that ``score`` is the probability of; ``None`` for numbers and beyond two classes.
     """
 
     model: str

@@ -116,6 +116,18 @@ def test_rollback_goes_through_the_same_door_as_the_dag(use, folder, capsys, mon
     assert shown.out.startswith("VERDICT: PASS\nWHY: version 1 serves instead of version 2")
 
 
+def test_a_person_is_shown_what_serves_and_may_stop(use, folder, capsys, monkeypatch):
+    ports = use(world_of(1, 2))
+    asked = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda text, abort: asked.append(text))
+    assert run(["rollback", MODEL, "--reason", "x"]) == 0
+    assert "version 2 of" in asked[0]
+    assert run(["rollback", MODEL, "--to", "2", "--reason", "x", "--yes"]) == 0
+    assert len(asked) == 1
+    assert ports.ledger.champion(MODEL).version == "2"
+
+
 def test_rollback_to_a_named_version(use, folder):
     ports = use(world_of(1, 2, 3))
     assert run(["rollback", MODEL, "--to", "1", "--reason", "x"]) == 0

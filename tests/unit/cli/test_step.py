@@ -174,3 +174,11 @@ def test_an_output_that_cannot_be_written_keeps_what_was_there(answer, tmp_path,
     assert "WS-STORAGE-001" in capsys.readouterr().out
     assert (tmp_path / "out.json").read_text() == "before"
     assert sorted(os.listdir(tmp_path)) == ["in.json", "out.json"]
+
+
+def test_an_approval_cannot_be_given_by_a_file(ports, tmp_path, capsys):
+    content = {"spec": make_spec().model_dump(mode="json"), "answer": "approve", "approver": "ann"}
+    (tmp_path / "in.json").write_text(json.dumps(content))
+    assert step("approve_model") == 1
+    assert "WS-APPROVAL-006" in capsys.readouterr().out
+    assert not (tmp_path / "out.json").exists()
