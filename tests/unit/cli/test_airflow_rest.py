@@ -148,7 +148,7 @@ def test_a_log_without_the_note_of_its_source(api, airflow):
     airflow.answers["GET", path] = {
         "content": [
             {"event": "::group::Log message source details"},
-            {"event": "/home/me/log"},
+            {"event": "/var/log/airflow"},
             {"event": "::endgroup::"},
             {"event": "hello", "logger": "windsock.task", "level": "info"},
             {"event": "::group::Checks", "logger": "windsock.task", "level": "info"},
