@@ -101,3 +101,19 @@ class TestNotes:
         child.wait()
         assert not is_alive(child.pid)
         assert is_alive(1)
+
+
+def test_the_module_tells_a_fault_in_one_line(settings: Settings, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        said = subprocess.run(
+            [sys.executable, "-m", "windsock.serving", "--port", str(other.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(PLUGINS), "WINDSOCK_HOME": str(tmp_path)},
+        )
+    assert said.returncode == 1
+    assert said.stderr.startswith("WS-SERVING-002: port")
+    assert "Traceback" not in said.stderr

@@ -1,0 +1,149 @@
+"""The serving image: built from wheels without a network, run as an ordinary user without any right."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.docker_base import base_image, docker
+from support.serving import ROW, make_bundle, make_plan, make_settings, store_bundle
+from windsock.adapters.server_client import ServerRouter
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+IMAGE = "windsock-test/serve"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+
+
+def answers() -> str | None:
+    """Return why no Docker engine answers, or ``None``."""
+    if shutil.which("docker") is None:
+        return "there is no docker command"
+    try:
+        found = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "the Docker engine hangs"
+    return None if found.returncode == 0 else "no Docker engine answers"
+
+
+@pytest.fixture(scope="module")
+def image(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if why := answers():
+        pytest.skip(why)
+    context = tmp_path_factory.mktemp("context")
+    for file in ("include/serving/Dockerfile", "include/serving/requirements.txt", "constraints.txt"):
+        shutil.copy(project / file, context)
+    wheels = [*PIP, "wheel", "--wheel-dir", str(context)]
+    subprocess.run([*wheels, "--no-deps", "--no-build-isolation", str(project)], check=True)
+    pinned = ["-r", "requirements.txt", "-c", "constraints.txt"]
+    subprocess.run([*wheels, *pinned], check=True, cwd=context)
+    options = [
+        "--network",
+        "none",
+        "--build-arg",
+        f"BASE_IMAGE={base_image()}",
+        "--build-arg",
+        "PIP_OPTIONS=--no-index",
+    ]
+    # The first stage gets a name too, so that it can be removed.
+    for arguments in (["--target", "packages", "--tag", f"{IMAGE}-packages"], ["--tag", IMAGE]):
+        built = docker("build", *options, *arguments, str(context))
+        assert built.returncode == 0, (built.stdout + built.stderr)[-4000:]
+    yield IMAGE
+    docker("image", "rm", "--force", IMAGE, f"{IMAGE}-packages")
+
+
+@pytest.fixture
+def container(image: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A hardened container that serves nothing yet: name and home of its installation."""
+    home = tmp_path / "home"
+    make_settings(home)
+    store_bundle(make_settings(home), make_bundle())
+    name = f"windsock-test-{uuid.uuid4().hex[:12]}"
+    started = docker(
+        *("run", "--detach", "--name", name, "--publish", "127.0.0.1::8181"),
+        *("--read-only", "--tmpfs", "/tmp", "--tmpfs", "/var/lib/windsock:uid=10001,gid=10001"),
+        *(
+            "--cap-drop",
+            "ALL",
+            "--security-opt",
+            "no-new-privileges",
+            "--memory",
+            "600m",
+            "--pids-limit",
+            "128",
+        ),
+        *("--volume", f"{home}/storage:/storage:ro", "--env", "WINDSOCK_STORAGE_URL=/storage"),
+        *("--volume", f"{home}/keys/signing.pub:/var/lib/windsock/keys/signing.pub:ro"),
+        *("--env", f"WINDSOCK_ADMIN_TOKEN={make_settings(home).read_admin_token()}"),
+        image,
+    )
+    try:
+        assert started.returncode == 0, started.stderr
+        yield name, home
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def address_of(name: str, *, seconds: float = 60) -> str:
+    """Return the container's address once it answers."""
+    port = docker("port", name, "8181/tcp").stdout.strip().rpartition(":")[2]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
+                return f"http://127.0.0.1:{port}"
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise AssertionError(docker("logs", name).stderr[-4000:])
+
+
+def test_it_serves_a_signed_bundle_as_nobody_in_particular(container: tuple[str, Path]) -> None:
+    name, home = container
+    address = address_of(name)
+    settings = make_settings(home)
+    stored = store_bundle(settings, make_bundle())
+    seen_inside = stored.model_copy(update={"uri": stored.uri.replace(str(home / "storage"), "/storage")})
+    router = ServerRouter(address, settings.read_admin_token)
+    assert router.apply(make_plan(seen_inside)).workers == 1
+    assert router.probe("churn", stored.digest).matched
+    answer = httpx.post(f"{address}/predict", json={"features": ROW})
+    assert (answer.status_code, answer.json()["version"]) == (200, "1")
+    assert httpx.get(f"{address}/ready").status_code == 200
+    heavy = "[name for name in ('airflow', 'mlflow') if u.find_spec(name)]"
+    inside = f"import os, importlib.util as u; print(os.getuid(), {heavy})"
+    assert docker("exec", name, "python", "-c", inside).stdout.strip() == "10001 []"
+    began = time.monotonic()
+    assert docker("stop", "--time", "20", name).returncode == 0
+    assert time.monotonic() - began < 12
+    state = json.loads(docker("inspect", "--format", "{{json .State}}", name).stdout)
+    assert (state["ExitCode"], state["OOMKilled"]) == (0, False)
+
+
+def test_the_health_check_of_the_image_answers(image: str, container: tuple[str, Path]) -> None:
+    name, _ = container
+    address_of(name)
+    check = json.loads(docker("image", "inspect", "--format", "{{json .Config.Healthcheck}}", image).stdout)
+    assert check["Test"][0] == "CMD"
+    assert docker("exec", name, *check["Test"][1:]).returncode == 0
+
+
+def test_the_image_holds_no_key_and_stays_small(image: str) -> None:
+    facts = json.loads(docker("image", "inspect", image).stdout)[0]
+    base = json.loads(docker("image", "inspect", base_image()).stdout)[0]
+    assert facts["Config"]["User"] == "10001:10001"
+    assert not any("TOKEN" in variable for variable in facts["Config"]["Env"])
+    assert facts["Size"] - base["Size"] < 450e6
