@@ -35,7 +35,7 @@ training:
   schedule: sometimes
 """
 START_SECONDS = 300.0
-RUN_SECONDS = 420.0
+RUN_SECONDS = 240.0
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float, what: str) -> None:
@@ -60,9 +60,8 @@ def write_models(include: Path, project: Path) -> None:
     models = include / "models"
     models.mkdir(parents=True)
     shutil.copy(project / "include" / "models" / "churn.yaml", models)
-    for shared in ("windsock.yaml",):
-        if (project / "include" / shared).exists():
-            shutil.copy(project / "include" / shared, include)
+    shutil.copy(project / "include" / "windsock.yaml", include)
+    shutil.copytree(project / "include" / "expectations", include / "expectations")
     (models / "reviewed.yaml").write_text(REVIEWED)
     (models / "broken.yaml").write_text(BROKEN)
     write_visits(models / "reviewed.csv")
@@ -137,6 +136,24 @@ class LiveStack:
         wait_for(reached, seconds=RUN_SECONDS, what=f"task {task_id} of {dag_id} in {states}")
         return found[0]
 
+    def answer(self, api: AirflowApi, dag_id: str, run_id: str, option: str) -> str:
+        """Answer a run's questions until it has ended, and return its state.
+
+        Airflow takes an answer that comes before its scheduler has seen the task park for a failure of the
+        executor, and asks again after the retry delay: so wait a little first, and be ready to say it again.
+        """
+        time.sleep(2.0)
+        states: list[str] = []
+
+        def ended() -> bool:
+            for question in api.open_questions(dag_id, run_id):
+                api.answer(dag_id, run_id, question["task_instance"]["task_id"], option)
+            states.append(self.admin.run_state(dag_id, run_id))
+            return states[-1] in ("success", "failed")
+
+        wait_for(ended, seconds=RUN_SECONDS, what=f"the end of run {run_id} of {dag_id}")
+        return states[-1]
+
     def run_green(self, dag_id: str) -> str:
         """Trigger a DAG and see it green; on red, fail with the last block of each failed task."""
         run_id = self.trigger(dag_id)
@@ -189,10 +206,8 @@ def start_up(stack: Stack, log: Path) -> subprocess.Popen[str]:
 def live_stack(folder: Path, project: Path) -> Iterator[LiveStack]:
     """Run a stack on free ports with models of its own; on leaving, see that Ctrl-C ends every process."""
     write_models(folder / "include", project)
-    ports = StackPorts(airflow=1, mlflow=1, server=1).moved()
-    stack = Stack(
-        project=project, home=folder / "home", ports=ports, models_dir=folder / "include" / "models"
-    )
+    models = folder / "include" / "models"
+    stack = Stack(project=project, home=folder / "home", ports=free_ports(), models_dir=models)
     log = folder / "up.log"
     process = start_up(stack, log)
 

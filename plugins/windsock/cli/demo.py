@@ -164,7 +164,11 @@ class Demo:
         :raises DemoFailedError: if the run is red.
         """
         was_paused = bool(dag["is_paused"])
-        run_id = self._start_due_run(api) if was_paused and is_due(dag) else self._trigger(api, was_paused)
+        if was_paused:
+            self._end_open_runs(api)
+        run_id = api.trigger(self.dag_id)
+        api.set_paused(self.dag_id, paused=False)
+        say(f"Run      {self.dag_id}, triggered through REST: {run_id}")
         follower = RunFollower(
             api=api,
             dag_id=self.dag_id,
@@ -179,25 +183,6 @@ class Demo:
         if state != "success":
             self._show_failure(follower)
         return GateDecision.model_validate(api.xcom(self.dag_id, run_id, "gate_model"))
-
-    def _start_due_run(self, api: AirflowApi) -> str:
-        """Let the schedule have its latest run, as Airflow does when a DAG is no longer paused."""
-        self._end_open_runs(api)
-        known = {run["dag_run_id"] for run in api.runs(self.dag_id)}
-        api.set_paused(self.dag_id, paused=False)
-        while not (new := [run for run in api.runs(self.dag_id) if run["dag_run_id"] not in known]):
-            self.supervisor.pause(0.5)
-        run_id = str(new[0]["dag_run_id"])
-        say(f"Run      {self.dag_id}, the latest that its schedule is due: {run_id}")
-        return run_id
-
-    def _trigger(self, api: AirflowApi, was_paused: bool) -> str:
-        if was_paused:
-            self._end_open_runs(api)
-        run_id = api.trigger(self.dag_id)
-        api.set_paused(self.dag_id, paused=False)
-        say(f"Run      {self.dag_id}, triggered through REST: {run_id}")
-        return run_id
 
     def _end_open_runs(self, api: AirflowApi) -> None:
         """End the runs that an interrupted demo left open; they would be run first."""
@@ -281,12 +266,6 @@ def ask_server(method: str, address: str, body: dict[str, Any] | None = None) ->
 def seconds_since(moment: datetime) -> float:
     """Return the seconds from a moment until now."""
     return (datetime.now(UTC) - moment).total_seconds()
-
-
-def is_due(dag: dict[str, Any]) -> bool:
-    """Say whether Airflow will start a run of the schedule as soon as a DAG is no longer paused."""
-    due = dag.get("next_dagrun_run_after")
-    return due is not None and datetime.fromisoformat(due) <= datetime.now(UTC)
 
 
 def parsed_after(dag: dict[str, Any], moment: datetime) -> bool:

@@ -43,7 +43,8 @@ class Stack:
     :param home: where everything it writes lies; Windsock's own home, with Airflow's in ``airflow``.
     :param ports: where its programs listen.
     :param models_dir: folder of the model files; default: the project's ``include/models``.
-    :param source_roots: folders against which relative file sources are looked up; default: the project.
+    :param source_roots: folders against which relative file sources are looked up; default: the project,
+        the folder above the models' ``include``, the models' own.
     :param windsock: how Windsock's own commands are started.
     :param inherited: the environment to start from; default: this process's.
     """
@@ -117,9 +118,10 @@ class Stack:
         return {**inherited, **surroundings, **quiet(), **windsock, **self._airflow_environment()}
 
     def _source_roots(self, given: Mapping[str, str]) -> str:
-        if self.source_roots:
-            return os.pathsep.join(map(str, self.source_roots))
-        return given.get("WINDSOCK_SOURCE_ROOTS") or str(self.project)
+        if not self.source_roots and given.get("WINDSOCK_SOURCE_ROOTS"):
+            return given["WINDSOCK_SOURCE_ROOTS"]
+        usual = (self.project, self.models.parent.parent, self.models)
+        return os.pathsep.join(dict.fromkeys(map(str, self.source_roots or usual)))
 
     def _airflow_environment(self) -> dict[str, str]:
         options = {

@@ -211,13 +211,6 @@ def test_a_dag_counts_as_parsed_only_in_this_stack():
     assert not demo.parsed_after({"last_parsed_time": None}, now)
 
 
-def test_a_schedule_that_is_due():
-    now = datetime.now(UTC)
-    assert demo.is_due({"next_dagrun_run_after": (now - timedelta(hours=1)).isoformat()})
-    assert not demo.is_due({"next_dagrun_run_after": (now + timedelta(hours=1)).isoformat()})
-    assert not demo.is_due({"next_dagrun_run_after": None})
-
-
 def test_a_moved_port_is_said(monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(demo, "say", said.append)

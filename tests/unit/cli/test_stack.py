@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,9 +151,20 @@ def test_airflow_is_told_where_everything_is(stack):
     assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,reviewer:op"
     assert environment["WINDSOCK_HOME"] == str(stack.home)
     assert environment["WINDSOCK_MODELS_DIR"] == str(stack.project / "include" / "models")
-    assert environment["WINDSOCK_SOURCE_ROOTS"] == str(stack.project)
+    models = stack.project / "include" / "models"
+    assert environment["WINDSOCK_SOURCE_ROOTS"] == f"{stack.project}{os.pathsep}{models}"
     assert environment["WINDSOCK_TRACKING_URI"] == "http://127.0.0.1:15000"
     assert environment["WINDSOCK_SERVER_URL"] == "http://127.0.0.1:18181"
+
+
+def test_sources_of_models_elsewhere_are_looked_up_there_too(stack):
+    elsewhere = replace(stack, models_dir=Path("/team/include/models"))
+    roots = elsewhere.environment()["WINDSOCK_SOURCE_ROOTS"].split(os.pathsep)
+    assert roots == [str(stack.project), "/team", "/team/include/models"]
+    named = replace(stack, source_roots=(Path("/data"),))
+    assert named.environment()["WINDSOCK_SOURCE_ROOTS"] == "/data"
+    set_outside = replace(stack, inherited={"WINDSOCK_SOURCE_ROOTS": "/mnt"})
+    assert set_outside.environment()["WINDSOCK_SOURCE_ROOTS"] == "/mnt"
 
 
 def test_nothing_calls_home_and_loopback_needs_no_proxy(stack):
