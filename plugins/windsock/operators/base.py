@@ -166,7 +166,8 @@ class StepOperator(BaseOperator):
         for name in CALLBACKS:
             given = getattr(self, name, None) or []
             callbacks = list(given) if isinstance(given, list | tuple) else [given]
-            setattr(self, name, [*callbacks, self._log_verdict])
+            if self._log_verdict not in callbacks:  # an approval comes by here twice
+                setattr(self, name, [*callbacks, self._log_verdict])
 
     def _log_verdict(self, context: Context) -> None:
         if self.verdict is None:
