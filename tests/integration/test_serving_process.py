@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from support.serving import (
     make_bundle,
     make_plan,
     make_settings,
+    read_json_file,
     running,
     store_bundle,
     wait_until,
@@ -299,8 +302,6 @@ def test_a_version_behind_another_server_answers_the_same(
     epochs: Iterator[int],
     tmp_path: Path,
 ) -> None:
-    import shutil
-
     shutil.copytree(settings.keys_dir, tmp_path / "keys")
     inner = make_settings(tmp_path, storage_url=settings.storage_url)
     router.apply(make_plan(stored[0], epoch=next(epochs)))
@@ -363,6 +364,8 @@ def test_killed_whole_it_comes_back_as_it_was(tmp_path: Path) -> None:
                 os.kill(pid, signal.SIGKILL)
             first.kill()
             killed = time.monotonic()
+            left = Path(read_json_file(settings.serving_dir / "server.json")["metrics"])
+            assert left.is_dir()
     finally:
         first.kill()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
@@ -374,6 +377,7 @@ def test_killed_whole_it_comes_back_as_it_was(tmp_path: Path) -> None:
     with running(settings, workers=2) as second:
         answer = httpx.post(f"{second.address}/predict", json={"features": ROW})
         assert (answer.status_code, answer.json()["version"]) == (200, "1")
+        assert not left.exists()
         router = ServerRouter(second.address, settings.read_admin_token)
         assert router.state("churn").plan == plan  # type: ignore[union-attr]
         with pytest.raises(StaleEpochError):
@@ -387,6 +391,7 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         pids = server.worker_pids()
     finally:
         server.kill()
+        shutil.rmtree(read_json_file(server.settings.serving_dir / "server.json")["metrics"])
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
 
 
@@ -407,3 +412,50 @@ def test_it_stops_quickly_and_leaves_nothing(tmp_path: Path) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
     assert not (server.settings.serving_dir / "server.json").exists()
     assert list((server.settings.serving_dir / "workers").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own that a test may fill."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this user cannot mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Write a file until its disk is full."""
+    with suppress(OSError), file.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
+    assert os.statvfs(file).f_bavail == 0
+
+
+def test_a_full_disk_neither_blocks_nor_ends_serving(small_disk: Path) -> None:
+    settings = make_settings(small_disk)
+    stored = store_bundle(settings, make_bundle())
+    with running(settings, workers=2) as server:
+        ServerRouter(server.address, settings.read_admin_token).apply(make_plan(stored))
+        pids = server.worker_pids()
+
+        def ask(count: int) -> None:
+            for _ in range(count):
+                assert httpx.post(f"{server.address}/predict", json={"features": ROW}).status_code == 200
+
+        fill(small_disk / "filler")
+        ask(40)
+        outcome = {"prediction_id": "p", "outcome": True}
+        refused = httpx.post(f"{server.address}/outcomes", json=outcome, timeout=20)
+        assert (refused.status_code, refused.json()["code"]) == (503, "WS-SERVING-020")
+        assert httpx.get(f"{server.address}/health").json()["status"] == "degraded"
+        (small_disk / "filler").unlink()
+        wait_until(lambda: len(logged(settings, "predictions")) == 40)
+        assert httpx.post(f"{server.address}/outcomes", json=outcome).status_code == 202
+        health = httpx.get(f"{server.address}/health").json()
+        assert (health["status"], health["log_dropped"]) == ("ok", 0)
+        assert server.worker_pids() == pids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Set
@@ -48,6 +49,8 @@ class BundleShelf:
         :raises StorageError: if it has to be fetched and cannot be.
         """
         copy = self.fetcher.fetch_bundle(plan.bundle_uri, plan.digest, self.folder)
+        with suppress(OSError):
+            os.utime(copy)  # it is in use: young for keep_only
         bundle = self.fetcher.load_folder(copy, plan.digest)
         if bundle.manifest.model != model:
             raise UnverifiedBundleError(

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from types import FrameType
 
 from windsock.exceptions import SettingsError, StorageError
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 
 SERVER_FILE = "server.json"
 LOCK_FILE = "server.lock"
-METRICS_FOLDER = "metrics"
+METRICS_PREFIX = "windsock-metrics-"
+MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - a private folder is made in it
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 9.0
 YOUNG_SECONDS = 10.0
@@ -54,17 +56,24 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8181, worker
         raise SettingsError(f"{workers} workers; at least 1 and at most 64 can be started")
     folder = settings.serving_dir
     with _only_server(folder), _bind(host, port) as listening:
-        _prepare(folder)
+        _clear_up_after_the_last(folder)
+        metrics = _make_metrics_folder()
         address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
-        facts = {"pid": os.getpid(), "address": address, "workers": workers, "started": utc_now().isoformat()}
+        facts = {
+            "pid": os.getpid(),
+            "address": address,
+            "workers": workers,
+            "started": utc_now().isoformat(),
+            "metrics": str(metrics),
+        }
         replace_file(folder / SERVER_FILE, json.dumps(facts) + "\n")
         log.info("serving on %s with %d worker(s); POST %s/models/NAME/predict", address, workers, address)
         try:
-            Supervisor(settings, listening, workers).run()
+            Supervisor(settings, listening, workers, metrics).run()
         finally:
             with suppress(OSError):
                 (folder / SERVER_FILE).unlink()
-            shutil.rmtree(folder / METRICS_FOLDER, ignore_errors=True)
+            shutil.rmtree(metrics, ignore_errors=True)
             log.info("the server on %s has stopped", address)
 
 
@@ -74,11 +83,13 @@ class Supervisor:
     :param settings: the installation.
     :param listening: the bound socket that all workers answer on.
     :param count: number of workers.
+    :param metrics: folder in which the workers' metrics meet.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket, count: int) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket, count: int, metrics: Path) -> None:
         self.settings = settings
         self.listening = listening
+        self.metrics = metrics
         self.notes = WorkerNotes(settings.serving_dir)
         self.workers: list[subprocess.Popen[bytes] | None] = [None] * count
         self.born = [0.0] * count
@@ -125,12 +136,11 @@ class Supervisor:
     def _start(self) -> subprocess.Popen[bytes]:
         # Behind a container or several workers, numerical libraries must not start a thread for each core.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        metrics = str(self.settings.serving_dir / METRICS_FOLDER)
         worker = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-P", "-c", CODE, PACKAGE_ROOT],
             stdin=subprocess.PIPE,
             pass_fds=[self.listening.fileno()],
-            env={**os.environ, **threads, "PROMETHEUS_MULTIPROC_DIR": metrics},
+            env={**os.environ, **threads, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics)},
             start_new_session=True,  # Ctrl-C goes to the supervisor alone
         )
         asked = {"settings": self.settings.model_dump(mode="json"), "socket": self.listening.fileno()}
@@ -218,11 +228,22 @@ def _bind(host: str, port: int) -> Iterator[socket.socket]:
         yield listening
 
 
-def _prepare(folder: Path) -> None:
-    """Clear what an earlier server left: notes of its workers, its metrics."""
+def _make_metrics_folder() -> Path:
+    """Make the folder of the metrics in memory, where there is one.
+
+    The workers map its files: on a disk that is full, counting a prediction would end the process (SIGBUS).
+    """
+    in_memory = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
+    return Path(mkdtemp(prefix=METRICS_PREFIX, dir=in_memory))
+
+
+def _clear_up_after_the_last(folder: Path) -> None:
+    """Remove what a killed server left: notes of its workers, its metrics."""
     WorkerNotes(folder).clear()
-    shutil.rmtree(folder / METRICS_FOLDER, ignore_errors=True)
-    (folder / METRICS_FOLDER).mkdir(parents=True, exist_ok=True)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        left = Path(json.loads((folder / SERVER_FILE).read_bytes())["metrics"])
+        if left.name.startswith(METRICS_PREFIX):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _shown(host: str) -> str:
