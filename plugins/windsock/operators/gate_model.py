@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.skipmixin import SkipMixin
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from windsock.steps import StepResult
-
-log = logging.getLogger("windsock.task")
 
 
 class GovernanceGateOperator(StepOperator, SkipMixin):
@@ -52,8 +50,12 @@ class GovernanceGateOperator(StepOperator, SkipMixin):
         pushed = super().finish(context, result)
         keeps = isinstance(result.record, GateDecision) and result.record.outcome is Outcome.KEEP
         if keeps or param(context, "dry_run"):
-            if not keeps:
-                log.info("dry run: no version is registered, nothing is deployed")
+            if not keeps and self.verdict is not None:
+                self.verdict = replace(
+                    self.verdict,
+                    word="DRY RUN",
+                    next_action="nothing was registered or deployed; run without dry_run to do it",
+                )
             task = context["task"]
             context["ti"].xcom_push(key="return_value", value=pushed)
             self.skip(ti=context["ti"], tasks=task.get_direct_relatives(upstream=False))

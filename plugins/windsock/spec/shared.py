@@ -12,11 +12,11 @@ from windsock.spec.model import GateBlock, ModelSpec, Tier
 class ComputeClass(Frozen):
     """How much machine a training task gets, and where Airflow runs it."""
 
-    cpus: float = Field(default=1.0, gt=0, description="processor cores")
-    memory_gb: float = Field(default=2.0, gt=0, description="memory in gigabytes")
+    cpus: float = Field(default=1.0, gt=0, description="processor cores (later)")
+    memory_gb: float = Field(default=2.0, gt=0, description="memory in gigabytes (later)")
     pool: str = Field(default="default_pool", description="Airflow pool that bounds how many run at once")
     queue: str = Field(default="default", description="Airflow queue, for the Celery executor")
-    price_per_hour: float = Field(default=0.0, ge=0, description="price of an hour, for cost reports")
+    price_per_hour: float = Field(default=0.0, ge=0, description="price of an hour, for cost reports (later)")
 
 
 class Approvers(Frozen):

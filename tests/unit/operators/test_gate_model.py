@@ -48,7 +48,8 @@ def test_dry_run_stops_after_the_gate(ports, step_answers):
     gate = gate_with_what_follows()
     with pytest.raises(DownstreamTasksSkipped):
         gate.execute(make_context(gate, dry_run=True))
-    assert gate.verdict.word == "PASS"
+    assert gate.verdict.word == "DRY RUN"
+    assert "nothing was registered" in gate.verdict.next_action
 
 
 def test_refuse_is_red_and_its_decision_is_kept(ports, step_answers):
