@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import httpx
 import typer
 
 from windsock.adapters.ledger_table import SqlLedger
-from windsock.cli.airflow_rest import AirflowApi
+from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say, table
 from windsock.cli.follow import RunFollower
 from windsock.cli.stack import Stack, running_stack
@@ -177,9 +178,12 @@ class Demo:
             pause=self.supervisor.pause,
             reviewer_note=f"for a person: sign in as reviewer at {self.stack.airflow_url}, Required Actions",
         )
-        state = follower.follow()
-        if was_paused:
-            api.set_paused(self.dag_id, paused=True)
+        try:
+            state = follower.follow()
+        finally:
+            if was_paused:
+                with suppress(AirflowApiError):  # what ended the run may have ended Airflow, too
+                    api.set_paused(self.dag_id, paused=True)
         if state != "success":
             self._show_failure(follower)
         return GateDecision.model_validate(api.xcom(self.dag_id, run_id, "gate_model"))
