@@ -16,6 +16,7 @@ from windsock.records import (
     RoutePlan,
     RouteState,
     SlotPlan,
+    champion_of,
     commit_of,
     last_routing_row,
 )
@@ -69,6 +70,7 @@ def append_once(
 def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow | None) -> LedgerRow:
     """Append a row if no routing row came after ``seen``; approvals may come between.
 
+    An intent to replace another champion than the present one comes too late, too.
     A commit that a twin of this task has already written for the same intent is returned as it stands.
 
     :param seen: the last routing row that the entry was made from; ``None``: there was none.
@@ -83,6 +85,12 @@ def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow 
                 f"{last.action.value if last else 'nothing'} of version {last.version if last else '-'} "
                 f"holds epoch {last.epoch if last else 0}"
             )
+        if entry.action is LedgerAction.INTEND:
+            champion = champion_of(rows)
+            if entry.body.get("replaced") != (champion.digest if champion else None):
+                raise StaleEpochError(
+                    f"{entry.model}: another version became champion before {entry.version}"
+                )
         return commit_of(rows, entry.epoch) if entry.action is LedgerAction.COMMIT else None
 
     return append_once(ledger, entry, standing=standing)

@@ -8,7 +8,8 @@ from support.builders import make_spec
 from support.fakes import FakeSources, fake_ports
 from support.faults import Killed, killed_after
 from support.pipeline import retrain, world
-from windsock.records import Promotion
+from windsock.exceptions import ApprovalRefusedError
+from windsock.records import LedgerAction, Promotion
 
 ROWS = 400
 SPEC = make_spec(training={"candidates": [{"estimator": "logistic_regression"}]}, gate={"latency_ms": 1000})
@@ -133,3 +134,26 @@ def test_after_a_roll_back_a_run_on_the_same_data_does_not_promote_again():
     assert promotion.unchanged
     assert "rolled back" in promotion.reason
     assert ports.ledger.champion("churn").version == "1"
+
+
+def test_a_version_overtaken_while_it_waited_is_judged_again_as_a_version_of_its_own():
+    candidates = {"candidates": [{"estimator": "logistic_regression"}]}
+    gate = {"latency_ms": 1000, "against_champion": {"not_worse": 0.5}}
+    quick = make_spec(training=candidates, gate=gate)
+    waits = make_spec(training=candidates, gate=gate, model={"tier": "medium"})
+    ports = new_world()
+    retrain(ports, quick)
+    ports.sources.frame = churn_frame(seed=1)
+    with pytest.raises(ApprovalRefusedError):
+        retrain(ports, waits)
+    ports.sources.frame = churn_frame(seed=2)
+    retrain(ports, quick)
+    assert ports.ledger.champion("churn").version == "3"
+    ports.sources.frame = churn_frame(seed=1)
+    again = retrain(ports, quick)
+    rows = ports.ledger.rows("churn")
+    registered = {row.version: row for row in rows if row.action is LedgerAction.REGISTER}
+    assert registered["4"].digest == registered["2"].digest
+    assert registered["4"].body["opponent"] == registered["3"].digest
+    assert registered["4"].body["evidence_digest"] != registered["2"].body["evidence_digest"]
+    assert again["promote_model"].record.version == "4"

@@ -173,6 +173,7 @@ def make_registration(version: r.RegisteredVersion | None = None, **body: Any) -
         "policy_digest": digest("4"),
         "tier": "low",
         "requester": None,
+        "opponent": None,
     }
     return r.LedgerEntry(
         model=known.model,

@@ -86,10 +86,14 @@ def register(ports: Any, *numbers: int, **body: Any) -> None:
 def world_of(*champions: int, **replaced: Any) -> Any:
     """Return ports of a world in which these versions became champion, one after the other.
 
+    Each was judged against the one before it; the others against the last.
+
     :param replaced: ports that are not the ordinary fakes.
     """
     ports = fake_ports(**replaced)
-    register(ports, *VERSIONS)
+    for number in VERSIONS:
+        met = champions.index(number) if number in champions else len(champions)
+        register(ports, number, opponent=digest(f"{champions[met - 1]:x}") if met else None)
     for number in champions:
         deploy(ports, number)
         promote(ports, number)

@@ -95,3 +95,15 @@ def test_an_alias_that_is_right_is_not_set_again() -> None:
     registry = Once()
     registry.aliases[(MODEL, "champion")] = "1"
     assert mirror_champion(fake_ports(registry=registry), MODEL, "1")
+
+
+def test_an_intent_made_before_a_rival_s_commit_comes_too_late() -> None:
+    ledger = FakeLedger()
+    rival = append_unless_routed(ledger, make_entry(LedgerAction.INTEND), seen=None)
+    append_unless_routed(
+        ledger, make_entry(LedgerAction.COMMIT, body={"bundle_uri": "memory://1"}), seen=rival
+    )
+    late = make_entry(LedgerAction.INTEND, 2, version="2", digest=digest("2"), body={"replaced": None})
+    with pytest.raises(StaleEpochError, match="another version became champion"):
+        append_unless_routed(ledger, late, seen=rival)
+    assert len(ledger.rows(MODEL)) == 2

@@ -63,6 +63,7 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
         decided_at=ports.now(),
         validation=step.validation,
         requested_by=step.run.requested_by,
+        opponent=step.evaluation.champion.digest if step.evaluation.champion else None,
     )
 
 

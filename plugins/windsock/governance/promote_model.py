@@ -14,7 +14,13 @@ from windsock.door import (
     require_registered,
     switch_route,
 )
-from windsock.exceptions import ApprovalRefusedError, DeploymentRefusedError, NotBuiltError, VerdictError
+from windsock.exceptions import (
+    ApprovalRefusedError,
+    DeploymentRefusedError,
+    GateRefusedError,
+    NotBuiltError,
+    VerdictError,
+)
 from windsock.governance.approvals import answers_of, needed_for, requesters
 from windsock.ports import Ports
 from windsock.records import (
@@ -42,7 +48,7 @@ log = logging.getLogger(__name__)
 def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     """Give a registered and approved version all traffic and make it the champion by the ledger.
 
-    :raises GateRefusedError: if the ledger does not know the version.
+    :raises GateRefusedError: if the ledger does not know the version, or it never met the present champion.
     :raises NotBuiltError: if the spec asks for a rollout other than ``direct`` and a champion serves.
     :raises ApprovalRefusedError: if the ledger lacks the approvals for this very version and digest.
     :raises DeploymentRefusedError: if the version does not answer its golden predictions.
@@ -58,6 +64,7 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     _require_direct(step, champion)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         return _held_back(step, rows)
+    _require_opponent(rows, registered, champion)
     approvers = _require_approvals(step, ports, rows, registered)
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
     intent = _own_open_intent(step, rows) or _intend(step, ports, rows, champion, approvers)
@@ -81,6 +88,22 @@ def _require_direct(step: PromoteModelInput, champion: Champion | None) -> None:
             f"{step.spec.name}: rollout.strategy {strategy} is not built yet; "
             f"version {champion.version} keeps serving",
             next_action="Write `rollout: {strategy: direct}` in the model's YAML file, then clear this task.",
+        )
+
+
+def _require_opponent(rows: Sequence[LedgerRow], registered: LedgerRow, champion: Champion | None) -> None:
+    """See that the champion to be replaced is the one that the version was judged against.
+
+    A version that was champion already may also take the place of the one that it replaced then.
+    """
+    commits = [row for row in rows if row.action is LedgerAction.COMMIT and row.digest == registered.digest]
+    met = {registered.body.get("opponent"), *(row.body.get("replaced") for row in commits)}
+    if (champion.digest if champion else None) not in met:
+        raise GateRefusedError(
+            f"{registered.model} version {registered.version} was judged against another champion than "
+            f"{f'version {champion.version}' if champion else 'none'}, which serves by now",
+            code="WS-GATE-011",
+            next_action="Run the retrain DAG again, so that the model meets the present champion.",
         )
 
 

@@ -34,7 +34,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         spec=step.spec, decision=step.decision, evaluation=step.evaluation, versions=_versions()
     )
     content = evidence_bytes(evidence)
-    uri = evidence_uri(name, chosen.bundle_digest, digest_of(step.nonce)[:12] if step.nonce else None)
+    uri = evidence_uri(name, chosen.bundle_digest, _judged_as(step))
     evidence_digest = ports.bundles.put_document(uri, content)
     tags = {
         "windsock.snapshot": step.evaluation.snapshot_digest,
@@ -73,6 +73,12 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
     return registered.model_copy(update={"asks": tuple(row.body["asks"]), "registered_at": row.at})
 
 
+def _judged_as(step: RegisterModelInput) -> str | None:
+    """Return what tells the evidence of one bundle's judgements apart; ``None`` for a first model's own."""
+    told = [part for part in (step.decision.opponent, step.nonce) if part]
+    return digest_of(told)[:12] if told else None
+
+
 def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEntry:
     return LedgerEntry(
         model=registered.model,
@@ -91,6 +97,7 @@ def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEnt
             "policy_digest": step.decision.policy_digest,
             "tier": step.spec.model.tier,
             "requester": step.decision.requested_by,
+            "opponent": step.decision.opponent,
         },
     )
 
@@ -112,6 +119,7 @@ def _require_promotion(step: RegisterModelInput) -> None:
         "model": (decision.model, evaluation.model, name),
         "bundle": (decision.bundle_digest, evaluation.chosen.bundle_digest),
         "snapshot": (decision.snapshot_digest, evaluation.snapshot_digest),
+        "opponent": (decision.opponent, evaluation.champion.digest if evaluation.champion else None),
     }
     if wrong := [what for what, seen in pairs.items() if len(set(seen)) > 1]:
         raise GateRefusedError(

@@ -46,6 +46,7 @@ class GateDecision(Record):
     :param reason: one sentence: the number against the limit that decided.
     :param validation: the report on the snapshot, kept for the evidence pack.
     :param requested_by: the person who triggered the run that was judged; ``None`` for the scheduler.
+    :param opponent: bundle digest of the champion that the model met; ``None`` for the first model.
     """
 
     model: str
@@ -62,6 +63,7 @@ class GateDecision(Record):
     decided_at: Moment
     validation: ValidationReport | None = None
     requested_by: str | None = None
+    opponent: Digest | None = None
 
     @property
     def has_error(self) -> bool:

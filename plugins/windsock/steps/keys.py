@@ -75,8 +75,8 @@ def gate_parts(step: GateModelInput, ports: Ports) -> dict[str, str]:
 
 
 def register_parts(step: RegisterModelInput, ports: Ports) -> dict[str, str]:
-    """Return the model itself: one bundle is one version."""
-    return {"bundle": step.decision.bundle_digest}
+    """Return the model and whom it beat: one judged again, against another champion, is a new version."""
+    return {"bundle": step.decision.bundle_digest, "opponent": step.decision.opponent or "none"}
 
 
 def idempotency_key(name: str, step: Record, parts: dict[str, str]) -> str:

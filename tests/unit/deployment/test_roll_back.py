@@ -14,6 +14,7 @@ from support.world import (
     deploy,
     left_of,
     promote,
+    register,
     shares,
     survives_kills,
     world_of,
@@ -72,8 +73,9 @@ def test_again_and_again_it_goes_further_back() -> None:
 def test_what_was_promoted_after_a_roll_back_rolls_back_to_what_served_then() -> None:
     ports = world_of(1, 2)
     back(ports)
-    deploy(ports, 3)
-    promote(ports, 3)
+    register(ports, 8, opponent=digest("1"))
+    deploy(ports, 8)
+    promote(ports, 8)
     assert back(ports).version == "1"
 
 
@@ -160,10 +162,11 @@ def test_a_retry_repairs_the_alias() -> None:
 def test_a_retry_after_a_later_promotion_does_not_set_the_alias_back() -> None:
     ports = world_of(1, 2)
     back(ports, run_id="manual__1")
-    deploy(ports, 3)
-    promote(ports, 3)
+    register(ports, 8, opponent=digest("1"))
+    deploy(ports, 8)
+    promote(ports, 8)
     assert back(ports, run_id="manual__1").unchanged
-    assert ports.registry.aliases == {(MODEL, "champion"): "3"}
+    assert ports.registry.aliases == {(MODEL, "champion"): "8"}
 
 
 def test_it_stops_a_promotion_that_is_under_way() -> None:

@@ -429,6 +429,60 @@ class TestRefusals:
         assert refusal.value.code == "WS-LEDGER-002"
 
 
+class TestTheOpponent:
+    """The gate's yes holds against the champion that was beaten, and no other."""
+
+    def refused(self, ports: Any, number: int, **how: Any) -> None:
+        before = left_of(ports)
+        with pytest.raises(GateRefusedError) as refusal:
+            promote(ports, number, **how)
+        assert refusal.value.code == "WS-GATE-011"
+        assert "retrain DAG" in refusal.value.next_action
+        assert left_of(ports) == before
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_a_version_that_never_met_the_present_champion_is_refused(self, force: bool) -> None:
+        ports = world_of(1)
+        deploy(ports, 2)
+        promote(ports, 2)
+        deploy(ports, 3)
+        self.refused(ports, 3, force=force)
+
+    def test_a_first_model_is_refused_where_a_champion_serves_by_now(self) -> None:
+        ports = world_of()
+        deploy(ports, 1)
+        promote(ports, 1)
+        deploy(ports, 2)
+        self.refused(ports, 2)
+
+    def test_a_roll_back_in_between_is_another_champion(self) -> None:
+        ports = world_of(1, 2)
+        deploy(ports, 3)
+        back(ports)
+        self.refused(ports, 3)
+
+    def test_a_champion_of_old_is_not_promoted_again_over_who_beat_it(self) -> None:
+        self.refused(world_of(1, 2), 1)
+
+    def test_force_promotes_a_held_version_over_the_one_that_it_beat_only(self) -> None:
+        ports = world_of(1, 2, 3)
+        back(ports, to=1)
+        self.refused(ports, 3, force=True)
+        back(ports, to=2)
+        assert promote(ports, 3, force=True).previous_version == "2"
+
+    def test_a_champion_from_before_opponents_were_written_replaces_its_predecessor(self) -> None:
+        ports = world_of(1, 2)
+        back(ports)
+        for number, row in enumerate(ports.ledger.kept[MODEL]):
+            if row.action is LedgerAction.REGISTER:
+                body = {key: value for key, value in row.body.items() if key != "opponent"}
+                ports.ledger.kept[MODEL][number] = row.model_copy(update={"body": body})
+        ports.ledger.verify = lambda model: ChainCheck(model=model, rows=1)
+        assert promote(ports, 2, force=True).previous_version == "1"
+        self.refused(ports, 3)
+
+
 class TestUnchanged:
     def test_the_champion_again_writes_nothing(self) -> None:
         ports = world_of(1)

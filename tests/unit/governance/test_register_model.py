@@ -83,6 +83,7 @@ def test_the_ledger_knows_the_version_its_evidence_and_who_asked_for_it() -> Non
         "policy_digest": digest("4"),
         "tier": "high",
         "requester": "alice",
+        "opponent": None,
     }
     assert version.registration(ports.ledger.rows("churn")) == row
     assert version.registered_at == row.at
