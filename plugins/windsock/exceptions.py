@@ -11,8 +11,10 @@
      │   ├─ TrainingRefusedError   the data cannot train this model
      │   ├─ GateRefusedError       the governance gate said no
      │   ├─ ApprovalRefusedError   a person said no, or the wrong person said yes
-     │   └─ DeploymentRefusedError a new version did not answer as it must
+     │   ├─ DeploymentRefusedError a new version did not answer as it must
+     │   └─ MissingModelError      the run has no finished model to make a version of
      ├─ UnverifiedBundleError a bundle's signature, digest or content is not what it must be
+     ├─ UnverifiedSnapshotError a stored snapshot is not what was written
      ├─ StaleEpochError       another change of the route or the ledger came first
      └─ TransportError        something did not answer: worth a retry
          ├─ SourceUnavailableError
@@ -136,11 +138,27 @@ class DeploymentRefusedError(VerdictError):
     default_next = "Read the server's log; the version that served before still serves."
 
 
+class MissingModelError(VerdictError):
+    """The run has no finished model, so no version can be made of it."""
+
+    default_code = "WS-TRACKING-005"
+    default_next = "Run the retrain DAG with `force`: it trains and logs the model again."
+
+
 class UnverifiedBundleError(WindsockError):
     """A model bundle is not what was signed, or asks for types that are not allowed."""
 
     default_code = "WS-BUNDLE-001"
-    default_next = "Do not load it. Train the model again, and find out who changed the files."
+    default_next = (
+        "Do not load it; find out who changed the files. A run of the retrain DAG with `force` trains anew."
+    )
+
+
+class UnverifiedSnapshotError(WindsockError):
+    """A stored snapshot is not what was written: somebody or something changed its files."""
+
+    default_code = "WS-STORAGE-007"
+    default_next = "Find out who changed it; remove that folder and take the snapshot again."
 
 
 class StaleEpochError(WindsockError):

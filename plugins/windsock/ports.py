@@ -77,9 +77,10 @@ class SnapshotStore(Protocol):
         ...
 
     def load(self, snapshot: DataSnapshot) -> pd.DataFrame:
-        """Read the rows back, after their file's digest was checked.
+        """Read the rows back, after they were checked against the snapshot's digest.
 
-        :raises StorageError: if they cannot be read, or are not what was written.
+        :raises StorageError: if they cannot be read.
+        :raises UnverifiedSnapshotError: if they are not what was written.
         """
         ...
 
@@ -251,6 +252,7 @@ class ModelRegistry(Protocol):
         Of two that were made by a lost answer, the lowest number stands and the others are removed.
 
         :raises TrackingUnavailableError: if MLflow does not answer.
+        :raises MissingModelError: if the run has no finished model there.
         """
         ...
 

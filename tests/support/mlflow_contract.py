@@ -23,7 +23,7 @@ from support.builders import digest, make_snapshot
 from windsock.adapters.mlflow_client import ping
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
-from windsock.exceptions import SettingsError, TrackingUnavailableError
+from windsock.exceptions import MissingModelError, SettingsError, TrackingUnavailableError
 from windsock.ports import RunDraft
 from windsock.records import ColumnKind, InputField
 from windsock.spec import CandidateBlock
@@ -441,7 +441,7 @@ class RegistryContract(Contract):
         self, registry: MlflowRegistry, tracker: MlflowTracker, client: Any, model: str
     ) -> None:
         run_id = tracker.record_run(make_draft(model))
-        with pytest.raises(TrackingUnavailableError) as caught:
+        with pytest.raises(MissingModelError, match="force") as caught:
             registry.register(model=model, key="k1", run_id=run_id, tags={})
         assert caught.value.code == "WS-TRACKING-005"
         assert client.search_model_versions(f"name = '{model}'") == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from windsock.adapters.mlflow_client import MlflowService
 from windsock.adapters.mlflow_model import ready_model
 from windsock.adapters.mlflow_tracking import KEY_TAG
-from windsock.exceptions import TrackingUnavailableError
+from windsock.exceptions import MissingModelError, TrackingUnavailableError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 READY_SECONDS = 10.0
 MLMODEL = "MLmodel"
 ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
-RETRAIN = "Clear the training task, so that the run gets its model again, then this one."
 
 
 class MlflowRegistry:
@@ -40,7 +39,8 @@ class MlflowRegistry:
         Of two that were made by a lost answer, the lowest number stands and the others are removed.
 
         :param run_id: run whose model the version is.
-        :raises TrackingUnavailableError: if MLflow does not answer, or the run has no model there.
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        :raises MissingModelError: if the run has no finished model there.
         """
         with self.service.reach("register a version") as client:
             _require_registered(client, model)
@@ -85,10 +85,8 @@ class MlflowRegistry:
     def _create(self, client: MlflowClient, model: str, run_id: str, tags: Mapping[str, str]) -> None:
         source = ready_model(client, client.get_run(run_id))
         if source is None or not _has_files(client, source):
-            raise TrackingUnavailableError(
-                f"run {run_id} of {model} has no finished model in MLflow at {self.service.shown}",
-                code="WS-TRACKING-005",
-                next_action=RETRAIN,
+            raise MissingModelError(
+                f"run {run_id} of {model} has no finished model in MLflow at {self.service.shown}"
             )
         from mlflow.exceptions import MlflowException
 

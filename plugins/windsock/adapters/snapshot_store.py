@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.storage import Storage
-from windsock.exceptions import StorageError
+from windsock.exceptions import SettingsError, UnverifiedSnapshotError
 from windsock.records import ColumnKind, DataSnapshot
 from windsock.spec import MODEL_NAME, canonical_json
 
@@ -78,7 +78,8 @@ class ParquetSnapshotStore:
     def load(self, snapshot: DataSnapshot) -> pd.DataFrame:
         """Read the rows back, after their file's digest was checked.
 
-        :raises StorageError: if they cannot be read, or are not what was written.
+        :raises StorageError: if they cannot be read.
+        :raises UnverifiedSnapshotError: if they are not what was written.
         """
         folder = self._folder(snapshot.model, snapshot.digest)
         stored, files = self._manifest(folder)
@@ -112,12 +113,12 @@ class ParquetSnapshotStore:
     @staticmethod
     def _model_folder(model: str) -> str:
         if not MODEL_NAME.fullmatch(model):
-            raise StorageError(f"{model[:60]!r} is no model name", code="WS-STORAGE-005")
+            raise _odd(f"{model[:60]!r} is no model name")
         return f"snapshots/{model}"
 
     def _folder(self, model: str, digest: str) -> str:
         if not DIGEST.fullmatch(digest):
-            raise StorageError(f"{digest[:80]!r} is no digest", code="WS-STORAGE-005")
+            raise _odd(f"{digest[:80]!r} is no digest")
         return f"{self._model_folder(model)}/{digest}"
 
 
@@ -131,11 +132,13 @@ def _parsed(content: bytes, place: str) -> dict[str, Any]:
     return parsed
 
 
-def _broken(place: str, why: str) -> StorageError:
-    return StorageError(
-        f"{place} is not what was written: {why}",
-        code="WS-STORAGE-007",
-        next_action="Find out who changed it; remove that folder and take the snapshot again.",
+def _broken(place: str, why: str) -> UnverifiedSnapshotError:
+    return UnverifiedSnapshotError(f"{place} is not what was written: {why}")
+
+
+def _odd(what: str) -> SettingsError:
+    return SettingsError(
+        what, code="WS-STORAGE-005", next_action="Hand over the snapshot's record as it was written."
     )
 
 

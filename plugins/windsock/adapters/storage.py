@@ -73,7 +73,7 @@ class Storage:
         """Return the absolute URI of a path.
 
         :param path: relative to the root, or a URI under the root.
-        :raises StorageError: if it leads out of the root.
+        :raises SettingsError: if it leads out of the root.
         """
         relative = self._relative(path)
         return f"{self.root.rstrip('/')}/{relative}" if relative else self.root
@@ -113,10 +113,15 @@ class Storage:
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder; one that is not there is fine.
 
-        :raises StorageError: if it cannot be removed, or if it is the root itself.
+        :raises StorageError: if it cannot be removed.
+        :raises SettingsError: if it is the root itself.
         """
         if not self._relative(path):
-            raise StorageError("the storage root itself is never removed", code="WS-STORAGE-005")
+            raise SettingsError(
+                "the storage root itself is never removed",
+                code="WS-STORAGE-005",
+                next_action="Name a folder under the root.",
+            )
         with self._guard("remove", path) as place:
             self._backend.remove(place)
 
@@ -182,7 +187,7 @@ class Storage:
         if outside or ".." in parts:
             head, found, tail = path.partition("://")
             shown = f"{head}://{tail.rpartition('@')[2]}" if found else path
-            raise StorageError(
+            raise SettingsError(
                 f"{shown[:200]!r} does not lie under the storage root {self.root}",
                 code="WS-STORAGE-005",
                 next_action="Set WINDSOCK_STORAGE_URL to the root that the record was written under.",

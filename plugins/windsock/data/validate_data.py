@@ -16,7 +16,8 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     Every check is in the report. It passes only if every check ran and passed: an empty suite, or one that
     gives no result, does not.
 
-    :raises StorageError: if the snapshot cannot be read, or is not what was written.
+    :raises StorageError: if the snapshot cannot be read.
+    :raises UnverifiedSnapshotError: if it is not what was written.
     :raises DataRefusedError: if the suite is none.
     """
     frame = ports.snapshots.load(step.snapshot)

@@ -555,7 +555,7 @@ def test_what_is_no_digest_is_refused(local, asked, tmp_path):
 def test_a_bundle_outside_the_storage_root_is_refused(local, tmp_path):
     stored = local.put(make_draft())
     shutil.copytree(stored.uri, tmp_path / "elsewhere")
-    with pytest.raises(StorageError, match="WS-STORAGE-005"):
+    with pytest.raises(SettingsError, match="WS-STORAGE-005"):
         local.load(str(tmp_path / "elsewhere"), stored.digest)
 
 

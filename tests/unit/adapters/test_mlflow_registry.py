@@ -7,14 +7,14 @@ import pytest
 
 from support.mlflow_contract import OnSqlite, RegistryContract
 from windsock.adapters import mlflow_registry
-from windsock.exceptions import TrackingUnavailableError
+from windsock.exceptions import MissingModelError, TrackingUnavailableError
 
 
 class TestRegistryOnSqlite(OnSqlite, RegistryContract):
     def test_a_source_that_is_gone_makes_no_version(self, registry, client, model, run_id):
         source = client.get_logged_model(client.get_run(run_id).outputs.model_outputs[0].model_id)
         shutil.rmtree(Path(source.artifact_location))
-        with pytest.raises(TrackingUnavailableError) as caught:
+        with pytest.raises(MissingModelError, match="force") as caught:
             registry.register(model=model, key="k1", run_id=run_id, tags={})
         assert caught.value.code == "WS-TRACKING-005"
         assert client.search_model_versions(f"name = '{model}'") == []

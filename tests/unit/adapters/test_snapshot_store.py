@@ -16,7 +16,7 @@ from support.builders import NOON, digest
 from windsock.adapters import storage_backends
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
 from windsock.adapters.storage import Storage
-from windsock.exceptions import StorageError
+from windsock.exceptions import SettingsError, StorageError, UnverifiedSnapshotError
 from windsock.records import ColumnKind, ColumnSchema, DataSnapshot, row_digests
 
 KINDS = {
@@ -113,7 +113,7 @@ def test_the_latest_is_the_one_taken_last(store):
     ("model", "name"), [("../x", "1"), ("churn", "../x"), ("churn", "1" * 63), ("Churn", "1")]
 )
 def test_odd_names_are_refused(store, model, name):
-    with pytest.raises(StorageError, match="WS-STORAGE-005"):
+    with pytest.raises(SettingsError, match="WS-STORAGE-005"):
         store.find(model, name * 64 if len(name) == 1 else name)
 
 
@@ -191,13 +191,13 @@ class TestTampering:
         content = bytearray(store.storage.read_bytes(path))
         content[len(content) // 2] ^= 1
         store.storage.write_bytes(path, bytes(content))
-        with pytest.raises(StorageError, match=r"WS-STORAGE-007.*SHA-256"):
+        with pytest.raises(UnverifiedSnapshotError, match=r"WS-STORAGE-007.*SHA-256"):
             store.load(stored)
 
     @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"snapshot": {}, "files": {}}', b"\xff"])
     def test_a_manifest_that_is_none(self, store, stored, content):
         store.storage.write_bytes(f"{self.folder(store)}/manifest.json", content)
-        with pytest.raises(StorageError, match="WS-STORAGE-007"):
+        with pytest.raises(UnverifiedSnapshotError, match="WS-STORAGE-007"):
             store.find("churn", digest("1"))
 
     def test_the_manifest_of_another_snapshot(self, store, stored):
@@ -205,7 +205,7 @@ class TestTampering:
         manifest = json.loads(store.storage.read_bytes(path))
         manifest["snapshot"]["digest"] = digest("2")
         store.storage.write_bytes(path, json.dumps(manifest).encode())
-        with pytest.raises(StorageError, match="another snapshot"):
+        with pytest.raises(UnverifiedSnapshotError, match="another snapshot"):
             store.load(stored)
 
     def test_rows_that_are_gone(self, store, stored):

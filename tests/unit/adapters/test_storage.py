@@ -72,7 +72,7 @@ class TestFiles:
 
     def test_the_root_is_never_removed(self, storage):
         for path in ("", ".", storage.root):
-            with pytest.raises(StorageError, match="WS-STORAGE-005"):
+            with pytest.raises(SettingsError, match="WS-STORAGE-005"):
                 storage.remove(path)
 
     def test_a_missing_file_is_named(self, storage):
@@ -173,11 +173,11 @@ class TestPaths:
     )
     def test_paths_out_of_the_root_are_refused(self, storage, path):
         for call in (storage.uri, storage.read_bytes, storage.exists, storage.remove, storage.names):
-            with pytest.raises(StorageError, match="WS-STORAGE-005"):
+            with pytest.raises(SettingsError, match="WS-STORAGE-005"):
                 call(path)
 
     def test_a_neighbour_with_the_same_beginning_is_outside(self, storage):
-        with pytest.raises(StorageError, match="WS-STORAGE-005"):
+        with pytest.raises(SettingsError, match="WS-STORAGE-005"):
             storage.uri(f"{storage.root}-other/x")
 
     def test_uris_are_absolute_and_stable(self, storage):
@@ -200,7 +200,7 @@ class TestPaths:
         assert "hunter2" not in str(caught.value)
 
     def test_credentials_in_a_path_are_not_shown(self, storage):
-        with pytest.raises(StorageError) as caught:
+        with pytest.raises(SettingsError) as caught:
             storage.read_bytes("s3://key:hunter2@bucket/x")
         assert "hunter2" not in str(caught.value)
 

@@ -19,7 +19,7 @@ from windsock.adapters.storage import Storage
 from windsock.data.structure import structural_checks
 from windsock.data.take_snapshot import take_snapshot
 from windsock.data.validate_data import overall_status, validate_data
-from windsock.exceptions import DataRefusedError, StorageError
+from windsock.exceptions import DataRefusedError, StorageError, UnverifiedSnapshotError
 from windsock.ports import Suite
 from windsock.records import Status, TakeSnapshotInput, ValidateDataInput, held_out_mask
 from windsock.spec import ModelSpec, digest_of
@@ -344,7 +344,7 @@ class TestWithRealAdapters:
         snapshot = run_step("take_snapshot", {"spec": SAMPLE}, world)
         file = next((tmp_path / "storage").rglob("rows.parquet"))
         file.write_bytes(file.read_bytes()[:-1] + b"x")
-        with pytest.raises(StorageError, match="WS-STORAGE-007"):
+        with pytest.raises(UnverifiedSnapshotError, match="WS-STORAGE-007"):
             run_step("validate_data", {"spec": SAMPLE, "snapshot": snapshot.record}, world)
 
     @pytest.mark.parametrize(
