@@ -36,6 +36,8 @@ CODES = {
     MODEL_CARD: "WS-GATE-007",
 }
 EXTENSION_CODE = "WS-GATE-008"
+SILENT_CODE = "WS-GATE-012"
+"""Of a champion that cannot answer the new rows: nothing shows whether it is beaten."""
 LEVEL = 0.95
 
 
@@ -51,13 +53,14 @@ class Case(NamedTuple):
     champion: Champion | None
 
 
-def required_checks(spec: ModelSpec, *, first_model: bool) -> tuple[str, ...]:
+def required_checks(spec: ModelSpec, *, first_model: bool, silent_champion: bool = False) -> tuple[str, ...]:
     """Return the names of the checks that the policy asks for; never empty.
 
     :param first_model: whether there is no champion to beat; a baseline takes its place.
+    :param silent_champion: whether the champion cannot answer the new rows; the baseline is met as well.
     """
     names = [DATA_VALIDATION, *(f"{PERFORMANCE_MINIMUM}:{metric}" for metric in sorted(spec.gate.minimum))]
-    if first_model or not spec.gate.minimum:
+    if first_model or silent_champion or not spec.gate.minimum:
         names.append(BASELINE_COMPARISON)
     if not first_model:
         names.append(CHAMPION_COMPARISON)
@@ -148,7 +151,22 @@ def champion_comparison(case: Case) -> CheckResult:
         return _error(CHAMPION_COMPARISON, code, what)
     if evaluation.against_champion is None:
         return _error(CHAMPION_COMPARISON, code, "the evaluation has no comparison with the champion")
+    if is_silent(evaluation.against_champion):
+        asks = case.step.spec.gate.on_insufficient == "ask"
+        return CheckResult(
+            name=CHAMPION_COMPARISON,
+            status=Status.INSUFFICIENT if asks else Status.ERROR,
+            code=SILENT_CODE,
+            message=evaluation.against_champion.error,
+        )
     return _compared(case, CHAMPION_COMPARISON, evaluation.against_champion, "champion", limit)
+
+
+def is_silent(against: PairedDifference | None) -> bool:
+    """Return whether a met champion could not answer: neither a difference nor a value of its own."""
+    if against is None or against.opponent != "champion":
+        return False
+    return against.value is None and against.opponent_value is None
 
 
 def latency(case: Case) -> CheckResult:

@@ -6,7 +6,15 @@ import logging
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from windsock.governance.checks import CHAMPION_COMPARISON, Case, required_checks, run_check
+from windsock.governance.checks import (
+    BASELINE_COMPARISON,
+    CHAMPION_COMPARISON,
+    SILENT_CODE,
+    Case,
+    is_silent,
+    required_checks,
+    run_check,
+)
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
@@ -43,7 +51,8 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
     """
     champion = opponent_by_ledger(step, ports)
     first_model = champion is None and step.evaluation.champion is None
-    required = required_checks(step.spec, first_model=first_model)
+    silent = is_silent(step.evaluation.against_champion)
+    required = required_checks(step.spec, first_model=first_model, silent_champion=silent)
     case = Case(step, ports, champion)
     checks = tuple(run_check(name, case) for name in required)
     judgement = decide(required, checks, step.spec.gate.on_insufficient)
@@ -89,7 +98,8 @@ def decide(
     """Decide by the checks alone.
 
     Promote only if the checks that ran are exactly the required ones and each passed; with ``ask``, a check
-    without enough evidence is handed to a person instead. A champion that is not beaten is kept.
+    without enough evidence is handed to a person instead. A champion that is not beaten is kept; one that
+    cannot answer the new rows is a person's to replace, by a model that beats the baseline.
 
     :param required: names that the policy asks for.
     :param checks: the results.
@@ -100,9 +110,9 @@ def decide(
     refused = [check for check in checks if _refuses(check, on_insufficient)]
     if refused:
         return Judgement(Outcome.REFUSE, (), _told(refused))
-    beaten = [check for check in checks if check.name == CHAMPION_COMPARISON and not check.passed]
-    if beaten:
-        return Judgement(Outcome.KEEP, (), f"the champion is not beaten: {_told(beaten)}")
+    unbeaten = [check for check in checks if _is_champion_check(check) and not check.passed]
+    if unbeaten:
+        return Judgement(Outcome.KEEP, (), f"the champion is not beaten: {_told(unbeaten)}")
     asked = [check for check in checks if not check.passed]
     if asked:
         names = tuple(check.name for check in asked)
@@ -120,7 +130,14 @@ def _fault_in_the_set(required: Sequence[str], checks: Sequence[CheckResult]) ->
         return f"checks ran that the policy does not ask for: {', '.join(extra)}"
     if len(names) != len(set(names)):
         return "a check ran more than once"
+    if any(check.code == SILENT_CODE for check in checks) and BASELINE_COMPARISON not in names:
+        return "the champion cannot answer these rows, and the model did not meet the baseline"
     return ""
+
+
+def _is_champion_check(check: CheckResult) -> bool:
+    """Return whether a check says that the champion is beaten or is not."""
+    return check.name == CHAMPION_COMPARISON and check.code != SILENT_CODE
 
 
 def _refuses(check: CheckResult, on_insufficient: str) -> bool:
@@ -128,7 +145,7 @@ def _refuses(check: CheckResult, on_insufficient: str) -> bool:
         return False
     if check.status is Status.ERROR:
         return True
-    if check.name == CHAMPION_COMPARISON:
+    if _is_champion_check(check):
         return False
     return check.status is Status.FAIL or on_insufficient != "ask"
 

@@ -170,3 +170,12 @@ class Evaluation(Record):
     def metric(self, name: str) -> MetricValue | None:
         """Return a held-out metric by name, or ``None``."""
         return next((metric for metric in self.metrics if metric.name == name), None)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why a comparison has no value, one sentence each: such an evaluation is never reused."""
+        return tuple(
+            f"no comparison with the {one.opponent}: {one.error or 'it has no value'}"
+            for one in (self.baseline, self.against_champion)
+            if one is not None and one.value is None
+        )

@@ -92,7 +92,7 @@ def read_input(name: str, content: Mapping[str, Any]) -> r.Record:
         raise SettingsError(
             f"the input of {name} is not valid at {place or 'its top level'}: {first['msg']}",
             next_action="Hand over the records of the steps before as they were written.",
-        ) from error
+        ) from None  # its text repeats what was given
 
 
 def _is_final(record: r.Record) -> bool:
@@ -100,6 +100,8 @@ def _is_final(record: r.Record) -> bool:
         return record.status is not r.Status.ERROR
     if isinstance(record, r.GateDecision):
         return not record.has_error
+    if isinstance(record, r.Evaluation):
+        return not record.faults
     return True
 
 

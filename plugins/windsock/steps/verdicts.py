@@ -112,13 +112,20 @@ def _evaluation(record: r.Evaluation) -> Verdict:
         value += f" [{metric.interval.low:.4f}, {metric.interval.high:.4f}]"
     against = record.against_champion
     compared = "first model, nothing to compare with"
-    if record.champion and against:
-        shown = against.error if against.value is None else f"{against.value:+.4f}"
-        compared = f"against champion {record.champion.version}: {shown}"
+    if record.champion and against and against.value is not None:
+        compared = f"against champion {record.champion.version}: {against.value:+.4f}"
     return Verdict(
-        word="PASS",
-        why=f"{record.chosen.candidate.label} held out: "
-        f"{record.chosen.cross_validation.metric} {value}; {compared}",
+        word="HOLD" if record.faults else "PASS",
+        why="; ".join(
+            [
+                *record.faults,
+                f"{record.chosen.candidate.label} held out: {record.chosen.cross_validation.metric} {value}",
+                *([] if record.faults else [compared]),
+            ]
+        ),
+        next_action="nothing to do here; the gate's own WHY and NEXT say how to go on"
+        if record.faults
+        else "nothing to do",
         ids={
             "model": record.model,
             "run_id": record.chosen.run_id,
@@ -135,11 +142,18 @@ GATE_NEXT = {
 }
 
 
+SILENT_NEXT = (
+    "bring the column back that the champion needs; or write `gate: {on_insufficient: ask}` in the model's "
+    "file, run the DAG again and let a person decide; the champion keeps serving"
+)
+
+
 def _decision(record: r.GateDecision) -> Verdict:
+    silent = any(check.code == "WS-GATE-012" and check.status is r.Status.ERROR for check in record.checks)
     return Verdict(
         word=GATE_WORDS[record.outcome],
         why=record.reason,
-        next_action=GATE_NEXT[record.outcome],
+        next_action=SILENT_NEXT if silent else GATE_NEXT[record.outcome],
         ids={"model": record.model, "run_id": record.run_id, "bundle": shorten(record.bundle_digest)},
     )
 

@@ -152,7 +152,7 @@ class TestGateModel:
 
     def test_one_check_in_the_place_of_another_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(gate, "run_check", lambda name, case: make_check("latency"))
-        monkeypatch.setattr(gate, "required_checks", lambda spec, *, first_model: ("latency", "model_card"))
+        monkeypatch.setattr(gate, "required_checks", lambda spec, **_: ("latency", "model_card"))
         assert judged().outcome is Outcome.REFUSE
 
     def test_insufficient_evidence_asks_a_person_where_the_policy_says_so(self) -> None:
@@ -172,6 +172,46 @@ class TestGateModel:
             **met(ledger, -0.1, 0.1),
         )
         assert (decision.outcome, decision.asks) == (Outcome.KEEP, ())
+
+    SILENT: dict[str, Any] = {
+        "value": None,
+        "interval": None,
+        "opponent_value": None,
+        "opponent": "champion",
+        "error": "the champion cannot answer these rows: KeyError",
+    }
+
+    def silent(self, **gate: Any) -> dict[str, Any]:
+        """Return what the gate is given where the champion cannot answer the new rows."""
+        ledger = make_ledger(OLD)
+        return {
+            "ports": fake_ports(ledger=ledger),
+            "spec": make_spec(gate={"minimum": {"roc_auc": 0.7}, **gate}),
+            "champion": ledger.champion("churn"),
+            "against_champion": make_difference(0, 0, **self.SILENT),
+        }
+
+    def test_a_champion_that_cannot_answer_refuses_and_names_its_own_case(self) -> None:
+        decision = judged(**self.silent())
+        assert (decision.outcome, decision.has_error) == (Outcome.REFUSE, True)
+        assert "WS-GATE-012 champion_comparison: error, the champion cannot answer" in decision.reason
+        assert "baseline_comparison" in decision.required
+
+    def test_a_champion_that_cannot_answer_is_a_person_s_to_replace_where_the_policy_asks(self) -> None:
+        decision = judged(**self.silent(on_insufficient="ask"))
+        assert (decision.outcome, decision.asks) == (Outcome.PROMOTE, ("champion_comparison",))
+        again = decide(decision.required, decision.checks, "ask")
+        assert (again.outcome, again.asks) == (decision.outcome, decision.asks)
+        assert decide(decision.required, decision.checks, "refuse").outcome is Outcome.REFUSE
+
+    def test_a_model_below_the_baseline_never_replaces_a_champion_that_cannot_answer(self) -> None:
+        below = make_difference(-0.3, -0.1)
+        assert judged(**self.silent(on_insufficient="ask"), baseline=below).outcome is Outcome.REFUSE
+
+    def test_without_a_baseline_nobody_is_asked_about_a_champion_that_cannot_answer(self) -> None:
+        decision = judged(**self.silent(on_insufficient="ask"))
+        checks = [check for check in decision.checks if check.name != "baseline_comparison"]
+        assert decide([check.name for check in checks], checks, "ask").outcome is Outcome.REFUSE
 
     def test_a_metric_that_is_missing_refuses(self) -> None:
         spec = make_spec(gate={"minimum": {"roc_auc": 0.8}})

@@ -5,7 +5,15 @@ from types import ModuleType
 
 import pytest
 
-from support.builders import make_decision, make_evaluation, make_snapshot, make_spec, make_validation
+from support.builders import (
+    make_decision,
+    make_difference,
+    make_evaluation,
+    make_snapshot,
+    make_spec,
+    make_trained,
+    make_validation,
+)
 from support.fakes import FakeExpectations, FakeStepRecords, fake_ports
 from windsock import records as r
 from windsock.exceptions import SettingsError
@@ -119,6 +127,18 @@ def test_an_error_is_never_kept(step_as):
     assert function.calls == 2
 
 
+@pytest.mark.parametrize("opponent", ["baseline", "champion"])
+def test_an_evaluation_without_a_comparison_is_never_kept(step_as, opponent):
+    unmet = make_difference(0, 0, opponent=opponent, value=None, interval=None, error="no answer")
+    field = {"baseline": "baseline", "champion": "against_champion"}[opponent]
+    function = step_as("evaluate_model", Counted(make_evaluation(**{field: unmet})))
+    step = r.EvaluateModelInput(spec=make_spec(), snapshot=make_snapshot(), candidates=(make_trained(),))
+    ports = fake_ports()
+    for _ in range(2):
+        assert not run_step("evaluate_model", step, ports).unchanged
+    assert function.calls == 2
+
+
 def test_a_gate_decision_with_an_error_is_never_kept(step_as):
     error = r.CheckResult(name="latency", status=r.Status.ERROR, code="WS-GATE-005")
     function = step_as("gate_model", Counted(make_decision(outcome=r.Outcome.REFUSE, checks=(error,))))
@@ -127,3 +147,9 @@ def test_a_gate_decision_with_an_error_is_never_kept(step_as):
     run_step("gate_model", step, ports)
     run_step("gate_model", step, ports)
     assert function.calls == 2
+
+
+def test_an_input_that_does_not_fit_is_refused_without_its_values():
+    with pytest.raises(SettingsError, match="the input of validate_data is not valid at ") as caught:
+        read_input("validate_data", {"spec": make_spec(), "snapshot": {"rows": "Smith, Jane"}})
+    assert "Smith" not in "".join(traceback.format_exception(caught.value))

@@ -146,3 +146,19 @@ def test_unknown_error_does_not_repeat_its_text():
 
 def test_limit_text_without_a_value_says_why():
     assert limit_text(make_check(status=r.Status.ERROR, message="no probabilities")) == "no probabilities"
+
+
+@pytest.mark.parametrize("field", ["baseline", "against_champion"])
+def test_an_evaluation_without_a_comparison_says_why_and_does_not_say_pass(field):
+    opponent = "champion" if field == "against_champion" else "baseline"
+    unmet = make_difference(0, 0, opponent=opponent, value=None, interval=None, error="it cannot answer")
+    verdict = verdict_of(result(make_evaluation(**{field: unmet})))
+    assert verdict.word == "HOLD"
+    assert verdict.why.startswith(f"no comparison with the {opponent}: it cannot answer")
+
+
+def test_a_champion_that_cannot_answer_names_both_ways_out():
+    check = make_check("champion_comparison", r.Status.ERROR, code="WS-GATE-012")
+    given = result(make_decision(outcome=r.Outcome.REFUSE, checks=(check,)))
+    assert "bring the column" in verdict_of(given).next_action
+    assert "on_insufficient: ask" in refusal_of(given).next_action
