@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from windsock.cli.console import say
-from windsock.cli.surroundings import REFUSED, exit_code, findings_on_stderr, open_ports, user, write_whole
+from windsock.cli.surroundings import exit_code, findings_on_stderr, open_ports, user, write_whole
 from windsock.exceptions import ApprovalRefusedError, SettingsError, WindsockError
 from windsock.settings import Settings
 from windsock.steps.run import STEPS, run_step
@@ -54,8 +54,8 @@ def step(
         raise typer.Exit(exit_code(error)) from error
     for line in verdict_of(result).lines():
         say(line)
-    if refusal_of(result) is not None:
-        raise typer.Exit(REFUSED)
+    if (refusal := refusal_of(result)) is not None:
+        raise typer.Exit(exit_code(refusal))
 
 
 def _refuse_answers(name: str, content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from windsock.door import CHAMPION_ALIAS
-from windsock.exceptions import WindsockError
+from windsock.exceptions import TransportError, WindsockError
 from windsock.ports import Ports
 from windsock.records import HousekeepingInput, HousekeepingReport
 
@@ -22,12 +22,15 @@ class _Faults:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.away: list[str] = []
 
     def run(self, what: str, chore: Callable[[], Result], otherwise: Result) -> Result:
         try:
             return chore()
         except WindsockError as error:
             self.told.append(f"{what}: {error.code}: {error.message}")
+            if isinstance(error, TransportError):
+                self.away.append(error.code)
         except Exception as error:
             self.told.append(f"{what}: unexpected {type(error).__name__}")
         log.warning("WS-HOUSEKEEPING-002: %s", self.told[-1])
@@ -68,6 +71,7 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         segments_removed=removed,
         broken_ledgers=broken,
         faults=tuple(faults.told),
+        away=tuple(faults.away),
     )
 
 

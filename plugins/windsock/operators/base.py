@@ -106,7 +106,8 @@ class StepOperator(BaseOperator):
     def finish(self, context: Context, result: StepResult) -> Any:
         """Push the record, then raise if it says no.
 
-        :raises VerdictError: for a record that says no; the record is in XCom by then.
+        :raises WindsockError: for a record that says no, or whose work must be tried again; the record is in
+            XCom by then.
         """
         pushed = result.record.model_dump(mode="json")
         if (refusal := refusal_of(result)) is not None:

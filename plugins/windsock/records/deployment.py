@@ -204,6 +204,7 @@ class HousekeepingReport(Record):
     :param segments_removed: segments removed by retention.
     :param broken_ledgers: models whose ledger's hash chain is broken.
     :param faults: what could not be done, one sentence each.
+    :param away: code of each fault that was a system that did not answer.
     """
 
     aliases_repaired: tuple[str, ...] = ()
@@ -212,3 +213,9 @@ class HousekeepingReport(Record):
     segments_removed: int = 0
     broken_ledgers: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
+
+    @property
+    def is_transport_only(self) -> bool:
+        """Whether something is wrong, and a retry may help with all of it."""
+        return bool(self.faults) and len(self.away) == len(self.faults) and not self.broken_ledgers

@@ -226,12 +226,29 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
     )
 
 
+SYSTEMS = {
+    "TRACKING": "MLflow",
+    "DATABASE": "the control database",
+    "STORAGE": "the storage root",
+    "SERVING": "the server",
+}
+
+
 def _housekeeping(record: r.HousekeepingReport) -> Verdict:
     bad = [*record.faults, *(f"the ledger of {name} is broken" for name in record.broken_ledgers)]
     done = (
         f"{len(record.aliases_repaired)} aliases repaired, {record.runs_closed} runs closed, "
         f"{record.segments_closed} log segments closed, {record.segments_removed} removed"
     )
+    if record.is_transport_only:
+        systems = dict.fromkeys(
+            SYSTEMS.get(code.split("-")[1], f"the system of {code}") for code in record.away
+        )
+        return Verdict(
+            word="ERROR",
+            why="; ".join(bad[:3]),
+            next_action=f"see that {' and '.join(systems)} can be reached; the task is tried again by itself",
+        )
     return Verdict(
         word="FAIL" if bad else "PASS",
         why="; ".join(bad[:3]) if bad else done,
@@ -281,7 +298,7 @@ def verdict_of_error(error: BaseException, ids: dict[str, str] | None = None) ->
     )
 
 
-def refusal_of(result: StepResult) -> VerdictError | None:
+def refusal_of(result: StepResult) -> WindsockError | None:
     """Return the error with which a task must end for a record that says no, or ``None``."""
     record, verdict = result.record, verdict_of(result)
     if isinstance(record, r.ValidationReport) and record.status is not r.Status.PASS:
@@ -294,6 +311,8 @@ def refusal_of(result: StepResult) -> VerdictError | None:
         return ApprovalRefusedError(
             verdict.why, code="WS-APPROVAL-002", next_action="train and register a new version"
         )
+    if isinstance(record, r.HousekeepingReport) and record.is_transport_only:
+        return TransportError(verdict.why, code="WS-HOUSEKEEPING-003", next_action=verdict.next_action)
     if isinstance(record, r.HousekeepingReport) and verdict.word == "FAIL":
         return VerdictError(verdict.why, code="WS-HOUSEKEEPING-001", next_action=verdict.next_action)
     return None

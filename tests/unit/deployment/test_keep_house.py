@@ -107,6 +107,7 @@ class TestFaults:
         assert report.faults[0].startswith(f"alias of {MODEL}: ")
         assert "Alice" not in report.faults[0]
         assert report.segments_closed == 2
+        assert report.is_transport_only is isinstance(error, TrackingUnavailableError)
 
     def test_everything_away_is_a_sentence_each(self) -> None:
         class Away:
@@ -130,3 +131,5 @@ class TestFaults:
             "retention",
         ]
         assert all("WS-DATABASE-001" in fault for fault in report.faults)
+        assert report.away == ("WS-DATABASE-001",) * 6
+        assert report.is_transport_only

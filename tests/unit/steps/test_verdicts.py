@@ -20,6 +20,7 @@ from windsock.exceptions import (
     DataRefusedError,
     GateRefusedError,
     ServerUnavailableError,
+    TransportError,
     VerdictError,
 )
 from windsock.steps import STEPS, StepResult, limit_text, refusal_of, verdict_of, verdict_of_error
@@ -162,3 +163,19 @@ def test_a_champion_that_cannot_answer_names_both_ways_out():
     given = result(make_decision(outcome=r.Outcome.REFUSE, checks=(check,)))
     assert "bring the column" in verdict_of(given).next_action
     assert "on_insufficient: ask" in refusal_of(given).next_action
+
+
+def test_housekeeping_is_tried_again_where_only_systems_were_away():
+    away = r.HousekeepingReport(faults=("alias: x", "runs: y"), away=("WS-TRACKING-001", "WS-DATABASE-001"))
+    refusal = refusal_of(result(away))
+    assert isinstance(refusal, TransportError)
+    assert "MLflow and the control database" in refusal.next_action
+    assert verdict_of(result(away)).word == "ERROR"
+
+
+@pytest.mark.parametrize(
+    "worse", [{"broken_ledgers": ("churn",)}, {"faults": ("alias: x", "unexpected KeyError")}]
+)
+def test_housekeeping_with_another_fault_is_not_tried_again(worse):
+    report = r.HousekeepingReport(**{"faults": ("alias: x",), "away": ("WS-TRACKING-001",), **worse})
+    assert isinstance(refusal_of(result(report)), VerdictError)
