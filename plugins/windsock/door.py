@@ -1,4 +1,4 @@
-"""The one door to a route: take an epoch, switch, see it answer, commit; every change of traffic uses it."""
+"""The one door to a route: take an epoch, switch, bake, commit; every change of traffic uses it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 CHAMPION_ALIAS = "champion"
 ATTEMPTS = 20
+BAKE_PROBES = 3
+BAKE_PAUSE = 0.5
+"""Seconds between two probes of the bake."""
 
 
 def require_registered(rows: Sequence[LedgerRow], version: RegisteredVersion) -> LedgerRow:
@@ -122,7 +125,7 @@ def require_golden(ports: Ports, model: str, slot: SlotPlan) -> None:
 
 
 def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, actor: str) -> LedgerRow:
-    """Carry out an intent (or roll back): switch, see the new slot answer, commit.
+    """Carry out an intent (or roll back): switch, bake, commit.
 
     A plan that the server refuses leaves it as it was. If the new slot then does not answer as it must, all
     traffic goes back to the champion under the next epoch.
@@ -140,7 +143,7 @@ def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, 
         raise DeploymentRefusedError(f"{intent.model}: epoch {intent.epoch} has no slot for {intent.version}")
     ports.router.apply(plan)
     try:
-        require_golden(ports, intent.model, slot)
+        _bake(ports, intent, slot)
     except DeploymentRefusedError as refusal:
         log.info("%s: version %s is abandoned: %s", intent.model, intent.version, refusal.message)
         lay_route(ports, _abandon(ports, intent, champion, actor, refusal.message))
@@ -156,6 +159,18 @@ def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, 
         body=body,
     )
     return append_unless_routed(ports.ledger, entry, seen=intent)
+
+
+def _bake(ports: Ports, intent: LedgerRow, slot: SlotPlan) -> None:
+    """See a new version answer a few times under traffic; a roll back, which must not wait, once.
+
+    :raises DeploymentRefusedError: at the first answer that is not as it must be.
+    """
+    require_golden(ports, intent.model, slot)
+    if intent.action is LedgerAction.INTEND:
+        for _ in range(BAKE_PROBES - 1):
+            ports.pause(BAKE_PAUSE)
+            require_golden(ports, intent.model, slot)
 
 
 def _abandon(

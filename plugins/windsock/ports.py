@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -377,7 +378,10 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Everything a step may use of the outside world."""
+    """Everything a step may use of the outside world.
+
+    :param pause: waits that many seconds.
+    """
 
     sources: SourceReader
     snapshots: SnapshotStore
@@ -391,3 +395,4 @@ class Ports:
     predictions: PredictionArchive
     charts: Charts
     now: Callable[[], datetime] = utc_now
+    pause: Callable[[float], None] = time.sleep

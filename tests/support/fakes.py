@@ -332,5 +332,6 @@ def fake_ports(**replaced: Any) -> Ports:
         "predictions": FakePredictions(),
         "charts": FakeCharts(),
         "now": clock,
+        "pause": lambda seconds: None,
     }
     return Ports(**{**made, **replaced})

@@ -201,6 +201,44 @@ class TestAfterASwitchThatFails:
         assert left_of(world) == left_of(undisturbed)
 
 
+class TestTheBake:
+    @staticmethod
+    def falling_ill(after: int) -> Any:
+        """Return a router whose version 2 answers so many times under traffic, then wrongly."""
+
+        class Tiring(FakeRouter):
+            probes = 0
+
+            def probe(self, model: str, digest: str) -> ProbeResult:
+                slot, result = self.plans[model].slot(digest), super().probe(model, digest)
+                if slot is None or slot.version != "2" or not slot.share:
+                    return result
+                self.probes += 1
+                return result.model_copy(update={"matched": self.probes <= after})
+
+        return Tiring()
+
+    @pytest.mark.parametrize("answers", [1, 2])
+    def test_a_version_that_falls_ill_while_it_bakes_is_abandoned(self, answers: int) -> None:
+        ports = world_of(1, router=self.falling_ill(answers))
+        deploy(ports, 2)
+        with pytest.raises(DeploymentRefusedError):
+            promote(ports, 2)
+        assert actions(ports)[-2:] == [("intend", 4, "2"), ("abandon", 5, "2")]
+        assert shares(ports) == {"1": 10_000, "2": 0}
+
+    def test_it_is_three_probes_half_a_second_apart_and_a_roll_back_does_not_wait(self) -> None:
+        waited: list[float] = []
+        router = self.falling_ill(3)
+        ports = world_of(1, router=router, pause=waited.append)
+        deploy(ports, 2)
+        waited.clear()
+        promote(ports, 2)
+        assert (router.probes, waited) == (3, [0.5, 0.5])
+        back(ports)
+        assert waited == [0.5, 0.5]
+
+
 class TestKilled:
     def test_a_first_promotion_survives_a_kill_anywhere(self) -> None:
         def make_world() -> Any:
