@@ -58,8 +58,8 @@ class MlflowService:
 
     @property
     def shown(self) -> str:
-        """The tracking URI as it may stand in a log: without user and password."""
-        return without_login(self.tracking_uri)
+        """The tracking URI as it may stand in a log: without user, password and query."""
+        return without_login(self.tracking_uri).partition("?")[0]
 
     @property
     def artifact_root(self) -> Path | None:
@@ -75,10 +75,11 @@ class MlflowService:
 
         :param doing: what it is needed for, for the error: ``record a run``.
         :raises TrackingUnavailableError: if MLflow does not answer, now or while the client is used.
-        :raises SettingsError: if MLflow refuses what it is asked.
+        :raises SettingsError: if the tracking URI cannot be read, or MLflow refuses what it is asked.
         :raises StorageError: if artifacts cannot be written to this machine's disk.
         """
         begun = time.monotonic()
+        self._require_readable()
         try:
             with quiet_libraries():
                 self._probe()
@@ -122,6 +123,29 @@ class MlflowService:
         scheme, _, place = self.tracking_uri.partition("://")
         return Path(place.partition("?")[0][1:]).absolute() if scheme.startswith("sqlite") else None
 
+    def _require_readable(self) -> None:
+        """Refuse a URI that is read otherwise than it was meant, and say nothing of its text."""
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            if self.is_server:
+                parts = urlsplit(self.tracking_uri)
+                readable = bool(parts.hostname) and parts.port != 0 and "@" not in parts.path
+            else:
+                url = make_url(self.tracking_uri)
+                host, database = url.host or "", url.database or ""
+                readable = self._sqlite_file is not None or not ("@" in host or "@" in database)
+        except (ArgumentError, ValueError):
+            readable = False
+        if not readable:
+            raise SettingsError(
+                "the address of MLflow cannot be read (it is not shown: it may hold a password)",
+                code="WS-TRACKING-007",
+                next_action="Write it as http://HOST:PORT or DIALECT://USER:PASSWORD@HOST/NAME, with `@`, "
+                "`/`, `:` and `?` of the password percent-encoded (`%40`, `%2F`, `%3A`, `%3F`).",
+            ) from None
+
     def _probe(self) -> None:
         """Ask for a sign of life before anything that waits long: the limits alone allow half a minute."""
         for name, value in LIMITS.items():
@@ -139,10 +163,13 @@ class MlflowService:
             with sqlite3.connect(file, timeout=PROBE_SECONDS) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             connection.close()
-        elif host := urlsplit(self.tracking_uri).hostname:
-            parts = urlsplit(self.tracking_uri)
-            port = parts.port or PORTS.get(parts.scheme.partition("+")[0], 0)
-            create_connection((host, port), timeout=PROBE_SECONDS).close()
+        else:
+            from sqlalchemy import make_url
+
+            url = make_url(self.tracking_uri)
+            if url.host:
+                port = url.port or PORTS.get(url.get_backend_name(), 0)
+                create_connection((url.host, port), timeout=PROBE_SECONDS).close()
 
     def _translated(self, error: Exception, doing: str, seconds: float) -> WindsockError | None:
         from filelock import Timeout
@@ -172,8 +199,8 @@ class MlflowService:
 
 
 def without_login(text: str) -> str:
-    """Return a text without the user and password of any URL in it."""
-    return re.sub(r"://[^/@\s]*@", "://", text)
+    """Return a text without the user and password of any URL in it: cut at the last ``@`` of its word."""
+    return re.sub(r"://\S*@", "://", text)
 
 
 def _told(error: Exception) -> str:

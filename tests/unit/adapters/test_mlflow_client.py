@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from threading import Thread
 
@@ -102,6 +103,36 @@ def test_no_password_is_shown_anywhere(closed_port, tmp_path, caplog):
     assert "topsecret" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql+psycopg2://mlf:S@cret/x@host",
+        "postgresql://mlf:S@cret@host:5432/db",
+        "postgresql://mlf:S:cret@host:S3cret/db",
+        "http://me:S/cret@host:5000",
+        "http://me:S@cret/x@host:5000",
+        "http://host:S3cret",
+        "http://[S3cret",
+        "S3cret",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_without_its_text(uri, tmp_path):
+    service = MlflowService(uri, tmp_path)
+    with pytest.raises(SettingsError, match="WS-TRACKING-007") as caught, service.reach("look"):
+        pass
+    shown = "".join(traceback.format_exception(caught.value))
+    for part in ("cret", "S3"):
+        assert part not in shown
+
+
+def test_a_password_with_a_slash_is_read_and_hidden(closed_port, tmp_path):
+    uri = f"postgresql+psycopg2://mlf:S/cret%40x@127.0.0.1:{closed_port}/db?sslpassword=hush"
+    error = assert_unavailable(lambda: CALLS["alias"](uri, tmp_path), 15)
+    assert f"postgresql+psycopg2://127.0.0.1:{closed_port}/db " in str(error)
+    assert "cret" not in str(error)
+    assert "hush" not in str(error)
+
+
 def test_a_database_server_that_is_not_there_is_said_soon(closed_port, tmp_path):
     uri = f"postgresql://me:topsecret@127.0.0.1:{closed_port}/mlflow"
     error = assert_unavailable(lambda: CALLS["alias"](uri, tmp_path), 15)
@@ -190,6 +221,8 @@ def test_limits_of_the_environment_stand(monkeypatch, tmp_path):
             "failed: url https://host/a and http://other",
         ),
         ("postgresql+psycopg2://u:p@db/mlflow", "postgresql+psycopg2://db/mlflow"),
+        ("postgresql+psycopg2://mlf:S@cret/x@host", "postgresql+psycopg2://host"),
+        ("http://me:to/ps@cret@host:5000/a", "http://host:5000/a"),
     ],
 )
 def test_logins_are_taken_out(text, shown):
