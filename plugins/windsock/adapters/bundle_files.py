@@ -168,7 +168,7 @@ def _parse_manifest(signed: bytes) -> BundleManifest:
     try:
         return BundleManifest.model_validate_json(signed)
     except ValueError as error:
-        raise unreadable(MANIFEST_FILE, error) from error
+        raise unreadable(MANIFEST_FILE, error) from None  # its text repeats the content
 
 
 def _require_exact_files(there: set[str], listed: set[str]) -> None:

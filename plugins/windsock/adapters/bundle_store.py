@@ -245,7 +245,7 @@ def _parse_json(kind: type[Kind], name: str, files: dict[str, bytes]) -> Kind:
     try:
         return kind.model_validate_json(files[name])
     except (ValueError, KeyError) as error:
-        raise unreadable(name, error) from error
+        raise unreadable(name, error) from None  # its text repeats the content
 
 
 def _tell_other_version(manifest: BundleManifest) -> None:

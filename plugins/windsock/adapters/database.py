@@ -89,12 +89,12 @@ def _parsed(url: str) -> URL:
 
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
+    except (ArgumentError, ValueError):
         raise SettingsError(
             "the control database's URL cannot be read",
             code="WS-DATABASE-003",
             next_action="Set WINDSOCK_DATABASE_URL to sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
-        ) from error
+        ) from None  # its text may hold a part of the password
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql") or not parsed.database or parsed.database == ":memory:":
         raise SettingsError(

@@ -156,8 +156,8 @@ def _raw_of(row: LedgerRow) -> dict[str, Any]:
 def _row_of(raw: dict[str, Any]) -> LedgerRow:
     try:
         return LedgerRow.model_validate({**raw, "body": json.loads(raw["body"])})
-    except (ValidationError, ValueError, TypeError) as error:
-        raise _broken(str(raw.get("model")), raw.get("seq")) from error
+    except (ValidationError, ValueError, TypeError):
+        raise _broken(str(raw.get("model")), raw.get("seq")) from None  # its text repeats the row
 
 
 def _is_whole(raw: dict[str, Any], number: int, previous: str) -> bool:

@@ -113,8 +113,8 @@ class ServerRouter:
         if answer.status_code == 200:
             try:
                 return kind.model_validate_json(answer.content)
-            except ValidationError as error:
-                raise self._not_ours(answer) from error
+            except ValidationError:
+                raise self._not_ours(answer) from None  # its text repeats the answer
         said = self._said(answer)
         if not said.get("code"):
             raise self._not_ours(answer)

@@ -114,7 +114,7 @@ def dump(pipeline: Any) -> bytes:
                 f"a {type(pipeline).__name__} cannot be written as a skops file ({type(error).__name__})",
                 code="WS-BUNDLE-007",
                 next_action="Use estimators and transformers that skops can write; it cannot write lambdas.",
-            ) from error
+            ) from None  # its text may quote what was fitted
     require_allowed(content)
     return content
 
@@ -129,7 +129,7 @@ def load(content: bytes) -> Any:
         try:
             return skops.loads(content, trusted=sorted(allowed_types()))
         except Exception as error:
-            raise _unreadable(error) from error
+            raise _unreadable(error) from None
 
 
 def type_names(content: bytes) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ def _asked(content: bytes) -> Iterator[tuple[str, str]]:
     except UnverifiedBundleError:
         raise
     except Exception as error:
-        raise _unreadable(error) from error
+        raise _unreadable(error) from None
     if not isinstance(schema, dict) or "__class__" not in schema:
         raise _unreadable(TypeError(SCHEMA))
     yield from _walk(schema)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -61,15 +62,22 @@ def fit(make: Callable[[pd.DataFrame], Pipeline], features: pd.DataFrame, labels
     except (ValueError, TypeError, ArithmeticError, LookupError) as error:
         raise TrainingRefusedError(
             f"{name} could not be fitted on {len(features):,} rows and {features.shape[1]} features: "
-            f"{type(error).__name__}{_reason(error)}",
+            f"{type(error).__name__}{_reason(error)} at {_place(error)}",
             code="WS-TRAINING-010",
-            next_action="Mend the candidate's `params` or the data; the trace above says more.",
-        ) from error
+            next_action="Mend the candidate's `params` or the data; that line of the library tells what it "
+            "asks for.",
+        ) from None  # the cause's text may quote a value of the data, and the task's log shows causes
 
 
 def _reason(error: BaseException) -> str:
     """Return scikit-learn's sentence about a wrong parameter; others could hold data and stay unsaid."""
     return f": {error}" if type(error).__name__ == "InvalidParameterError" else ""
+
+
+def _place(error: BaseException) -> str:
+    """Return the files and lines where the library raised, the innermost first."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
 
 
 def answer(pipeline: Pipeline, features: pd.DataFrame) -> NDArray[Any]:

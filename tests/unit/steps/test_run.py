@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from types import ModuleType
 
 import pytest
@@ -19,7 +20,7 @@ from windsock import records as r
 from windsock.exceptions import SettingsError
 from windsock.ports import Ports, Suite
 from windsock.steps import STEPS, run_step
-from windsock.steps.run import step_function
+from windsock.steps.run import read_input, step_function
 
 
 class Counted:
@@ -150,6 +151,7 @@ def test_a_gate_decision_with_an_error_is_never_kept(step_as):
 
 
 def test_an_input_that_does_not_fit_is_refused_without_its_values():
+    content = {"spec": make_spec(), "snapshot": {"rows": "Smith, Jane"}}
     with pytest.raises(SettingsError, match="the input of validate_data is not valid at ") as caught:
-        read_input("validate_data", {"spec": make_spec(), "snapshot": {"rows": "Smith, Jane"}})
+        read_input("validate_data", content)
     assert "Smith" not in "".join(traceback.format_exception(caught.value))

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+import re
+import traceback
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+import structlog
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
@@ -72,7 +76,20 @@ def test_a_failing_estimator_is_a_refusal_that_shows_no_data(error):
     ) as caught:
         fit(lambda rows: make_pipeline(Failing(error)), FEATURES, LABELS)
     assert caught.value.code == "WS-TRAINING-010"
-    assert "secret" not in str(caught.value)
+    assert re.search(r"at test_fitting\.py:\d+ < ", str(caught.value))
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_a_library_says_of_the_data_reaches_no_log():
+    people = pd.DataFrame({"x": ["Smith, Jane"] * 20})
+    with pytest.raises(TrainingRefusedError, match="ValueError at ") as caught:
+        fit(lambda rows: make_pipeline(LogisticRegression()), people, LABELS)
+    told = (type(caught.value), caught.value, caught.value.__traceback__)
+    rendered = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)(told)  # as Airflow does
+    assert [stack["exc_type"] for stack in rendered] == ["TrainingRefusedError"]
+    for text in ("".join(traceback.format_exception(caught.value)), json.dumps(rendered)):
+        assert "WS-TRAINING-010" in text
+        assert "Smith" not in text
 
 
 def test_a_wrong_parameter_is_said_in_full():
