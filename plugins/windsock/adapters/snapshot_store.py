@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.storage import Storage
 from windsock.exceptions import SettingsError, UnverifiedSnapshotError
-from windsock.records import ColumnKind, DataSnapshot
+from windsock.records import ColumnKind, DataSnapshot, row_digests, rows_digest, snapshot_digest
 from windsock.spec import MODEL_NAME, canonical_json
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ParquetSnapshotStore:
         return stored
 
     def load(self, snapshot: DataSnapshot) -> pd.DataFrame:
-        """Read the rows back, after their file's digest was checked.
+        """Read the rows back, after their file and their content were checked.
 
         :raises StorageError: if they cannot be read.
         :raises UnverifiedSnapshotError: if they are not what was written.
@@ -90,6 +90,8 @@ class ParquetSnapshotStore:
         frame = _read_rows(content, stored, place)
         if len(frame) != stored.rows or list(frame.columns) != [column.name for column in stored.columns]:
             raise _broken(place, "its rows or columns are not the manifest's")
+        if snapshot_digest(stored.columns, rows_digest(row_digests(frame))) != snapshot.digest:
+            raise _broken(place, "its content is not what the snapshot's digest stands for")
         return frame
 
     def _point_at(self, snapshot: DataSnapshot) -> None:

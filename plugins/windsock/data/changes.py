@@ -30,7 +30,7 @@ def refuse_growth(snapshot: DataSnapshot, previous: DataSnapshot | None, spec: M
         )
 
 
-def changes_since(snapshot: DataSnapshot, previous: DataSnapshot | None) -> tuple[str, ...]:
+def changes_since(snapshot: DataSnapshot, previous: DataSnapshot | None, spec: ModelSpec) -> tuple[str, ...]:
     """Say which columns came, went or changed their kind; nothing for a first snapshot."""
     if previous is None:
         return ()
@@ -48,4 +48,6 @@ def changes_since(snapshot: DataSnapshot, previous: DataSnapshot | None) -> tupl
     )
     if len(turned) > 10:
         said.append(f"{len(turned) - 10:,} more columns changed their kind since the last snapshot")
+    if said and spec.data.entity is None and spec.data.event_time is None:
+        said.append("held-out rows were drawn anew; declare data.entity to keep them")
     return tuple(said)

@@ -13,15 +13,14 @@ from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
-    ColumnSchema,
     DataSnapshot,
-    Digest,
     TakeSnapshotInput,
     count_copies,
     row_digests,
     rows_digest,
+    snapshot_digest,
 )
-from windsock.spec import ModelSpec, digest_of
+from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +57,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     copies = count_copies(digests)
     snapshot = DataSnapshot(
         model=spec.name,
-        digest=content_digest(schemas, rows_digest(digests)),
+        digest=snapshot_digest(schemas, rows_digest(digests)),
         uri="",
         rows=len(typed),
         columns=schemas,
@@ -81,22 +80,11 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     return _keep(snapshot, typed, spec, ports)
 
 
-def content_digest(columns: tuple[ColumnSchema, ...], rows: Digest) -> Digest:
-    """Return the digest of a snapshot: what its columns are, and its rows, whatever the order of either.
-
-    Roles are no part of it: the same rows used in another way are the same rows.
-
-    :param rows: digest of the set of rows.
-    """
-    read = sorted([column.name, column.kind.value, column.true_word, column.false_word] for column in columns)
-    return digest_of({"columns": read, "rows": rows})
-
-
 def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: Ports) -> DataSnapshot:
     if ports.snapshots.find(snapshot.model, snapshot.digest) is None:
         previous = ports.snapshots.latest(snapshot.model)
         refuse_growth(snapshot, previous, spec)
-        changes = changes_since(snapshot, previous)
+        changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.model_copy(update={"findings": (*changes, *snapshot.findings)})
     stored = ports.snapshots.put(snapshot, typed)
     if stored.columns == snapshot.columns:

@@ -82,7 +82,14 @@ from windsock.records.profile import (
     DriftProfile,
     build_profile,
 )
-from windsock.records.rows import count_copies, entity_text, held_out_mask, row_digests, rows_digest
+from windsock.records.rows import (
+    count_copies,
+    entity_text,
+    held_out_mask,
+    row_digests,
+    rows_digest,
+    snapshot_digest,
+)
 from windsock.records.serving import (
     OutcomeEvent,
     PredictionEvent,
@@ -179,5 +186,6 @@ __all__ = [
     "open_switch",
     "row_digests",
     "rows_digest",
+    "snapshot_digest",
     "was_rolled_back",
 ]

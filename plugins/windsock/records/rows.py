@@ -14,14 +14,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from windsock.records.base import Digest
-from windsock.spec import HELD_OUT_PERCENT, ModelSpec, canonical_json
+from windsock.spec import HELD_OUT_PERCENT, ModelSpec, canonical_json, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from windsock.records.data import ColumnSchema
 
 CELL = 33
 NUMBER, BOOLEAN, TEXT, TIME = 1, 2, 3, 4
@@ -61,6 +63,17 @@ def rows_digest(digests: NDArray[np.uint8]) -> Digest:
     :param digests: what :func:`row_digests` gave.
     """
     return hashlib.sha256(_sorted(digests).tobytes()).hexdigest()
+
+
+def snapshot_digest(columns: Sequence[ColumnSchema], rows: Digest) -> Digest:
+    """Return the digest of a snapshot: what its columns are, and its rows, whatever the order of either.
+
+    Roles are no part of it: the same rows used in another way are the same rows.
+
+    :param rows: digest of the set of rows.
+    """
+    read = sorted([column.name, column.kind.value, column.true_word, column.false_word] for column in columns)
+    return digest_of({"columns": read, "rows": rows})
 
 
 def count_copies(digests: NDArray[np.uint8]) -> int:

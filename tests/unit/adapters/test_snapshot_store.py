@@ -17,7 +17,7 @@ from windsock.adapters import storage_backends
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
 from windsock.adapters.storage import Storage
 from windsock.exceptions import SettingsError, StorageError, UnverifiedSnapshotError
-from windsock.records import ColumnKind, ColumnSchema, DataSnapshot, row_digests
+from windsock.records import ColumnKind, ColumnSchema, DataSnapshot, row_digests, rows_digest, snapshot_digest
 
 KINDS = {
     "amount": ColumnKind.NUMBER,
@@ -46,13 +46,20 @@ def make_frame(rows: int = 3) -> pd.DataFrame:
     )
 
 
+COLUMNS = tuple(ColumnSchema(name=name, kind=kind) for name, kind in KINDS.items())
+
+
+def content_of(frame: pd.DataFrame) -> str:
+    return snapshot_digest(COLUMNS, rows_digest(row_digests(frame)))
+
+
 def make_record(frame: pd.DataFrame, **fields) -> DataSnapshot:
     made = {
         "model": "churn",
-        "digest": digest("1"),
+        "digest": content_of(frame),
         "uri": "",
         "rows": len(frame),
-        "columns": tuple(ColumnSchema(name=name, kind=kind) for name, kind in KINDS.items()),
+        "columns": COLUMNS,
         "source": "file: churn.csv",
         "taken_at": NOON,
     }
@@ -72,8 +79,8 @@ def store(storage):
 def test_rows_come_back_as_they_were(store):
     frame = make_frame()
     stored = store.put(make_record(frame), frame)
-    assert stored.uri == store.storage.uri(f"snapshots/churn/{digest('1')}")
-    assert store.find("churn", digest("1")) == stored
+    assert stored.uri == store.storage.uri(f"snapshots/churn/{content_of(make_frame())}")
+    assert store.find("churn", content_of(make_frame())) == stored
     back = store.load(stored)
     pd.testing.assert_frame_equal(back, frame)
     assert (row_digests(back) == row_digests(frame)).all()
@@ -95,7 +102,7 @@ def test_the_first_record_of_a_content_stands(store):
 
 
 def test_nothing_stored_is_none(store):
-    assert store.find("churn", digest("1")) is None
+    assert store.find("churn", content_of(make_frame())) is None
     assert store.latest("churn") is None
 
 
@@ -120,9 +127,9 @@ def test_odd_names_are_refused(store, model, name):
 class TestCrash:
     def test_without_its_manifest_there_is_no_snapshot_and_the_next_put_completes_it(self, store):
         frame = make_frame()
-        folder = f"snapshots/churn/{digest('1')}"
+        folder = f"snapshots/churn/{content_of(make_frame())}"
         store.storage.write_bytes(f"{folder}/rows.parquet", b"half")
-        assert store.find("churn", digest("1")) is None
+        assert store.find("churn", content_of(make_frame())) is None
         with pytest.raises(StorageError, match="WS-STORAGE-004"):
             store.load(make_record(frame))
         stored = store.put(make_record(frame), frame)
@@ -149,7 +156,7 @@ class TestCrash:
         monkeypatch.setattr(storage_backends.os, "fsync", failing)
         with pytest.raises(StorageError, match="WS-STORAGE-002"):
             store.put(make_record(frame), frame)
-        complete = store.find("churn", digest("1")) is not None
+        complete = store.find("churn", content_of(make_frame())) is not None
         assert complete or [file for file in (tmp_path / "root").rglob("*") if file.is_file()] == []
         monkeypatch.undo()
         pd.testing.assert_frame_equal(store.load(store.put(make_record(frame), frame)), frame)
@@ -178,13 +185,25 @@ class TestCrash:
 
 
 class TestTampering:
+    def test_rows_that_were_replaced_together_with_their_manifest(self, store, stored):
+        frame = make_frame().assign(count=[7, 8, 9])
+        forged = store.put(make_record(frame), frame)
+        theirs = f"snapshots/churn/{forged.digest}"
+        manifest = json.loads(store.storage.read_bytes(f"{theirs}/manifest.json"))
+        manifest["snapshot"]["digest"] = stored.digest
+        store.storage.write_bytes(f"{self.folder(store)}/manifest.json", json.dumps(manifest).encode())
+        rows = store.storage.read_bytes(f"{theirs}/rows.parquet")
+        store.storage.write_bytes(f"{self.folder(store)}/rows.parquet", rows)
+        with pytest.raises(UnverifiedSnapshotError, match=r"WS-STORAGE-007.*digest stands for"):
+            store.load(stored)
+
     @pytest.fixture
     def stored(self, store):
         frame = make_frame()
         return store.put(make_record(frame), frame)
 
     def folder(self, store) -> str:
-        return f"snapshots/churn/{digest('1')}"
+        return f"snapshots/churn/{content_of(make_frame())}"
 
     def test_other_rows_are_not_loaded(self, store, stored):
         path = f"{self.folder(store)}/rows.parquet"
@@ -198,7 +217,7 @@ class TestTampering:
     def test_a_manifest_that_is_none(self, store, stored, content):
         store.storage.write_bytes(f"{self.folder(store)}/manifest.json", content)
         with pytest.raises(UnverifiedSnapshotError, match="WS-STORAGE-007"):
-            store.find("churn", digest("1"))
+            store.find("churn", content_of(make_frame()))
 
     def test_the_manifest_of_another_snapshot(self, store, stored):
         path = f"{self.folder(store)}/manifest.json"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from support.builders import make_spec
 from support.fakes import FakeSources, fake_ports
 from support.faults import Killed, killed_after
 from windsock.adapters.sources import SourceReaders
-from windsock.data.take_snapshot import content_digest, take_snapshot
+from windsock.data.take_snapshot import take_snapshot
 from windsock.exceptions import DataRefusedError, SourceUnavailableError, SpecError, StorageError
-from windsock.records import ColumnKind, ColumnRole, RunContext, TakeSnapshotInput
+from windsock.records import ColumnKind, ColumnRole, RunContext, TakeSnapshotInput, snapshot_digest
 from windsock.steps import run_step
 
 ROWS = 120
@@ -342,7 +343,7 @@ class TestContent:
         from windsock.spec import digest_of
 
         record, _ = take(frame())
-        assert content_digest(record.columns, "0" * 64) == digest_of(
+        assert snapshot_digest(record.columns, "0" * 64) == digest_of(
             {
                 "columns": [
                     ["age", "integer", None, None],
@@ -449,3 +450,16 @@ class TestRealData:
         record, _ = self.read(shared_data, "car_loan_reference.csv", target="repaid", event_time="timestamp")
         assert roles(record)["id"] == "ignored"
         assert record.column("timestamp").kind is ColumnKind.DATETIME
+
+
+@pytest.mark.parametrize(("entity", "drawn_anew"), [(None, True), ("customer_id", False)])
+def test_other_columns_draw_the_held_out_rows_anew_without_an_entity(entity, drawn_anew):
+    ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+    take(None, ports=ports, data={"entity": entity})
+    again, _ = take(
+        None,
+        ports=replace(ports, sources=FakeSources(frame().drop(columns="age"), untyped=True)),
+        data={"entity": entity},
+    )
+    said = "held-out rows were drawn anew; declare data.entity to keep them"
+    assert (said in again.findings) is drawn_anew
