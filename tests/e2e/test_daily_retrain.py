@@ -181,12 +181,37 @@ def test_a_medium_tier_waits_for_another_person(live, reviewed):
     assert approvals[0].digest == champion.digest
 
 
+def assert_nothing_planted(live, dag_id: str, run_id: str) -> int:
+    """See that no log of a run holds a planted value; return how many lines were read."""
+    lines = 0
+    for task, log in live.logs(dag_id, run_id):
+        text = "\n".join(line.event for line in log)
+        lines += len(log)
+        assert PLANTED_WORD not in text, task.label
+        assert PLANTED_NUMBER not in text, task.label
+    return lines
+
+
 def test_no_planted_value_is_in_any_log(live, reviewed):
-    seen = 0
-    for run in live.admin.runs(REVIEWED):
-        for task, log in live.logs(REVIEWED, run["dag_run_id"]):
-            text = "\n".join(line.event for line in log)
-            seen += len(log)
-            assert PLANTED_WORD not in text, task.label
-            assert PLANTED_NUMBER not in text, task.label
-    assert seen > 100
+    runs = live.admin.runs(REVIEWED)
+    assert sum(assert_nothing_planted(live, REVIEWED, run["dag_run_id"]) for run in runs) > 100
+
+
+# --- the model whose data are refused for the planted row
+
+
+def test_a_refusal_is_red_at_once_and_names_no_value(live):
+    dag_id = "refused__daily_retrain"
+    run_id = live.trigger(dag_id)
+    assert live.await_state(dag_id, run_id) == "failed"
+    tasks = {task.task_id: task for task in live.admin.tasks(dag_id, run_id)}
+    refused = tasks["validate_data"]
+    assert (refused.state, refused.try_number) == ("failed", 1), live.failures(dag_id, run_id)
+    assert tasks["train_model"].state == "upstream_failed"
+    log = live.admin.log(dag_id, run_id, refused)
+    ours = [line.event for line in log if line.event.strip() and not line.event.startswith("::")]
+    assert ours[-4] == "VERDICT: FAIL"
+    assert ours[-4:] == last_block(log)
+    assert "WS-DATA-131" in ours[-3]
+    assert "minutes" in "\n".join(ours), "the finding names its column"
+    assert assert_nothing_planted(live, dag_id, run_id) > 20

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from windsock.cli import processes
@@ -28,6 +29,24 @@ data: {source: reviewed.csv, target: bought, entity: visitor}
 training: {candidates: [{estimator: logistic_regression}]}
 gate: {card: {intended_use: Rank visitors., limitations: Made up.}}
 """
+REFUSED = """\
+model: {name: refused, owner: ds@company.com}
+data: {source: reviewed.csv, target: bought, entity: visitor}
+training: {candidates: [{estimator: logistic_regression}]}
+"""
+KEPT_BY_ALL_BUT_ONE_ROW = {
+    "name": "refused",
+    "expectations": [
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "minutes", "min_value": 0, "max_value": 60},
+        },
+        {
+            "type": "expect_column_values_to_be_in_set",
+            "kwargs": {"column": "channel", "value_set": ["search", "mail", "shop"]},
+        },
+    ],
+}
 BROKEN = """\
 model: {name: broken, owner: ds@company.com}
 data: {source: reviewed.csv, target: bought}
@@ -56,13 +75,15 @@ def free_ports() -> StackPorts:
 
 
 def write_models(include: Path, project: Path) -> None:
-    """Write the models folder of the tests: the bundled churn model, a reviewed one, a broken one."""
+    """Write the models folder of the tests: the bundled churn model and the three above."""
     models = include / "models"
     models.mkdir(parents=True)
     shutil.copy(project / "include" / "models" / "churn.yaml", models)
     shutil.copy(project / "include" / "windsock.yaml", include)
     shutil.copytree(project / "include" / "expectations", include / "expectations")
     (models / "reviewed.yaml").write_text(REVIEWED)
+    (models / "refused.yaml").write_text(REFUSED)
+    (include / "expectations" / "refused.json").write_text(json.dumps(KEPT_BY_ALL_BUT_ONE_ROW))
     (models / "broken.yaml").write_text(BROKEN)
     write_visits(models / "reviewed.csv")
 
@@ -171,10 +192,13 @@ class LiveStack:
         return "\n".join(said) or f"run {run_id} of {dag_id} is red without a failed task"
 
     def logs(self, dag_id: str, run_id: str) -> Iterator[tuple[TaskState, list[LogLine]]]:
-        """Yield each task that ran with its log."""
+        """Yield each task that ran, whatever came of it, with the log of each of its tries."""
         for task in self.admin.tasks(dag_id, run_id):
-            if task.state == "success":
-                yield task, self.admin.log(dag_id, run_id, task)
+            if task.state in ("upstream_failed", "skipped", "removed"):
+                continue
+            for number in range(1, task.try_number + 1):
+                tried = replace(task, try_number=number)
+                yield tried, self.admin.log(dag_id, run_id, tried)
 
 
 def clean_environment() -> dict[str, str]:
