@@ -14,7 +14,8 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     """Check a snapshot's structure, then the suite that people wrote for the model, or an inferred one.
 
     Every check is in the report. It passes only if every check ran and passed: an empty suite, or one that
-    gives no result, does not.
+    gives no result, does not. An inferred suite is run so that people can see and adopt it; as it was made
+    from these very rows, its results are remarks and no evidence.
 
     :raises StorageError: if the snapshot cannot be read.
     :raises UnverifiedSnapshotError: if it is not what was written.
@@ -26,12 +27,15 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     if suite is None:
         suite = ports.expectations.infer(step.spec.name, frame, step.snapshot.columns)
     kept = ports.expectations.check(frame, suite)
-    checks += [_suite_ran(len(kept), len(suite.content.get("expectations", ()))), *kept]
+    checks.append(_suite_ran(len(kept), len(suite.content.get("expectations", ()))))
+    remarks = tuple(check for check in kept if check.passed and suite.origin == "inferred")
+    checks += [check for check in kept if check not in remarks]
     return ValidationReport(
         model=step.spec.name,
         snapshot_digest=step.snapshot.digest,
         status=overall_status(checks),
         checks=tuple(checks),
+        remarks=remarks,
         suite_digest=digest_of(suite.content),
         suite_origin=suite.origin,
         suite_uri=suite.uri,

@@ -36,3 +36,5 @@ class ValidateDataOperator(StepOperator):
         """Log every check."""
         if isinstance(result.record, ValidationReport):
             log_checks("Checks of the data", result.record.checks)
+            if result.record.remarks:
+                log_checks("Inferred from this very snapshot: no evidence", result.record.remarks)

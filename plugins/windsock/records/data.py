@@ -117,7 +117,9 @@ class ValidationReport(Record):
 
     :param snapshot_digest: the very snapshot that was checked.
     :param status: pass only if every check ran and passed.
-    :param checks: every check with its result; never empty.
+    :param checks: every check that counts, with its result; never empty.
+    :param remarks: passed expectations that were inferred from this very snapshot: they prove nothing and
+        do not count.
     :param suite_digest: digest of the expectation suite that was used.
     :param suite_origin: ``file`` (include/expectations) or ``inferred`` (written from this snapshot).
     :param suite_uri: where the inferred suite lies for people to adopt; ``None`` for a file.
@@ -127,9 +129,17 @@ class ValidationReport(Record):
     snapshot_digest: Digest
     status: Status
     checks: tuple[CheckResult, ...] = Field(min_length=1)
+    remarks: tuple[CheckResult, ...] = ()
     suite_digest: Digest
     suite_origin: str
     suite_uri: str | None = None
+
+    @property
+    def counted(self) -> str:
+        """How many checks passed, and what does not count, in one phrase."""
+        passed = len(self.checks) - len(self.failed)
+        remark = f"; {len(self.remarks)} expectations inferred from this very snapshot prove nothing"
+        return f"{passed} of {len(self.checks)} data checks passed{remark if self.remarks else ''}"
 
     @property
     def failed(self) -> tuple[CheckResult, ...]:

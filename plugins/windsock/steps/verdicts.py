@@ -71,11 +71,7 @@ def _snapshot(record: r.DataSnapshot) -> Verdict:
 
 def _validation(record: r.ValidationReport) -> Verdict:
     passed = record.status is r.Status.PASS
-    why = (
-        f"{len(record.checks)} of {len(record.checks)} checks passed"
-        if passed
-        else _first_failures(record.checks)
-    )
+    why = record.counted if passed else _first_failures(record.checks)
     return Verdict(
         word="PASS" if passed else record.status.value.upper(),
         why=why,

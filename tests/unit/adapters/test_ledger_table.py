@@ -264,7 +264,7 @@ def test_any_changed_letter_is_found(
     with database.reading(url) as connection:
         before = connection.exec_driver_sql(f"SELECT {column} FROM ledger WHERE seq = {seq}").scalar_one()  # noqa: S608
     if isinstance(before, int):
-        after: Any = before + position + 1
+        after: Any = before + position + rows + 1  # beyond every number that a row has: they are unique
     else:
         place = position % len(before)
         after = before[:place] + letter + before[place + 1 :]
@@ -301,7 +301,7 @@ from support.builders import digest, make_registration, make_spec, make_version
 from support.fakes import FakeRouter, fake_ports
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.door import append_once
-from windsock.exceptions import StaleEpochError
+from windsock.exceptions import GateRefusedError, StaleEpochError
 from windsock.governance.promote_model import promote_model
 from windsock.records import PromoteModelInput, RoutePlan, SlotPlan
 
@@ -315,21 +315,35 @@ class SlowRouter(FakeRouter):
 
 ledger = SqlLedger(url)
 done = []
-for number in range(count):
-    version = make_version(version=f"{worker}-{number}", digest=f"{worker:02x}{number:02x}" * 16)
-    slot = SlotPlan.idle(version)
+
+
+def judged(number, judgement):
+    # A version that was judged against the champion of this moment, as a retrain leaves it.
+    champion = ledger.champion("churn")
+    version = make_version(
+        version=f"{worker}-{number}-{judgement}", digest=f"{worker:02x}{number:02x}{judgement:04x}" * 8
+    )
+    opponent = champion.digest if champion else None
+    append_once(ledger, make_registration(version, opponent=opponent), standing=version.registration)
     router = SlowRouter()
+    slot = SlotPlan.idle(version)
     router.plans["churn"] = RoutePlan.serving(None, model="churn", epoch=1, slots=[slot], salt="churn")
-    step = PromoteModelInput(spec=make_spec(), version=version)
-    for _ in range(200):
+    return PromoteModelInput(spec=make_spec(), version=version), router
+
+
+for number in range(count):
+    judgement, case = 0, None
+    for _ in range(2000):
         try:
-            append_once(ledger, make_registration(version), standing=version.registration)
-            promotion = promote_model(step, fake_ports(ledger=ledger, router=router), "")
+            case = case or judged(number, judgement)
+            promotion = promote_model(case[0], fake_ports(ledger=ledger, router=case[1]), "")
         except StaleEpochError:
             time.sleep(chance.random() * 0.02)
-            continue
-        done.append([promotion.version, promotion.epoch])
-        break
+        except GateRefusedError:
+            judgement, case = judgement + 1, None
+        else:
+            done.append([promotion.version, promotion.epoch])
+            break
 print(json.dumps(done))
 """
 
@@ -362,7 +376,7 @@ def test_of_many_promotions_at_once_none_is_lost_and_no_epoch_is_committed_twice
     assert sorted(commits) == sorted(acknowledged)
     assert len({epoch for _, epoch in commits}) == len(commits)
     registered = [row.version for row in rows if row.action is LedgerAction.REGISTER]
-    assert len(registered) == len(set(registered)) == workers * each
+    assert len(registered) == len(set(registered)) >= workers * each
     intents = [row.epoch for row in rows if row.action is LedgerAction.INTEND]
     assert intents == list(range(1, len(intents) + 1))
     for row in rows:

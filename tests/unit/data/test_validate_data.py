@@ -75,8 +75,8 @@ class TestStructure:
             "empty_columns",
             "mixed_columns",
             "expectations_ran",
-            "expectation:fake",
         ]
+        assert [check.name for check in report.remarks] == ["expectation:fake"]
         assert len({check.code for check in report.checks}) == len(names)
 
     def test_regression_has_checks_of_its_own(self):
@@ -231,7 +231,21 @@ class TestSuite:
         checks = [make_check(f"x{number}", status) for number, status in enumerate(statuses)]
         report = validate(None, ports=self.ports(*checks))
         assert report.status is expected
-        assert [check.name for check in report.checks][-len(checks) :] == [check.name for check in checks]
+        told = [check.name for check in (*report.checks, *report.remarks)]
+        assert set(told) >= {check.name for check in checks}
+
+    def test_what_was_inferred_from_these_very_rows_counts_only_where_it_fails(self):
+        good, bad = make_check("x0"), make_check("x1", Status.FAIL)
+        report = validate(None, ports=self.ports(good, bad))
+        assert report.remarks == (good,)
+        assert bad in report.checks
+        assert "1 expectations inferred from this very snapshot prove nothing" in report.counted
+
+    def test_a_suite_that_people_wrote_counts_whole(self):
+        suite = Suite(content={"name": "churn", "expectations": [{"type": "x", "kwargs": {}}]}, origin="file")
+        report = validate(None, ports=self.ports(make_check("x0"), suite=suite))
+        assert report.remarks == ()
+        assert report.checks[-1].name == "x0"
 
     def test_no_check_is_no_pass(self):
         assert overall_status([]) is Status.ERROR
