@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from windsock.cli.console import say, table
-from windsock.cli.surroundings import REFUSED, complain, findings_on_stderr, open_ports, user
+from windsock.cli.surroundings import (
+    REFUSED,
+    complain,
+    findings_on_stderr,
+    open_ports,
+    open_standing_ports,
+    user,
+)
 from windsock.exceptions import SettingsError
 from windsock.records import ChainCheck, Champion, LedgerRow, RollBackInput, RunContext
 from windsock.settings import Settings
@@ -48,7 +55,7 @@ ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 
 def ledger(name: ModelName) -> None:
     """Show every row of a model's ledger and check their chain; exit code 1 if it is broken."""
-    port = open_ports(Settings.from_environment()).ledger
+    port = open_standing_ports(Settings.from_environment()).ledger
     rows = port.rows(name)
     if not rows:
         raise _no_rows(name, port.models())
@@ -111,7 +118,9 @@ def rollback(
     """
     if not reason.strip():
         raise typer.BadParameter("write why", param_hint="--reason")
-    ports = open_ports(Settings.from_environment())
+    ports = open_standing_ports(Settings.from_environment())
+    if not ports.ledger.rows(name):
+        raise _no_rows(name, ports.ledger.models())
     if sys.stdin.isatty() and not yes:
         serving = ports.ledger.champion(name)
         now = f"version {serving.version} of {name} serves now" if serving else f"no version of {name} serves"

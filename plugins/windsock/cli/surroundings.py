@@ -35,6 +35,21 @@ def open_ports(settings: Settings) -> Ports:
     return build_ports(settings, connections=connections_of(os.environ))
 
 
+def open_standing_ports(settings: Settings) -> Ports:
+    """Return the outside world of an installation that has run; nothing is made where there is none.
+
+    :raises SettingsError: if its control database is a file that does not exist.
+    """
+    file = Path(settings.database_url.removeprefix("sqlite:///"))
+    if settings.database_url.startswith("sqlite:///") and not file.exists():
+        raise SettingsError(
+            f"no Windsock installation is at {settings.home}: {file} does not exist",
+            code="WS-SETTINGS-009",
+            next_action="Go to the project's folder, or set WINDSOCK_HOME (or WINDSOCK_DATABASE_URL).",
+        )
+    return open_ports(settings)
+
+
 def user() -> str:
     """Return who runs the command, as the ledger names it."""
     try:

@@ -62,7 +62,9 @@ class DataBlock(Frozen):
         default=None, description="identity of a row; fixes its held-out side for life"
     )
     event_time: str | None = Field(default=None, description="the latest span is held out")
-    sensitive: tuple[str, ...] = Field(default=(), description="fairness groups; no features unless listed")
+    sensitive: tuple[str, ...] = Field(
+        default=(), description="groups of people; no features unless listed (fairness: later)"
+    )
     features: tuple[str, ...] = Field(default=(), description="only these columns are features; default: all")
     exclude: tuple[str, ...] = Field(default=(), description="these columns are no features")
     required: tuple[str, ...] = Field(default=(), description="columns that must be there")

@@ -270,7 +270,7 @@ def _people_lines(proposal: _Proposal) -> list[str]:
     lines = []
     if proposal.sensitive:
         lines.append(
-            f"  sensitive: {_list(proposal.sensitive)}   # groups of people: judged for fairness, no features"
+            f"  sensitive: {_list(proposal.sensitive)}   # groups of people: no features; fairness: later"
         )
     if proposal.personal:
         lines.append(

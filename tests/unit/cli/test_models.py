@@ -11,7 +11,8 @@ from windsock.exceptions import DatabaseUnavailableError
 @pytest.fixture
 def use(monkeypatch):
     def set_ports(ports):
-        monkeypatch.setattr("windsock.cli.models.open_ports", lambda settings: ports)
+        for name in ("open_ports", "open_standing_ports"):
+            monkeypatch.setattr(f"windsock.cli.models.{name}", lambda settings: ports)
         return ports
 
     return set_ports
@@ -102,6 +103,21 @@ def test_a_database_that_is_away_ends_with_3(use, folder, capsys):
     assert run(["ledger", "a"]) == 3
     assert run(["models"]) == 3
     assert "WS-DATABASE-001" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["ledger", MODEL], ["rollback", MODEL, "--reason", "x"]])
+def test_a_folder_where_nothing_ever_ran_is_said_and_left_as_it_is(folder, tmp_path, capsys, command):
+    assert run(command) == 1
+    assert "WS-SETTINGS-009" in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
+def test_rollback_of_an_unknown_model_names_the_known(use, folder, capsys):
+    use(world_of(1, 2))
+    assert run(["rollback", "nope", "--reason", "x"]) == 1
+    said = capsys.readouterr().err
+    assert "WS-SETTINGS-008" in said
+    assert MODEL in said
 
 
 def test_rollback_goes_through_the_same_door_as_the_dag(use, folder, capsys, monkeypatch):
