@@ -66,7 +66,7 @@ def test_the_bundled_model_goes_from_data_to_a_served_answer(project, tmp_path):
     assert tasks[0] == "take_snapshot"
     assert tasks[-1] == "promote_model"
     assert "Gate     promote:" in out
-    assert re.search(r"^  check +value +limit +status$", out, re.MULTILINE)
+    assert re.search(r"^  check +status +value +95 % interval +limit +what was seen$", out, re.MULTILINE)
     assert '"version": "1"' in out
     assert "commit version 1" in out
     assert "make up" in out

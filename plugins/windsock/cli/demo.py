@@ -205,10 +205,17 @@ class Demo:
         """Print the gate's decision and its table."""
         say(f"Gate     {decision.outcome.value}: {decision.reason}")
         rows = [
-            (check.name, number(check.value), limit_of(check.relation, check.limit), check.status.value)
+            (
+                check.name,
+                check.status.value,
+                number(check.value),
+                f"[{number(check.interval.low)}, {number(check.interval.high)}]" if check.interval else "",
+                limit_of(check.relation, check.limit),
+                check.message,
+            )
             for check in decision.checks
         ]
-        for line in table(("check", "value", "limit", "status"), rows):
+        for line in table(("check", "status", "value", "95 % interval", "limit", "what was seen"), rows):
             say(line)
 
     def read_champion(self) -> Champion:
