@@ -19,6 +19,7 @@ from windsock.records import (
     champion_of,
     commit_of,
     last_routing_row,
+    next_epoch,
 )
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,20 @@ def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow 
         return commit_of(rows, entry.epoch) if entry.action is LedgerAction.COMMIT else None
 
     return append_once(ledger, entry, standing=standing)
+
+
+def plan_serving(champion: Champion, state: RouteState | None, rows: Sequence[LedgerRow]) -> RoutePlan:
+    """Return the plan of the next epoch that gives a champion all traffic and keeps the other slots.
+
+    :param state: what the server says; ``None``: it has lost its state, or never had any.
+    """
+    slots = list(state.plan.slots) if state else []
+    if all(slot.digest != champion.digest for slot in slots):
+        slots.append(SlotPlan.idle(champion))
+    salt = state.plan.salt if state else champion.model
+    return RoutePlan.serving(
+        champion.digest, model=champion.model, epoch=next_epoch(rows), slots=slots, salt=salt
+    )
 
 
 def lay_route(ports: Ports, row: LedgerRow) -> RouteState:

@@ -10,6 +10,7 @@ from windsock.door import (
     append_unless_routed,
     finish_abandoned,
     mirror_champion,
+    plan_serving,
     require_golden,
     switch_route,
 )
@@ -21,14 +22,11 @@ from windsock.records import (
     LedgerRow,
     RollBack,
     RollBackInput,
-    RoutePlan,
-    SlotPlan,
     champion_by,
     champion_line,
     champion_of,
     commit_of,
     last_routing_row,
-    next_epoch,
     open_switch,
 )
 
@@ -140,19 +138,13 @@ def _open_roll_back(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow
 def _begin(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow], turn: Turn) -> LedgerRow:
     champion = champion_by(turn.target)
     state = ports.router.state(step.model)
-    slots = list(state.plan.slots) if state else []
-    for slot in slots:
-        if slot.digest == champion.digest:
-            require_golden(ports, step.model, slot)
-    if all(slot.digest != champion.digest for slot in slots):
-        slots.append(SlotPlan.idle(champion))
-    epoch = next_epoch(rows)
-    salt = state.plan.salt if state else step.model
-    plan = RoutePlan.serving(champion.digest, model=step.model, epoch=epoch, slots=slots, salt=salt)
+    if state and (slot := state.plan.slot(champion.digest)):
+        require_golden(ports, step.model, slot)
+    plan = plan_serving(champion, state, rows)
     entry = LedgerEntry(
         model=step.model,
         action=LedgerAction.ROLL_BACK,
-        epoch=epoch,
+        epoch=plan.epoch,
         version=champion.version,
         digest=champion.digest,
         actor=step.run.actor,

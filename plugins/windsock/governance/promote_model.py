@@ -10,6 +10,7 @@ from windsock.door import (
     finish_abandoned,
     lay_route,
     mirror_champion,
+    plan_serving,
     require_golden,
     require_registered,
     switch_route,
@@ -217,16 +218,11 @@ def _restore(
     if last and _gives_all(last, champion.digest) and (state is None or state.plan.epoch < last.epoch):
         row = last
     else:
-        slots = list(state.plan.slots) if state else []
-        if all(slot.digest != champion.digest for slot in slots):
-            slots.append(SlotPlan.idle(champion))
-        epoch = next_epoch(rows)
-        salt = state.plan.salt if state else step.spec.name
-        plan = RoutePlan.serving(champion.digest, model=champion.model, epoch=epoch, slots=slots, salt=salt)
+        plan = plan_serving(champion, state, rows)
         entry = LedgerEntry(
             model=champion.model,
             action=LedgerAction.DEPLOY,
-            epoch=epoch,
+            epoch=plan.epoch,
             version=champion.version,
             digest=champion.digest,
             actor=step.run.actor,
@@ -240,9 +236,8 @@ def _restore(
         row = append_unless_routed(ports.ledger, entry, seen=last)
     restored = lay_route(ports, row)
     log.info("%s: the route of champion %s is restored, epoch %d", row.model, champion.version, row.epoch)
-    for slot in restored.plan.slots:
-        if slot.digest == champion.digest:
-            require_golden(ports, row.model, slot)
+    if slot := restored.plan.slot(champion.digest):
+        require_golden(ports, row.model, slot)
 
 
 def _gives_all(row: LedgerRow, digest: str) -> bool:

@@ -12,6 +12,7 @@ from windsock.pipelines.housekeeping import housekeeping_dag
 from windsock.pipelines.retrain import retrain_dag
 from windsock.pipelines.rollback import rollback_dag
 from windsock.settings import Settings
+from windsock.spec import ModelSpec, SharedSpec
 from windsock.spec.loader import load_models, load_shared
 
 
@@ -37,10 +38,7 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
 
     :param models_dir: folder of the model files; default: the settings'.
     """
-    settings = Settings.from_environment()
-    folder = models_dir or settings.models_dir
-    shared = load_shared(settings.shared_file if models_dir is None else folder.parent / "windsock.yaml")
-    specs, _ = load_models(folder, shared)
+    specs, _, shared = _read(models_dir)
     wanted = get_parsing_context().dag_id
     dags: dict[str, DAG] = {}
     for name, spec in specs.items():
@@ -58,9 +56,13 @@ def raise_broken(models_dir: Path | None = None) -> None:
 
     :raises BrokenSpecsError: for Airflow's import-error page.
     """
-    settings = Settings.from_environment()
-    folder = models_dir or settings.models_dir
-    shared = load_shared(settings.shared_file if models_dir is None else folder.parent / "windsock.yaml")
-    _, faults = load_models(folder, shared)
+    _, faults, _ = _read(models_dir)
     if faults:
         raise BrokenSpecsError(faults)
+
+
+def _read(models_dir: Path | None) -> tuple[dict[str, ModelSpec], tuple[SpecError, ...], SharedSpec]:
+    folder = models_dir or Settings.from_environment().models_dir
+    shared = load_shared(folder.parent / "windsock.yaml")
+    specs, faults = load_models(folder, shared)
+    return specs, faults, shared
