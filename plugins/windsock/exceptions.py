@@ -13,6 +13,7 @@
      │   ├─ ApprovalRefusedError   a person said no, or the wrong person said yes
      │   ├─ DeploymentRefusedError a new version did not answer as it must
      │   └─ MissingModelError      the run has no finished model to make a version of
+     ├─ NotCompilableError    a fitted pipeline has no compiled form: scikit-learn serves it
      ├─ UnverifiedBundleError a bundle's signature, digest or content is not what it must be
      ├─ UnverifiedSnapshotError a stored snapshot is not what was written
      ├─ StaleEpochError       another change of the route or the ledger came first
@@ -115,6 +116,13 @@ class TrainingRefusedError(VerdictError, ValueError):
 
     default_code = "WS-TRAINING-001"
     default_next = "Mend the data or the `training` block of the model's YAML file."
+
+
+class NotCompilableError(WindsockError, ValueError):
+    """A fitted pipeline has no compiled form; scikit-learn serves it."""
+
+    default_code = "WS-TRAINING-016"
+    default_next = "Nothing has to be done: scikit-learn serves it, more slowly."
 
 
 class GateRefusedError(VerdictError):

@@ -126,6 +126,7 @@ class BundleDraft:
 
     :param pipeline: the fitted scikit-learn pipeline.
     :param profile: drift profile as JSON value, where there is one.
+    :param compiled: files of the compiled form, by name; none where there is no such form.
     :param facts: what the training found out, as JSON values; kept in the signed manifest as it is.
     """
 
@@ -137,9 +138,45 @@ class BundleDraft:
     schema: InputSchema
     golden: GoldenPredictions
     profile: Mapping[str, Any] | None = None
+    compiled: Mapping[str, bytes] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime
+
+
+class CompiledModel(Protocol):
+    """A fitted pipeline in a form that answers in microseconds: no frame, no transformer, no estimator object.
+
+    :param engine: what computes: ``linear`` or ``trees``.
+    """
+
+    engine: str
+
+    def answers(self, rows: Sequence[Sequence[Any]]) -> list[list[float]]:
+        """Answer rows: values in the order of the schema's fields, of the kinds a client may send.
+
+        :returns: for each row the class probabilities in the order of the classes, or the one number; may
+            hold values that are not finite, as the pipeline's would.
+        """
+        ...
+
+
+class ModelCompiler(Protocol):
+    """Turns fitted pipelines into their compiled form, where it can."""
+
+    def compile(self, pipeline: Any, schema: InputSchema) -> Mapping[str, bytes]:
+        """Return the files of the compiled form, by name.
+
+        :raises NotCompilableError: if this pipeline has no compiled form; the message says why.
+        """
+        ...
+
+    def load(self, files: Mapping[str, bytes], schema: InputSchema) -> CompiledModel:
+        """Return the compiled model that verified files hold.
+
+        :raises UnverifiedBundleError: if they hold none, or one that does not fit the schema.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +188,7 @@ class LoadedBundle:
     pipeline: Any
     schema: InputSchema
     golden: GoldenPredictions
+    compiled: CompiledModel | None = None
 
 
 class BundleStore(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +17,10 @@ GOLDEN_FILE = "golden.json"
 PROFILE_FILE = "profile.json"
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
-KNOWN_FILES = frozenset({MODEL_FILE, SCHEMA_FILE, GOLDEN_FILE, PROFILE_FILE})
+COMPILED_FILE = "compiled.json"
+TREES_FILE = "trees.bin"
+COMPILED_FILES = frozenset({COMPILED_FILE, TREES_FILE})
+KNOWN_FILES = frozenset({MODEL_FILE, SCHEMA_FILE, GOLDEN_FILE, PROFILE_FILE}) | COMPILED_FILES
 
 
 class InputField(Record):
@@ -26,6 +30,7 @@ class InputField(Record):
     :param nullable: whether null is accepted (a missing value, imputed as in training).
     :param true_word: for a boolean that was text in training: the word that means true.
     :param false_word: for a boolean that was text in training: the word that means false.
+    :param sensitive: whether the spec marks it so: the prediction log encrypts it where there is a key.
     """
 
     name: str
@@ -34,6 +39,7 @@ class InputField(Record):
     nullable: bool = True
     true_word: str | None = None
     false_word: str | None = None
+    sensitive: bool = False
 
 
 class Answer(StrEnum):
@@ -58,6 +64,10 @@ class InputSchema(Record):
     answer: Answer
     classes: tuple[str | int | float | bool, ...] = ()
     positive: str | int | float | bool | None = None
+
+    def values_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return a feature object's values in the order of the fields; what is absent is ``None``."""
+        return tuple([row.get(field.name) for field in self.fields])
 
 
 class GoldenPredictions(Record):

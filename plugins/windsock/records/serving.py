@@ -11,13 +11,16 @@ class PredictionEvent(Record):
     """One answered row; a field that is unused is null, and no field is ever dropped.
 
     :param unit: the person or thing the prediction is for; sticky assignment goes by it.
-    :param variant: ``champion`` or ``challenger``.
+    :param variant: ``champion``, ``challenger``, ``shadow`` (answered beside, never to the client) or
+        ``constant`` (the fallback answer of no version).
     :param experiment: the rollout it belongs to; ``None`` outside of one.
     :param epoch: epoch of the routing table that answered.
     :param event_time: when it happened, by the client.
     :param receive_time: when it arrived, by the server.
     :param client: name of the authenticated client.
     :param score: probability of the positive class, or the number; ``None`` with more than two classes.
+    :param fallback_for: the variant that the unit belongs to, where that one failed and another answered.
+    :param inference_ms: time the model took for the whole request, in milliseconds.
     """
 
     prediction_id: str
@@ -34,6 +37,8 @@ class PredictionEvent(Record):
     features: dict[str, Any]
     score: float | None = None
     prediction: str | int | float | bool
+    fallback_for: str | None = None
+    inference_ms: float | None = None
 
 
 class OutcomeEvent(Record):
