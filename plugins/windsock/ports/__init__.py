@@ -1,0 +1,65 @@
+"""The ports: what the rooms need of the outside world. Adapters implement them, tests fake them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from windsock.ports.bundles import BundleDraft, BundleStore, CompiledModel, LoadedBundle, ModelCompiler
+from windsock.ports.control import Ledger, StepRecords
+from windsock.ports.data import ExpectationEngine, SnapshotStore, SourceRead, SourceReader, Suite
+from windsock.ports.serving import PredictionArchive, Router
+from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft
+
+
+def utc_now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Everything a step may use of the outside world.
+
+    :param pause: waits that many seconds.
+    """
+
+    sources: SourceReader
+    snapshots: SnapshotStore
+    expectations: ExpectationEngine
+    bundles: BundleStore
+    tracker: ExperimentTracker
+    registry: ModelRegistry
+    ledger: Ledger
+    records: StepRecords
+    router: Router
+    predictions: PredictionArchive
+    charts: Charts
+    now: Callable[[], datetime] = utc_now
+    pause: Callable[[float], None] = time.sleep
+
+
+__all__ = [
+    "BundleDraft",
+    "BundleStore",
+    "Charts",
+    "CompiledModel",
+    "ExpectationEngine",
+    "ExperimentTracker",
+    "Ledger",
+    "LoadedBundle",
+    "ModelCompiler",
+    "ModelRegistry",
+    "Ports",
+    "PredictionArchive",
+    "Router",
+    "RunDraft",
+    "SnapshotStore",
+    "SourceRead",
+    "SourceReader",
+    "StepRecords",
+    "Suite",
+    "utc_now",
+]

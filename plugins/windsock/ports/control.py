@@ -1,0 +1,50 @@
+"""Ports: the ledger of routes and champions, and the first record of each key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from windsock.records import ChainCheck, Champion, LedgerEntry, LedgerRow
+
+
+class Ledger(Protocol):
+    """The append-only, hash-chained truth about routes and champions."""
+
+    def rows(self, model: str) -> tuple[LedgerRow, ...]:
+        """Return all rows of a model in order."""
+        ...
+
+    def champion(self, model: str) -> Champion | None:
+        """Return the version of the last commit, or ``None`` if there never was one.
+
+        :raises DatabaseUnavailableError: if the database does not answer: this is never "no champion".
+        """
+        ...
+
+    def append(self, entry: LedgerEntry, *, after_seq: int) -> LedgerRow:
+        """Append a row if the model's last row is still ``after_seq`` (0: no row yet).
+
+        :raises StaleEpochError: if another row came first.
+        """
+        ...
+
+    def verify(self, model: str) -> ChainCheck:
+        """Recompute the hash chain of a model."""
+        ...
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of all models that have rows."""
+        ...
+
+
+class StepRecords(Protocol):
+    """The first record of each idempotency key."""
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """Return the stored record's JSON, or ``None``."""
+        ...
+
+    def add(self, key: str, *, step: str, model: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Store a record unless the key has one; return the one that stands."""
+        ...

@@ -1,0 +1,103 @@
+"""Ports: what a model learns from: its source, its snapshots, its expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from windsock.records import CheckResult, ColumnSchema, DataSnapshot
+from windsock.spec import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRead:
+    """What a source gave.
+
+    :param frame: the rows as the source has them; every column of a CSV is text, blanks are empty strings.
+    :param described: kind and place, without credentials, for records and logs.
+    :param untyped: whether the values are all text and their types must be inferred (CSV).
+    """
+
+    frame: pd.DataFrame
+    described: str
+    untyped: bool
+
+
+class SourceReader(Protocol):
+    """Reads a model's rows from wherever they are."""
+
+    def read(self, source: Source) -> SourceRead:
+        """Read all rows.
+
+        :raises DataRefusedError: if the source is wrong for good: missing, empty, duplicate column names.
+        :raises SourceUnavailableError: if it did not answer.
+        :raises NotBuiltError: if the kind cannot be read yet.
+        """
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Keeps snapshots by content under the storage root."""
+
+    def find(self, model: str, digest: str) -> DataSnapshot | None:
+        """Return the stored snapshot of this content, or ``None``."""
+        ...
+
+    def latest(self, model: str) -> DataSnapshot | None:
+        """Return the snapshot that was stored last, to tell what has changed since, or ``None``."""
+        ...
+
+    def put(self, snapshot: DataSnapshot, frame: pd.DataFrame) -> DataSnapshot:
+        """Write the rows and, last, the manifest; return the record with its ``uri``.
+
+        If the content is there already, nothing is written and the first record is returned.
+
+        :raises StorageError: if it cannot be written; nothing half-written is left.
+        """
+        ...
+
+    def load(self, snapshot: DataSnapshot) -> pd.DataFrame:
+        """Read the rows back, after they were checked against the snapshot's digest.
+
+        :raises StorageError: if they cannot be read.
+        :raises UnverifiedSnapshotError: if they are not what was written.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """An expectation suite.
+
+    :param content: the suite in Great Expectations' JSON form: ``{"name", "expectations": [{"type",
+        "kwargs"}]}``.
+    :param origin: ``file`` or ``inferred``.
+    :param uri: where it lies.
+    """
+
+    content: Mapping[str, Any]
+    origin: str
+    uri: str | None = None
+
+
+class ExpectationEngine(Protocol):
+    """Checks a frame against an expectation suite."""
+
+    def suite(self, model: str) -> Suite | None:
+        """Return the suite that people wrote for this model, or ``None``.
+
+        :raises DataRefusedError: if the file is no suite.
+        """
+        ...
+
+    def infer(self, model: str, frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> Suite:
+        """Write a suite from a frame, keep it under the storage root by its digest for people to adopt."""
+        ...
+
+    def check(self, frame: pd.DataFrame, suite: Suite) -> tuple[CheckResult, ...]:
+        """Run the suite; one result for each expectation. One that raised has status error, never pass."""
+        ...

@@ -1,0 +1,49 @@
+"""Ports: the serving app and its prediction log, seen from outside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from windsock.records import ProbeResult, RoutePlan, RouteState
+
+
+class Router(Protocol):
+    """The serving app, seen from outside: its routing table and its slots."""
+
+    def state(self, model: str) -> RouteState | None:
+        """Return what is served for a model, or ``None`` if nothing is.
+
+        :raises ServerUnavailableError: if the server does not answer.
+        """
+        ...
+
+    def apply(self, plan: RoutePlan) -> RouteState:
+        """Hand over a plan; answers once every worker serves by it. The same plan twice changes nothing.
+
+        :raises StaleEpochError: if the server already serves by a later epoch.
+        :raises DeploymentRefusedError: if a slot's bundle does not verify, load or match its golden
+            predictions.
+        :raises ServerUnavailableError: if the server does not answer.
+        """
+        ...
+
+    def probe(self, model: str, digest: str) -> ProbeResult:
+        """Ask one slot for its golden predictions, past the shares.
+
+        :raises DeploymentRefusedError: if the server has no such slot.
+        :raises ServerUnavailableError: if the server does not answer.
+        """
+        ...
+
+
+class PredictionArchive(Protocol):
+    """Closed segments of the prediction log."""
+
+    def close_segments(self) -> int:
+        """Turn the segments of hours that are over into Parquet under the storage root; return how many."""
+        ...
+
+    def remove_older(self, than: datetime) -> int:
+        """Remove closed segments of hours before a time; return how many."""
+        ...

@@ -1,0 +1,117 @@
+"""Ports: MLflow, the record of runs and versions, and the pictures in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from windsock.records import DataSnapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDraft:
+    """What is written to one tracking run.
+
+    :param key: idempotency key: a run with it is found and completed, never made twice.
+    :param files: artifact path -> content.
+    :param pipeline: fitted pipeline to log as the run's model, with its input example.
+    :param dataset: name and digest of the snapshot, logged as the run's dataset input.
+    """
+
+    key: str
+    model: str
+    run_name: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    pipeline: Any = None
+    example: pd.DataFrame | None = None
+    dataset: DataSnapshot | None = None
+    bundle_uri: str | None = None
+
+
+class ExperimentTracker(Protocol):
+    """Writes runs to MLflow. Each call bounds its own time."""
+
+    def record_run(self, draft: RunDraft) -> str:
+        """Write a whole run and finish it; return its id. A finished run with this key is returned as it is.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+    def add_to_run(
+        self,
+        run_id: str,
+        *,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Add to a finished run; the same call twice leaves the same state.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+    def close_stale_runs(self, models: Sequence[str], older_than: datetime) -> int:
+        """Mark runs still open since before a time as killed; return how many."""
+        ...
+
+    def run_link(self, model: str, run_id: str) -> str | None:
+        """Return the run's page, where the tracker has a web address."""
+        ...
+
+    def version_link(self, model: str, version: str) -> str | None:
+        """Return the version's page, where the tracker has a web address."""
+        ...
+
+
+class ModelRegistry(Protocol):
+    """Numbers versions. Its aliases are a mirror of the ledger, never the truth."""
+
+    def register(self, *, model: str, key: str, run_id: str, tags: Mapping[str, str]) -> str:
+        """Return the version that carries this key, making it if there is none.
+
+        Of two that were made by a lost answer, the lowest number stands and the others are removed.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        :raises MissingModelError: if the run has no finished model there.
+        """
+        ...
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point an alias at a version."""
+        ...
+
+    def alias(self, model: str, alias: str) -> str | None:
+        """Return the version an alias points at, or ``None``."""
+        ...
+
+
+class Charts(Protocol):
+    """Draws the evaluation's pictures as PNG."""
+
+    def confusion_matrix(self, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> bytes:
+        """Draw a confusion matrix; rows are the truth."""
+        ...
+
+    def curves(
+        self, roc: tuple[Sequence[float], Sequence[float]], pr: tuple[Sequence[float], Sequence[float]]
+    ) -> bytes:
+        """Draw the ROC curve (false, true positive rate) and the PR curve (recall, precision)."""
+        ...
+
+    def residuals(self, predicted: Sequence[float], residual: Sequence[float]) -> bytes:
+        """Draw residuals over predictions."""
+        ...
+
+    def importances(self, names: Sequence[str], means: Sequence[float], sds: Sequence[float]) -> bytes:
+        """Draw the most important features, largest first."""
+        ...
