@@ -35,7 +35,7 @@ class BundleDraft:
 
 
 class CompiledModel(Protocol):
-    """A fitted pipeline in a form that answers in microseconds, without frame, transformer or estimator object.
+    """A fitted pipeline in a form that answers in microseconds: no frame, no transformers, no estimator.
 
     :param engine: what computes: ``linear`` or ``trees``.
     """
