@@ -9,6 +9,7 @@ from windsock.exceptions import DeploymentRefusedError, GateRefusedError, StaleE
 from windsock.ports import Ledger, Ports
 from windsock.records import (
     Champion,
+    FallbackAnswer,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
@@ -108,10 +109,20 @@ def plan_serving(champion: Champion, state: RouteState | None, rows: Sequence[Le
     slots = list(state.plan.slots) if state else []
     if all(slot.digest != champion.digest for slot in slots):
         slots.append(SlotPlan.idle(champion))
-    salt = state.plan.salt if state else champion.model
     return RoutePlan.serving(
-        champion.digest, model=champion.model, epoch=next_epoch(rows), slots=slots, salt=salt
+        champion.digest,
+        model=champion.model,
+        epoch=next_epoch(rows),
+        slots=slots,
+        salt=state.plan.salt if state else champion.model,
+        fallback=state.plan.fallback if state else _last_fallback(rows),
     )
+
+
+def _last_fallback(rows: Sequence[LedgerRow]) -> FallbackAnswer:
+    """Return the fallback of the last plan in the ledger, or the default if there is none."""
+    plans = (RoutePlan.of_row(row) for row in reversed(rows) if "plan" in row.body)
+    return next((plan.fallback for plan in plans), FallbackAnswer())
 
 
 def lay_route(ports: Ports, row: LedgerRow) -> RouteState:
@@ -197,7 +208,12 @@ def _abandon(
         slots.append(SlotPlan.idle(champion))
     epoch = intent.epoch + 1
     back = RoutePlan.serving(
-        champion.digest if champion else None, model=plan.model, epoch=epoch, slots=slots, salt=plan.salt
+        champion.digest if champion else None,
+        model=plan.model,
+        epoch=epoch,
+        slots=slots,
+        salt=plan.salt,
+        fallback=plan.fallback,
     )
     entry = LedgerEntry(
         model=intent.model,

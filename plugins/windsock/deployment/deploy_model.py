@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 
 from windsock.door import append_unless_routed, lay_route, require_golden, require_registered
-from windsock.exceptions import DeploymentRefusedError, NotBuiltError
+from windsock.exceptions import DeploymentRefusedError, NotBuiltError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     Deployment,
     DeployModelInput,
+    FallbackAnswer,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 KEPT_CHAMPIONS = 3
 """The champion that serves and the two before it stay behind the server: a roll back needs nothing."""
+SHOWN_CLASSES = 10
 
 
 def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
@@ -35,6 +38,7 @@ def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
 
     :raises GateRefusedError: if the ledger does not know the version.
     :raises NotBuiltError: if the spec asks for a serving target other than ``local``.
+    :raises SpecError: if the spec's constant fallback answer is none that the version could give.
     :raises ServerUnavailableError: if the server does not answer.
     :raises DeploymentRefusedError: if the version does not verify, load or answer its golden predictions.
     """
@@ -91,7 +95,7 @@ def _own_open_row(
 def _add_row(
     step: DeployModelInput, ports: Ports, rows: Sequence[LedgerRow], state: RouteState | None
 ) -> LedgerRow:
-    plan = _plan_with(step, rows, state)
+    plan = _plan_with(step, rows, state, _fallback(step, ports))
     entry = LedgerEntry(
         model=step.spec.name,
         action=LedgerAction.DEPLOY,
@@ -110,12 +114,35 @@ def _add_row(
     return append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
 
 
-def _plan_with(step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None) -> RoutePlan:
+def _fallback(step: DeployModelInput, ports: Ports) -> FallbackAnswer:
+    """Return the fallback that the spec asks for; a constant is held against the version's schema.
+
+    :raises SpecError: if the version could never give that answer.
+    """
+    fallback = FallbackAnswer.of_spec(step.spec)
+    if fallback.policy != "constant":
+        return fallback
+    schema = ports.bundles.load(step.version.bundle_uri, step.version.digest).schema
+    if fallback.constant_for(schema) is None:
+        named = ", ".join(json.dumps(label, ensure_ascii=False) for label in schema.classes[:SHOWN_CLASSES])
+        raise SpecError(
+            f"version {step.version.version} never answers with this; it answers with "
+            f"{'one of ' + named if named else 'numbers'}",
+            key="serving.fallback_answer.constant",
+            code="WS-SERVING-041",
+            next_action="Mend the value in the model's YAML file, then clear this task.",
+        )
+    return fallback
+
+
+def _plan_with(
+    step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None, fallback: FallbackAnswer
+) -> RoutePlan:
     """Return the plan with the version added at 0 and with what need not be kept left out."""
     champion = champion_of(rows)
     good = {commit.digest for commit in champion_line(rows)[-KEPT_CHAMPIONS:]}
     served = state.plan.slots if state else ()
-    slots = [slot for slot in served if slot.share or slot.digest in good]
+    slots = [slot for slot in served if slot.share or slot.shadow or slot.digest in good]
     if champion and all(slot.digest != champion.digest for slot in slots):
         slots.append(SlotPlan.idle(champion))
     if all(slot.digest != step.version.digest for slot in slots):
@@ -129,10 +156,13 @@ def _plan_with(step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteSt
             salt=salt,
             champion=champion.digest,
             experiment=state.plan.experiment,
+            fallback=fallback,
         )
     # The server serves nothing yet, has lost its state, or serves what was never committed.
     digest = champion.digest if champion else None
-    return RoutePlan.serving(digest, model=step.spec.name, epoch=epoch, slots=slots, salt=salt)
+    return RoutePlan.serving(
+        digest, model=step.spec.name, epoch=epoch, slots=slots, salt=salt, fallback=fallback
+    )
 
 
 def _held_back(

@@ -164,7 +164,14 @@ def _intend(
     if champion and state.plan.slot(champion.digest) is None:
         slots.append(SlotPlan.idle(champion))
     epoch = next_epoch(rows)
-    plan = RoutePlan.serving(slot.digest, model=name, epoch=epoch, slots=slots, salt=state.plan.salt)
+    plan = RoutePlan.serving(
+        slot.digest,
+        model=name,
+        epoch=epoch,
+        slots=slots,
+        salt=state.plan.salt,
+        fallback=state.plan.fallback,
+    )
     entry = LedgerEntry(
         model=name,
         action=LedgerAction.INTEND,

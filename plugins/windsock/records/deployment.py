@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from windsock.records.base import Digest, Moment, Record, RunContext
+from windsock.records.bundle import Answer, InputSchema
 from windsock.records.governance import RegisteredVersion
 from windsock.records.ledger import Champion, LedgerRow
-from windsock.spec import ModelSpec
+from windsock.spec import ConstantAnswer, ModelSpec
 
 BASIS_POINTS = 10_000
+
+Label = str | int | float | bool
+
+
+class FallbackAnswer(Record):
+    """What a request gets whose version failed: it raised, its breaker is open, or it is not loaded.
+
+    :param policy: ``champion``: the champion answers, and where it failed itself the request fails;
+        ``constant``: everybody gets the same answer; ``error``: the request fails.
+    :param constant: that same answer.
+    """
+
+    policy: Literal["champion", "constant", "error"] = "champion"
+    constant: Label | None = None
+
+    @model_validator(mode="after")
+    def _constant_goes_with_its_policy(self) -> Self:
+        if (self.policy == "constant") != (self.constant is not None):
+            raise ValueError("the policy `constant` needs a constant, and no other policy has one")
+        return self
+
+    @classmethod
+    def of_spec(cls, spec: ModelSpec) -> Self:
+        """Return what a model's YAML file asks for."""
+        asked = spec.serving.fallback_answer
+        if isinstance(asked, ConstantAnswer):
+            return cls(policy="constant", constant=asked.constant)
+        return cls(policy=asked)
+
+    def constant_for(self, schema: InputSchema) -> Label | None:
+        """Return the constant as an answer of a model.
+
+        :returns: the class that it equals, or the number; ``None``: there is no constant, or the model could
+            never answer with it.
+        """
+        if self.constant is None:
+            return None
+        if schema.answer is Answer.NUMBER:
+            return None if isinstance(self.constant, str | bool) else float(self.constant)
+        kind = _kind(self.constant)
+        return next(
+            (label for label in schema.classes if _kind(label) is kind and label == self.constant), None
+        )
+
+
+def _kind(label: Label) -> type:
+    """Return what a label is: 1 and 1.0 are one label, 1 and true are two."""
+    return float if type(label) is int else type(label)
 
 
 class SlotPlan(Record):
@@ -21,6 +70,7 @@ class SlotPlan(Record):
     :param share: its traffic in basis points, 0 to 10,000.
     :param url: for a slot over HTTP, the address of the app with this version; ``None``: loaded in the
         process.
+    :param shadow: whether it gets a copy of each request; its answers only go to the log. It has no traffic.
     """
 
     version: str
@@ -28,6 +78,13 @@ class SlotPlan(Record):
     bundle_uri: str
     share: int = Field(ge=0, le=BASIS_POINTS)
     url: str | None = None
+    shadow: bool = False
+
+    @model_validator(mode="after")
+    def _shadows_do_not_answer(self) -> Self:
+        if self.shadow and self.share:
+            raise ValueError(f"a shadow has no traffic; its share is {self.share} and must be 0")
+        return self
 
     @classmethod
     def idle(cls, bundle: Champion | RegisteredVersion) -> Self:
@@ -44,6 +101,7 @@ class RoutePlan(Record):
     :param champion: the bundle that the others are challengers of; needed while several have traffic, else it
         is the one that has all.
     :param experiment: the rollout that splits the traffic; ``None`` outside of one.
+    :param fallback: what a request gets whose version failed.
     """
 
     model: str
@@ -52,6 +110,7 @@ class RoutePlan(Record):
     salt: str = ""
     champion: Digest | None = None
     experiment: str | None = None
+    fallback: FallbackAnswer = FallbackAnswer()
 
     @model_validator(mode="after")
     def _shares_and_versions(self) -> Self:
@@ -68,40 +127,72 @@ class RoutePlan(Record):
             raise ValueError("several slots have traffic; `champion` must name one of them")
         if self.champion is not None and self.champion not in digests:
             raise ValueError("the champion stands in no slot")
+        if (slot := self.champion_slot) is not None and slot.shadow:
+            raise ValueError("the champion is a shadow: nobody could answer")
         return self
+
+    @property
+    def champion_slot(self) -> SlotPlan | None:
+        """The champion's slot: the named one, else the one that has all traffic; ``None``: there is none."""
+        if self.champion is not None:
+            return self.slot(self.champion)
+        return next((slot for slot in self.slots if slot.share == BASIS_POINTS), None)
+
+    @property
+    def shadows(self) -> tuple[SlotPlan, ...]:
+        """The slots that get a copy of each request."""
+        return tuple(slot for slot in self.slots if slot.shadow)
+
+    def stand_in(self, failed: Digest) -> SlotPlan | None:
+        """Return the slot that answers instead of one that failed; never that one itself.
+
+        :returns: the champion's; ``None``: it is the one that failed, or the policy is another one.
+        """
+        slot = self.champion_slot if self.fallback.policy == "champion" else None
+        return slot if slot is not None and slot.digest != failed else None
 
     def slot(self, digest: Digest) -> SlotPlan | None:
         """Return the slot of a bundle, or ``None``."""
         return next((slot for slot in self.slots if slot.digest == digest), None)
 
     def variant(self, digest: Digest) -> str:
-        """Return ``champion`` or ``challenger``."""
-        if self.champion is not None:
-            return "champion" if digest == self.champion else "challenger"
-        slot = self.slot(digest)
-        return "champion" if slot and slot.share == BASIS_POINTS else "challenger"
+        """Return ``champion``, ``challenger`` or ``shadow``."""
+        slot, champion = self.slot(digest), self.champion_slot
+        if slot is not None and slot.shadow:
+            return "shadow"
+        return "champion" if champion is not None and champion.digest == digest else "challenger"
 
     @classmethod
     def serving(
-        cls, digest: Digest | None, *, model: str, epoch: int, slots: Iterable[SlotPlan], salt: str
+        cls,
+        digest: Digest | None,
+        *,
+        model: str,
+        epoch: int,
+        slots: Iterable[SlotPlan],
+        salt: str,
+        fallback: FallbackAnswer,
     ) -> Self:
-        """Return a plan that gives one of the slots all traffic and the others none.
+        """Return a plan that gives one of the slots all traffic and the others none; shadows stay shadows.
 
         :param digest: the bundle that serves; ``None``: none does.
         """
         shared = tuple(
-            slot.model_copy(update={"share": BASIS_POINTS if slot.digest == digest else 0}) for slot in slots
+            slot.model_copy(update={"share": BASIS_POINTS, "shadow": False})
+            if slot.digest == digest
+            else slot.model_copy(update={"share": 0})
+            for slot in slots
         )
-        return cls(model=model, epoch=epoch, slots=shared, salt=salt)
+        return cls(model=model, epoch=epoch, slots=shared, salt=salt, fallback=fallback)
 
     @classmethod
     def of_row(cls, row: LedgerRow) -> Self:
-        """Return the plan that a routing row of the ledger keeps."""
+        """Return the plan that a routing row of the ledger keeps; what an old row lacks has its default."""
         return cls(model=row.model, epoch=row.epoch, **row.body["plan"])
 
     def row_body(self) -> dict[str, Any]:
         """Return what a routing row keeps of this plan, under ``plan``."""
-        return self.model_dump(mode="json", include={"slots", "salt", "champion", "experiment"})
+        return self.model_dump(mode="json", include={"slots", "salt", "champion", "experiment", "fallback"})
 
 
 class RouteState(Record):

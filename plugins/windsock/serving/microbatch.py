@@ -13,7 +13,7 @@ from windsock.exceptions import ServerUnavailableError
 
 Values = tuple[Any, ...]
 """A row: its values in the order of the schema's fields."""
-Scores = list[list[float]]
+Scores = Sequence[Sequence[float]]
 
 MAX_ROWS = 256
 MAX_WAITING = 4096

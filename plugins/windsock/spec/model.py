@@ -193,6 +193,24 @@ class GateBlock(Frozen):
     )
 
 
+class ConstantAnswer(Frozen):
+    """One and the same answer for every request whose version failed."""
+
+    constant: str | int | float | bool = Field(
+        description="the answer of every request whose version failed: one of the classes, or a number"
+    )
+
+
+def _fallback_form(value: object) -> str:
+    return "constant" if isinstance(value, dict | ConstantAnswer) else "word"
+
+
+FallbackChoice = Annotated[
+    Annotated[Literal["champion", "error"], Tag("word")] | Annotated[ConstantAnswer, Tag("constant")],
+    Discriminator(_fallback_form),
+]
+
+
 class ServingBlock(Frozen):
     """Where and how the model answers."""
 
@@ -205,6 +223,10 @@ class ServingBlock(Frozen):
     max_replicas: int = Field(default=1, ge=1, le=1000, description="most copies that run")
     autoscale_metric: Literal["cpu", "memory", "requests"] = Field(
         default="cpu", description="what decides on the number of copies"
+    )
+    fallback_answer: FallbackChoice = Field(
+        default="champion",
+        description="when a version fails: champion answers, error 503, or {constant: VALUE} for everybody",
     )
 
     @model_validator(mode="after")

@@ -303,7 +303,7 @@ from windsock.adapters.ledger_table import SqlLedger
 from windsock.door import append_once
 from windsock.exceptions import GateRefusedError, StaleEpochError
 from windsock.governance.promote_model import promote_model
-from windsock.records import PromoteModelInput, RoutePlan, SlotPlan
+from windsock.records import FallbackAnswer, PromoteModelInput, RoutePlan, SlotPlan
 
 url, worker, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(worker)
@@ -327,7 +327,9 @@ def judged(number, judgement):
     append_once(ledger, make_registration(version, opponent=opponent), standing=version.registration)
     router = SlowRouter()
     slot = SlotPlan.idle(version)
-    router.plans["churn"] = RoutePlan.serving(None, model="churn", epoch=1, slots=[slot], salt="churn")
+    router.plans["churn"] = RoutePlan.serving(
+        None, model="churn", epoch=1, slots=[slot], salt="churn", fallback=FallbackAnswer()
+    )
     return PromoteModelInput(spec=make_spec(), version=version), router
 
 

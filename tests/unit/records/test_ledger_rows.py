@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from support.builders import NOON, digest
 from windsock.records import (
+    FallbackAnswer,
     LedgerAction,
     LedgerRow,
     RoutePlan,
@@ -155,9 +156,18 @@ def test_a_plan_comes_back_from_its_row() -> None:
         )
         for number in (1, 2)
     ]
-    plan = RoutePlan.serving(digest("2"), model="churn", epoch=3, slots=slots, salt="churn")
+    plan = RoutePlan.serving(
+        digest("2"),
+        model="churn",
+        epoch=3,
+        slots=slots,
+        salt="churn",
+        fallback=FallbackAnswer(policy="error"),
+    )
     assert [slot.share for slot in plan.slots] == [0, 10_000]
     (row,) = rows_of(("intend", 3, 2))
     assert RoutePlan.of_row(row.model_copy(update={"body": {"plan": plan.row_body()}})) == plan
-    nobody = RoutePlan.serving(None, model="churn", epoch=3, slots=slots, salt="churn")
+    nobody = RoutePlan.serving(
+        None, model="churn", epoch=3, slots=slots, salt="churn", fallback=FallbackAnswer()
+    )
     assert [slot.share for slot in nobody.slots] == [0, 0]
