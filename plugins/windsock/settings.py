@@ -25,6 +25,13 @@ class Settings(Frozen):
         (``WINDSOCK_SOURCE_ROOTS``, separated like PATH; default: the project folder above ``include``).
     :param admin_token: token of the server's admin call (``WINDSOCK_ADMIN_TOKEN``; default: the file that
         ``windsock keys init`` writes).
+    :param server_ca: certificates of the authorities that the server's certificate is checked against, in PEM
+        (``WINDSOCK_SERVER_CA``; default: those of the system). For ``https`` addresses.
+    :param server_client_cert: certificate that is shown to the server, where it asks for one
+        (``WINDSOCK_SERVER_CLIENT_CERT``).
+    :param server_client_key: its private key (``WINDSOCK_SERVER_CLIENT_KEY``).
+    :param clients: the file of the server's clients (``WINDSOCK_CLIENTS_FILE``; default: ``clients.json``
+        among the keys).
     """
 
     home: Path
@@ -35,6 +42,10 @@ class Settings(Frozen):
     models_dir: Path
     source_roots: tuple[Path, ...]
     admin_token: str | None = None
+    server_ca: Path | None = None
+    server_client_cert: Path | None = None
+    server_client_key: Path | None = None
+    clients: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -65,6 +76,10 @@ class Settings(Frozen):
             if roots
             else default_roots,
             admin_token=env.get("WINDSOCK_ADMIN_TOKEN"),
+            server_ca=_path(env.get("WINDSOCK_SERVER_CA")),
+            server_client_cert=_path(env.get("WINDSOCK_SERVER_CLIENT_CERT")),
+            server_client_key=_path(env.get("WINDSOCK_SERVER_CLIENT_KEY")),
+            clients=_path(env.get("WINDSOCK_CLIENTS_FILE")),
         )
 
     @property
@@ -88,6 +103,11 @@ class Settings(Frozen):
         return self.home / "keys"
 
     @property
+    def clients_file(self) -> Path:
+        """The file of the server's clients and the digests of their keys."""
+        return self.clients or self.keys_dir / "clients.json"
+
+    @property
     def serving_dir(self) -> Path:
         """The server's state folder: routing table, its own copies of bundles."""
         return self.home / "serving"
@@ -108,3 +128,7 @@ class Settings(Frozen):
                 code="WS-SETTINGS-002",
                 next_action="Run `windsock keys init`, or set WINDSOCK_ADMIN_TOKEN.",
             ) from error
+
+
+def _path(value: str | None) -> Path | None:
+    return Path(value).expanduser().absolute() if value else None

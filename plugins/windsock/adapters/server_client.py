@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from windsock.adapters.tls import client_context
 from windsock.exceptions import (
     DeploymentRefusedError,
     ServerUnavailableError,
@@ -16,6 +19,7 @@ from windsock.exceptions import (
     WindsockError,
 )
 from windsock.records import ProbeResult, RoutePlan, RouteState
+from windsock.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
@@ -40,11 +44,25 @@ class ServerRouter:
 
     :param server_url: its address, such as ``http://127.0.0.1:8181``.
     :param token: gives the admin token; called for each request.
+    :param tls: gives what an ``https`` address needs; called for each request, so that new files are
+        taken up. Default: the system's authorities.
     """
 
-    def __init__(self, server_url: str, token: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        server_url: str,
+        token: Callable[[], str],
+        tls: Callable[[], ssl.SSLContext | None] | None = None,
+    ) -> None:
         self.server_url = server_url.rstrip("/")
         self.token = token
+        self.tls = tls
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the server of an installation, trusted as its settings say."""
+        address = settings.server_url
+        return cls(address, settings.read_admin_token, partial(client_context, settings, address))
 
     def state(self, model: str) -> RouteState | None:
         """Return what is served for a model, or ``None`` if nothing is.
@@ -90,9 +108,10 @@ class ServerRouter:
 
         headers = {"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"}
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        context = self.tls() if self.tls is not None else None
         try:
             # Proxies of the environment are for the world outside, not for our own server.
-            with httpx.Client(timeout=timeout, trust_env=False) as client:
+            with httpx.Client(timeout=timeout, trust_env=False, verify=context or True) as client:
                 return client.request(method, self.server_url + path, content=content, headers=headers)
         except httpx.TimeoutException as error:
             raise ServerUnavailableError(
@@ -105,9 +124,24 @@ class ServerRouter:
                 next_action="Set WINDSOCK_SERVER_URL, or the host of the connection windsock_default.",
             ) from error
         except httpx.HTTPError as error:
+            if isinstance(cause := _tls_fault(error), ssl.SSLError):
+                raise self._no_tls(cause) from error
             raise ServerUnavailableError(
                 f"no server answers at {self.server_url} ({type(error).__name__})"
             ) from error
+
+    def _no_tls(self, fault: ssl.SSLError) -> SettingsError:
+        if isinstance(fault, ssl.SSLCertVerificationError):
+            said = f"its certificate is not trusted: {fault.verify_message}"
+        else:
+            reason = (fault.reason or type(fault).__name__).replace("_", " ").lower()
+            said = f"the TLS handshake failed ({reason})"
+        return SettingsError(
+            f"the server at {self.server_url}: {said}",
+            code="WS-SERVING-032",
+            next_action="Set WINDSOCK_SERVER_CA to the authority of its certificate; if it asks for client "
+            "certificates, also WINDSOCK_SERVER_CLIENT_CERT and WINDSOCK_SERVER_CLIENT_KEY.",
+        )
 
     def _read(self, answer: httpx.Response, kind: type[Kind]) -> Kind:
         if answer.status_code == 200:
@@ -140,12 +174,23 @@ class ServerRouter:
         return said if isinstance(said, dict) else {}
 
 
-def server_health(server_url: str) -> str:
+def _tls_fault(error: BaseException) -> BaseException | None:
+    """Return the fault of TLS behind an error, where there is one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def server_health(server_url: str, settings: Settings | None = None) -> str:
     """Return in one sentence what the server says of itself.
 
+    :param settings: say whom an ``https`` address is trusted by; default: the system's authorities.
     :raises ServerUnavailableError: if it does not answer, or is not Windsock's.
+    :raises SettingsError: if its certificate is not trusted.
     """
-    router = ServerRouter(server_url, lambda: "")
+    tls = None if settings is None else partial(client_context, settings, server_url)
+    router = ServerRouter(server_url, lambda: "", tls)
     said = router._said(router._call("GET", "/health"))
     if "models" not in said:
         raise ServerUnavailableError(

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from windsock import __version__
+from windsock.cli.clients import clients
 from windsock.cli.demo import demo
 from windsock.cli.keys import keys
 from windsock.cli.models import ledger, models, rollback
@@ -35,6 +36,7 @@ app = typer.Typer(
 for command in (validate, init, schema, models, ledger, rollback, step, serve, demo, up):
     app.command()(command)
 app.add_typer(keys, name="keys")
+app.add_typer(clients, name="clients")
 
 
 @dataclass

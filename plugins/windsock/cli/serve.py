@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -21,14 +22,44 @@ def serve(
         typer.Option(min=0, max=65_535, help="0 takes a free one; default: that of WINDSOCK_SERVER_URL."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer.")] = 1,
+    open_to_all: Annotated[
+        bool,
+        typer.Option(
+            "--open",
+            envvar="WINDSOCK_SERVING_OPEN",
+            help="While no client is set up, answer everybody, also from other machines.",
+        ),
+    ] = False,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(envvar="WINDSOCK_TLS_CERT", help="Certificate in PEM; the server speaks https then."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(envvar="WINDSOCK_TLS_KEY", help="Private key of the certificate, mode 0600."),
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="WINDSOCK_TLS_CLIENT_CA", help="Authorities of the certificates that clients must show."
+        ),
+    ] = None,
 ) -> None:
     """Serve the promoted models over HTTP until Ctrl-C."""
+    from windsock.adapters.tls import tls_files
     from windsock.serving.server import run
 
     settings = Settings.from_environment()
     chosen = port_of(settings.server_url) if port is None else port
     with findings_on_stderr():
-        run(settings, host=host, port=chosen, workers=workers)
+        run(
+            settings,
+            host=host,
+            port=chosen,
+            workers=workers,
+            open_to_all=open_to_all,
+            tls=tls_files(tls_cert, tls_key, tls_client_ca),
+        )
 
 
 def port_of(server_url: str) -> int:

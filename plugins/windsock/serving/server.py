@@ -20,9 +20,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 
+from windsock.adapters.tls import TlsFiles
 from windsock.exceptions import SettingsError, StorageError
 from windsock.ports import utc_now
 from windsock.serving.files import replace_file
+from windsock.serving.open_server import who_is_answered
+from windsock.serving.rate_limit import RATES_FILE, RATES_VARIABLE, RateTable
 from windsock.serving.workers import WorkerNotes
 from windsock.settings import Settings
 
@@ -37,28 +40,45 @@ GRACE_SECONDS = 9.0
 YOUNG_SECONDS = 10.0
 LONGEST_PAUSE = 10.0
 BACKLOG = 2048
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 CODE = (
     "import sys; sys.path.append(sys.argv.pop(1)); from windsock.serving.worker_process import main; main()"
 )
 
 
-def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8181, workers: int = 1) -> None:
+def run(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8181,
+    workers: int = 1,
+    open_to_all: bool = False,
+    tls: TlsFiles | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT comes.
 
     :param host: address to listen on.
     :param port: port to listen on; 0 takes a free one. ``server.json`` in the state folder names the address.
     :param workers: worker processes, 1 to 64.
-    :raises SettingsError: if the port is taken, or another server uses the same state folder.
+    :param open_to_all: whether everybody may be answered, as long as no client is set up, also at an address
+        that other machines can reach.
+    :param tls: certificate and key; ``None``: plain HTTP.
+    :raises SettingsError: if the port is taken, another server uses the same state folder, everybody would be
+        answered and that was not asked for, or TLS is set up wrongly.
     :raises StorageError: if the state folder cannot be written.
     """
     if not 1 <= workers <= 64:
         raise SettingsError(f"{workers} workers; at least 1 and at most 64 can be started")
+    if tls is not None:
+        tls.context()  # a fault is told here and not by each worker
     folder = settings.serving_dir
     with _only_server(folder), _bind(host, port) as listening:
+        answered = who_is_answered(settings, str(listening.getsockname()[0]), open_to_all=open_to_all)
         _clear_up_after_the_last(folder)
         metrics = _make_metrics_folder()
-        address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+        _make_rates(metrics, keys=answered.keys)
+        address = f"{'https' if tls else 'http'}://{_shown(host)}:{listening.getsockname()[1]}"
         facts = {
             "pid": os.getpid(),
             "address": address,
@@ -68,8 +88,9 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int = 8181, worker
         }
         replace_file(folder / SERVER_FILE, json.dumps(facts) + "\n")
         log.info("serving on %s with %d worker(s); POST %s/models/NAME/predict", address, workers, address)
+        log.info("%s%s", answered.said, "; clients show certificates" if tls and tls.client_ca else "")
         try:
-            Supervisor(settings, listening, workers, metrics).run()
+            Supervisor(settings, listening, workers, metrics, tls).run()
         finally:
             with suppress(OSError):
                 (folder / SERVER_FILE).unlink()
@@ -83,11 +104,20 @@ class Supervisor:
     :param settings: the installation.
     :param listening: the bound socket that all workers answer on.
     :param count: number of workers.
-    :param metrics: folder in which the workers' metrics meet.
+    :param metrics: folder in memory in which the workers' metrics and rates meet.
+    :param tls: certificate and key of the workers; ``None``: plain HTTP.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket, count: int, metrics: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listening: socket.socket,
+        count: int,
+        metrics: Path,
+        tls: TlsFiles | None = None,
+    ) -> None:
         self.settings = settings
+        self.tls = tls
         self.listening = listening
         self.metrics = metrics
         self.notes = WorkerNotes(settings.serving_dir)
@@ -135,15 +165,20 @@ class Supervisor:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # Behind a container or several workers, numerical libraries must not start a thread for each core.
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        threads = dict.fromkeys(THREAD_VARIABLES, "1")
+        shared = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics), RATES_VARIABLE: str(self.metrics)}
         worker = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-P", "-c", CODE, PACKAGE_ROOT],
             stdin=subprocess.PIPE,
             pass_fds=[self.listening.fileno()],
-            env={**os.environ, **threads, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics)},
+            env={**os.environ, **threads, **shared},
             start_new_session=True,  # Ctrl-C goes to the supervisor alone
         )
-        asked = {"settings": self.settings.model_dump(mode="json"), "socket": self.listening.fileno()}
+        asked = {
+            "settings": self.settings.model_dump(mode="json"),
+            "socket": self.listening.fileno(),
+            "tls": self.tls.model_dump(mode="json") if self.tls else None,
+        }
         with suppress(BrokenPipeError):
             assert worker.stdin is not None  # noqa: S101 - a pipe was asked for
             worker.stdin.write(json.dumps(asked).encode() + b"\n")
@@ -229,12 +264,20 @@ def _bind(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _make_metrics_folder() -> Path:
-    """Make the folder of the metrics in memory, where there is one.
+    """Make the folder of the metrics and the clients' rates in memory, where there is one.
 
     The workers map its files: on a disk that is full, counting a prediction would end the process (SIGBUS).
     """
     in_memory = MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None
     return Path(mkdtemp(prefix=METRICS_PREFIX, dir=in_memory))
+
+
+def _make_rates(folder: Path, *, keys: bool) -> None:
+    """Make the table of the clients' rates; a server that began with keys never goes on without them."""
+    rates = RateTable(folder / RATES_FILE)
+    if keys:
+        rates.require()
+    rates.close()
 
 
 def _clear_up_after_the_last(folder: Path) -> None:

@@ -7,10 +7,12 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 from typing import Any
 
+from windsock.adapters.tls import TlsError, TlsFiles, load_pair
 from windsock.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -18,20 +20,42 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
 BACKLOG = 2048
-
-
-def limit_threads() -> None:
-    """Hold numerical libraries to one thread: with more, workers of one machine stand in each other's way."""
-    import sklearn.utils  # noqa: F401 - loads the libraries whose pools are limited
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1)
+CERTIFICATE_SECONDS = 30
 
 
 def end_with_supervisor() -> None:
     """Wait until the supervisor's end of the pipe is closed, then end this process as SIGTERM would."""
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+class CertificateFollower:
+    """Takes up a certificate that was renewed; connections that are open keep the old one.
+
+    :param files: certificate and key; a pair that cannot be used is told once and looked at again.
+    :param context: what new connections are made by. It is changed in the event loop, where they are made.
+    """
+
+    def __init__(self, files: TlsFiles, context: ssl.SSLContext) -> None:
+        self.files, self.context = files, context
+        self.seen = files.changed()
+        self.fault: str | None = None
+
+    async def __call__(self) -> None:
+        """Look at the files once."""
+        changed = self.files.changed()
+        if changed == self.seen:
+            return
+        try:
+            self.files.context()  # a pair that is half replaced must not reach the one in use
+            load_pair(self.context, self.files.cert, self.files.key)
+        except TlsError as error:
+            if error.message != self.fault:
+                log.error("%s: %s. The certificate before stays in use.", error.code, error.message)
+            self.fault = error.message
+            return
+        self.seen, self.fault = changed, None
+        log.info("the certificate %s has been renewed", self.files.cert)
 
 
 def main() -> None:
@@ -50,10 +74,13 @@ def main() -> None:
     asked: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=end_with_supervisor, name="supervisor", daemon=True).start()
     listening = socket.socket(fileno=asked["socket"])
-    limit_threads()
     service = make_service(Settings.model_validate(asked["settings"]))
+    files = TlsFiles.model_validate(asked["tls"]) if asked["tls"] else None
+    context = files.context() if files else None
     config = uvicorn.Config(
         create_app(service),
+        loop="uvloop",
+        http="httptools",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -62,5 +89,9 @@ def main() -> None:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        callback_notify=CertificateFollower(files, context) if files and context else None,
+        timeout_notify=CERTIFICATE_SECONDS,
     )
+    config.load()
+    config.ssl = context
     uvicorn.Server(config).run(sockets=[listening])
