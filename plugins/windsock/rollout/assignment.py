@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
+from json.encoder import encode_basestring
 
 from windsock.records import BASIS_POINTS
 from windsock.spec import canonical_json
@@ -26,21 +29,40 @@ def bucket(unit: str, *, salt: str, experiment: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % BUCKETS
 
 
-def assign(unit: str, *, salt: str, experiment: str, shares: Mapping[str, int]) -> str:
-    """Return the arm of a unit.
+class Assignment:
+    """Arms and their shares, made ready to assign many units: the cost of a unit is that of its hash.
 
     The arms take ranges of buckets from 0 upwards in the order of ``shares``; the last one has what is left.
     So name the champion last: while the arms before it stand still, an arm whose share grows only gains units
     from the champion, and no unit ever moves between two others.
 
+    >>> Assignment({"b": 500, "a": 9500}, salt="churn", experiment="").arm("customer-1")
+    'a'
+
     :param shares: basis points by arm; they sum to 10,000.
-    :raises ValueError: if they do not, or one is negative.
+    :param salt: see :func:`bucket`.
+    :param experiment: see :func:`bucket`.
+    :raises ValueError: if the shares do not sum to 10,000, or one is negative.
     """
-    if sum(shares.values()) != BUCKETS or min(shares.values()) < 0:
-        raise ValueError(f"shares must be 0 or more and sum to {BUCKETS}, got {list(shares.values())}")
-    left = bucket(unit, salt=salt, experiment=experiment)
-    for arm, share in shares.items():
-        if left < share:
-            return arm
-        left -= share
-    raise AssertionError("unreachable: the shares cover every bucket")
+
+    def __init__(self, shares: Mapping[str, int], *, salt: str, experiment: str) -> None:
+        if sum(shares.values()) != BUCKETS or min(shares.values()) < 0:
+            raise ValueError(f"shares must be 0 or more and sum to {BUCKETS}, got {list(shares.values())}")
+        self._arms = tuple(shares)
+        self._ends = tuple(accumulate(shares.values()))
+        # The hash of what all units have in common; a unit's text is written as canonical_json writes it.
+        self._begun = hashlib.sha256(canonical_json([salt, experiment, ""])[:-3].encode())
+
+    def arm(self, unit: str) -> str:
+        """Return the arm of a unit."""
+        digest = self._begun.copy()
+        digest.update(f"{encode_basestring(unit)}]".encode())
+        return self._arms[bisect_right(self._ends, int.from_bytes(digest.digest()[:8], "big") % BUCKETS)]
+
+
+def assign(unit: str, *, salt: str, experiment: str, shares: Mapping[str, int]) -> str:
+    """Return the arm of one unit; for many units make one :class:`Assignment`.
+
+    :raises ValueError: if the shares do not sum to 10,000, or one is negative.
+    """
+    return Assignment(shares, salt=salt, experiment=experiment).arm(unit)

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from windsock.rollout import assignment
-from windsock.rollout.assignment import BUCKETS, assign, bucket
+from windsock.rollout.assignment import BUCKETS, Assignment, assign, bucket
 
 UNITS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SHARES = st.integers(0, BUCKETS)
@@ -58,6 +58,31 @@ def test_the_second_arm_grows_without_touching_the_first(unit: str, cuts: list[i
 
 
 @hypothesis_settings(deadline=None)
+@given(UNITS, UNITS, UNITS, st.lists(st.integers(0, 2_500), min_size=1, max_size=4))
+def test_the_arm_is_the_one_whose_range_holds_the_bucket(
+    unit: str, salt: str, experiment: str, shares: list[int]
+) -> None:
+    arms = {f"arm {number}": share for number, share in enumerate(shares)} | {"rest": BUCKETS - sum(shares)}
+    ranges = [arm for arm, share in arms.items() for _ in range(share)]
+    expected = ranges[bucket(unit, salt=salt, experiment=experiment)]
+    assert Assignment(arms, salt=salt, experiment=experiment).arm(unit) == expected
+
+
+@hypothesis_settings(deadline=None, max_examples=50)
+@given(st.lists(UNITS, min_size=1, max_size=40), st.lists(SHARES, min_size=2, max_size=8).map(sorted))
+def test_over_a_whole_rollout_a_unit_moves_once_and_never_back(units: list[str], steps: list[int]) -> None:
+    """Two arms grow side by side out of the champion; the first stands still while the second grows."""
+    half = [step // 2 for step in steps]
+    plans = [{"b": share, "c": 0, "a": BUCKETS - share} for share in half]
+    plans += [{"b": half[-1], "c": share, "a": BUCKETS - half[-1] - share} for share in half]
+    assignments = [Assignment(shares, salt="s", experiment="e") for shares in plans]
+    for unit in units:
+        arms = [assignment.arm(unit) for assignment in assignments]
+        changes = [pair for pair in zip(arms, arms[1:], strict=False) if pair[0] != pair[1]]
+        assert changes in ([], [("a", "b")], [("a", "c")])
+
+
+@hypothesis_settings(deadline=None)
 @given(UNITS)
 def test_an_arm_without_a_share_gets_nobody(unit: str) -> None:
     assert assign(unit, salt="s", experiment="e", shares={"b": 0, "c": BUCKETS, "a": 0}) == "c"
@@ -79,3 +104,8 @@ def test_shares_are_met_and_experiments_are_independent() -> None:
 def test_shares_that_do_not_cover_the_traffic_are_refused(shares: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="sum to 10000"):
         assign("u", salt="", experiment="", shares=shares)
+
+
+def test_a_text_that_is_no_unicode_has_no_arm() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        assign("\ud800", salt="", experiment="", shares={"a": BUCKETS})
