@@ -167,6 +167,10 @@ def test_a_plan_comes_back_from_its_row() -> None:
     assert [slot.share for slot in plan.slots] == [0, 10_000]
     (row,) = rows_of(("intend", 3, 2))
     assert RoutePlan.of_row(row.model_copy(update={"body": {"plan": plan.row_body()}})) == plan
+    old = {key: value for key, value in plan.row_body().items() if key != "fallback"}
+    old["slots"] = [{key: value for key, value in slot.items() if key != "shadow"} for slot in old["slots"]]
+    of_old = RoutePlan.of_row(row.model_copy(update={"body": {"plan": old}}))
+    assert of_old == plan.model_copy(update={"fallback": FallbackAnswer()})
     nobody = RoutePlan.serving(
         None, model="churn", epoch=3, slots=slots, salt="churn", fallback=FallbackAnswer()
     )

@@ -38,6 +38,8 @@ def test_they_are_json_schemas(schema):
         "model: {name: a}\ndata:\ngate:",
         "model: {name: a}\ntraining: {target: y, schedule: '*/5 * * * *'}",
         "model: {name: a}\ngate: {against_champion: {not_worse: 0.01}}",
+        "model: {name: a}\nserving: {fallback_answer: error}",
+        "model: {name: a}\nserving: {fallback_answer: {constant: false}}",
         "model: {name: a}\ndata: {source: {kind: sql, conn_id: c, query: select 1}}",
     ],
 )
@@ -60,6 +62,8 @@ def test_good_files_pass(model, text):
         ("model: {name: a}\ndata: {source: {path: x}}", "$.data"),
         ("model: {name: a}\ndata: {source: {kind: sql, conn_id: c}}", "$.data"),
         ("model: {name: a}\nserving: {min_replicas: two}", "$.serving"),
+        ("model: {name: a}\nserving: {fallback_answer: twin}", "$.serving"),
+        ("model: {name: a}\nserving: {fallback_answer: {constant: null}}", "$.serving"),
     ],
 )
 def test_bad_files_do_not(model, text, place):
