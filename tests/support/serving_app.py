@@ -10,11 +10,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from support.serving import make_settings
+from windsock.adapters.log_format import read_segment
 from windsock.exceptions import UnverifiedBundleError
 from windsock.ports import LoadedBundle
 from windsock.records import RoutePlan, SlotPlan, StoredBundle
 from windsock.serving.app import create_app
 from windsock.serving.bundles import BundleShelf
+from windsock.serving.clients import ClientBook
 from windsock.serving.metrics import Metrics
 from windsock.serving.prediction_log import PredictionLog
 from windsock.serving.service import Limits, Service
@@ -59,6 +61,7 @@ class App:
             worker=Worker(self.settings, shelf),
             prediction_log=PredictionLog(self.settings.serving_dir),
             metrics=Metrics(),
+            clients=ClientBook(self.settings.clients_file),
             limits=Limits(acknowledge_seconds=5.0),
         )
         self.client = TestClient(create_app(self.service), raise_server_exceptions=False)
@@ -81,3 +84,10 @@ class App:
         """Return what is in the log after the writer has ended."""
         files = sorted((self.settings.serving_dir / "log" / kind).rglob("*.ndjson"))
         return [line for file in files for line in file.read_text().splitlines()]
+
+    def events(self, kind: str = "predictions") -> list[Any]:
+        """Return the events in the log after the writer has ended."""
+        content = "".join(f"{line}\n" for line in self.log_lines(kind)).encode()
+        segment = read_segment(content, kind)
+        assert not segment.unreadable
+        return list(segment.events)

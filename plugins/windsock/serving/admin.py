@@ -18,10 +18,10 @@ from windsock.serving import documentation as doc
 from windsock.serving.check_bundle import check_apart
 from windsock.serving.contract import read_rows
 from windsock.serving.errors import AdminRefusedError, NotAcknowledgedError, json_response
-from windsock.serving.requests import read_body, read_request
+from windsock.serving.requests import read_content, read_request_json
 from windsock.serving.routing import RoutingTable
 from windsock.serving.service import Service
-from windsock.serving.slots import Slot, compare_golden, probe
+from windsock.serving.slots import Slot, compare_golden, golden_values, probe
 from windsock.serving.strict_json import Fault, RequestRefusedError
 
 LOOK_SECONDS = 0.02
@@ -51,7 +51,7 @@ def admin_router(service: Service) -> APIRouter:
         openapi_extra=doc.ROUTE,
     )
     async def put_route(name: str, request: Request) -> Response:
-        plan = _read_plan(await read_body(request, service.limits), name)
+        plan = _read_plan(await read_content(request, service.limits), name)
         state = await _change_route(service, plan)
         return json_response(state.model_dump(mode="json"))
 
@@ -76,8 +76,9 @@ def admin_router(service: Service) -> APIRouter:
     async def scores(name: str, digest: str, request: Request) -> Response:
         slot = _slot(service, name, digest)
         # The gateway holds requests against the schema; golden rows may say more than a client may.
-        rows = read_rows(await read_request(request, service.limits))
-        answers = [list(row) for row in await slot.scores(rows)]
+        rows = read_rows(await read_request_json(request, service.limits), slot.schema)
+        values = [slot.schema.values_of(row) for row in rows]
+        answers = [list(row) for row in await slot.scores(values)]
         return json_response({"digest": slot.plan.digest, "version": slot.plan.version, "scores": answers})
 
     return router
@@ -134,7 +135,7 @@ def _stands(service: Service, model: str, plan: SlotPlan) -> bool:
 
 async def _check_remote(service: Service, model: str, plan: SlotPlan) -> None:
     slot = await asyncio.to_thread(service.worker.make_slot, model, plan)
-    result = compare_golden(slot.golden, await slot.scores(slot.golden.rows), plan.version)
+    result = compare_golden(slot.golden, await slot.scores(golden_values(slot)), plan.version)
     if not result.matched:
         raise DeploymentRefusedError(
             f"version {plan.version} at {plan.url}: golden predictions differ by up to "

@@ -13,6 +13,7 @@ from windsock import __version__
 from windsock.serving.admin import admin_router
 from windsock.serving.documentation import PAGE_POLICY, docs_page
 from windsock.serving.errors import Guard, add_error_handlers
+from windsock.serving.lean import LeanPredict, Predictor
 from windsock.serving.public import public_router
 from windsock.serving.service import Service
 
@@ -22,19 +23,31 @@ DESCRIPTION = (
 )
 
 
-def create_app(service: Service) -> FastAPI:
-    """Return the app.
+def create_app(service: Service) -> LeanPredict:
+    """Return the app: the lean path of predictions before the documented API.
 
     :param service: what it serves; started and stopped with the app.
+    """
+    predictor = Predictor(service)
+    return LeanPredict(create_api(service, predictor), predictor)
+
+
+def create_api(service: Service, predictor: Predictor) -> FastAPI:
+    """Return the documented API.
+
+    :param service: what it serves; started and stopped with the app.
+    :param predictor: answers prediction requests.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.worker.also.append(service.look)
         service.prediction_log.start()
         await service.worker.start()
         try:
             yield
         finally:
+            await service.shadows.stop()
             await service.worker.stop()
             await asyncio.to_thread(service.prediction_log.stop)
 
@@ -47,7 +60,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(public_router(service))
+    app.include_router(public_router(service, predictor))
     app.include_router(admin_router(service))
     app.add_middleware(Guard, metrics=service.metrics)
     add_error_handlers(app)

@@ -12,7 +12,7 @@ from typing import Any
 from windsock.exceptions import DeploymentRefusedError, StorageError, TransportError, WindsockError
 from windsock.records import ProbeResult, SlotPlan
 from windsock.serving.bundles import BundleShelf
-from windsock.serving.slots import compare_golden, local_scores
+from windsock.serving.slots import compare_golden, compiled_scores, golden_values, pipeline_scores
 from windsock.settings import Settings
 
 LIMIT_SECONDS = 90.0
@@ -33,10 +33,16 @@ def make_shelf(settings: Settings) -> BundleShelf:
 def check_bundle(shelf: BundleShelf, model: str, plan: SlotPlan) -> ProbeResult:
     """Fetch, verify and load a slot's bundle, then ask it for its golden predictions.
 
+    The fitted pipeline is asked first, then its compiled form, where it has one: both must match.
+
     :raises WindsockError: if it does not verify, load or answer.
     """
     bundle = shelf.load(plan, model)
-    return compare_golden(bundle.golden, local_scores(bundle, bundle.golden.rows), plan.version)
+    rows = golden_values(bundle)
+    probe = compare_golden(bundle.golden, pipeline_scores(bundle, rows), plan.version)
+    if not probe.matched or bundle.compiled is None:
+        return probe
+    return compare_golden(bundle.golden, compiled_scores(bundle.compiled, rows), plan.version)
 
 
 async def check_apart(

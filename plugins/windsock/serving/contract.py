@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from windsock.records import Answer, InputSchema, OutcomeEvent
-from windsock.serving.field_values import read_moment
+from windsock.records import InputSchema, OutcomeEvent
+from windsock.serving.field_values import Values, read_moment
+from windsock.serving.identifiers import new_id
 from windsock.serving.strict_json import Fault, RequestRefusedError, is_plain, kind_of
 
 MAX_ROWS = 1_000
@@ -22,61 +20,30 @@ MOMENT = "a time in ISO 8601 with its zone, such as 2026-05-01T12:00:00Z"
 PREDICT_KEYS = ("features", "unit", "prediction_id", "event_time")
 OUTCOME_KEYS = ("model", "prediction_id", "unit", "event_id", "outcome", "event_time")
 
-Label = str | int | float | bool
 
-
-@dataclass(frozen=True, kw_only=True)
-class AskedRow:
-    """One row of a prediction request.
-
-    :param features: as the client sent them; not yet held against a schema.
-    :param prediction_id: the client's own, or one made here.
-    """
-
-    features: Mapping[str, Any]
-    unit: str | None
-    prediction_id: str
-    event_time: datetime | None
-    place: str
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PredictRequest:
-    """A prediction request whose form is right.
+    """A prediction request whose form is right; each list has one entry for each row.
 
+    :param features: the feature objects as the client sent them, not yet held against a schema; ``None``
+        where ``values`` are there.
+    :param values: the features' values, already held against the schema that all versions share.
+    :param units: whom a row is for.
+    :param ids: the client's own prediction ids, or ones made here.
+    :param times: when it happened, by the client.
     :param single: whether one object was asked for, so that one object is answered.
     """
 
-    rows: tuple[AskedRow, ...]
+    features: Sequence[Mapping[str, Any]] | None
+    values: Sequence[Values] | None
+    units: Sequence[str | None]
+    ids: Sequence[str]
+    times: Sequence[datetime | None]
     single: bool
 
-
-class PredictionAnswer(BaseModel):
-    """The answer to one row.
-
-    :param prediction: the label, or the number.
-    :param probabilities: probability of each label; null for numbers.
-    :param score: probability of the positive label, or the number; null with more than two labels.
-    :param inference_time_ms: time the model took for the whole request.
-    """
-
-    model_config = ConfigDict(protected_namespaces=(), ser_json_inf_nan="null")
-
-    prediction: Label
-    probabilities: dict[str, float] | None
-    score: float | None
-    model: str
-    version: str
-    variant: str
-    prediction_id: str
-    inference_time_ms: float
-    timestamp: datetime
-
-
-class PredictionAnswers(BaseModel):
-    """The answers to a list of rows, in its order."""
-
-    predictions: list[PredictionAnswer] = Field(max_length=MAX_ROWS)
+    def place(self, number: int) -> str:
+        """Return how faults name a row."""
+        return "features" if self.single else f"features[{number}]"
 
 
 def read_predict(body: Any) -> PredictRequest:
@@ -105,24 +72,24 @@ def read_predict(body: Any) -> PredictRequest:
         faults.append(Fault("prediction_id", "the same id twice", "a different one for each row"))
     if faults:
         raise _refused(*faults)
-    asked = tuple(
-        AskedRow(
-            features=row,
-            unit=unit,
-            prediction_id=identifier or uuid.uuid4().hex,
-            event_time=moment,
-            place="features" if single else f"features[{number}]",
-        )
-        for number, (row, unit, identifier, moment) in enumerate(zip(rows, units, ids, times, strict=True))
+    return PredictRequest(
+        features=rows,
+        values=None,
+        units=units,
+        ids=[identifier or new_id() for identifier in ids],
+        times=times,
+        single=single,
     )
-    return PredictRequest(rows=asked, single=single)
 
 
-def read_outcome(body: Any, *, receive_time: datetime, served: Sequence[str]) -> OutcomeEvent:
+def read_outcome(
+    body: Any, *, receive_time: datetime, served: Sequence[str], client: str | None = None
+) -> OutcomeEvent:
     """Read an outcome.
 
     :param body: the JSON value.
-    :param served: names of the models that the server knows.
+    :param served: names of the models that the server knows and the client may speak of.
+    :param client: name of the client that sent it.
     :raises RequestRefusedError: if it is not as the contract says.
     """
     faults = _key_faults(body, OUTCOME_KEYS)
@@ -142,38 +109,21 @@ def read_outcome(body: Any, *, receive_time: datetime, served: Sequence[str]) ->
         )
     if faults:
         raise _refused(*faults)
-    return OutcomeEvent(model=model, outcome=outcome, receive_time=receive_time, **values)
+    return OutcomeEvent(model=model, outcome=outcome, receive_time=receive_time, client=client, **values)
 
 
-def read_rows(body: Any) -> list[dict[str, Any]]:
+def read_rows(body: Any, schema: InputSchema) -> list[dict[str, Any]]:
     """Read the rows that another server's gateway asks a slot for.
 
-    :raises RequestRefusedError: if it is not ``{"rows": [objects]}``.
+    :raises RequestRefusedError: if it is not ``{"rows": [objects]}``, each with every required field.
     """
     rows = body.get("rows") if isinstance(body, dict) else None
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise _refused(Fault("rows", "something else", "a list of objects"))
+    for field in schema.fields:
+        if field.required and not all(field.name in row for row in rows):
+            raise _refused(Fault(f"rows.{field.name}", "nothing", "a value, or null"))
     return rows
-
-
-def read_scores(
-    scores: Sequence[float], schema: InputSchema
-) -> tuple[Label, dict[str, float] | None, float | None]:
-    """Return prediction, probabilities and score of one row.
-
-    :param scores: the class probabilities in the order of the classes, or the one number.
-    """
-    if schema.answer is Answer.NUMBER:
-        return scores[0], None, scores[0]
-    best = max(range(len(scores)), key=scores.__getitem__)
-    probabilities = {label_text(label): value for label, value in zip(schema.classes, scores, strict=True)}
-    score = scores[schema.classes.index(schema.positive)] if schema.positive is not None else None
-    return schema.classes[best], probabilities, score
-
-
-def label_text(label: Label) -> str:
-    """Return a label as a key of JSON: booleans as JSON writes them."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _refused(*faults: Fault) -> RequestRefusedError:
@@ -196,8 +146,12 @@ def _kind(body: Mapping[str, Any], key: str) -> str:
 
 
 def _identifier(value: Any) -> str | None:
-    fits = isinstance(value, str) and 1 <= len(value) <= MAX_IDENTIFIER and is_plain(value)
-    return value if fits and value.isprintable() else None
+    return value if isinstance(value, str) and is_identifier(value) and is_plain(value) else None
+
+
+def is_identifier(text: str) -> bool:
+    """Return whether a text may name a unit, a prediction or an event."""
+    return 1 <= len(text) <= MAX_IDENTIFIER and text.isprintable()
 
 
 def _moment(value: Any) -> datetime | None:

@@ -7,9 +7,43 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from windsock.serving.answers import Label
 from windsock.serving.contract import MAX_IDENTIFIER, MAX_ROWS
+
+
+class PredictionAnswer(BaseModel):
+    """The answer to one row.
+
+    :param prediction: the label, or the number.
+    :param probabilities: probability of each label; null for numbers, and for a fallback constant.
+    :param score: probability of the positive label, or the number; null with more than two labels.
+    :param version: version that answered; empty for a fallback constant.
+    :param inference_time_ms: time the model took for the whole request.
+    """
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    prediction: Label
+    probabilities: dict[str, float] | None
+    score: float | None
+    model: str
+    version: str
+    variant: str
+    prediction_id: str
+    inference_time_ms: float
+    timestamp: datetime
+
+
+class PredictionAnswers(BaseModel):
+    """The answers to a list of rows, in its order."""
+
+    predictions: list[PredictionAnswer] = Field(max_length=MAX_ROWS)
+
 
 _FEATURES = {
     "type": "object",
@@ -102,10 +136,13 @@ def _errors(texts: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
 ERRORS = _errors(
     {
         400: "The body is no JSON.",
+        401: "The key is missing, unknown or expired; asked for on servers with clients.",
+        403: "The client may not do this.",
         404: "No such model is served.",
         408: "The body took too long to arrive.",
         413: "The body is too large.",
         422: "A value is not what the model's schema says; at most ten are named, none is repeated.",
+        429: "The client sends more than its rate; `Retry-After` says when to go on.",
         503: "No version has been promoted yet, or the version did not answer; `next` says what to do.",
     }
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,6 +21,7 @@ from windsock.exceptions import (
     WindsockError,
 )
 from windsock.serving.metrics import Metrics
+from windsock.serving.places import place_of
 from windsock.serving.slots import UnanswerableError
 from windsock.serving.strict_json import RequestRefusedError
 
@@ -61,36 +61,56 @@ STATUS: tuple[tuple[type[WindsockError], int], ...] = (
     (UnanswerableError, 422),
     (NotAcknowledgedError, 504),
 )
+FAILED = {
+    "error": "the server failed at this request",
+    "code": "WS-SERVING-018",
+    "next": "Read the server's log; it names the place.",
+}
 UNAVAILABLE = 503
 """Status of all other errors of ours: settings, storage, slots. They may pass."""
 
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return an answer in JSON without NaN."""
-    text = json.dumps(content, allow_nan=False, ensure_ascii=False)
-    return Response(text, status_code=status, media_type="application/json", headers=headers)
+    return Response(json_bytes(content), status_code=status, media_type="application/json", headers=headers)
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return JSON without NaN."""
+    return json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
 
 
 def error_response(error: WindsockError) -> Response:
     """Return an error of ours as JSON: ``error``, ``code``, ``next``; ``detail`` of an invalid request."""
+    status, headers, content = error_parts(error)
+    return Response(content, status_code=status, media_type="application/json", headers=headers)
+
+
+def error_parts(error: WindsockError) -> tuple[int, dict[str, str], bytes]:
+    """Return an error's status, headers and body."""
     content: dict[str, Any] = {"error": error.message, "code": error.code, "next": error.next_action}
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = dict(getattr(error, "headers", {}))
     if isinstance(error, RequestRefusedError):
         content["error"] = "the request is not what the contract says"
         content["detail"] = [
             {"field": fault.field, "got": fault.got, "expected": fault.expected} for fault in error.faults
         ]
-        status = error.status
-        if status in (408, 413):
+        if error.status in (408, 413):
             headers["Connection"] = "close"
-    elif isinstance(error, AdminRefusedError):
-        status = error.status
+    status = status_of(error)
+    if status in (401, 403) and isinstance(error, AdminRefusedError):
         headers["WWW-Authenticate"] = "Bearer"
-    else:
-        status = next((known for kind, known in STATUS if isinstance(error, kind)), UNAVAILABLE)
-        if status == UNAVAILABLE:
-            headers["Retry-After"] = "1"
-    return json_response(content, status, headers)
+    if status == UNAVAILABLE:
+        headers["Retry-After"] = "1"
+    return status, headers, json_bytes(content)
+
+
+def status_of(error: WindsockError) -> int:
+    """Return the HTTP status of an error of ours."""
+    own = getattr(error, "status", None)
+    if isinstance(own, int):
+        return own
+    return next((known for kind, known in STATUS if isinstance(error, kind)), UNAVAILABLE)
 
 
 async def _ours(request: Request, error: Exception) -> Response:
@@ -148,18 +168,7 @@ class Guard:
             await self.app(scope, receive, guarded_send)
         except Exception as error:
             self.metrics.rejected("internal")
-            log.error("WS-SERVING-018: %s at %s", type(error).__name__, _place(error))
+            log.error("WS-SERVING-018: %s", place_of(error))
             if began:
                 raise ConnectionAbortedError from None  # the server closes the connection
-            content = {
-                "error": "the server failed at this request",
-                "code": "WS-SERVING-018",
-                "next": "Read the server's log; it names the place.",
-            }
-            await json_response(content, 500)(scope, receive, guarded_send)
-
-
-def _place(error: Exception) -> str:
-    """Return where an error came from; its message may quote what a client sent, so it is left out."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+            await json_response(FAILED, 500)(scope, receive, guarded_send)

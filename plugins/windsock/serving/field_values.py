@@ -11,6 +11,8 @@ from windsock.records import ColumnKind, InputField, InputSchema
 from windsock.serving.strict_json import LARGEST_INTEGER, Fault, is_plain, kind_of
 
 MAX_TEXT = 10_000
+Values = tuple[Any, ...]
+"""A row: its values in the order of the schema's fields, each of its field's kind; ``None`` is unknown."""
 NAMES_SHOWN = 20
 
 
@@ -18,10 +20,10 @@ class _WrongKindError(ValueError):
     """The value is not of the field's kind; the message says what was expected."""
 
 
-def _number(value: Any, field: InputField) -> float | int:
+def _number(value: Any, field: InputField) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise _WrongKindError("a number")
-    return value if abs(value) <= LARGEST_INTEGER else float(value)
+    return float(value)
 
 
 def _is_finite(value: float) -> bool:
@@ -95,32 +97,29 @@ def read_moment(value: Any, *, zone_needed: bool = False) -> datetime | None:
 
 def check_features(
     row: Mapping[str, Any], schema: InputSchema, place: str
-) -> tuple[dict[str, Any], list[Fault]]:
+) -> tuple[Values, list[Fault]]:
     """Hold a feature object against the schema.
 
     :param row: what the client sent.
     :param place: how faults name the object: ``features`` or ``features[3]``.
-    :returns: the values in the order of the schema (times in UTC, whole floats of integer fields as
-        integers), and what is wrong.
+    :returns: the values (numbers as floats, whole floats of integer fields as integers, times as text in
+        UTC), and what is wrong.
     """
     faults: list[Fault] = []
-    values: dict[str, Any] = {}
+    values: list[Any] = []
     for field in schema.fields:
-        if field.name not in row:
-            if field.required:
-                faults.append(Fault(f"{place}.{field.name}", "nothing", EXPECTED[field.kind]))
-            continue
-        value = row[field.name]
-        if value is None and field.nullable:
-            values[field.name] = None
-            continue
-        try:
-            values[field.name] = CHECK[field.kind](value, field)
-        except _WrongKindError as wrong:
-            faults.append(Fault(f"{place}.{field.name}", kind_of(value), str(wrong)))
+        value = row.get(field.name)
+        if field.name not in row and field.required:
+            faults.append(Fault(f"{place}.{field.name}", "nothing", EXPECTED[field.kind]))
+        elif value is not None or not (field.nullable or field.name not in row):
+            try:
+                value = CHECK[field.kind](value, field)
+            except _WrongKindError as wrong:
+                faults.append(Fault(f"{place}.{field.name}", kind_of(value), str(wrong)))
+        values.append(value)
     if unknown := len(row.keys() - {field.name for field in schema.fields}):
         faults.append(Fault(place, f"{unknown} unknown field{'s' * (unknown > 1)}", f"only {_names(schema)}"))
-    return values, faults
+    return tuple(values), faults
 
 
 def _names(schema: InputSchema) -> str:

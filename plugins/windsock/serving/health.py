@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from windsock.serving.metrics import Usage
+from windsock.serving.served import ServedModel
 from windsock.serving.service import Service
 from windsock.serving.slots import probe
-from windsock.serving.worker import ServedModel
 
 READY_SECONDS = 5.0
 NEVER_USED = Usage(rows=0, calls=0, seconds=0.0, last=None)
@@ -24,6 +24,7 @@ def health_of(service: Service) -> dict[str, Any]:
         *([worker.note_fault] if worker.note_fault else []),
         *(f"{name}: {fault}" for name, fault in worker.faults.items()),
         *([f"the prediction log cannot be written: {log.fault}"] if log.fault else []),
+        *([service.clients.fault] if service.clients.fault else []),
     ]
     usage = service.metrics.usage()
     return {
@@ -31,6 +32,7 @@ def health_of(service: Service) -> dict[str, Any]:
         "faults": faults,
         "models": {name: _model(served, usage) for name, served in sorted(service.served.items())},
         "uptime_seconds": round((service.now() - worker.started).total_seconds(), 1),
+        "authentication": "api keys" if service.clients.required else "none",
         "worker": os.getpid(),
         "workers": len(worker.notes.living()),
         "log_dropped": service.metrics.dropped(),
@@ -49,6 +51,8 @@ def _model(served: ServedModel, usage: dict[tuple[str, str], Usage]) -> dict[str
                 "digest": slot.digest,
                 "share": slot.share,
                 "variant": plan.variant(slot.digest),
+                "engine": served.slots[slot.digest].engine,
+                "circuit": served.slots[slot.digest].breaker.state,
                 **_numbers(known),
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -62,9 +62,37 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self._fell_back = Counter(
+            "ml_fallback_answers",
+            "Rows answered by the fallback, because their version failed.",
+            ("model", "policy"),
+            registry=self.registry,
+        )
+        self._shadow_failed = Counter(
+            "ml_shadow_failures",
+            "Requests that a shadow version did not answer.",
+            ("model", "model_version"),
+            registry=self.registry,
+        )
+        self._engine = Gauge(
+            "ml_model_engine_info",
+            "What computes a version's answers; 1 while it is loaded.",
+            ("model", "model_version", "engine"),
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._open = Gauge(
+            "ml_circuit_open",
+            "Workers in which a version is left alone because it failed.",
+            ("model", "model_version"),
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self._versions: dict[tuple[str, str, str], tuple[Any, Any, Any]] = {}
+        self._engines: set[tuple[str, str, str]] = set()
         self._dropped = Counter(
             "windsock_log_dropped",
-            "Predictions that were answered but not logged.",
+            "Rows that were answered but not logged.",
             registry=self.registry,
         )
 
@@ -73,17 +101,44 @@ class Metrics:
     ) -> None:
         """Count a request that a version answered."""
         labels = (model, version, variant)
-        self._rows.labels(*labels).inc(rows)
-        self._seconds.labels(*labels).observe(seconds)
-        self._last.labels(*labels).set(at)
+        known = self._versions.get(labels)
+        if known is None:  # finding the children by their labels costs as much as all the counting
+            known = (self._rows.labels(*labels), self._seconds.labels(*labels), self._last.labels(*labels))
+            self._versions[labels] = known
+        known[0].inc(rows)
+        known[1].observe(seconds)
+        known[2].set(at)
+
+    def fell_back(self, model: str, policy: str, rows: int) -> None:
+        """Count rows that the fallback answered."""
+        self._fell_back.labels(model, policy).inc(rows)
+
+    def shadow_failed(self, model: str, version: str) -> None:
+        """Count a request that a shadow did not answer."""
+        self._shadow_failed.labels(model, version).inc()
+
+    def engines(self, loaded: set[tuple[str, str, str]]) -> None:
+        """Tell which versions are loaded in this worker.
+
+        :param loaded: model, version and engine of each.
+        """
+        for labels in self._engines - loaded:
+            self._engine.labels(*labels).set(0)
+        for labels in loaded - self._engines:
+            self._engine.labels(*labels).set(1)
+        self._engines = set(loaded)
+
+    def circuit(self, model: str, version: str, *, is_open: bool) -> None:
+        """Tell whether a version is left alone in this worker."""
+        self._open.labels(model, version).set(int(is_open))
 
     def rejected(self, reason: str) -> None:
         """Count a request that got no prediction."""
         self._rejected.labels(reason).inc()
 
-    def log_dropped(self) -> None:
-        """Count an answered prediction that is not in the log."""
-        self._dropped.inc()
+    def log_dropped(self, rows: int) -> None:
+        """Count answered rows that are not in the log."""
+        self._dropped.inc(rows)
 
     def text(self) -> bytes:
         """Return the metrics of all workers in Prometheus' text form."""

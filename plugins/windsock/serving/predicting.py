@@ -2,89 +2,126 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from windsock.exceptions import ServerUnavailableError
-from windsock.records import PredictionEvent
-from windsock.serving.contract import AskedRow, PredictionAnswer, PredictRequest, read_scores
-from windsock.serving.field_values import check_features
-from windsock.serving.metrics import Metrics
-from windsock.serving.prediction_log import PredictionLog
-from windsock.serving.slots import Scores, Slot, UnanswerableError
+from windsock.exceptions import ServerUnavailableError, WindsockError
+from windsock.serving.answers import RowAnswer
+from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot
+from windsock.serving.contract import PredictRequest
+from windsock.serving.field_values import Values, check_features
+from windsock.serving.identifiers import new_id
+from windsock.serving.prediction_log import AnsweredRows, LoggedRow
+from windsock.serving.served import ServedModel
+from windsock.serving.service import Service
+from windsock.serving.slots import Slot
 from windsock.serving.strict_json import MAX_FAULTS, Fault, RequestRefusedError
-from windsock.serving.worker import ServedModel
 
-
-@dataclass(frozen=True)
-class _Answered:
-    row: AskedRow
-    features: Mapping[str, Any]
-    scores: Sequence[float]
-    slot: Slot
-    milliseconds: float
+Group = tuple[Slot, list[int] | None]
+"""A version and the rows that it answers; ``None``: all."""
 
 
 async def predict(
+    service: Service,
     served: ServedModel,
     request: PredictRequest,
     *,
-    prediction_log: PredictionLog,
-    metrics: Metrics,
+    client: str | None,
     receive_time: datetime,
-) -> list[PredictionAnswer]:
+) -> list[RowAnswer]:
     """Answer a request's rows in their order, each by the version that its unit belongs to.
 
+    :param client: name of the client, for the log.
     :raises RequestRefusedError: if a value is not what the model's schema says: status 422.
+    :raises ServerUnavailableError: if no version has been promoted, the version did not answer, or too many
+        requests are in work.
+    """
+    with service.load:
+        return await _predict(service, served, request, client, receive_time)
+
+
+async def answer_features(
+    service: Service,
+    name: str | None,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    headers: Mapping[str, str],
+    units: Sequence[str | None] | None = None,
+    ids: Sequence[str] | None = None,
+) -> tuple[ServedModel, list[RowAnswer]]:
+    """Answer feature objects that came by another protocol than our own.
+
+    :param name: the model's; ``None``: the only one.
+    :param rows: as a client would send them; faults name ``features[3].age``.
+    :param headers: the request's, for the client's key.
+    :param units: whom each row is for.
+    :param ids: prediction ids; default: made here.
+    :raises RequestRefusedError: if there is no such model, or a value is not what its schema says.
+    :raises ClientRefusedError: if the client may not ask it.
     :raises ServerUnavailableError: if no version has been promoted, or the version did not answer.
     """
-    by_slot: dict[str, tuple[Slot, list[int]]] = {}
-    for number, row in enumerate(request.rows):
-        slot = served.choose(row.unit if row.unit is not None else row.prediction_id)
+    receive_time = service.now()
+    client = service.admit(headers, "predict", name or service.only_name)
+    served = service.model(name)
+    request = PredictRequest(
+        features=rows,
+        values=None,
+        units=units or [None] * len(rows),
+        ids=ids or [new_id() for _ in rows],
+        times=[None] * len(rows),
+        single=False,
+    )
+    return served, await predict(service, served, request, client=client, receive_time=receive_time)
+
+
+async def _predict(
+    service: Service,
+    served: ServedModel,
+    request: PredictRequest,
+    client: str | None,
+    receive_time: datetime,
+) -> list[RowAnswer]:
+    groups = _assigned(served, request)
+    values = request.values if request.values is not None else _checked(request, groups)
+    answers: list[RowAnswer | None] = [None] * len(values)
+    for slot, numbers in groups:
+        places = range(len(values)) if numbers is None else numbers
+        rows = values if numbers is None else [values[number] for number in numbers]
+        asked = await ask(served, slot, rows)
+        answered = _Answered(service, served, asked, client, receive_time)
+        for number, answer in zip(places, answered.answers(request, places, rows), strict=True):
+            answers[number] = answer
+    for shadow in served.shadows:
+        job = partial(_ask_shadow, service, served, shadow, request, values, client, receive_time)
+        service.shadows.submit(job)
+    return answers  # type: ignore[return-value] # each place has been filled
+
+
+def _assigned(served: ServedModel, request: PredictRequest) -> Sequence[Group]:
+    if served.only is not None:
+        return ((served.only, None),)
+    groups: dict[str, tuple[Slot, list[int]]] = {}
+    for number, (unit, identifier) in enumerate(zip(request.units, request.ids, strict=True)):
+        slot = served.choose(unit if unit is not None else identifier)
         if slot is None:
             raise ServerUnavailableError(
                 f"no version of {served.plan.model} has been promoted yet",
                 code="WS-SERVING-004",
                 next_action="Let its retrain DAG run to the end, or ask who may approve the version.",
             )
-        by_slot.setdefault(slot.plan.digest, (slot, []))[1].append(number)
-    checked = _check(request.rows, by_slot)
-    answered: dict[int, _Answered] = {}
-    for slot, numbers in by_slot.values():
-        rows = [checked[number] for number in numbers]
-        began = time.perf_counter()
-        scores = await _scores(slot, rows)
-        seconds = time.perf_counter() - began
-        metrics.answered(
-            served.plan.model,
-            slot.plan.version,
-            served.plan.variant(slot.plan.digest),
-            rows=len(rows),
-            seconds=seconds,
-            at=receive_time.timestamp(),
-        )
-        for number, features, row_scores in zip(numbers, rows, scores, strict=True):
-            answered[number] = _Answered(request.rows[number], features, row_scores, slot, seconds * 1e3)
-    answers = []
-    for number in range(len(request.rows)):
-        answer, event = _answer(served, answered[number], receive_time)
-        if not prediction_log.add_prediction(event):
-            metrics.log_dropped()
-        answers.append(answer)
-    return answers
+        groups.setdefault(slot.plan.digest, (slot, []))[1].append(number)
+    return list(groups.values())
 
 
-def _check(
-    rows: Sequence[AskedRow], by_slot: Mapping[str, tuple[Slot, list[int]]]
-) -> dict[int, dict[str, Any]]:
-    checked: dict[int, dict[str, Any]] = {}
+def _checked(request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
+    features = request.features or ()
+    checked: list[Values] = [()] * len(features)
     faults: list[Fault] = []
-    for slot, numbers in by_slot.values():
-        for number in numbers:
-            checked[number], found = check_features(rows[number].features, slot.schema, rows[number].place)
+    for slot, numbers in groups:
+        for number in range(len(features)) if numbers is None else numbers:
+            checked[number], found = check_features(features[number], slot.schema, request.place(number))
             faults += found
             if len(faults) >= MAX_FAULTS:
                 raise RequestRefusedError(422, "invalid", *faults)
@@ -93,47 +130,99 @@ def _check(
     return checked
 
 
-async def _scores(slot: Slot, rows: Sequence[Mapping[str, Any]]) -> Scores:
-    try:
-        return await slot.scores(rows)
-    except UnanswerableError:
-        fault = Fault(
-            "features", "values that the model has no finite answer to", "values nearer to the usual"
+class _Answered:
+    """Rows that one version answered: their answers, their line in the log, their count."""
+
+    def __init__(
+        self, service: Service, served: ServedModel, asked: Asked, client: str | None, receive_time: datetime
+    ) -> None:
+        self.service, self.served, self.asked = service, served, asked
+        self.client, self.receive_time = client, receive_time
+        self.is_constant = asked.scores is None
+        self.variant = CONSTANT if self.is_constant else served.variant(asked.slot)
+        self.version = "" if self.is_constant else asked.slot.plan.version
+
+    def answers(
+        self, request: PredictRequest, places: Sequence[int], rows: Sequence[Values]
+    ) -> list[RowAnswer]:
+        """Log and count the rows; return their answers."""
+        asked, read = self.asked, self.asked.slot.score_reader.read
+        model, milliseconds = self.served.plan.model, round(asked.milliseconds, 3)
+        units, ids, times = request.units, request.ids, request.times
+        answers, logged = [], []
+        for position, number in enumerate(places):
+            if asked.scores is None:
+                prediction, probabilities, score = asked.constant, None, None
+            else:
+                prediction, probabilities, score = read(asked.scores[position])
+            answers.append(
+                RowAnswer(
+                    prediction,  # type: ignore[arg-type] # a constant is there where no scores are
+                    probabilities,
+                    score,
+                    model,
+                    self.version,
+                    self.variant,
+                    ids[number],
+                    milliseconds,
+                    self.receive_time,
+                )
+            )
+            logged.append(
+                LoggedRow(ids[number], units[number], times[number], score, prediction, rows[position])
+            )
+        self._keep(logged)
+        return answers
+
+    def _keep(self, logged: Sequence[LoggedRow]) -> None:
+        service, plan, slot = self.service, self.served.plan, self.asked.slot
+        kept = service.prediction_log.add_rows(
+            AnsweredRows(
+                model=plan.model,
+                version=self.version,
+                digest=slot.plan.digest,
+                variant=self.variant,
+                experiment=plan.experiment,
+                epoch=plan.epoch,
+                receive_time=self.receive_time,
+                client=self.client,
+                fallback_for=self.asked.fallback_for,
+                inference_ms=round(self.asked.milliseconds, 3),
+                schema=slot.schema,
+                rows=logged,
+            )
         )
-        raise RequestRefusedError(422, "unanswerable", fault, code=UnanswerableError.default_code) from None
+        if not kept:
+            service.metrics.log_dropped(len(logged))
+        service.metrics.answered(
+            plan.model,
+            self.version,
+            self.variant,
+            rows=len(logged),
+            seconds=self.asked.milliseconds / 1e3,
+            at=self.receive_time.timestamp(),
+        )
+        if self.asked.fallback_for is not None:
+            service.metrics.fell_back(plan.model, plan.fallback.policy, len(logged))
 
 
-def _answer(
-    served: ServedModel, answered: _Answered, receive_time: datetime
-) -> tuple[PredictionAnswer, PredictionEvent]:
-    slot, row, plan = answered.slot, answered.row, served.plan
-    prediction, probabilities, score = read_scores(answered.scores, slot.schema)
-    variant = plan.variant(slot.plan.digest)
-    answer = PredictionAnswer.model_construct(
-        prediction=prediction,
-        probabilities=probabilities,
-        score=score,
-        model=plan.model,
-        version=slot.plan.version,
-        variant=variant,
-        prediction_id=row.prediction_id,
-        inference_time_ms=round(answered.milliseconds, 3),
-        timestamp=receive_time,
-    )
-    event = PredictionEvent.model_construct(
-        prediction_id=row.prediction_id,
-        model=plan.model,
-        version=slot.plan.version,
-        digest=slot.plan.digest,
-        variant=variant,
-        experiment=plan.experiment,
-        unit=row.unit,
-        epoch=plan.epoch,
-        event_time=row.event_time,
-        receive_time=receive_time,
-        client=None,
-        features=dict(answered.features),
-        score=score,
-        prediction=prediction,
-    )
-    return answer, event
+async def _ask_shadow(
+    service: Service,
+    served: ServedModel,
+    shadow: Slot,
+    request: PredictRequest,
+    values: Sequence[Values],
+    client: str | None,
+    receive_time: datetime,
+) -> None:
+    """Ask a shadow the same rows; its answers go to the log only."""
+    if shadow.schema.fields != served.most_slot.schema.fields:
+        if request.features is None:
+            return
+        values = _checked(request, ((shadow, None),))
+    try:
+        asked = await ask_slot(shadow, values)
+    except WindsockError:
+        service.metrics.shadow_failed(served.plan.model, shadow.plan.version)
+        raise
+    _Answered(service, served, asked, client, receive_time).answers(request, range(len(values)), values)

@@ -11,47 +11,29 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from windsock.exceptions import WindsockError
 from windsock.serving import documentation as doc
-from windsock.serving.contract import (
-    PredictionAnswer,
-    PredictionAnswers,
-    read_outcome,
-    read_predict,
-)
+from windsock.serving.contract import read_outcome
+from windsock.serving.documentation import PredictionAnswer, PredictionAnswers
 from windsock.serving.errors import json_response
 from windsock.serving.health import health_of, why_not_ready
-from windsock.serving.predicting import predict
-from windsock.serving.requests import read_request
+from windsock.serving.lean import Predictor
+from windsock.serving.requests import read_request_json
 from windsock.serving.service import Service
-from windsock.serving.strict_json import RequestRefusedError
 
 READY_AGE_SECONDS = 0.5
 """Everybody may ask; the golden predictions are asked no more often than this."""
 
 
-def public_router(service: Service) -> APIRouter:
-    """Return the endpoints of predictions, outcomes and health."""
+def public_router(service: Service, predictor: Predictor) -> APIRouter:
+    """Return the endpoints of predictions, outcomes and health.
+
+    :param predictor: answers prediction requests; the lean path asks it first, without this framework.
+    """
     router = APIRouter()
 
-    async def answer(name: str | None, request: Request) -> Response:
-        receive_time = service.now()
-        try:
-            served = service.model(name)
-            asked = read_predict(await read_request(request, service.limits))
-            answers = await predict(
-                served,
-                asked,
-                prediction_log=service.prediction_log,
-                metrics=service.metrics,
-                receive_time=receive_time,
-            )
-        except WindsockError as error:
-            reason = error.reason if isinstance(error, RequestRefusedError) else "unavailable"
-            service.metrics.rejected(reason)
-            raise
-        content = answers[0] if asked.single else PredictionAnswers.model_construct(predictions=answers)
-        return Response(content.model_dump_json(), media_type="application/json")
+    async def answer(request: Request, name: str | None) -> Response:
+        status, headers, body = await predictor.answer(request.scope, request.receive, name)
+        return Response(body, status_code=status, headers=headers, media_type="application/json")
 
     @router.post(
         "/models/{name}/predict",
@@ -62,7 +44,7 @@ def public_router(service: Service) -> APIRouter:
         openapi_extra=doc.PREDICT,
     )
     async def predict_by_name(name: str, request: Request) -> Response:
-        return await answer(name, request)
+        return await answer(request, name)
 
     @router.post(
         "/predict",
@@ -73,7 +55,7 @@ def public_router(service: Service) -> APIRouter:
         openapi_extra=doc.PREDICT,
     )
     async def predict_the_only_one(request: Request) -> Response:
-        return await answer(None, request)
+        return await answer(request, None)
 
     @router.get(
         "/models/{name}",
@@ -81,13 +63,15 @@ def public_router(service: Service) -> APIRouter:
         summary="What a model takes and answers",
         responses=doc.ERRORS,
     )
-    async def describe(name: str) -> Response:
+    async def describe(name: str, request: Request) -> Response:
+        service.admit(request.headers, "predict", name)
         served = service.model(name)
-        slot = served.slots[served.most.digest]
+        slot = served.most_slot
         return json_response(
             {
                 "model": name,
                 "version": slot.plan.version,
+                "engine": slot.engine,
                 "schema": slot.schema.model_dump(mode="json"),
                 "example": {"features": slot.golden.rows[0]},
             }
@@ -103,8 +87,10 @@ def public_router(service: Service) -> APIRouter:
     )
     async def take_outcome(request: Request) -> Response:
         receive_time = service.now()
-        body = await read_request(request, service.limits)
-        event = read_outcome(body, receive_time=receive_time, served=tuple(service.served))
+        client = service.admit(request.headers, "outcomes", None)
+        body = await read_request_json(request, service.limits)
+        event = read_outcome(body, receive_time=receive_time, served=tuple(service.served), client=client)
+        service.admit(request.headers, "outcomes", event.model, cost=0)
         await service.prediction_log.add_outcome(event)
         return json_response({"accepted": True}, 202)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from windsock.exceptions import ServerUnavailableError
 from windsock.ports import utc_now
 from windsock.serving.check_bundle import LIMIT_SECONDS, make_shelf
+from windsock.serving.clients import ClientBook, make_client_book
 from windsock.serving.metrics import Metrics
+from windsock.serving.microbatch import OverloadedError
 from windsock.serving.prediction_log import PredictionLog
+from windsock.serving.served import ServedModel
+from windsock.serving.shadow import ShadowRunner
 from windsock.serving.strict_json import Fault, RequestRefusedError
-from windsock.serving.worker import ServedModel, Worker
+from windsock.serving.worker import Worker
 from windsock.settings import Settings
 
 
@@ -22,31 +27,86 @@ class Limits:
 
     :param body_bytes: largest request.
     :param body_seconds: longest time that a request may take to arrive.
+    :param in_flight: most prediction requests that one worker works on at a time.
     :param check_seconds: longest time that a new bundle may take to load and answer.
     :param acknowledge_seconds: longest time that the workers may take to serve by a new table.
     """
 
     body_bytes: int = 1024 * 1024
     body_seconds: float = 30.0
+    in_flight: int = 512
     check_seconds: float = LIMIT_SECONDS
     acknowledge_seconds: float = 60.0
 
 
+class Load:
+    """How many prediction requests are in work; a block within is one of them.
+
+    :param limit: most of them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.in_flight = 0
+
+    def __enter__(self) -> None:
+        if self.in_flight >= self.limit:
+            raise OverloadedError(f"{self.in_flight} requests are in work; the limit is {self.limit}")
+        self.in_flight += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.in_flight -= 1
+
+
 @dataclass(frozen=True)
 class Service:
-    """One worker process: what it serves, its log, its metrics."""
+    """One worker process: what it serves, to whom, its log, its metrics."""
 
     settings: Settings
     worker: Worker
     prediction_log: PredictionLog
     metrics: Metrics
+    clients: ClientBook
+    shadows: ShadowRunner = field(default_factory=ShadowRunner)
     limits: Limits = Limits()
     now: Callable[[], datetime] = utc_now
+
+    @cached_property
+    def load(self) -> Load:
+        """The requests in work."""
+        return Load(self.limits.in_flight)
 
     @property
     def served(self) -> Mapping[str, ServedModel]:
         """What is served just now; hold on to it for the time of one request."""
         return self.worker.served
+
+    @property
+    def only_name(self) -> str | None:
+        """Name of the model, where exactly one is served."""
+        return next(iter(self.served)) if len(self.served) == 1 else None
+
+    def look(self) -> None:
+        """Follow what may have changed: the clients' file; tell what is loaded, and what fails."""
+        self.clients.refresh()
+        engines = set()
+        for name, served in self.served.items():
+            for slot in served.slots.values():
+                engines.add((name, slot.plan.version, slot.engine))
+                self.metrics.circuit(name, slot.plan.version, is_open=slot.breaker.state != "closed")
+        self.metrics.engines(engines)
+
+    def admit(self, headers: Mapping[str, str], scope: str, model: str | None, cost: int = 1) -> str | None:
+        """Return the name of the client that sends a request; ``None`` on a server without clients.
+
+        :param headers: the request's.
+        :param scope: what it asks for: ``predict``, ``outcomes`` or ``monitor``.
+        :param model: the model that it is about; ``None``: about none.
+        :raises ClientRefusedError: if it is nobody's, or not allowed.
+        :raises RateLimitedError: if the client sends too much.
+        """
+        key = headers.get("authorization") or headers.get("x-api-key")
+        return self.clients.admit(key.encode("latin-1") if key else None, scope, model, cost)
 
     def model(self, name: str | None) -> ServedModel:
         """Return a served model.
@@ -84,5 +144,6 @@ def make_service(settings: Settings, *, limits: Limits | None = None) -> Service
         worker=Worker(settings, make_shelf(settings)),
         prediction_log=PredictionLog(settings.serving_dir),
         metrics=Metrics(),
+        clients=make_client_book(settings),
         limits=limits or Limits(),
     )

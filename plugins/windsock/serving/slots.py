@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from windsock.exceptions import (
     DataRefusedError,
@@ -15,16 +16,24 @@ from windsock.exceptions import (
     TrainingRefusedError,
     WindsockError,
 )
-from windsock.ports import LoadedBundle
+from windsock.ports import CompiledModel, LoadedBundle
 from windsock.records import Answer, GoldenPredictions, InputSchema, ProbeResult, SlotPlan
+from windsock.serving.answers import ScoreReader
+from windsock.serving.breaker import CircuitBreaker
+from windsock.serving.field_values import Values
+from windsock.serving.microbatch import MicroBatcher
 from windsock.training.golden import answers_to
 
 if TYPE_CHECKING:
     import httpx
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Values]
 Scores = Sequence[Sequence[float]]
 """For each row the class probabilities in the order of the classes, or the one number."""
+SCIKIT_LEARN = "scikit-learn"
+REMOTE = "remote"
+INLINE_ROWS = 256
+"""A compiled version answers this many rows on the loop: a thread would take longer to wake up."""
 
 
 class UnanswerableError(WindsockError, ValueError):
@@ -42,14 +51,26 @@ class SlotFailedError(ServerUnavailableError):
 
 
 class Slot(Protocol):
-    """One version that answers."""
+    """One version that answers.
+
+    :param engine: what computes: ``linear`` or ``trees`` (compiled), ``scikit-learn``, or ``remote``.
+    :param breaker: takes the slot out of use while it fails.
+    :param score_reader: turns its scores into predictions.
+    """
 
     plan: SlotPlan
     schema: InputSchema
     golden: GoldenPredictions
+    engine: str
+    breaker: CircuitBreaker
+    score_reader: ScoreReader
+
+    def scores_now(self, rows: Rows) -> Scores | None:
+        """Answer without waiting, as :meth:`scores` would; ``None`` where that would hold up the loop."""
+        ...
 
     async def scores(self, rows: Rows) -> Scores:
-        """Answer valid feature objects, all in one call.
+        """Answer valid rows, all in one call.
 
         :raises UnanswerableError: if the model has no finite answer to them.
         :raises SlotFailedError: if the version did not answer.
@@ -57,37 +78,103 @@ class Slot(Protocol):
         ...
 
 
-def local_scores(bundle: LoadedBundle, rows: Rows) -> Scores:
-    """Return a loaded bundle's answers from one call of its pipeline.
+def compiled_scores(model: CompiledModel, rows: Rows) -> Scores:
+    """Return a compiled model's answers.
 
     :raises UnanswerableError: if it has no finite answer to them.
     """
     try:
-        return answers_to(bundle.pipeline, [dict(row) for row in rows], bundle.schema.fields)
+        scores = model.answers(rows)
+    except (ValueError, OverflowError, FloatingPointError) as error:
+        raise UnanswerableError(f"the model has no answer to these rows ({type(error).__name__})") from None
+    # A sum is finite if each part is; a sum that is not may still be of finite parts.
+    if not math.isfinite(math.fsum(map(sum, scores))) and not _finite(scores):
+        raise UnanswerableError("the model has no finite answer to these rows")
+    return scores
+
+
+def _finite(scores: Scores) -> bool:
+    return all(math.isfinite(value) for row in scores for value in row)
+
+
+def pipeline_scores(bundle: LoadedBundle, rows: Rows) -> Scores:
+    """Return the answers of a bundle's fitted pipeline, from one call of it.
+
+    :raises UnanswerableError: if it has no finite answer to them.
+    """
+    names = [field.name for field in bundle.schema.fields]
+    try:
+        given = [dict(zip(names, row, strict=True)) for row in rows]
+        return answers_to(bundle.pipeline, given, bundle.schema.fields)
     except (DataRefusedError, TrainingRefusedError, ValueError, OverflowError) as error:
         # The message of a library may quote a value: only its kind goes on.
         raise UnanswerableError(f"the model has no answer to these rows ({type(error).__name__})") from None
 
 
+def golden_values(bundle: LoadedBundle | Slot) -> list[Values]:
+    """Return golden rows in the form that slots are asked with."""
+    return [bundle.schema.values_of(row) for row in bundle.golden.rows]
+
+
+class CompiledSlot:
+    """A version in its compiled form, loaded in this process.
+
+    :param plan: the slot in the routing table.
+    :param bundle: its verified bundle.
+    :param executor: the threads that answer requests of many rows.
+    """
+
+    def __init__(self, plan: SlotPlan, bundle: LoadedBundle, executor: Executor) -> None:
+        if bundle.compiled is None:
+            raise ValueError("the bundle has no compiled form")
+        self.plan = plan
+        self.model = bundle.compiled
+        self.engine = bundle.compiled.engine
+        self.schema = bundle.schema
+        self.golden = bundle.golden
+        self.breaker = CircuitBreaker()
+        self.score_reader = ScoreReader(bundle.schema)
+        self.executor = executor
+
+    def scores_now(self, rows: Rows) -> Scores | None:
+        """See :meth:`Slot.scores_now`."""
+        return compiled_scores(self.model, rows) if len(rows) <= INLINE_ROWS else None
+
+    async def scores(self, rows: Rows) -> Scores:
+        """See :meth:`Slot.scores`."""
+        now = self.scores_now(rows)
+        if now is not None:
+            return now
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, compiled_scores, self.model, rows)
+
+
 class LocalSlot:
-    """A version loaded in this process; it answers in a worker thread, so that the loop goes on.
+    """A version that scikit-learn computes in this process, in a thread; waiting requests share a call.
 
     :param plan: the slot in the routing table.
     :param bundle: its verified bundle.
     :param executor: the threads that answer.
     """
 
+    engine = SCIKIT_LEARN
+
     def __init__(self, plan: SlotPlan, bundle: LoadedBundle, executor: Executor) -> None:
         self.plan = plan
         self.bundle = bundle
         self.schema = bundle.schema
         self.golden = bundle.golden
-        self.executor = executor
+        self.breaker = CircuitBreaker()
+        self.score_reader = ScoreReader(bundle.schema)
+        self.batcher = MicroBatcher(partial(pipeline_scores, bundle), executor)
+
+    def scores_now(self, rows: Rows) -> Scores | None:
+        """See :meth:`Slot.scores_now`: it never answers without waiting."""
+        return None
 
     async def scores(self, rows: Rows) -> Scores:
         """See :meth:`Slot.scores`."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executor, local_scores, self.bundle, rows)
+        return await self.batcher.scores(rows)
 
 
 class HttpSlot:
@@ -99,21 +186,31 @@ class HttpSlot:
     :param token: gives the admin token, which both servers share.
     """
 
+    engine = REMOTE
+
     def __init__(
         self, plan: SlotPlan, bundle: LoadedBundle, client: httpx.AsyncClient, token: Callable[[], str]
     ) -> None:
         self.plan = plan
         self.schema = bundle.schema
         self.golden = bundle.golden
+        self.breaker = CircuitBreaker()
+        self.score_reader = ScoreReader(bundle.schema)
         self.client = client
         self.token = token
         self.address = f"{(plan.url or '').rstrip('/')}/admin/scores/{bundle.schema.model}/{plan.digest}"
+
+    def scores_now(self, rows: Rows) -> Scores | None:
+        """See :meth:`Slot.scores_now`: it never answers without waiting."""
+        return None
 
     async def scores(self, rows: Rows) -> Scores:
         """See :meth:`Slot.scores`."""
         import httpx
 
-        content = json.dumps({"rows": [dict(row) for row in rows]}, allow_nan=False)
+        names = [field.name for field in self.schema.fields]
+        asked = [dict(zip(names, row, strict=True)) for row in rows]
+        content = json.dumps({"rows": asked}, allow_nan=False)
         headers = {"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"}
         try:
             answer = await self.client.post(self.address, content=content, headers=headers)
@@ -167,7 +264,7 @@ def compare_golden(golden: GoldenPredictions, scores: Scores, version: str) -> P
 async def probe(slot: Slot) -> ProbeResult:
     """Ask a slot for its golden predictions. A slot that gives no answer does not match."""
     try:
-        scores = await slot.scores(slot.golden.rows)
+        scores = await slot.scores(golden_values(slot))
     except WindsockError as error:
         return ProbeResult(
             version=slot.plan.version,

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
@@ -17,10 +16,19 @@ import httpx
 from windsock.exceptions import DeploymentRefusedError, StorageError, WindsockError
 from windsock.ports import utc_now
 from windsock.records import Digest, RoutePlan, SlotPlan
-from windsock.rollout.assignment import assign
 from windsock.serving.bundles import BundleShelf
 from windsock.serving.routing import InvalidTableError, RouteFile, RoutingTable, Signature
-from windsock.serving.slots import HttpSlot, LocalSlot, Slot, compare_golden, local_scores
+from windsock.serving.served import ServedModel
+from windsock.serving.slots import (
+    CompiledSlot,
+    HttpSlot,
+    LocalSlot,
+    Slot,
+    compare_golden,
+    compiled_scores,
+    golden_values,
+    pipeline_scores,
+)
 from windsock.serving.workers import WorkerNote, WorkerNotes
 from windsock.settings import Settings
 
@@ -31,45 +39,26 @@ RETRY_SECONDS = 2.0
 SLOT_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class ServedModel:
-    """A plan and the slots that serve it."""
-
-    plan: RoutePlan
-    slots: Mapping[Digest, Slot]
-
-    @property
-    def most(self) -> SlotPlan:
-        """The slot with the most traffic; while none has any, the last one."""
-        return max(reversed(self.plan.slots), key=lambda slot: slot.share)
-
-    def choose(self, unit: str) -> Slot | None:
-        """Return the slot of a unit; ``None`` while no version has been promoted."""
-        shares = {slot.digest: slot.share for slot in self.plan.slots if slot.share}
-        if not shares:
-            return None
-        if len(shares) == 1:
-            return self.slots[next(iter(shares))]
-        if self.plan.champion in shares:  # the champion has what is left: it goes last
-            shares[self.plan.champion] = shares.pop(self.plan.champion)
-        experiment = self.plan.experiment or ""
-        return self.slots[assign(unit, salt=self.plan.salt, experiment=experiment, shares=shares)]
-
-
 class Worker:
     """What one worker process serves.
 
     :param settings: the installation.
     :param shelf: the server's copies of bundles.
     :param now: the clock.
+    :ivar also: called at each look, ten times a second: what else follows what may change.
     """
 
     def __init__(
-        self, settings: Settings, shelf: BundleShelf, *, now: Callable[[], datetime] = utc_now
+        self,
+        settings: Settings,
+        shelf: BundleShelf,
+        *,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.settings = settings
         self.shelf = shelf
         self.now = now
+        self.also: list[Callable[[], None]] = []
         self.started = now()
         self.served: Mapping[str, ServedModel] = MappingProxyType({})
         self.faults: dict[str, str] = {}
@@ -93,6 +82,8 @@ class Worker:
         that this worker will read the new table.
         """
         self._client = httpx.AsyncClient(timeout=SLOT_SECONDS)
+        for look in self.also:
+            look()
         self._acknowledge()
         await self.refresh()
         self._following = asyncio.create_task(self._follow())
@@ -113,6 +104,8 @@ class Worker:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
+                for look in self.also:
+                    look()
                 await self.refresh()
                 self._acknowledge()
             except Exception as error:  # the worker must go on following
@@ -204,14 +197,16 @@ class Worker:
             if self._client is None:
                 raise StorageError("the worker has not been started")
             return HttpSlot(plan, bundle, self._client, self.settings.read_admin_token)
-        probe = compare_golden(bundle.golden, local_scores(bundle, bundle.golden.rows), plan.version)
+        rows, compiled = golden_values(bundle), bundle.compiled
+        scores = compiled_scores(compiled, rows) if compiled else pipeline_scores(bundle, rows)
+        probe = compare_golden(bundle.golden, scores, plan.version)
         if not probe.matched:
             raise DeploymentRefusedError(
                 f"version {plan.version}: its golden predictions differ by up to "
                 f"{probe.largest_difference:g}; {probe.message}",
                 code="WS-SERVING-009",
             )
-        return LocalSlot(plan, bundle, self._predicting)
+        return (CompiledSlot if compiled else LocalSlot)(plan, bundle, self._predicting)
 
     def _acknowledge(self) -> None:
         """Write the note where it is not yet so; a full disk stops nobody from serving."""

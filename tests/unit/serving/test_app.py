@@ -13,9 +13,9 @@ from support.serving import ROW, make_plan
 from support.serving_app import App
 from windsock.exceptions import DeploymentRefusedError, StorageError
 from windsock.ports import LoadedBundle
-from windsock.records import PredictionEvent, RoutePlan, StoredBundle
+from windsock.records import RoutePlan, StoredBundle
 from windsock.serving.field_values import check_features
-from windsock.serving.slots import local_scores
+from windsock.serving.slots import pipeline_scores
 
 Stored = dict[str, StoredBundle]
 
@@ -32,7 +32,7 @@ class TestPredict:
         assert answer.status_code == 200
         said = answer.json()
         values, _ = check_features(ROW, bundles["first"].schema, "features")
-        ((no, yes),) = local_scores(bundles["first"], [values])
+        ((no, yes),) = pipeline_scores(bundles["first"], [values])
         assert said["probabilities"] == {"false": no, "true": yes}
         assert (said["score"], said["prediction"]) == (yes, yes > 0.5)
         assert (said["model"], said["version"], said["variant"]) == ("churn", "1", "champion")
@@ -112,7 +112,7 @@ class TestPredict:
         answer = app.client.post("/predict", json={"features": {**ROW, "age": 1e308}})
         assert answer.status_code in (200, 422)
 
-    def test_a_failing_pipeline_is_a_plain_500(
+    def test_a_failing_pipeline_is_a_plain_503(
         self, app: App, stored: Stored, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         serve(app, make_plan(stored["first"]))
@@ -122,7 +122,7 @@ class TestPredict:
 
         monkeypatch.setattr("windsock.serving.slots.answers_to", broken)
         answer = app.client.post("/predict", json={"features": ROW})
-        assert (answer.status_code, answer.json()["code"]) == (500, "WS-SERVING-018")
+        assert (answer.status_code, answer.json()["code"]) == (503, "WS-SERVING-008")
         assert "planted" not in answer.text + caplog.text
         assert "RuntimeError at" in caplog.text
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -143,13 +143,18 @@ class TestLog:
         assert [row["version"] for row in again] == [row["version"] for row in said]
         assert {row["variant"] for row in said} == {"champion", "challenger"}
         app.service.prediction_log.stop()
-        events = [PredictionEvent.model_validate_json(line) for line in app.log_lines()][:40]
-        assert [event.prediction_id for event in events] == [row["prediction_id"] for row in said]
-        assert [event.unit for event in events] == units
-        first = events[0]
-        assert (first.epoch, first.experiment, first.variant) == (4, "e1", said[0]["variant"])
+        events = {event.prediction_id: event for event in app.events()}
+        assert len(events) == 80
+        assert [events[row["prediction_id"]].unit for row in said] == units
+        first = events[said[0]["prediction_id"]]
+        assert (first.version, first.epoch, first.experiment, first.variant) == (
+            said[0]["version"],
+            4,
+            "e1",
+            said[0]["variant"],
+        )
         assert first.features == {**ROW, "age": 20, "joined": "2026-03-01T10:00:00+00:00"}
-        assert first.score == said[0]["score"]
+        assert (first.score, first.prediction) == (said[0]["score"], said[0]["prediction"])
         assert first.event_time is not None
 
     def test_refused_requests_are_not_in_it(self, app: App, stored: Stored) -> None:
@@ -198,6 +203,8 @@ class TestHealth:
                     "digest": stored["first"].digest,
                     "share": 10_000,
                     "variant": "champion",
+                    "engine": "scikit-learn",
+                    "circuit": "closed",
                     "predictions": 0,
                     "average_inference_ms": None,
                     "last_prediction": None,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from support.builders import NOON
 from windsock.records import Answer, ColumnKind, InputField, InputSchema
-from windsock.serving.contract import read_outcome, read_predict, read_rows, read_scores
+from windsock.serving.contract import read_outcome, read_predict, read_rows
 from windsock.serving.strict_json import RequestRefusedError
 
 FIELD = InputField(name="age", kind=ColumnKind.NUMBER)
+SCHEMA = InputSchema(model="m", fields=(FIELD,), answer=Answer.NUMBER)
 
 
 def refusal(body: Any) -> dict[str, tuple[str, str]]:
@@ -26,25 +28,23 @@ def refusal(body: Any) -> dict[str, tuple[str, str]]:
 def test_one_row() -> None:
     asked = read_predict({"features": {"age": 1}})
     assert asked.single
-    (row,) = asked.rows
-    assert (row.features, row.unit, row.event_time, row.place) == ({"age": 1}, None, None, "features")
-    assert len(row.prediction_id) == 32
+    assert (asked.features, asked.units, asked.times) == ([{"age": 1}], [None], [None])
+    assert asked.place(0) == "features"
+    assert len(asked.ids[0]) == 32
 
 
 def test_many_rows_with_one_unit_for_all() -> None:
     asked = read_predict({"features": [{}, {}], "unit": "u", "event_time": "2026-05-01T12:00:00Z"})
     assert not asked.single
-    assert [(row.unit, row.event_time, row.place) for row in asked.rows] == [
-        ("u", NOON, "features[0]"),
-        ("u", NOON, "features[1]"),
-    ]
-    assert asked.rows[0].prediction_id != asked.rows[1].prediction_id
+    assert (asked.units, asked.times) == (["u", "u"], [NOON, NOON])
+    assert asked.place(1) == "features[1]"
+    assert asked.ids[0] != asked.ids[1]
 
 
 def test_many_rows_with_their_own() -> None:
     asked = read_predict({"features": [{}, {}], "unit": ["a", None], "prediction_id": [None, "mine"]})
-    assert [row.unit for row in asked.rows] == ["a", None]
-    assert asked.rows[1].prediction_id == "mine"
+    assert asked.units == ["a", None]
+    assert asked.ids[1] == "mine"
 
 
 @pytest.mark.parametrize(
@@ -100,34 +100,15 @@ KEYS = st.sampled_from(
 @hypothesis_settings(deadline=None)
 @given(JSON | st.dictionaries(KEYS, JSON))
 def test_any_json_is_read_or_refused(body: Any) -> None:
-    for read in (read_predict, read_rows, lambda value: read_outcome(value, receive_time=NOON, served=["m"])):
+    as_rows = partial(read_rows, schema=SCHEMA)
+    as_outcome = partial(read_outcome, receive_time=NOON, served=["m"])
+    for read in (read_predict, as_rows, as_outcome):
         status = 422
         try:
             read(body)
         except RequestRefusedError as error:
             status = error.status
         assert status == 422
-
-
-class TestScores:
-    def test_two_classes(self) -> None:
-        schema = InputSchema(
-            model="m", fields=(FIELD,), answer=Answer.CLASS, classes=(False, True), positive=True
-        )
-        assert read_scores((0.7, 0.3), schema) == (False, {"false": 0.7, "true": 0.3}, 0.3)
-        assert read_scores((0.4, 0.6), schema) == (True, {"false": 0.4, "true": 0.6}, 0.6)
-
-    def test_three_classes_have_no_score(self) -> None:
-        schema = InputSchema(model="m", fields=(FIELD,), answer=Answer.CLASS, classes=("a", "b", "c"))
-        assert read_scores((0.2, 0.5, 0.3), schema) == ("b", {"a": 0.2, "b": 0.5, "c": 0.3}, None)
-
-    def test_a_number(self) -> None:
-        schema = InputSchema(model="m", fields=(FIELD,), answer=Answer.NUMBER)
-        assert read_scores((12.5,), schema) == (12.5, None, 12.5)
-
-    def test_the_positive_label_may_be_the_first(self) -> None:
-        schema = InputSchema(model="m", fields=(FIELD,), answer=Answer.CLASS, classes=(1, 2), positive=1)
-        assert read_scores((0.7, 0.3), schema) == (1, {"1": 0.7, "2": 0.3}, 0.7)
 
 
 class TestOutcome:

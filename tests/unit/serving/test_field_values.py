@@ -17,7 +17,8 @@ SCHEMA = InputSchema(model="churn", fields=FIELDS, answer=Answer.NUMBER)
 
 
 def checked(**changed: Any) -> tuple[dict[str, Any], list[Fault]]:
-    return check_features({**ROW, **changed}, SCHEMA, "features")
+    values, faults = check_features({**ROW, **changed}, SCHEMA, "features")
+    return dict(zip([field.name for field in FIELDS], values, strict=True)), faults
 
 
 def fault_of(**changed: Any) -> Fault:
@@ -28,8 +29,7 @@ def fault_of(**changed: Any) -> Fault:
 def test_a_good_row_passes_in_the_order_of_the_schema() -> None:
     values, faults = check_features(dict(reversed(ROW.items())), SCHEMA, "features")
     assert not faults
-    assert list(values) == [field.name for field in FIELDS]
-    assert values == {**ROW, "joined": "2026-03-01T10:00:00+00:00"}
+    assert values == (41.5, 3, "Yes", "basic", "2026-03-01T10:00:00+00:00")
 
 
 def test_a_missing_required_field() -> None:
@@ -41,7 +41,7 @@ def test_an_optional_field_may_be_missing() -> None:
     row = {name: value for name, value in ROW.items() if name != "joined"}
     values, faults = check_features(row, SCHEMA, "features")
     assert not faults
-    assert "joined" not in values
+    assert values[-1] is None
 
 
 def test_unknown_fields_are_counted_and_not_named() -> None:
@@ -56,7 +56,8 @@ def test_null_needs_a_nullable_field() -> None:
 
 @pytest.mark.parametrize("value", [1, 1.5, -0.0, 1e308, 0, 2**62])
 def test_numbers(value: Any) -> None:
-    assert checked(age=value)[0]["age"] == value
+    seen = checked(age=value)[0]["age"]
+    assert (seen, type(seen)) == (value, float)
 
 
 def test_a_large_integer_is_a_number_as_a_float() -> None:
@@ -157,4 +158,4 @@ def test_a_value_that_passes_can_be_made_a_feature(kind: ColumnKind, value: Any)
     if faults:
         assert kind_of(value) == faults[0].got
     else:
-        assert len(to_features([values], [field])) == 1
+        assert len(to_features([{"x": values[0]}], [field])) == 1

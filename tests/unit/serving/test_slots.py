@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.serving import ROW
+from support.serving import FIELDS, ROW
 from windsock.ports import LoadedBundle
 from windsock.records import GoldenPredictions, SlotPlan
 from windsock.serving.slots import (
@@ -17,10 +17,17 @@ from windsock.serving.slots import (
     SlotFailedError,
     UnanswerableError,
     compare_golden,
-    local_scores,
+    pipeline_scores,
     probe,
 )
 from windsock.training.preprocessing import to_features
+
+NAMES = [field.name for field in FIELDS]
+VALUES = tuple(ROW.values())
+
+
+def values_of(**changed: Any) -> tuple[Any, ...]:
+    return tuple({**ROW, **changed}.values())
 
 
 def plan_of(bundle: LoadedBundle, **fields: Any) -> SlotPlan:
@@ -35,8 +42,8 @@ def http_slot(bundle: LoadedBundle, answer: Any) -> HttpSlot:
 @pytest.mark.parametrize("name", ["first", "three", "number"])
 def test_a_local_slot_answers_as_its_pipeline(bundles: dict[str, LoadedBundle], name: str) -> None:
     bundle = bundles[name]
-    rows = [{**ROW, "age": age, "member": True} for age in (20, 50.5, None)]
-    features = to_features(rows, bundle.schema.fields)
+    rows = [values_of(age=age, member=True) for age in (20.0, 50.5, None)]
+    features = to_features([dict(zip(NAMES, row, strict=True)) for row in rows], bundle.schema.fields)
     known = bundle.pipeline.predict(features) if name == "number" else bundle.pipeline.predict_proba(features)
     with ThreadPoolExecutor(1) as pool:
         scores = asyncio.run(LocalSlot(plan_of(bundle), bundle, pool).scores(rows))
@@ -54,7 +61,7 @@ def test_the_pipeline_is_called_once(bundles: dict[str, LoadedBundle]) -> None:
             return bundles["first"].pipeline.predict_proba(features)
 
     bundle = LoadedBundle(**{**vars(bundles["first"]), "pipeline": Counting()})
-    local_scores(bundle, [{**ROW, "member": True}] * 3)
+    pipeline_scores(bundle, [values_of(member=True)] * 3)
     assert calls == [3]
 
 
@@ -68,7 +75,7 @@ def test_what_the_pipeline_cannot_do_holds_no_value(
 
     bundle = LoadedBundle(**{**vars(bundles["number"]), "pipeline": Refusing()})
     with pytest.raises(UnanswerableError) as refused:
-        local_scores(bundle, [ROW])
+        pipeline_scores(bundle, [VALUES])
     assert "planted" not in str(refused.value)
 
 
@@ -84,7 +91,7 @@ def test_an_answer_that_is_not_finite_is_none(bundles: dict[str, LoadedBundle]) 
 
     bundle = LoadedBundle(**{**vars(bundles["number"]), "pipeline": Endless()})
     with pytest.raises(UnanswerableError):
-        local_scores(bundle, [ROW])
+        pipeline_scores(bundle, [VALUES])
 
 
 def test_an_http_slot_asks_with_the_token(bundles: dict[str, LoadedBundle]) -> None:
@@ -94,7 +101,7 @@ def test_an_http_slot_asks_with_the_token(bundles: dict[str, LoadedBundle]) -> N
         seen.append(request)
         return httpx.Response(200, json={"digest": bundle.digest, "version": "7", "scores": [[0.25, 0.75]]})
 
-    assert asyncio.run(http_slot(bundle, answer).scores([ROW])) == [[0.25, 0.75]]
+    assert asyncio.run(http_slot(bundle, answer).scores([VALUES])) == [[0.25, 0.75]]
     assert str(seen[0].url) == f"http://slot:8181/admin/scores/churn/{bundle.digest}"
     assert seen[0].headers["authorization"] == "Bearer token"
     assert json.loads(seen[0].content) == {"rows": [ROW]}
@@ -117,7 +124,7 @@ def test_an_http_slot_takes_no_other_version_for_its_own(
 ) -> None:
     text = json.dumps(content).replace("same", bundles["first"].digest)
     with pytest.raises(SlotFailedError):
-        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(200, text=text)).scores([ROW]))
+        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(200, text=text)).scores([VALUES]))
 
 
 def test_an_http_slot_that_is_away(bundles: dict[str, LoadedBundle]) -> None:
@@ -125,11 +132,11 @@ def test_an_http_slot_that_is_away(bundles: dict[str, LoadedBundle]) -> None:
         raise httpx.ConnectError("refused")
 
     with pytest.raises(SlotFailedError, match="did not answer"):
-        asyncio.run(http_slot(bundles["first"], away).scores([ROW]))
+        asyncio.run(http_slot(bundles["first"], away).scores([VALUES]))
     with pytest.raises(SlotFailedError, match="status 500"):
-        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(500)).scores([ROW]))
+        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(500)).scores([VALUES]))
     with pytest.raises(UnanswerableError):
-        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(422)).scores([ROW]))
+        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(422)).scores([VALUES]))
     result = asyncio.run(probe(http_slot(bundles["first"], away)))
     assert (result.matched, result.version) == (False, "7")
     assert "did not answer" in result.message

@@ -14,7 +14,9 @@ from windsock.exceptions import StorageError, UnverifiedBundleError
 from windsock.records import StoredBundle
 from windsock.serving import worker as worker_module
 from windsock.serving.bundles import BundleShelf
-from windsock.serving.worker import ServedModel, Worker
+from windsock.serving.served import ServedModel
+from windsock.serving.slots import golden_values
+from windsock.serving.worker import Worker
 from windsock.settings import Settings
 
 Stored = dict[str, StoredBundle]
@@ -89,7 +91,7 @@ def test_a_request_goes_on_with_the_table_it_began_with(drive: Drive, stored: St
         slot = began_with.choose("u")
         assert slot is not None
         assert slot.plan.digest == stored["first"].digest
-        assert len(await slot.scores(slot.golden.rows)) == len(slot.golden.rows)
+        assert len(await slot.scores(golden_values(slot))) == len(slot.golden.rows)
 
     drive(scenario)
 

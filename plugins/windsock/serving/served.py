@@ -1,0 +1,73 @@
+"""``ServedModel``: a plan and the slots that serve it, with what every request asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from windsock.records import BASIS_POINTS, Digest, RoutePlan, SlotPlan
+from windsock.rollout.assignment import assign
+from windsock.serving.reader import PlainReader
+from windsock.serving.slots import Slot
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A plan and the slots that serve it."""
+
+    plan: RoutePlan
+    slots: Mapping[Digest, Slot]
+
+    @property
+    def most(self) -> SlotPlan:
+        """The slot with the most traffic; while none has any, the last one."""
+        return max(reversed(self.plan.slots), key=lambda slot: slot.share)
+
+    @cached_property
+    def most_slot(self) -> Slot:
+        """What serves :attr:`most`."""
+        return self.slots[self.most.digest]
+
+    @cached_property
+    def only(self) -> Slot | None:
+        """The slot that has all traffic; ``None`` if several share it, or none has any."""
+        return self.most_slot if self.most.share == BASIS_POINTS else None
+
+    @cached_property
+    def champion(self) -> Slot | None:
+        """The slot of the champion; ``None`` while no version has been promoted."""
+        return self.slots[self.plan.champion] if self.plan.champion is not None else self.only
+
+    @cached_property
+    def shadows(self) -> tuple[Slot, ...]:
+        """The slots that get a copy of each request."""
+        return tuple(self.slots[slot.digest] for slot in self.plan.slots if slot.shadow)
+
+    @cached_property
+    def reader(self) -> PlainReader | None:
+        """Reads usual requests; ``None`` while versions with different features share the traffic."""
+        fields = {self.slots[slot.digest].schema.fields for slot in self.plan.slots if slot.share}
+        return PlainReader(self.most_slot.schema) if len(fields) == 1 else None
+
+    @cached_property
+    def _variants(self) -> dict[Digest, str]:
+        return {slot.digest: self.plan.variant(slot.digest) for slot in self.plan.slots}
+
+    def variant(self, slot: Slot) -> str:
+        """Return ``champion``, ``challenger`` or ``shadow``."""
+        return self._variants[slot.plan.digest]
+
+    @cached_property
+    def _shares(self) -> dict[Digest, int]:
+        shares = {slot.digest: slot.share for slot in self.plan.slots if slot.share}
+        if self.plan.champion in shares:  # the champion has what is left: it goes last
+            shares[self.plan.champion] = shares.pop(self.plan.champion)
+        return shares
+
+    def choose(self, unit: str) -> Slot | None:
+        """Return the slot of a unit; ``None`` while no version has been promoted."""
+        if self.only is not None or not self._shares:
+            return self.only
+        experiment = self.plan.experiment or ""
+        return self.slots[assign(unit, salt=self.plan.salt, experiment=experiment, shares=self._shares)]
