@@ -93,8 +93,8 @@ async def _fall_back(served: ServedModel, slot: Slot, rows: Rows, failure: Winds
         return Asked(champion, asked.scores, asked.milliseconds, fallback_for=variant)
     if isinstance(failure, UnanswerableError):
         raise _unanswerable() from failure
-    if fallback.policy == CONSTANT:
-        return Asked(slot, None, 0.0, constant=fallback.constant, fallback_for=variant)
+    if (constant := fallback.constant_for(slot.schema)) is not None:
+        return Asked(slot, None, 0.0, constant=constant, fallback_for=variant)
     raise failure
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from windsock.records import BASIS_POINTS, Digest, RoutePlan, SlotPlan
-from windsock.rollout.assignment import assign
+from windsock.rollout.assignment import Assignment
 from windsock.serving.reader import PlainReader
 from windsock.serving.slots import Slot
 
@@ -59,15 +59,16 @@ class ServedModel:
         return self._variants[slot.plan.digest]
 
     @cached_property
-    def _shares(self) -> dict[Digest, int]:
+    def _assignment(self) -> Assignment | None:
         shares = {slot.digest: slot.share for slot in self.plan.slots if slot.share}
+        if not shares:
+            return None
         if self.plan.champion in shares:  # the champion has what is left: it goes last
             shares[self.plan.champion] = shares.pop(self.plan.champion)
-        return shares
+        return Assignment(shares, salt=self.plan.salt, experiment=self.plan.experiment or "")
 
     def choose(self, unit: str) -> Slot | None:
         """Return the slot of a unit; ``None`` while no version has been promoted."""
-        if self.only is not None or not self._shares:
+        if self.only is not None or self._assignment is None:
             return self.only
-        experiment = self.plan.experiment or ""
-        return self.slots[assign(unit, salt=self.plan.salt, experiment=experiment, shares=self._shares)]
+        return self.slots[self._assignment.arm(unit)]
