@@ -1,89 +1,59 @@
 """``ParquetPredictionArchive``: log segments of hours that are over, as Parquet under the storage root.
 
-The server writes one event a line into ``log/KIND/MODEL/HOUR/PID-ID.ndjson`` of its state folder and holds a
-lock on each segment while it is open. ``KIND`` is ``predictions`` or ``outcomes``, ``HOUR`` is UTC, such as
-``20260501T02``. The archive is ``KIND/MODEL/HOUR.parquet``.
+The server appends to segments (:mod:`windsock.adapters.log_format`) and holds a lock on each while it is
+open. The archive is ``KIND/MODEL/HOUR.parquet``.
 """
 
 from __future__ import annotations
 
 import fcntl
-import io
-import json
 import logging
-import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from pydantic import ValidationError
-
+from windsock.adapters.log_format import (
+    EVENTS,
+    LOG_FOLDER,
+    REJECTED_FOLDER,
+    SEGMENT_SUFFIX,
+    hour_of,
+    hour_start,
+    read_segment,
+    segment_folder,
+)
+from windsock.adapters.log_merge import SegmentReader, Tally, archived_segments, merge
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
-from windsock.records import OutcomeEvent, PredictionEvent
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+__all__ = ["Hour", "ParquetPredictionArchive", "hour_of", "read_segment", "segment_folder"]
 
 log = logging.getLogger(__name__)
 
-LOG_FOLDER = "log"
-REJECTED_FOLDER = "rejected"
-SEGMENT_SUFFIX = ".ndjson"
-OPENING_SUFFIX = ".opening"
-"""Of a segment that has no lock yet."""
-HOUR_FORMAT = "%Y%m%dT%H"
-EVENTS: dict[str, type[PredictionEvent] | type[OutcomeEvent]] = {
-    "predictions": PredictionEvent,
-    "outcomes": OutcomeEvent,
-}
-JSON_COLUMNS = ("features", "prediction", "outcome")
-"""Columns whose values are of many kinds: kept as JSON text."""
-
-Event = PredictionEvent | OutcomeEvent
+LOCK_FILE = ".archive.lock"
+SEGMENTS_AT_ONCE = 64
+"""Segments that are open at once; an hour with more is written in several turns."""
 
 
-def hour_of(moment: datetime) -> str:
-    """Return the name of the hour that a time lies in."""
-    return moment.astimezone(UTC).strftime(HOUR_FORMAT)
+class Hour(NamedTuple):
+    """One hour of one model's predictions or outcomes."""
 
+    kind: str
+    model: str
+    name: str
 
-def segment_folder(state_folder: Path, kind: str, model: str, hour: str) -> Path:
-    """Return the folder of a model's segments of an hour."""
-    return state_folder / LOG_FOLDER / kind / model / hour
-
-
-@dataclass(frozen=True)
-class Segment:
-    """What a segment held.
-
-    :param events: the events.
-    :param torn: whether the last line is incomplete, as a killed server leaves it.
-    :param unreadable: whole lines that are no events.
-    """
-
-    events: tuple[Event, ...]
-    torn: bool
-    unreadable: tuple[bytes, ...]
-
-
-def read_segment(content: bytes, kind: str) -> Segment:
-    """Read a segment's content.
-
-    :param kind: ``predictions`` or ``outcomes``.
-    """
-    *lines, rest = content.split(b"\n")
-    events, unreadable = [], []
-    for line in lines:
-        try:
-            events.append(EVENTS[kind].model_validate_json(line))
-        except ValidationError:
-            unreadable.append(line)
-    return Segment(events=tuple(events), torn=bool(rest), unreadable=tuple(unreadable))
+    @property
+    def path(self) -> str:
+        """Its archive below the storage root."""
+        return f"{self.kind}/{self.model}/{self.name}.parquet"
 
 
 class ParquetPredictionArchive:
@@ -104,132 +74,195 @@ class ParquetPredictionArchive:
     def close_segments(self) -> int:
         """Turn the segments of hours that are over into Parquet; return how many.
 
-        A segment that the server still holds open waits for the next time. A segment is removed only after
-        the Parquet file with its events is in place, and an event that is in both is written once.
+        See :meth:`close_hours`.
 
         :raises StorageError: if a segment cannot be read or the Parquet file cannot be written.
         """
-        return sum(self._close_hour(kind, model, hour) for kind, model, hour in self._past_hours())
+        return sum(tally.segments for tally in self.close_hours().values())
+
+    def close_hours(self) -> dict[Hour, Tally]:
+        """Turn the segments of hours that are over into Parquet; return what became of them.
+
+        A segment that the server still holds open waits for the next time. A segment is removed only after
+        the Parquet file with its rows is in place; that file names it, so no row is archived twice. Only one
+        process closes at a time; to any other there is nothing to do.
+
+        :raises StorageError: if a segment cannot be read or the Parquet file cannot be written.
+        """
+        tallies: dict[Hour, Tally] = {}
+        with self._alone() as alone:
+            for hour in self._past_hours() if alone else ():
+                tally = self._close_hour(hour)
+                if tally.segments:
+                    tallies[hour] = tally
+                    _tell(hour, tally)
+        return tallies
 
     def remove_older(self, than: datetime) -> int:
-        """Remove the Parquet files of hours that ended before a time; return how many.
+        """Remove Parquet files of hours that ended before a time, and rejected lines kept since before it.
 
+        :returns: how many files.
         :raises StorageError: if one cannot be removed.
         """
-        removed = 0
+        hours = rejected = 0
         for kind in EVENTS:
             for model in self.storage.names(kind):
                 for name in self.storage.names(f"{kind}/{model}"):
-                    hour = _hour_start(name.removesuffix(".parquet"))
+                    hour = hour_start(name.removesuffix(".parquet"))
                     if hour is not None and hour + timedelta(hours=1) <= than:
                         self.storage.remove(f"{kind}/{model}/{name}")
-                        removed += 1
-        return removed
+                        hours += 1
+        for file in (self.state_folder / LOG_FOLDER / REJECTED_FOLDER).glob(f"*{SEGMENT_SUFFIX}"):
+            try:
+                if datetime.fromtimestamp(file.stat().st_mtime, UTC) < than:
+                    file.unlink()
+                    rejected += 1
+            except OSError as error:
+                raise StorageError(f"cannot remove {file}: {error.strerror}") from error
+        if hours or rejected:
+            log.info("retention: %d archived hours and %d files of rejected lines removed", hours, rejected)
+        return hours + rejected
 
-    def _past_hours(self) -> Iterator[tuple[str, str, str]]:
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Hold the lock of closing; ``False`` while another process has it, or if there is no log."""
+        folder = self.state_folder / LOG_FOLDER
+        if not folder.is_dir():
+            yield False
+            return
+        try:
+            lock = open(folder / LOCK_FILE, "wb")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise StorageError(f"cannot lock {folder}: {error.strerror}") from error
+        with lock:
+            yield _is_locked(lock)
+
+    def _past_hours(self) -> Iterator[Hour]:
         this_hour = hour_of(self.now())
         for kind in EVENTS:
             for folder in sorted((self.state_folder / LOG_FOLDER / kind).glob("*/*")):
-                if _hour_start(folder.name) is not None and folder.name < this_hour:
-                    yield kind, folder.parent.name, folder.name
+                if hour_start(folder.name) is not None and folder.name < this_hour:
+                    yield Hour(kind, folder.parent.name, folder.name)
 
-    def _close_hour(self, kind: str, model: str, hour: str) -> int:
-        folder = segment_folder(self.state_folder, kind, model, hour)
-        read: list[Path] = []
-        events: list[Event] = []
-        for file in sorted(folder.glob(f"*{SEGMENT_SUFFIX}")):
-            with _closed_segment(file) as content:
-                if content is None:
-                    continue
-                segment = read_segment(content, kind)
-            self._tell(segment, file, kind, model)
-            read.append(file)
-            events += segment.events
-        if events:
-            self._write(f"{kind}/{model}/{hour}.parquet", kind, events)
-            log.info("%s: %d %s of hour %s archived", model, len(events), kind, hour)
-        for file in read:
-            file.unlink(missing_ok=True)
+    def _close_hour(self, hour: Hour) -> Tally:
+        folder = segment_folder(self.state_folder, hour.kind, hour.model, hour.name)
+        total = Tally()
+        files = sorted(folder.glob(f"*{SEGMENT_SUFFIX}"))
+        for start in range(0, len(files), SEGMENTS_AT_ONCE):
+            self._close_some(hour, files[start : start + SEGMENTS_AT_ONCE], total)
         with suppress(OSError):  # a late segment may have come
             folder.rmdir()
-        return len(read)
+        return total
 
-    def _tell(self, segment: Segment, file: Path, kind: str, model: str) -> None:
-        if segment.torn:
-            log.warning("WS-SERVING-021: %s: the last line is torn; the server was killed there", file.name)
-        if segment.unreadable:
-            kept = (
-                self.state_folder / LOG_FOLDER / REJECTED_FOLDER / f"{kind}-{model}-{uuid.uuid4().hex}.ndjson"
-            )
-            try:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                kept.write_bytes(b"\n".join(segment.unreadable) + b"\n")
-            except OSError as error:
-                raise StorageError(f"cannot write {kept}: {error.strerror}") from error
-            log.warning(
-                "WS-SERVING-022: %s: %d lines are no %s; kept in %s",
-                file.name,
-                len(segment.unreadable),
-                kind,
-                kept,
-            )
+    def _close_some(self, hour: Hour, files: list[Path], total: Tally) -> None:
+        with ExitStack() as opened:
+            streams = {file: stream for file in files if (stream := _closed(file, opened)) is not None}
+            if not streams:
+                return
+            before = self._archived(hour)
+            known = archived_segments(before)
+            readers = [
+                SegmentReader(file, stream, self._rejected(hour, file), hour.kind)
+                for file, stream in streams.items()
+                if file.name not in known and os.fstat(stream.fileno()).st_size
+            ]
+            tally = self._write(hour, readers, before) if readers else Tally()
+            for file in streams:
+                file.unlink(missing_ok=True)
+        total.segments += len(streams)
+        for name in ("read", "archived", "duplicates", "unreadable", "torn"):
+            setattr(total, name, getattr(total, name) + getattr(tally, name))
 
-    def _write(self, path: str, kind: str, events: Iterable[Event]) -> None:
+    def _rejected(self, hour: Hour, file: Path) -> Path:
+        name = f"{hour.kind}-{hour.model}-{hour.name}-{file.name}"
+        return self.state_folder / LOG_FOLDER / REJECTED_FOLDER / name
+
+    def _write(self, hour: Hour, readers: list[SegmentReader], before: pq.ParquetFile | None) -> Tally:
+        tally = Tally()
+        with self.storage.working_folder() as folder:
+            made = folder / f"{hour.name}.parquet"
+            merge(readers, before, made, hour.kind, tally)
+            if tally.archived:
+                self._put(made, hour.path)
+        for reader in readers:
+            tally.unreadable += reader.unreadable
+            tally.torn += reader.torn
+            if reader.torn:
+                log.warning(
+                    "WS-SERVING-021: %s: the last line is torn; the server was killed there", reader.file.name
+                )
+            if reader.unreadable:
+                log.warning(
+                    "WS-SERVING-022: %s: %d lines are no %s; kept in %s",
+                    reader.file.name,
+                    reader.unreadable,
+                    hour.kind,
+                    reader.rejected,
+                )
+        return tally
+
+    def _archived(self, hour: Hour) -> pq.ParquetFile | None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows = [_row(event) for event in events]
-        if self.storage.exists(path):
-            rows += pq.read_table(io.BytesIO(self.storage.read_bytes(path))).to_pylist()
-        once = {json.dumps(row, sort_keys=True, default=str): row for row in rows}
-        ordered = sorted(once.items(), key=lambda item: (item[1]["receive_time"], item[0]))
-        table = pa.Table.from_pylist([row for _, row in ordered], schema=_schema(kind))
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        self.storage.write_bytes(path, buffer.getvalue())
+        if not self.storage.exists(hour.path):
+            return None
+        local = self.storage.local_path(hour.path)
+        try:
+            return pq.ParquetFile(local or BytesIO(self.storage.read_bytes(hour.path)))
+        except (OSError, pa.ArrowException) as error:
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(f"cannot read {hour.path}: {type(error).__name__}") from error
+
+    def _put(self, made: Path, path: str) -> None:
+        """Give a finished file its place, whole: a rename on a folder, one put on an object store."""
+        target = self.storage.local_path(path)
+        if target is None:
+            self.storage.write_bytes(path, made.read_bytes())
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(made)
+        made.replace(target)
+        _sync(target.parent)
 
 
-@contextmanager
-def _closed_segment(file: Path) -> Iterator[bytes | None]:
-    """Give a segment's content; ``None`` while a server holds it open, or once it is gone."""
+def _closed(file: Path, opened: ExitStack) -> BinaryIO | None:
+    """Open a segment and lock it; ``None`` while a server holds it open, or once it is gone."""
     try:
-        stream = open(file, "rb")  # noqa: SIM115 - closed below
+        stream = opened.enter_context(open(file, "rb"))  # noqa: SIM115 - closed by the stack
     except FileNotFoundError:
-        yield None
-        return
+        return None
     except OSError as error:
         raise StorageError(f"cannot read {file}: {error.strerror}") from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield None
-            return
-        yield stream.read()
+    return stream if _is_locked(stream) else None
 
 
-def _hour_start(name: str) -> datetime | None:
+def _is_locked(stream: BinaryIO) -> bool:
     try:
-        return datetime.strptime(name, HOUR_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
-def _row(event: Event) -> dict[str, Any]:
-    content = event.model_dump()
-    for name in JSON_COLUMNS:
-        if name in content:
-            content[name] = json.dumps(content[name], ensure_ascii=False, allow_nan=False)
-    return content
+def _sync(entry: Path) -> None:
+    descriptor = os.open(entry, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _schema(kind: str) -> pa.Schema:
-    import pyarrow as pa
-
-    known = {
-        "epoch": pa.int64(),
-        "score": pa.float64(),
-        "event_time": pa.timestamp("us", tz="UTC"),
-        "receive_time": pa.timestamp("us", tz="UTC"),
-    }
-    return pa.schema([(name, known.get(name, pa.string())) for name in EVENTS[kind].model_fields])
+def _tell(hour: Hour, tally: Tally) -> None:
+    log.info(
+        "%s: %s of hour %s: %d rows read = %d archived + %d duplicates; %d unreadable lines, %d torn ones",
+        hour.model,
+        hour.kind,
+        hour.name,
+        tally.read,
+        tally.archived,
+        tally.duplicates,
+        tally.unreadable,
+        tally.torn,
+    )

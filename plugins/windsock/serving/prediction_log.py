@@ -1,83 +1,85 @@
-"""The durable log of predictions and outcomes: one writer thread, whole lines, fsync in batches."""
+"""The durable log of predictions and outcomes: one writer thread, whole lines, fsync in batches.
+
+Rows become lines on the caller's thread: that takes microseconds, bounds the memory exactly, and leaves the
+writer little that needs the interpreter while requests are answered.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import threading
-import uuid
-from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from io import FileIO
 from pathlib import Path
 
-from windsock.adapters.prediction_archive import (
-    OPENING_SUFFIX,
-    SEGMENT_SUFFIX,
-    hour_of,
-    segment_folder,
-)
+from windsock.adapters.log_format import OUTCOMES
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
 from windsock.records import OutcomeEvent, PredictionEvent
-from windsock.serving.files import sync_folder
+from windsock.serving.log_lines import (
+    HOUR_SECONDS,
+    AnsweredRows,
+    LineMaker,
+    LoggedRow,
+    LogLine,
+    Place,
+    Sealer,
+    Waiter,
+    line_of_event,
+    line_of_outcome,
+)
+from windsock.serving.log_segments import Segments
+
+__all__ = ["AnsweredRows", "LogState", "LoggedRow", "PredictionLog"]
 
 log = logging.getLogger(__name__)
 
 SPOOL_BYTES = 32 * 1024 * 1024
 """Most bytes that wait in memory while the disk does not take them."""
+CHUNK_BYTES = 2 * 1024 * 1024
+"""Bytes that are written and brought to the disk at once."""
 FLUSH_SECONDS = 0.25
 RETRY_SECONDS = 0.5
 OUTCOME_SECONDS = 5.0
 
-Place = tuple[str, str, str]
-"""Kind, model, hour."""
-
-
-@dataclass
-class _Line:
-    place: Place
-    content: bytes
-    written: Future[None] | None = None
-
-
-@dataclass
-class _Segment:
-    file: Path
-    stream: FileIO
-    size: int = 0
-
 
 @dataclass
 class LogState:
-    """How the log fares.
+    """How the log fares. What came in is ``written + dropped + refused + waiting``.
 
-    :param dropped: events that found no place while the disk did not take them.
-    :param waiting: events in memory.
+    :param written: rows and outcomes that are on the disk.
+    :param dropped: rows that found no place while the disk did not take them.
+    :param refused: outcomes that could not be written in time; who sent them was told to send them again.
+    :param waiting: rows and outcomes in memory.
     :param fault: why the last write failed; ``None`` while all is well.
     """
 
+    written: int = 0
     dropped: int = 0
+    refused: int = 0
     waiting: int = 0
     fault: str | None = None
 
 
 @dataclass
-class _Queue:
-    lines: list[_Line] = field(default_factory=list)
-    bytes: int = 0
-    urgent: bool = False
+class _Inbox:
+    """What callers handed over and the writer has not taken yet."""
+
+    rows: list[LogLine] = field(default_factory=list)
+    outcomes: list[LogLine] = field(default_factory=list)
+    row_bytes: int = 0
 
 
 class PredictionLog:
-    """Appends events to segments of the state folder. It never blocks a prediction.
+    """Appends rows and outcomes to segments of the state folder. It never blocks a prediction.
 
     :param state_folder: the server's state folder.
+    :param keys_dir: the installation's keys: with a ``log.key`` among them sensitive fields are encrypted.
     :param spool_bytes: most bytes that wait in memory.
     :param now: the clock.
     """
@@ -86,6 +88,7 @@ class PredictionLog:
         self,
         state_folder: Path,
         *,
+        keys_dir: Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -93,23 +96,32 @@ class PredictionLog:
         self.spool_bytes = spool_bytes
         self.now = now
         self.state = LogState()
-        self._queue = _Queue()
-        self._segments: dict[Place, _Segment] = {}
+        self.sealer = Sealer(keys_dir)
+        self._maker = LineMaker()
+        self._inbox = _Inbox()
+        self._bytes = 0
         self._changed = threading.Condition()
         self._stopping = False
+        self._told = False
+        self._backlog: dict[Place, deque[LogLine]] = {}
+        self._segments = Segments(state_folder)
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
 
     @property
     def fault(self) -> str | None:
-        """Why events do not reach the disk; ``None`` while they do."""
-        return self.state.fault if self._thread.is_alive() else "the writer does not run"
+        """What is wrong with the log; ``None`` while all that comes reaches the disk."""
+        if not self._thread.is_alive():
+            return "the writer does not run"
+        if self.state.fault or not self.sealer.fault:
+            return self.state.fault
+        return f"sensitive values are not written: {self.sealer.fault}"
 
     def start(self) -> None:
         """Start the writer."""
         self._thread.start()
 
     def stop(self, timeout: float = 3.0) -> None:
-        """Write what waits, then end the writer.
+        """Write what waits, then end the writer. Rows that come later are dropped.
 
         :param timeout: seconds to wait for it.
         """
@@ -117,24 +129,41 @@ class PredictionLog:
             self._stopping = True
             self._changed.notify()
         self._thread.join(timeout)
-        if self._queue.lines:
-            log.error("WS-SERVING-020: %d log events could not be written", len(self._queue.lines))
+        if self.state.waiting:
+            log.error("WS-SERVING-020: %d log events could not be written", self.state.waiting)
+
+    def add_rows(self, answered: AnsweredRows) -> bool:
+        """Hand over answered rows; they are on the disk within a second.
+
+        It never waits and never raises: rows that find no place are counted as dropped.
+
+        :returns: whether they found a place.
+        """
+        try:
+            line = self._maker.of_rows(answered, sealed=self.sealer.in_force)
+        except (TypeError, ValueError) as error:
+            if not self._told:
+                log.error("WS-SERVING-033: answered rows have no JSON form: %s", type(error).__name__)
+            self._told = True
+            return self._drop(len(answered.rows))
+        return self._add_line(line)
 
     def add_prediction(self, event: PredictionEvent) -> bool:
-        """Hand over a prediction; it is on the disk within a second. Return whether it found a place."""
-        return self._add("predictions", event)
+        """Hand over a single prediction, its features in clear; :meth:`add_rows` is the way to log."""
+        return self._add_line(line_of_event(event))
 
     async def add_outcome(self, event: OutcomeEvent) -> None:
-        """Write an outcome and wait until it is on the disk.
+        """Write an outcome and wait until it is on the disk. Outcomes that come together share one fsync.
 
         :raises StorageError: if it cannot be written in time; the client must send it again.
         """
-        written: Future[None] = Future()
-        taken = self._add("outcomes", event, written)
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(loop, loop.create_future())
         try:
-            if not taken:
+            if not self._add_outcome(line_of_outcome(event, waiter)):
                 raise TimeoutError
-            await asyncio.wait_for(asyncio.wrap_future(written), OUTCOME_SECONDS)
+            async with asyncio.timeout(OUTCOME_SECONDS):
+                await waiter.future
         except TimeoutError:
             raise StorageError(
                 f"the outcome is not on the disk: {self.state.fault or 'the writer is behind'}",
@@ -142,112 +171,139 @@ class PredictionLog:
                 next_action="Send it again later; free some space where the server keeps its log.",
             ) from None
 
-    def _add(
-        self, kind: str, event: PredictionEvent | OutcomeEvent, written: Future[None] | None = None
-    ) -> bool:
-        content = event.model_dump_json().encode() + b"\n"
-        line = _Line((kind, event.model, hour_of(event.receive_time)), content, written)
+    def _add_line(self, line: LogLine) -> bool:
         with self._changed:
-            if self._queue.bytes + len(content) > self.spool_bytes:
-                self.state.dropped += 1
+            if not self._stopping and self._bytes + line.cost <= self.spool_bytes:
+                self._bytes += line.cost
+                self.state.waiting += line.rows
+                self._inbox.rows.append(line)
+                self._inbox.row_bytes += line.cost
+                if self._inbox.row_bytes >= CHUNK_BYTES:
+                    self._changed.notify()
+                return True
+        return self._drop(line.rows)
+
+    def _drop(self, rows: int) -> bool:
+        with self._changed:
+            self.state.dropped += rows
+        return False
+
+    def _add_outcome(self, line: LogLine) -> bool:
+        with self._changed:
+            if self._stopping or self._bytes + line.cost > self.spool_bytes:
+                self.state.refused += 1
                 return False
-            self._queue.lines.append(line)
-            self._queue.bytes += len(content)
-            self.state.waiting = len(self._queue.lines)
-            if written is not None:
-                self._queue.urgent = True
-                self._changed.notify()
+            self._bytes += line.cost
+            self.state.waiting += 1
+            self._inbox.outcomes.append(line)
+            self._changed.notify()
         return True
 
     def _run(self) -> None:
+        rows_due = time.monotonic()
         while True:
             with self._changed:
-                self._changed.wait_for(self._is_due, timeout=FLUSH_SECONDS)
-                stopping, batch = self._stopping, list(self._queue.lines)
-                self._queue.urgent = False
-            self._flush(batch)
+                self._changed.wait_for(self._is_due, timeout=max(0.0, rows_due - time.monotonic()))
+                stopping, inbox = self._stopping, self._inbox
+                with_rows = (
+                    stopping
+                    or self.state.fault is not None
+                    or inbox.row_bytes >= CHUNK_BYTES
+                    or time.monotonic() >= rows_due
+                )
+                self._inbox = _Inbox() if with_rows else _Inbox(rows=inbox.rows, row_bytes=inbox.row_bytes)
+            self._take(inbox.outcomes)
+            if with_rows:
+                self._take(inbox.rows)
+                rows_due = time.monotonic() + FLUSH_SECONDS
+            self._flush(with_rows)
             if stopping:
-                self._close(set(self._segments))
+                self._segments.close_before(None)
                 return
             if self.state.fault:
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, timeout=RETRY_SECONDS)
 
     def _is_due(self) -> bool:
-        return self._stopping or self._queue.urgent
+        return self._stopping or bool(self._inbox.outcomes) or self._inbox.row_bytes >= CHUNK_BYTES
 
-    def _flush(self, batch: list[_Line]) -> None:
-        """Write a batch; lines that could not be written stay in the queue, in their order."""
-        groups: dict[Place, list[_Line]] = {}
-        for line in batch:
-            groups.setdefault(line.place, []).append(line)
-        done: set[int] = set()
+    def _take(self, lines: Iterable[LogLine]) -> None:
+        for line in lines:
+            waiting = self._backlog.get(line.place)
+            if waiting is None:
+                waiting = self._backlog[line.place] = deque()
+            waiting.append(line)
+
+    def _flush(self, with_rows: bool) -> None:
+        """Write what waits, outcomes first; what could not be written stays, in its order."""
         fault = None
-        for place, lines in groups.items():
+        for place in sorted(self._backlog, key=lambda place: place.kind != OUTCOMES):
+            if place.kind != OUTCOMES and not with_rows:
+                continue
             try:
-                self._append(place, b"".join(line.content for line in lines))
+                self._write(place)
             except OSError as error:
                 fault = error.strerror or type(error).__name__
-                continue
-            done.update(map(id, lines))
-        self._settle(batch, done, fault)
-        this_hour = hour_of(self.now())
-        self._close({place for place in self._segments if place[2] != this_hour})
-
-    def _settle(self, batch: list[_Line], done: set[int], fault: str | None) -> None:
-        with self._changed:
-            added = self._queue.lines[len(batch) :]
-            self._queue.lines = [line for line in batch if id(line) not in done] + added
-            self._queue.bytes = sum(len(line.content) for line in self._queue.lines)
-            self.state.waiting = len(self._queue.lines)
+            except Exception as error:
+                fault = f"unexpected {type(error).__name__}"
+        self._segments.mend()
+        self._segments.close_before(int(self.now().timestamp()) // HOUR_SECONDS)
         if fault and not self.state.fault:
             log.error(
                 "WS-SERVING-020: the prediction log cannot be written: %s; events wait in memory", fault
             )
         if self.state.fault and not fault:
-            log.info("the prediction log is written again; %d events were dropped", self.state.dropped)
+            log.info("the prediction log is written again; %d rows were dropped", self.state.dropped)
         self.state.fault = fault
-        for line in batch:
-            if id(line) in done and line.written is not None:
-                with suppress(InvalidStateError):  # who waited has given up
-                    line.written.set_result(None)
 
-    def _append(self, place: Place, content: bytes) -> None:
-        segment = self._segments.get(place) or self._open(place)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[segment.stream.write(left) :]
-            os.fsync(segment.stream.fileno())
-        except OSError:
-            # Nobody knows what is on the disk now: take the lines back and go on in another file.
-            del self._segments[place]
-            with suppress(OSError):
-                segment.stream.truncate(segment.size)
-            segment.stream.close()
-            raise
-        segment.size += len(content)
+    def _write(self, place: Place) -> None:
+        lines = self._backlog[place]
+        if any(line.sensitive for line in lines):
+            self.sealer.refresh()
+        while lines:
+            taken, left_out = self._next_chunk(lines)
+            if taken:
+                self._segments.append(place, b"".join([line.content for line in taken]))
+            for _ in range(len(taken) + len(left_out)):
+                lines.popleft()
+            self._settle(taken, left_out)
+        del self._backlog[place]
 
-    def _open(self, place: Place) -> _Segment:
-        folder = segment_folder(self.state_folder, *place)
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{os.getpid()}-{uuid.uuid4().hex}{SEGMENT_SUFFIX}"
-        opening = file.with_suffix(OPENING_SUFFIX)
-        stream = FileIO(opening, "xb")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            opening.rename(file)  # from here on the archive sees it, and sees that it is open
-            sync_folder(folder)
-        except OSError:
-            stream.close()
-            raise
-        self._segments[place] = _Segment(file=file, stream=stream)
-        return self._segments[place]
+    def _next_chunk(self, lines: deque[LogLine]) -> tuple[list[LogLine], list[LogLine]]:
+        taken: list[LogLine] = []
+        left_out: list[LogLine] = []
+        size = 0
+        for line in lines:
+            if size >= CHUNK_BYTES:
+                break
+            if line.is_given_up or not self.sealer.seal(line):
+                left_out.append(line)
+                continue
+            taken.append(line)
+            size += len(line.content)
+        return taken, left_out
 
-    def _close(self, places: set[Place]) -> None:
-        for place in places:
-            segment = self._segments.pop(place)
-            segment.stream.close()
-            if segment.size == 0:
-                with suppress(OSError):
-                    segment.file.unlink()
+    def _settle(self, written: list[LogLine], left_out: list[LogLine]) -> None:
+        rows = sum(line.rows for line in written)
+        dropped = sum(line.rows for line in left_out if line.waiter is None)
+        refused = sum(line.rows for line in left_out if line.waiter is not None)
+        cost = sum(line.cost for line in written) + sum(line.cost for line in left_out)
+        with self._changed:
+            self._bytes -= cost
+            self.state.waiting -= rows + dropped + refused
+            self.state.written += rows
+            self.state.dropped += dropped
+            self.state.refused += refused
+        waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for line in written:
+            if line.waiter is not None:
+                waiting.setdefault(line.waiter.loop, []).append(line.waiter.future)
+        for loop, futures in waiting.items():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(_release, futures)
+
+
+def _release(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():  # who waited has given up
+            future.set_result(None)

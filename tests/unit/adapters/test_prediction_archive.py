@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.builders import NOON, digest
+from support.log_rows import line_of
+from windsock.adapters import log_columns, log_merge, prediction_archive
+from windsock.adapters.log_merge import Tally
 from windsock.adapters.prediction_archive import (
     ParquetPredictionArchive,
     hour_of,
@@ -65,7 +70,7 @@ class Spool:
         place = segment_folder(self.folder, kind, events[0].model, hour or hour_of(events[0].receive_time))
         place.mkdir(parents=True, exist_ok=True)
         file = place / f"{name}.ndjson"
-        file.write_bytes(b"".join(event.model_dump_json().encode() + b"\n" for event in events) + tail)
+        file.write_bytes(b"".join(line_of(event) for event in events) + tail)
         return file
 
     def rows(self, path: str = "predictions/churn/20260501T12.parquet") -> list[dict[str, Any]]:
@@ -160,13 +165,164 @@ def test_a_crash_before_the_spool_is_removed_changes_nothing(
 def test_storage_that_fails_keeps_the_spool(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     spool.write(prediction("a"))
 
-    def full(*_: Any, **__: Any) -> bool:
-        raise StorageError("the disk is full", code="WS-STORAGE-002")
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Storage, "write_bytes", full)
-    with pytest.raises(StorageError):
-        spool.archive.close_segments()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(StorageError) as caught:
+            spool.archive.close_segments()
+    assert caught.value.code == "WS-STORAGE-002"
     assert list((spool.folder / "log").rglob("*.ndjson"))
+    assert not list((spool.folder / "storage").rglob("*.parquet"))
+    assert spool.archive.close_segments() == 1
+    assert spool.ids() == ["a"]
+
+
+def test_an_object_store_is_written_to_and_added_to(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    storage = Storage(f"memory://{tmp_path.name}")
+    spool.archive = ParquetPredictionArchive(tmp_path, storage, now=lambda: LATER)
+    for name in "ab":
+        spool.write(prediction(name), name=f"1-{name}")
+        spool.archive.close_segments()
+        content = storage.read_bytes("predictions/churn/20260501T12.parquet")
+    assert pq.read_table(io.BytesIO(content))["prediction_id"].to_pylist() == ["a", "b"]
+
+
+def test_the_rows_of_a_line_share_what_they_share(spool: Spool) -> None:
+    first, second = prediction("a", unit="u", event_time=NOON), prediction("b", prediction="yes", score=None)
+    file = spool.write(first)
+    file.write_bytes(line_of(first, second))
+    assert list(spool.archive.close_hours().values()) == [Tally(segments=1, read=2, archived=2)]
+    (one, two) = spool.rows()
+    assert (one["unit"], one["event_time"], one["score"]) == ("u", NOON, 0.25)
+    assert (two["unit"], two["event_time"], two["score"], two["prediction"]) == (None, None, None, '"yes"')
+    assert one["digest"] == two["digest"] == digest("b")
+
+
+def test_what_came_in_is_what_became_of_it(spool: Spool) -> None:
+    spool.write(prediction("a"), prediction("b"), tail=b"nonsense\n" + line_of(prediction("c"))[:-9])
+    spool.write(prediction("b"), prediction("d"), name="2-b")
+    ((hour, tally),) = spool.archive.close_hours().items()
+    assert hour.path == "predictions/churn/20260501T12.parquet"
+    assert tally == Tally(segments=2, read=4, archived=3, duplicates=1, unreadable=1, torn=1)
+
+
+def test_an_archive_that_would_lose_rows_replaces_nothing(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.write(prediction("a"), prediction("b"))
+    take = log_columns.Columns.table
+    monkeypatch.setattr(log_columns.Columns, "table", lambda self: take(self).slice(1))
+    with pytest.raises(StorageError, match="gain 1 rows of 2") as caught:
+        spool.archive.close_segments()
+    assert caught.value.code == "WS-SERVING-037"
+    assert list((spool.folder / "log").rglob("*.ndjson"))
+    assert not list((spool.folder / "storage").rglob("*.parquet"))
+
+
+def test_many_segments_and_row_groups(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_archive, "SEGMENTS_AT_ONCE", 4)
+    monkeypatch.setattr(log_merge, "GROUP_ROWS", 8)
+    for number in range(10):
+        events = [prediction(f"{number}-{minute}", minute=minute) for minute in range(number, 60, 10)]
+        spool.write(*events, name=f"{number}-x")
+    assert spool.archive.close_segments() == 10
+    rows = spool.rows()
+    assert len({row["prediction_id"] for row in rows}) == 60
+    parquet = pq.ParquetFile(spool.folder / "storage/predictions/churn/20260501T12.parquet")
+    assert parquet.num_row_groups > 5
+    for number in range(parquet.num_row_groups):
+        times = parquet.read_row_group(number)["receive_time"].to_pylist()
+        assert times == sorted(times)
+
+
+def test_segments_in_order_give_a_file_in_order(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_merge, "GROUP_ROWS", 8)
+    for part in range(3):
+        spool.write(*(prediction(str(n), minute=n) for n in range(part, 60, 3)), name=f"{part}-x")
+    spool.archive.close_segments()
+    assert spool.ids() == [str(number) for number in range(60)]
+
+
+def test_a_file_from_before_a_column_existed_is_added_to(spool: Spool) -> None:
+    spool.write(prediction("old"))
+    spool.archive.close_segments()
+    place = spool.folder / "storage/predictions/churn/20260501T12.parquet"
+    pq.write_table(pq.read_table(place).drop_columns(["fallback_for", "inference_ms"]), place)
+    spool.write(prediction("new", minute=1, fallback_for="challenger", inference_ms=2.5), name="2-b")
+    spool.archive.close_segments()
+    assert [(row["prediction_id"], row["fallback_for"], row["inference_ms"]) for row in spool.rows()] == [
+        ("old", None, None),
+        ("new", "challenger", 2.5),
+    ]
+
+
+def test_a_damaged_archive_is_told_and_nothing_is_lost(spool: Spool) -> None:
+    place = spool.folder / "storage/predictions/churn/20260501T12.parquet"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"damaged")
+    spool.write(prediction("a"))
+    with pytest.raises(StorageError, match="cannot read"):
+        spool.archive.close_segments()
+    assert place.read_bytes() == b"damaged"
+    assert list((spool.folder / "log").rglob("*.ndjson"))
+
+
+def test_two_never_close_at_once(spool: Spool) -> None:
+    spool.write(prediction("a"))
+    with (spool.folder / "log" / prediction_archive.LOCK_FILE).open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert spool.archive.close_segments() == 0
+    assert spool.archive.close_segments() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epoch", "1"),
+        ("epoch", None),
+        ("receive_time", "2026-05-01T12:00:00"),
+        ("receive_time", "yesterday"),
+        ("version", 3),
+        ("fields", ["age"]),
+        ("rows", [["a", None, None, "0.5", True, [1, 2]]]),
+        ("rows", [["a", None, None, 0.5, None, [1, 2]]]),
+        ("rows", [["a", None, None, 0.5, True, [1, {"nested": 2}]]]),
+        ("rows", [["a", None, None, 0.5, True, [1, 2], "more"]]),
+        ("rows", [["a", None, None, 0.5, True]]),
+        ("unknown", 1),
+    ],
+)
+def test_a_line_with_one_wrong_value_is_no_line(name: str, value: Any) -> None:
+    good = json.loads(line_of(prediction("a")))
+    segment = read_segment(json.dumps({**good, name: value}).encode() + b"\n", "predictions")
+    assert (segment.events, len(segment.unreadable)) == ((), 1)
+
+
+def test_rejected_lines_are_kept_as_long_as_hours(spool: Spool) -> None:
+    spool.write(prediction("a"), tail=b"nonsense\n")
+    spool.archive.close_segments()
+    (kept,) = (spool.folder / "log/rejected").iterdir()
+    os.utime(kept, (NOON.timestamp(), NOON.timestamp()))
+    assert spool.archive.remove_older(NOON) == 0
+    assert spool.archive.remove_older(NOON + timedelta(minutes=1)) == 1
+    assert not kept.exists()
+    assert spool.ids() == ["a"]
+
+
+def test_an_unreadable_line_is_kept_once_though_closing_is_tried_twice(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.write(prediction("a"), tail=b"nonsense\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        with pytest.raises(StorageError):
+            spool.archive.close_segments()
+    spool.archive.close_segments()
+    (kept,) = (spool.folder / "log/rejected").iterdir()
+    assert kept.read_bytes() == b"nonsense\n"
 
 
 def test_a_torn_last_line_is_told_and_left(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
@@ -181,7 +337,7 @@ def test_whole_lines_that_are_no_events_are_kept_apart(
     spool: Spool, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = spool.write(prediction("a"), tail=b'{"planted": 1}\nnonsense\n')
-    file.write_bytes(file.read_bytes() + prediction("b", minute=1).model_dump_json().encode() + b"\n")
+    file.write_bytes(file.read_bytes() + line_of(prediction("b", minute=1)))
     spool.archive.close_segments()
     assert spool.ids() == ["a", "b"]
     (kept,) = (spool.folder / "log" / "rejected").iterdir()
@@ -247,7 +403,7 @@ EVENTS = st.builds(
 @hypothesis_settings(deadline=None)
 @given(st.lists(EVENTS, max_size=6), st.integers(0, 400))
 def test_whatever_a_kill_cuts_off_every_whole_line_is_read(events: list[PredictionEvent], cut: int) -> None:
-    content = b"".join(event.model_dump_json().encode() + b"\n" for event in events)
+    content = b"".join(line_of(event) for event in events)
     left = content[: max(0, len(content) - cut)]
     segment = read_segment(left, "predictions")
     assert list(segment.events) == events[: left.count(b"\n")]

@@ -1,0 +1,270 @@
+"""Answered rows as lines of the prediction log, and the sealing of their sensitive values."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from windsock.adapters.column_cipher import LOG_KEY, UNAVAILABLE, ColumnCipher
+from windsock.adapters.log_format import OUTCOMES, PREDICTIONS, PredictionLine
+from windsock.exceptions import SettingsError
+from windsock.records import InputSchema, OutcomeEvent, PredictionEvent
+
+log = logging.getLogger(__name__)
+
+HOUR_SECONDS = 3600
+TOKEN_BYTES = 128
+"""What a short value becomes when it is encrypted; text grows by a third on top."""
+SCHEMAS_KEPT = 64
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(PredictionLine)
+
+
+class LoggedRow(NamedTuple):
+    """One answered row.
+
+    :param values: in the order of the schema's fields.
+    """
+
+    prediction_id: str
+    unit: str | None
+    event_time: datetime | None
+    score: float | None
+    prediction: Any
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredRows:
+    """The rows that one version answered in one request; see :class:`~windsock.records.PredictionEvent`."""
+
+    model: str
+    version: str
+    digest: str
+    variant: str
+    experiment: str | None
+    epoch: int
+    receive_time: datetime
+    client: str | None
+    fallback_for: str | None
+    inference_ms: float
+    schema: InputSchema
+    rows: Sequence[LoggedRow]
+
+
+class Waiter(NamedTuple):
+    """Who waits until a line is on the disk."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+
+
+class Place(NamedTuple):
+    """Where a line belongs.
+
+    :param hour: whole hours since 1970, UTC.
+    """
+
+    kind: str
+    model: str
+    hour: int
+
+
+@dataclass(slots=True)
+class LogLine:
+    """A whole line that waits to be written.
+
+    :param rows: events in it.
+    :param cost: bytes it counts for in memory; never less than it takes once it is sealed.
+    :param sensitive: places of the values still to be encrypted.
+    """
+
+    place: Place
+    content: bytes
+    rows: int
+    cost: int
+    sensitive: tuple[int, ...] = ()
+    waiter: Waiter | None = None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for it any more: whoever sent it was told to send it again."""
+        return self.waiter is not None and self.waiter.future.cancelled()
+
+
+class _Line(msgspec.Struct, gc=False):
+    """A line of predictions on its way out; the names of the fields are JSON already."""
+
+    model: str
+    version: str
+    digest: str
+    variant: str
+    experiment: str | None
+    epoch: int
+    receive_time: datetime
+    client: str | None
+    fallback_for: str | None
+    inference_ms: float
+    fields: msgspec.Raw
+    rows: Sequence[LoggedRow]
+
+
+class _Fields(NamedTuple):
+    schema: InputSchema
+    names: msgspec.Raw
+    sensitive: tuple[int, ...]
+
+
+class LineMaker:
+    """Makes lines. A schema's field names are encoded once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Fields] = {}
+
+    def of_rows(self, answered: AnsweredRows, *, sealed: bool) -> LogLine:
+        """Return the line of the rows of one request.
+
+        :param sealed: whether values of sensitive fields are to be encrypted.
+        :raises TypeError: if a value has no JSON form.
+        :raises ValueError: if a text has none.
+        """
+        fields = self._known.get(id(answered.schema)) or self._learn(answered.schema)
+        content = (
+            _encoder.encode(
+                _Line(
+                    answered.model,
+                    answered.version,
+                    answered.digest,
+                    answered.variant,
+                    answered.experiment,
+                    answered.epoch,
+                    answered.receive_time,
+                    answered.client,
+                    answered.fallback_for,
+                    answered.inference_ms,
+                    fields.names,
+                    answered.rows,
+                )
+            )
+            + b"\n"
+        )
+        rows, cost = len(answered.rows), len(content)
+        place = Place(PREDICTIONS, answered.model, int(answered.receive_time.timestamp()) // HOUR_SECONDS)
+        if not (sealed and fields.sensitive):
+            return LogLine(place, content, rows, cost)
+        cost += cost // 3 + rows * len(fields.sensitive) * TOKEN_BYTES
+        return LogLine(place, content, rows, cost, fields.sensitive)
+
+    def _learn(self, schema: InputSchema) -> _Fields:
+        if len(self._known) >= SCHEMAS_KEPT:
+            self._known.clear()
+        names = msgspec.Raw(_encoder.encode([field.name for field in schema.fields]))
+        sensitive = tuple(number for number, field in enumerate(schema.fields) if field.sensitive)
+        # The entry holds on to the schema, so its id is not given to another one.
+        fields = self._known[id(schema)] = _Fields(schema, names, sensitive)
+        return fields
+
+
+def line_of_outcome(event: OutcomeEvent, waiter: Waiter) -> LogLine:
+    """Return the line of an outcome."""
+    content = event.model_dump_json().encode() + b"\n"
+    place = Place(OUTCOMES, event.model, int(event.receive_time.timestamp()) // HOUR_SECONDS)
+    return LogLine(place, content, 1, len(content), waiter=waiter)
+
+
+def line_of_event(event: PredictionEvent) -> LogLine:
+    """Return the line of a single prediction."""
+    row = LoggedRow(
+        event.prediction_id,
+        event.unit,
+        event.event_time,
+        event.score,
+        event.prediction,
+        tuple(event.features.values()),
+    )
+    shared = event.model_dump(include=set(PredictionLine.__struct_fields__))
+    shared["receive_time"] = event.receive_time
+    content = _encoder.encode({**shared, "fields": list(event.features), "rows": [row]}) + b"\n"
+    place = Place(PREDICTIONS, event.model, int(event.receive_time.timestamp()) // HOUR_SECONDS)
+    return LogLine(place, content, 1, len(content))
+
+
+class Sealer:
+    """Encrypts the sensitive values of lines, on the writer's thread.
+
+    Without a key file values are written in clear. With one that cannot be used, or that went away while the
+    server ran, they are not written at all: ``fernet:unavailable`` stands for each.
+
+    :param keys_dir: the installation's keys folder; ``None``: there is no key.
+    """
+
+    def __init__(self, keys_dir: Path | None) -> None:
+        self.keys_dir = keys_dir
+        self.fault: str | None = None
+        self.withheld = 0
+        self.in_force = False
+        self._cipher: ColumnCipher | None = None
+        self._seen: tuple[int, ...] | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the key file again if it changed."""
+        if self.keys_dir is None:
+            return
+        seen = _mark(self.keys_dir / LOG_KEY)
+        if seen == self._seen and not self.fault:
+            return
+        self._seen = seen
+        try:
+            self._cipher, fault = ColumnCipher.from_folder(self.keys_dir), None
+        except SettingsError as error:
+            self._cipher, fault = None, error.message
+        if self._cipher is None and fault is None and self.in_force:
+            fault = f"the log key {self.keys_dir / LOG_KEY} is gone"
+        self.in_force = self.in_force or self._cipher is not None or fault is not None
+        if fault and fault != self.fault:
+            log.error("WS-SERVING-034: %s; sensitive values are not written", fault)
+        self.fault = fault
+
+    def seal(self, line: LogLine) -> bool:
+        """Encrypt the sensitive values of a line; return whether it may be written now."""
+        if not line.sensitive:
+            return True
+        try:
+            decoded = _decoder.decode(line.content)
+        except msgspec.MsgspecError as error:
+            log.error("WS-SERVING-033: answered rows have no JSON form: %s", type(error).__name__)
+            return False
+        for row in decoded.rows:
+            for number in line.sensitive:
+                row.values[number] = self._sealed(row.values[number])
+            time.sleep(0)  # let the thread that answers requests go first
+        line.content = _encoder.encode(decoded) + b"\n"
+        line.sensitive = ()
+        return True
+
+    def _sealed(self, value: Any) -> str:
+        if self._cipher is None:
+            self.withheld += 1
+            return UNAVAILABLE
+        return self._cipher.encrypt(value)
+
+
+def _mark(file: Path) -> tuple[int, ...] | None:
+    """Return what shows that a file changed; ``None`` only if it is not there."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return (error.errno or 0,)
+    return status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode
