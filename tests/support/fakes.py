@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import DeploymentRefusedError, StaleEpochError, StorageError, UnverifiedBundleError
 from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite
 from windsock.records import (
@@ -133,6 +134,7 @@ class FakeBundles:
             pipeline=copy.deepcopy(draft.pipeline),
             schema=draft.schema,
             golden=draft.golden,
+            compiled=PipelineCompiler().load(draft.compiled, draft.schema) if draft.compiled else None,
         )
         return stored
 
@@ -331,6 +333,7 @@ def fake_ports(**replaced: Any) -> Ports:
         "router": FakeRouter(),
         "predictions": FakePredictions(),
         "charts": FakeCharts(),
+        "compiler": PipelineCompiler(),
         "now": clock,
         "pause": lambda seconds: None,
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.charts import MatplotlibCharts
+from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.expectations import GreatExpectationsEngine
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.mlflow_registry import MlflowRegistry
@@ -40,4 +41,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         router=ServerRouter(settings.server_url, settings.read_admin_token),
         predictions=ParquetPredictionArchive(settings.serving_dir, storage),
         charts=MatplotlibCharts(),
+        compiler=PipelineCompiler(),
     )

@@ -14,13 +14,30 @@ from typing import Protocol
 from windsock.adapters.signing import SIGNATURE_SIZE, Verifier
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError, UnverifiedBundleError
-from windsock.records import KNOWN_FILES, MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, BundleManifest
+from windsock.records import (
+    KNOWN_FILES,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SIGNATURE_FILE,
+    TREES_FILE,
+    BundleManifest,
+)
 
 MIB = 1024**2
-LIMITS = {SIGNATURE_FILE: SIGNATURE_SIZE, MANIFEST_FILE: 8 * MIB, MODEL_FILE: 4 * 1024 * MIB}
+LIMITS = {
+    SIGNATURE_FILE: SIGNATURE_SIZE,
+    MANIFEST_FILE: 8 * MIB,
+    MODEL_FILE: 4 * 1024 * MIB,
+    TREES_FILE: 512 * MIB,
+}
 """Most bytes of a file; of all others, :data:`OTHER_LIMIT`."""
 OTHER_LIMIT = 64 * MIB
 SHOWN = 10
+
+
+def limit_of(name: str) -> int:
+    """Return the most bytes that a file of a bundle may have."""
+    return LIMITS.get(name, OTHER_LIMIT)
 
 
 class BundleFolder(Protocol):
@@ -76,7 +93,7 @@ class LocalBundle:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _wrong_files(f"{name} is no regular file")
-            limit = LIMITS.get(name, OTHER_LIMIT)
+            limit = limit_of(name)
             _require_size(name, status.st_size, limit)
             content = stream.read(limit + 1)
         _require_size(name, len(content), limit)
@@ -114,7 +131,7 @@ class StoredBundleFolder:
         :raises StorageError: if it cannot be read.
         """
         content = self.storage.read_bytes(f"{self.uri}/{name}")
-        _require_size(name, len(content), LIMITS.get(name, OTHER_LIMIT))
+        _require_size(name, len(content), limit_of(name))
         return content
 
 

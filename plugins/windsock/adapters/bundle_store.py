@@ -12,11 +12,13 @@ from typing import TypeVar
 
 from windsock.adapters import skops_codec
 from windsock.adapters.bundle_files import LocalBundle, open_bundle, read_verified, unreadable
+from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.signing import Signer, Verifier
 from windsock.adapters.storage import Storage
 from windsock.exceptions import SettingsError, StorageError, UnverifiedBundleError
 from windsock.ports import BundleDraft, LoadedBundle
 from windsock.records import (
+    COMPILED_FILES,
     GOLDEN_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
@@ -205,7 +207,7 @@ def _files_of(draft: BundleDraft) -> dict[str, bytes]:
     }
     if draft.profile is not None:
         files[PROFILE_FILE] = canonical_json(dict(draft.profile)).encode()
-    return files
+    return {**files, **draft.compiled}
 
 
 def _manifest_of(draft: BundleDraft, files: dict[str, bytes]) -> BundleManifest:
@@ -237,8 +239,15 @@ def _parse(manifest: BundleManifest, files: dict[str, bytes], digest: str) -> Lo
             code="WS-BUNDLE-009",
         )
     _tell_other_version(manifest)
-    pipeline = skops_codec.load(files[MODEL_FILE])
-    return LoadedBundle(manifest=manifest, digest=digest, pipeline=pipeline, schema=schema, golden=golden)
+    compiled = {name: files[name] for name in COMPILED_FILES if name in files}
+    return LoadedBundle(
+        manifest=manifest,
+        digest=digest,
+        pipeline=skops_codec.load(files[MODEL_FILE]),
+        schema=schema,
+        golden=golden,
+        compiled=PipelineCompiler().load(compiled, schema) if compiled else None,
+    )
 
 
 def _parse_json(kind: type[Kind], name: str, files: dict[str, bytes]) -> Kind:

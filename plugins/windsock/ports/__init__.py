@@ -37,6 +37,7 @@ class Ports:
     router: Router
     predictions: PredictionArchive
     charts: Charts
+    compiler: ModelCompiler
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 

@@ -13,6 +13,8 @@ from windsock.records.base import (
     Status,
 )
 from windsock.records.bundle import (
+    COMPILED_FILE,
+    COMPILED_FILES,
     GOLDEN_FILE,
     KNOWN_FILES,
     MANIFEST_FILE,
@@ -20,6 +22,7 @@ from windsock.records.bundle import (
     PROFILE_FILE,
     SCHEMA_FILE,
     SIGNATURE_FILE,
+    TREES_FILE,
     Answer,
     BundleManifest,
     GoldenPredictions,
@@ -96,6 +99,7 @@ from windsock.records.serving import (
     PredictionEvent,
 )
 from windsock.records.training import (
+    CompiledEquality,
     CrossValidation,
     EvaluateModelInput,
     Evaluation,
@@ -107,6 +111,9 @@ from windsock.records.training import (
 )
 
 __all__ = [
+    "COMPILED_FILE",
+    "COMPILED_FILES",
+    "TREES_FILE",
     "Answer",
     "Approval",
     "ApproveModelInput",
@@ -114,6 +121,7 @@ __all__ = [
     "BundleManifest",
     "ChainCheck",
     "Champion",
+    "CompiledEquality",
     "CheckResult",
     "ColumnKind",
     "ColumnProfile",

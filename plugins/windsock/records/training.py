@@ -42,6 +42,38 @@ class CrossValidation(Record):
     folds: tuple[float, ...]
 
 
+class CompiledEquality(Record):
+    """What came of holding a model's compiled form against the fitted pipeline, on the held-out rows.
+
+    :param engine: what computes the compiled form, ``linear`` or ``trees``; ``None`` where there is none.
+    :param rows: rows that both answered: all held-out ones and the golden ones.
+    :param flips: rows that the two put into different classes.
+    :param largest_difference: largest absolute difference of two answers.
+    :param tolerance: largest difference that counts as equal: 1e-9, or 1e-9 of the largest answer above 1.
+    :param equal: whether the compiled form serves: no flips, and no difference over the tolerance.
+    :param reason: why it does not serve.
+    """
+
+    engine: str | None = None
+    rows: int = 0
+    flips: int | None = None
+    largest_difference: float | None = None
+    tolerance: float | None = None
+    equal: bool = False
+    reason: str = ""
+
+    @property
+    def told(self) -> str:
+        """The finding as one line of a log."""
+        if self.largest_difference is None:
+            return f"not compiled: {self.reason}; scikit-learn serves"
+        seen = (
+            f"{self.engine}, {self.rows:,} held-out and golden rows, {self.flips} flips, "
+            f"largest difference {self.largest_difference:.2g}"
+        )
+        return f"compiled: {seen}" if self.equal else f"not compiled: {seen}; {self.reason}"
+
+
 class TrainedModel(Record):
     """One candidate, fitted on the training rows and stored as a signed bundle.
 
@@ -151,6 +183,8 @@ class Evaluation(Record):
     :param champion: the champion it was compared with; ``None`` on the first run.
     :param against_champion: difference to that champion on the same rows.
     :param latency: prediction time per sample.
+    :param compiled: how the compiled form was found equal, or why there is none; ``None`` where the bundle
+        says nothing of one.
     :param card: the model card, filled from the spec, the snapshot and these numbers.
     """
 
@@ -164,6 +198,7 @@ class Evaluation(Record):
     champion: Champion | None = None
     against_champion: PairedDifference | None = None
     latency: Latency
+    compiled: CompiledEquality | None = None
     card: ModelCard
     evaluated_at: Moment
 

@@ -10,6 +10,7 @@ from windsock.exceptions import DataRefusedError, TrainingRefusedError
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Champion,
+    CompiledEquality,
     EvaluateModelInput,
     Evaluation,
     Latency,
@@ -26,6 +27,7 @@ from windsock.training.comparison import (
     answered_by_champion,
     judge,
 )
+from windsock.training.compiling import COMPILED
 from windsock.training.fitting import answer, counted_warnings, limited_threads
 from windsock.training.metrics import direction, metric_names
 from windsock.training.model_card import card_markdown, difference_text, make_card, metric_text
@@ -98,6 +100,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         champion=champion,
         against_champion=judgement.against_champion,
         latency=latency,
+        compiled=_equality(bundle),
         card=make_card(spec, step.snapshot, chosen, judgement.metrics),
         evaluated_at=ports.now(),
     )
@@ -153,6 +156,12 @@ def _latency(bundle: LoadedBundle, rows: pd.DataFrame) -> Latency:
     return Latency(ms_per_sample=milliseconds, rows=LATENCY_ROWS, repeats=LATENCY_REPEATS)
 
 
+def _equality(bundle: LoadedBundle) -> CompiledEquality | None:
+    """Return what the training found of the compiled form; older bundles say nothing of one."""
+    found = bundle.manifest.facts.get(COMPILED)
+    return None if found is None else CompiledEquality.model_validate(found)
+
+
 def _log_findings(evaluation: Evaluation) -> None:
     for metric in evaluation.metrics:
         log.info("held out: %s (n=%s)", metric_text(metric), f"{metric.n:,}")
@@ -164,6 +173,8 @@ def _log_findings(evaluation: Evaluation) -> None:
     else:
         log.info("no champion in the ledger: this is the first model")
     log.info("latency: %.4f ms per sample", evaluation.latency.ms_per_sample)
+    if evaluation.compiled:
+        log.info("%s", evaluation.compiled.told)
 
 
 def _differences(evaluation: Evaluation) -> tuple[PairedDifference, ...]:

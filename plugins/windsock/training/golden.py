@@ -73,6 +73,12 @@ def make_golden(
     return GoldenPredictions(rows=rows, scores=scores, tolerance=TOLERANCE * largest)
 
 
+def largest_difference(answers: Sequence[Sequence[float]], golden: GoldenPredictions) -> float:
+    """Return the largest absolute difference of answers to golden rows from their golden scores."""
+    pairs = zip(answers, golden.scores, strict=True)
+    return max(abs(a - b) for ours, scores in pairs for a, b in zip(ours, scores, strict=True))
+
+
 def answers_to(
     pipeline: Pipeline, rows: Sequence[dict[str, Any]], fields: Sequence[InputField]
 ) -> tuple[tuple[float, ...], ...]:

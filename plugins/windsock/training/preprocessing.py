@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind, InputField
+from windsock.records.values import LARGEST, category_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +20,6 @@ MIN_FREQUENCY = 5
 """A category with fewer training rows shares one column (or code) with the other rare ones."""
 MAX_ONE_HOT = 100
 """Most columns that one category field becomes."""
-
-LARGEST = 1e30
-"""A number beyond this is taken for infinite: forests compute with 32 bits, and squares must not overflow."""
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -103,13 +101,6 @@ def _to_boolean(values: Any, field: InputField) -> NDArray[Any]:
         word: number for word, number in ((field.true_word, 1.0), (field.false_word, 0.0)) if word is not None
     }
     return np.array([words[value] for value in _listed(values)], dtype="float64")
-
-
-def category_text(value: Any) -> str:
-    """Return a category as text: ``3`` and ``3.0`` are the same one."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
 
 
 def _to_category(values: Any, field: InputField) -> NDArray[Any]:

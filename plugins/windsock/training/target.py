@@ -35,7 +35,11 @@ def feature_fields(snapshot: DataSnapshot, spec: ModelSpec) -> tuple[InputField,
     listed = set(spec.data.features)
     fields = tuple(
         InputField(
-            name=column.name, kind=column.kind, true_word=column.true_word, false_word=column.false_word
+            name=column.name,
+            kind=column.kind,
+            true_word=column.true_word,
+            false_word=column.false_word,
+            sensitive=column.name in spec.data.sensitive,
         )
         for column in snapshot.columns
         if (column.role is ColumnRole.FEATURE and column.name not in spec.data.sensitive)

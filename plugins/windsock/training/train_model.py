@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,12 @@ from windsock.records import (
     build_profile,
 )
 from windsock.records.rows import held_out_mask
+from windsock.training.compiling import COMPILED, compile_pipeline
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
 from windsock.training.estimators import build_pipeline, estimator_kind, make_estimator
 from windsock.training.fitting import counted_warnings, fit, limited_threads, share_of_threads
 from windsock.training.folds import make_folds
-from windsock.training.golden import answers_to, make_golden
+from windsock.training.golden import answers_to, largest_difference, make_golden
 from windsock.training.preprocessing import to_features
 from windsock.training.target import feature_fields, make_schema, read_labels
 from windsock.training.tracking import training_run
@@ -75,7 +76,13 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     if stored is None:
         fitted = _fit_candidate(step, training, features, fields)
         seconds = fitted.seconds
-        stored = ports.bundles.put(_draft(step, key, ports, fitted, profile))
+        files, equality = compile_pipeline(
+            fitted.pipeline, fitted.rows.schema, fitted.golden, frame[held_out], ports.compiler
+        )
+        log.info("%s%s", "" if equality.equal else "WS-TRAINING-016: ", equality.told)
+        draft = _draft(step, key, ports, fitted, profile)
+        facts = {**fitted.facts, COMPILED: equality.model_dump(mode="json")}
+        stored = ports.bundles.put(replace(draft, compiled=files, facts=facts))
     else:
         log.info(
             "bundle %s of this very training is there: it is used, nothing is fitted", stored.digest[:12]
@@ -241,14 +248,24 @@ def _versions() -> dict[str, str]:
 
 
 def _require_faithful(loaded: LoadedBundle) -> None:
-    """Refuse a stored pipeline that does not answer as the fitted one did."""
-    answers = answers_to(loaded.pipeline, loaded.golden.rows, loaded.schema.fields)
-    pairs = zip(answers, loaded.golden.scores, strict=True)
-    largest = max(abs(a - b) for ours, golden in pairs for a, b in zip(ours, golden, strict=True))
-    if largest > loaded.golden.tolerance:
+    """Refuse a stored model that does not answer as the fitted one did, in either of its forms."""
+    golden = loaded.golden
+    apart = largest_difference(answers_to(loaded.pipeline, golden.rows, loaded.schema.fields), golden)
+    if not apart <= golden.tolerance:
         raise TrainingRefusedError(
-            f"the stored model answers golden rows with a difference of {largest:.3g}; "
-            f"the limit is {loaded.golden.tolerance:.3g}",
+            f"the stored model answers golden rows with a difference of {apart:.3g}; "
+            f"the limit is {golden.tolerance:.3g}",
             code="WS-TRAINING-015",
             next_action="Choose another estimator: this one does not survive being stored.",
+        )
+    if loaded.compiled is None:
+        return
+    values = [loaded.schema.values_of(row) for row in golden.rows]
+    apart = largest_difference(loaded.compiled.answers(values), golden)
+    if not apart <= golden.tolerance:
+        raise TrainingRefusedError(
+            f"the stored compiled form answers golden rows with a difference of {apart:.3g}; "
+            f"the limit is {golden.tolerance:.3g}",
+            code="WS-TRAINING-017",
+            next_action="Run the retrain DAG with `force`; if it stays so, report the bundle's versions.",
         )

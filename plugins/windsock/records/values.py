@@ -1,0 +1,15 @@
+"""What a feature's value means before any model sees it: the two rules that every reader of rows keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LARGEST = 1e30
+"""A number beyond this is taken for infinite: forests compute with 32 bits, and squares must not overflow."""
+
+
+def category_text(value: Any) -> str:
+    """Return a category as text: ``3`` and ``3.0`` are the same one."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
