@@ -105,6 +105,11 @@ def make_log_key(keys_dir: Path) -> int:
             stream.flush()
             os.fsync(descriptor)
         made.replace(file)
+        folder = os.open(keys_dir, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         made.unlink(missing_ok=True)
         why = error.strerror or type(error).__name__

@@ -1,4 +1,4 @@
-"""``windsock keys``: the installation's signing key and admin token."""
+"""``windsock keys``: the installation's signing key, admin token and log key."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import typer
 from windsock.cli.console import say
 from windsock.settings import Settings
 
-keys = typer.Typer(help="The installation's signing key and admin token.", no_args_is_help=True)
+keys = typer.Typer(help="The installation's signing key, admin token and log key.", no_args_is_help=True)
 
 
 @keys.callback()
 def _group() -> None:
-    """Make and keep the installation's signing key and admin token."""
+    """Make and keep the installation's signing key, admin token and log key."""
 
 
 @keys.command()
@@ -23,3 +23,17 @@ def init() -> None:
     folder = create_keys(Settings.from_environment().keys_dir)
     say(f"made the signing key, its public key and the admin token in {folder}")
     say("keep a copy of the folder in a safe place: without the key no new model can be signed")
+
+
+@keys.command("log")
+def log_key() -> None:
+    """Make the key that encrypts sensitive fields in the prediction log; again: put a new one first."""
+    from windsock.adapters.column_cipher import LOG_KEY, make_log_key
+
+    folder = Settings.from_environment().keys_dir
+    held = make_log_key(folder)
+    if held == 1:
+        say(f"made the log key {folder / LOG_KEY}; sensitive fields are encrypted from now on")
+    else:
+        say(f"put a new key first in {folder / LOG_KEY}; it holds {held}, the older ones go on decrypting")
+    say("keep a copy of it in a safe place: without it what was encrypted is lost")

@@ -30,6 +30,30 @@ def test_keys_are_made_once_and_never_replaced(tmp_path, monkeypatch, capsys):
     assert {file.name: file.read_bytes() for file in keys.iterdir()} == before
 
 
+def test_the_log_key_is_made_and_then_rotated(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path))
+    assert run(["keys", "log"]) == 1
+    assert "WS-SERVING-036" in capsys.readouterr().err
+    run(["keys", "init"])
+    key = tmp_path / "keys" / "log.key"
+    assert run(["keys", "log"]) == 0
+    (first,) = key.read_text().splitlines()
+    assert run(["keys", "log"]) == 0
+    shown = capsys.readouterr().out
+    second, last = key.read_text().splitlines()
+    assert last == first != second
+    assert mode(key) == 0o600
+    assert "it holds 2" in shown
+    assert first not in shown
+    assert second not in shown
+    assert sorted(file.name for file in key.parent.iterdir()) == [
+        "admin_token",
+        "log.key",
+        "signing.key",
+        "signing.pub",
+    ]
+
+
 @pytest.fixture
 def served(monkeypatch):
     calls = []
@@ -80,7 +104,7 @@ def test_the_module_of_the_container_takes_the_same(monkeypatch):
     monkeypatch.setattr("windsock.serving.__main__.run", lambda _, **options: calls.append(options))
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    assert container_main(["--host", "0.0.0.0"]) == 0
+    assert container_main(["--host", "192.0.2.7"]) == 0
     monkeypatch.delenv("WINDSOCK_SERVING_OPEN")
     assert container_main(["--open"]) == 0
     monkeypatch.setenv("WINDSOCK_SERVING_OPEN", "0")
