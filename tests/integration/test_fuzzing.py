@@ -148,7 +148,7 @@ def test_the_contract_is_fuzzed(server: Server) -> None:
 def test_broken_bodies(server: Server) -> None:
     counts = fuzz_the_bodies(server, 1_000)
     assert counts[200] > 0
-    assert counts[400] + counts[422] > 500
+    assert min(counts[400], counts[422]) > 20
 
 
 @pytest.mark.acceptance

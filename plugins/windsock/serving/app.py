@@ -14,6 +14,8 @@ from windsock.serving.admin import admin_router
 from windsock.serving.documentation import PAGE_POLICY, docs_page
 from windsock.serving.errors import Guard, add_error_handlers
 from windsock.serving.lean import LeanPredict, Predictor
+from windsock.serving.protocols.mlflow_scoring import mlflow_router
+from windsock.serving.protocols.open_inference import open_inference_router
 from windsock.serving.public import public_router
 from windsock.serving.service import Service
 
@@ -61,6 +63,8 @@ def create_api(service: Service, predictor: Predictor) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(public_router(service, predictor))
+    app.include_router(mlflow_router(service))
+    app.include_router(open_inference_router(service))
     app.include_router(admin_router(service))
     app.add_middleware(Guard, metrics=service.metrics)
     add_error_handlers(app)
