@@ -106,7 +106,9 @@ class ServerRouter:
     ) -> httpx.Response:
         import httpx
 
-        headers = {"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
+        if token := self.token():
+            headers["Authorization"] = f"Bearer {token}"
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         context = self.tls() if self.tls is not None else None
         try:

@@ -29,8 +29,9 @@ class RateTable:
     """A word of shared memory for each client: its *theoretical arrival time* on the monotonic clock.
 
     The kernel's monotonic clock is one for all processes of a machine, so the workers agree on it. An aligned
-    word is read and written in one piece. Two workers that admit a request at the very same time may both
-    write, and one of the two is not counted: a race lets a little more through, never less.
+    word is read and written in one piece. There is no lock: a worker that is halted in the instant between
+    its last look and its write takes back what others wrote meanwhile. So a race may let a little more
+    through, never less.
 
     :param file: the file that the workers share, in memory; ``None``: memory of this process alone.
     :raises StorageError: if there is no space for it.
@@ -137,18 +138,21 @@ class RateLimit:
         :param cost: how many requests it counts as; more than the burst counts as the burst.
         :returns: 0 if it is admitted.
         """
-        now = self.clock()
-        arrival = self.words[self.place]
-        if arrival < now:
-            arrival = now
-        elif arrival > now + self.span:  # of a slower rate that held before
-            arrival = now + self.span
-        arrival += min(self.interval * cost, self.span)
-        wait = arrival - now - self.span
-        if wait > 0:
-            return wait
-        self.words[self.place] = arrival
-        return 0
+        words, place = self.words, self.place
+        while True:
+            now = self.clock()
+            seen = arrival = words[place]
+            if arrival < now:
+                arrival = now
+            elif arrival > now + self.span:  # of a slower rate that held before
+                arrival = now + self.span
+            arrival += min(self.interval * cost, self.span)
+            wait = arrival - now - self.span
+            if wait > 0:
+                return wait
+            if words[place] == seen:  # else another worker wrote in between, and its request counts too
+                words[place] = arrival
+                return 0
 
 
 def _name_word(name: str) -> int:
