@@ -20,7 +20,8 @@ class HousekeepingOperator(StepOperator):
     """Repair the registry's aliases from the ledger, close what was left open, keep the retention.
 
     :param models: names of the installation's models.
-    :param keep_predictions_days: closed prediction segments older than this are removed; 0 keeps all.
+    :param keep_predictions_days: archived hours of the prediction log, and lines rejected from it, that are
+        older are removed; 0 keeps all.
     """
 
     step = "keep_house"

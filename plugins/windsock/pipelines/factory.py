@@ -47,7 +47,7 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
         if wanted in (None, rollback_id := f"{name}__rollback"):
             dags[rollback_id] = rollback_dag(spec)
     if wanted in (None, HOUSEKEEPING):
-        dags[HOUSEKEEPING] = housekeeping_dag(specs)
+        dags[HOUSEKEEPING] = housekeeping_dag(specs, keep_predictions_days=shared.keep_predictions_days)
     return dags
 
 

@@ -18,10 +18,11 @@ PURPOSE = (
 )
 
 
-def housekeeping_dag(models: Iterable[str]) -> DAG:
+def housekeeping_dag(models: Iterable[str], *, keep_predictions_days: float = 0.0) -> DAG:
     """Return the installation's housekeeping DAG.
 
     :param models: names of its models.
+    :param keep_predictions_days: how long the archived prediction log is kept; 0 keeps all.
     """
     with DAG(
         dag_id=DAG_ID,
@@ -35,5 +36,7 @@ def housekeeping_dag(models: Iterable[str]) -> DAG:
         default_args=default_args("windsock"),
         tags=["windsock"],
     ) as dag:
-        HousekeepingOperator(task_id="keep_house", models=sorted(models))
+        HousekeepingOperator(
+            task_id="keep_house", models=sorted(models), keep_predictions_days=keep_predictions_days
+        )
     return dag

@@ -277,7 +277,8 @@ class HousekeepingInput(Record):
 
     :param models: names of the models of this installation.
     :param stale_run_hours: a tracking run still open after this long is closed as killed.
-    :param keep_predictions_days: closed prediction segments older than this are removed; 0 keeps all.
+    :param keep_predictions_days: archived hours of the prediction log, and lines rejected from it, that are
+        older are removed; 0 keeps all.
     """
 
     models: tuple[str, ...]
@@ -292,7 +293,7 @@ class HousekeepingReport(Record):
     :param aliases_repaired: models whose registry alias was set back to the ledger's champion.
     :param runs_closed: open tracking runs that were closed as killed.
     :param segments_closed: prediction-log segments turned into Parquet.
-    :param segments_removed: segments removed by retention.
+    :param segments_removed: archived hours and files of rejected lines that the retention removed.
     :param broken_ledgers: models whose ledger's hash chain is broken.
     :param faults: what could not be done, one sentence each.
     :param away: code of each fault that was a system that did not answer.

@@ -16,7 +16,7 @@ import msgspec
 from windsock.adapters.column_cipher import LOG_KEY, UNAVAILABLE, ColumnCipher
 from windsock.adapters.log_format import OUTCOMES, PREDICTIONS, PredictionLine
 from windsock.exceptions import SettingsError
-from windsock.records import InputSchema, OutcomeEvent, PredictionEvent
+from windsock.records import InputSchema, OutcomeEvent
 
 log = logging.getLogger(__name__)
 
@@ -179,23 +179,6 @@ def line_of_outcome(event: OutcomeEvent, waiter: Waiter) -> LogLine:
     content = event.model_dump_json().encode() + b"\n"
     place = Place(OUTCOMES, event.model, int(event.receive_time.timestamp()) // HOUR_SECONDS)
     return LogLine(place, content, 1, len(content), waiter=waiter)
-
-
-def line_of_event(event: PredictionEvent) -> LogLine:
-    """Return the line of a single prediction."""
-    row = LoggedRow(
-        event.prediction_id,
-        event.unit,
-        event.event_time,
-        event.score,
-        event.prediction,
-        tuple(event.features.values()),
-    )
-    shared = event.model_dump(include=set(PredictionLine.__struct_fields__))
-    shared["receive_time"] = event.receive_time
-    content = _encoder.encode({**shared, "fields": list(event.features), "rows": [row]}) + b"\n"
-    place = Place(PREDICTIONS, event.model, int(event.receive_time.timestamp()) // HOUR_SECONDS)
-    return LogLine(place, content, 1, len(content))
 
 
 class Sealer:

@@ -20,7 +20,7 @@ from pathlib import Path
 from windsock.adapters.log_format import OUTCOMES
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
-from windsock.records import OutcomeEvent, PredictionEvent
+from windsock.records import OutcomeEvent
 from windsock.serving.log_lines import (
     HOUR_SECONDS,
     AnsweredRows,
@@ -30,7 +30,6 @@ from windsock.serving.log_lines import (
     Place,
     Sealer,
     Waiter,
-    line_of_event,
     line_of_outcome,
 )
 from windsock.serving.log_segments import Segments
@@ -147,10 +146,6 @@ class PredictionLog:
             self._told = True
             return self._drop(len(answered.rows))
         return self._add_line(line)
-
-    def add_prediction(self, event: PredictionEvent) -> bool:
-        """Hand over a single prediction, its features in clear; :meth:`add_rows` is the way to log."""
-        return self._add_line(line_of_event(event))
 
     async def add_outcome(self, event: OutcomeEvent) -> None:
         """Write an outcome and wait until it is on the disk. Outcomes that come together share one fsync.

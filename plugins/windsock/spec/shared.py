@@ -61,6 +61,9 @@ class SharedSpec(Frozen):
     staging: StagingBlock = Field(
         default=StagingBlock(), description="where a version is tried before production"
     )
+    keep_predictions_days: float = Field(
+        default=0.0, ge=0, description="days that the archived prediction log is kept; 0 keeps all"
+    )
 
     @property
     def compute_classes(self) -> dict[str, ComputeClass]:

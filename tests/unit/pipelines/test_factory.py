@@ -55,6 +55,15 @@ def test_a_starting_task_builds_only_its_own_dag(models, monkeypatch):
     assert set(build_dags(models)) == {"pears__rollback"}
 
 
+@pytest.mark.parametrize(("shared", "days"), [(None, 0.0), ("keep_predictions_days: 30\n", 30.0)])
+def test_housekeeping_keeps_predictions_as_long_as_the_shared_file_says(models, shared, days):
+    if shared is not None:
+        (models.parent / "windsock.yaml").write_text(shared, encoding="utf-8")
+    task = build_dags(models)["windsock__housekeeping"].get_task("keep_house")
+    assert task.keep_predictions_days == days
+    assert task.step_input({}) == {"models": ["apples", "pears"], "keep_predictions_days": days}
+
+
 def test_high_tier_asks_two_people(models):
     text = GOOD.format(name="figs").replace("owner: ann", "owner: ann, tier: high")
     (models / "figs.yaml").write_text(text, encoding="utf-8")
