@@ -1,10 +1,9 @@
-"""The models of the serving benchmark: made data, real training, a signed bundle, an export for the rivals."""
+"""The models of the serving benchmark: made data, real training, a signed bundle, an export for rivals."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,23 +77,23 @@ def write_data(file: Path) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame[ROWS:].to_dict("records")]
 
 
-def train_all(home: Path) -> Iterator[Trained]:
-    """Train each model by the steps of the retrain DAG, up to its signed bundle.
+def train_all(home: Path, names: Sequence[str]) -> Iterator[Trained]:
+    """Train models by the steps of the retrain DAG, up to their signed bundles.
 
     :param home: the installation's folder; its keys are made here.
+    :param names: of :data:`MODELS`.
     """
     from windsock.adapters.build import build_ports
     from windsock.adapters.signing import create_keys
-    from windsock.settings import Settings
 
     settings = make_settings(home)
-    assert isinstance(settings, Settings)
     create_keys(settings.keys_dir)
     csv = home / "data.csv"
     rows = write_data(csv)
     ports = build_ports(settings, connections=lambda name: name)
-    for name, estimator in MODELS.items():
-        yield _train(name, estimator, ports, home, csv, rows)
+    for name in names:
+        print(f"training {name}", file=sys.stderr, flush=True)
+        yield _train(name, MODELS[name], ports, home, csv, rows)
 
 
 def make_settings(home: Path) -> Any:
@@ -125,7 +124,6 @@ def _train(
     loaded = ports.bundles.load(trained.bundle_uri, trained.bundle_digest)
     export = home / f"{name}.joblib"
     joblib.dump(loaded.pipeline, export)
-    (home / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     expected = loaded.pipeline.predict_proba(to_features(rows, loaded.schema.fields))[:, 1].tolist()
     return Trained(
         name=name,

@@ -1,4 +1,4 @@
-"""The server of the field's tutorials: Flask, a DataFrame from the JSON, ``predict`` and ``predict_proba``."""
+"""The server of the field's tutorials: Flask, a DataFrame of the JSON, ``predict``, ``predict_proba``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ model = joblib.load(os.environ["BENCH_EXPORT"])
 
 
 @app.route("/predict", methods=["POST"])
-def predict():  # noqa: ANN201 - as tutorials write it
+def predict():
     """Answer one row or a list of rows."""
     asked = request.get_json()
     frame = pd.DataFrame(asked if isinstance(asked, list) else [asked])
