@@ -1,7 +1,11 @@
-"""Windows of numbers held against a drift profile, from counts alone."""
+"""Windows of rows held against a drift profile, from counts alone."""
 
 from __future__ import annotations
 
+import itertools
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +13,11 @@ from windsock.records import ColumnProfile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+BINS = 10
+"""Bins of a number, each of about as many rows of the profile."""
+OWN_BINS = 20
+"""Categories that are bins of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +81,87 @@ def ks_interval(column: ColumnProfile, window: WindowCounts) -> tuple[float, flo
     window_begins, window_ends = np.r_[0, window_right], np.r_[window_left, 1]
     high = max(low, (ends - window_begins).max(), (window_ends - begins).max())
     return float(low), float(high)
+
+
+def ks_by_chance(rows: int, other_rows: int, *, comparisons: int = 1, alpha: float = 0.05) -> float:
+    """Return the Kolmogorov-Smirnov distance that equal distributions exceed with probability alpha.
+
+    Smirnov's asymptotic quantile, with Bonferroni's correction for several comparisons.
+
+    :param rows: rows of one side.
+    :param other_rows: rows of the other.
+    :param comparisons: how many columns are looked at together.
+    """
+    quantile = math.sqrt(-math.log(alpha / comparisons / 2) / 2)
+    return quantile * math.sqrt((rows + other_rows) / (rows * other_rows))
+
+
+def bin_numbers(column: ColumnProfile, window: WindowCounts) -> tuple[list[int], list[int]]:
+    """Return how many values of the profile and of a window fall into bins of about a tenth of the profile.
+
+    :returns: as many counts for each side; the last is of the rows without a value.
+    """
+    tenths = [column.rows * tenth / BINS for tenth in range(1, BINS)]
+    ends = sorted({bisect_left(column.up_to, tenth) for tenth in tenths} - {len(column.up_to)})
+    return (
+        [*_steps([column.up_to[end] for end in ends], column.rows), column.nulls],
+        [*_steps([window.up_to[end] for end in ends], window.rows), window.nulls],
+    )
+
+
+def _steps(cumulated: Sequence[int], total: int) -> list[int]:
+    ends = [0, *cumulated, total]
+    return [high - low for low, high in itertools.pairwise(ends)]
+
+
+def bin_categories(
+    column: ColumnProfile, counts: Mapping[str, int], nulls: int
+) -> tuple[list[int], list[int]]:
+    """Return how many rows of the profile and of a window fall into its most frequent categories.
+
+    The rarer ones, and those that the profile does not name, are counted together: many small counts would
+    look like a change whatever the window.
+
+    :param counts: rows of each category in the window.
+    :param nulls: rows of the window without a category.
+    :returns: as many counts for each side; the last two are of the others, and of rows without a value.
+    """
+    named = sorted(column.categories, key=lambda name: (-column.categories[name], name))[:OWN_BINS]
+    reference = [column.categories[name] for name in named]
+    window = [counts.get(name, 0) for name in named]
+    rest = column.rows - sum(reference), sum(counts.values()) - sum(window)
+    return [*reference, rest[0], column.nulls], [*window, rest[1], nulls]
+
+
+def population_stability(reference: Sequence[int], window: Sequence[int]) -> float | None:
+    """Return the population stability index (PSI) of counts in the same bins; above 0.25 is a large change.
+
+    Half a row is added to each bin, so that an empty one is no infinite change. Bins that are empty on both
+    sides are left out.
+
+    :returns: ``None`` where one side has no rows.
+    """
+    pairs = [(a, b) for a, b in zip(reference, window, strict=True) if a or b]
+    if not sum(reference) or not sum(window):
+        return None
+    totals = [sum(side) + len(pairs) / 2 for side in (reference, window)]
+    shares = [((a + 0.5) / totals[0], (b + 0.5) / totals[1]) for a, b in pairs]
+    return math.fsum((now - then) * math.log(now / then) for then, now in shares)
+
+
+def jensen_shannon(reference: Sequence[int], window: Sequence[int]) -> float | None:
+    """Return the Jensen-Shannon distance of counts in the same bins: from 0 (equal shares) to 1 (no overlap).
+
+    It is the root of the divergence to base 2.
+
+    :returns: ``None`` where one side has no rows.
+    """
+    totals = sum(reference), sum(window)
+    if not all(totals):
+        return None
+    divergence = 0.0
+    for a, b in zip(reference, window, strict=True):
+        then, now = a / totals[0], b / totals[1]
+        middle = (then + now) / 2
+        divergence += sum(share * math.log2(share / middle) / 2 for share in (then, now) if share)
+    return math.sqrt(min(1.0, max(0.0, divergence)))

@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import ks_2samp
 
-from windsock.monitoring.compare import count_window, ks_interval
-from windsock.records import ColumnProfile, InputField, build_profile
+from windsock.monitoring.compare import (
+    bin_categories,
+    bin_numbers,
+    count_window,
+    jensen_shannon,
+    ks_by_chance,
+    ks_interval,
+    population_stability,
+)
+from windsock.records import ColumnKind, ColumnProfile, InputField, build_profile
 
 
 def column_of(values: np.ndarray) -> ColumnProfile:
@@ -66,3 +74,74 @@ def test_the_same_rows_have_distance_zero():
     values = np.random.default_rng(2).integers(0, 5, 1000).astype(float)
     column = column_of(values)
     assert ks_interval(column, count_window(column, values))[0] == 0.0
+
+
+COUNTS = st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)), min_size=1, max_size=20)
+
+
+@given(COUNTS)
+def test_the_distance_is_that_of_scipy(pairs):
+    from scipy.spatial.distance import jensenshannon
+
+    then, now = zip(*pairs, strict=True)
+    seen = jensen_shannon(then, now)
+    if not sum(then) or not sum(now):
+        assert seen is None
+    else:
+        assert seen == pytest.approx(float(np.nan_to_num(jensenshannon(then, now, base=2))), abs=1e-6)
+
+
+@given(COUNTS)
+def test_the_index_is_finite_and_zero_for_equal_shares(pairs):
+    then, now = zip(*pairs, strict=True)
+    seen = population_stability(then, now)
+    assert (seen is None) == (not sum(then) or not sum(now))
+    assert seen is None or (seen >= 0 and np.isfinite(seen))
+    if sum(then):
+        assert population_stability(then, then) == pytest.approx(0)
+
+
+def test_the_index_is_that_of_the_books_on_many_rows():
+    # 0.2 ln 2 + 0.1 ln 1.5 + ... computed by hand: sum of (b - a) ln(b / a)
+    then, now = [200_000, 300_000, 500_000], [400_000, 200_000, 400_000]
+    by_hand = 0.2 * np.log(2) + -0.1 * np.log(2 / 3) + -0.1 * np.log(0.8)
+    assert population_stability(then, now) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_equal_distributions_seldom_exceed_what_chance_gives():
+    draw = np.random.default_rng(7)
+    column = column_of(draw.normal(size=5_000))
+    limit = ks_by_chance(5_000, 500, alpha=0.05)
+    exceeded = sum(
+        ks_interval(column, count_window(column, draw.normal(size=500)))[0] > limit for _ in range(400)
+    )
+    assert exceeded <= 36  # 5 % of 400 with four standard errors
+    assert ks_by_chance(5_000, 500, comparisons=10) > limit
+
+
+@given(numbers(st.floats(-1e3, 1e3) | st.integers(-3, 3).map(float)))
+def test_bins_hold_each_row_once(reference):
+    column = column_of(reference)
+    window = count_window(column, reference)
+    then, now = bin_numbers(column, window)
+    assert then == now
+    assert sum(then) == len(reference)
+    assert len(then) <= 11
+
+
+def test_bins_are_tenths():
+    column = column_of(np.random.default_rng(7).normal(size=10_000))
+    then, _ = bin_numbers(column, count_window(column, np.array([])))
+    assert len(then) == 11
+    assert all(950 <= count <= 1_050 for count in then[:-1])
+
+
+def test_categories_beyond_the_most_frequent_share_a_bin():
+    names = {f"c{number}": 1_000 - number for number in range(30)}
+    column = ColumnProfile(
+        name="x", kind=ColumnKind.CATEGORY, rows=sum(names.values()) + 7, nulls=3, categories=names, other=7
+    )
+    then, now = bin_categories(column, {"c0": 5, "c29": 2, "new": 4}, nulls=1)
+    assert (then[:2], then[-1], sum(then)) == ([1_000, 999], 3, column.rows + 3)
+    assert (now[0], now[-2:], sum(now)) == (5, [6, 1], 12)
+    assert len(then) == len(now) == 22
