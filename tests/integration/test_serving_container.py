@@ -17,6 +17,7 @@ import pytest
 from support.docker_base import base_image, docker
 from support.serving import ROW, make_bundle, make_plan, make_settings, store_bundle
 from windsock.adapters.server_client import ServerRouter
+from windsock.serving.client_file import ClientRegistry
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 IMAGE = "windsock-test/serve"
@@ -66,11 +67,21 @@ def image(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     docker("image", "rm", "--force", IMAGE, f"{IMAGE}-packages")
 
 
+def add_client(home: Path) -> str:
+    """Set a client up in a folder that the container sees; return its key."""
+    file = home / "clients" / "clients.json"
+    file.parent.mkdir(exist_ok=True)
+    key = ClientRegistry(file).add("test")
+    file.chmod(0o644)  # the container's user reads digests of keys, and writes nothing
+    return key
+
+
 @pytest.fixture
 def container(image: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A hardened container that serves nothing yet: name and home of its installation."""
     home = tmp_path / "home"
     make_settings(home)
+    (home / "test.key").write_text(add_client(home))
     store_bundle(make_settings(home), make_bundle())
     name = f"windsock-test-{uuid.uuid4().hex[:12]}"
     started = docker(
@@ -88,6 +99,8 @@ def container(image: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         ),
         *("--volume", f"{home}/storage:/storage:ro", "--env", "WINDSOCK_STORAGE_URL=/storage"),
         *("--volume", f"{home}/keys/signing.pub:/var/lib/windsock/keys/signing.pub:ro"),
+        *("--volume", f"{home}/clients:/var/lib/windsock/clients:ro"),
+        *("--env", "WINDSOCK_CLIENTS_FILE=/var/lib/windsock/clients/clients.json"),
         *("--env", f"WINDSOCK_ADMIN_TOKEN={make_settings(home).read_admin_token()}"),
         image,
     )
@@ -120,7 +133,9 @@ def test_it_serves_a_signed_bundle_as_nobody_in_particular(container: tuple[str,
     router = ServerRouter(address, settings.read_admin_token)
     assert router.apply(make_plan(seen_inside)).workers == 1
     assert router.probe("churn", stored.digest).matched
-    answer = httpx.post(f"{address}/predict", json={"features": ROW})
+    assert httpx.post(f"{address}/predict", json={"features": ROW}).status_code == 401
+    key = {"Authorization": f"Bearer {(home / 'test.key').read_text()}"}
+    answer = httpx.post(f"{address}/predict", json={"features": ROW}, headers=key)
     assert (answer.status_code, answer.json()["version"]) == (200, "1")
     assert httpx.get(f"{address}/ready").status_code == 200
     heavy = "[name for name in ('airflow', 'mlflow') if u.find_spec(name)]"
@@ -131,6 +146,12 @@ def test_it_serves_a_signed_bundle_as_nobody_in_particular(container: tuple[str,
     assert time.monotonic() - began < 12
     state = json.loads(docker("inspect", "--format", "{{json .State}}", name).stdout)
     assert (state["ExitCode"], state["OOMKilled"]) == (0, False)
+
+
+def test_without_clients_it_does_not_start_unless_told_to(image: str) -> None:
+    refused = docker("run", "--rm", "--tmpfs", "/var/lib/windsock:uid=10001,gid=10001", image)
+    assert refused.returncode == 1
+    assert "WS-SERVING-030" in refused.stderr
 
 
 def test_the_health_check_of_the_image_answers(image: str, container: tuple[str, Path]) -> None:

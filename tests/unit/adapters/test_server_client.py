@@ -11,7 +11,7 @@ import pytest
 
 from support.builders import digest
 from windsock.adapters import server_client
-from windsock.adapters.server_client import ServerRouter
+from windsock.adapters.server_client import ServerRouter, server_health
 from windsock.exceptions import (
     DeploymentRefusedError,
     ServerUnavailableError,
@@ -155,6 +155,15 @@ def test_something_else_answers_there(
     with pytest.raises(ServerUnavailableError) as refused:
         router.state("churn")
     assert server.url in str(refused.value) or refused.value.code == "WS-OTHER"
+
+
+def test_health_is_asked_without_a_token(server: Answering) -> None:
+    server.says(200, {"status": "ok", "models": {"churn": {}}})
+    assert server_health(server.url) == "status ok, 1 models served"
+    assert server.asked == [("GET", "/health", None, b"")]
+    server.says(200, {"status": "ok"})
+    with pytest.raises(ServerUnavailableError, match="not Windsock's server"):
+        server_health(server.url)
 
 
 def test_nobody_answers() -> None:
