@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import repeat
 from operator import itemgetter, length_hint
+from typing import Any
 
 from windsock.records import ColumnKind, InputSchema
 from windsock.serving.field_values import Values
@@ -47,11 +48,16 @@ class RecentRows:
         if bounded or texts is None:
             self._rows.extend(rows)
         else:
-            most = self._most_text
-            # What has no length, such as null and numbers, counts nothing.
-            kept = [row for row in rows if sum(map(length_hint, texts(row), repeat(0))) <= most]
+            kept = self._short(rows, texts)
             self.left_out += len(rows) - len(kept)
             self._rows.extend(kept)
+
+    def _short(self, rows: Sequence[Values], texts: itemgetter[Any]) -> list[Values]:
+        most = self._most_text
+        try:
+            return [row for row in rows if sum(map(len, texts(row))) <= most]
+        except TypeError:  # null, booleans and names that are numbers have no length: they count nothing
+            return [row for row in rows if sum(map(length_hint, texts(row), repeat(0))) <= most]
 
     def last(self, most: int) -> list[Values]:
         """Return the last rows, the oldest first. Call it where rows are added, in no other thread."""
