@@ -167,7 +167,8 @@ class ClientBook:
         :param header: value of ``Authorization`` (``Bearer KEY``), else of ``X-API-Key``, as it came.
         :param scope: ``predict``, ``outcomes`` or ``monitor``.
         :param model: the model that is asked for; ``None`` if the call is about no one model.
-        :param cost: how many requests the call counts as. Requests are counted, not rows, as API gateways do.
+        :param cost: how many requests the call counts as; 0 for a second look at the same request, which is
+            never refused for its rate. Requests are counted, not rows, as API gateways do.
         :raises ClientRefusedError: 401 without a valid key, 403 if the client may not do this, 503 if the
             clients cannot be told.
         :raises RateLimitedError: if the client asks too often.

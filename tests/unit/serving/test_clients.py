@@ -292,6 +292,17 @@ class TestRate:
         with pytest.raises(RateLimitedError):
             book.admit(bearer(secret), "predict", "churn")
 
+    def test_a_second_look_at_a_request_costs_nothing(self, world: World) -> None:
+        secret = world.registry.add("shop", rate=1, burst=1, models=["churn"])
+        book = world.book()
+        assert book.admit(bearer(secret), "predict", None) == "shop"
+        for _ in range(3):
+            assert book.admit(bearer(secret), "predict", "churn", 0) == "shop"
+        with pytest.raises(ClientRefusedError):
+            book.admit(bearer(secret), "predict", "spend", 0)
+        world.later(seconds=1)
+        assert book.admit(bearer(secret), "predict", "churn") == "shop"
+
     def test_a_call_may_count_as_several(self, world: World) -> None:
         secret = world.registry.add("shop", rate=1, burst=10)
         book = world.book()
