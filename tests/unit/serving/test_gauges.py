@@ -147,8 +147,10 @@ class TestText:
             b"\xff",
             b'{"model": "other", "at": 1, "gauges": []}',
             b'{"model": "bad", "at": 1, "gauges": [{"name": "evil 1\\n", "labels": {}, "value": 1}]}',
-            b'{"model": "bad", "at": 1, "gauges": [{"name": "ml_drift_ratio", "labels": {"x": ""}, '
-            b'"value": 1}]}',
+            (
+                b'{"model": "bad", "at": 1, "gauges": [{"name": "ml_drift_ratio", "labels": {"x": ""}, '
+                b'"value": 1}]}'
+            ),
             b'{"model": "bad", "at": 1, "gauges": ['
             + b'{"name": "ml_drift_ratio", "labels": {}, "value": 1},' * 2
             + b'{"name": "ml_drift_ratio", "labels": {}, "value": 1}]}',
