@@ -16,6 +16,7 @@ import httpx
 
 from support.builders import NOON, digest
 from windsock.adapters.bundle_store import SignedBundleStore
+from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.signing import create_keys
 from windsock.adapters.storage import Storage
 from windsock.ports import BundleDraft, LoadedBundle
@@ -109,7 +110,7 @@ def make_bundle(*, model: str = "churn", answer: str = "yes_no", seed: int = 1) 
 
 
 def store_bundle(settings: Settings, bundle: LoadedBundle, **changes: Any) -> StoredBundle:
-    """Sign and store a bundle; name what the draft should say instead."""
+    """Sign and store a bundle with its compiled form; name what the draft should say instead."""
     store = SignedBundleStore(Storage(settings.storage_url), settings.keys_dir)
     made: dict[str, Any] = {
         "model": bundle.manifest.model,
@@ -119,6 +120,7 @@ def store_bundle(settings: Settings, bundle: LoadedBundle, **changes: Any) -> St
         "pipeline": bundle.pipeline,
         "schema": bundle.schema,
         "golden": bundle.golden,
+        "compiled": PipelineCompiler().compile(bundle.pipeline, bundle.schema),
         "created_at": NOON,
     }
     return store.put(BundleDraft(**{**made, **changes}))

@@ -69,8 +69,10 @@ async def ask_slot(slot: Slot, rows: Rows) -> Asked:
         scores = slot.scores_now(rows)
         if scores is None:
             scores = await slot.scores(rows)
-    except (UnanswerableError, OverloadedError):
-        breaker.succeeded()  # not the version's fault
+    except OverloadedError:  # the version was not asked
+        raise
+    except UnanswerableError:  # it was, and the rows are to blame
+        breaker.succeeded()
         raise
     except Exception as error:
         breaker.failed()
@@ -83,17 +85,16 @@ async def ask_slot(slot: Slot, rows: Rows) -> Asked:
 
 
 async def _fall_back(served: ServedModel, slot: Slot, rows: Rows, failure: WindsockError) -> Asked:
-    variant, fallback = served.variant(slot), served.plan.fallback
-    champion = served.champion
-    if fallback.policy == "champion" and champion is not None and champion is not slot:
+    variant, stand_in = served.variant(slot), served.stand_in(slot)
+    if stand_in is not None:
         try:
-            asked = await ask_slot(champion, rows)
+            asked = await ask_slot(stand_in, rows)
         except UnanswerableError as error:
             raise _unanswerable() from error
-        return Asked(champion, asked.scores, asked.milliseconds, fallback_for=variant)
+        return Asked(stand_in, asked.scores, asked.milliseconds, fallback_for=variant)
     if isinstance(failure, UnanswerableError):
         raise _unanswerable() from failure
-    if (constant := fallback.constant_for(slot.schema)) is not None:
+    if (constant := served.plan.fallback.constant_for(slot.schema)) is not None:
         return Asked(slot, None, 0.0, constant=constant, fallback_for=variant)
     raise failure
 

@@ -68,11 +68,12 @@ class Metrics:
             ("model", "policy"),
             registry=self.registry,
         )
-        self._shadow_failed = Counter(
-            "ml_shadow_failures",
-            "Requests that a shadow version did not answer.",
-            ("model", "model_version"),
+        self._shadow_lost = Gauge(
+            "ml_shadow_requests_lost",
+            "Requests that a shadow got no copy of, or did not answer.",
+            ("why",),
             registry=self.registry,
+            multiprocess_mode="sum",
         )
         self._engine = Gauge(
             "ml_model_engine_info",
@@ -113,9 +114,10 @@ class Metrics:
         """Count rows that the fallback answered."""
         self._fell_back.labels(model, policy).inc(rows)
 
-    def shadow_failed(self, model: str, version: str) -> None:
-        """Count a request that a shadow did not answer."""
-        self._shadow_failed.labels(model, version).inc()
+    def shadows(self, *, dropped: int, failed: int) -> None:
+        """Tell how many requests the shadows of this worker have missed."""
+        self._shadow_lost.labels("dropped").set(dropped)
+        self._shadow_lost.labels("failed").set(failed)
 
     def engines(self, loaded: set[tuple[str, str, str]]) -> None:
         """Tell which versions are loaded in this worker.

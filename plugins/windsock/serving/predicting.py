@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from windsock.exceptions import ServerUnavailableError, WindsockError
+from windsock.exceptions import ServerUnavailableError
 from windsock.serving.answers import RowAnswer
 from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot
 from windsock.serving.contract import PredictRequest
@@ -220,9 +220,5 @@ async def _ask_shadow(
         if request.features is None:
             return
         values = _checked(request, ((shadow, None),))
-    try:
-        asked = await ask_slot(shadow, values)
-    except WindsockError:
-        service.metrics.shadow_failed(served.plan.model, shadow.plan.version)
-        raise
+    asked = await ask_slot(shadow, values)
     _Answered(service, served, asked, client, receive_time).answers(request, range(len(values)), values)

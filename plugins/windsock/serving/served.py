@@ -34,15 +34,15 @@ class ServedModel:
         """The slot that has all traffic; ``None`` if several share it, or none has any."""
         return self.most_slot if self.most.share == BASIS_POINTS else None
 
-    @cached_property
-    def champion(self) -> Slot | None:
-        """The slot of the champion; ``None`` while no version has been promoted."""
-        return self.slots[self.plan.champion] if self.plan.champion is not None else self.only
+    def stand_in(self, failed: Slot) -> Slot | None:
+        """Return the version that answers instead of one that failed; ``None``: there is none."""
+        plan = self.plan.stand_in(failed.plan.digest)
+        return self.slots[plan.digest] if plan is not None else None
 
     @cached_property
     def shadows(self) -> tuple[Slot, ...]:
         """The slots that get a copy of each request."""
-        return tuple(self.slots[slot.digest] for slot in self.plan.slots if slot.shadow)
+        return tuple(self.slots[slot.digest] for slot in self.plan.shadows)
 
     @cached_property
     def reader(self) -> PlainReader | None:

@@ -95,6 +95,7 @@ class Service:
                 engines.add((name, slot.plan.version, slot.engine))
                 self.metrics.circuit(name, slot.plan.version, is_open=slot.breaker.state != "closed")
         self.metrics.engines(engines)
+        self.metrics.shadows(dropped=self.shadows.dropped, failed=self.shadows.failed)
 
     def admit(self, headers: Mapping[str, str], scope: str, model: str | None, cost: int = 1) -> str | None:
         """Return the name of the client that sends a request; ``None`` on a server without clients.

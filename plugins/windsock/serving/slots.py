@@ -138,7 +138,8 @@ class CompiledSlot:
 
     def scores_now(self, rows: Rows) -> Scores | None:
         """See :meth:`Slot.scores_now`."""
-        return compiled_scores(self.model, rows) if len(rows) <= INLINE_ROWS else None
+        inline = len(rows) <= INLINE_ROWS and not self.plan.shadow  # a shadow must not hold up answers
+        return compiled_scores(self.model, rows) if inline else None
 
     async def scores(self, rows: Rows) -> Scores:
         """See :meth:`Slot.scores`."""

@@ -71,6 +71,7 @@ class Worker:
         self._looking = asyncio.Lock()
         self._written: WorkerNote | None = None
         self._predicting = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        self._shadowing = ThreadPoolExecutor(1, thread_name_prefix="shadow")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._following: asyncio.Task[None] | None = None
         self._client: httpx.AsyncClient | None = None
@@ -97,7 +98,7 @@ class Worker:
         if self._client is not None:
             await self._client.aclose()
         self.notes.remove(os.getpid())
-        for executor in (self._loading, self._predicting):
+        for executor in (self._loading, self._predicting, self._shadowing):
             executor.shutdown(wait=False, cancel_futures=True)
 
     async def _follow(self) -> None:
@@ -175,7 +176,7 @@ class Worker:
         return ServedModel(plan=plan, slots=MappingProxyType(slots))
 
     def _slot(self, model: str, plan: SlotPlan, stands: Slot | None) -> Slot:
-        same = stands is not None and (stands.plan.url, stands.plan.version) == (plan.url, plan.version)
+        same = stands is not None and _facts(stands.plan) == _facts(plan)
         if stands is not None and same:
             return stands
         try:
@@ -206,7 +207,8 @@ class Worker:
                 f"{probe.largest_difference:g}; {probe.message}",
                 code="WS-SERVING-009",
             )
-        return (CompiledSlot if compiled else LocalSlot)(plan, bundle, self._predicting)
+        executor = self._shadowing if plan.shadow else self._predicting
+        return (CompiledSlot if compiled else LocalSlot)(plan, bundle, executor)
 
     def _acknowledge(self) -> None:
         """Write the note where it is not yet so; a full disk stops nobody from serving."""
@@ -226,3 +228,8 @@ class Worker:
             self.note_fault = error.message
             return
         self._written, self.note_fault = note, None
+
+
+def _facts(plan: SlotPlan) -> tuple[str | None, str, bool]:
+    """Return what makes a slot another one, though its bundle is the same."""
+    return plan.url, plan.version, plan.shadow
