@@ -232,6 +232,7 @@ class PredictionLog:
     def _flush(self, with_rows: bool) -> None:
         """Write what waits, outcomes first; what could not be written stays, in its order."""
         fault = None
+        self.sealer.refresh()
         for place in sorted(self._backlog, key=lambda place: place.kind != OUTCOMES):
             if place.kind != OUTCOMES and not with_rows:
                 continue
@@ -253,8 +254,6 @@ class PredictionLog:
 
     def _write(self, place: Place) -> None:
         lines = self._backlog[place]
-        if any(line.sensitive for line in lines):
-            self.sealer.refresh()
         while lines:
             taken, left_out = self._next_chunk(lines)
             if taken:

@@ -167,6 +167,18 @@ def test_a_key_that_goes_away_withholds_until_it_is_back(make_log: Make, tmp_pat
     assert [cipher.decrypt(text) for text in plans(tmp_path)] == [PLANTED[0], None, PLANTED[0]]
 
 
+def test_a_key_that_is_made_later_is_used_without_a_restart(
+    make_log: Make, tmp_path: Path, keys: Path
+) -> None:
+    log = make_log()
+    make_log_key(keys)
+    wait_until(lambda: log.sealer.in_force)
+    log.add_rows(secret())
+    log.stop()
+    (text,) = plans(tmp_path)
+    assert ColumnCipher.from_folder(keys).decrypt(text) == PLANTED[0]  # type: ignore[union-attr]
+
+
 def test_a_rotated_key_is_used_without_a_restart(make_log: Make, tmp_path: Path, keys: Path) -> None:
     make_log_key(keys)
     log = make_log()
