@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import copy
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from windsock.adapters.bundle_files import limit_of
@@ -18,6 +19,8 @@ from windsock.spec import canonical_json
 
 LINEAR = ("LogisticRegression", "Ridge")
 BOOSTED = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
+CODES = 256
+"""Most codes that a category of boosted trees may have."""
 FORESTS = ("RandomForestClassifier", "RandomForestRegressor")
 
 
@@ -98,13 +101,36 @@ def _estimator(estimator: Any, name: str) -> tuple[dict[str, Any], bytes]:
         return {**known, "coefficients": coefficients, "intercepts": intercepts}, b""
     import treelite
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # treelite casts the NaN among HGB's categories
-        model = treelite.sklearn.import_model(estimator)
+    model = treelite.sklearn.import_model(_with_all_codes(estimator) if name in BOOSTED else estimator)
     content: bytes = model.serialize_bytes()
     outputs = Trees(model).outputs
     link = _boosted_link(estimator, outputs) if name in BOOSTED else "none"
     return {"engine": "trees", "outputs": outputs, "link": link, "rounded": name in FORESTS}, content
+
+
+def _with_all_codes(estimator: Any) -> Any:
+    """Return a copy of boosted trees, for treelite to read, in which a category's code stands for itself.
+
+    Windsock's codes are 0, 1, 2 ... already, and scikit-learn's own list of them ends with a NaN. Its splits
+    may name codes beyond the list; treelite would look them up past its end, take the NaN for code 0, and send
+    a known category the wrong way. A list of all 256 codes has neither end nor NaN.
+
+    :raises NotCompilableError: if the codes are others.
+    """
+    import numpy as np
+
+    encoding = getattr(estimator, "_preprocessor", None)
+    if encoding is None:
+        return estimator
+    (name, encoder, columns), *others = encoding.transformers_
+    for codes in encoder.categories_:
+        known = codes[~np.isnan(codes)]
+        if known.tolist() != list(range(len(known))):
+            raise NotCompilableError("its codes of categories have gaps")
+    every = SimpleNamespace(categories_=[np.arange(CODES)] * len(encoder.categories_))
+    readable = copy.copy(estimator)
+    readable._preprocessor = SimpleNamespace(transformers_=[(name, every, columns), *others])
+    return readable
 
 
 def _boosted_link(estimator: Any, outputs: int) -> str:

@@ -154,7 +154,7 @@ class _Probe:
                     blanks = [np.nan] * (rows - FIRST - len(known))
                     columns[field] = pd.Series([np.nan, _unseen(known), *known, *blanks], dtype="object")
         names = [str(name) for name in self.preprocessing.feature_names_in_]
-        return pd.DataFrame(columns)[names]
+        return pd.DataFrame(columns).reindex(columns=names)  # those it ignores stay empty
 
     def _category_tables(self, answers: Callable[[int, Sequence[int]], Cells]) -> Iterator[Table]:
         group = self.groups.get("categories")
