@@ -17,70 +17,30 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import Bar, report
-from serving_load import Paced, Throughput, flood, hey, paced, write_bodies
+from serving_bars import HEADER, Ours, Seen, bars_of
+from serving_load import Throughput, flood, hey, paced, write_bodies
 from serving_models import MODELS, Trained, train_all
-from serving_others import BARE, BENTOML, FULL, MLFLOW, QUICK, Place, environments_folder, serve
-from serving_servers import BenchFailedError, Questions, Running, Weight, ask
+from serving_others import BARE, FULL, QUICK, Place, environments_folder, serve
+from serving_servers import BenchFailedError, Questions, Running, ask, busy_elsewhere
 from serving_windsock import WINDSOCK, Installation, answered_rows, engine_of, read_health
 
 SINGLE_CONNECTIONS, BATCH_CONNECTIONS, PACED_CONNECTIONS = 8, 4, 32
 SHARE_OF_MAXIMUM = 0.8
+ROUNDS = 3
+"""How often the bare ASGI app and Windsock take turns: their ratio must not hang on one moment."""
+PACED_SECONDS = 8
+SETTLE_SECONDS = 2.0
+"""Before latency is measured: the log of the flood before goes to the disk."""
 LARGEST_DIFFERENCE = 1e-6
 TWO_WORKERS = f"{WINDSOCK}, 2 workers, both cores"
-HEADER = (
-    "model",
-    "server",
-    "1 row: req/s",
-    "p50 ms",
-    "p99 ms",
-    "100 rows: req/s",
-    "p99 ms",
-    "RSS MiB",
-    "PSS MiB",
-)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What one server did with one model."""
-
-    single: Throughput
-    batch: Throughput
-    weight: Weight
-
-    def row(self, model: str, server: str) -> tuple[str, ...]:
-        """Return its row of the table."""
-        numbers = (
-            f"{self.single.rate:,.0f}",
-            f"{self.single.p50:.2f}",
-            f"{self.single.p99:.2f}",
-            f"{self.batch.rate:,.1f}",
-            f"{self.batch.p99:.1f}",
-            f"{self.weight.rss:.0f}",
-            f"{self.weight.pss:.0f}",
-        )
-        return model, server, *numbers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ours:
-    """What is measured of Windsock alone.
-
-    :param engine: what computed: compiled (``linear``, ``trees``) or ``scikit-learn``.
-    :param missing: answered rows that are not in the prediction log.
-    """
-
-    seen: Seen
-    engine: str
-    paced: Paced
-    hey: Paced
-    dropped: int
-    missing: int
+Server = tuple[Running, Questions]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,96 +58,69 @@ class Bench:
 
     def model(self, trained: Trained) -> Ours:
         """Measure all servers with one model."""
-        for name in (BARE, *self.rivals):
+        for name in self.rivals:
             with serve(name, trained, self.place) as (running, questions):
-                self._keep(trained, name, self._measure(trained, running, questions))
+                self._measure(trained, {name: (running, questions)}, rounds=1)
         ours = self._ours(trained)
         with self.installation.serve(trained, workers=2) as (running, questions):
-            self._keep(trained, TWO_WORKERS, self._measure(trained, running, questions))
+            self._measure(trained, {TWO_WORKERS: (running, questions)}, rounds=1)
         return ours
 
-    def _keep(self, trained: Trained, name: str, seen: Seen) -> None:
-        self.seen[trained.name, name] = seen
-        told = f"{seen.single.rate:,.0f} requests/s with 1 row, {seen.batch.rate:,.1f} with 100"
-        print(f"{trained.name}: {name}: {told}", file=sys.stderr, flush=True)
+    def _measure(self, trained: Trained, servers: Mapping[str, Server], *, rounds: int) -> None:
+        """Measure servers in turn, several times; the median of the rounds counts."""
+        single: dict[str, list[Throughput]] = {name: [] for name in servers}
+        batch: dict[str, list[Throughput]] = {name: [] for name in servers}
+        for running, questions in servers.values():
+            require_answers(trained, running, questions)
+        for _ in range(rounds):
+            for name, (running, questions) in servers.items():
+                load = self._flood(running, questions.single, questions, SINGLE_CONNECTIONS)
+                single[name].append(load)
+                batch[name].append(self._flood(running, questions.batch, questions, BATCH_CONNECTIONS))
+        for name, (running, _) in servers.items():
+            seen = Seen(single=middle(single[name]), batch=middle(batch[name]), weight=running.weigh())
+            self.seen[trained.name, name] = seen
+            told = f"{seen.single.rate:,.0f} requests/s with 1 row, {seen.batch.rate:,.1f} with 100"
+            print(f"{trained.name}: {name}: {told}", file=sys.stderr, flush=True)
 
-    def _measure(self, trained: Trained, running: Running, questions: Questions) -> Seen:
-        require_answers(trained, running, questions)
-        folder, seconds = self.place.folder, self.seconds
-        bodies = write_bodies(folder / "single", questions.single)
-        single = flood(running, questions, bodies, connections=SINGLE_CONNECTIONS, seconds=seconds)
-        bodies = write_bodies(folder / "batch", questions.batch)
-        batch = flood(running, questions, bodies, connections=BATCH_CONNECTIONS, seconds=seconds)
-        return Seen(single=single, batch=batch, weight=running.weigh())
+    def _flood(
+        self, running: Running, bodies: Sequence[bytes], questions: Questions, connections: int
+    ) -> Throughput:
+        file = write_bodies(self.place.folder / "bodies", bodies)
+        return flood(running, questions, file, connections=connections, seconds=self.seconds)
 
     def _ours(self, trained: Trained) -> Ours:
-        with self.installation.serve(trained, workers=1) as (running, questions):
-            seen = self._measure(trained, running, questions)
-            self._keep(trained, WINDSOCK, seen)
-            load = {
-                "rate": seen.single.rate * SHARE_OF_MAXIMUM,
-                "connections": PACED_CONNECTIONS,
-                "seconds": self.seconds,
-            }
-            bodies = write_bodies(self.place.folder / "single", questions.single)
-            open_loop = paced(running, questions, bodies, **load)  # type: ignore[arg-type]
-            body = self.place.folder / "body"
-            body.write_bytes(questions.single[0])
-            checked = hey(running, questions, body, **load)  # type: ignore[arg-type]
+        with (
+            serve(BARE, trained, self.place) as bare,
+            self.installation.serve(trained, workers=1) as (running, questions),
+        ):
+            both = {BARE: bare, WINDSOCK: (running, questions)}
+            self._measure(trained, both, rounds=ROUNDS)
+            rate = self.seen[trained.name, WINDSOCK].single.rate * SHARE_OF_MAXIMUM
+            bodies = write_bodies(self.place.folder / "bodies", questions.single)
+            time.sleep(SETTLE_SECONDS)
+            calm, ours = (
+                paced(*server, bodies, rate=rate, connections=PACED_CONNECTIONS, seconds=PACED_SECONDS)
+                for server in both.values()
+            )
+            bodies.write_bytes(questions.single[0])
+            checked = hey(
+                running, questions, bodies, rate=rate, connections=PACED_CONNECTIONS, seconds=self.seconds
+            )
             health = read_health(running)
         return Ours(
-            seen=seen,
             engine=engine_of(health, trained.name),
-            paced=open_loop,
+            paced=ours,
+            bare_paced=calm,
             hey=checked,
             dropped=int(health["log_dropped"]),
             missing=answered_rows(health, trained.name) - self.installation.logged_rows(),
         )
 
-    def bars(self, trained: Trained, ours: Ours) -> list[Bar]:
-        """Hold what was measured with a model against the limits."""
-        name, bare = trained.name, self.seen[trained.name, BARE]
-        rivals = [self.seen[name, rival] for rival in self.rivals]
-        fastest = max(seen.single.rate for seen in rivals), max(seen.batch.rate for seen in rivals)
-        single, batch = ours.seen.single.rate / fastest[0], ours.seen.batch.rate / fastest[1]
-        compiled = ours.engine in ("linear", "trees")
-        near = 2.0 if compiled else None
-        label = f"{name} ({ours.engine})"
-        made = [
-            Bar(
-                bar=f"{label}: 1 row, to the fastest rival", value=single, limit=20.0, at_most=False, unit="x"
-            ),
-            Bar(
-                bar=f"{label}: 100 rows, to the fastest rival",
-                value=batch,
-                limit=5.0,
-                at_most=False,
-                unit="x",
-            ),
-            Bar(
-                bar=f"{label}: 1 row, bare ASGI app to ours",
-                value=bare.single.rate / ours.seen.single.rate,
-                limit=near,
-                unit="x",
-            ),
-            Bar(
-                bar=f"{label}: 100 rows, bare ASGI app to ours",
-                value=bare.batch.rate / ours.seen.batch.rate,
-                unit="x",
-            ),
-            Bar(bar=f"{label}: compiled", value=float(compiled), limit=1.0, at_most=False, unit="model"),
-            Bar(bar=f"{label}: p99 at 80 % of our maximum", value=ours.paced.p99, limit=10.0, unit="ms"),
-            Bar(bar=f"{label}: p95 of the same", value=ours.paced.p95, unit="ms"),
-            Bar(bar=f"{label}: p50 of the same", value=ours.paced.p50, unit="ms"),
-            Bar(bar=f"{label}: p99 of the generator's own delay", value=ours.paced.late, unit="ms"),
-            Bar(bar=f"{label}: p99 by hey at the same rate", value=ours.hey.p99, unit="ms"),
-            Bar(bar=f"{label}: log_dropped", value=ours.dropped, limit=0.0, unit="rows"),
-            Bar(bar=f"{label}: answered rows not in the log", value=ours.missing, limit=0.0, unit="rows"),
-        ]
-        for rival in {MLFLOW, BENTOML} & set(self.rivals):
-            ratio = ours.seen.weight.pss / self.seen[name, rival].weight.pss
-            made.append(Bar(bar=f"{label}: memory, to {rival}", value=ratio, limit=1.0, unit="x"))
-        return made
+
+def middle(rounds: Sequence[Throughput]) -> Throughput:
+    """Return the round with the median rate."""
+    return sorted(rounds, key=lambda seen: seen.rate)[len(rounds) // 2]
 
 
 def require_answers(trained: Trained, running: Running, questions: Questions) -> None:
@@ -242,12 +175,16 @@ def run(home: Path, names: Sequence[str], *, quick: bool) -> tuple[list[tuple[st
     bench = Bench(
         place=place,
         installation=Installation.at(home),
-        seconds=2 if quick else 6,
+        seconds=2 if quick else 5,
         rivals=QUICK if quick else FULL,
     )
     bars: list[Bar] = []
     for model in trained:
-        bars += bench.bars(model, bench.model(model))
+        others = busy_elsewhere()
+        ours = bench.model(model)
+        by_server = {server: seen for (name, server), seen in bench.seen.items() if name == model.name}
+        bars += bars_of(model.name, ours, by_server, bench.rivals)
+        bars.append(Bar(bar=f"{model.name}: cores that others used before", value=others, unit="cores"))
     return [seen.row(*key) for key, seen in bench.seen.items()], bars
 
 

@@ -42,14 +42,16 @@ class Questions:
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """Memory of the largest process of a server, in MiB.
+    """Memory of a server, in MiB.
 
-    :param rss: resident, shared pages included.
-    :param pss: resident, shared pages divided among those who share them.
+    :param rss: resident memory of its largest process, the worker; shared pages included.
+    :param pss: the same, shared pages divided among those who share them.
+    :param whole: PSS of all its processes.
     """
 
     rss: float
     pss: float
+    whole: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,10 @@ class Running:
     log: Path
 
     def weigh(self) -> Weight:
-        """Return the memory of its largest process: the worker."""
-        weights = [found for pid in [self.pid, *descendants(self.pid)] if (found := _weigh(pid)) is not None]
-        return max(weights, key=lambda weight: weight.rss)
+        """Return its memory."""
+        found = [weight for pid in [self.pid, *descendants(self.pid)] if (weight := _weigh(pid)) is not None]
+        rss, pss = max(found)
+        return Weight(rss=rss, pss=pss, whole=sum(share for _, share in found))
 
     def tail(self) -> str:
         """Return the end of what it printed."""
@@ -197,10 +200,23 @@ def _parent(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[1])
 
 
-def _weigh(pid: int) -> Weight | None:
+def _weigh(pid: int) -> tuple[float, float] | None:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     kib = {name.rstrip(":"): float(rest[0]) for name, *rest in map(str.split, lines) if rest[1:] == ["kB"]}
-    return Weight(rss=kib["Rss"] / 1024, pss=kib["Pss"] / 1024) if "Rss" in kib else None
+    return (kib["Rss"] / 1024, kib["Pss"] / 1024) if "Rss" in kib else None
+
+
+def busy_elsewhere() -> float:
+    """Return how many processors others keep busy, looking on for a second: what disturbs the numbers."""
+    before, hertz = _busy_ticks(), os.sysconf("SC_CLK_TCK")
+    time.sleep(1.0)
+    return (_busy_ticks() - before) / hertz
+
+
+def _busy_ticks() -> int:
+    first = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _waiting, *rest = map(int, first)
+    return user + nice + system + sum(rest)
