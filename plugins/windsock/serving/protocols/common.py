@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from windsock.exceptions import WindsockError
-from windsock.serving.contract import IDENTIFIER, MAX_ROWS
+from windsock.serving.contract import IDENTIFIER, MAX_ROWS, PredictRequest
 from windsock.serving.contract import is_identifier as is_identifier_text
 from windsock.serving.errors import error_response
 from windsock.serving.health import why_not_ready
 from windsock.serving.identifiers import new_id
-from windsock.serving.predicting import answer_features
+from windsock.serving.predicting import predict
 from windsock.serving.strict_json import Fault, RequestRefusedError, is_plain, kind_of
 
 if TYPE_CHECKING:
@@ -60,27 +62,51 @@ class ProtocolError(RequestRefusedError):
         super().__init__(status, reason, Fault(field, got, expected), code=code)
 
 
-def find_model(service: Service, name: str | None, headers: Headers) -> tuple[ServedModel, InputSchema]:
-    """Let a client in, before anything of its body is read; what it asks costs it nothing yet.
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The model that a client asks.
 
-    :returns: the model, and the schema of the version with the most traffic.
+    :param client: the client's name; ``None`` on a server without clients.
+    """
+
+    served: ServedModel
+    client: str | None
+    receive_time: datetime
+
+    @property
+    def schema(self) -> InputSchema:
+        """That of the version with the most traffic."""
+        return self.served.most_slot.schema
+
+
+def find_model(service: Service, name: str | None, headers: Headers) -> Target:
+    """Let a client in, before anything of its body is read.
+
+    :param name: the model's; ``None``: the only one.
     :raises WindsockError: if the client may not ask, or the model is not served.
     """
-    service.admit(headers, "predict", name or service.only_name, cost=0)
-    served = service.model(name)
-    return served, served.most_slot.schema
+    receive_time = service.now()
+    client = service.admit(headers, "predict", name or service.only_name)
+    return Target(served=service.model(name), client=client, receive_time=receive_time)
 
 
-async def answer_rows(
-    service: Service, name: str | None, asked: AskedRows, headers: Headers
-) -> list[RowAnswer]:
+async def answer_rows(service: Service, target: Target, asked: AskedRows) -> list[RowAnswer]:
     """Answer rows in their order, by the way that all predictions take.
 
     :raises WindsockError: if there is no answer; faults name ``features[3].age``.
     """
-    ids = [identifier or new_id() for identifier in asked.ids] if asked.ids else None
-    _, answers = await answer_features(service, name, asked.rows, headers=headers, units=asked.units, ids=ids)
-    return answers
+    rows = len(asked.rows)
+    request = PredictRequest(
+        features=asked.rows,
+        values=None,
+        units=asked.units or [None] * rows,
+        ids=[identifier or new_id() for identifier in asked.ids or [None] * rows],
+        times=[None] * rows,
+        single=False,
+    )
+    return await predict(
+        service, target.served, request, client=target.client, receive_time=target.receive_time
+    )
 
 
 def require_plain_body(request: Request, code: str) -> None:
@@ -202,12 +228,15 @@ class Readiness:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._looked, self._ready = -READY_AGE_SECONDS, False
+        self._looking = asyncio.Lock()
 
     async def now(self) -> bool:
-        """Return whether traffic can be taken."""
-        if time.monotonic() - self._looked >= READY_AGE_SECONDS:
-            self._looked, self._ready = time.monotonic(), not await why_not_ready(self.service)
-        return self._ready
+        """Return whether traffic can be taken; who asks during a look waits for it."""
+        async with self._looking:
+            if time.monotonic() - self._looked >= READY_AGE_SECONDS:
+                self._ready = not await why_not_ready(self.service)
+                self._looked = time.monotonic()
+            return self._ready
 
 
 def body_of(content: Mapping[str, Any], description: str) -> dict[str, Any]:

@@ -93,10 +93,10 @@ def mlflow_router(service: Service) -> APIRouter:
 
     async def invoke(name: str | None, request: Request) -> Response:
         try:
-            _, schema = find_model(service, name, request.headers)
+            target = find_model(service, name, request.headers)
             read = READERS[_media_type(request)]
-            asked = read(await read_content(request, service.limits), schema)
-            answers = await answer_rows(service, name, asked, request.headers)
+            asked = read(await read_content(request, service.limits), target.schema)
+            answers = await answer_rows(service, target, asked)
         except WindsockError as error:
             count_refusal(service, error)
             return error_answer(error)

@@ -15,6 +15,7 @@ from windsock.serving.errors import json_response
 from windsock.serving.protocols.common import (
     ProtocolError,
     Readiness,
+    Target,
     answer_rows,
     body_of,
     count_refusal,
@@ -140,18 +141,16 @@ def answering_versions(served: ServedModel) -> list[str]:
     return [slot.version for slot in served.plan.slots if slot.share]
 
 
-def _find(
-    service: Service, name: str, version: str | None, headers: Headers
-) -> tuple[ServedModel, InputSchema]:
+def _find(service: Service, name: str, version: str | None, headers: Headers) -> Target:
     """Return a served model, if the version that is asked for is the one that answers.
 
     :raises WindsockError: with status 404 if it is not, or if several share the traffic: the unit
         decides then.
     """
-    served, schema = find_model(service, name, headers)
-    if version is not None and answering_versions(served) != [version]:
+    target = find_model(service, name, headers)
+    if version is not None and answering_versions(target.served) != [version]:
         raise _other_version()
-    return served, schema
+    return target
 
 
 def _other_version() -> ProtocolError:
@@ -167,23 +166,23 @@ def _other_version() -> ProtocolError:
 
 def _described(service: Service, name: str, version: str | None, headers: Headers) -> Response:
     try:
-        served, schema = _find(service, name, version, headers)
+        target = _find(service, name, version, headers)
     except WindsockError as error:
         return error_answer(error)
     return json_response(
         {
             "name": name,
-            "versions": answering_versions(served),
+            "versions": answering_versions(target.served),
             "platform": "windsock",
-            "inputs": describe_inputs(schema.fields),
-            "outputs": describe_outputs(schema),
+            "inputs": describe_inputs(target.schema.fields),
+            "outputs": describe_outputs(target.schema),
         }
     )
 
 
 def _ready(service: Service, name: str, version: str | None, headers: Headers) -> Response:
     try:
-        served, _ = _find(service, name, version, headers)
+        served = _find(service, name, version, headers).served
     except WindsockError as error:
         return error_answer(error)
     ready = bool(answering_versions(served))
@@ -192,15 +191,15 @@ def _ready(service: Service, name: str, version: str | None, headers: Headers) -
 
 async def _infer(service: Service, name: str, version: str | None, request: Request) -> Response:
     try:
-        _, schema = _find(service, name, version, request.headers)
-        asked = await _read(service, schema, request)
-        answers = await answer_rows(service, name, asked.asked, request.headers)
+        target = _find(service, name, version, request.headers)
+        asked = await _read(service, target.schema, request)
+        answers = await answer_rows(service, target, asked.asked)
         if version is not None and any(answered.version != version for answered in answers):
             raise _other_version()  # the route changed meanwhile, or the version failed
     except WindsockError as error:
         count_refusal(service, error)
         return error_answer(error)
-    body, json_size = write_inference(name, answers, schema, asked)
+    body, json_size = write_inference(name, answers, target.schema, asked)
     if json_size is None:
         return Response(body, media_type=JSON)
     return Response(body, media_type="application/octet-stream", headers={HEADER_LENGTH: str(json_size)})

@@ -287,9 +287,9 @@ class TestInvocations:
             answer = client.post("/invocations", content=HOSTILE[name], headers=headers)
             assert 400 <= answer.status_code < 500, answer.text
 
-    def test_ping_and_version_while_nothing_is_served(self, speaking: Any) -> None:
-        assert speaking.client.get("/ping").status_code == 503
-        assert speaking.client.get("/version").text.count(".") >= 2
+    def test_ping_and_version_while_nothing_is_served(self, app: Any) -> None:
+        assert app.client.get("/ping").status_code == 503
+        assert app.client.get("/version").text.count(".") >= 2
 
     def test_ping_when_ready(self, serve: Any) -> None:
         client = serve("first").client

@@ -264,14 +264,14 @@ class TestInfer:
 
 
 class TestDescriptions:
-    def test_the_server(self, speaking: Any) -> None:
-        said = speaking.client.get("/v2").json()
+    def test_the_server(self, app: Any) -> None:
+        said = app.client.get("/v2").json()
         assert (said["name"], said["extensions"]) == ("windsock", ["binary_tensor_data"])
-        assert speaking.client.get("/v2/health/live").status_code == 200
-        assert speaking.client.get("/v2/health/ready").status_code == 503
-        assert speaking.client.get("/v2/models/churn/ready").status_code == 404
-        assert "error" in speaking.client.get("/v2/models/churn").json()
-        assert "error" in speaking.client.get("/v2/repository/index").json()
+        assert app.client.get("/v2/health/live").status_code == 200
+        assert app.client.get("/v2/health/ready").status_code == 503
+        assert app.client.get("/v2/models/churn/ready").status_code == 404
+        assert "error" in app.client.get("/v2/models/churn").json()
+        assert "error" in app.client.get("/v2/repository/index").json()
 
     def test_a_model(self, serve: Any) -> None:
         client = serve("three").client
