@@ -38,7 +38,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         registry=MlflowRegistry(settings.tracking_uri, settings.home),
         ledger=SqlLedger(settings.database_url),
         records=SqlStepRecords(settings.database_url),
-        router=ServerRouter(settings.server_url, settings.read_admin_token),
+        router=ServerRouter.of(settings),
         predictions=ParquetPredictionArchive(settings.serving_dir, storage),
         charts=MatplotlibCharts(),
         compiler=PipelineCompiler(),

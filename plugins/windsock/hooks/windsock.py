@@ -88,7 +88,8 @@ class WindsockHook(BaseHook):
         from windsock.adapters.server_client import server_health
 
         try:
-            return True, server_health(self.settings().server_url)
+            settings = self.settings()
+            return True, server_health(settings.server_url, settings)
         except WindsockError as error:
             return False, str(error)
 

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import httpx
-
+from windsock.adapters.tls import client_context
 from windsock.exceptions import DeploymentRefusedError, StorageError, WindsockError
 from windsock.ports import utc_now
 from windsock.records import Digest, RoutePlan, SlotPlan
@@ -31,6 +31,9 @@ from windsock.serving.slots import (
 )
 from windsock.serving.workers import WorkerNote, WorkerNotes
 from windsock.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +77,7 @@ class Worker:
         self._shadowing = ThreadPoolExecutor(1, thread_name_prefix="shadow")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._following: asyncio.Task[None] | None = None
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def start(self) -> None:
         """Load what the table says, then follow it.
@@ -82,7 +85,6 @@ class Worker:
         The note comes before the table is read: whoever writes a table and sees no note of this worker knows
         that this worker will read the new table.
         """
-        self._client = httpx.AsyncClient(timeout=SLOT_SECONDS)
         for look in self.also:
             look()
         self._acknowledge()
@@ -95,8 +97,8 @@ class Worker:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
                 await self._following
-        if self._client is not None:
-            await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
         self.notes.remove(os.getpid())
         for executor in (self._loading, self._predicting, self._shadowing):
             executor.shutdown(wait=False, cancel_futures=True)
@@ -195,9 +197,7 @@ class Worker:
         """
         bundle = self.shelf.load(plan, model)
         if plan.url is not None:
-            if self._client is None:
-                raise StorageError("the worker has not been started")
-            return HttpSlot(plan, bundle, self._client, self.settings.read_admin_token)
+            return HttpSlot(plan, bundle, self._http_client(plan.url), self.settings.read_admin_token)
         rows, compiled = golden_values(bundle), bundle.compiled
         scores = compiled_scores(compiled, rows) if compiled else pipeline_scores(bundle, rows)
         probe = compare_golden(bundle.golden, scores, plan.version)
@@ -209,6 +209,17 @@ class Worker:
             )
         executor = self._shadowing if plan.shadow else self._predicting
         return (CompiledSlot if compiled else LocalSlot)(plan, bundle, executor)
+
+    def _http_client(self, url: str) -> httpx.AsyncClient:
+        """Return the worker's client of slots over HTTP or over HTTPS, made when the first one comes."""
+        import httpx
+
+        scheme = url.partition(":")[0].lower()
+        if scheme not in self._clients:
+            context = client_context(self.settings, url)
+            verify = True if context is None else context
+            self._clients[scheme] = httpx.AsyncClient(timeout=SLOT_SECONDS, verify=verify)
+        return self._clients[scheme]
 
     def _acknowledge(self) -> None:
         """Write the note where it is not yet so; a full disk stops nobody from serving."""
