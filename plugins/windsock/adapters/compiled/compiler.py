@@ -112,8 +112,8 @@ def _with_all_codes(estimator: Any) -> Any:
     """Return a copy of boosted trees, for treelite to read, in which a category's code stands for itself.
 
     Windsock's codes are 0, 1, 2 ... already, and scikit-learn's own list of them ends with a NaN. Its splits
-    may name codes beyond the list; treelite would look them up past its end, take the NaN for code 0, and send
-    a known category the wrong way. A list of all 256 codes has neither end nor NaN.
+    may name codes beyond the list; treelite would look them up past its end, take the NaN for code 0, and
+    send a known category the wrong way. A list of all 256 codes has neither end nor NaN.
 
     :raises NotCompilableError: if the codes are others.
     """

@@ -24,7 +24,7 @@ class NumberColumn(Record):
     :param field: position of the field in the schema.
     :param mean: taken off the value.
     :param scale: divides what is left.
-    :param missing: the columns of a missing value, its own among them.
+    :param missing: the columns of a missing value, its own among them even where it is 0.
     :param present: the flag's column where there is a value.
     """
 
@@ -123,6 +123,9 @@ class CompiledForm(Record):
             yield f"its numbers stand beyond its {self.width} columns"
         if any(number.scale == 0 for number in self.numbers):
             yield "a scale is 0"
+        own = [dict(number.missing).keys() for number in self.numbers]
+        if any(column not in written for column, written in enumerate(own, self.numbers_at)):
+            yield "a missing number leaves its own column as it is"
         cells = [cells for number in self.numbers for cells in (number.missing, number.present)]
         cells += [cells for table in self.tables for cells in table.cells]
         if any(not 0 <= column < self.width for group in cells for column, _ in group):

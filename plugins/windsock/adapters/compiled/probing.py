@@ -129,7 +129,7 @@ class _Probe:
         def cells(row: int, columns: Sequence[int]) -> Cells:
             values = table[row, list(columns)].tolist()
             pairs = zip(columns, values, strict=True)
-            return tuple((column, None if value != value else value) for column, value in pairs if value != 0)
+            return tuple((column, None if value != value else value) for column, value in pairs)
 
         return cells, int(table.shape[1])
 
@@ -162,13 +162,13 @@ class _Probe:
             return
         blocks = _blocks(group.steps, len(group.names), group.at)
         for name, place, block in zip(group.names, group.places, blocks, strict=True):
-            other = answers(OTHER, block)
-            known = {text: answers(FIRST + row, block) for row, text in enumerate(self.known[name])}
+            other = _filled(answers(OTHER, block))
+            known = {text: _filled(answers(FIRST + row, block)) for row, text in enumerate(self.known[name])}
             yield Table(
                 field=place,
                 known={text: cells for text, cells in known.items() if cells != other},
                 other=other,
-                missing=answers(MISSING, block),
+                missing=_filled(answers(MISSING, block)),
             )
 
     def _date_tables(self, answers: Callable[[int, Sequence[int]], Cells]) -> Iterator[Table]:
@@ -189,11 +189,11 @@ class _Probe:
                 field=place,
                 part=part,
                 known={
-                    str(_value(moment, part)): answers(first[part] + row, block)
+                    str(_value(moment, part)): _filled(answers(first[part] + row, block))
                     for row, moment in enumerate(MOMENTS[part])
                 },
-                other=answers(MISSING, block),
-                missing=answers(MISSING, block),
+                other=_filled(answers(MISSING, block)),
+                missing=_filled(answers(MISSING, block)),
             )
 
     def _numbers(
@@ -214,6 +214,11 @@ class _Probe:
                 missing=answers(MISSING, block),
                 present=answers(OTHER, block[1:]),
             )
+
+
+def _filled(cells: Cells) -> Cells:
+    """Return the columns that are not 0: a table's other columns are."""
+    return tuple((column, value) for column, value in cells if value != 0)
 
 
 def _value(moment: datetime, part: str) -> int:

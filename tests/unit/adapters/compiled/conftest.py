@@ -44,7 +44,7 @@ def make_rows(rows: int = 900, seed: int = 0) -> pd.DataFrame:
             "city": generator.choice(["Berlin", "Paris", "Rome", "Oslo", "Bonn"], rows,
                                      p=[0.5, 0.3, 0.15, 0.048, 0.002]),
             "visits": generator.integers(0, 20, rows),
-            "member": generator.random(rows) < 0.5,
+            "member": generator.random(rows) < 0.3,
             "paid": generator.choice(["Yes", "No"], rows),
             "code": generator.choice(["3", "7", "2.5", "07", "x"], rows),
             "only": "same",

@@ -55,6 +55,7 @@ LINEAR = {
     "a scale of 0": put("numbers", 0, "scale", 0.0),
     "a negative field": put("numbers", 0, "field", -1),
     "a field beyond": put("numbers", 0, "field", 99),
+    "a number that stays missing": put("numbers", 0, "missing", []),
     "a category as a number": put("numbers", 0, "field", 1),
     "a number as a category": put("tables", 0, "field", 0),
     "a field twice": lambda form: form["numbers"].append(copy.deepcopy(form["numbers"][0])),
