@@ -26,6 +26,7 @@ from windsock.records import (
     SCHEMA_FILE,
     SIGNATURE_FILE,
     BundleManifest,
+    DriftProfile,
     GoldenPredictions,
     InputSchema,
     Record,
@@ -107,13 +108,15 @@ class SignedBundleStore:
         )
         return _parse(manifest, files, digest)
 
-    def load_folder(self, folder: Path, digest: str) -> LoadedBundle:
+    def load_folder(self, folder: Path, digest: str, *, whole: bool = True) -> LoadedBundle:
         """Verify and load a bundle from a folder of this machine, such as :meth:`fetch_bundle` made.
 
+        :param whole: whether the fitted pipeline is loaded too where there is a compiled form, and with it
+            scikit-learn, which takes most of a server's memory.
         :raises UnverifiedBundleError: if anything is not what was signed or not allowed.
         """
         manifest, files = read_verified(LocalBundle(folder), self._verifier, _require_digest(digest))
-        return _parse(manifest, files, digest)
+        return _parse(manifest, files, digest, whole=whole)
 
     def fetch_bundle(self, uri: str, digest: str, into: Path) -> Path:
         """Copy a bundle to ``into/DIGEST/``; only what was verified is written, whole or not at all.
@@ -225,7 +228,9 @@ def _manifest_of(draft: BundleDraft, files: dict[str, bytes]) -> BundleManifest:
     )
 
 
-def _parse(manifest: BundleManifest, files: dict[str, bytes], digest: str) -> LoadedBundle:
+def _parse(
+    manifest: BundleManifest, files: dict[str, bytes], digest: str, *, whole: bool = True
+) -> LoadedBundle:
     schema = _parse_json(InputSchema, SCHEMA_FILE, files)
     golden = _parse_json(GoldenPredictions, GOLDEN_FILE, files)
     if not MODEL_NAME.fullmatch(manifest.model) or schema.model != manifest.model:
@@ -239,14 +244,16 @@ def _parse(manifest: BundleManifest, files: dict[str, bytes], digest: str) -> Lo
             code="WS-BUNDLE-009",
         )
     _tell_other_version(manifest)
-    compiled = {name: files[name] for name in COMPILED_FILES if name in files}
+    form = {name: files[name] for name in COMPILED_FILES if name in files}
+    compiled = PipelineCompiler().load(form, schema) if form else None
     return LoadedBundle(
         manifest=manifest,
         digest=digest,
-        pipeline=skops_codec.load(files[MODEL_FILE]),
+        pipeline=skops_codec.load(files[MODEL_FILE]) if whole or not compiled else None,
         schema=schema,
         golden=golden,
-        compiled=PipelineCompiler().load(compiled, schema) if compiled else None,
+        compiled=compiled,
+        profile=_parse_json(DriftProfile, PROFILE_FILE, files) if PROFILE_FILE in files else None,
     )
 
 

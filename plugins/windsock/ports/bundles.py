@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from windsock.records import BundleManifest, GoldenPredictions, InputSchema, StoredBundle
+from windsock.records import BundleManifest, DriftProfile, GoldenPredictions, InputSchema, StoredBundle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,12 @@ class ModelCompiler(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedBundle:
-    """A bundle whose signature and digests were verified before anything in it was parsed."""
+    """A bundle whose signature and digests were verified before anything in it was parsed.
+
+    :param pipeline: the fitted scikit-learn pipeline; ``None`` where only the compiled form was asked for.
+    :param compiled: its compiled form, where it has one.
+    :param profile: its drift profile, where it has one.
+    """
 
     manifest: BundleManifest
     digest: str
@@ -79,6 +84,7 @@ class LoadedBundle:
     schema: InputSchema
     golden: GoldenPredictions
     compiled: CompiledModel | None = None
+    profile: DriftProfile | None = None
 
 
 class BundleStore(Protocol):

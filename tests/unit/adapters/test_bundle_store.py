@@ -68,7 +68,7 @@ def make_draft(**fields) -> BundleDraft:
         "pipeline": pipeline,
         "schema": schema,
         "golden": GoldenPredictions(rows=({"spend": 1.0, "visits": None},), scores=((0.25, 0.75),)),
-        "profile": {"rows": 4, "columns": [{"name": "spend"}]},
+        "profile": {"rows": 4, "columns": [{"name": "spend", "kind": "number", "rows": 4, "nulls": 0}]},
         "versions": {"python": "3.11"},
         "facts": {"train_score": 0.1 + 0.2, "params": {"C": 1e-17, "penalty": None}},
         "created_at": NOON,
@@ -509,7 +509,7 @@ def test_a_manifest_that_lists_unknown_files_is_refused(local, keys, name):
     assert_refused(local, stored.uri, asked, "WS-BUNDLE-004")
 
 
-@pytest.mark.parametrize("name", [SCHEMA_FILE, GOLDEN_FILE])
+@pytest.mark.parametrize("name", [SCHEMA_FILE, GOLDEN_FILE, PROFILE_FILE])
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"rows": NaN}', b"[" * 100_000, b"\xff"])
 def test_signed_files_that_cannot_be_read_are_refused(local, keys, name, content):
     stored = local.put(make_draft())
