@@ -172,6 +172,13 @@ class MatrixEncoder:
             for order, (column, cells) in enumerate(zip(own, self.missing, strict=True))
             if cells != ((column, None),)
         ]
+        fills = [(order, column, value) for order in self.filled for column, value in self.missing[order]]
+        self.fills = (
+            [order for order, _, _ in fills],
+            [column for _, column, _ in fills],
+            np.array([value for _, _, value in fills], dtype="float64"),
+        )
+        """Which missing number writes what into which column."""
         self._prepare_rows(len(form.numbers))
 
     def _prepare_rows(self, count: int) -> None:
@@ -218,13 +225,12 @@ class MatrixEncoder:
         matrix = np.tile(self.base, (len(rows), 1))
         matrix[:, self.numbers] = numbers = self.columns.number_matrix(rows)
         gone = np.isnan(numbers)
-        for order in self.filled:
-            if (where := gone[:, order]).any():
-                for column, value in self.missing[order]:
-                    matrix[where, column] = value
+        if self.filled and gone.any():
+            orders, columns, values = self.fills
+            matrix[:, columns] = np.where(gone[:, orders], values, matrix[:, columns])
         keyed = zip(*[self.columns.keys(values) for values in rows], strict=True)
         for keys, lookup, (columns, block) in zip(keyed, self.lookups, self.blocks, strict=True):
-            matrix[:, columns] = block[[lookup[key] for key in keys]]
+            matrix[:, columns] = block[list(map(lookup.__getitem__, keys))]
         return self._rounded(matrix)
 
 

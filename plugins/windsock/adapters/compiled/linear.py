@@ -76,7 +76,7 @@ class LinearModel:
         if self.lookups:
             keyed = zip(*[self.columns.keys(values) for values in rows], strict=True)
             entries = [
-                [lookup[key] for key in keys] for keys, lookup in zip(keyed, self.lookups, strict=True)
+                list(map(lookup.__getitem__, keys)) for keys, lookup in zip(keyed, self.lookups, strict=True)
             ]
             totals += self.added[np.array(entries) + np.array(self.offsets)[:, None]].sum(axis=0)
         return totals

@@ -1,4 +1,4 @@
-"""The compiled form in a bundle: it comes back as it was put; whatever is wrong with it refuses the bundle."""
+"""The compiled form in a bundle: it comes back as it was put; a fault in it refuses the bundle."""
 
 from __future__ import annotations
 
