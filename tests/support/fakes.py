@@ -135,6 +135,7 @@ class FakeBundles:
             schema=draft.schema,
             golden=draft.golden,
             compiled=PipelineCompiler().load(draft.compiled, draft.schema) if draft.compiled else None,
+            profile=draft.profile,
         )
         return stored
 

@@ -40,7 +40,7 @@ class MemoryFetcher:
         (into / digest).mkdir(parents=True, exist_ok=True)
         return into / digest
 
-    def load_folder(self, folder: Path, digest: str) -> LoadedBundle:
+    def load_folder(self, folder: Path, digest: str, *, whole: bool = True) -> LoadedBundle:
         self.loads.append(digest)
         if self.error is not None:
             raise self.error

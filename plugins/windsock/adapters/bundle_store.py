@@ -209,7 +209,7 @@ def _files_of(draft: BundleDraft) -> dict[str, bytes]:
         GOLDEN_FILE: _json(draft.golden),
     }
     if draft.profile is not None:
-        files[PROFILE_FILE] = canonical_json(dict(draft.profile)).encode()
+        files[PROFILE_FILE] = _json(draft.profile)
     return {**files, **draft.compiled}
 
 

@@ -15,7 +15,7 @@ class BundleDraft:
     """A bundle about to be written.
 
     :param pipeline: the fitted scikit-learn pipeline.
-    :param profile: drift profile as JSON value, where there is one.
+    :param profile: drift profile, where there is one.
     :param compiled: files of the compiled form, by name; none where there is no such form.
     :param facts: what the training found out, as JSON values; kept in the signed manifest as it is.
     """
@@ -27,7 +27,7 @@ class BundleDraft:
     pipeline: Any
     schema: InputSchema
     golden: GoldenPredictions
-    profile: Mapping[str, Any] | None = None
+    profile: DriftProfile | None = None
     compiled: Mapping[str, bytes] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)

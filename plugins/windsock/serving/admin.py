@@ -18,6 +18,8 @@ from windsock.serving import documentation as doc
 from windsock.serving.check_bundle import check_apart
 from windsock.serving.contract import read_rows
 from windsock.serving.errors import AdminRefusedError, NotAcknowledgedError, json_response
+from windsock.serving.gauges import REQUEST as FILL
+from windsock.serving.gauges import put_gauges
 from windsock.serving.requests import read_content, read_request_json
 from windsock.serving.routing import RoutingTable
 from windsock.serving.service import Service
@@ -80,6 +82,11 @@ def admin_router(service: Service) -> APIRouter:
         values = [slot.schema.values_of(row) for row in rows]
         answers = [list(row) for row in await slot.scores(values)]
         return json_response({"digest": slot.plan.digest, "version": slot.plan.version, "scores": answers})
+
+    @router.put("/gauges/{name}", summary="Fill a model's gauges", openapi_extra=FILL)
+    async def fill_gauges(name: str, request: Request) -> Response:
+        said = await put_gauges(service, name, await read_content(request, service.limits))
+        return json_response(said)
 
     return router
 

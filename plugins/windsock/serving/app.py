@@ -12,7 +12,9 @@ from starlette.responses import HTMLResponse, Response
 from windsock import __version__
 from windsock.serving.admin import admin_router
 from windsock.serving.documentation import PAGE_POLICY, docs_page
+from windsock.serving.drift_check import monitoring_router
 from windsock.serving.errors import Guard, add_error_handlers
+from windsock.serving.health import Readiness
 from windsock.serving.lean import LeanPredict, Predictor
 from windsock.serving.protocols.mlflow_scoring import mlflow_router
 from windsock.serving.protocols.open_inference import open_inference_router
@@ -62,9 +64,11 @@ def create_api(service: Service, predictor: Predictor) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(public_router(service, predictor))
-    app.include_router(mlflow_router(service))
-    app.include_router(open_inference_router(service))
+    readiness = Readiness(service)
+    app.include_router(public_router(service, predictor, readiness))
+    app.include_router(mlflow_router(service, readiness))
+    app.include_router(open_inference_router(service, readiness))
+    app.include_router(monitoring_router(service))
     app.include_router(admin_router(service))
     app.add_middleware(Guard, metrics=service.metrics)
     add_error_handlers(app)

@@ -26,8 +26,8 @@ class BundleFetcher(Protocol):
         """Copy a bundle to ``into/DIGEST``, verified; a copy that is there already and verifies is left."""
         ...
 
-    def load_folder(self, folder: Path, digest: Digest, /) -> LoadedBundle:
-        """Verify a folder, then load it."""
+    def load_folder(self, folder: Path, digest: Digest, /, *, whole: bool = True) -> LoadedBundle:
+        """Verify a folder, then load it; if not ``whole``, without a pipeline that has a compiled form."""
         ...
 
 
@@ -42,16 +42,17 @@ class BundleShelf:
         self.folder = folder / BUNDLES_FOLDER
         self.fetcher = fetcher
 
-    def load(self, plan: SlotPlan, model: str) -> LoadedBundle:
+    def load(self, plan: SlotPlan, model: str, *, whole: bool = False) -> LoadedBundle:
         """Return a slot's bundle, verified; fetch it if there is no copy yet, or a broken one.
 
+        :param whole: whether the fitted pipeline is loaded too where its compiled form serves.
         :raises UnverifiedBundleError: if it is not what was signed, or another model's.
         :raises StorageError: if it has to be fetched and cannot be.
         """
         copy = self.fetcher.fetch_bundle(plan.bundle_uri, plan.digest, self.folder)
         with suppress(OSError):
             os.utime(copy)  # it is in use: young for keep_only
-        bundle = self.fetcher.load_folder(copy, plan.digest)
+        bundle = self.fetcher.load_folder(copy, plan.digest, whole=whole)
         if bundle.manifest.model != model:
             raise UnverifiedBundleError(
                 f"bundle {plan.digest[:12]} is of model {bundle.manifest.model}, not of {model}",

@@ -37,7 +37,7 @@ def check_bundle(shelf: BundleShelf, model: str, plan: SlotPlan) -> ProbeResult:
 
     :raises WindsockError: if it does not verify, load or answer.
     """
-    bundle = shelf.load(plan, model)
+    bundle = shelf.load(plan, model, whole=True)
     rows = golden_values(bundle)
     probe = compare_golden(bundle.golden, pipeline_scores(bundle, rows), plan.version)
     if not probe.matched or bundle.compiled is None:

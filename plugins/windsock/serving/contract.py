@@ -32,6 +32,7 @@ class PredictRequest:
     :param ids: the client's own prediction ids, or ones made here.
     :param times: when it happened, by the client.
     :param single: whether one object was asked for, so that one object is answered.
+    :param size: bytes of the body, where they are known.
     """
 
     features: Sequence[Mapping[str, Any]] | None
@@ -40,6 +41,7 @@ class PredictRequest:
     ids: Sequence[str]
     times: Sequence[datetime | None]
     single: bool
+    size: int | None = None
 
     def place(self, number: int) -> str:
         """Return how faults name a row."""

@@ -30,7 +30,7 @@ from windsock.records.values import LARGEST, category_text
 from windsock.serving import documentation as doc
 from windsock.serving.errors import json_response
 from windsock.serving.field_values import Values, check_features
-from windsock.serving.recent_rows import MOST_ROWS, RecentRows
+from windsock.serving.recent_rows import MOST_ROWS
 from windsock.serving.requests import read_content
 from windsock.serving.strict_json import MAX_FAULTS, Fault, RequestRefusedError, kind_of, read_json
 
@@ -78,7 +78,7 @@ def monitoring_router(service: Service) -> APIRouter:
         service.admit(request.headers, "monitor", name or service.only_name)
         served = service.model(name)
         slot = served.most_slot
-        profile: DriftProfile | None = getattr(slot, "profile", None)
+        profile = slot.profile
         if profile is None:
             raise RequestRefusedError(
                 404,
@@ -96,8 +96,7 @@ def monitoring_router(service: Service) -> APIRouter:
         async with busy:
             said = await asyncio.to_thread(read_look, body)
             if isinstance(said, int):
-                recent: RecentRows | None = getattr(slot, "recent", None)
-                rows: Sequence[Any] = recent.last(said) if recent is not None else ()
+                rows: Sequence[Any] = slot.recent.last(said)
             else:
                 rows = said
             found = await asyncio.to_thread(_look, profile, slot, rows, sent=not isinstance(said, int))

@@ -95,9 +95,7 @@ def read_moment(value: Any, *, zone_needed: bool = False) -> datetime | None:
         return None
 
 
-def check_features(
-    row: Mapping[str, Any], schema: InputSchema, place: str
-) -> tuple[Values, list[Fault]]:
+def check_features(row: Mapping[str, Any], schema: InputSchema, place: str) -> tuple[Values, list[Fault]]:
     """Hold a feature object against the schema.
 
     :param row: what the client sent.

@@ -78,6 +78,26 @@ class GaugeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(GaugeFile).decode
 
 
+REQUEST = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["gauges"],
+                    "additionalProperties": False,
+                    "properties": {"gauges": {"type": "array", "items": {"type": "object"}}},
+                },
+                "example": {
+                    "gauges": [{"name": "data_drift_score", "labels": {"feature": "age"}, "value": 0.1}]
+                },
+            }
+        },
+    }
+}
+
+
 async def put_gauges(service: Service, name: str, body: bytes) -> dict[str, Any]:
     """Take a model's gauges; they replace those that were there.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from windsock.serving.service import Service
 from windsock.serving.slots import probe
 
 READY_SECONDS = 5.0
+READY_AGE_SECONDS = 0.5
 NEVER_USED = Usage(rows=0, calls=0, seconds=0.0, last=None)
 
 
@@ -23,7 +25,7 @@ def health_of(service: Service) -> dict[str, Any]:
         *([worker.table_fault] if worker.table_fault else []),
         *([worker.note_fault] if worker.note_fault else []),
         *(f"{name}: {fault}" for name, fault in worker.faults.items()),
-        *([f"the prediction log cannot be written: {log.fault}"] if log.fault else []),
+        *([f"the prediction log: {log.fault}"] if log.fault else []),
         *([service.clients.fault] if service.clients.fault else []),
     ]
     usage = service.metrics.usage()
@@ -37,6 +39,7 @@ def health_of(service: Service) -> dict[str, Any]:
         "workers": len(worker.notes.living()),
         "log_dropped": service.metrics.dropped(),
         "log_waiting": log.state.waiting,
+        "shadows_dropped": service.shadows.dropped,
     }
 
 
@@ -75,6 +78,26 @@ def _numbers(usage: Usage) -> dict[str, Any]:
         "average_inference_ms": round(average, 3) if average is not None else None,
         "last_prediction": last,
     }
+
+
+class Readiness:
+    """Why the server cannot take traffic, looked at no more often than twice a second: everybody may ask.
+
+    :param service: what is served.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._looked, self._why = -READY_AGE_SECONDS, list[str]()
+        self._looking = asyncio.Lock()
+
+    async def why_not(self) -> list[str]:
+        """Return the reasons, none if every version answers; who asks during a look waits for it."""
+        async with self._looking:
+            if time.monotonic() - self._looked >= READY_AGE_SECONDS:
+                self._why = await why_not_ready(self.service)
+                self._looked = time.monotonic()
+            return self._why
 
 
 async def why_not_ready(service: Service) -> list[str]:

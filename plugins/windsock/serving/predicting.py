@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from windsock.exceptions import ServerUnavailableError
 from windsock.serving.answers import RowAnswer
 from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot
 from windsock.serving.contract import PredictRequest
 from windsock.serving.field_values import Values, check_features
-from windsock.serving.identifiers import new_id
 from windsock.serving.prediction_log import AnsweredRows, LoggedRow
 from windsock.serving.served import ServedModel
 from windsock.serving.service import Service
@@ -42,40 +40,6 @@ async def predict(
         return await _predict(service, served, request, client, receive_time)
 
 
-async def answer_features(
-    service: Service,
-    name: str | None,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    headers: Mapping[str, str],
-    units: Sequence[str | None] | None = None,
-    ids: Sequence[str] | None = None,
-) -> tuple[ServedModel, list[RowAnswer]]:
-    """Answer feature objects that came by another protocol than our own.
-
-    :param name: the model's; ``None``: the only one.
-    :param rows: as a client would send them; faults name ``features[3].age``.
-    :param headers: the request's, for the client's key.
-    :param units: whom each row is for.
-    :param ids: prediction ids; default: made here.
-    :raises RequestRefusedError: if there is no such model, or a value is not what its schema says.
-    :raises ClientRefusedError: if the client may not ask it.
-    :raises ServerUnavailableError: if no version has been promoted, or the version did not answer.
-    """
-    receive_time = service.now()
-    client = service.admit(headers, "predict", name or service.only_name)
-    served = service.model(name)
-    request = PredictRequest(
-        features=rows,
-        values=None,
-        units=units or [None] * len(rows),
-        ids=ids or [new_id() for _ in rows],
-        times=[None] * len(rows),
-        single=False,
-    )
-    return served, await predict(service, served, request, client=client, receive_time=receive_time)
-
-
 async def _predict(
     service: Service,
     served: ServedModel,
@@ -90,6 +54,7 @@ async def _predict(
         places = range(len(values)) if numbers is None else numbers
         rows = values if numbers is None else [values[number] for number in numbers]
         asked = await ask(served, slot, rows)
+        asked.slot.recent.add(rows, request.size if numbers is None else None)
         answered = _Answered(service, served, asked, client, receive_time)
         for number, answer in zip(places, answered.answers(request, places, rows), strict=True):
             answers[number] = answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,19 +14,18 @@ from windsock.serving import documentation as doc
 from windsock.serving.contract import read_outcome
 from windsock.serving.documentation import PredictionAnswer, PredictionAnswers
 from windsock.serving.errors import json_response
-from windsock.serving.health import health_of, why_not_ready
+from windsock.serving.gauges import gauges_text
+from windsock.serving.health import Readiness, health_of
 from windsock.serving.lean import Predictor
 from windsock.serving.requests import read_request_json
 from windsock.serving.service import Service
 
-READY_AGE_SECONDS = 0.5
-"""Everybody may ask; the golden predictions are asked no more often than this."""
 
-
-def public_router(service: Service, predictor: Predictor) -> APIRouter:
+def public_router(service: Service, predictor: Predictor, readiness: Readiness) -> APIRouter:
     """Return the endpoints of predictions, outcomes and health.
 
     :param predictor: answers prediction requests; the lean path asks it first, without this framework.
+    :param readiness: says whether traffic can be taken.
     """
     router = APIRouter()
 
@@ -94,13 +92,11 @@ def public_router(service: Service, predictor: Predictor) -> APIRouter:
         await service.prediction_log.add_outcome(event)
         return json_response({"accepted": True}, 202)
 
-    _add_health(router, service)
+    _add_health(router, service, readiness)
     return router
 
 
-def _add_health(router: APIRouter, service: Service) -> None:
-    last_look: tuple[float, list[str]] = (-READY_AGE_SECONDS, [])
-
+def _add_health(router: APIRouter, service: Service, readiness: Readiness) -> None:
     @router.get("/health", tags=["health"], summary="How the server fares, by model")
     async def health() -> Response:
         # Reads the metrics files of all workers: not on the loop.
@@ -113,15 +109,16 @@ def _add_health(router: APIRouter, service: Service) -> None:
         responses={503: {"description": "Not every version answers; why stands in the answer."}},
     )
     async def ready() -> Response:
-        nonlocal last_look
-        now = time.monotonic()
-        if now - last_look[0] >= READY_AGE_SECONDS:
-            last_look = (now, await why_not_ready(service))
-        why = last_look[1]
+        why = await readiness.why_not()
         content: dict[str, Any] = {"ready": not why, "why": why}
         return json_response(content, 503 if why else 200)
 
     @router.get("/metrics", tags=["health"], summary="Prometheus metrics of all workers")
     async def metrics() -> Response:
-        text = await asyncio.to_thread(service.metrics.text)
+        text = await asyncio.to_thread(metrics_of, service)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def metrics_of(service: Service) -> bytes:
+    """Return the metrics of all workers, and the gauges that monitoring has filled."""
+    return service.metrics.text() + gauges_text(service.settings.serving_dir)

@@ -86,7 +86,7 @@ class PlainReader:
             values = [tuple([None if value is UNSET else value for value in row]) for row in values]
         if self._times and not (values := self._with_times(values)):
             return None
-        return _request(values, columns, single)
+        return _request(values, columns, single, len(body))
 
     def _texts_in(self, rows: Sequence[Values]) -> int:
         """Return how many texts, keys included, the rows were written with."""
@@ -144,7 +144,9 @@ def _texts_of(columns: Sequence[Any]) -> int:
     return found
 
 
-def _request(values: Sequence[Values], columns: Sequence[Any], single: bool) -> PredictRequest | None:
+def _request(
+    values: Sequence[Values], columns: Sequence[Any], single: bool, size: int
+) -> PredictRequest | None:
     """Return the request, or ``None`` if something about units, ids or times is not as usual."""
     rows = len(values)
     units, ids, times = (_column(given, rows, single) for given in columns)
@@ -171,6 +173,7 @@ def _request(values: Sequence[Values], columns: Sequence[Any], single: bool) -> 
         ids=[identifier or new_id() for identifier in ids],
         times=moments,
         single=single,
+        size=size,
     )
 
 

@@ -143,7 +143,7 @@ def make_service(settings: Settings, *, limits: Limits | None = None) -> Service
     return Service(
         settings=settings,
         worker=Worker(settings, make_shelf(settings)),
-        prediction_log=PredictionLog(settings.serving_dir),
+        prediction_log=PredictionLog(settings.serving_dir, keys_dir=settings.keys_dir),
         metrics=Metrics(),
         clients=make_client_book(settings),
         limits=limits or Limits(),

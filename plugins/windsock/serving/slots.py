@@ -17,11 +17,12 @@ from windsock.exceptions import (
     WindsockError,
 )
 from windsock.ports import CompiledModel, LoadedBundle
-from windsock.records import Answer, GoldenPredictions, InputSchema, ProbeResult, SlotPlan
+from windsock.records import Answer, DriftProfile, GoldenPredictions, InputSchema, ProbeResult, SlotPlan
 from windsock.serving.answers import ScoreReader
 from windsock.serving.breaker import CircuitBreaker
 from windsock.serving.field_values import Values
 from windsock.serving.microbatch import MicroBatcher
+from windsock.serving.recent_rows import RecentRows
 from windsock.training.golden import answers_to
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Slot(Protocol):
     :param engine: what computes: ``linear`` or ``trees`` (compiled), ``scikit-learn``, or ``remote``.
     :param breaker: takes the slot out of use while it fails.
     :param score_reader: turns its scores into predictions.
+    :param profile: the version's drift profile, where it has one.
+    :param recent: the last rows that it answered in this worker.
     """
 
     plan: SlotPlan
@@ -64,6 +67,8 @@ class Slot(Protocol):
     engine: str
     breaker: CircuitBreaker
     score_reader: ScoreReader
+    profile: DriftProfile | None
+    recent: RecentRows
 
     def scores_now(self, rows: Rows) -> Scores | None:
         """Answer without waiting, as :meth:`scores` would; ``None`` where that would hold up the loop."""
@@ -85,7 +90,7 @@ def compiled_scores(model: CompiledModel, rows: Rows) -> Scores:
     """
     try:
         scores = model.answers(rows)
-    except (ValueError, OverflowError, FloatingPointError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise UnanswerableError(f"the model has no answer to these rows ({type(error).__name__})") from None
     # A sum is finite if each part is; a sum that is not may still be of finite parts.
     if not math.isfinite(math.fsum(map(sum, scores))) and not _finite(scores):
@@ -134,6 +139,8 @@ class CompiledSlot:
         self.golden = bundle.golden
         self.breaker = CircuitBreaker()
         self.score_reader = ScoreReader(bundle.schema)
+        self.profile = bundle.profile
+        self.recent = RecentRows(bundle.schema)
         self.executor = executor
 
     def scores_now(self, rows: Rows) -> Scores | None:
@@ -167,6 +174,8 @@ class LocalSlot:
         self.golden = bundle.golden
         self.breaker = CircuitBreaker()
         self.score_reader = ScoreReader(bundle.schema)
+        self.profile = bundle.profile
+        self.recent = RecentRows(bundle.schema)
         self.batcher = MicroBatcher(partial(pipeline_scores, bundle), executor)
 
     def scores_now(self, rows: Rows) -> Scores | None:
@@ -197,6 +206,8 @@ class HttpSlot:
         self.golden = bundle.golden
         self.breaker = CircuitBreaker()
         self.score_reader = ScoreReader(bundle.schema)
+        self.profile = bundle.profile
+        self.recent = RecentRows(bundle.schema)
         self.client = client
         self.token = token
         self.address = f"{(plan.url or '').rstrip('/')}/admin/scores/{bundle.schema.model}/{plan.digest}"

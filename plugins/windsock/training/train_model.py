@@ -232,7 +232,7 @@ def _draft(
         pipeline=fitted.pipeline,
         schema=fitted.rows.schema,
         golden=fitted.golden,
-        profile=profile.model_dump(mode="json"),
+        profile=profile,
         versions=_versions(),
         facts=fitted.facts,
         created_at=ports.now(),

@@ -32,6 +32,8 @@ from windsock.records import (
     SIGNATURE_FILE,
     Answer,
     ColumnKind,
+    ColumnProfile,
+    DriftProfile,
     GoldenPredictions,
     InputField,
     InputSchema,
@@ -40,6 +42,9 @@ from windsock.spec import canonical_json
 
 KEY = digest("c")
 FEATURES = pd.DataFrame({"spend": [0.0, 1.0, 2.0, 3.0], "visits": [3.0, 1.0, 2.0, 0.0]})
+PROFILE = DriftProfile(
+    rows=4, columns=(ColumnProfile(name="spend", kind=ColumnKind.NUMBER, rows=4, nulls=0),)
+)
 SIGNED = (MODEL_FILE, SCHEMA_FILE, GOLDEN_FILE, PROFILE_FILE)
 ALL = (*SIGNED, MANIFEST_FILE, SIGNATURE_FILE)
 
@@ -68,7 +73,7 @@ def make_draft(**fields) -> BundleDraft:
         "pipeline": pipeline,
         "schema": schema,
         "golden": GoldenPredictions(rows=({"spend": 1.0, "visits": None},), scores=((0.25, 0.75),)),
-        "profile": {"rows": 4, "columns": [{"name": "spend", "kind": "number", "rows": 4, "nulls": 0}]},
+        "profile": PROFILE,
         "versions": {"python": "3.11"},
         "facts": {"train_score": 0.1 + 0.2, "params": {"C": 1e-17, "penalty": None}},
         "created_at": NOON,

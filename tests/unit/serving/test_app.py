@@ -227,12 +227,12 @@ class TestHealth:
         app.service.prediction_log.stop()
         said = app.client.get("/health").json()
         assert said["status"] == "degraded"
-        assert "the prediction log cannot be written: the writer does not run" in said["faults"]
+        assert "the prediction log: the writer does not run" in said["faults"]
 
     def test_ready_needs_a_model_that_answers(
         self, app: App, stored: Stored, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("windsock.serving.public.READY_AGE_SECONDS", 0.0)
+        monkeypatch.setattr("windsock.serving.health.READY_AGE_SECONDS", 0.0)
         answer = app.client.get("/ready")
         assert (answer.status_code, answer.json()["why"]) == (503, ["no model has been deployed yet"])
         serve(app, make_plan(stored["first"]))

@@ -15,7 +15,7 @@ from support.serving import FIELDS, ROW, make_plan
 from support.serving_app import App
 from windsock.records import Answer, DriftProfile, InputSchema, StoredBundle, build_profile
 from windsock.serving import drift_check
-from windsock.serving.drift_check import look_at, monitoring_router, read_look, read_values
+from windsock.serving.drift_check import look_at, read_look, read_values
 from windsock.serving.recent_rows import RecentRows
 from windsock.serving.strict_json import RequestRefusedError
 from windsock.training.preprocessing import to_features
@@ -168,10 +168,6 @@ def test_no_rows_are_more_than_refused(profile: DriftProfile, rows: Any) -> None
 @pytest.fixture
 def looking(app: App, stored: dict[str, StoredBundle], profile: DriftProfile) -> App:
     """An app that serves a version with a profile and recent rows."""
-    api: Any = app.client.app
-    paths = {route.path for route in api.app.routes}
-    if "/drift-check" not in paths:
-        api.app.include_router(monitoring_router(app.service))
     assert app.put(make_plan(stored["first"])).status_code == 200
     slot: Any = app.service.served["churn"].most_slot
     slot.profile, slot.recent = profile, RecentRows(slot.schema)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +15,6 @@ from windsock.exceptions import WindsockError
 from windsock.serving.contract import IDENTIFIER, MAX_ROWS, PredictRequest
 from windsock.serving.contract import is_identifier as is_identifier_text
 from windsock.serving.errors import error_response
-from windsock.serving.health import why_not_ready
 from windsock.serving.identifiers import new_id
 from windsock.serving.predicting import predict
 from windsock.serving.strict_json import Fault, RequestRefusedError, is_plain, kind_of
@@ -220,23 +217,6 @@ def refusal(error: WindsockError) -> tuple[int, str, dict[str, Any], dict[str, s
 def count_refusal(service: Service, error: WindsockError) -> None:
     """Count a request that got no prediction."""
     service.metrics.rejected(getattr(error, "reason", "unavailable"))
-
-
-class Readiness:
-    """Whether every version answers its golden predictions, looked at no more often than twice a second."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self._looked, self._ready = -READY_AGE_SECONDS, False
-        self._looking = asyncio.Lock()
-
-    async def now(self) -> bool:
-        """Return whether traffic can be taken; who asks during a look waits for it."""
-        async with self._looking:
-            if time.monotonic() - self._looked >= READY_AGE_SECONDS:
-                self._ready = not await why_not_ready(self.service)
-                self._looked = time.monotonic()
-            return self._ready
 
 
 def body_of(content: Mapping[str, Any], description: str) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from starlette.responses import Response
 from windsock.exceptions import WindsockError
 from windsock.records import InputSchema
 from windsock.serving.answers import label_text
+from windsock.serving.health import Readiness
 from windsock.serving.protocols.common import (
     AskedRows,
     ProtocolError,
-    Readiness,
     answer_rows,
     body_of,
     count_refusal,
@@ -87,9 +87,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def mlflow_router(service: Service) -> APIRouter:
+def mlflow_router(service: Service, readiness: Readiness) -> APIRouter:
     """Return ``/invocations``, ``/ping``, ``/version`` and the paths that name a model."""
-    router, readiness = APIRouter(tags=["mlflow"]), Readiness(service)
+    router = APIRouter(tags=["mlflow"])
 
     async def invoke(name: str | None, request: Request) -> Response:
         try:
@@ -123,7 +123,7 @@ def mlflow_router(service: Service) -> APIRouter:
 
     @router.api_route("/ping", methods=["GET", "POST"], include_in_schema=False)
     async def ping() -> Response:
-        return Response("\n", status_code=200 if await readiness.now() else 503, media_type=JSON)
+        return Response("\n", status_code=503 if await readiness.why_not() else 200, media_type=JSON)
 
     @router.get("/version", include_in_schema=False)
     async def version() -> Response:

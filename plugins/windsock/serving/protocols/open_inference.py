@@ -12,9 +12,9 @@ from starlette.responses import Response
 from windsock import __version__
 from windsock.exceptions import WindsockError
 from windsock.serving.errors import json_response
+from windsock.serving.health import Readiness
 from windsock.serving.protocols.common import (
     ProtocolError,
-    Readiness,
     Target,
     answer_rows,
     body_of,
@@ -75,10 +75,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def open_inference_router(service: Service) -> APIRouter:
+def open_inference_router(service: Service, readiness: Readiness) -> APIRouter:
     """Return ``/v2`` and what lies below it."""
     router = APIRouter(prefix="/v2", tags=["open inference"], responses=RESPONSES)
-    _add_server(router, service)
+    _add_server(router, readiness)
     _add_models(router, service)
 
     @router.post("/models/{name}/infer", summary="Open inference: predictions", openapi_extra=REQUEST)
@@ -96,9 +96,7 @@ def open_inference_router(service: Service) -> APIRouter:
     return router
 
 
-def _add_server(router: APIRouter, service: Service) -> None:
-    readiness = Readiness(service)
-
+def _add_server(router: APIRouter, readiness: Readiness) -> None:
     @router.get("", summary="Open inference: the server")
     async def server() -> Response:
         extensions = ["binary_tensor_data"]
@@ -110,7 +108,7 @@ def _add_server(router: APIRouter, service: Service) -> None:
 
     @router.get("/health/ready", summary="Open inference: whether every version answers")
     async def ready() -> Response:
-        now = await readiness.now()
+        now = not await readiness.why_not()
         return json_response({"ready": now}, 200 if now else 503)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Any
 
@@ -8,8 +7,7 @@ import pytest
 
 from support.serving import ROW
 from windsock.serving.client_file import ClientRegistry
-from windsock.serving.protocols import common
-from windsock.serving.protocols.common import READY_AGE_SECONDS, Readiness, read_object
+from windsock.serving.protocols.common import read_object
 from windsock.serving.strict_json import RequestRefusedError
 
 MLFLOW, INFER = "/invocations", "/v2/models/churn/infer"
@@ -38,38 +36,6 @@ class TestJson:
         with pytest.raises(RequestRefusedError) as refused:
             read_object(body)
         assert (refused.value.status, refused.value.faults[0].got) == (400, got)
-
-
-class TestReadiness:
-    @pytest.fixture
-    def looks(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        seen: list[int] = []
-
-        async def why_not_ready(_: Any) -> list[str]:
-            seen.append(1)
-            await asyncio.sleep(0)
-            return []
-
-        monkeypatch.setattr(common, "why_not_ready", why_not_ready)
-        return seen
-
-    def test_who_asks_during_a_look_waits_for_it(self, looks: list[int]) -> None:
-        async def ask() -> list[bool]:
-            readiness = Readiness(None)  # type: ignore[arg-type] # the look is another's
-            return await asyncio.gather(*(readiness.now() for _ in range(20)))
-
-        assert asyncio.run(ask()) == [True] * 20
-        assert len(looks) == 1
-
-    def test_an_old_look_is_made_again(self, looks: list[int]) -> None:
-        async def ask() -> None:
-            readiness = Readiness(None)  # type: ignore[arg-type] # the look is another's
-            await readiness.now()
-            readiness._looked -= READY_AGE_SECONDS
-            await readiness.now()
-
-        asyncio.run(ask())
-        assert len(looks) == 2
 
 
 class TestClients:
