@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 CONSTANT = "constant"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """What came of asking for rows.
 

@@ -21,7 +21,7 @@ PREDICT_KEYS = ("features", "unit", "prediction_id", "event_time")
 OUTCOME_KEYS = ("model", "prediction_id", "unit", "event_id", "outcome", "event_time")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(slots=True)
 class PredictRequest:
     """A prediction request whose form is right; each list has one entry for each row.
 

@@ -19,7 +19,12 @@ from windsock.serving.strict_json import read_json
 
 log = logging.getLogger(__name__)
 
-HEADERS = [(b"content-type", b"application/json"), *SECURITY_HEADERS.items()]
+HEADERS = [
+    (b"content-type", b"application/json"),
+    *((name, SECURITY_HEADERS[name]) for name in (b"x-content-type-options", b"cache-control")),
+    (b"content-security-policy", SECURITY_HEADERS[b"content-security-policy"]),
+]
+"""Those that mean something for JSON; the server looks at each header of each answer."""
 PREFIX, SUFFIX = "/models/", "/predict"
 
 Answer = tuple[int, dict[str, str], bytes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,7 +43,7 @@ class LoggedRow(NamedTuple):
     values: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class AnsweredRows:
     """The rows that one version answered in one request; see :class:`~windsock.records.PredictionEvent`."""
 
@@ -122,6 +122,23 @@ class _Fields(NamedTuple):
     schema: InputSchema
     names: msgspec.Raw
     sensitive: tuple[int, ...]
+
+
+def merged(lines: Iterable[LogLine]) -> Iterator[LogLine]:
+    """Yield lines, with those of one place that need nothing more than to be written as a single one.
+
+    The writer's thread takes the interpreter from the answers for as long as it works: so its work on a line
+    must be little.
+    """
+    ready: dict[Place, list[LogLine]] = {}
+    for line in lines:
+        if line.waiter is None and not line.sensitive:
+            ready.setdefault(line.place, []).append(line)
+        else:
+            yield line
+    for place, group in ready.items():
+        content = b"".join([line.content for line in group])
+        yield LogLine(place, content, sum([line.rows for line in group]), sum([line.cost for line in group]))
 
 
 class LineMaker:

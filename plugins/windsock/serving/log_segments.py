@@ -46,7 +46,7 @@ class Segments:
             left = memoryview(content)
             while left:
                 left = left[segment.stream.write(left) :]
-            os.fsync(segment.stream.fileno())
+            os.fdatasync(segment.stream.fileno())
         except OSError:
             # Nobody knows what is on the disk now: take the lines back and go on in another file.
             self._broken.append(self._open.pop(place))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -37,30 +38,42 @@ async def predict(
         requests are in work.
     """
     with service.load:
-        return await _predict(service, served, request, client, receive_time)
+        return await _predict(service, served, request, Sender(client, receive_time))
 
 
 async def _predict(
-    service: Service,
-    served: ServedModel,
-    request: PredictRequest,
-    client: str | None,
-    receive_time: datetime,
+    service: Service, served: ServedModel, request: PredictRequest, sender: Sender
 ) -> list[RowAnswer]:
     groups = _assigned(served, request)
     values = request.values if request.values is not None else _checked(request, groups)
+    if served.only is not None:
+        asked = await ask(served, served.only, values)
+        asked.slot.recent.add(values, request.size)
+        answers = _answer(service, served, asked, request, sender, range(len(values)), values)
+    else:
+        answers = await _by_groups(service, served, request, sender, groups, values)
+    for shadow in served.shadows:
+        service.shadows.submit(partial(_ask_shadow, service, served, shadow, request, sender, values))
+    return answers
+
+
+async def _by_groups(
+    service: Service,
+    served: ServedModel,
+    request: PredictRequest,
+    sender: Sender,
+    groups: Sequence[Group],
+    values: Sequence[Values],
+) -> list[RowAnswer]:
     answers: list[RowAnswer | None] = [None] * len(values)
     for slot, numbers in groups:
         places = range(len(values)) if numbers is None else numbers
-        rows = values if numbers is None else [values[number] for number in numbers]
+        rows = [values[number] for number in places]
         asked = await ask(served, slot, rows)
-        asked.slot.recent.add(rows, request.size if numbers is None else None)
-        answered = _Answered(service, served, asked, client, receive_time)
-        for number, answer in zip(places, answered.answers(request, places, rows), strict=True):
+        asked.slot.recent.add(rows)
+        found = _answer(service, served, asked, request, sender, places, rows)
+        for number, answer in zip(places, found, strict=True):
             answers[number] = answer
-    for shadow in served.shadows:
-        job = partial(_ask_shadow, service, served, shadow, request, values, client, receive_time)
-        service.shadows.submit(job)
     return answers  # type: ignore[return-value] # each place has been filled
 
 
@@ -95,80 +108,76 @@ def _checked(request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
     return checked
 
 
-class _Answered:
-    """Rows that one version answered: their answers, their line in the log, their count."""
+@dataclass(slots=True)
+class Sender:
+    """Who sent a request, and when it arrived."""
 
-    def __init__(
-        self, service: Service, served: ServedModel, asked: Asked, client: str | None, receive_time: datetime
-    ) -> None:
-        self.service, self.served, self.asked = service, served, asked
-        self.client, self.receive_time = client, receive_time
-        self.is_constant = asked.scores is None
-        self.variant = CONSTANT if self.is_constant else served.variant(asked.slot)
-        self.version = "" if self.is_constant else asked.slot.plan.version
+    client: str | None
+    receive_time: datetime
 
-    def answers(
-        self, request: PredictRequest, places: Sequence[int], rows: Sequence[Values]
-    ) -> list[RowAnswer]:
-        """Log and count the rows; return their answers."""
-        asked, read = self.asked, self.asked.slot.score_reader.read
-        model, milliseconds = self.served.plan.model, round(asked.milliseconds, 3)
-        units, ids, times = request.units, request.ids, request.times
-        answers, logged = [], []
-        for position, number in enumerate(places):
-            if asked.scores is None:
-                prediction, probabilities, score = asked.constant, None, None
-            else:
-                prediction, probabilities, score = read(asked.scores[position])
-            answers.append(
-                RowAnswer(
-                    prediction,  # type: ignore[arg-type] # a constant is there where no scores are
-                    probabilities,
-                    score,
-                    model,
-                    self.version,
-                    self.variant,
-                    ids[number],
-                    milliseconds,
-                    self.receive_time,
-                )
-            )
-            logged.append(
-                LoggedRow(ids[number], units[number], times[number], score, prediction, rows[position])
-            )
-        self._keep(logged)
-        return answers
 
-    def _keep(self, logged: Sequence[LoggedRow]) -> None:
-        service, plan, slot = self.service, self.served.plan, self.asked.slot
-        kept = service.prediction_log.add_rows(
-            AnsweredRows(
-                model=plan.model,
-                version=self.version,
-                digest=slot.plan.digest,
-                variant=self.variant,
-                experiment=plan.experiment,
-                epoch=plan.epoch,
-                receive_time=self.receive_time,
-                client=self.client,
-                fallback_for=self.asked.fallback_for,
-                inference_ms=round(self.asked.milliseconds, 3),
-                schema=slot.schema,
-                rows=logged,
+def _answer(
+    service: Service,
+    served: ServedModel,
+    asked: Asked,
+    request: PredictRequest,
+    sender: Sender,
+    numbers: Sequence[int],
+    rows: Sequence[Values],
+) -> list[RowAnswer]:
+    """Log and count rows that one version answered; return their answers.
+
+    :param numbers: the rows' places in the request.
+    """
+    plan, slot, scores = served.plan, asked.slot, asked.scores
+    model, read, at = plan.model, slot.score_reader.read, sender.receive_time
+    version, variant = slot.plan.version, served.variant(slot)
+    if scores is None:
+        version, variant = "", CONSTANT
+    milliseconds = round(asked.milliseconds, 3)
+    units, ids, times = request.units, request.ids, request.times
+    answers, logged = [], []
+    for position, number in enumerate(numbers):
+        # A constant is there where no scores are.
+        prediction, probabilities, score = read(scores[position]) if scores else (asked.constant, None, None)
+        answers.append(
+            RowAnswer(
+                prediction,  # type: ignore[arg-type]
+                probabilities,
+                score,
+                model,
+                version,
+                variant,
+                ids[number],
+                milliseconds,
+                at,
             )
         )
-        if not kept:
-            service.metrics.log_dropped(len(logged))
-        service.metrics.answered(
-            plan.model,
-            self.version,
-            self.variant,
-            rows=len(logged),
-            seconds=self.asked.milliseconds / 1e3,
-            at=self.receive_time.timestamp(),
+        logged.append(LoggedRow(ids[number], units[number], times[number], score, prediction, rows[position]))
+    kept = service.prediction_log.add_rows(
+        AnsweredRows(
+            model,
+            version,
+            slot.plan.digest,
+            variant,
+            plan.experiment,
+            plan.epoch,
+            at,
+            sender.client,
+            asked.fallback_for,
+            milliseconds,
+            slot.schema,
+            logged,
         )
-        if self.asked.fallback_for is not None:
-            service.metrics.fell_back(plan.model, plan.fallback.policy, len(logged))
+    )
+    if not kept:
+        service.metrics.log_dropped(len(logged))
+    service.metrics.answered(
+        (model, version, variant), rows=len(logged), seconds=asked.milliseconds / 1e3, at=at.timestamp()
+    )
+    if asked.fallback_for is not None:
+        service.metrics.fell_back(model, plan.fallback.policy, len(logged))
+    return answers
 
 
 async def _ask_shadow(
@@ -176,9 +185,8 @@ async def _ask_shadow(
     served: ServedModel,
     shadow: Slot,
     request: PredictRequest,
+    sender: Sender,
     values: Sequence[Values],
-    client: str | None,
-    receive_time: datetime,
 ) -> None:
     """Ask a shadow the same rows; its answers go to the log only."""
     if shadow.schema.fields != served.most_slot.schema.fields:
@@ -186,4 +194,4 @@ async def _ask_shadow(
             return
         values = _checked(request, ((shadow, None),))
     asked = await ask_slot(shadow, values)
-    _Answered(service, served, asked, client, receive_time).answers(request, range(len(values)), values)
+    _answer(service, served, asked, request, sender, range(len(values)), values)

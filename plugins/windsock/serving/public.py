@@ -99,6 +99,7 @@ def public_router(service: Service, predictor: Predictor, readiness: Readiness) 
 def _add_health(router: APIRouter, service: Service, readiness: Readiness) -> None:
     @router.get("/health", tags=["health"], summary="How the server fares, by model")
     async def health() -> Response:
+        service.metrics.flush()
         # Reads the metrics files of all workers: not on the loop.
         return json_response(await asyncio.to_thread(health_of, service))
 
@@ -115,6 +116,7 @@ def _add_health(router: APIRouter, service: Service, readiness: Readiness) -> No
 
     @router.get("/metrics", tags=["health"], summary="Prometheus metrics of all workers")
     async def metrics() -> Response:
+        service.metrics.flush()
         text = await asyncio.to_thread(metrics_of, service)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

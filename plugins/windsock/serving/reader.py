@@ -33,6 +33,7 @@ TYPES: dict[ColumnKind, Any] = {
     ColumnKind.CATEGORY: _NAME,
     ColumnKind.DATETIME: str,
 }
+NO_COLUMNS = (UNSET, UNSET, UNSET)
 TEXTS = (ColumnKind.CATEGORY, ColumnKind.DATETIME, ColumnKind.BOOLEAN)
 """Kinds whose values may be text."""
 
@@ -149,6 +150,10 @@ def _request(
 ) -> PredictRequest | None:
     """Return the request, or ``None`` if something about units, ids or times is not as usual."""
     rows = len(values)
+    if columns == NO_COLUMNS:
+        return PredictRequest(
+            None, values, [None] * rows, [new_id() for _ in values], [None] * rows, single, size
+        )
     units, ids, times = (_column(given, rows, single) for given in columns)
     if units is None or ids is None or times is None:
         return None

@@ -89,6 +89,7 @@ class Service:
     def look(self) -> None:
         """Follow what may have changed: the clients' file; tell what is loaded, and what fails."""
         self.clients.refresh()
+        self.metrics.flush()
         engines = set()
         for name, served in self.served.items():
             for slot in served.slots.values():

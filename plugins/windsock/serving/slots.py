@@ -92,8 +92,8 @@ def compiled_scores(model: CompiledModel, rows: Rows) -> Scores:
         scores = model.answers(rows)
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise UnanswerableError(f"the model has no answer to these rows ({type(error).__name__})") from None
-    # A sum is finite if each part is; a sum that is not may still be of finite parts.
-    if not math.isfinite(math.fsum(map(sum, scores))) and not _finite(scores):
+    # The sum is finite if each part is; where it is not, each part may still be.
+    if not math.isfinite(sum(map(sum, scores))) and not _finite(scores):
         raise UnanswerableError("the model has no finite answer to these rows")
     return scores
 

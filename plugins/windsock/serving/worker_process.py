@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import threading
 from typing import Any
 
 from windsock.adapters.tls import TlsError, TlsFiles, load_pair
+from windsock.serving.worker import Worker
 from windsock.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,23 @@ def end_with_supervisor() -> None:
     """Wait until the supervisor's end of the pipe is closed, then end this process as SIGTERM would."""
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+class LongLived:
+    """Tells the garbage collector that what is loaded stays: looking through it would hold up answers.
+
+    :param worker: whose versions are loaded, and looked at after each change.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.seen: object = None
+
+    def __call__(self) -> None:
+        """Look whether something else is loaded than before."""
+        if self.worker.served is not self.seen:
+            self.seen = self.worker.served
+            gc.freeze()
 
 
 class CertificateFollower:
@@ -63,6 +82,7 @@ def main() -> None:
     import uvicorn
 
     from windsock.serving.app import create_app
+    from windsock.serving.http_protocol import HttpProtocol
     from windsock.serving.service import make_service
 
     logging.basicConfig(
@@ -75,15 +95,17 @@ def main() -> None:
     threading.Thread(target=end_with_supervisor, name="supervisor", daemon=True).start()
     listening = socket.socket(fileno=asked["socket"])
     service = make_service(Settings.model_validate(asked["settings"]))
+    service.worker.also.append(LongLived(service.worker))
     files = TlsFiles.model_validate(asked["tls"]) if asked["tls"] else None
     context = files.context() if files else None
     config = uvicorn.Config(
         create_app(service),
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,

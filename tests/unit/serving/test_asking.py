@@ -199,4 +199,5 @@ class TestThroughTheApp:
             ("b", "champion", "1"),
             ("b", "shadow", "2"),
         ]
+        app.service.metrics.flush()
         assert 'variant="shadow"} 2.0' in app.service.metrics.text().decode()
