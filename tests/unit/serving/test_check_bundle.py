@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from support.serving import FIELDS, make_plan, make_settings, store_bundle
+from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import DeploymentRefusedError, StorageError
 from windsock.ports import LoadedBundle
-from windsock.records import MODEL_FILE, GoldenPredictions, SlotPlan, StoredBundle
+from windsock.records import MODEL_FILE, TREES_FILE, GoldenPredictions, SlotPlan, StoredBundle
 from windsock.serving import check_bundle
 from windsock.serving.check_bundle import check_apart
+from windsock.training.golden import make_golden
 from windsock.training.preprocessing import build_preprocessing, to_features
 
 pytestmark = pytest.mark.slow
@@ -96,6 +98,34 @@ def test_a_crafted_tree_is_refused_though_it_is_signed(
     tree.__setstate__(state)
     stored = store_bundle(check.settings, bundles["first"], pipeline=pipeline)  # type: ignore[attr-defined]
     with pytest.raises(DeploymentRefusedError, match="ended by signal"):
+        check(slot_of(stored))
+
+
+@pytest.mark.parametrize("what", ["nodes_truenodeids", "nodes_featureids", "leaf_targetids", "tree_roots"])
+def test_crafted_compiled_trees_are_refused_though_they_are_signed(
+    check: Check, bundles: dict[str, LoadedBundle], what: str
+) -> None:
+    """The fitted pipeline is honest; its compiled form reads far out of its nodes, or of its row."""
+    import numpy as np
+    import onnx
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+
+    first = bundles["first"]
+    features = to_features(first.golden.rows, FIELDS)
+    forest = RandomForestClassifier(2, random_state=1)
+    pipeline = Pipeline([("preprocessing", build_preprocessing(FIELDS, "trees")), ("estimator", forest)])
+    pipeline.fit(features, np.arange(len(features)) % 2 == 0)
+    files = dict(PipelineCompiler().compile(pipeline, first.schema))
+    trees = onnx.load_model_from_string(files[TREES_FILE])
+    (crafted,) = [known for known in trees.graph.node[0].attribute if known.name == what]
+    crafted.ints[0] = 2**30
+    files[TREES_FILE] = trees.SerializeToString()
+    golden = make_golden(pipeline, features, FIELDS)
+    changes = {"pipeline": pipeline, "golden": golden, "compiled": files}
+    stored = store_bundle(check.settings, first, **changes)  # type: ignore[attr-defined]
+    how = r"ended by signal|ended with status|differ by|cannot be read|does not fit"
+    with pytest.raises(DeploymentRefusedError, match=how):
         check(slot_of(stored))
 
 

@@ -61,7 +61,7 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full, self.synced = False, 0
-        fsync = os.fsync
+        fsync = os.fdatasync
 
         def sync(descriptor: int) -> None:
             if self.full:
@@ -69,7 +69,7 @@ class Disk:
             fsync(descriptor)
             self.synced += 1
 
-        monkeypatch.setattr(log_segments.os, "fsync", sync)
+        monkeypatch.setattr(log_segments.os, "fdatasync", sync)
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ def test_lines_are_sealed_once_and_fit_the_spool_they_were_let_into(
     make_log: Make, tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "RETRY_SECONDS", 0.05)
-    full, fsync = [True], log_segments.os.fsync
+    full, fsync = [True], log_segments.os.fdatasync
     seen: list[bytes] = []
 
     def sync(descriptor: int) -> None:
@@ -206,7 +206,7 @@ def test_lines_are_sealed_once_and_fit_the_spool_they_were_let_into(
         fsync(descriptor)
 
     make_log_key(keys)
-    monkeypatch.setattr(log_segments.os, "fsync", sync)
+    monkeypatch.setattr(log_segments.os, "fdatasync", sync)
     log = make_log()
     append = log._segments.append
 

@@ -18,7 +18,7 @@ from windsock.serving.worker_process import CertificateFollower
 
 
 def test_a_worker_loads_no_numerical_library_before_it_needs_one() -> None:
-    heavy = "{'pandas', 'sklearn', 'scipy', 'numpy', 'skops', 'treelite', 'mlflow', 'pyarrow'}"
+    heavy = "{'pandas', 'sklearn', 'scipy', 'numpy', 'skops', 'onnx', 'onnxruntime', 'mlflow', 'pyarrow'}"
     code = (
         "import sys; import windsock.serving.worker_process, windsock.serving.app, windsock.serving.service;"
         f"print(sorted({heavy} & set(sys.modules)))"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from windsock.adapters.bundle_files import limit_of
+from windsock.adapters.compiled.boosting import Boosting
+from windsock.adapters.compiled.ensemble import forest_trees, write_ensemble
 from windsock.adapters.compiled.form import CompiledForm
 from windsock.adapters.compiled.linear import LinearModel
-from windsock.adapters.compiled.probing import probe
+from windsock.adapters.compiled.probing import Probed, probe
 from windsock.adapters.compiled.trees import Trees, TreesModel
 from windsock.exceptions import NotCompilableError, UnverifiedBundleError
 from windsock.ports import CompiledModel
@@ -19,8 +19,6 @@ from windsock.spec import canonical_json
 
 LINEAR = ("LogisticRegression", "Ridge")
 BOOSTED = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
-CODES = 256
-"""Most codes that a category of boosted trees may have."""
 FORESTS = ("RandomForestClassifier", "RandomForestRegressor")
 
 
@@ -43,7 +41,7 @@ class PipelineCompiler:
             raise NotCompilableError("its classes are not the schema's")
         try:
             probed = probe(steps[0][1], schema.fields)
-            known, trees = _estimator(estimator, name)
+            known, trees, probed = _estimator(estimator, name, probed)
             form = CompiledForm(
                 fields=tuple(field.name for field in schema.fields),
                 width=probed.width,
@@ -89,48 +87,45 @@ class PipelineCompiler:
         return TreesModel(form, schema, trees)
 
 
-def _estimator(estimator: Any, name: str) -> tuple[dict[str, Any], bytes]:
-    """Return what the form says of an estimator, and its trees."""
-    import numpy as np
-
+def _estimator(estimator: Any, name: str, probed: Probed) -> tuple[dict[str, Any], bytes, Probed]:
+    """Return what the form says of an estimator, its trees, and the preprocessing that they need."""
     if name in LINEAR:
-        coefficients = np.atleast_2d(estimator.coef_).tolist()
-        intercepts = np.broadcast_to(estimator.intercept_, len(coefficients)).tolist()
-        link = "none" if name == "Ridge" else "logistic" if len(coefficients) == 1 else "softmax"
-        known = {"engine": "linear", "outputs": len(coefficients), "link": link}
-        return {**known, "coefficients": coefficients, "intercepts": intercepts}, b""
-    import treelite
-
-    model = treelite.sklearn.import_model(_with_all_codes(estimator) if name in BOOSTED else estimator)
-    content: bytes = model.serialize_bytes()
-    outputs = Trees(model).outputs
-    link = _boosted_link(estimator, outputs) if name in BOOSTED else "none"
-    return {"engine": "trees", "outputs": outputs, "link": link, "rounded": name in FORESTS}, content
+        return _linear(estimator, name), b"", probed
+    if name in FORESTS:
+        known, trees = _forest(estimator, probed.width)
+        return known, trees, probed
+    boosting = Boosting(estimator, probed)
+    wider, outputs = boosting.columns(), boosting.outputs
+    known = {"outputs": outputs, "link": _boosted_link(estimator, outputs), "base": boosting.base}
+    trees = write_ensemble(list(boosting.trees()), width=wider.width, outputs=outputs)
+    return {"engine": "trees", **known}, trees, wider
 
 
-def _with_all_codes(estimator: Any) -> Any:
-    """Return a copy of boosted trees, for treelite to read, in which a category's code stands for itself.
-
-    Windsock's codes are 0, 1, 2 ... already, and scikit-learn's own list of them ends with a NaN. Its splits
-    may name codes beyond the list; treelite would look them up past its end, take the NaN for code 0, and
-    send a known category the wrong way. A list of all 256 codes has neither end nor NaN.
-
-    :raises NotCompilableError: if the codes are others.
-    """
+def _linear(estimator: Any, name: str) -> dict[str, Any]:
     import numpy as np
 
-    encoding = getattr(estimator, "_preprocessor", None)
-    if encoding is None:
-        return estimator
-    (name, encoder, columns), *others = encoding.transformers_
-    for codes in encoder.categories_:
-        known = codes[~np.isnan(codes)]
-        if known.tolist() != list(range(len(known))):
-            raise NotCompilableError("its codes of categories have gaps")
-    every = SimpleNamespace(categories_=[np.arange(CODES)] * len(encoder.categories_))
-    readable = copy.copy(estimator)
-    readable._preprocessor = SimpleNamespace(transformers_=[(name, every, columns), *others])
-    return readable
+    coefficients = np.atleast_2d(estimator.coef_).tolist()
+    return {
+        "engine": "linear",
+        "outputs": len(coefficients),
+        "link": "none" if name == "Ridge" else "logistic" if len(coefficients) == 1 else "softmax",
+        "coefficients": coefficients,
+        "intercepts": np.broadcast_to(estimator.intercept_, len(coefficients)).tolist(),
+    }
+
+
+def _forest(estimator: Any, width: int) -> tuple[dict[str, Any], bytes]:
+    classes = len(getattr(estimator, "classes_", ()))
+    outputs = classes if classes > 2 else 1
+    known = {
+        "engine": "trees",
+        "outputs": outputs,
+        "link": "share" if classes == 2 else "none",
+        "base": [0.0] * outputs,
+        "divisor": float(len(estimator.estimators_)),
+        "rounded": True,
+    }
+    return known, write_ensemble(list(forest_trees(estimator)), width=width, outputs=outputs)
 
 
 def _boosted_link(estimator: Any, outputs: int) -> str:
@@ -147,11 +142,9 @@ def _read_form(files: Mapping[str, bytes]) -> CompiledForm:
 
 
 def _read_trees(content: bytes) -> Trees:
-    import treelite
-
     try:
-        return Trees(treelite.Model.deserialize_bytes(content))
-    except (treelite.TreeliteError, ValueError) as error:
+        return Trees(content)
+    except Exception as error:  # ONNX Runtime's own kinds derive from nothing narrower
         raise _misfit(f"{TREES_FILE} cannot be read ({type(error).__name__})") from None
 
 

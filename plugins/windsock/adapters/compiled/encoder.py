@@ -179,12 +179,18 @@ class MatrixEncoder:
             np.array([value for _, _, value in fills], dtype="float64"),
         )
         """Which missing number writes what into which column."""
+        self._frombuffer, self._float64 = np.frombuffer, np.dtype("float64")
         self._prepare_rows(len(form.numbers))
 
     def _prepare_rows(self, count: int) -> None:
         """Prepare what :meth:`row` writes, as bytes and where they go."""
         self.line = self._rounded(self.base).tobytes()
-        self.writes = [[self._written(cells) for cells in lookup.entries] for lookup in self.lookups]
+        self.writes = [
+            self._blocks_written(columns, block)
+            if isinstance(columns, slice)
+            else [self._written(cells) for cells in lookup.entries]
+            for lookup, (columns, block) in zip(self.lookups, self.blocks, strict=True)
+        ]
         self.missing_writes = [self._written(cells) for cells in self.missing]
         self.place = slice(8 * self.numbers.start, 8 * self.numbers.stop)
         self.pack = struct.Struct(f"{count}d").pack
@@ -192,6 +198,11 @@ class MatrixEncoder:
 
     def _rounded(self, numbers: NDArray[Any]) -> NDArray[Any]:
         return numbers.astype("float32").astype("float64") if self.rounded else numbers
+
+    def _blocks_written(self, columns: slice, block: NDArray[Any]) -> list[list[tuple[slice, bytes]]]:
+        """Return what each entry of a table writes whose columns stand side by side: all of them at once."""
+        place = slice(8 * columns.start, 8 * columns.stop)
+        return [[(place, line.tobytes())] for line in self._rounded(block)]
 
     def _written(self, cells: Cells) -> list[tuple[slice, bytes]]:
         import numpy as np
@@ -217,6 +228,10 @@ class MatrixEncoder:
             for place, content in writes[lookup[key]]:
                 line[place] = content
         return bytes(line)
+
+    def one(self, values: Values) -> NDArray[Any]:
+        """Return one row's columns, shape (1, width)."""
+        return self._frombuffer(self.row(values), self._float64).reshape(1, -1)
 
     def matrix(self, rows: Sequence[Values]) -> NDArray[Any]:
         """Return the columns of rows, shape (rows, width), row after row in memory."""

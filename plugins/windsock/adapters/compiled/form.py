@@ -13,7 +13,7 @@ Cells = tuple[tuple[int, float | None], ...]
 """Columns of the estimator's input with what stands in them; ``None`` is NaN. Other columns are 0."""
 
 NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.BOOLEAN)
-Link = Literal["none", "logistic", "softmax", "exp"]
+Link = Literal["none", "share", "logistic", "softmax", "exp"]
 Part = Literal["weekday", "month", "day", "hour"]
 PARTS: tuple[Part, ...] = ("weekday", "month", "day", "hour")
 
@@ -70,6 +70,8 @@ class CompiledForm(Record):
     :param coefficients: of a linear estimator: for each output one of each column.
     :param intercepts: of a linear estimator: one for each output.
     :param rounded: whether the columns are rounded to 32 bits before the trees see them.
+    :param base: what the trees' sums begin with: one for each output.
+    :param divisor: divides the trees' sums.
     """
 
     format: Literal[1] = 1
@@ -84,6 +86,8 @@ class CompiledForm(Record):
     coefficients: tuple[tuple[float, ...], ...] = ()
     intercepts: tuple[float, ...] = ()
     rounded: bool = False
+    base: tuple[float, ...] = ()
+    divisor: float = Field(default=1.0, gt=0)
 
     def faults(self, schema: InputSchema) -> Iterator[str]:
         """Say what does not fit together, or does not fit a schema; nothing where all does."""
@@ -94,14 +98,23 @@ class CompiledForm(Record):
         yield from self._wrong_kinds(kinds)
         yield from self._wrong_columns()
         classes = len(schema.classes) if schema.answer is Answer.CLASS else 1
-        due = {"none": classes, "softmax": classes, "logistic": classes - 1, "exp": 1}[self.link]
-        fits = classes == 1 if self.link == "exp" else classes == 2 if self.link == "logistic" else True
+        one_less = classes - 1
+        due = {"none": classes, "softmax": classes, "logistic": one_less, "share": one_less, "exp": 1}[
+            self.link
+        ]
+        fits = (
+            classes == 1
+            if self.link == "exp"
+            else classes == 2
+            if self.link in ("logistic", "share")
+            else True
+        )
         if not fits or self.outputs != due:
             yield f"it answers with {self.outputs} numbers, link {self.link}"
         if self.engine == "linear":
             yield from self._wrong_coefficients()
-        elif self.coefficients or self.intercepts:
-            yield "trees have no coefficients"
+        elif self.coefficients or self.intercepts or len(self.base) != self.outputs:
+            yield f"trees have {self.outputs} beginnings and no coefficients"
         elif any((number.mean, number.scale) != (0.0, 1.0) for number in self.numbers):
             yield "numbers of trees are not scaled"
 

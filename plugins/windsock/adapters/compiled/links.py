@@ -17,6 +17,10 @@ def _none(sums: Sums) -> Sums:
     return sums
 
 
+def _share(sums: Sums) -> Sums:
+    return [[1.0 - share, share] for (share,) in sums]
+
+
 def _logistic(sums: Sums) -> Sums:
     shares = [_expit(row[0]) for row in sums]
     return [[1.0 - share, share] for share in shares]
@@ -45,6 +49,7 @@ def _exp(sums: Sums) -> Sums:
 
 LINKS: Mapping[Link, Callable[[Sums], Sums]] = {
     "none": _none,
+    "share": _share,
     "logistic": _logistic,
     "softmax": _softmax,
     "exp": _exp,
