@@ -12,7 +12,17 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from support.serving import FIELDS, ROW, Server, make_bundle, make_plan, make_settings, running, store_bundle
+from support.serving import (
+    FIELDS,
+    ROW,
+    Server,
+    make_bundle,
+    make_plan,
+    make_settings,
+    running,
+    store_bundle,
+    wait_until,
+)
 from windsock.adapters.server_client import ServerRouter
 from windsock.serving.client_file import ClientRegistry
 
@@ -116,8 +126,7 @@ def test_no_key_and_no_token_is_said_anywhere(server: Server) -> None:
     said: list[str] = []
     body = json.dumps({"features": ROW}).encode()
     with httpx.Client(base_url=server.address, timeout=20) as client:
-        while client.post("/predict", content=body).status_code != 401:
-            pass  # within a second the server asks for keys
+        wait_until(lambda: client.post("/predict", content=body).status_code == 401, what="asking for keys")
         for secret in [*keys, rotated, "wrong-key-" + PLANTED]:
             for headers in ({"Authorization": f"Bearer {secret}"}, {"X-API-Key": secret}):
                 for path in ("/predict", "/outcomes", "/invocations", "/drift-check", "/admin/routes/churn"):

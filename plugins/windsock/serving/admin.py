@@ -78,9 +78,8 @@ def admin_router(service: Service) -> APIRouter:
     async def scores(name: str, digest: str, request: Request) -> Response:
         slot = _slot(service, name, digest)
         # The gateway holds requests against the schema; golden rows may say more than a client may.
-        rows = read_rows(await read_request_json(request, service.limits), slot.schema)
-        values = [slot.schema.values_of(row) for row in rows]
-        answers = [list(row) for row in await slot.scores(values)]
+        rows = read_rows(await read_request_json(request, service.limits.for_gateways()), slot.schema)
+        answers = [list(row) for row in await slot.scores(rows)]
         return json_response({"digest": slot.plan.digest, "version": slot.plan.version, "scores": answers})
 
     @router.put("/gauges/{name}", summary="Fill a model's gauges", openapi_extra=FILL)

@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass
 
 from windsock.exceptions import WindsockError
+from windsock.records import InputSchema
 from windsock.serving.answers import Label
 from windsock.serving.breaker import SlotOpenError
+from windsock.serving.field_values import check_features
 from windsock.serving.microbatch import OverloadedError
 from windsock.serving.places import place_of
 from windsock.serving.served import ServedModel
@@ -25,6 +27,7 @@ class Asked:
     """What came of asking for rows.
 
     :param slot: the version that answered; with a constant, the one that should have.
+    :param rows: the rows as that version takes them.
     :param scores: its scores; ``None``: the fallback constant is the answer.
     :param constant: the fallback constant.
     :param milliseconds: time the model took.
@@ -32,10 +35,16 @@ class Asked:
     """
 
     slot: Slot
+    rows: Rows
     scores: Scores | None
     milliseconds: float
     constant: Label | None = None
     fallback_for: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version that answered; empty for a constant."""
+        return self.slot.plan.version if self.scores is not None else ""
 
 
 async def ask(served: ServedModel, slot: Slot, rows: Rows) -> Asked:
@@ -49,6 +58,11 @@ async def ask(served: ServedModel, slot: Slot, rows: Rows) -> Asked:
         return await ask_slot(slot, rows)
     except OverloadedError:
         raise
+    except UnanswerableError as error:
+        fault = Fault(
+            "features", "values that the model has no finite answer to", "values nearer to the usual"
+        )
+        raise RequestRefusedError(422, "unanswerable", fault, code=error.code) from None
     except WindsockError as failure:
         return await _fall_back(served, slot, rows, failure)
 
@@ -81,24 +95,35 @@ async def ask_slot(slot: Slot, rows: Rows) -> Asked:
         log.error("WS-SERVING-018: version %s: %s", slot.plan.version, place_of(error))
         raise SlotFailedError(f"version {slot.plan.version} failed ({type(error).__name__})") from None
     breaker.succeeded()
-    return Asked(slot, scores, (time.perf_counter() - began) * 1e3)
+    return Asked(slot, rows, scores, (time.perf_counter() - began) * 1e3)
 
 
 async def _fall_back(served: ServedModel, slot: Slot, rows: Rows, failure: WindsockError) -> Asked:
     variant, stand_in = served.variant(slot), served.stand_in(slot)
-    if stand_in is not None:
-        try:
-            asked = await ask_slot(stand_in, rows)
-        except UnanswerableError as error:
-            raise _unanswerable() from error
-        return Asked(stand_in, asked.scores, asked.milliseconds, fallback_for=variant)
-    if isinstance(failure, UnanswerableError):
-        raise _unanswerable() from failure
+    fitting = rows_for(rows, slot.schema, stand_in.schema) if stand_in is not None else None
+    if stand_in is not None and fitting is not None:
+        asked = await ask_slot(stand_in, fitting)
+        asked.fallback_for = variant
+        return asked
     if (constant := served.plan.fallback.constant_for(slot.schema)) is not None:
-        return Asked(slot, None, 0.0, constant=constant, fallback_for=variant)
+        return Asked(slot, rows, None, 0.0, constant=constant, fallback_for=variant)
     raise failure
 
 
-def _unanswerable() -> RequestRefusedError:
-    fault = Fault("features", "values that the model has no finite answer to", "values nearer to the usual")
-    return RequestRefusedError(422, "unanswerable", fault, code=UnanswerableError.default_code)
+def rows_for(rows: Rows, given: InputSchema, wanted: InputSchema) -> Rows | None:
+    """Return rows of one schema as rows of another one.
+
+    :returns: ``None`` if the other one needs something that they do not hold.
+    """
+    if given.fields == wanted.fields:
+        return rows
+    names = [field.name for field in given.fields]
+    shared = {field.name for field in wanted.fields}
+    fitting = []
+    for row in rows:
+        features = {name: value for name, value in zip(names, row, strict=True) if name in shared}
+        values, faults = check_features(features, wanted, "features")
+        if faults:
+            return None
+        fitting.append(values)
+    return fitting

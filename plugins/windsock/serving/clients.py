@@ -40,6 +40,7 @@ class ClientRefusedError(WindsockError):
     ) -> None:
         super().__init__(message, code=code, next_action=next_action)
         self.status = status
+        self.reason = {401: "unauthenticated", 403: "forbidden"}.get(status, "unavailable")
         self.headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(status, {})
 
 
@@ -52,6 +53,7 @@ class RateLimitedError(WindsockError):
     default_code = "WS-SERVING-028"
     default_next = "Wait as long as Retry-After says; ask who runs the server for a higher rate."
     status = 429
+    reason = "rate"
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)

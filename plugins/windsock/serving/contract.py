@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from windsock.records import InputSchema, OutcomeEvent
-from windsock.serving.field_values import Values, read_moment
+from windsock.records import InputField, InputSchema, OutcomeEvent
+from windsock.serving.field_values import CHECK, Values, WrongKindError, read_moment
 from windsock.serving.identifiers import new_id
 from windsock.serving.strict_json import Fault, RequestRefusedError, is_plain, kind_of
 
@@ -114,18 +114,34 @@ def read_outcome(
     return OutcomeEvent(model=model, outcome=outcome, receive_time=receive_time, client=client, **values)
 
 
-def read_rows(body: Any, schema: InputSchema) -> list[dict[str, Any]]:
-    """Read the rows that another server's gateway asks a slot for.
+def read_rows(body: Any, schema: InputSchema) -> list[Values]:
+    """Read the rows that another server's gateway asks a slot for; any of their values may be null.
 
-    :raises RequestRefusedError: if it is not ``{"rows": [objects]}``, each with every required field.
+    :raises RequestRefusedError: if it is not ``{"fields": [names], "rows": [[values], ...]}`` of the schema.
     """
-    rows = body.get("rows") if isinstance(body, dict) else None
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise _refused(Fault("rows", "something else", "a list of objects"))
-    for field in schema.fields:
-        if field.required and not all(field.name in row for row in rows):
-            raise _refused(Fault(f"rows.{field.name}", "nothing", "a value, or null"))
-    return rows
+    names = [field.name for field in schema.fields]
+    if not isinstance(body, dict) or body.keys() != {"fields", "rows"} or body["fields"] != names:
+        raise _refused(Fault("fields", "something else", "the names of the version's fields, in their order"))
+    rows = body["rows"]
+    if not isinstance(rows, list) or not rows:
+        raise _refused(Fault("rows", kind_of(rows), "a list of lists"))
+    read = []
+    for row in rows:
+        if not isinstance(row, list) or len(row) != len(names):
+            raise _refused(Fault("rows", "something else", f"lists of {len(names)} values"))
+        read.append(
+            tuple([_known_value(value, field) for value, field in zip(row, schema.fields, strict=True)])
+        )
+    return read
+
+
+def _known_value(value: Any, field: InputField) -> Any:
+    if value is None:
+        return None
+    try:
+        return CHECK[field.kind](value, field)
+    except WrongKindError as wrong:
+        raise _refused(Fault(f"rows.{field.name}", kind_of(value), str(wrong))) from None
 
 
 def _refused(*faults: Fault) -> RequestRefusedError:

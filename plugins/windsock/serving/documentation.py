@@ -168,8 +168,11 @@ SCORES = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "required": ["rows"],
-                    "properties": {"rows": {"type": "array", "minItems": 1, "items": _FEATURES}},
+                    "required": ["fields", "rows"],
+                    "properties": {
+                        "fields": {"type": "array", "items": {"type": "string"}},
+                        "rows": {"type": "array", "minItems": 1, "items": {"type": "array"}},
+                    },
                 }
             }
         },

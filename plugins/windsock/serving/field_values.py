@@ -16,13 +16,13 @@ Values = tuple[Any, ...]
 NAMES_SHOWN = 20
 
 
-class _WrongKindError(ValueError):
+class WrongKindError(ValueError):
     """The value is not of the field's kind; the message says what was expected."""
 
 
 def _number(value: Any, field: InputField) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise _WrongKindError("a number")
+        raise WrongKindError("a number")
     return float(value)
 
 
@@ -36,7 +36,7 @@ def _is_finite(value: float) -> bool:
 def _integer(value: Any, field: InputField) -> int:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or abs(value) > LARGEST_INTEGER:
-        raise _WrongKindError("an integer")
+        raise WrongKindError("an integer")
     return int(value)
 
 
@@ -44,7 +44,7 @@ def _boolean(value: Any, field: InputField) -> bool | str:
     words = [word for word in (field.true_word, field.false_word) if word is not None]
     if isinstance(value, bool) or (isinstance(value, str) and value in words):
         return value
-    raise _WrongKindError("true or false" + "".join(f" or {word!r}" for word in words))
+    raise WrongKindError("true or false" + "".join(f" or {word!r}" for word in words))
 
 
 def _category(value: Any, field: InputField) -> str | int | float:
@@ -53,13 +53,13 @@ def _category(value: Any, field: InputField) -> str | int | float:
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if numeric and _is_finite(value) and abs(value) <= LARGEST_INTEGER:
         return value  # type: ignore[no-any-return]
-    raise _WrongKindError(f"text of at most {MAX_TEXT:,} characters, or a number that is a name")
+    raise WrongKindError(f"text of at most {MAX_TEXT:,} characters, or a number that is a name")
 
 
 def _datetime(value: Any, field: InputField) -> str:
     moment = read_moment(value)
     if moment is None:
-        raise _WrongKindError("a time in ISO 8601, such as 2026-05-01T12:00:00Z")
+        raise WrongKindError("a time in ISO 8601, such as 2026-05-01T12:00:00Z")
     return moment.isoformat()
 
 
@@ -112,7 +112,7 @@ def check_features(row: Mapping[str, Any], schema: InputSchema, place: str) -> t
         elif value is not None or not (field.nullable or field.name not in row):
             try:
                 value = CHECK[field.kind](value, field)
-            except _WrongKindError as wrong:
+            except WrongKindError as wrong:
                 faults.append(Fault(f"{place}.{field.name}", kind_of(value), str(wrong)))
         values.append(value)
     if unknown := len(row.keys() - {field.name for field in schema.fields}):

@@ -19,7 +19,11 @@ NEVER_USED = Usage(rows=0, calls=0, seconds=0.0, last=None)
 
 
 def health_of(service: Service) -> dict[str, Any]:
-    """Return the health of the server as one worker sees it; counts are of all workers since the start."""
+    """Return the health of the server as one worker sees it.
+
+    Predictions and dropped rows are counted over all workers since the start, what waits and shadows in this
+    one.
+    """
     worker, log = service.worker, service.prediction_log
     faults = [
         *([worker.table_fault] if worker.table_fault else []),
@@ -31,7 +35,7 @@ def health_of(service: Service) -> dict[str, Any]:
     usage = service.metrics.usage()
     return {
         "status": "degraded" if faults else "ok",
-        "faults": faults,
+        "faults": [fault.replace(f"{service.settings.home}/", "") for fault in faults],
         "models": {name: _model(served, usage) for name, served in sorted(service.served.items())},
         "uptime_seconds": round((service.now() - worker.started).total_seconds(), 1),
         "authentication": "api keys" if service.clients.required else "none",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from windsock.exceptions import WindsockError
 from windsock.serving.answers import write_answers
+from windsock.serving.clients import ClientRefusedError
 from windsock.serving.contract import PredictRequest, read_predict
 from windsock.serving.errors import FAILED, SECURITY_HEADERS, error_parts, json_bytes
 from windsock.serving.places import place_of
@@ -26,6 +28,15 @@ HEADERS = [
 ]
 """Those that mean something for JSON; the server looks at each header of each answer."""
 PREFIX, SUFFIX = "/models/", "/predict"
+LARGE_BODY = 64 * 1024
+CHANGING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+PAGE_REFUSED = ClientRefusedError(
+    "a web page may not ask a server without clients",
+    status=403,
+    code="WS-SERVING-042",
+    next_action="Set up clients (`windsock clients add`) and send a key, or ask from a program.",
+)
+"""Any page that somebody of this machine looks at could tell outcomes otherwise."""
 
 Answer = tuple[int, dict[str, str], bytes]
 """Status, headers beyond the usual ones, body."""
@@ -44,6 +55,9 @@ class LeanPredict:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "http" and scope["method"] in CHANGING and self._is_of_a_page(scope):
+            await _send(send, error_parts(PAGE_REFUSED))
+            return
         if scope["type"] == "http" and scope["method"] == "POST":
             path: str = scope["path"]
             if path.endswith(SUFFIX):
@@ -52,6 +66,11 @@ class LeanPredict:
                     await _send(send, await self.predictor.answer(scope, receive, name))
                     return
         await self.app(scope, receive, send)
+
+    def _is_of_a_page(self, scope: Scope) -> bool:
+        """Return whether a web page sends this to a server that asks nobody for a key."""
+        is_open = not self.predictor.service.clients.required
+        return is_open and any(name == b"origin" for name, _ in scope["headers"])
 
 
 class Predictor:
@@ -85,29 +104,41 @@ class Predictor:
         client = service.clients.admit(key, "predict", name or service.only_name)
         body = await read_body(receive, length, service.limits)
         served = service.model(name)
-        request = read_request(served, body)
+        if name is None:  # which model it is may have changed since
+            service.clients.admit(key, "predict", served.plan.model, 0)
+        request = await read_request(served, body)
         answers = await predict(service, served, request, client=client, receive_time=receive_time)
         return write_answers(answers, single=request.single)
 
 
-def read_request(served: ServedModel, body: bytes) -> PredictRequest:
-    """Return the request that a body holds.
+async def read_request(served: ServedModel, body: bytes) -> PredictRequest:
+    """Return the request that a body holds; a large one that is not as usual is read in a thread.
 
     :raises RequestRefusedError: if it is none.
     """
     request = served.reader.read(body) if served.reader is not None else None
-    return request if request is not None else read_predict(read_json(body))
+    if request is not None:
+        return request
+    if len(body) > LARGE_BODY:
+        return await asyncio.to_thread(_read_strictly, body)
+    return _read_strictly(body)
+
+
+def _read_strictly(body: bytes) -> PredictRequest:
+    return read_predict(read_json(body))
 
 
 def _headers(scope: Scope) -> tuple[bytes | None, bytes | None]:
     """Return what names the client, and the length of the body."""
-    key = length = None
+    authorization = key = length = None
     for name, value in scope["headers"]:
-        if name == b"authorization" or (name == b"x-api-key" and key is None):
-            key = value
+        if name == b"authorization":
+            authorization = authorization or value
+        elif name == b"x-api-key":
+            key = key or value
         elif name == b"content-length":
             length = value
-    return key, length
+    return authorization or key, length
 
 
 async def _send(send: Send, answer: Answer) -> None:

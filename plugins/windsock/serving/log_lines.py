@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -198,6 +199,9 @@ def line_of_outcome(event: OutcomeEvent, waiter: Waiter) -> LogLine:
     return LogLine(place, content, 1, len(content), waiter=waiter)
 
 
+SEALED_FILE = "log.sealed"
+
+
 class Sealer:
     """Encrypts the sensitive values of lines, on the writer's thread.
 
@@ -205,13 +209,15 @@ class Sealer:
     server ran, they are not written at all: ``fernet:unavailable`` stands for each.
 
     :param keys_dir: the installation's keys folder; ``None``: there is no key.
+    :param marker: a file that says, to workers that start later too, that this server has had a key.
     """
 
-    def __init__(self, keys_dir: Path | None) -> None:
+    def __init__(self, keys_dir: Path | None, marker: Path | None = None) -> None:
         self.keys_dir = keys_dir
+        self.marker = marker
         self.fault: str | None = None
         self.withheld = 0
-        self.in_force = False
+        self.in_force = marker is not None and marker.exists()
         self._cipher: ColumnCipher | None = None
         self._seen: tuple[int, ...] | None = None
         self.refresh()
@@ -221,7 +227,7 @@ class Sealer:
         if self.keys_dir is None:
             return
         seen = _mark(self.keys_dir / LOG_KEY)
-        if seen == self._seen and not self.fault:
+        if seen == self._seen and not self.fault and (seen is not None or not self.in_force):
             return
         self._seen = seen
         try:
@@ -230,7 +236,12 @@ class Sealer:
             self._cipher, fault = None, error.message
         if self._cipher is None and fault is None and self.in_force:
             fault = f"the log key {self.keys_dir / LOG_KEY} is gone"
-        self.in_force = self.in_force or self._cipher is not None or fault is not None
+        if not self.in_force and (self._cipher is not None or fault is not None):
+            self.in_force = True
+            if self.marker is not None:
+                with suppress(OSError):
+                    self.marker.parent.mkdir(parents=True, exist_ok=True)
+                    self.marker.touch()
         if fault and fault != self.fault:
             log.error("WS-SERVING-034: %s; sensitive values are not written", fault)
         self.fault = fault

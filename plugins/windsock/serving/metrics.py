@@ -124,6 +124,7 @@ class Metrics:
         )
         self._tallies: dict[tuple[str, str, str], Tally] = {}
         self._engines: set[tuple[str, str, str]] = set()
+        self._failing: set[tuple[str, str]] = set()
         self._dropped = Counter(
             "windsock_log_dropped",
             "Rows that were answered but not logged.",
@@ -173,9 +174,16 @@ class Metrics:
             self._engine.labels(*labels).set(1)
         self._engines = set(loaded)
 
-    def circuit(self, model: str, version: str, *, is_open: bool) -> None:
-        """Tell whether a version is left alone in this worker."""
-        self._open.labels(model, version).set(int(is_open))
+    def circuits(self, failing: set[tuple[str, str]]) -> None:
+        """Tell which versions are left alone in this worker.
+
+        :param failing: model and version of each.
+        """
+        for labels in self._failing - failing:
+            self._open.labels(*labels).set(0)
+        for labels in failing - self._failing:
+            self._open.labels(*labels).set(1)
+        self._failing = set(failing)
 
     def rejected(self, reason: str) -> None:
         """Count a request that got no prediction."""

@@ -9,17 +9,21 @@ from functools import partial
 
 from windsock.exceptions import ServerUnavailableError
 from windsock.serving.answers import RowAnswer
-from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot
+from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot, rows_for
 from windsock.serving.contract import PredictRequest
 from windsock.serving.field_values import Values, check_features
 from windsock.serving.prediction_log import AnsweredRows, LoggedRow
 from windsock.serving.served import ServedModel
 from windsock.serving.service import Service
-from windsock.serving.slots import Slot
+from windsock.serving.slots import Slot, SlotFailedError
 from windsock.serving.strict_json import MAX_FAULTS, Fault, RequestRefusedError
 
-Group = tuple[Slot, list[int] | None]
-"""A version and the rows that it answers; ``None``: all."""
+Group = tuple[Slot, Sequence[int]]
+"""A version and the places of the rows that it answers."""
+
+
+class OtherVersionError(ServerUnavailableError):
+    """The route gave the rows to another version than the client named."""
 
 
 async def predict(
@@ -29,57 +33,51 @@ async def predict(
     *,
     client: str | None,
     receive_time: datetime,
+    only_version: str | None = None,
 ) -> list[RowAnswer]:
     """Answer a request's rows in their order, each by the version that its unit belongs to.
 
     :param client: name of the client, for the log.
+    :param only_version: the version that must answer.
+    :raises OtherVersionError: if another one does; nothing is logged then.
     :raises RequestRefusedError: if a value is not what the model's schema says: status 422.
     :raises ServerUnavailableError: if no version has been promoted, the version did not answer, or too many
         requests are in work.
     """
     with service.load:
-        return await _predict(service, served, request, Sender(client, receive_time))
+        return await _predict(service, served, request, Sender(client, receive_time), only_version)
 
 
 async def _predict(
-    service: Service, served: ServedModel, request: PredictRequest, sender: Sender
+    service: Service, served: ServedModel, request: PredictRequest, sender: Sender, only_version: str | None
 ) -> list[RowAnswer]:
     groups = _assigned(served, request)
     values = request.values if request.values is not None else _checked(request, groups)
-    if served.only is not None:
-        asked = await ask(served, served.only, values)
-        asked.slot.recent.add(values, request.size)
-        answers = _answer(service, served, asked, request, sender, range(len(values)), values)
+    if len(groups) == 1:
+        found = [await ask(served, groups[0][0], values)]
     else:
-        answers = await _by_groups(service, served, request, sender, groups, values)
-    for shadow in served.shadows:
-        service.shadows.submit(partial(_ask_shadow, service, served, shadow, request, sender, values))
-    return answers
-
-
-async def _by_groups(
-    service: Service,
-    served: ServedModel,
-    request: PredictRequest,
-    sender: Sender,
-    groups: Sequence[Group],
-    values: Sequence[Values],
-) -> list[RowAnswer]:
+        parts = [[values[number] for number in numbers] for _, numbers in groups]
+        found = [await ask(served, slot, rows) for (slot, _), rows in zip(groups, parts, strict=True)]
+    if only_version is not None and any(asked.version != only_version for asked in found):
+        raise OtherVersionError("another version than the one that was asked for answers")
+    # Nothing is logged or counted before all rows have their answers: a client gets all of them, or none.
     answers: list[RowAnswer | None] = [None] * len(values)
-    for slot, numbers in groups:
-        places = range(len(values)) if numbers is None else numbers
-        rows = [values[number] for number in places]
-        asked = await ask(served, slot, rows)
-        asked.slot.recent.add(rows)
-        found = _answer(service, served, asked, request, sender, places, rows)
-        for number, answer in zip(places, found, strict=True):
+    for (slot, numbers), asked in zip(groups, found, strict=True):
+        asked.slot.recent.add(asked.rows, request.size if len(groups) == 1 else None)
+        for number, answer in zip(
+            numbers, _answer(service, served, asked, request, sender, numbers), strict=True
+        ):
             answers[number] = answer
+        for shadow in served.shadows:
+            rows = values if len(groups) == 1 else [values[number] for number in numbers]
+            job = partial(_ask_shadow, service, served, shadow, slot, request, sender, numbers, rows)
+            service.shadows.submit(job, len(rows))
     return answers  # type: ignore[return-value] # each place has been filled
 
 
 def _assigned(served: ServedModel, request: PredictRequest) -> Sequence[Group]:
     if served.only is not None:
-        return ((served.only, None),)
+        return ((served.only, range(len(request.ids))),)
     groups: dict[str, tuple[Slot, list[int]]] = {}
     for number, (unit, identifier) in enumerate(zip(request.units, request.ids, strict=True)):
         slot = served.choose(unit if unit is not None else identifier)
@@ -98,7 +96,7 @@ def _checked(request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
     checked: list[Values] = [()] * len(features)
     faults: list[Fault] = []
     for slot, numbers in groups:
-        for number in range(len(features)) if numbers is None else numbers:
+        for number in numbers:
             checked[number], found = check_features(features[number], slot.schema, request.place(number))
             faults += found
             if len(faults) >= MAX_FAULTS:
@@ -123,7 +121,6 @@ def _answer(
     request: PredictRequest,
     sender: Sender,
     numbers: Sequence[int],
-    rows: Sequence[Values],
 ) -> list[RowAnswer]:
     """Log and count rows that one version answered; return their answers.
 
@@ -131,9 +128,9 @@ def _answer(
     """
     plan, slot, scores = served.plan, asked.slot, asked.scores
     model, read, at = plan.model, slot.score_reader.read, sender.receive_time
-    version, variant = slot.plan.version, served.variant(slot)
+    version, variant, rows = asked.version, served.variant(slot), asked.rows
     if scores is None:
-        version, variant = "", CONSTANT
+        variant = CONSTANT
     milliseconds = round(asked.milliseconds, 3)
     units, ids, times = request.units, request.ids, request.times
     answers, logged = [], []
@@ -184,14 +181,17 @@ async def _ask_shadow(
     service: Service,
     served: ServedModel,
     shadow: Slot,
+    slot: Slot,
     request: PredictRequest,
     sender: Sender,
-    values: Sequence[Values],
+    numbers: Sequence[int],
+    rows: Sequence[Values],
 ) -> None:
-    """Ask a shadow the same rows; its answers go to the log only."""
-    if shadow.schema.fields != served.most_slot.schema.fields:
-        if request.features is None:
-            return
-        values = _checked(request, ((shadow, None),))
-    asked = await ask_slot(shadow, values)
-    _answer(service, served, asked, request, sender, range(len(values)), values)
+    """Ask a shadow the rows that another version answered; its answers go to the log only.
+
+    :raises SlotFailedError: if it needs features that they do not hold.
+    """
+    fitting = rows_for(rows, slot.schema, shadow.schema)
+    if fitting is None:
+        raise SlotFailedError(f"version {shadow.plan.version} needs other features")
+    _answer(service, served, await ask_slot(shadow, fitting), request, sender, numbers)

@@ -24,6 +24,7 @@ from windsock.ports import utc_now
 from windsock.records import OutcomeEvent
 from windsock.serving.log_lines import (
     HOUR_SECONDS,
+    SEALED_FILE,
     AnsweredRows,
     LineMaker,
     LoggedRow,
@@ -98,7 +99,7 @@ class PredictionLog:
         self.spool_bytes = spool_bytes
         self.now = now
         self.state = LogState()
-        self.sealer = Sealer(keys_dir)
+        self.sealer = Sealer(keys_dir, state_folder / SEALED_FILE)
         self._maker = LineMaker()
         self._inbox = _Inbox()
         self._bytes = 0

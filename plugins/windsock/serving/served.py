@@ -9,7 +9,7 @@ from functools import cached_property
 from windsock.records import BASIS_POINTS, Digest, RoutePlan, SlotPlan
 from windsock.rollout.assignment import Assignment
 from windsock.serving.reader import PlainReader
-from windsock.serving.slots import Slot
+from windsock.serving.slots import AbsentSlot, Slot
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class ServedModel:
     def shadows(self) -> tuple[Slot, ...]:
         """The slots that get a copy of each request."""
         return tuple(self.slots[slot.digest] for slot in self.plan.shadows)
+
+    @cached_property
+    def absent(self) -> dict[str, str]:
+        """Why versions could not be loaded, by version."""
+        return {slot.plan.version: slot.why for slot in self.slots.values() if isinstance(slot, AbsentSlot)}
 
     @cached_property
     def reader(self) -> PlainReader | None:

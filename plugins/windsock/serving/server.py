@@ -24,6 +24,7 @@ from windsock.adapters.tls import TlsFiles
 from windsock.exceptions import SettingsError, StorageError
 from windsock.ports import utc_now
 from windsock.serving.files import replace_file
+from windsock.serving.log_lines import SEALED_FILE
 from windsock.serving.open_server import who_is_answered
 from windsock.serving.rate_limit import RATES_FILE, RATES_VARIABLE, RateTable
 from windsock.serving.workers import WorkerNotes
@@ -190,6 +191,10 @@ class Supervisor:
             with suppress(OSError):
                 worker.stdin.close()
         self.notes.remove(worker.pid)
+        for file in self.metrics.glob(
+            f"gauge_live*_{worker.pid}.db"
+        ):  # as prometheus-client's own function does
+            file.unlink(missing_ok=True)
 
     def _end_all(self) -> None:
         alive = [worker for worker in self.workers if worker is not None]
@@ -283,6 +288,7 @@ def _make_rates(folder: Path, *, keys: bool) -> None:
 def _clear_up_after_the_last(folder: Path) -> None:
     """Remove what a killed server left: notes of its workers, its metrics."""
     WorkerNotes(folder).clear()
+    (folder / SEALED_FILE).unlink(missing_ok=True)
     with suppress(OSError, ValueError, KeyError, TypeError):
         left = Path(json.loads((folder / SERVER_FILE).read_bytes())["metrics"])
         if left.name.startswith(METRICS_PREFIX):

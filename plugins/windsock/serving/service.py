@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -30,6 +30,7 @@ class Limits:
     :param in_flight: most prediction requests that one worker works on at a time.
     :param check_seconds: longest time that a new bundle may take to load and answer.
     :param acknowledge_seconds: longest time that the workers may take to serve by a new table.
+    :param gateway_factor: how much larger than a client's request a gateway's may be.
     """
 
     body_bytes: int = 1024 * 1024
@@ -37,6 +38,11 @@ class Limits:
     in_flight: int = 512
     check_seconds: float = LIMIT_SECONDS
     acknowledge_seconds: float = 60.0
+    gateway_factor: int = 16
+
+    def for_gateways(self) -> Limits:
+        """Return the limits of what another server of ours sends: the same rows, written out."""
+        return replace(self, body_bytes=self.body_bytes * self.gateway_factor)
 
 
 class Load:
@@ -90,12 +96,14 @@ class Service:
         """Follow what may have changed: the clients' file; tell what is loaded, and what fails."""
         self.clients.refresh()
         self.metrics.flush()
-        engines = set()
+        engines, failing = set(), set()
         for name, served in self.served.items():
             for slot in served.slots.values():
                 engines.add((name, slot.plan.version, slot.engine))
-                self.metrics.circuit(name, slot.plan.version, is_open=slot.breaker.state != "closed")
+                if slot.breaker.state == "open":
+                    failing.add((name, slot.plan.version))
         self.metrics.engines(engines)
+        self.metrics.circuits(failing)
         self.metrics.shadows(dropped=self.shadows.dropped, failed=self.shadows.failed)
 
     def admit(self, headers: Mapping[str, str], scope: str, model: str | None, cost: int = 1) -> str | None:

@@ -14,6 +14,7 @@ Job = Callable[[], Awaitable[None]]
 
 AT_ONCE = 2
 MAX_WAITING = 128
+MAX_ROWS = 4096
 LIMIT_SECONDS = 10.0
 LOG_SECONDS = 60.0
 STOP_SECONDS = 1.0
@@ -46,22 +47,26 @@ class ShadowRunner:
         self.limit_seconds = limit_seconds
         self.clock = clock
         self.done = self.failed = self.dropped = 0
-        self._queue: deque[Job] = deque()
+        self._queue: deque[tuple[Job, int]] = deque()
+        self._rows = 0
         self._running: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._told: dict[str, float] = {}
 
-    def submit(self, job: Job) -> bool:
+    def submit(self, job: Job, rows: int = 1) -> bool:
         """Run a job later, where there is place for it; never raises, never waits.
 
         :param job: makes the coroutine; it is called when the job's turn comes.
+        :param rows: rows that it holds; at most 4,096 wait, whatever the number of jobs.
         :returns: whether there was place.
         """
         if not self._stopped and len(self._running) < self.at_once:
             self._running.add(asyncio.get_running_loop().create_task(self._run(job)))
             return True
-        if not self._stopped and len(self._queue) < self.max_waiting:
-            self._queue.append(job)
+        fits = len(self._queue) < self.max_waiting and self._rows + rows <= MAX_ROWS
+        if not self._stopped and fits:
+            self._queue.append((job, rows))
+            self._rows += rows
             return True
         self.dropped += 1
         self._tell("dropped", f"no place for it; {self.dropped} so far")
@@ -87,7 +92,9 @@ class ShadowRunner:
         try:
             await self._do(job)
             while self._queue:
-                await self._do(self._queue.popleft())
+                waiting, rows = self._queue.popleft()
+                self._rows -= rows
+                await self._do(waiting)
         finally:  # at once, not by a callback of the task: a job that came in between would wait for nobody
             self._running -= {asyncio.current_task()}
 

@@ -90,7 +90,7 @@ def compiled_scores(model: CompiledModel, rows: Rows) -> Scores:
     """
     try:
         scores = model.answers(rows)
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+    except ArithmeticError as error:
         raise UnanswerableError(f"the model has no answer to these rows ({type(error).__name__})") from None
     # The sum is finite if each part is; where it is not, each part may still be.
     if not math.isfinite(sum(map(sum, scores))) and not _finite(scores):
@@ -220,9 +220,8 @@ class HttpSlot:
         """See :meth:`Slot.scores`."""
         import httpx
 
-        names = [field.name for field in self.schema.fields]
-        asked = [dict(zip(names, row, strict=True)) for row in rows]
-        content = json.dumps({"rows": asked}, allow_nan=False)
+        asked = {"fields": [field.name for field in self.schema.fields], "rows": [list(row) for row in rows]}
+        content = json.dumps(asked, allow_nan=False, ensure_ascii=False).encode()
         headers = {"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"}
         try:
             answer = await self.client.post(self.address, content=content, headers=headers)
@@ -230,7 +229,7 @@ class HttpSlot:
             raise SlotFailedError(
                 f"version {self.plan.version} at {self.plan.url} did not answer ({type(error).__name__})"
             ) from error
-        if answer.status_code == 422:
+        if answer.status_code == 422 and _code_of(answer.content) == UnanswerableError.default_code:
             raise UnanswerableError("the model has no answer to these rows")
         if answer.status_code != 200:
             raise SlotFailedError(
@@ -244,6 +243,8 @@ class HttpSlot:
             said = json.loads(content)
             scores = [[float(value) for value in row] for row in said["scores"]]
             digest = said["digest"]
+            if not _finite(scores):
+                raise ValueError("a score is not finite")
         except (ValueError, KeyError, TypeError) as error:
             raise SlotFailedError(
                 f"version {self.plan.version} at {self.plan.url} answered nonsense"
@@ -251,6 +252,40 @@ class HttpSlot:
         if digest != self.plan.digest or len(scores) != rows or any(len(row) != width for row in scores):
             raise SlotFailedError(f"another version than {self.plan.version} answers at {self.plan.url}")
         return scores
+
+
+def _code_of(content: bytes) -> str | None:
+    try:
+        return str(json.loads(content)["code"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+class AbsentSlot:
+    """A version that a new worker could not load: it fails when it is asked, so that the fallback answers.
+
+    :param plan: the slot in the routing table.
+    :param like: a version of the same plan that could be loaded; requests are held against its schema.
+    :param why: why this one could not.
+    """
+
+    engine = "absent"
+
+    def __init__(self, plan: SlotPlan, like: Slot, why: str) -> None:
+        self.plan = plan
+        self.why = why
+        self.schema, self.golden = like.schema, like.golden
+        self.profile: DriftProfile | None = None
+        self.recent, self.score_reader = like.recent, like.score_reader
+        self.breaker = CircuitBreaker()
+
+    def scores_now(self, rows: Rows) -> Scores | None:
+        """See :meth:`Slot.scores_now`: it fails at once."""
+        raise SlotFailedError(f"version {self.plan.version} could not be loaded")
+
+    async def scores(self, rows: Rows) -> Scores:
+        """See :meth:`Slot.scores`: it fails at once."""
+        raise SlotFailedError(f"version {self.plan.version} could not be loaded")
 
 
 def compare_golden(golden: GoldenPredictions, scores: Scores, version: str) -> ProbeResult:

@@ -17,9 +17,11 @@ from windsock.exceptions import DeploymentRefusedError, StorageError, WindsockEr
 from windsock.ports import utc_now
 from windsock.records import Digest, RoutePlan, SlotPlan
 from windsock.serving.bundles import BundleShelf
+from windsock.serving.places import place_of
 from windsock.serving.routing import InvalidTableError, RouteFile, RoutingTable, Signature
 from windsock.serving.served import ServedModel
 from windsock.serving.slots import (
+    AbsentSlot,
     CompiledSlot,
     HttpSlot,
     LocalSlot,
@@ -76,7 +78,7 @@ class Worker:
         self._predicting = ThreadPoolExecutor(1, thread_name_prefix="predict")
         self._shadowing = ThreadPoolExecutor(1, thread_name_prefix="shadow")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def start(self) -> None:
@@ -85,18 +87,17 @@ class Worker:
         The note comes before the table is read: whoever writes a table and sees no note of this worker knows
         that this worker will read the new table.
         """
-        for look in self.also:
-            look()
+        self._look_at_others()
         self._acknowledge()
         await self.refresh()
-        self._following = asyncio.create_task(self._follow())
+        self._following = [asyncio.create_task(self._follow()), asyncio.create_task(self._follow_others())]
 
     async def stop(self) -> None:
         """Follow no longer and take the note away."""
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._following
+                await task
         for client in self._clients.values():
             await client.aclose()
         self.notes.remove(os.getpid())
@@ -107,13 +108,24 @@ class Worker:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                for look in self.also:
-                    look()
                 await self.refresh()
                 self._acknowledge()
             except Exception as error:  # the worker must go on following
                 log.error("WS-SERVING-023: following the routing table failed: %s", type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow_others(self) -> None:
+        """Follow what must not wait for a bundle that is being loaded: the clients, the counts."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            self._look_at_others()
+
+    def _look_at_others(self) -> None:
+        for look in self.also:
+            try:
+                look()
+            except Exception as error:  # the others must go on being looked at
+                log.error("WS-SERVING-023: a look failed: %s", place_of(error))
 
     async def refresh(self) -> None:
         """Look at the table's file; if it is another one, serve by it. One look at a time."""
@@ -153,7 +165,7 @@ class Worker:
         faults: dict[str, str] = {}
         for name, plan in table.models.items():
             before = self.served.get(name)
-            if before is not None and before.plan == plan:
+            if before is not None and before.plan == plan and not before.absent:
                 continue
             try:
                 model = await loop.run_in_executor(self._loading, self._load, plan, before)
@@ -164,6 +176,10 @@ class Worker:
                         "%s: %s: epoch %d cannot be served: %s", error.code, name, plan.epoch, error.message
                     )
                 continue
+            if model.absent:
+                faults[name] = "; ".join(f"version {known}: {why}" for known, why in model.absent.items())
+            if before is not None and before.plan == plan and before.absent == model.absent:
+                continue
             # One assignment: requests in flight finish with the table that they began with.
             self.served = MappingProxyType({**self.served, name: model})
             log.info("%s: serving by epoch %d", name, plan.epoch)
@@ -171,15 +187,33 @@ class Worker:
         self._acknowledge()
 
     def _load(self, plan: RoutePlan, before: ServedModel | None) -> ServedModel:
+        """Load what a plan needs.
+
+        A new plan is served whole or not at all. A worker that has none yet serves what it can load: the
+        versions that it cannot fail when they are asked, so that the plan's fallback answers.
+        """
         slots: dict[Digest, Slot] = {}
+        failed: dict[Digest, WindsockError] = {}
         for slot_plan in plan.slots:
             stands = before.slots.get(slot_plan.digest) if before else None
-            slots[slot_plan.digest] = self._slot(plan.model, slot_plan, stands)
+            try:
+                slots[slot_plan.digest] = self._slot(plan.model, slot_plan, stands)
+            except WindsockError as error:
+                if before is not None and before.plan != plan:
+                    raise
+                failed[slot_plan.digest] = error
+                log.error("%s: %s version %s: %s", error.code, plan.model, slot_plan.version, error.message)
+        if not slots:
+            raise next(iter(failed.values()))
+        like = next(iter(slots.values()))
+        for slot_plan in plan.slots:
+            if slot_plan.digest in failed:
+                why = failed[slot_plan.digest].message
+                slots[slot_plan.digest] = AbsentSlot(slot_plan, like, why)
         return ServedModel(plan=plan, slots=MappingProxyType(slots))
 
     def _slot(self, model: str, plan: SlotPlan, stands: Slot | None) -> Slot:
-        same = stands is not None and _facts(stands.plan) == _facts(plan)
-        if stands is not None and same:
+        if stands is not None and _facts(stands.plan) == _facts(plan) and not isinstance(stands, AbsentSlot):
             return stands
         try:
             return self.make_slot(model, plan)
@@ -218,7 +252,7 @@ class Worker:
         if scheme not in self._clients:
             context = client_context(self.settings, url)
             verify = True if context is None else context
-            self._clients[scheme] = httpx.AsyncClient(timeout=SLOT_SECONDS, verify=verify)
+            self._clients[scheme] = httpx.AsyncClient(timeout=SLOT_SECONDS, verify=verify, trust_env=False)
         return self._clients[scheme]
 
     def _acknowledge(self) -> None:

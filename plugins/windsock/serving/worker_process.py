@@ -23,6 +23,7 @@ KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
 BACKLOG = 2048
 CERTIFICATE_SECONDS = 30
+MOST_CONNECTIONS = 2000
 
 
 def end_with_supervisor() -> None:
@@ -45,6 +46,8 @@ class LongLived:
         """Look whether something else is loaded than before."""
         if self.worker.served is not self.seen:
             self.seen = self.worker.served
+            gc.unfreeze()
+            gc.collect()
             gc.freeze()
 
 
@@ -106,6 +109,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,

@@ -14,10 +14,12 @@ from support.serving_app import App
 from windsock.exceptions import DeploymentRefusedError, StorageError
 from windsock.ports import LoadedBundle
 from windsock.records import RoutePlan, StoredBundle
+from windsock.serving.client_file import ClientRegistry
 from windsock.serving.field_values import check_features
 from windsock.serving.slots import pipeline_scores
 
 Stored = dict[str, StoredBundle]
+NAMES, VALUES = list(ROW), list(ROW.values())
 
 
 def serve(app: App, plan: RoutePlan) -> None:
@@ -415,11 +417,22 @@ class TestAdmin:
     def test_scores_for_a_gateway_are_not_logged(self, app: App, stored: Stored) -> None:
         serve(app, make_plan(stored["first"], shares=(0,)))
         path = f"/admin/scores/churn/{stored['first'].digest}"
-        said = app.client.post(path, headers=app.admin, json={"rows": [ROW, ROW]}).json()
+        said = app.client.post(
+            path, headers=app.admin, json={"fields": NAMES, "rows": [VALUES, VALUES]}
+        ).json()
         assert said["digest"] == stored["first"].digest
         assert len(said["scores"]) == 2
-        assert app.client.post(path, headers=app.admin, json={"rows": [{}]}).status_code == 422
-        assert app.client.post(path, headers=app.admin, json={"rows": 3}).status_code == 422
+        for body in (
+            {"rows": [VALUES]},
+            {"fields": NAMES, "rows": 3},
+            {"fields": NAMES, "rows": [VALUES[:-1]]},
+            {"fields": NAMES[::-1], "rows": [VALUES]},
+            {"fields": NAMES, "rows": [["41", *VALUES[1:]]]},
+            {"fields": NAMES, "rows": [VALUES], "more": 1},
+        ):
+            assert app.client.post(path, headers=app.admin, json=body).status_code == 422
+        nulls = {"fields": NAMES, "rows": [[None] * len(NAMES)]}
+        assert app.client.post(path, headers=app.admin, json=nulls).status_code == 200
         app.service.prediction_log.stop()
         assert app.log_lines() == []
 
@@ -460,3 +473,22 @@ class TestPages:
             answer = app.client.request(method, path)
             assert (answer.status_code, answer.json()["code"]) == (status, "WS-SERVING-017")
             assert set(answer.json()) == {"error", "code", "next"}
+
+
+class TestPagesOfOthers:
+    """A web page that somebody of this machine looks at may post to 127.0.0.1 as well."""
+
+    @pytest.mark.parametrize("path", ["/predict", "/outcomes", "/invocations", "/drift-check"])
+    def test_a_page_may_not_ask_a_server_without_clients(self, app: App, stored: Stored, path: str) -> None:
+        serve(app, make_plan(stored["first"]))
+        answer = app.client.post(
+            path, json={"features": ROW}, headers={"Origin": "https://elsewhere.example"}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (403, "WS-SERVING-042")
+
+    def test_with_clients_the_key_decides(self, app: App, stored: Stored) -> None:
+        serve(app, make_plan(stored["first"]))
+        key = ClientRegistry(app.settings.clients_file).add("shop")
+        app.service.clients.refresh()
+        headers = {"Origin": "https://shop.example", "X-API-Key": key}
+        assert app.client.post("/predict", json={"features": ROW}, headers=headers).status_code == 200

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from support.serving import ROW, make_plan
+from support.serving import FIELDS, ROW, make_plan
 from support.serving_app import App
 from windsock.ports import LoadedBundle
-from windsock.records import FallbackAnswer, RoutePlan, StoredBundle
+from windsock.records import FallbackAnswer, InputField, RoutePlan, StoredBundle
 from windsock.serving.asking import Asked, ask
 from windsock.serving.breaker import SlotOpenError
 from windsock.serving.microbatch import OverloadedError
@@ -131,9 +132,31 @@ def test_rows_without_an_answer_are_no_failure_of_the_version(
         assert slot.breaker.state == "closed"
 
 
-def test_rows_that_only_the_challenger_cannot_answer_go_to_the_champion(route: Route) -> None:
-    route.challenger.error = UnanswerableError("no finite answer")
-    assert route.ask(route.challenger).fallback_for == "challenger"
+OTHER_FIELDS = (FIELDS[3], FIELDS[0], FIELDS[1], FIELDS[2], FIELDS[4])
+
+
+def with_fields(bundle: LoadedBundle, fields: tuple[InputField, ...]) -> LoadedBundle:
+    return replace(bundle, schema=bundle.schema.model_copy(update={"fields": fields}))
+
+
+def test_a_champion_with_other_fields_gets_the_rows_as_it_takes_them(
+    bundles: dict[str, LoadedBundle], stored: dict[str, StoredBundle]
+) -> None:
+    route = Route({**bundles, "second": with_fields(bundles["second"], OTHER_FIELDS)}, stored)
+    route.challenger.error = SlotFailedError("gone")
+    rows = [("basic", 41.5, 3, "Yes", None)]
+    asked = asyncio.run(ask(route.served, route.challenger, rows))
+    assert (asked.slot, list(asked.rows)) == (route.champion, [(41.5, 3, "Yes", "basic", None)])
+
+
+def test_a_champion_that_needs_more_than_the_rows_hold_does_not_answer(
+    bundles: dict[str, LoadedBundle], stored: dict[str, StoredBundle]
+) -> None:
+    route = Route({**bundles, "second": with_fields(bundles["second"], FIELDS[:2])}, stored)
+    route.challenger.error = SlotFailedError("gone")
+    with pytest.raises(SlotFailedError):
+        asyncio.run(ask(route.served, route.challenger, [(41.5, 3)]))
+    assert route.champion.asked == 0
 
 
 def test_too_much_work_is_no_failure_and_nobody_else_gets_it(route: Route) -> None:
@@ -201,3 +224,24 @@ class TestThroughTheApp:
         ]
         app.service.metrics.flush()
         assert 'variant="shadow"} 2.0' in app.service.metrics.text().decode()
+
+    def test_a_client_gets_all_answers_or_none_and_the_log_says_the_same(
+        self, app: App, stored: dict[str, StoredBundle], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        split = {"champion": stored["first"].digest, "experiment": "e"}
+        fallback = FallbackAnswer(policy="error")
+        app.put(
+            make_plan(stored["first"], stored["second"], shares=(5_000, 5_000), fallback=fallback, **split)
+        )
+
+        async def failing(rows: Any) -> Any:
+            raise SlotFailedError("gone")
+
+        monkeypatch.setattr(app.service.served["churn"].slots[stored["second"].digest], "scores", failing)
+        units = [f"u{number}" for number in range(20)]
+        answer = app.client.post("/predict", json={"features": [ROW] * 20, "unit": units})
+        assert answer.status_code == 503
+        app.service.metrics.flush()
+        assert "ml_predictions_total{" not in app.service.metrics.text().decode()
+        app.service.prediction_log.stop()
+        assert app.events() == []

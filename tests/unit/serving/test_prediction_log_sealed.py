@@ -20,6 +20,7 @@ from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.storage import Storage
 from windsock.serving import log_segments
 from windsock.serving import prediction_log as log_module
+from windsock.serving.log_lines import SEALED_FILE
 from windsock.serving.prediction_log import LogState, PredictionLog
 
 PLANTED = ("Schrödinger-4711", "4711.0815")
@@ -165,6 +166,23 @@ def test_a_key_that_goes_away_withholds_until_it_is_back(make_log: Make, tmp_pat
     cipher = ColumnCipher.from_folder(keys)
     assert cipher is not None
     assert [cipher.decrypt(text) for text in plans(tmp_path)] == [PLANTED[0], None, PLANTED[0]]
+
+
+def test_a_worker_that_starts_after_the_key_went_away_withholds_too(
+    make_log: Make, tmp_path: Path, keys: Path
+) -> None:
+    make_log_key(keys)
+    first = make_log()
+    first.add_rows(secret("1"))
+    first.stop()
+    (keys / LOG_KEY).rename(keys / "away")
+    second = make_log()
+    second.add_rows(secret("2"))
+    second.stop()
+    assert "is gone" in str(second.sealer.fault)
+    assert UNAVAILABLE in plans(tmp_path)
+    (tmp_path / "serving" / SEALED_FILE).unlink()  # as a server does that starts anew
+    assert not make_log().sealer.in_force
 
 
 def test_a_key_that_is_made_later_is_used_without_a_restart(

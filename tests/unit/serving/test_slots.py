@@ -104,7 +104,7 @@ def test_an_http_slot_asks_with_the_token(bundles: dict[str, LoadedBundle]) -> N
     assert asyncio.run(http_slot(bundle, answer).scores([VALUES])) == [[0.25, 0.75]]
     assert str(seen[0].url) == f"http://slot:8181/admin/scores/churn/{bundle.digest}"
     assert seen[0].headers["authorization"] == "Bearer token"
-    assert json.loads(seen[0].content) == {"rows": [ROW]}
+    assert json.loads(seen[0].content) == {"fields": NAMES, "rows": [list(VALUES)]}
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,28 @@ def test_an_http_slot_that_is_away(bundles: dict[str, LoadedBundle]) -> None:
     with pytest.raises(SlotFailedError, match="status 500"):
         asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(500)).scores([VALUES]))
     with pytest.raises(UnanswerableError):
-        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(422)).scores([VALUES]))
+        asyncio.run(http_slot(bundles["first"], refusing("WS-SERVING-012")).scores([VALUES]))
     result = asyncio.run(probe(http_slot(bundles["first"], away)))
     assert (result.matched, result.version) == (False, "7")
     assert "did not answer" in result.message
+
+
+def refusing(code: str) -> Any:
+    return lambda _: httpx.Response(422, json={"error": "no", "code": code, "next": "."})
+
+
+@pytest.mark.parametrize("answer", [refusing("WS-SERVING-009"), lambda _: httpx.Response(422)])
+def test_another_servers_422_about_something_else_is_its_failure(
+    bundles: dict[str, LoadedBundle], answer: Any
+) -> None:
+    with pytest.raises(SlotFailedError):
+        asyncio.run(http_slot(bundles["first"], answer).scores([VALUES]))
+
+
+def test_a_score_that_is_not_finite_is_nonsense(bundles: dict[str, LoadedBundle]) -> None:
+    text = f'{{"digest": "{bundles["first"].digest}", "version": "7", "scores": [[NaN, 1.0]]}}'
+    with pytest.raises(SlotFailedError):
+        asyncio.run(http_slot(bundles["first"], lambda _: httpx.Response(200, text=text)).scores([VALUES]))
 
 
 GOLDEN = GoldenPredictions(rows=({"a": 1}, {"a": 2}), scores=((0.25, 0.75), (0.5, 0.5)), tolerance=1e-3)

@@ -2,20 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.serving import make_plan
+from support.serving import ROW, make_plan
 from support.serving_app import MemoryFetcher
 from windsock.exceptions import StorageError, UnverifiedBundleError
 from windsock.records import StoredBundle
 from windsock.serving import worker as worker_module
 from windsock.serving.bundles import BundleShelf
 from windsock.serving.served import ServedModel
-from windsock.serving.slots import golden_values
+from windsock.serving.slots import SlotFailedError, golden_values
 from windsock.serving.worker import Worker
 from windsock.settings import Settings
 
@@ -141,6 +143,71 @@ def test_a_slot_that_cannot_be_loaded_leaves_the_old_one(
         fetcher.error = None
         await until(lambda: worker.served["churn"].plan.epoch == 2)
         await until(lambda: worker.notes.living()[0].faults == {})
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("lost", ["first", "second"])
+def test_a_new_worker_serves_what_it_can_load(
+    drive: Drive, stored: Stored, fetcher: MemoryFetcher, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """The version that it cannot load fails when it is asked, and is served as soon as it can be loaded."""
+    monkeypatch.setattr(worker_module, "RETRY_SECONDS", 0.05)
+    bundle = fetcher.bundles.pop(stored[lost].digest)
+
+    async def scenario(worker: Worker) -> None:
+        split = {"shares": (5_000, 5_000), "champion": stored["first"].digest, "experiment": "e"}
+        worker.routes.put(make_plan(stored["first"], stored["second"], **split))
+        await worker.refresh()
+        served = worker.served["churn"]
+        absent = served.slots[stored[lost].digest]
+        assert absent.engine == "absent"
+        assert list(served.absent) == [absent.plan.version]
+        assert "churn" in worker.faults
+        with pytest.raises(SlotFailedError):
+            await absent.scores([tuple(ROW.values())])
+        assert worker.served["churn"] is served, "the same is not served anew at each try"
+        fetcher.bundles[stored[lost].digest] = bundle
+        await until(lambda: not worker.served["churn"].absent)
+        await until(lambda: not worker.faults)
+
+    drive(scenario)
+
+
+def test_a_new_plan_is_served_whole_or_not_at_all(
+    drive: Drive, stored: Stored, fetcher: MemoryFetcher
+) -> None:
+    async def scenario(worker: Worker) -> None:
+        worker.routes.put(make_plan(stored["first"]))
+        await worker.refresh()
+        del fetcher.bundles[stored["second"].digest]
+        worker.routes.put(make_plan(stored["first"], stored["second"], epoch=2, shares=(10_000, 0)))
+        await worker.refresh()
+        assert worker.served["churn"].plan.epoch == 1
+        assert "churn" in worker.faults
+
+    drive(scenario)
+
+
+def test_clients_are_followed_while_a_bundle_is_loaded(
+    drive: Drive, stored: Stored, fetcher: MemoryFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on, looks = threading.Event(), []
+    load = fetcher.load_folder
+
+    def slowly(*given: Any, **options: Any) -> Any:
+        going_on.wait(10)
+        return load(*given, **options)
+
+    async def scenario(worker: Worker) -> None:
+        worker.also.append(lambda: looks.append(1))
+        monkeypatch.setattr(fetcher, "load_folder", slowly)
+        worker.routes.put(make_plan(stored["first"]))
+        before = len(looks)
+        await until(lambda: len(looks) >= before + 3)
+        assert not worker.served
+        going_on.set()
+        await until(lambda: "churn" in worker.served)
 
     drive(scenario)
 

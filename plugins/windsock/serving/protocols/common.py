@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from windsock.serving.served import ServedModel
     from windsock.serving.service import Service
 
-READY_AGE_SECONDS = 0.5
-"""Everybody may ask; the golden predictions are asked no more often than this."""
 UNPROCESSABLE, BAD_REQUEST = 422, 400
 
 
@@ -84,10 +82,15 @@ def find_model(service: Service, name: str | None, headers: Headers) -> Target:
     """
     receive_time = service.now()
     client = service.admit(headers, "predict", name or service.only_name)
-    return Target(served=service.model(name), client=client, receive_time=receive_time)
+    served = service.model(name)
+    if name is None:  # which model it is may have changed since
+        service.admit(headers, "predict", served.plan.model, cost=0)
+    return Target(served=served, client=client, receive_time=receive_time)
 
 
-async def answer_rows(service: Service, target: Target, asked: AskedRows) -> list[RowAnswer]:
+async def answer_rows(
+    service: Service, target: Target, asked: AskedRows, *, only_version: str | None = None
+) -> list[RowAnswer]:
     """Answer rows in their order, by the way that all predictions take.
 
     :raises WindsockError: if there is no answer; faults name ``features[3].age``.
@@ -102,7 +105,12 @@ async def answer_rows(service: Service, target: Target, asked: AskedRows) -> lis
         single=False,
     )
     return await predict(
-        service, target.served, request, client=target.client, receive_time=target.receive_time
+        service,
+        target.served,
+        request,
+        client=target.client,
+        receive_time=target.receive_time,
+        only_version=only_version,
     )
 
 

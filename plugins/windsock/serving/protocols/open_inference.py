@@ -13,6 +13,7 @@ from windsock import __version__
 from windsock.exceptions import WindsockError
 from windsock.serving.errors import json_response
 from windsock.serving.health import Readiness
+from windsock.serving.predicting import OtherVersionError
 from windsock.serving.protocols.common import (
     ProtocolError,
     Target,
@@ -191,9 +192,10 @@ async def _infer(service: Service, name: str, version: str | None, request: Requ
     try:
         target = _find(service, name, version, request.headers)
         asked = await _read(service, target.schema, request)
-        answers = await answer_rows(service, target, asked.asked)
-        if version is not None and any(answered.version != version for answered in answers):
-            raise _other_version()  # the route changed meanwhile, or the version failed
+        try:
+            answers = await answer_rows(service, target, asked.asked, only_version=version)
+        except OtherVersionError:  # the route changed meanwhile, or the version failed
+            raise _other_version() from None
     except WindsockError as error:
         count_refusal(service, error)
         return error_answer(error)

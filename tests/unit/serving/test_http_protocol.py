@@ -1,0 +1,179 @@
+"""Uvicorn's protocol as a worker runs it, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+
+from windsock.serving import http_protocol
+from windsock.serving.http_protocol import HEAD_BYTES, HttpProtocol, OneWrite
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the path; ``/pieces`` in three parts."""
+    if scope["type"] != "http":
+        return
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    if scope["path"] == "/pieces":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in (b"one", b"two"):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+        return
+    content = scope["path"].encode() + body
+    headers = [(b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def talk(conversation: Talk) -> bytes:
+    """Run a server for one conversation; return what it came to."""
+
+    async def run() -> bytes:
+        config = uvicorn.Config(app, port=0, http=HttpProtocol, log_level="error", lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            async with asyncio.timeout(10):
+                return await conversation(reader, writer)
+        finally:
+            writer.close()
+            server.should_exit = True
+            await serving
+
+    return asyncio.run(run())
+
+
+def asking(*requests: bytes, pause: bool = False) -> Talk:
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        for request in requests:
+            writer.write(request)
+            await writer.drain()
+            if pause:
+                await asyncio.sleep(0.02)
+        return await reader.read()
+
+    return ask
+
+
+def request(path: str, *, method: str = "GET", last: bool = True, body: bytes = b"", more: str = "") -> bytes:
+    close = "connection: close\r\n" if last else ""
+    length = f"content-length: {len(body)}\r\n" if body else ""
+    return f"{method} {path} HTTP/1.1\r\nhost: x\r\n{close}{length}{more}\r\n".encode() + body
+
+
+def test_one_answer() -> None:
+    said = talk(asking(request("/a", method="POST", body=b"-body")))
+    assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert said.endswith(b"\r\n\r\n/a-body")
+
+
+def test_pipelined_requests_are_answered_in_their_order() -> None:
+    said = talk(asking(request("/a", last=False) + request("/b", last=False) + request("/c")))
+    assert [part[-2:] for part in said.split(b"HTTP/1.1 200 OK")[1:]] == [b"/a", b"/b", b"/c"]
+
+
+def test_an_answer_in_pieces() -> None:
+    assert talk(asking(request("/pieces"))).endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+
+
+def test_a_head_without_a_body_is_sent() -> None:
+    said = talk(asking(request("/abc", method="HEAD")))
+    assert b"content-length: 4\r\n" in said
+    assert said.endswith(b"\r\n\r\n")
+
+
+def test_a_client_that_asks_before_it_sends_its_body() -> None:
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"POST /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n")
+        writer.write(b"content-length: 2\r\nexpect: 100-continue\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"ok")
+        return await reader.read()
+
+    assert talk(ask).endswith(b"/aok")
+
+
+def test_headers_and_body_are_one_write() -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.written: list[bytes] = []
+            self.closed = False
+
+        def write(self, data: bytes) -> None:
+            self.written.append(data)
+
+        def close(self) -> None:
+            self.closed = True
+
+    async def run() -> None:
+        loop, recorder = asyncio.get_running_loop(), Recorder()
+        transport = OneWrite(recorder, loop)  # type: ignore[arg-type]
+        transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        transport.write(b"body")
+        assert recorder.written == [b"HTTP/1.1 200 OK\r\n\r\nbody"]
+        transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        assert len(recorder.written) == 1
+        await asyncio.sleep(0)
+        assert recorder.written[1:] == [b"HTTP/1.1 204 No Content\r\n\r\n"]
+        transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        transport.close()
+        assert (recorder.written[2:], recorder.closed) == ([b"HTTP/1.1 200 OK\r\n\r\n"], True)
+        await asyncio.sleep(0)
+        assert len(recorder.written) == 3
+
+    asyncio.run(run())
+
+
+def test_a_head_without_end_is_refused() -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
+        sent = 0
+        try:
+            while sent < 100 * HEAD_BYTES:
+                writer.write(b"x-more: " + b"y" * 1000 + b"\r\n")
+                await writer.drain()
+                sent += 1010
+                await asyncio.sleep(0)
+        except ConnectionError:
+            return b"closed"
+        return await reader.read()
+
+    said = talk(flood)
+    assert said == b"closed" or said.startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nhost"])
+def test_a_head_that_does_not_come_in_time(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+    said = talk(asking(*([begun] if begun else [])))
+    assert said.startswith(b"HTTP/1.1 408") if begun else said == b""
+
+
+def test_a_connection_may_be_idle_between_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(request("/a", last=False))
+        assert (await reader.readuntil(b"/a")).endswith(b"/a")
+        await asyncio.sleep(0.3)
+        writer.write(request("/b"))
+        return await reader.read()
+
+    assert talk(ask).endswith(b"/b")
