@@ -238,8 +238,8 @@ def test_when_the_executor_ends_nobody_waits_for_ever() -> None:
     async def main() -> list[Any]:
         pool = ThreadPoolExecutor(1)
         batcher = MicroBatcher(model, pool)
-        blocking = pool.submit(model.may_go.wait, 10)
         model.may_go.clear()
+        blocking = pool.submit(model.may_go.wait, 10)
         waiting = await asked(batcher, rows_of(1), rows_of(2))
         await asyncio.sleep(0)
         later = await asked(batcher, rows_of(3))
