@@ -63,6 +63,8 @@ def fuzz_the_openapi(server: Server, examples: int) -> Counter[int]:
             @quiet
             @given(case=operation.as_strategy(generation_mode=mode))
             def send(case: Any) -> None:
+                if "name" in (case.path_parameters or {}) and counts.total() % 5:
+                    case.path_parameters["name"] = "churn"  # else nearly all of them end at its name
                 answer = case.call(headers=headers, timeout=HANG_SECONDS)
                 require_sound(answer, f"{case.method} {case.path}", counts)
 
@@ -115,6 +117,7 @@ def fuzz_the_bodies(server: Server, number: int) -> Counter[int]:
         "",
     ]
     paths = posted_paths(server)
+    served = [path for path in paths if "/x" not in path]
     with httpx.Client(base_url=server.address, timeout=HANG_SECONDS) as client:
         for count in range(number):
             known = list(HOSTILE.values())
@@ -122,7 +125,7 @@ def fuzz_the_bodies(server: Server, number: int) -> Counter[int]:
             headers = {"content-type": draw.choice(kinds)}
             if draw.random() < 0.1:
                 headers["inference-header-content-length"] = draw.choice(["0", "-1", "7", "99999999999", "x"])
-            path = draw.choice(paths)
+            path = draw.choice(served if draw.random() < 0.9 else paths)
             require_sound(
                 client.post(path, content=body, headers=headers), f"POST {path} {body[:200]!r}", counts
             )

@@ -153,13 +153,15 @@ def test_a_plan_is_served_by_all_workers(
 
 
 def test_health_and_metrics_are_of_all_workers(server: Server, router: ServerRouter) -> None:
-    before = httpx.get(f"{server.address}/health").json()["models"]["churn"]["predictions"]
+    def predictions() -> int:
+        return int(httpx.get(f"{server.address}/health").json()["models"]["churn"]["predictions"])
+
+    time.sleep(0.5)  # workers bring their counts together ten times a second: those of the tests before
+    before = predictions()
     for _ in range(40):  # a new connection each, so that both workers get some
         assert httpx.post(f"{server.address}/predict", json={"features": ROW}).status_code == 200
-    counts = {
-        httpx.get(f"{server.address}/health").json()["models"]["churn"]["predictions"] for _ in range(10)
-    }
-    assert counts == {before + 40}
+    wait_until(lambda: predictions() >= before + 40, what="the counts of both workers")
+    assert {predictions() for _ in range(10)} == {before + 40}
     said = httpx.get(f"{server.address}/metrics").text
     assert (
         f'ml_predictions_total{{model="churn",model_version="1",variant="champion"}} {before + 40}.0' in said

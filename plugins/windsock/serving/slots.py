@@ -121,7 +121,20 @@ def golden_values(bundle: LoadedBundle | Slot) -> list[Values]:
     return [bundle.schema.values_of(row) for row in bundle.golden.rows]
 
 
-class CompiledSlot:
+class _BundleSlot:
+    """What all slots take from their bundle."""
+
+    def __init__(self, plan: SlotPlan, bundle: LoadedBundle) -> None:
+        self.plan = plan
+        self.schema = bundle.schema
+        self.golden = bundle.golden
+        self.profile = bundle.profile
+        self.breaker = CircuitBreaker()
+        self.score_reader = ScoreReader(bundle.schema)
+        self.recent = RecentRows(bundle.schema)
+
+
+class CompiledSlot(_BundleSlot):
     """A version in its compiled form, loaded in this process.
 
     :param plan: the slot in the routing table.
@@ -132,15 +145,9 @@ class CompiledSlot:
     def __init__(self, plan: SlotPlan, bundle: LoadedBundle, executor: Executor) -> None:
         if bundle.compiled is None:
             raise ValueError("the bundle has no compiled form")
-        self.plan = plan
+        super().__init__(plan, bundle)
         self.model = bundle.compiled
         self.engine = bundle.compiled.engine
-        self.schema = bundle.schema
-        self.golden = bundle.golden
-        self.breaker = CircuitBreaker()
-        self.score_reader = ScoreReader(bundle.schema)
-        self.profile = bundle.profile
-        self.recent = RecentRows(bundle.schema)
         self.executor = executor
 
     def scores_now(self, rows: Rows) -> Scores | None:
@@ -157,7 +164,7 @@ class CompiledSlot:
         return await loop.run_in_executor(self.executor, compiled_scores, self.model, rows)
 
 
-class LocalSlot:
+class LocalSlot(_BundleSlot):
     """A version that scikit-learn computes in this process, in a thread; waiting requests share a call.
 
     :param plan: the slot in the routing table.
@@ -168,14 +175,8 @@ class LocalSlot:
     engine = SCIKIT_LEARN
 
     def __init__(self, plan: SlotPlan, bundle: LoadedBundle, executor: Executor) -> None:
-        self.plan = plan
+        super().__init__(plan, bundle)
         self.bundle = bundle
-        self.schema = bundle.schema
-        self.golden = bundle.golden
-        self.breaker = CircuitBreaker()
-        self.score_reader = ScoreReader(bundle.schema)
-        self.profile = bundle.profile
-        self.recent = RecentRows(bundle.schema)
         self.batcher = MicroBatcher(partial(pipeline_scores, bundle), executor)
 
     def scores_now(self, rows: Rows) -> Scores | None:
@@ -187,7 +188,7 @@ class LocalSlot:
         return await self.batcher.scores(rows)
 
 
-class HttpSlot:
+class HttpSlot(_BundleSlot):
     """A version behind another copy of this app, in a container or a service.
 
     :param plan: the slot in the routing table, with its ``url``.
@@ -201,13 +202,7 @@ class HttpSlot:
     def __init__(
         self, plan: SlotPlan, bundle: LoadedBundle, client: httpx.AsyncClient, token: Callable[[], str]
     ) -> None:
-        self.plan = plan
-        self.schema = bundle.schema
-        self.golden = bundle.golden
-        self.breaker = CircuitBreaker()
-        self.score_reader = ScoreReader(bundle.schema)
-        self.profile = bundle.profile
-        self.recent = RecentRows(bundle.schema)
+        super().__init__(plan, bundle)
         self.client = client
         self.token = token
         self.address = f"{(plan.url or '').rstrip('/')}/admin/scores/{bundle.schema.model}/{plan.digest}"
