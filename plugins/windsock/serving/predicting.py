@@ -53,23 +53,19 @@ async def _predict(
 ) -> list[RowAnswer]:
     groups = _assigned(served, request)
     values = request.values if request.values is not None else _checked(request, groups)
-    if len(groups) == 1:
-        found = [await ask(served, groups[0][0], values)]
-    else:
-        parts = [[values[number] for number in numbers] for _, numbers in groups]
-        found = [await ask(served, slot, rows) for (slot, _), rows in zip(groups, parts, strict=True)]
+    alone = len(groups) == 1
+    parts = [values] if alone else [[values[number] for number in numbers] for _, numbers in groups]
+    found = [await ask(served, slot, rows) for (slot, _), rows in zip(groups, parts, strict=True)]
     if only_version is not None and any(asked.version != only_version for asked in found):
         raise OtherVersionError("another version than the one that was asked for answers")
     # Nothing is logged or counted before all rows have their answers: a client gets all of them, or none.
     answers: list[RowAnswer | None] = [None] * len(values)
-    for (slot, numbers), asked in zip(groups, found, strict=True):
-        asked.slot.recent.add(asked.rows, request.size if len(groups) == 1 else None)
-        for number, answer in zip(
-            numbers, _answer(service, served, asked, request, sender, numbers), strict=True
-        ):
+    for (slot, numbers), rows, asked in zip(groups, parts, found, strict=True):
+        asked.slot.recent.add(asked.rows, request.size if alone else None)
+        answered = _answer(service, served, asked, request, sender, numbers)
+        for number, answer in zip(numbers, answered, strict=True):
             answers[number] = answer
         for shadow in served.shadows:
-            rows = values if len(groups) == 1 else [values[number] for number in numbers]
             job = partial(_ask_shadow, service, served, shadow, slot, request, sender, numbers, rows)
             service.shadows.submit(job, len(rows))
     return answers  # type: ignore[return-value] # each place has been filled

@@ -187,14 +187,13 @@ class Supervisor:
         return worker
 
     def _forget(self, worker: subprocess.Popen[bytes]) -> None:
+        from prometheus_client.multiprocess import mark_process_dead
+
         if worker.stdin is not None:
             with suppress(OSError):
                 worker.stdin.close()
         self.notes.remove(worker.pid)
-        for file in self.metrics.glob(
-            f"gauge_live*_{worker.pid}.db"
-        ):  # as prometheus-client's own function does
-            file.unlink(missing_ok=True)
+        mark_process_dead(worker.pid, str(self.metrics))  # type: ignore[no-untyped-call]
 
     def _end_all(self) -> None:
         alive = [worker for worker in self.workers if worker is not None]
