@@ -29,7 +29,7 @@ setup: .venv/.stamp ## make .venv with exactly the tested versions
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv \
 		|| { echo "setup: cannot make .venv; Debian and Ubuntu need the package python3-venv" >&2; exit 1; }
 	@echo "setup: installing into .venv; the first time takes some minutes"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,postgres]' \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[alerts,dev,ibis,postgres]' \
 		|| { echo "setup: pip failed, its reason stands above; the same command again goes on from here" >&2; exit 1; }
 	@touch $@
 

@@ -13,6 +13,7 @@
      │   ├─ ApprovalRefusedError   a person said no, or the wrong person said yes
      │   ├─ DeploymentRefusedError a new version did not answer as it must
      │   └─ MissingModelError      the run has no finished model to make a version of
+     ├─ MonitoringError       a window, its labels or its report cannot be judged
      ├─ NotCompilableError    a fitted pipeline has no compiled form: scikit-learn serves it
      ├─ UnverifiedBundleError a bundle's signature, digest or content is not what it must be
      ├─ UnverifiedSnapshotError a stored snapshot is not what was written
@@ -123,6 +124,13 @@ class NotCompilableError(WindsockError, ValueError):
 
     default_code = "WS-TRAINING-016"
     default_next = "Nothing has to be done: scikit-learn serves it, more slowly."
+
+
+class MonitoringError(WindsockError):
+    """A window of the prediction log, its labels or its report cannot be judged as asked."""
+
+    default_code = "WS-MONITORING-001"
+    default_next = "Read the message; the model that serves is untouched."
 
 
 class GateRefusedError(VerdictError):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from support.fake_monitor import FakeMonitor
+from support.fake_monitoring import FakeCounter, FakeGauges, FakeReporter, FakeRows
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import DeploymentRefusedError, StaleEpochError, StorageError, UnverifiedBundleError
 from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite
@@ -144,6 +147,9 @@ class FakeBundles:
             return self.by_digest[digest]
         except KeyError:
             raise UnverifiedBundleError(f"no bundle {digest}") from None
+
+    def describe(self, uri: str, digest: str) -> LoadedBundle:
+        return replace(self.load(uri, digest), pipeline=None, compiled=None)
 
     def put_document(self, uri: str, content: bytes) -> str:
         kept = self.documents.setdefault(uri, content)
@@ -335,6 +341,11 @@ def fake_ports(**replaced: Any) -> Ports:
         "predictions": FakePredictions(),
         "charts": FakeCharts(),
         "compiler": PipelineCompiler(),
+        "counter": FakeCounter(),
+        "rows": FakeRows(),
+        "monitor": FakeMonitor(),
+        "reporter": FakeReporter(),
+        "gauges": FakeGauges(),
         "now": clock,
         "pause": lambda seconds: None,
     }

@@ -7,16 +7,21 @@ from collections.abc import Callable
 from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.charts import MatplotlibCharts
 from windsock.adapters.compiled import PipelineCompiler
+from windsock.adapters.drift_report import EvidentlyReporter
 from windsock.adapters.expectations import GreatExpectationsEngine
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
+from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
+from windsock.adapters.prediction_rows import ArchivePredictionRows
 from windsock.adapters.server_client import ServerRouter
+from windsock.adapters.server_gauges import ServerGauges
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
 from windsock.adapters.sources import SourceReaders
 from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
+from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.ports import Ports
 from windsock.settings import Settings
 
@@ -42,4 +47,15 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         predictions=ParquetPredictionArchive(settings.serving_dir, storage),
         charts=MatplotlibCharts(),
         compiler=PipelineCompiler(),
+        counter=ArchiveWindowCounter(settings.serving_dir, storage, keys_dir=settings.keys_dir),
+        rows=ArchivePredictionRows(
+            settings.serving_dir,
+            storage,
+            keys_dir=settings.keys_dir,
+            roots=settings.source_roots,
+            connections=connections,
+        ),
+        monitor=SqlMonitor(settings.database_url),
+        reporter=EvidentlyReporter(),
+        gauges=ServerGauges(settings),
     )

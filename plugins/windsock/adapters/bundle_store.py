@@ -108,6 +108,16 @@ class SignedBundleStore:
         )
         return _parse(manifest, files, digest)
 
+    def describe(self, uri: str, digest: str) -> LoadedBundle:
+        """Verify a bundle and read what describes it, without pipeline and compiled form.
+
+        :raises UnverifiedBundleError: if anything is not what was signed.
+        """
+        manifest, files = read_verified(
+            open_bundle(self.storage, uri), self._verifier, _require_digest(digest)
+        )
+        return _described(manifest, files, digest)
+
     def load_folder(self, folder: Path, digest: str, *, whole: bool = True) -> LoadedBundle:
         """Verify and load a bundle from a folder of this machine, such as :meth:`fetch_bundle` made.
 
@@ -231,6 +241,15 @@ def _manifest_of(draft: BundleDraft, files: dict[str, bytes]) -> BundleManifest:
 def _parse(
     manifest: BundleManifest, files: dict[str, bytes], digest: str, *, whole: bool = True
 ) -> LoadedBundle:
+    described = _described(manifest, files, digest)
+    _tell_other_version(manifest)
+    form = {name: files[name] for name in COMPILED_FILES if name in files}
+    compiled = PipelineCompiler().load(form, described.schema) if form else None
+    pipeline = skops_codec.load(files[MODEL_FILE]) if whole or not compiled else None
+    return replace(described, pipeline=pipeline, compiled=compiled)
+
+
+def _described(manifest: BundleManifest, files: dict[str, bytes], digest: str) -> LoadedBundle:
     schema = _parse_json(InputSchema, SCHEMA_FILE, files)
     golden = _parse_json(GoldenPredictions, GOLDEN_FILE, files)
     if not MODEL_NAME.fullmatch(manifest.model) or schema.model != manifest.model:
@@ -243,16 +262,12 @@ def _parse(
             f"the bundle has {len(golden.rows)} golden rows and {len(golden.scores)} answers to them",
             code="WS-BUNDLE-009",
         )
-    _tell_other_version(manifest)
-    form = {name: files[name] for name in COMPILED_FILES if name in files}
-    compiled = PipelineCompiler().load(form, schema) if form else None
     return LoadedBundle(
         manifest=manifest,
         digest=digest,
-        pipeline=skops_codec.load(files[MODEL_FILE]) if whole or not compiled else None,
+        pipeline=None,
         schema=schema,
         golden=golden,
-        compiled=compiled,
         profile=_parse_json(DriftProfile, PROFILE_FILE, files) if PROFILE_FILE in files else None,
     )
 

@@ -10,6 +10,14 @@ from datetime import UTC, datetime
 from windsock.ports.bundles import BundleDraft, BundleStore, CompiledModel, LoadedBundle, ModelCompiler
 from windsock.ports.control import Ledger, StepRecords
 from windsock.ports.data import ExpectationEngine, SnapshotStore, SourceRead, SourceReader, Suite
+from windsock.ports.monitoring import (
+    DriftReporter,
+    Gauges,
+    LabelledRows,
+    Monitor,
+    PredictionRows,
+    WindowCounter,
+)
 from windsock.ports.serving import PredictionArchive, Router
 from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft
 
@@ -38,6 +46,11 @@ class Ports:
     predictions: PredictionArchive
     charts: Charts
     compiler: ModelCompiler
+    counter: WindowCounter
+    rows: PredictionRows
+    monitor: Monitor
+    reporter: DriftReporter
+    gauges: Gauges
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -47,14 +60,19 @@ __all__ = [
     "BundleStore",
     "Charts",
     "CompiledModel",
+    "DriftReporter",
     "ExpectationEngine",
     "ExperimentTracker",
+    "Gauges",
+    "LabelledRows",
     "Ledger",
     "LoadedBundle",
     "ModelCompiler",
     "ModelRegistry",
+    "Monitor",
     "Ports",
     "PredictionArchive",
+    "PredictionRows",
     "Router",
     "RunDraft",
     "SnapshotStore",
@@ -62,5 +80,6 @@ __all__ = [
     "SourceReader",
     "StepRecords",
     "Suite",
+    "WindowCounter",
     "utc_now",
 ]

@@ -109,6 +109,14 @@ class BundleStore(Protocol):
         """
         ...
 
+    def describe(self, uri: str, digest: str) -> LoadedBundle:
+        """Verify signature and digests, and read schema, golden predictions and profile alone.
+
+        :returns: a bundle whose ``pipeline`` and ``compiled`` are ``None``: a moment's work, no scikit-learn.
+        :raises UnverifiedBundleError: if anything is not what was signed.
+        """
+        ...
+
     def put_document(self, uri: str, content: bytes) -> str:
         """Store a document (an evidence pack) with its signature beside it; the first content stands.
 

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
 from pydantic import Field
 
-from windsock.records.base import Record
-from windsock.records.bundle import InputField
+from windsock.records.base import MetricValue, Record
 from windsock.records.data import ColumnKind
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
 
 EDGES = 256
 """Quantile edges of a number: the exact KS distance is then known to within about 0.004."""
@@ -22,7 +14,7 @@ MOST_CATEGORIES = 1000
 
 
 class ColumnProfile(Record):
-    """One feature on the training rows.
+    """One feature on the training rows; or the scores, or the target, on the held-out rows.
 
     :param rows: rows with a value.
     :param nulls: rows without one.
@@ -33,6 +25,10 @@ class ColumnProfile(Record):
     :param sd: standard deviation of a number.
     :param categories: rows of each category; a boolean's are ``true`` and ``false``.
     :param other: rows of categories that are too many to be named.
+    :param true_word: for a boolean that is text in requests: the word that means true.
+    :param importance: share of the model's permutation importance, 0 to 1; ``None`` where not measured.
+    :param wobble: effect size (KS distance, or Cramer's V) that parts of the training rows, in the order of
+        their time, reach among themselves beyond chance; 0 where rows have no time.
     """
 
     name: str
@@ -46,72 +42,94 @@ class ColumnProfile(Record):
     sd: float | None = None
     categories: dict[str, int] = Field(default_factory=dict)
     other: int = Field(default=0, ge=0)
+    true_word: str | None = None
+    importance: float | None = Field(default=None, ge=0, le=1)
+    wobble: float = Field(default=0.0, ge=0)
+
+
+class Calibration(Record):
+    """Probability of the positive class as a step-free, rising function of the score (isotonic regression).
+
+    :param scores: rising scores; between two of them the probability is interpolated, beyond them it stays.
+    :param probabilities: as many, never falling.
+    """
+
+    scores: tuple[float, ...] = Field(min_length=1)
+    probabilities: tuple[float, ...] = Field(min_length=1)
+
+
+class ErrorTree(Record):
+    """Expected absolute and squared error of a regression, by a small regression tree.
+
+    :param inputs: what is split on: ``prediction``, or the name of a numeric feature.
+    :param split: for each node the place in ``inputs``; -1 for a leaf.
+    :param threshold: for each node; a value at most as large goes left, a missing one to the right.
+    :param left: for each node its left child; -1 for a leaf.
+    :param right: for each node its right child; -1 for a leaf.
+    :param absolute: for each node the mean absolute error of the rows that come there.
+    :param squared: for each node the mean squared error.
+    """
+
+    inputs: tuple[str, ...] = Field(min_length=1)
+    split: tuple[int, ...]
+    threshold: tuple[float, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    absolute: tuple[float, ...]
+    squared: tuple[float, ...]
+
+
+class ReferenceChunks(Record):
+    """How an estimated metric varies among equal parts of the reference rows.
+
+    :param metric: such as ``roc_auc``.
+    :param mean: mean over the chunks.
+    :param sd: standard deviation over the chunks (ddof 1); an estimate beyond three of them is an alarm.
+    :param chunks: how many.
+    :param rows: rows in each.
+    """
+
+    metric: str
+    mean: float
+    sd: float = Field(ge=0)
+    chunks: int = Field(ge=1)
+    rows: int = Field(ge=1)
+
+
+class ReferencePerformance(Record):
+    """What the version did on its held-out rows: what later performance is held against.
+
+    :param rows: held-out rows.
+    :param realised: metrics with intervals: the baseline.
+    :param calibration: for estimates of a binary classifier.
+    :param errors: for estimates of a regression.
+    :param estimated: the estimates' spread over chunks of the reference.
+    """
+
+    rows: int = Field(ge=0)
+    realised: tuple[MetricValue, ...] = ()
+    calibration: Calibration | None = None
+    errors: ErrorTree | None = None
+    estimated: tuple[ReferenceChunks, ...] = ()
 
 
 class DriftProfile(Record):
-    """All features of a model on its training rows.
+    """All features of a model on its training rows, and its answers on the held-out ones.
 
     :param rows: number of training rows.
+    :param minimum_rows: windows with fewer rows get no verdict: in so few a large shift would not show.
+    :param score: the scores (or predicted numbers) on held-out rows.
+    :param target: the target on held-out rows.
+    :param performance: how good the answers were there.
     """
 
     rows: int = Field(ge=0)
     columns: tuple[ColumnProfile, ...] = Field(min_length=1)
+    minimum_rows: int = Field(default=0, ge=0)
+    score: ColumnProfile | None = None
+    target: ColumnProfile | None = None
+    performance: ReferencePerformance | None = None
 
-
-def build_profile(features: pd.DataFrame, fields: Sequence[InputField]) -> DriftProfile:
-    """Describe features by counts: of two-sided quantile edges, or of categories.
-
-    Dates are counted for nulls only, because they always drift.
-
-    :param features: a pipeline's input on the training rows: numbers and booleans as floats, categories as
-        text.
-    :param fields: the features to describe.
-    """
-    return DriftProfile(
-        rows=len(features), columns=tuple(_column(features[field.name], field) for field in fields)
-    )
-
-
-def _column(values: pd.Series[Any], field: InputField) -> ColumnProfile:
-    known = values.dropna()
-    counted: dict[str, Any] = {}
-    if field.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
-        counted = _number_counts(known.to_numpy(dtype="float64"))
-    elif field.kind is ColumnKind.BOOLEAN:
-        counted = {"categories": {"false": int((known == 0).sum()), "true": int((known == 1).sum())}}
-    elif field.kind is ColumnKind.CATEGORY:
-        counted = _category_counts(known)
-    return ColumnProfile(
-        name=field.name, kind=field.kind, rows=len(known), nulls=len(values) - len(known), **counted
-    )
-
-
-def _number_counts(values: NDArray[Any]) -> dict[str, Any]:
-    import numpy as np
-
-    if not values.size:
-        return {}
-    ordered = np.sort(values)
-    places = np.arange(1, EDGES) * ordered.size // EDGES
-    edges = np.unique(ordered[places])
-    middles = ((np.arange(EDGES) + 0.5) * ordered.size / EDGES).astype(int)
-    with np.errstate(over="ignore", invalid="ignore"):
-        spread = float(ordered.std())
-    return {
-        "edges": edges.tolist(),
-        "below": np.searchsorted(ordered, edges, "left").tolist(),
-        "up_to": np.searchsorted(ordered, edges, "right").tolist(),
-        "quantiles": ordered[middles].tolist(),
-        "sd": spread if np.isfinite(spread) else None,
-    }
-
-
-def _category_counts(values: pd.Series[Any]) -> dict[str, Any]:
-    counts = values.value_counts()
-    ordered = sorted(
-        ((str(name), int(count)) for name, count in counts.items()), key=lambda pair: (-pair[1], pair[0])
-    )
-    return {
-        "categories": dict(ordered[:MOST_CATEGORIES]),
-        "other": sum(count for _, count in ordered[MOST_CATEGORIES:]),
-    }
+    def column(self, name: str) -> ColumnProfile | None:
+        """Return a feature by name, or ``None``."""
+        return next((column for column in self.columns if column.name == name), None)

@@ -16,15 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windsock.exceptions import ServerUnavailableError
-from windsock.monitoring.compare import (
-    bin_categories,
-    bin_numbers,
-    count_window,
-    jensen_shannon,
-    ks_by_chance,
-    ks_interval,
-    population_stability,
-)
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile, InputField, InputSchema, Status
 from windsock.records.values import LARGEST, category_text
 from windsock.serving import documentation as doc
@@ -33,6 +24,15 @@ from windsock.serving.field_values import Values, check_features
 from windsock.serving.recent_rows import MOST_ROWS
 from windsock.serving.requests import read_content
 from windsock.serving.strict_json import MAX_FAULTS, Fault, RequestRefusedError, kind_of, read_json
+from windsock.statistics.counting import NUMERIC, count_numbers
+from windsock.statistics.distances import (
+    bin_categories,
+    bin_numbers,
+    jensen_shannon,
+    ks_by_chance,
+    ks_interval,
+    population_stability,
+)
 
 if TYPE_CHECKING:
     from windsock.serving.service import Service
@@ -47,7 +47,6 @@ PSI_LIMIT = 0.25
 RATIO_LIMIT = 0.5
 """Share of drifted columns from which the whole has drifted."""
 LIMITS = {"rows": FEWEST_ROWS, "ks": KS_LIMIT, "psi": PSI_LIMIT, "drift_ratio": RATIO_LIMIT}
-NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 REQUEST = {
     "requestBody": {
         "required": True,
@@ -234,7 +233,7 @@ def _numbers(
 
     numbers = np.array([np.nan if value is None else value for value in values], dtype="float64")
     numbers[~(np.abs(numbers) <= LARGEST)] = np.nan  # as in training
-    window = count_window(column, numbers)
+    window = count_numbers(column, numbers)
     if min(window.rows, column.rows) >= FEWEST_ROWS:
         low, high = ks_interval(column, window)
         chance = ks_by_chance(column.rows, window.rows, comparisons=columns)

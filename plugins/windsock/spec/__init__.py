@@ -19,6 +19,14 @@ from windsock.spec.model import (
     SearchBlock,
     Tier,
 )
+from windsock.spec.monitoring import (
+    BusinessBlock,
+    DriftBlock,
+    LabelsBlock,
+    MonitoringBlock,
+    PerformanceBlock,
+    RetrainBlock,
+)
 from windsock.spec.registries import Metric, Task, extension, metric_facts
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec
@@ -33,25 +41,31 @@ from windsock.spec.sources import (
 from windsock.spec.words import MODEL_NAME
 
 __all__ = [
-    "FOLDS",
-    "HELD_OUT_PERCENT",
-    "MODEL_NAME",
-    "SEED",
     "ApiSource",
+    "BusinessBlock",
     "CandidateBlock",
     "CardBlock",
     "ComputeClass",
     "ConstantAnswer",
     "DataBlock",
+    "DriftBlock",
     "Duration",
     "ExtensionSource",
+    "FOLDS",
     "FeatureStoreSource",
     "FileSource",
     "Frozen",
     "GateBlock",
+    "HELD_OUT_PERCENT",
+    "LabelsBlock",
+    "MODEL_NAME",
     "Metric",
     "ModelSpec",
+    "MonitoringBlock",
     "NotWorse",
+    "PerformanceBlock",
+    "RetrainBlock",
+    "SEED",
     "SearchBlock",
     "SharedSpec",
     "Source",

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from windsock.spec.base import Frozen, digest_of
 from windsock.spec.durations import Duration
 from windsock.spec.faults import NotAllowedError
+from windsock.spec.monitoring import MonitoringBlock
 from windsock.spec.registries import (
     DEFAULT_METRIC,
     ESTIMATORS,
@@ -19,7 +20,7 @@ from windsock.spec.registries import (
 from windsock.spec.schedules import Schedule
 from windsock.spec.sources import Source
 from windsock.spec.words import MODEL_NAME as MODEL_NAME
-from windsock.spec.words import CheckName, EstimatorName, MetricName, ModelName, Switch, switch
+from windsock.spec.words import CheckName, EstimatorName, MetricName, ModelName, switch
 
 SEED = 42
 FOLDS = 5
@@ -247,29 +248,6 @@ class RolloutBlock(Frozen):
         default="direct",
         description="all at once, in steps, as an A/B test, or beside the champion without answering",
     )
-
-
-class LabelsBlock(Frozen):
-    """Where the truth about past predictions arrives."""
-
-    kind: Literal["outcomes", "table", "file"] = Field(
-        default="outcomes", description="posted to the server, in a table, or in a file"
-    )
-    conn_id: str | None = Field(default=None, description="for a table: the Airflow connection")
-    table: str | None = Field(default=None, description="for a table: its name")
-    path: str | None = Field(default=None, description="for a file: its place")
-
-
-class MonitoringBlock(Frozen):
-    """What is watched while the model serves."""
-
-    data_drift: Switch = Field(default=True, description="compare what is asked with what was trained on")
-    performance_tracking: Switch = Field(
-        default=True, description="compare answers with the truth that arrives later"
-    )
-    window: Duration = Field(default="1d", description="how much of the prediction log is judged at a time")
-    labels: LabelsBlock = Field(default=LabelsBlock(), description="where the truth arrives")
-    alert_channel: str | None = Field(default=None, description="where alerts go, such as '#ml-alerts'")
 
 
 class ModelSpec(Frozen):

@@ -20,9 +20,9 @@ from windsock.records import (
     Status,
     TrainedModel,
     TrainModelInput,
-    build_profile,
 )
 from windsock.records.rows import held_out_mask
+from windsock.statistics.profiling import build_profile
 from windsock.training.compiling import COMPILED, compile_pipeline
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
 from windsock.training.estimators import build_pipeline, estimator_kind, make_estimator

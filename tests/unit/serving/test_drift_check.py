@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from support.hostile import HOSTILE
 from support.serving import FIELDS, ROW, make_plan
 from support.serving_app import App
-from windsock.records import Answer, DriftProfile, InputSchema, StoredBundle, build_profile
+from windsock.records import Answer, DriftProfile, InputSchema, StoredBundle
 from windsock.serving import drift_check
 from windsock.serving.drift_check import look_at, read_look, read_values
 from windsock.serving.recent_rows import RecentRows
 from windsock.serving.strict_json import RequestRefusedError
+from windsock.statistics.profiling import build_profile
 from windsock.training.preprocessing import to_features
 
 SCHEMA = InputSchema(model="churn", fields=FIELDS, answer=Answer.CLASS, classes=(False, True), positive=True)

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import ks_2samp
 
-from windsock.monitoring.compare import (
+from windsock.records import ColumnKind, ColumnProfile, InputField
+from windsock.statistics.counting import count_numbers
+from windsock.statistics.distances import (
     bin_categories,
     bin_numbers,
-    count_window,
     jensen_shannon,
     ks_by_chance,
     ks_interval,
     population_stability,
 )
-from windsock.records import ColumnKind, ColumnProfile, InputField, build_profile
+from windsock.statistics.profiling import build_profile
 
 
 def column_of(values: np.ndarray) -> ColumnProfile:
@@ -36,7 +37,7 @@ tied = numbers(st.integers(0, 8).map(float))
 @settings(max_examples=100, deadline=None)
 def test_the_exact_distance_lies_in_the_interval(reference, window):
     column = column_of(reference)
-    low, high = ks_interval(column, count_window(column, window))
+    low, high = ks_interval(column, count_numbers(column, window))
     exact = ks_2samp(reference, window, method="asymp").statistic
     assert low - 1e-12 <= exact <= high + 1e-12
 
@@ -47,7 +48,7 @@ def test_the_interval_is_narrow_on_many_rows(kind):
     reference = getattr(generator, kind)(2.0, size=50_000).astype(float)
     window = getattr(generator, kind)(2.1, size=20_000).astype(float)
     column = column_of(reference)
-    low, high = ks_interval(column, count_window(column, window))
+    low, high = ks_interval(column, count_numbers(column, window))
     exact = ks_2samp(reference, window, method="asymp").statistic
     assert low <= exact <= high
     assert high - low < 0.01
@@ -58,22 +59,25 @@ def test_the_interval_is_narrow_on_many_rows(kind):
 def test_counts_of_parts_add_up_to_those_of_the_whole(first, second, nulls):
     column = column_of(np.arange(9.0))
     holes = np.full(nulls, np.nan)
-    parts = count_window(column, first) + count_window(column, np.r_[second, holes])
-    assert parts == count_window(column, np.r_[first, second, holes])
+    parts = count_numbers(column, first) + count_numbers(column, np.r_[second, holes])
+    whole = count_numbers(column, np.r_[first, second, holes])
+    assert (parts.rows, parts.lowest, parts.highest) == (whole.rows, whole.lowest, whole.highest)
+    assert np.array_equal(parts.below, whole.below)
+    assert np.array_equal(parts.up_to, whole.up_to)
     assert parts.nulls == nulls
 
 
 def test_without_rows_nothing_is_known():
     column = column_of(np.arange(100.0))
-    assert ks_interval(column, count_window(column, np.array([]))) == (0.0, 1.0)
+    assert ks_interval(column, count_numbers(column, np.array([]))) == (0.0, 1.0)
     nothing = column_of(np.array([np.nan]))
-    assert ks_interval(nothing, count_window(nothing, np.arange(5.0))) == (0.0, 1.0)
+    assert ks_interval(nothing, count_numbers(nothing, np.arange(5.0))) == (0.0, 1.0)
 
 
 def test_the_same_rows_have_distance_zero():
     values = np.random.default_rng(2).integers(0, 5, 1000).astype(float)
     column = column_of(values)
-    assert ks_interval(column, count_window(column, values))[0] == 0.0
+    assert ks_interval(column, count_numbers(column, values))[0] == 0.0
 
 
 COUNTS = st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)), min_size=1, max_size=20)
@@ -113,7 +117,7 @@ def test_equal_distributions_seldom_exceed_what_chance_gives():
     column = column_of(draw.normal(size=5_000))
     limit = ks_by_chance(5_000, 500, alpha=0.05)
     exceeded = sum(
-        ks_interval(column, count_window(column, draw.normal(size=500)))[0] > limit for _ in range(400)
+        ks_interval(column, count_numbers(column, draw.normal(size=500)))[0] > limit for _ in range(400)
     )
     assert exceeded <= 36  # 5 % of 400 with four standard errors
     assert ks_by_chance(5_000, 500, comparisons=10) > limit
@@ -122,7 +126,7 @@ def test_equal_distributions_seldom_exceed_what_chance_gives():
 @given(numbers(st.floats(-1e3, 1e3) | st.integers(-3, 3).map(float)))
 def test_bins_hold_each_row_once(reference):
     column = column_of(reference)
-    window = count_window(column, reference)
+    window = count_numbers(column, reference)
     then, now = bin_numbers(column, window)
     assert then == now
     assert sum(then) == len(reference)
@@ -131,7 +135,7 @@ def test_bins_hold_each_row_once(reference):
 
 def test_bins_are_tenths():
     column = column_of(np.random.default_rng(7).normal(size=10_000))
-    then, _ = bin_numbers(column, count_window(column, np.array([])))
+    then, _ = bin_numbers(column, count_numbers(column, np.array([])))
     assert len(then) == 11
     assert all(950 <= count <= 1_050 for count in then[:-1])
 

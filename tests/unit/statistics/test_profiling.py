@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from windsock.records import ColumnKind, DriftProfile, InputField, build_profile
+from windsock.records import ColumnKind, DriftProfile, InputField
 from windsock.records.profile import MOST_CATEGORIES
+from windsock.statistics.profiling import build_profile
 
 
 def profile_of(values, kind: str, dtype=None):

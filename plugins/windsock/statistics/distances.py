@@ -1,4 +1,4 @@
-"""Windows of rows held against a drift profile, from counts alone."""
+"""How far a window lies from a drift profile, from counts alone."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import itertools
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnProfile
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from windsock.statistics.counting import ColumnCounts
 
 BINS = 10
 """Bins of a number, each of about as many rows of the profile."""
@@ -20,48 +16,7 @@ OWN_BINS = 20
 """Categories that are bins of their own."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class WindowCounts:
-    """How a window's numbers fall around a profile's edges; counts of parts add up to those of the whole.
-
-    :param rows: rows with a value.
-    :param nulls: rows without one.
-    :param below: for each edge, how many values are smaller.
-    :param up_to: for each edge, how many values are smaller or equal.
-    """
-
-    rows: int
-    nulls: int
-    below: tuple[int, ...]
-    up_to: tuple[int, ...]
-
-    def __add__(self, other: WindowCounts) -> WindowCounts:
-        return WindowCounts(
-            rows=self.rows + other.rows,
-            nulls=self.nulls + other.nulls,
-            below=tuple(a + b for a, b in zip(self.below, other.below, strict=True)),
-            up_to=tuple(a + b for a, b in zip(self.up_to, other.up_to, strict=True)),
-        )
-
-
-def count_window(column: ColumnProfile, values: NDArray[Any]) -> WindowCounts:
-    """Count a window's numbers around a profile's edges.
-
-    :param values: shape (rows,): the window's values, NaN where missing.
-    """
-    import numpy as np
-
-    ordered = np.sort(values[~np.isnan(values)])  # sorting first makes the searches fast
-    edges = np.array(column.edges)
-    return WindowCounts(
-        rows=int(ordered.size),
-        nulls=int(values.size - ordered.size),
-        below=tuple(np.searchsorted(ordered, edges, "left").tolist()),
-        up_to=tuple(np.searchsorted(ordered, edges, "right").tolist()),
-    )
-
-
-def ks_interval(column: ColumnProfile, window: WindowCounts) -> tuple[float, float]:
+def ks_interval(column: ColumnProfile, window: ColumnCounts) -> tuple[float, float]:
     """Return bounds between which the exact two-sample Kolmogorov-Smirnov distance lies.
 
     At the edges both distribution functions are known from both sides; between two edges each can only rise
@@ -72,10 +27,10 @@ def ks_interval(column: ColumnProfile, window: WindowCounts) -> tuple[float, flo
     """
     import numpy as np
 
-    if not column.rows or not window.rows:
+    if not column.rows or not window.rows or window.below is None or window.up_to is None:
         return 0.0, 1.0
     left, right = np.array(column.below) / column.rows, np.array(column.up_to) / column.rows
-    window_left, window_right = np.array(window.below) / window.rows, np.array(window.up_to) / window.rows
+    window_left, window_right = window.below / window.rows, window.up_to / window.rows
     low = max(np.abs(left - window_left).max(), np.abs(right - window_right).max())
     begins, ends = np.r_[0, right], np.r_[left, 1]
     window_begins, window_ends = np.r_[0, window_right], np.r_[window_left, 1]
@@ -96,16 +51,17 @@ def ks_by_chance(rows: int, other_rows: int, *, comparisons: int = 1, alpha: flo
     return quantile * math.sqrt((rows + other_rows) / (rows * other_rows))
 
 
-def bin_numbers(column: ColumnProfile, window: WindowCounts) -> tuple[list[int], list[int]]:
+def bin_numbers(column: ColumnProfile, window: ColumnCounts) -> tuple[list[int], list[int]]:
     """Return how many values of the profile and of a window fall into bins of about a tenth of the profile.
 
     :returns: as many counts for each side; the last is of the rows without a value.
     """
+    up_to = () if window.up_to is None else window.up_to
     tenths = [column.rows * tenth / BINS for tenth in range(1, BINS)]
     ends = sorted({bisect_left(column.up_to, tenth) for tenth in tenths} - {len(column.up_to)})
     return (
         [*_steps([column.up_to[end] for end in ends], column.rows), column.nulls],
-        [*_steps([window.up_to[end] for end in ends], window.rows), window.nulls],
+        [*_steps([int(up_to[end]) for end in ends], window.rows), window.nulls],
     )
 
 

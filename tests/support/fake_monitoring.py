@@ -1,0 +1,77 @@
+"""The monitor's ports, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from windsock.exceptions import MonitoringError
+from windsock.ports import LabelledRows
+from windsock.records import DriftProfile, InputSchema, Span
+from windsock.spec import LabelsBlock
+from windsock.statistics.counting import WindowCounts
+
+
+class FakeCounter:
+    """Answers with counts that a test hands over, by the end of the span."""
+
+    def __init__(self) -> None:
+        self.counts: dict[datetime, WindowCounts] = {}
+        self.asked: list[Span] = []
+
+    def count(self, model: str, digest: str, profile: DriftProfile, span: Span) -> WindowCounts:
+        self.asked.append(span)
+        return self.counts.get(span.end, WindowCounts(rows=0, columns={}))
+
+
+class FakeRows:
+    """Answers with frames that a test hands over."""
+
+    def __init__(self) -> None:
+        self.frame = pd.DataFrame()
+        self.joined = LabelledRows(frame=pd.DataFrame(), unknown=0, duplicates=0, late=0)
+
+    def sample(
+        self, model: str, span: Span, *, schema: InputSchema, digest: str | None = None, limit: int, seed: int
+    ) -> pd.DataFrame:
+        return self.frame.head(limit)
+
+    def labelled(
+        self, model: str, span: Span, labels: LabelsBlock, *, digest: str | None = None, as_of: datetime
+    ) -> LabelledRows:
+        return self.joined
+
+
+class FakeReporter:
+    """Writes a word; fails if it is told to."""
+
+    def __init__(
+        self, *, fails: bool = False, verdicts: Mapping[str, tuple[bool, float]] | None = None
+    ) -> None:
+        self.fails = fails
+        self.verdicts = verdicts or {}
+
+    def html(self, reference: pd.DataFrame, current: pd.DataFrame, schema: InputSchema) -> bytes:
+        if self.fails:
+            raise MonitoringError("the report tool failed")
+        return b"<html>report</html>"
+
+    def drifted(
+        self, reference: pd.DataFrame, current: pd.DataFrame, schema: InputSchema
+    ) -> Mapping[str, tuple[bool, float]]:
+        if self.fails:
+            raise MonitoringError("the report tool failed")
+        return self.verdicts
+
+
+class FakeGauges:
+    """Remembers what was set."""
+
+    def __init__(self) -> None:
+        self.samples: dict[str, Any] = {}
+
+    def set(self, name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
+        self.samples[name] = list(samples)
