@@ -125,7 +125,7 @@ class PerformanceBlock(Frozen):
 class RetrainBlock(Frozen):
     """When a retrain follows, and on which rows."""
 
-    on: tuple[Literal["drift", "performance"], ...] = Field(
+    triggers: tuple[Literal["drift", "performance"], ...] = Field(
         default=("drift", "performance"), description="what may ask for a retrain; empty: nothing"
     )
     windows: int = Field(default=2, ge=1, le=100, description="K: bad windows, the latest among them ...")

@@ -10,7 +10,7 @@ from windsock.spec.registries import CHECKS, ESTIMATORS, METRICS, SOURCES
 from windsock.spec.schema import model_schema, shared_schema
 from windsock.spec.translation import known_keys
 
-ROW = re.compile(r"^\| `([a-z_.]+)` \|(.*)\|(.*)\|(.*)\|$", re.MULTILINE)
+ROW = re.compile(r"^\| `([a-z0-9_.]+)` \|(.*)\|(.*)\|(.*)\|$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
