@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.ports import Charts, LoadedBundle
 from windsock.spec import SEED, canonical_json
+from windsock.statistics.metrics import Scored, confusion_matrix, direction, score
 from windsock.training.fitting import answer
-from windsock.training.metrics import Scored, confusion_matrix, direction, score
 from windsock.training.target import Label, universe_of
 
 if TYPE_CHECKING:

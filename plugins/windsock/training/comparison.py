@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import DataRefusedError, TrainingRefusedError
 from windsock.ports import LoadedBundle
 from windsock.records import Answer, InputSchema, MetricValue, PairedDifference, Status
-from windsock.training.bootstrap import RESAMPLES, interval_of, paired_difference, resample
+from windsock.statistics.bootstrap import RESAMPLES, interval_of, paired_difference, resample
+from windsock.statistics.metrics import Scored, make_scorer
 from windsock.training.fitting import answer
-from windsock.training.metrics import Scored, make_scorer
 from windsock.training.preprocessing import to_features
 from windsock.training.target import Label, Universe, universe_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from windsock.training.metrics import Scorer
+    from windsock.statistics.metrics import Scorer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

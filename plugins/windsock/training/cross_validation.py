@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import TrainingRefusedError
 from windsock.records import CrossValidation, InputSchema
 from windsock.spec import SEED, SearchBlock
+from windsock.statistics.metrics import direction, score
 from windsock.training.fitting import answer, fit
 from windsock.training.folds import Folds
-from windsock.training.metrics import direction, score
 from windsock.training.target import universe_of
 
 if TYPE_CHECKING:

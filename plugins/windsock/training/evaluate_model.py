@@ -18,6 +18,7 @@ from windsock.records import (
 )
 from windsock.records.rows import held_out_mask
 from windsock.spec import canonical_json
+from windsock.statistics.metrics import direction, metric_names
 from windsock.training.artifacts import importance_files, picture_files
 from windsock.training.comparison import (
     Answered,
@@ -29,7 +30,6 @@ from windsock.training.comparison import (
 )
 from windsock.training.compiling import COMPILED
 from windsock.training.fitting import answer, counted_warnings, limited_threads
-from windsock.training.metrics import direction, metric_names
 from windsock.training.model_card import card_markdown, difference_text, make_card, metric_text
 from windsock.training.preprocessing import to_features
 from windsock.training.target import read_labels

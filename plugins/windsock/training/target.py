@@ -17,7 +17,7 @@ from windsock.records import (
     InputSchema,
 )
 from windsock.spec import ModelSpec
-from windsock.training.metrics import Scored
+from windsock.statistics.metrics import Scored
 from windsock.training.preprocessing import to_features
 
 if TYPE_CHECKING:

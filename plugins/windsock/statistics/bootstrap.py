@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.records import Interval, PairedDifference
 from windsock.spec import SEED
-from windsock.training.metrics import direction
+from windsock.statistics.metrics import direction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from windsock.training.metrics import Scorer
+    from windsock.statistics.metrics import Scorer
 
 RESAMPLES = 1000
 LEVEL = 0.95

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from windsock.training.bootstrap import interval_of, paired_difference, resample
-from windsock.training.metrics import Scored, make_scorer, weighted_auc
+from windsock.statistics.bootstrap import interval_of, paired_difference, resample
+from windsock.statistics.metrics import Scored, make_scorer, weighted_auc
 
 
 def binormal(rows: int, generator: np.random.Generator, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,8 @@ from support.builders import make_spec
 from windsock.exceptions import SpecError
 from windsock.spec import Metric
 from windsock.spec.registries import METRICS
-from windsock.training import metrics
-from windsock.training.metrics import Scored, direction, make_scorer, metric_names, score
+from windsock.statistics import metrics
+from windsock.statistics.metrics import Scored, direction, make_scorer, metric_names, score
 
 
 def binary_case(rows: int = 400, seed: int = 0) -> tuple[Scored, np.ndarray]:
