@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.storage import Storage
 from windsock.exceptions import SettingsError, UnverifiedSnapshotError
-from windsock.records import ColumnKind, DataSnapshot, row_digests, rows_digest, snapshot_digest
+from windsock.records import ColumnKind, DataSnapshot, content_digest, row_digests
 from windsock.spec import MODEL_NAME, canonical_json
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ class ParquetSnapshotStore:
         frame = _read_rows(content, stored, place)
         if len(frame) != stored.rows or list(frame.columns) != [column.name for column in stored.columns]:
             raise _broken(place, "its rows or columns are not the manifest's")
-        if snapshot_digest(stored.columns, rows_digest(row_digests(frame))) != snapshot.digest:
+        if snapshot.recent_rows != stored.recent_rows:
+            raise _broken(place, "other rows of it are recent by its record than by the manifest")
+        if content_digest(stored.columns, row_digests(frame), stored.recent_rows) != snapshot.digest:
             raise _broken(place, "its content is not what the snapshot's digest stands for")
         return frame
 

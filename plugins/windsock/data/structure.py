@@ -53,7 +53,9 @@ def structural_checks(
     required = _required_columns(spec, frame)
     if not (len(frame) and names.passed and spec.data.target in frame.columns and _has_keys(spec, frame)):
         return rows, names, required
-    checked = Checked(spec=spec, snapshot=snapshot, frame=frame, held_out=held_out_mask(frame, spec))
+    checked = Checked(
+        spec=spec, snapshot=snapshot, frame=frame, held_out=held_out_mask(frame, spec, snapshot.recent_rows)
+    )
     return (rows, names, required, *_sides(checked), *_target(checked), *_features(checked))
 
 

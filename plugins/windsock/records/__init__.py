@@ -114,7 +114,9 @@ from windsock.records.profile import (
     ReferencePerformance,
 )
 from windsock.records.rows import (
+    content_digest,
     count_copies,
+    digest_order,
     entity_text,
     held_out_mask,
     row_digests,
@@ -240,7 +242,9 @@ __all__ = [
     "champion_line",
     "champion_of",
     "commit_of",
+    "content_digest",
     "count_copies",
+    "digest_order",
     "entity_text",
     "held_out_mask",
     "last_routing_row",

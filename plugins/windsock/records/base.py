@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from windsock.spec.base import Frozen
 
@@ -109,4 +109,28 @@ class RunContext(Record):
 Moment = AwareDatetime
 """A time with a zone; records are written in UTC."""
 
-__all__ = ["CheckResult", "Digest", "Interval", "MetricValue", "Moment", "Record", "RunContext", "Status"]
+
+class Span(Record):
+    """A stretch of time: from ``start`` up to, but without, ``end``; by the server's clock."""
+
+    start: Moment
+    end: Moment
+
+    @model_validator(mode="after")
+    def _is_forward(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError("a span ends after it has begun")
+        return self
+
+
+__all__ = [
+    "CheckResult",
+    "Digest",
+    "Interval",
+    "MetricValue",
+    "Moment",
+    "Record",
+    "RunContext",
+    "Span",
+    "Status",
+]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Status
+from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Span, Status
 from windsock.spec import ModelSpec
 
 
@@ -59,12 +60,15 @@ class TakeSnapshotInput(Record):
 
     :param window_end: end of the data window; default: the run's logical date, else now.
     :param data_window: overrides the spec's data window, such as ``30d``.
+    :param recent: a stretch of the prediction log, by the server's clock: its labelled answers are mixed into
+        the source's rows, and the model is judged on those of them that are held out.
     """
 
     spec: ModelSpec
     run: RunContext = RunContext()
     window_end: Moment | None = None
     data_window: str | None = None
+    recent: Span | None = None
 
 
 class DataSnapshot(Record):
@@ -79,6 +83,10 @@ class DataSnapshot(Record):
     :param findings: what was noticed and done while reading (blanks, types, ids, dates); never a row's value.
     :param window_start: earliest event time asked for, where there is a data window.
     :param window_end: latest event time asked for, where there is a data window.
+    :param recent_rows: so many of the rows, the last ones, are recent: labelled answers of the prediction
+        log.
+    :param recent_start: from when these answers are, where there are any.
+    :param recent_end: up to when.
     :param taken_at: when the content was first stored.
     """
 
@@ -91,7 +99,16 @@ class DataSnapshot(Record):
     findings: tuple[str, ...] = ()
     window_start: Moment | None = None
     window_end: Moment | None = None
+    recent_rows: int = Field(default=0, ge=0)
+    recent_start: Moment | None = None
+    recent_end: Moment | None = None
     taken_at: Moment
+
+    @model_validator(mode="after")
+    def _recent_rows_are_rows(self) -> Self:
+        if self.recent_rows > self.rows:
+            raise ValueError("more recent rows than rows")
+        return self
 
     @property
     def features(self) -> tuple[ColumnSchema, ...]:

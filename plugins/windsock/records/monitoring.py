@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from windsock.records.base import (
     CheckResult,
@@ -14,6 +14,7 @@ from windsock.records.base import (
     Moment,
     Record,
     RunContext,
+    Span,
     Status,
 )
 from windsock.records.data import ColumnKind
@@ -28,19 +29,6 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     HIGH = "high"
     CRITICAL = "critical"
-
-
-class Span(Record):
-    """A stretch of time: from ``start`` up to, but without, ``end``; by the server's clock."""
-
-    start: Moment
-    end: Moment
-
-    @model_validator(mode="after")
-    def _is_forward(self) -> Self:
-        if self.start >= self.end:
-            raise ValueError("a span ends after it has begun")
-        return self
 
 
 class ColumnDrift(Record):

@@ -62,18 +62,43 @@ def rows_digest(digests: NDArray[np.uint8]) -> Digest:
 
     :param digests: what :func:`row_digests` gave.
     """
-    return hashlib.sha256(_sorted(digests).tobytes()).hexdigest()
+    return hashlib.sha256(digests[digest_order(digests)].tobytes()).hexdigest()
 
 
-def snapshot_digest(columns: Sequence[ColumnSchema], rows: Digest) -> Digest:
+def snapshot_digest(columns: Sequence[ColumnSchema], rows: Digest, recent: Digest | None = None) -> Digest:
     """Return the digest of a snapshot: what its columns are, and its rows, whatever the order of either.
 
     Roles are no part of it: the same rows used in another way are the same rows.
 
     :param rows: digest of the set of rows.
+    :param recent: digest of the set of recent rows among them; ``None`` where none are marked so.
     """
     read = sorted([column.name, column.kind.value, column.true_word, column.false_word] for column in columns)
-    return digest_of({"columns": read, "rows": rows})
+    marked = {} if recent is None else {"recent": recent}
+    return digest_of({"columns": read, "rows": rows, **marked})
+
+
+def content_digest(
+    columns: Sequence[ColumnSchema], digests: NDArray[np.uint8], recent_rows: int = 0
+) -> Digest:
+    """Return the digest of a snapshot by its rows' digests: the same rows, otherwise marked, have another.
+
+    :param digests: what :func:`row_digests` gave.
+    :param recent_rows: so many of them, the last ones, are recent.
+    """
+    recent = rows_digest(digests[len(digests) - recent_rows :]) if recent_rows else None
+    return snapshot_digest(columns, rows_digest(digests), recent)
+
+
+def digest_order(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the places of rows in the order of their digests: as good as drawn, and always the same.
+
+    :param digests: what :func:`row_digests` gave.
+    """
+    import numpy as np
+
+    order: NDArray[np.int64] = np.lexsort(digests.view(">u8").T[::-1])
+    return order
 
 
 def count_copies(digests: NDArray[np.uint8]) -> int:
@@ -81,11 +106,11 @@ def count_copies(digests: NDArray[np.uint8]) -> int:
 
     :param digests: what :func:`row_digests` gave.
     """
-    ordered = _sorted(digests)
+    ordered = digests[digest_order(digests)]
     return int((ordered[1:] == ordered[:-1]).all(axis=1).sum())
 
 
-def held_out_mask(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[np.bool_]:
+def held_out_mask(frame: pd.DataFrame, spec: ModelSpec, recent_rows: int = 0) -> NDArray[np.bool_]:
     """Return which rows are held out: nothing is ever fitted on them.
 
     With ``data.event_time``: the latest 20 % of the rows, cut at a time so that equal times fall on one side;
@@ -93,15 +118,20 @@ def held_out_mask(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[np.bool_]:
     (or, without an entity, of its content but for the target) as a number, modulo 100, is below 20. So a row
     keeps its side when others come, go or are put in another order, and when its label is corrected.
 
+    Recent rows that are mixed in keep that rule; by time, it holds for them and for the others apart: else
+    nearly all held-out rows were recent ones, and no model could learn from what is new.
+
     :param frame: rows of a snapshot.
     :param spec: the model; its ``data`` block names the columns.
+    :param recent_rows: so many of them, the last ones, are recent.
     :returns: boolean array in the frame's order.
     """
     import numpy as np
 
     data = spec.data
     if data.event_time:
-        return _latest(frame[data.event_time])
+        times, before = frame[data.event_time], len(frame) - recent_rows
+        return np.concatenate([_latest(times.iloc[:before]), _latest(times.iloc[before:])])
     digests = np.zeros((len(frame), 32), dtype=np.uint8)
     by_content = np.ones(len(frame), dtype=bool)
     if data.entity:
@@ -125,13 +155,6 @@ def entity_text(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     return str(value).strip()
-
-
-def _sorted(digests: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    import numpy as np
-
-    order = np.lexsort(digests.view(">u8").T[::-1])
-    return np.ascontiguousarray(digests[order])
 
 
 def _latest(times: pd.Series) -> NDArray[np.bool_]:

@@ -52,7 +52,7 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     """
     _require_validated(step)
     frame = ports.snapshots.load(step.snapshot)
-    held_out = held_out_mask(frame, step.spec)
+    held_out = held_out_mask(frame, step.spec, step.snapshot.recent_rows)
     training = _in_order(frame[~held_out], step)
     if not len(training) or not held_out.sum():
         raise TrainingRefusedError(
