@@ -6,9 +6,13 @@ import itertools
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnProfile
-from windsock.statistics.counting import ColumnCounts
+from windsock.statistics.counting import ColumnCounts, count_categories
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BINS = 10
 """Bins of a number, each of about as many rows of the profile."""
@@ -82,11 +86,65 @@ def bin_categories(
     :param nulls: rows of the window without a category.
     :returns: as many counts for each side; the last two are of the others, and of rows without a value.
     """
-    named = sorted(column.categories, key=lambda name: (-column.categories[name], name))[:OWN_BINS]
-    reference = [column.categories[name] for name in named]
-    window = [counts.get(name, 0) for name in named]
-    rest = column.rows - sum(reference), sum(counts.values()) - sum(window)
-    return [*reference, rest[0], column.nulls], [*window, rest[1], nulls]
+    return bin_named(column, count_categories(column, counts, nulls))
+
+
+def bin_named(column: ColumnProfile, window: ColumnCounts) -> tuple[list[int], list[int]]:
+    """Return the same bins as :func:`bin_categories`, from counts in the profile's order."""
+    named = [] if window.named is None else [int(count) for count in window.named]
+    now = dict(zip(column.categories, named, strict=False))
+    kept = sorted(column.categories, key=lambda name: (-column.categories[name], name))[:OWN_BINS]
+    reference, current = [column.categories[name] for name in kept], [now.get(name, 0) for name in kept]
+    rest = column.rows - sum(reference), window.rows - sum(current)
+    return [*reference, rest[0], column.nulls], [*current, rest[1], window.nulls]
+
+
+def wasserstein(column: ColumnProfile, window: ColumnCounts) -> float | None:
+    """Return the Wasserstein distance in standard deviations of the profile, from counts.
+
+    The mean distance of the two sides' quantiles in the middle of equal parts. Between two edges the
+    window's values are taken as spread evenly; beyond the first and the last one as a power-law tail that
+    reaches the smallest or largest value.
+
+    :returns: ``None`` where one side has no values, or the profile's do not vary.
+    """
+    import numpy as np
+
+    if not window.rows or not column.sd or window.below is None or window.up_to is None:
+        return None
+    if window.lowest is None or window.highest is None:
+        return None
+    own = np.array(column.quantiles)
+    ranks = (np.arange(own.size) + 0.5) / own.size * window.rows
+    edges = np.array(column.edges)
+    values = np.repeat(edges, 2)
+    cumulated = np.empty(values.size)
+    cumulated[::2], cumulated[1::2] = window.below, window.up_to
+    seen = np.interp(ranks, cumulated, values)
+    middle = float(own[own.size // 2])
+    below, above = ranks < cumulated[0], ranks > cumulated[-1]
+    under, over = int(window.below[0]), window.rows - int(window.up_to[-1])
+    seen[below] = middle + _tail(
+        edges[0] - middle, window.lowest - middle, under, 1 - ranks[below] / max(under, 1)
+    )
+    seen[above] = middle + _tail(
+        edges[-1] - middle, window.highest - middle, over, (ranks[above] - cumulated[-1]) / max(over, 1)
+    )
+    return float(np.abs(seen - own).mean() / column.sd)
+
+
+def _tail(begin: float, end: float, rows: int, shares: NDArray[Any]) -> NDArray[Any]:
+    """Return quantiles of a power-law tail from ``begin``, the largest of whose values lies at ``end``.
+
+    Both are distances from the middle; beyond the edge of a normal distribution it is as good as any.
+    """
+    import numpy as np
+
+    if rows < 2 or begin == 0 or end / begin <= 1:
+        return np.full(shares.shape, end if rows == 1 else (begin + end) / 2)
+    exponent = math.log(end / begin) / math.log(rows)
+    quantiles: NDArray[Any] = begin * np.minimum((1 - shares) ** -exponent, end / begin)
+    return quantiles
 
 
 def population_stability(reference: Sequence[int], window: Sequence[int]) -> float | None:
