@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from windsock.exceptions import WindsockError
 from windsock.records import InputSchema
@@ -54,17 +56,25 @@ async def ask(served: ServedModel, slot: Slot, rows: Rows) -> Asked:
     :raises OverloadedError: if too many rows wait for it.
     :raises SlotFailedError: if it failed and the plan knows no other answer.
     """
+    asked = begin_to_ask(served, slot, rows)
+    return asked if isinstance(asked, Asked) else await asked
+
+
+def begin_to_ask(served: ServedModel, slot: Slot, rows: Rows) -> Asked | Coroutine[Any, Any, Asked]:
+    """Do what :func:`ask` does as far as nothing must be waited for.
+
+    :returns: the answer; else what must be awaited, once, for it.
+    :raises WindsockError: as :func:`ask` does.
+    """
     try:
-        return await ask_slot(slot, rows)
+        asked = _ask_now(slot, rows)
+    except UnanswerableError as error:
+        raise _refused(error) from None
     except OverloadedError:
         raise
-    except UnanswerableError as error:
-        fault = Fault(
-            "features", "values that the model has no finite answer to", "values nearer to the usual"
-        )
-        raise RequestRefusedError(422, "unanswerable", fault, code=error.code) from None
     except WindsockError as failure:
-        return await _fall_back(served, slot, rows, failure)
+        return _fall_back(served, slot, rows, failure)
+    return asked if asked is not None else _wait_or_fall_back(served, slot, rows)
 
 
 async def ask_slot(slot: Slot, rows: Rows) -> Asked:
@@ -75,27 +85,68 @@ async def ask_slot(slot: Slot, rows: Rows) -> Asked:
     :raises SlotOpenError: if it has failed too often just now.
     :raises SlotFailedError: if it fails.
     """
+    asked = _ask_now(slot, rows)
+    return asked if asked is not None else await _wait_for(slot, rows)
+
+
+def _ask_now(slot: Slot, rows: Rows) -> Asked | None:
+    """Ask one version, through its breaker, if it answers at once.
+
+    :returns: ``None`` if it must be waited for; its breaker has let the call through then.
+    """
     breaker = slot.breaker
     if not breaker.allows():
         raise SlotOpenError(f"version {slot.plan.version} is left alone after {breaker.failures} failures")
     began = time.perf_counter()
     try:
         scores = slot.scores_now(rows)
-        if scores is None:
-            scores = await slot.scores(rows)
-    except OverloadedError:  # the version was not asked
-        raise
-    except UnanswerableError:  # it was, and the rows are to blame
-        breaker.succeeded()
-        raise
     except Exception as error:
-        breaker.failed()
-        if isinstance(error, WindsockError):
-            raise
-        log.error("WS-SERVING-018: version %s: %s", slot.plan.version, place_of(error))
-        raise SlotFailedError(f"version {slot.plan.version} failed ({type(error).__name__})") from None
+        raise _reported(slot, error) from None
+    if scores is None:
+        return None
     breaker.succeeded()
     return Asked(slot, rows, scores, (time.perf_counter() - began) * 1e3)
+
+
+async def _wait_for(slot: Slot, rows: Rows) -> Asked:
+    """Ask one version whose breaker has let the call through."""
+    began = time.perf_counter()
+    try:
+        scores = await slot.scores(rows)
+    except Exception as error:
+        raise _reported(slot, error) from None
+    slot.breaker.succeeded()
+    return Asked(slot, rows, scores, (time.perf_counter() - began) * 1e3)
+
+
+def _reported(slot: Slot, error: Exception) -> WindsockError:
+    """Return what a failed call comes to, after its breaker was told."""
+    if isinstance(error, OverloadedError):  # the version was not asked
+        return error
+    if isinstance(error, UnanswerableError):  # it was, and the rows are to blame
+        slot.breaker.succeeded()
+        return error
+    slot.breaker.failed()
+    if isinstance(error, WindsockError):
+        return error
+    log.error("WS-SERVING-018: version %s: %s", slot.plan.version, place_of(error))
+    return SlotFailedError(f"version {slot.plan.version} failed ({type(error).__name__})")
+
+
+async def _wait_or_fall_back(served: ServedModel, slot: Slot, rows: Rows) -> Asked:
+    try:
+        return await _wait_for(slot, rows)
+    except UnanswerableError as error:
+        raise _refused(error) from None
+    except OverloadedError:
+        raise
+    except WindsockError as failure:
+        return await _fall_back(served, slot, rows, failure)
+
+
+def _refused(error: UnanswerableError) -> RequestRefusedError:
+    fault = Fault("features", "values that the model has no finite answer to", "values nearer to the usual")
+    return RequestRefusedError(422, "unanswerable", fault, code=error.code)
 
 
 async def _fall_back(served: ServedModel, slot: Slot, rows: Rows, failure: WindsockError) -> Asked:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from windsock.exceptions import WindsockError
-from windsock.serving.answers import write_answers
+from windsock.serving.answers import RowAnswer, write_answers
 from windsock.serving.clients import ClientRefusedError
 from windsock.serving.contract import PredictRequest, read_predict
 from windsock.serving.errors import FAILED, SECURITY_HEADERS, error_parts, json_bytes
 from windsock.serving.places import place_of
-from windsock.serving.predicting import predict
-from windsock.serving.requests import read_body
+from windsock.serving.predicting import Sender, begin_to_predict
+from windsock.serving.requests import check_length, read_body
 from windsock.serving.served import ServedModel
 from windsock.serving.service import Service
 from windsock.serving.strict_json import read_json
@@ -40,6 +42,8 @@ PAGE_REFUSED = ClientRefusedError(
 
 Answer = tuple[int, dict[str, str], bytes]
 """Status, headers beyond the usual ones, body."""
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names in lower case, and values."""
 
 
 class LeanPredict:
@@ -59,18 +63,29 @@ class LeanPredict:
             await _send(send, error_parts(PAGE_REFUSED))
             return
         if scope["type"] == "http" and scope["method"] == "POST":
-            path: str = scope["path"]
-            if path.endswith(SUFFIX):
-                name = path[len(PREFIX) : -len(SUFFIX)] if path.startswith(PREFIX) else None
-                if path == SUFFIX or (name and "/" not in name):
-                    await _send(send, await self.predictor.answer(scope, receive, name))
-                    return
+            name = model_asked(scope["path"])
+            if name is not None:
+                await _send(send, await self.predictor.answer(scope, receive, name or None))
+                return
         await self.app(scope, receive, send)
 
     def _is_of_a_page(self, scope: Scope) -> bool:
         """Return whether a web page sends this to a server that asks nobody for a key."""
         is_open = not self.predictor.service.clients.required
         return is_open and any(name == b"origin" for name, _ in scope["headers"])
+
+
+def model_asked(path: str) -> str | None:
+    """Return the model whose predictions a path asks for.
+
+    :returns: empty for the only one; ``None`` if the path asks for no predictions.
+    """
+    if path == SUFFIX:
+        return ""
+    if not (path.startswith(PREFIX) and path.endswith(SUFFIX)):
+        return None
+    name = path[len(PREFIX) : -len(SUFFIX)]
+    return name if name and "/" not in name else None
 
 
 class Predictor:
@@ -88,63 +103,117 @@ class Predictor:
         :param name: the model's; ``None``: the only one.
         """
         try:
-            return 200, {}, await self._predict(scope, receive, name)
-        except WindsockError as error:
+            caller = self._caller(scope["headers"], name)
+            body = await read_body(receive, caller.length, self.service.limits)
+            content = self._begin(caller, body, name)
+            return 200, {}, content if isinstance(content, bytes) else await content
+        except Exception as error:
+            return self._refusal(error)
+
+    def begin(self, headers: Headers, body: bytes, name: str | None) -> Answer | Coroutine[Any, Any, Answer]:
+        """Do what :meth:`answer` does with a request that has come whole, as far as it need not wait.
+
+        :returns: the answer; else what must be awaited, once, for it.
+        """
+        try:
+            caller = self._caller(headers, name)
+            check_length(len(body), self.service.limits)
+            content = self._begin(caller, body, name)
+        except Exception as error:
+            return self._refusal(error)
+        return (200, {}, content) if isinstance(content, bytes) else self._wait_for(content)
+
+    async def _wait_for(self, content: Coroutine[Any, Any, bytes]) -> Answer:
+        try:
+            return 200, {}, await content
+        except Exception as error:
+            return self._refusal(error)
+
+    def _refusal(self, error: Exception) -> Answer:
+        if isinstance(error, WindsockError):
             self.service.metrics.rejected(getattr(error, "reason", "unavailable"))
             return error_parts(error)
-        except Exception as error:
-            self.service.metrics.rejected("internal")
-            log.error("WS-SERVING-018: %s", place_of(error))
-            return 500, {}, json_bytes(FAILED)
+        self.service.metrics.rejected("internal")
+        log.error("WS-SERVING-018: %s", place_of(error))
+        return 500, {}, json_bytes(FAILED)
 
-    async def _predict(self, scope: Scope, receive: Receive, name: str | None) -> bytes:
+    def _caller(self, headers: Headers, name: str | None) -> _Caller:
         service = self.service
         receive_time = service.now()
-        key, length = _headers(scope)
+        authorization = key = length = None
+        for header, value in headers:
+            if header == b"authorization":
+                authorization = authorization or value
+            elif header == b"x-api-key":
+                key = key or value
+            elif header == b"content-length":
+                length = value
+        key = authorization or key
         client = service.clients.admit(key, "predict", name or service.only_name)
-        body = await read_body(receive, length, service.limits)
-        served = service.model(name)
+        return _Caller(key, length, Sender(client, receive_time))
+
+    def _begin(self, caller: _Caller, body: bytes, name: str | None) -> bytes | Coroutine[Any, Any, bytes]:
+        """Answer a request whose body is there, as far as nothing must be waited for."""
+        served = self.service.model(name)
         if name is None:  # which model it is may have changed since
-            service.clients.admit(key, "predict", served.plan.model, 0)
-        request = await read_request(served, body)
-        answers = await predict(service, served, request, client=client, receive_time=receive_time)
-        return write_answers(answers, single=request.single)
+            self.service.clients.admit(caller.key, "predict", served.plan.model, 0)
+        request = served.reader.read(body) if served.reader is not None else None
+        if request is None:
+            if len(body) > LARGE_BODY:
+                return self._read_apart(served, body, caller.sender)
+            request = _read_strictly(body)
+        answers = begin_to_predict(self.service, served, request, caller.sender)
+        if isinstance(answers, list):
+            return write_answers(answers, single=request.single)
+        return _written(answers, single=request.single)
+
+    async def _read_apart(self, served: ServedModel, body: bytes, sender: Sender) -> bytes:
+        """Answer a large request that is not as usual: it is read in a thread."""
+        request = await asyncio.to_thread(_read_strictly, body)
+        answers = begin_to_predict(self.service, served, request, sender)
+        return write_answers(answers if isinstance(answers, list) else await answers, single=request.single)
 
 
-async def read_request(served: ServedModel, body: bytes) -> PredictRequest:
-    """Return the request that a body holds; a large one that is not as usual is read in a thread.
+class _Caller(NamedTuple):
+    """Who asks, by which key, and how long the body is by its header."""
 
-    :raises RequestRefusedError: if it is none.
-    """
-    request = served.reader.read(body) if served.reader is not None else None
-    if request is not None:
-        return request
-    if len(body) > LARGE_BODY:
-        return await asyncio.to_thread(_read_strictly, body)
-    return _read_strictly(body)
+    key: bytes | None
+    length: bytes | None
+    sender: Sender
+
+
+async def _written(answers: Coroutine[Any, Any, list[RowAnswer]], *, single: bool) -> bytes:
+    return write_answers(await answers, single=single)
 
 
 def _read_strictly(body: bytes) -> PredictRequest:
     return read_predict(read_json(body))
 
 
-def _headers(scope: Scope) -> tuple[bytes | None, bytes | None]:
-    """Return what names the client, and the length of the body."""
-    authorization = key = length = None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            authorization = authorization or value
-        elif name == b"x-api-key":
-            key = key or value
-        elif name == b"content-length":
-            length = value
-    return authorization or key, length
+class Waiting:
+    """An ASGI app that sends one answer which is still to come.
+
+    :param answer: what must be awaited for it.
+    """
+
+    def __init__(self, answer: Coroutine[Any, Any, Answer]) -> None:
+        self.answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await _send(send, await self.answer)
 
 
-async def _send(send: Send, answer: Answer) -> None:
-    status, more, body = answer
+def answer_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Return all headers of an answer."""
+    _, more, body = answer
     headers = [*HEADERS, (b"content-length", b"%d" % len(body))]
     if more:
         headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return headers
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = answer_headers(answer)
+    await send({"type": "http.response.start", "status": answer[0], "headers": headers})
+    await send({"type": "http.response.body", "body": answer[2]})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from windsock.exceptions import ServerUnavailableError
 from windsock.serving.answers import RowAnswer
-from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot, rows_for
+from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot, begin_to_ask, rows_for
 from windsock.serving.contract import PredictRequest
 from windsock.serving.field_values import Values, check_features
 from windsock.serving.prediction_log import AnsweredRows, LoggedRow
@@ -24,6 +25,14 @@ Group = tuple[Slot, Sequence[int]]
 
 class OtherVersionError(ServerUnavailableError):
     """The route gave the rows to another version than the client named."""
+
+
+@dataclass(slots=True)
+class Sender:
+    """Who sent a request, and when it arrived."""
+
+    client: str | None
+    receive_time: datetime
 
 
 async def predict(
@@ -44,31 +53,103 @@ async def predict(
     :raises ServerUnavailableError: if no version has been promoted, the version did not answer, or too many
         requests are in work.
     """
-    with service.load:
-        return await _predict(service, served, request, Sender(client, receive_time), only_version)
+    answers = begin_to_predict(service, served, request, Sender(client, receive_time), only_version)
+    return answers if isinstance(answers, list) else await answers
 
 
-async def _predict(
-    service: Service, served: ServedModel, request: PredictRequest, sender: Sender, only_version: str | None
-) -> list[RowAnswer]:
-    groups = _assigned(served, request)
-    values = request.values if request.values is not None else _checked(request, groups)
-    alone = len(groups) == 1
-    parts = [values] if alone else [[values[number] for number in numbers] for _, numbers in groups]
-    found = [await ask(served, slot, rows) for (slot, _), rows in zip(groups, parts, strict=True)]
-    if only_version is not None and any(asked.version != only_version for asked in found):
-        raise OtherVersionError("another version than the one that was asked for answers")
-    # Nothing is logged or counted before all rows have their answers: a client gets all of them, or none.
-    answers: list[RowAnswer | None] = [None] * len(values)
-    for (slot, numbers), rows, asked in zip(groups, parts, found, strict=True):
-        asked.slot.recent.add(asked.rows, request.size if alone else None)
-        answered = _answer(service, served, asked, request, sender, numbers)
-        for number, answer in zip(numbers, answered, strict=True):
-            answers[number] = answer
-        for shadow in served.shadows:
-            job = partial(_ask_shadow, service, served, shadow, slot, request, sender, numbers, rows)
-            service.shadows.submit(job, len(rows))
-    return answers  # type: ignore[return-value] # each place has been filled
+def begin_to_predict(
+    service: Service,
+    served: ServedModel,
+    request: PredictRequest,
+    sender: Sender,
+    only_version: str | None = None,
+) -> list[RowAnswer] | Coroutine[Any, Any, list[RowAnswer]]:
+    """Do what :func:`predict` does as far as nothing must be waited for.
+
+    :returns: the answers; else what must be awaited, once, for them.
+    :raises WindsockError: as :func:`predict` does.
+    """
+    load = service.load
+    load.enter()
+    waits = False
+    try:
+        groups = _assigned(served, request)
+        values = request.values if request.values is not None else _checked(request, groups)
+        parts = [values] if len(groups) == 1 else [[values[at] for at in rows] for _, rows in groups]
+        job = _Job(service, served, request, sender, groups, parts, only_version)
+        first = begin_to_ask(served, groups[0][0], parts[0])
+        if len(parts) == 1 and isinstance(first, Asked):
+            return job.answers([first])
+        waits = True
+        return job.wait_for(first)
+    finally:
+        if not waits:
+            load.leave()
+
+
+@dataclass(slots=True)
+class _Job:
+    """A request in work.
+
+    :param parts: the rows of each group.
+    """
+
+    service: Service
+    served: ServedModel
+    request: PredictRequest
+    sender: Sender
+    groups: Sequence[Group]
+    parts: Sequence[Sequence[Values]]
+    only_version: str | None
+
+    async def wait_for(self, first: Asked | Coroutine[Any, Any, Asked]) -> list[RowAnswer]:
+        """Return the answers when all versions have answered; the request is in work until then.
+
+        :param first: what came of asking the first group's version.
+        """
+        try:
+            found = [first if isinstance(first, Asked) else await first]
+            for (slot, _), rows in list(zip(self.groups, self.parts, strict=True))[1:]:
+                found.append(await ask(self.served, slot, rows))
+            return self.answers(found)
+        finally:
+            self.service.load.leave()
+
+    def answers(self, found: Sequence[Asked]) -> list[RowAnswer]:
+        """Log and count what the versions answered; return it in the order of the rows.
+
+        Nothing is logged or counted before all rows have their answers: a client gets all of them, or none.
+
+        :param found: what each group's version answered.
+        """
+        if self.only_version is not None and any(asked.version != self.only_version for asked in found):
+            raise OtherVersionError("another version than the one that was asked for answers")
+        if len(found) == 1:
+            return self._part(self.groups[0], self.parts[0], found[0], self.request.size)
+        answers: list[RowAnswer | None] = [None] * len(self.request.ids)
+        for group, rows, asked in zip(self.groups, self.parts, found, strict=True):
+            for number, answer in zip(group[1], self._part(group, rows, asked, None), strict=True):
+                answers[number] = answer
+        return answers  # type: ignore[return-value] # each place has been filled
+
+    def _part(self, group: Group, rows: Sequence[Values], asked: Asked, size: int | None) -> list[RowAnswer]:
+        slot, numbers = group
+        asked.slot.recent.add(asked.rows, size)
+        answered = _answer(self.service, self.served, asked, self.request, self.sender, numbers)
+        for shadow in self.served.shadows:
+            job = partial(
+                _ask_shadow,
+                self.service,
+                self.served,
+                shadow,
+                slot,
+                self.request,
+                self.sender,
+                numbers,
+                rows,
+            )
+            self.service.shadows.submit(job, len(rows))
+        return answered
 
 
 def _assigned(served: ServedModel, request: PredictRequest) -> Sequence[Group]:
@@ -100,14 +181,6 @@ def _checked(request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
     if faults:
         raise RequestRefusedError(422, "invalid", *faults)
     return checked
-
-
-@dataclass(slots=True)
-class Sender:
-    """Who sent a request, and when it arrived."""
-
-    client: str | None
-    receive_time: datetime
 
 
 def _answer(

@@ -59,8 +59,7 @@ def _content(message: Message, limits: Limits) -> bytes:
     if message["type"] == "http.disconnect":
         raise _broken_off()
     content: bytes = message.get("body", b"")
-    if len(content) > limits.body_bytes:
-        raise _too_large(limits)
+    check_length(len(content), limits)
     return content
 
 
@@ -84,6 +83,15 @@ async def _rest(receive: Receive, begun: bytes, limits: Limits) -> bytes:
             raise _too_large(limits)
         more = message.get("more_body", False)
     return bytes(content)
+
+
+def check_length(length: int, limits: Limits) -> None:
+    """See that a body is not too large.
+
+    :raises RequestRefusedError: if it is: status 413.
+    """
+    if length > limits.body_bytes:
+        raise _too_large(limits)
 
 
 def _too_large(limits: Limits) -> RequestRefusedError:

@@ -46,7 +46,7 @@ class Limits:
 
 
 class Load:
-    """How many prediction requests are in work; a block within is one of them.
+    """How many prediction requests are in work.
 
     :param limit: most of them.
     """
@@ -55,12 +55,17 @@ class Load:
         self.limit = limit
         self.in_flight = 0
 
-    def __enter__(self) -> None:
+    def enter(self) -> None:
+        """Take one more.
+
+        :raises OverloadedError: if there are too many.
+        """
         if self.in_flight >= self.limit:
             raise OverloadedError(f"{self.in_flight} requests are in work; the limit is {self.limit}")
         self.in_flight += 1
 
-    def __exit__(self, *error: object) -> None:
+    def leave(self) -> None:
+        """End one."""
         self.in_flight -= 1
 
 
