@@ -11,6 +11,7 @@ from windsock.records import (
     Alert,
     DriftProfile,
     Episode,
+    InputField,
     InputSchema,
     RetrainClaim,
     RetrainOutcome,
@@ -55,12 +56,26 @@ class PredictionRows(Protocol):
         ...
 
     def labelled(
-        self, model: str, span: Span, labels: LabelsBlock, *, digest: str | None = None, as_of: datetime
+        self,
+        model: str,
+        span: Span,
+        labels: LabelsBlock,
+        *,
+        digest: str | None = None,
+        as_of: datetime,
+        features: Sequence[InputField] = (),
     ) -> LabelledRows:
         """Join answers to the labels that are known by a time, by prediction id (or unit, with event id).
 
+        An answer's label is the latest one for its prediction id. A label with a unit and no prediction id
+        belongs to the latest answer to that unit before the label's time.
+
+        :param digest: only rows that this bundle answered; ``None``: all but shadows.
         :param as_of: labels received later are not seen: what was known then is what is judged.
-        :raises StorageError: if the log or the labels cannot be read.
+        :param features: fields to read as well; reading none is much cheaper.
+        :raises StorageError: if the log cannot be read.
+        :raises SourceUnavailableError: if the table or the file of the labels does not answer.
+        :raises MonitoringError: if the table or the file of the labels is not there or lacks a column.
         """
         ...
 
@@ -70,17 +85,44 @@ class LabelledRows:
     """Answers and labels.
 
     :param frame: one row for each answered row: ``prediction_id, unit, receive_time, version, digest,
-        variant, score, prediction, inference_ms, outcome`` (scalar or null), ``label_time``, and the
-        features in a column ``features`` (dict).
-    :param unknown: labels whose prediction id is not in the log.
-    :param duplicates: labels that a later one for the same prediction replaced.
+        variant, fallback_for, score, prediction, inference_ms, outcome`` (a JSON scalar as it came, or
+        ``None``), ``label_time``; in the order of ``receive_time``.
+    :param features: the fields that were asked for, typed as training saw them, with the frame's index;
+        ``None`` if none were.
+    :param unknown: labels whose prediction id, or whose unit, is not in the log: neither in the span nor in
+        one as long before it.
+    :param duplicates: labels that a later one for the same answer replaced, and labels that came twice.
     :param late: labels that came after ``as_of``.
+    :param conflicting: answers with labels that differ and have the same time: none of them counts.
+    :param unusable: labels without a prediction id, a unit or an outcome.
+    :param repeated: answers whose prediction id a later answer has, too; the later one counts.
+    :param damaged: lines of the log that could not be read.
     """
 
     frame: pd.DataFrame
-    unknown: int
-    duplicates: int
-    late: int
+    features: pd.DataFrame | None = None
+    unknown: int = 0
+    duplicates: int = 0
+    late: int = 0
+    conflicting: int = 0
+    unusable: int = 0
+    repeated: int = 0
+    damaged: int = 0
+
+
+class BusinessQuery(Protocol):
+    """Computes a number of the business."""
+
+    def number(self, sql: str, frame: pd.DataFrame) -> float | None:
+        """Return the one number that a query gives over the table ``predictions``.
+
+        :param sql: a query of one value, or an expression such as ``avg(outcome::double)``.
+        :param frame: the rows of ``predictions``. Columns of values of one kind have its type; of several
+            kinds, text.
+        :returns: ``None`` for null: the rows do not define it.
+        :raises MonitoringError: if the query fails, takes too long or gives another thing than one number.
+        """
+        ...
 
 
 class DriftReporter(Protocol):
@@ -135,7 +177,21 @@ class Monitor(Protocol):
         ...
 
     def announce(self, episode: Episode) -> Episode:
-        """Open an episode, or count one more announcement of an open one; return what stands."""
+        """Open an episode, or count one more announcement of an open one; return what stands.
+
+        A model has one open episode at a time: where there is one, it stands, and an event from outside is
+        kept as answered by it. What stands may be closed: its key had its retrain, or its windows had.
+        """
+        ...
+
+    def sweep(self, model: str, *, digest: str | None, now: datetime) -> tuple[Episode, ...]:
+        """Close what nobody will close; return it.
+
+        An episode whose run was lost (its lease has run out) failed. One that nobody claimed is superseded
+        once another version than the one it is about serves.
+
+        :param digest: bundle that serves; ``None``: none, or not known.
+        """
         ...
 
     def claim(self, spec: ModelSpec, *, episode_key: str | None, holder: str, now: datetime) -> RetrainClaim:
@@ -143,18 +199,32 @@ class Monitor(Protocol):
 
         Refused while another holder has the model (until its lease ends), for an episode that is claimed,
         closed or unknown, and where budget, cooldown or breaker forbid it by now. The same holder's claim
-        stands.
+        stands, and lengthens its lease.
         """
         ...
 
     def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
-        """Give a claim back and close its episode; a holder that has none changes nothing."""
+        """Give a claim back and close its episode; a holder that has none changes nothing.
+
+        A run that was given up for lost, and still comes to an end, has its outcome kept.
+        """
+        ...
+
+    def reset(self, model: str, *, actor: str) -> int:
+        """Let breaker, cooldown and budget forget every closed episode; return how many were forgiven.
+
+        :param actor: the person who says so, by user id.
+        """
         ...
 
     def alerts(self, model: str, *, firing: bool | None = None) -> tuple[Alert, ...]:
-        """Return a model's alerts, the latest last."""
+        """Return the present state of a model's alerts, the one that was seen last at the end."""
         ...
 
     def put_alert(self, alert: Alert) -> Alert:
-        """Keep an alert's present state under its key, and its history."""
+        """Keep an alert's present state under its key; what is new about it goes to the history."""
+        ...
+
+    def alert_history(self, model: str, *, limit: int = 100) -> tuple[Alert, ...]:
+        """Return the latest changes of a model's alerts, the latest last."""
         ...

@@ -208,23 +208,29 @@ class EpisodeState(StrEnum):
 
 
 class RetrainOutcome(StrEnum):
-    """What a claimed retrain came to; only the first helped."""
+    """What an episode came to; only the first helped."""
 
     PROMOTED = "promoted"
     KEPT = "kept"
     REFUSED = "refused"
     FAILED = "failed"
+    """A fault, or a run that was lost: says nothing about whether retraining helps."""
+    SUPERSEDED = "superseded"
+    """Never claimed: another version serves by now, or the retrain of another episode answers it."""
 
 
 class Episode(Record):
-    """One stretch of drift or loss that asks for one retrain.
+    """One stretch of drift or loss, or one event from outside, that asks for one retrain.
 
-    :param key: unique for the model: the version that serves and the first window of the stretch; a doubled
-        event has the same.
+    :param key: unique for the model: the version that serves and the first window of the stretch, or the
+        event's own id; a doubled event has the same.
+    :param digest: bundle of the version that serves.
     :param trigger: ``drift``, ``performance``, or ``event`` from outside.
     :param span: from the first bad window's start to the last one's end.
     :param announced: how often its event was sent.
-    :param claimed_by: the DAG run that has it.
+    :param claimed_by: the DAG run that has it, or had it.
+    :param forgiven_by: who has reset the trigger policy since: it counts for breaker, cooldown and budget no
+        more.
     """
 
     model: str
@@ -239,12 +245,17 @@ class Episode(Record):
     claimed_at: Moment | None = None
     outcome: RetrainOutcome | None = None
     closed_at: Moment | None = None
+    forgiven_by: str | None = None
 
 
 class DecideRetrainInput(Record):
-    """Input of ``decide_retrain``."""
+    """Input of ``decide_retrain``.
+
+    :param event_id: id of an event from outside that asks for a retrain; ``None``: the judged windows ask.
+    """
 
     spec: ModelSpec
+    event_id: str | None = Field(default=None, min_length=1, max_length=1_000)
     run: RunContext = RunContext()
 
 
@@ -292,7 +303,10 @@ class RetrainClaim(Record):
     """Whether this run may retrain the model: one at a time, whichever DAG holds it; one for each episode.
 
     :param granted: whether the run goes on.
-    :param recent: the stretch whose labelled rows are mixed in, and on whose held-out rows the gate decides.
+    :param holder: the run that asked: ``DAG_ID/RUN_ID``.
+    :param recent: the stretch whose labelled rows are mixed in, and on whose held-out rows the gate decides;
+        ``None`` for a retrain without an episode.
+    :param claimed_at: when it was granted first, or refused now.
     """
 
     model: str
@@ -318,7 +332,10 @@ class CloseRetrainInput(Record):
 
 
 class RetrainEnd(Record):
-    """A retrain gave its claim back."""
+    """A retrain gave its claim back.
+
+    :param outcome: what the caller said it came to.
+    """
 
     model: str
     holder: str
@@ -330,10 +347,18 @@ class RetrainEnd(Record):
 class Alert(Record):
     """Something that a person must know.
 
-    :param key: what it is about, such as ``drift:EPISODE``; one alert for each, however often it is seen.
-    :param state: ``firing``, or ``resolved`` once it is over.
-    :param times: how often it was sent.
+    :param key: what it is about, such as ``drift`` or ``performance:latency_p95``; one alert for each,
+        however often it is seen.
+    :param text: a few plain sentences; never a row's value, never a secret.
+    :param channel: name of the channel of the shared file; ``None``: the default connection.
     :param runbook: where on-call reads on.
+    :param episode: the retrain episode that it belongs to, once there is one.
+    :param state: ``firing``, or ``resolved`` once it is over.
+    :param first_at: when it began to fire.
+    :param last_at: when it was seen last.
+    :param sent_at: when a channel took it last; ``None``: none ever did.
+    :param times: how often a channel took it.
+    :param pending: whether what stands here has still to be sent; tried again by the next run.
     """
 
     model: str
@@ -344,11 +369,13 @@ class Alert(Record):
     owner: str
     channel: str | None = None
     runbook: str = ""
+    episode: str | None = None
     state: Literal["firing", "resolved"] = "firing"
     first_at: Moment
     last_at: Moment
     sent_at: Moment | None = None
     times: int = Field(default=0, ge=0)
+    pending: bool = False
     resolved_at: Moment | None = None
 
 
