@@ -10,7 +10,7 @@ import pandas as pd
 
 from windsock.exceptions import MonitoringError
 from windsock.ports import LabelledRows
-from windsock.records import DriftProfile, InputSchema, Span
+from windsock.records import DriftProfile, InputField, InputSchema, Span
 from windsock.spec import LabelsBlock
 from windsock.statistics.counting import WindowCounts
 
@@ -32,7 +32,8 @@ class FakeRows:
 
     def __init__(self) -> None:
         self.frame = pd.DataFrame()
-        self.joined = LabelledRows(frame=pd.DataFrame(), unknown=0, duplicates=0, late=0)
+        self.joined = LabelledRows(frame=pd.DataFrame())
+        self.asked: list[Span] = []
 
     def sample(
         self, model: str, span: Span, *, schema: InputSchema, digest: str | None = None, limit: int, seed: int
@@ -40,8 +41,16 @@ class FakeRows:
         return self.frame.head(limit)
 
     def labelled(
-        self, model: str, span: Span, labels: LabelsBlock, *, digest: str | None = None, as_of: datetime
+        self,
+        model: str,
+        span: Span,
+        labels: LabelsBlock,
+        *,
+        digest: str | None = None,
+        as_of: datetime,
+        features: Sequence[InputField] = (),
     ) -> LabelledRows:
+        self.asked.append(span)
         return self.joined
 
 
@@ -75,3 +84,17 @@ class FakeGauges:
 
     def set(self, name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
         self.samples[name] = list(samples)
+
+
+class FakeBusiness:
+    """Answers with one number; fails if it is told to."""
+
+    def __init__(self, value: float | None = 1.0, *, fails: bool = False) -> None:
+        self.value, self.fails = value, fails
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def number(self, sql: str, frame: pd.DataFrame) -> float | None:
+        self.asked.append((sql, list(frame.columns)))
+        if self.fails:
+            raise MonitoringError("the query failed", code="WS-MONITORING-044")
+        return self.value

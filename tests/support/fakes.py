@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fake_monitor import FakeMonitor
-from support.fake_monitoring import FakeCounter, FakeGauges, FakeReporter, FakeRows
+from support.fake_monitoring import FakeBusiness, FakeCounter, FakeGauges, FakeReporter, FakeRows
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import DeploymentRefusedError, StaleEpochError, StorageError, UnverifiedBundleError
 from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite
@@ -346,6 +346,7 @@ def fake_ports(**replaced: Any) -> Ports:
         "monitor": FakeMonitor(),
         "reporter": FakeReporter(),
         "gauges": FakeGauges(),
+        "business": FakeBusiness(),
         "now": clock,
         "pause": lambda seconds: None,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from windsock.adapters.bundle_store import SignedBundleStore
+from windsock.adapters.business_query import DuckdbBusinessQuery
 from windsock.adapters.charts import MatplotlibCharts
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.drift_report import EvidentlyReporter
@@ -58,4 +59,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         monitor=SqlMonitor(settings.database_url),
         reporter=EvidentlyReporter(),
         gauges=ServerGauges(settings),
+        business=DuckdbBusinessQuery(),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from windsock.adapters.storage import Storage
 from windsock.ports import LabelledRows
-from windsock.records import InputSchema, Span
+from windsock.records import InputField, InputSchema, Span
 from windsock.spec import LabelsBlock
 
 if TYPE_CHECKING:
@@ -48,7 +48,14 @@ class ArchivePredictionRows:
         raise NotImplementedError
 
     def labelled(
-        self, model: str, span: Span, labels: LabelsBlock, *, digest: str | None = None, as_of: datetime
+        self,
+        model: str,
+        span: Span,
+        labels: LabelsBlock,
+        *,
+        digest: str | None = None,
+        as_of: datetime,
+        features: Sequence[InputField] = (),
     ) -> LabelledRows:
         """Join answers to labels; see :class:`~windsock.ports.PredictionRows`."""
         raise NotImplementedError

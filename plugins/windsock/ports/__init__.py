@@ -11,6 +11,7 @@ from windsock.ports.bundles import BundleDraft, BundleStore, CompiledModel, Load
 from windsock.ports.control import Ledger, StepRecords
 from windsock.ports.data import ExpectationEngine, SnapshotStore, SourceRead, SourceReader, Suite
 from windsock.ports.monitoring import (
+    BusinessQuery,
     DriftReporter,
     Gauges,
     LabelledRows,
@@ -51,6 +52,7 @@ class Ports:
     monitor: Monitor
     reporter: DriftReporter
     gauges: Gauges
+    business: BusinessQuery
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -58,6 +60,7 @@ class Ports:
 __all__ = [
     "BundleDraft",
     "BundleStore",
+    "BusinessQuery",
     "Charts",
     "CompiledModel",
     "DriftReporter",
