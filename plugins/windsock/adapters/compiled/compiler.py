@@ -11,7 +11,7 @@ from windsock.adapters.compiled.ensemble import forest_trees, write_ensemble
 from windsock.adapters.compiled.form import CompiledForm
 from windsock.adapters.compiled.linear import LinearModel
 from windsock.adapters.compiled.probing import Probed, probe
-from windsock.adapters.compiled.trees import Trees, TreesModel
+from windsock.adapters.compiled.trees import Trees, TreesModel, give_back_memory, packed_trees
 from windsock.exceptions import NotCompilableError, UnverifiedBundleError
 from windsock.ports import CompiledModel
 from windsock.records import COMPILED_FILE, TREES_FILE, InputSchema
@@ -84,7 +84,9 @@ class PipelineCompiler:
                 f"the trees have {trees.width} columns and {trees.outputs} outputs, "
                 f"their tables {form.width} and {form.outputs}"
             )
-        return TreesModel(form, schema, trees)
+        packed = packed_trees(files[TREES_FILE], form)
+        give_back_memory()
+        return TreesModel(form, schema, trees, packed)
 
 
 def _estimator(estimator: Any, name: str, probed: Probed) -> tuple[dict[str, Any], bytes, Probed]:

@@ -6,9 +6,11 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.compiled.batches import sort_keys
 from windsock.adapters.compiled.form import PARTS, Cells, CompiledForm, Table
 from windsock.records import ColumnKind, InputField, InputSchema
 from windsock.records.values import LARGEST, category_text
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Values = Sequence[Any]
+BYTE_VALUES = 256
+NUMBERS = -1
+"""Stands for the numbers where the tables have their order."""
 
 
 class Lookup(dict[Any, int]):
@@ -39,6 +44,15 @@ class Lookup(dict[Any, int]):
         self.missing = self[None] = numbered.setdefault(table.missing, len(numbered))
         self.entries = tuple(numbered)
         """The columns, by their number."""
+
+    def places(self, keys: Sequence[Any]) -> NDArray[Any]:
+        """Return the numbers of many keys' columns."""
+        import numpy as np
+
+        found = map(self.__getitem__, keys)
+        if len(self.entries) <= BYTE_VALUES:  # faster than a list of numbers
+            return np.frombuffer(bytes(found), dtype="uint8")
+        return np.fromiter(found, dtype="int64", count=len(keys))
 
     def __missing__(self, key: Any) -> int:
         return self.other if key == key else self.missing  # NaN is missing
@@ -161,11 +175,13 @@ class MatrixEncoder:
         self.lookups = [Lookup(table) for table in self.columns.tables]
         self.rounded, self.numbers = form.rounded, slice(form.numbers_at, form.numbers_at + len(form.numbers))
         self.missing = [number.missing for number in form.numbers]
-        self.base = np.zeros(form.width)
+        base = np.zeros(form.width)
         for number in form.numbers:
             for column, value in number.present:
-                self.base[column] = value
-        self.blocks = [_block(lookup.entries) for lookup in self.lookups]
+                base[column] = value
+        self.base = self._rounded(base)
+        blocks = [_block(lookup.entries) for lookup in self.lookups]
+        self.blocks = [(columns, self._rounded(block)) for columns, block in blocks]
         own = range(self.numbers.start, self.numbers.stop)
         self.filled = [
             order
@@ -176,33 +192,51 @@ class MatrixEncoder:
         self.fills = (
             [order for order, _, _ in fills],
             [column for _, column, _ in fills],
-            np.array([value for _, _, value in fills], dtype="float64"),
+            self._rounded(np.array([value for _, _, value in fills], dtype="float64")),
         )
         """Which missing number writes what into which column."""
-        self._frombuffer, self._float64 = np.frombuffer, np.dtype("float64")
+        self._array, self._float64, self.shape = np.ndarray, np.dtype("float64"), (1, form.width)
         self._prepare_rows(len(form.numbers))
 
     def _prepare_rows(self, count: int) -> None:
-        """Prepare what :meth:`row` writes, as bytes and where they go."""
-        self.line = self._rounded(self.base).tobytes()
-        self.writes = [
-            self._blocks_written(columns, block)
+        """Cut a row into the pieces that :meth:`row` puts together.
+
+        They are its numbers, the tables whose columns stand side by side, and what is between.
+        """
+        spans = {
+            order: (columns.start, columns.stop)
+            for order, (columns, _) in enumerate(self.blocks)
             if isinstance(columns, slice)
-            else [self._written(cells) for cells in lookup.entries]
-            for lookup, (columns, block) in zip(self.lookups, self.blocks, strict=True)
+        }
+        spans[NUMBERS] = (self.numbers.start, self.numbers.stop)
+        pieces: list[bytes] = []
+        piece_of: dict[int, int] = {}
+        at = 0
+        for order in sorted(spans, key=spans.__getitem__):
+            start, stop = spans[order]
+            piece_of[order] = len(pieces) + 1
+            pieces += [self.base[at:start].tobytes(), b""]
+            at = stop
+        self.pieces = [*pieces, self.base[at:].tobytes()]
+        self.number_piece = piece_of[NUMBERS]
+        self.in_pieces = [
+            (order, piece_of[order], lookup, [line.tobytes() for line in block])
+            for order, (lookup, (_, block)) in enumerate(zip(self.lookups, self.blocks, strict=True))
+            if order in piece_of
         ]
+        """The tables that are pieces: which of the keys is theirs, their piece, the bytes of each entry."""
+        self.scattered = [
+            (order, lookup, [self._written(cells) for cells in lookup.entries])
+            for order, lookup in enumerate(self.lookups)
+            if order not in piece_of
+        ]
+        """The other tables, and what each of their entries writes."""
         self.missing_writes = [self._written(cells) for cells in self.missing]
-        self.place = slice(8 * self.numbers.start, 8 * self.numbers.stop)
         self.pack = struct.Struct(f"{count}d").pack
         self.short = struct.Struct(f"{count}f") if self.rounded else None
 
     def _rounded(self, numbers: NDArray[Any]) -> NDArray[Any]:
         return numbers.astype("float32").astype("float64") if self.rounded else numbers
-
-    def _blocks_written(self, columns: slice, block: NDArray[Any]) -> list[list[tuple[slice, bytes]]]:
-        """Return what each entry of a table writes whose columns stand side by side: all of them at once."""
-        place = slice(8 * columns.start, 8 * columns.stop)
-        return [[(place, line.tobytes())] for line in self._rounded(block)]
 
     def _written(self, cells: Cells) -> list[tuple[slice, bytes]]:
         import numpy as np
@@ -211,42 +245,78 @@ class MatrixEncoder:
         places = [slice(8 * column, 8 * column + 8) for column, _ in cells]
         return [(place, value.tobytes()) for place, value in zip(places, values, strict=True)]
 
-    def row(self, values: Values) -> bytes:
+    def row(self, values: Values) -> bytes | bytearray:
         """Return one row's columns, as the bytes of its 64-bit numbers."""
-        line = bytearray(self.line)
         numbers = [
             value if value is not None and -LARGEST <= value <= LARGEST else math.nan
             for value in self.columns.given(values)
         ]
-        packed = self.pack(*(self.short.unpack(self.short.pack(*numbers)) if self.short else numbers))
-        line[self.place] = packed
+        short, pieces, keys = self.short, self.pieces.copy(), self.columns.keys(values)
+        pieces[self.number_piece] = self.pack(*(short.unpack(short.pack(*numbers)) if short else numbers))
+        for order, piece, lookup, lines in self.in_pieces:
+            pieces[piece] = lines[lookup[keys[order]]]
+        line = b"".join(pieces)
+        total = sum(numbers) if self.filled else 0.0
+        if total != total or self.scattered:  # NaN: one of them is missing
+            return self._completed(bytearray(line), numbers, keys)
+        return line
+
+    def _completed(self, line: bytearray, numbers: Sequence[float], keys: Values) -> bytearray:
+        """Return a row with what missing numbers become, and what tables write that are no piece."""
         for order in self.filled:
-            if numbers[order] != numbers[order]:  # NaN
+            if numbers[order] != numbers[order]:
                 for place, content in self.missing_writes[order]:
                     line[place] = content
-        for key, lookup, writes in zip(self.columns.keys(values), self.lookups, self.writes, strict=True):
-            for place, content in writes[lookup[key]]:
+        for order, lookup, writes in self.scattered:
+            for place, content in writes[lookup[keys[order]]]:
                 line[place] = content
-        return bytes(line)
+        return line
 
     def one(self, values: Values) -> NDArray[Any]:
         """Return one row's columns, shape (1, width)."""
-        return self._frombuffer(self.row(values), self._float64).reshape(1, -1)
+        return self._array(self.shape, self._float64, self.row(values))
 
     def matrix(self, rows: Sequence[Values]) -> NDArray[Any]:
         """Return the columns of rows, shape (rows, width), row after row in memory."""
+        return self._filled(rows, self.base, self.blocks, self._rounded)
+
+    def keys(self, rows: Sequence[Values]) -> NDArray[Any]:
+        """Return the columns of rows as sort keys, shape (rows, width); no column may be missing."""
+        base, blocks = self._keyed
+        return self._filled(rows, base, blocks, sort_keys)
+
+    @cached_property
+    def _keyed(self) -> tuple[NDArray[Any], list[tuple[Any, NDArray[Any]]]]:
+        return sort_keys(self.base), [(columns, sort_keys(block)) for columns, block in self.blocks]
+
+    def _filled(
+        self,
+        rows: Sequence[Values],
+        base: NDArray[Any],
+        blocks: Sequence[tuple[Any, NDArray[Any]]],
+        written: Callable[[NDArray[Any]], NDArray[Any]],
+    ) -> NDArray[Any]:
+        """Return the columns of rows.
+
+        :param base: what stands in a row before anything is written.
+        :param blocks: for each table its columns and what each entry writes.
+        :param written: what is written for numbers.
+        """
         import numpy as np
 
-        matrix = np.tile(self.base, (len(rows), 1))
-        matrix[:, self.numbers] = numbers = self.columns.number_matrix(rows)
-        gone = np.isnan(numbers)
-        if self.filled and gone.any():
-            orders, columns, values = self.fills
-            matrix[:, columns] = np.where(gone[:, orders], values, matrix[:, columns])
+        matrix = np.empty((len(rows), len(base)), dtype=base.dtype)
+        matrix[:] = base
+        numbers = self.columns.number_matrix(rows)
+        matrix[:, self.numbers] = written(numbers)
+        if self.filled:
+            gone = np.isnan(numbers)
+            if gone.any():
+                orders, columns, values = self.fills
+                matrix[:, columns] = np.where(gone[:, orders], written(values), matrix[:, columns])
         keyed = zip(*[self.columns.keys(values) for values in rows], strict=True)
-        for keys, lookup, (columns, block) in zip(keyed, self.lookups, self.blocks, strict=True):
-            matrix[:, columns] = block[list(map(lookup.__getitem__, keys))]
-        return self._rounded(matrix)
+        for keys, lookup, (columns, block) in zip(keyed, self.lookups, blocks, strict=True):
+            matrix[:, columns] = block.take(lookup.places(keys), axis=0)
+        return matrix
 
 
 def _block(entries: Sequence[Cells]) -> tuple[Any, NDArray[Any]]:

@@ -117,6 +117,8 @@ class CompiledForm(Record):
             yield f"trees have {self.outputs} beginnings and no coefficients"
         elif any((number.mean, number.scale) != (0.0, 1.0) for number in self.numbers):
             yield "numbers of trees are not scaled"
+        else:
+            yield from self._shared_columns()
 
     def _wrong_kinds(self, kinds: list[ColumnKind]) -> Iterator[str]:
         for number in self.numbers:
@@ -148,6 +150,13 @@ class CompiledForm(Record):
         whole = {str(value) for value in range(32)}
         if any(table.part is not None and not set(table.known) <= whole for table in self.tables):
             yield "a part of a date is no small number"
+
+    def _shared_columns(self) -> Iterator[str]:
+        """Say where tables or the numbers write the same columns: a row is put together piece by piece."""
+        written = [{column for cells in table.cells for column, _ in cells} for table in self.tables]
+        written.append(set(range(self.numbers_at, self.numbers_at + len(self.numbers))))
+        if len(set().union(*written)) < sum(map(len, written)):
+            yield "two of its tables, or a table and its numbers, write the same columns"
 
     def _wrong_coefficients(self) -> Iterator[str]:
         shape = [len(row) for row in self.coefficients]

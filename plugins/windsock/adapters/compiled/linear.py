@@ -42,11 +42,8 @@ class LinearModel:
         ]
         self.missing = np.array(missing).reshape(len(form.numbers), form.outputs)
         """What a missing number adds, instead of its value and its flag."""
-        added, self.offsets = [np.zeros((0, form.outputs))], []
-        for lookup in self.lookups:
-            self.offsets.append(sum(len(part) for part in added))
-            added.append(np.array([self._added(cells) for cells in lookup.entries]))
-        self.added = np.concatenate(added)
+        self.added = [np.array([self._added(cells) for cells in lookup.entries]) for lookup in self.lookups]
+        """For each table what its entries add."""
         self.one = _OneSum(self) if form.outputs == 1 else None
 
     def _added(self, cells: Cells) -> NDArray[Any]:
@@ -75,10 +72,11 @@ class LinearModel:
             totals = self.start + scaled @ self.weights
         if self.lookups:
             keyed = zip(*[self.columns.keys(values) for values in rows], strict=True)
-            entries = [
-                list(map(lookup.__getitem__, keys)) for keys, lookup in zip(keyed, self.lookups, strict=True)
+            parts = [
+                added.take(lookup.places(keys), axis=0)
+                for keys, lookup, added in zip(keyed, self.lookups, self.added, strict=True)
             ]
-            totals += self.added[np.array(entries) + np.array(self.offsets)[:, None]].sum(axis=0)
+            totals += np.sum(parts, axis=0)
         return totals
 
 
@@ -99,10 +97,7 @@ class _OneSum:
                 strict=True,
             )
         )
-        self.added = [
-            model.added[offset : offset + len(lookup.entries), 0].tolist()
-            for lookup, offset in zip(model.lookups, model.offsets, strict=True)
-        ]
+        self.added = [added[:, 0].tolist() for added in model.added]
 
     def total(self, values: Values) -> float:
         """Return the sum of what each field adds."""

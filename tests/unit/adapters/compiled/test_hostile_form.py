@@ -83,6 +83,12 @@ TREES = {
     "coefficients": put("coefficients", [[1.0]]),
     "scaled numbers": put("numbers", 0, "scale", 2.0),
     "another link": put("link", "none"),
+    "tables that write the same column": lambda form: [
+        table.update(other=[[0, 1.0]]) for table in form["tables"][:2]
+    ],
+    "a table that writes a number's column": lambda form: form["tables"][0].update(
+        other=[[form["numbers_at"], 1.0]]
+    ),
 }
 
 
