@@ -80,11 +80,11 @@ class ErrorTree(Record):
 
 
 class ReferenceChunks(Record):
-    """How an estimated metric varies among equal parts of the reference rows.
+    """How a metric varies among equal parts of the held-out rows: what its estimate is held against.
 
     :param metric: such as ``roc_auc``.
-    :param mean: mean over the chunks.
-    :param sd: standard deviation over the chunks (ddof 1); an estimate beyond three of them is an alarm.
+    :param mean: mean of the realised metric over the chunks.
+    :param sd: its standard deviation over the chunks (ddof 0); an estimate beyond three of them is an alarm.
     :param chunks: how many.
     :param rows: rows in each.
     """
@@ -103,7 +103,8 @@ class ReferencePerformance(Record):
     :param realised: metrics with intervals: the baseline.
     :param calibration: for estimates of a binary classifier.
     :param errors: for estimates of a regression.
-    :param estimated: the estimates' spread over chunks of the reference.
+    :param estimated: for each metric that can be estimated, what its estimate is held against; empty where
+        the held-out rows are too few.
     """
 
     rows: int = Field(ge=0)

@@ -6,27 +6,39 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import EDGES, MOST_CATEGORIES, ColumnKind, ColumnProfile, DriftProfile, InputField
+from windsock.statistics.chunks import find_minimum_rows, find_wobble
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
 
-def build_profile(features: pd.DataFrame, fields: Sequence[InputField]) -> DriftProfile:
+def build_profile(
+    features: pd.DataFrame, fields: Sequence[InputField], *, by_time: bool = False
+) -> DriftProfile:
     """Describe features by counts: of two-sided quantile edges, or of categories.
 
-    Dates are counted for nulls only, because they always drift.
+    Dates are counted for nulls only, because they always drift. Parts of the rows, held against the whole,
+    say how many rows a window needs and how far columns wobble.
 
     :param features: a pipeline's input on the training rows: numbers and booleans as floats, categories as
         text.
     :param fields: the features to describe.
+    :param by_time: whether the rows are in the order of their time.
     """
-    return DriftProfile(
-        rows=len(features), columns=tuple(_column(features[field.name], field) for field in fields)
-    )
+    columns = [describe_column(features[field.name], field) for field in fields]
+    rows = find_minimum_rows(columns, features)
+    if by_time:
+        wobble = find_wobble(columns, features, rows_of_chunk=rows)
+        columns = [column.model_copy(update={"wobble": wobble.get(column.name, 0.0)}) for column in columns]
+    return DriftProfile(rows=len(features), columns=tuple(columns), minimum_rows=rows)
 
 
-def _column(values: pd.Series[Any], field: InputField) -> ColumnProfile:
+def describe_column(values: pd.Series[Any], field: InputField) -> ColumnProfile:
+    """Describe one column by counts.
+
+    :param values: numbers and booleans as floats, categories as text.
+    """
     known = values.dropna()
     counted: dict[str, Any] = {}
     if field.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
@@ -36,7 +48,12 @@ def _column(values: pd.Series[Any], field: InputField) -> ColumnProfile:
     elif field.kind is ColumnKind.CATEGORY:
         counted = _category_counts(known)
     return ColumnProfile(
-        name=field.name, kind=field.kind, rows=len(known), nulls=len(values) - len(known), **counted
+        name=field.name,
+        kind=field.kind,
+        rows=len(known),
+        nulls=len(values) - len(known),
+        true_word=field.true_word,
+        **counted,
     )
 
 
