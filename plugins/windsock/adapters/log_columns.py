@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from windsock.adapters.log_format import EVENTS, Line, OutcomeLine
+from windsock.adapters.log_format import EVENTS, PREDICTIONS, Line, OutcomeLine, PredictionLine
+from windsock.adapters.log_leaves import (
+    FEATURES,
+    Fields,
+    Leaf,
+    Leaves,
+    features_column,
+    features_field,
+    make_leaf,
+    metadata_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,12 +44,14 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def archive_schema(kind: str) -> pa.Schema:
+def archive_schema(kind: str, leaves: Leaves | None = None, fields: Fields | None = None) -> pa.Schema:
     """Return the columns of an archived hour.
 
-    Values that may be of many kinds, ``features``, ``prediction`` and ``outcome``, are JSON text.
+    ``features`` is a struct of typed leaves. ``prediction`` and ``outcome`` may be of many kinds: JSON text.
 
     :param kind: ``predictions`` or ``outcomes``.
+    :param leaves: the features of predictions.
+    :param fields: the fields that each bundle knows.
     """
     import pyarrow as pa
 
@@ -50,7 +62,14 @@ def archive_schema(kind: str) -> pa.Schema:
         "event_time": pa.timestamp("us", tz="UTC"),
         "receive_time": pa.timestamp("us", tz="UTC"),
     }
-    return pa.schema([(name, known.get(name, pa.string())) for name in EVENTS[kind].model_fields])
+    if kind != PREDICTIONS:
+        return pa.schema([(name, known.get(name, pa.string())) for name in EVENTS[kind].model_fields])
+    leaves = leaves or {}
+    columns = [
+        features_field(leaves) if name == FEATURES else pa.field(name, known.get(name, pa.string()))
+        for name in EVENTS[kind].model_fields
+    ]
+    return pa.schema(columns, metadata=metadata_of(leaves, fields or {}))
 
 
 class Columns:
@@ -62,7 +81,11 @@ class Columns:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.rows = 0
-        self._columns: dict[str, list[Any]] = {name: [] for name in EVENTS[kind].model_fields}
+        self._columns: dict[str, list[Any]] = {
+            name: [] for name in EVENTS[kind].model_fields if name != FEATURES
+        }
+        self._features: dict[str, list[Any]] = {}
+        self._fields: dict[str, frozenset[str]] = {}
 
     def add(self, line: Line) -> None:
         """Add the rows of a line."""
@@ -81,19 +104,41 @@ class Columns:
         for name in ("prediction_id", "unit", "event_time", "score"):
             columns[name] += [getattr(row, name) for row in line.rows]
         columns["prediction"] += [_json(row.prediction) for row in line.rows]
-        fields, encode = line.fields, _encoder.encode
-        columns["features"] += [
-            encode(dict(zip(fields, row.values, strict=True))).decode() for row in line.rows
-        ]
+        self._add_features(line, count)
         self.rows += count
 
+    def _add_features(self, line: PredictionLine, count: int) -> None:
+        if not count:
+            return
+        features, fields = self._features, line.fields
+        values = dict(zip(fields, zip(*[row.values for row in line.rows], strict=True), strict=True))
+        if features.keys() != values.keys():
+            for name in values.keys() - features.keys():
+                features[name] = [None] * self.rows
+            for name in features.keys() - values.keys():
+                features[name] += [None] * count
+        for name, column in values.items():
+            features[name] += column
+        if not self._fields.get(line.digest, frozenset()).issuperset(values):
+            self._fields[line.digest] = self._fields.get(line.digest, frozenset()) | values.keys()
+
     def table(self) -> pa.Table:
-        """Return what was collected, in the order it came."""
+        """Return what was collected, in the order it came; features in the narrowest types."""
         import pyarrow as pa
 
-        schema = archive_schema(self.kind)
+        columns: dict[str, Any] = dict(self._columns)
+        leaves: dict[str, Leaf] = {}
+        if self.kind == PREDICTIONS:
+            arrays = {}
+            for name, values in self._features.items():
+                leaves[name], arrays[name] = make_leaf(values)
+            columns[FEATURES] = features_column(arrays, leaves, self.rows)
+        schema = archive_schema(self.kind, leaves, self._fields)
         return pa.table(
-            [pa.array(self._columns[name], type=schema.field(name).type) for name in schema.names],
+            [
+                columns[name] if name == FEATURES else pa.array(columns[name], type=schema.field(name).type)
+                for name in schema.names
+            ],
             schema=schema,
         )
 

@@ -6,14 +6,26 @@ import hashlib
 import heapq
 import json
 import logging
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from windsock.adapters.log_columns import Columns, archive_schema, microseconds
-from windsock.adapters.log_format import Line, PredictionLine, read_line
+from windsock.adapters.log_format import PREDICTIONS, Line, PredictionLine, read_line
+from windsock.adapters.log_leaves import (
+    FEATURES,
+    Leaf,
+    conform,
+    fields_of,
+    leaves_of,
+    typed,
+    union,
+    union_fields,
+)
 from windsock.exceptions import StorageError
 
 if TYPE_CHECKING:
@@ -29,6 +41,8 @@ SAME_SECONDS = 60
 """How far apart in the merged order, by time of receipt, two identical lines are known as one."""
 SEGMENTS_KEY = b"windsock.segments"
 """In a file's metadata: names of the segments whose rows it holds."""
+DAMAGED_KEY = b"windsock.damaged"
+"""In a file's metadata: how many lines of the hour could not be read."""
 
 Piece = tuple[int, Any]
 """Time of receipt in microseconds; a line with its text, or a table of rows archived before."""
@@ -121,6 +135,12 @@ def archived_segments(parquet: pq.ParquetFile | None) -> frozenset[str]:
     return frozenset(json.loads(kept.get(SEGMENTS_KEY, b"[]")))
 
 
+def damaged_lines(parquet: pq.ParquetFile | None) -> int:
+    """Return how many lines of an archived hour could not be read."""
+    kept = (parquet.schema_arrow.metadata or {}) if parquet is not None else {}
+    return int(kept.get(DAMAGED_KEY, b"0"))
+
+
 def merge(
     readers: Iterable[SegmentReader], before: pq.ParquetFile | None, target: Path, kind: str, tally: Tally
 ) -> None:
@@ -137,28 +157,14 @@ def merge(
     import pyarrow.parquet as pq
 
     readers = list(readers)
-    names = sorted(archived_segments(before) | {reader.file.name for reader in readers})
-    schema = archive_schema(kind).with_metadata({SEGMENTS_KEY: json.dumps(names).encode()})
-    streams: list[Iterator[Piece]] = [reader.pieces() for reader in readers]
-    if before is not None:
-        streams.append(_row_groups(before, archive_schema(kind)))
-    recent, group = Recent(), _Group(kind)
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for moment, piece in heapq.merge(*streams, key=lambda piece: piece[0]):
-            if not isinstance(piece, tuple):
-                group.tables.append(piece)
-            else:
-                line, text = piece
-                again = recent.has(moment, text)
-                rows = len(line.rows) if isinstance(line, PredictionLine) else 1
-                tally.read += rows
-                tally.duplicates += rows if again else 0
-                if not again:
-                    group.add(line, len(text))
-            if group.is_full:
-                writer.write_table(group.take())
-        if group.rows:
-            writer.write_table(group.take())
+    with TemporaryDirectory(dir=target.parent, prefix="groups-") as folder:
+        groups = _Groups(Path(folder))
+        for table in _grouped(readers, before, kind, tally):
+            groups.add(table)
+        names = sorted(archived_segments(before) | {reader.file.name for reader in readers})
+        damaged = damaged_lines(before) + sum(reader.unreadable + reader.torn for reader in readers)
+        said = {SEGMENTS_KEY: json.dumps(names).encode(), DAMAGED_KEY: str(damaged).encode()}
+        groups.write(target, kind, said)
     found = pq.read_metadata(target).num_rows
     tally.archived = found - (before.metadata.num_rows if before is not None else 0)
     expected = tally.read - tally.duplicates
@@ -168,6 +174,120 @@ def merge(
             code="WS-SERVING-037",
             next_action="The segments stay; report it with the lines of the log around it.",
         )
+
+
+def _grouped(
+    readers: Iterable[SegmentReader], before: pq.ParquetFile | None, kind: str, tally: Tally
+) -> Iterator[pa.Table]:
+    """Yield the rows of the row groups to write; add to the tally what was read."""
+    streams: list[Iterator[Piece]] = [reader.pieces() for reader in readers]
+    if before is not None:
+        streams.append(_row_groups(before, kind))
+    recent, group = Recent(), _Group(kind)
+    for moment, piece in heapq.merge(*streams, key=lambda piece: piece[0]):
+        if not isinstance(piece, tuple):
+            group.tables.append(piece)
+        else:
+            line, text = piece
+            again = recent.has(moment, text)
+            rows = len(line.rows) if isinstance(line, PredictionLine) else 1
+            tally.read += rows
+            tally.duplicates += rows if again else 0
+            if not again:
+                group.add(line, len(text))
+        if group.is_full:
+            yield group.take()
+    if group.rows:
+        yield group.take()
+
+
+class _Groups:
+    """Row groups on their way: what their features' types are is known when the last one is there.
+
+    :param folder: where they wait; no more than one is in memory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: list[Path] = []
+        self._leaves: dict[str, Leaf] = {}
+        self._fields: dict[str, frozenset[str]] = {}
+
+    def add(self, table: pa.Table) -> None:
+        import pyarrow as pa
+
+        self._leaves = union((self._leaves, leaves_of(table.schema)))
+        self._fields = union_fields((self._fields, fields_of(table.schema)))
+        file = self.folder / str(len(self._files))
+        with pa.ipc.new_file(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+            writer.write_table(table)
+        self._files.append(file)
+
+    def write(self, target: Path, kind: str, said: dict[bytes, bytes]) -> None:
+        """Write all of them to one file.
+
+        :param said: more metadata of the file.
+        """
+        import pyarrow.parquet as pq
+
+        schema = archive_schema(kind, self._leaves, self._fields)
+        schema = schema.with_metadata({**(schema.metadata or {}), **said})
+        writer: pq.ParquetWriter | None = None
+        try:
+            for table in map(self._read, self._files):
+                if kind == PREDICTIONS:
+                    table = conform(table, self._leaves, self._fields)
+                if writer is None:
+                    writer = pq.ParquetWriter(target, schema, **writer_options(table))
+                writer.write_table(table.cast(schema))
+                table = None
+            if writer is None:
+                writer = pq.ParquetWriter(target, schema)
+        finally:
+            if writer is not None:
+                writer.close()
+
+    @staticmethod
+    def _read(file: Path) -> pa.Table:
+        import pyarrow as pa
+
+        with pa.memory_map(str(file)) as source:
+            table = pa.ipc.open_file(source).read_all()
+        os.remove(file)
+        return table
+
+
+UNIQUE = frozenset({"prediction_id", "event_id"})
+FEW = 4
+"""A number with less than a quarter as many different values as rows is stored by a dictionary."""
+
+
+def writer_options(table: pa.Table) -> dict[str, Any]:
+    """Return how the columns of a file are stored: small, and above all fast to read.
+
+    Numbers that hardly repeat are stored plain with LZ4, which reads several times faster; all else by a
+    dictionary with Zstandard.
+
+    :param table: the first rows of the file.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    dictionary, codecs = [], {}
+    struct = table[FEATURES].combine_chunks() if FEATURES in table.column_names else None
+    columns = [(name, table[name]) for name in table.column_names if name != FEATURES]
+    if struct is not None and pa.types.is_struct(struct.type):
+        columns += [(f"{FEATURES}.{field.name}", struct.field(field.name)) for field in struct.type]
+    elif struct is not None:
+        columns.append((FEATURES, struct))
+    for path, values in columns:
+        often = path not in UNIQUE
+        if pa.types.is_floating(values.type):
+            often = FEW * pc.count_distinct(values, mode="all").as_py() < len(values)
+        if often:
+            dictionary.append(path)
+        codecs[path] = "lz4" if pa.types.is_floating(values.type) and not often else "zstd"
+    return {"use_dictionary": dictionary or False, "compression": codecs}
 
 
 class _Group:
@@ -194,17 +314,35 @@ class _Group:
     def take(self) -> pa.Table:
         import pyarrow as pa
 
-        table = pa.concat_tables([*self.tables, self._columns.table()])
+        tables = [*self.tables, self._columns.table()] if self._columns.rows else self.tables
+        if self.kind == PREDICTIONS and len(tables) > 1:
+            leaves = union(leaves_of(table.schema) for table in tables)
+            fields = union_fields(fields_of(table.schema) for table in tables)
+            schema = archive_schema(self.kind, leaves, fields)
+            tables = [conform(table, leaves, fields).cast(schema) for table in tables]
         self.tables, self._columns, self._bytes = [], Columns(self.kind), 0
-        return table.sort_by("receive_time")
+        return pa.concat_tables(tables).sort_by("receive_time")
 
 
-def _row_groups(parquet: pq.ParquetFile, schema: pa.Schema) -> Iterator[Piece]:
+def _row_groups(parquet: pq.ParquetFile, kind: str) -> Iterator[Piece]:
     import pyarrow as pa
 
     for number in range(parquet.num_row_groups):
-        table = parquet.read_row_group(number)
-        for place, field in enumerate(schema):
-            if field.name not in table.column_names:  # written before there was such a column
-                table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
-        yield table["receive_time"][0].cast(pa.int64()).as_py(), table.select(schema.names).cast(schema)
+        table = complete(parquet.read_row_group(number), kind)
+        yield table["receive_time"][0].cast(pa.int64()).as_py(), table
+
+
+def complete(table: pa.Table, kind: str) -> pa.Table:
+    """Return archived rows as they would be archived now: files of before lack columns, or types.
+
+    :param table: all columns of some rows of an archived file.
+    """
+    import pyarrow as pa
+
+    for place, field in enumerate(archive_schema(kind)):
+        if field.name not in table.column_names:
+            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
+    if kind == PREDICTIONS:
+        table = typed(table)
+    schema = archive_schema(kind, leaves_of(table.schema), fields_of(table.schema))
+    return table.select(schema.names).cast(schema)

@@ -182,7 +182,7 @@ class ParquetPredictionArchive:
         with self.storage.working_folder() as folder:
             made = folder / f"{hour.name}.parquet"
             merge(readers, before, made, hour.kind, tally)
-            if tally.archived:
+            if tally.archived or any(reader.unreadable or reader.torn for reader in readers):
                 self._put(made, hour.path)
         for reader in readers:
             tally.unreadable += reader.unreadable

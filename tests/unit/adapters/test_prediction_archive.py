@@ -101,7 +101,7 @@ def test_the_types_of_the_columns(spool: Spool) -> None:
     spool.write(event)
     spool.archive.close_segments()
     (row,) = spool.rows()
-    assert json.loads(row["features"]) == {"plan": "Zoë", "age": 3}
+    assert row["features"] == {"plan": "Zoë", "age": 3}
     assert (row["prediction"], row["score"], row["epoch"]) == ("true", 0.25, 1)
     assert row["event_time"] == NOON
     assert (row["unit"], row["client"]) == ("u", None)

@@ -87,7 +87,7 @@ def test_planted_values_are_in_no_byte(
             assert form not in everything
     cipher = ColumnCipher.from_folder(keys)
     assert cipher is not None
-    features = [json.loads(one["features"]) for one in table]
+    features = [one["features"] for one in table]
     assert {one["age"] for one in features} == {41.5}
     assert [cipher.decrypt(one["plan"]) for one in features] == [float(PLANTED[1]), PLANTED[0]] * 50
 
