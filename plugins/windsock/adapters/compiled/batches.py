@@ -31,7 +31,7 @@ PAIRS = 16_000
 """Rows times trees that are taken down at once: what a step needs then fits into a core's cache."""
 LEAST_PAIRS = 2_000
 """Rows times trees below which ONNX Runtime is faster."""
-FIRST_LOOK, LOOK_EVERY = 12, 2
+FIRST_LOOK, LOOK_EVERY = 12, 3
 """From which level on, and how often, those that have reached a leaf are taken out."""
 
 

@@ -183,6 +183,11 @@ class MatrixEncoder:
         blocks = [_block(lookup.entries) for lookup in self.lookups]
         self.blocks = [(columns, self._rounded(block)) for columns, block in blocks]
         own = range(self.numbers.start, self.numbers.stop)
+        alone = np.ones(form.width, dtype=bool)
+        for columns in (self.numbers, *(columns for columns, _ in self.blocks)):
+            alone[columns] = False
+        self.rest = _side_by_side(np.flatnonzero(alone).tolist())
+        """Columns that neither a number nor a table writes."""
         self.filled = [
             order
             for order, (column, cells) in enumerate(zip(own, self.missing, strict=True))
@@ -305,7 +310,7 @@ class MatrixEncoder:
         import numpy as np
 
         matrix = np.empty((len(rows), len(base)), dtype=base.dtype)
-        matrix[:] = base
+        matrix[:, self.rest] = base[self.rest]
         numbers = self.columns.number_matrix(rows)
         matrix[:, self.numbers] = written(numbers)
         if self.filled:
@@ -329,5 +334,10 @@ def _block(entries: Sequence[Cells]) -> tuple[Any, NDArray[Any]]:
     for number, cells in enumerate(entries):
         for column, value in cells:
             block[number, place[column]] = value
-    side_by_side = bool(columns) and columns[-1] - columns[0] == len(columns) - 1
-    return (slice(columns[0], columns[-1] + 1) if side_by_side else columns), block
+    return _side_by_side(columns), block
+
+
+def _side_by_side(columns: list[int]) -> Any:
+    """Return sorted columns as a slice where they have no gaps: NumPy is faster with those."""
+    whole = bool(columns) and columns[-1] - columns[0] == len(columns) - 1
+    return slice(columns[0], columns[-1] + 1) if whole else columns
