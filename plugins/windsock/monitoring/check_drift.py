@@ -1,0 +1,268 @@
+"""``check_drift``: is a window of the prediction log distributed as its version's training rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from windsock.exceptions import WindsockError
+from windsock.monitoring.drift_columns import Judgement, judge_columns, minimum_rows
+from windsock.monitoring.drift_rows import Samples, decide_exactly, exact_tests, take_samples
+from windsock.monitoring.drift_telling import Told, tell_gauges, write_report
+from windsock.monitoring.drift_verdict import (
+    INSUFFICIENT_CODE,
+    WindowJudgement,
+    judge_window,
+    named,
+)
+from windsock.ports import LoadedBundle, Ports
+from windsock.records import (
+    Champion,
+    CheckDriftInput,
+    CheckResult,
+    ColumnDrift,
+    DriftProfile,
+    DriftReport,
+    Status,
+    WindowVerdict,
+)
+from windsock.statistics.counting import WindowCounts
+
+if TYPE_CHECKING:
+    from windsock.spec import DriftBlock
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True, eq=False)
+class _Window:
+    """A window with what is needed to judge it; samples are taken once, where they are needed."""
+
+    step: CheckDriftInput
+    ports: Ports
+    bundle: LoadedBundle
+    profile: DriftProfile
+    counts: WindowCounts
+    findings: list[str] = field(default_factory=list)
+    taken: Samples | None = None
+
+    @property
+    def rule(self) -> DriftBlock:
+        return self.step.spec.monitoring.drift
+
+    def samples(self) -> Samples:
+        """Return the samples.
+
+        :raises WindsockError: if there are none.
+        """
+        if self.taken is None:
+            self.taken = take_samples(self.step, self.ports, self.bundle)
+        return self.taken
+
+
+def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
+    """Judge a closed window against the profile of the version that serves.
+
+    The verdict is kept before anything is told: reports and gauges that fail are findings.
+
+    :raises DatabaseUnavailableError: if the ledger does not answer: this is never "no live version".
+    :raises StorageError: if the prediction log or the bundle cannot be read.
+    :raises UnverifiedBundleError: if the bundle is not what was signed.
+    """
+    champion = ports.ledger.champion(step.spec.name)
+    if champion is None:
+        return _keep(step, ports, _nothing_to_judge(step, ports, None, "no live version"))
+    bundle = ports.bundles.describe(champion.bundle_uri, champion.digest)
+    if bundle.profile is None:
+        reason = f"version {champion.version} has no drift profile; the next retrain makes one"
+        return _keep(step, ports, _nothing_to_judge(step, ports, champion, reason))
+    counts = ports.counter.count(step.spec.name, champion.digest, bundle.profile, step.window)
+    window = _Window(step=step, ports=ports, bundle=bundle, profile=bundle.profile, counts=counts)
+    method, judgement = _judge(window)
+    verdict = judge_window(window.profile, counts, judgement, window.rule)
+    report = _keep(step, ports, _report(window, champion, method, judgement, verdict))
+    told = tell_gauges(report, ports)
+    if report.status is Status.FAIL and window.rule.report:
+        told += write_report(report, ports, bundle.schema, window.samples)
+    log.info("%s: drift %s: %s", report.model, report.status.value, report.reason)
+    return _with_told(report, told)
+
+
+def _with_told(report: DriftReport, told: Told) -> DriftReport:
+    return report.model_copy(
+        update={
+            "findings": (*report.findings, *told.findings),
+            "report_uri": told.report_uri,
+            "run_id": told.run_id,
+        }
+    )
+
+
+def _judge(window: _Window) -> tuple[str, Judgement]:
+    """Judge by the method that the spec asks for; where it fails, by counts, and say so."""
+    judgement = _decided(window, judge_columns(window.profile, window.counts, window.rule))
+    method = window.rule.method
+    enough = window.counts.rows >= minimum_rows(window.profile, window.rule)
+    if method == "counts" or not enough:
+        return "counts", judgement
+    try:
+        samples = window.samples()
+        if method == "exact":
+            tested = exact_tests(samples, window.bundle.schema)
+            return method, judge_columns(window.profile, window.counts, window.rule, tested=tested)
+        drifted = window.ports.reporter.drifted(samples.reference, samples.current, window.bundle.schema)
+    except WindsockError as error:
+        window.findings.append(f"{error.code} method {method} failed, counts judged: {error}")
+        return "counts", judgement
+    return method, _by_reporter(window, judgement, drifted)
+
+
+def _decided(window: _Window, judgement: Judgement) -> Judgement:
+    """Return a judgement in which columns that counts left open were looked at row by row."""
+    names = judgement.undecided
+    if not names:
+        return judgement
+    try:
+        tested = decide_exactly(window.profile, window.counts, names, window.samples())
+    except WindsockError as error:
+        window.findings.append(
+            f"{error.code} decided by the middle of their bounds: {named(names)}; no rows to look at: {error}"
+        )
+        return judgement
+    if left := [name for name in names if name not in tested]:
+        window.findings.append(f"decided by the middle of their bounds: {named(left)}")
+    if tested:
+        window.findings.append(f"decided by rows, because counts could not: {named(tuple(tested))}")
+    return judge_columns(window.profile, window.counts, window.rule, tested=tested)
+
+
+def _by_reporter(
+    window: _Window, judgement: Judgement, drifted: Mapping[str, tuple[bool, float]]
+) -> Judgement:
+    """Return a judgement in which Evidently decides about each column that it could judge."""
+    columns = []
+    for column in judgement.columns:
+        said = drifted.get(column.name)
+        if said is None or column.status is Status.ERROR:
+            columns.append(column)
+            continue
+        word = f"evidently {said[1]:.3g}"
+        status = Status.FAIL if said[0] else Status.PASS
+        columns.append(column.model_copy(update={"status": status, "findings": (*column.findings, word)}))
+    left = [column.name for column in judgement.columns if column.name not in drifted]
+    if left:
+        window.findings.append(f"judged by counts, because Evidently cannot: {named(left)}")
+    return replace(judgement, columns=tuple(columns))
+
+
+def _nothing_to_judge(
+    step: CheckDriftInput, ports: Ports, champion: Champion | None, reason: str
+) -> DriftReport:
+    check = CheckResult(
+        name="live_profile", status=Status.INSUFFICIENT, code=INSUFFICIENT_CODE, message=reason
+    )
+    return DriftReport(
+        model=step.spec.name,
+        version=champion.version if champion else "",
+        digest=champion.digest if champion else "",
+        window=step.window,
+        rows=0,
+        status=Status.INSUFFICIENT,
+        method=step.spec.monitoring.drift.method,
+        checks=(check,),
+        reason=f"{INSUFFICIENT_CODE} insufficient: {reason}",
+        judged_at=ports.now(),
+    )
+
+
+def _report(
+    window: _Window, champion: Champion, method: str, judgement: Judgement, verdict: WindowJudgement
+) -> DriftReport:
+    return DriftReport(
+        model=champion.model,
+        version=champion.version,
+        digest=champion.digest,
+        window=window.step.window,
+        rows=window.counts.rows,
+        status=verdict.status,
+        severity=verdict.severity,
+        method=method,
+        columns=judgement.columns,
+        score=judgement.score,
+        target=judgement.target,
+        checks=verdict.checks,
+        drift_score=verdict.drift_score,
+        drift_ratio=verdict.drift_ratio,
+        findings=(*window.findings, *_noticed(judgement, window.counts)),
+        reason=verdict.reason,
+        judged_at=window.ports.now(),
+    )
+
+
+NOTICED = {
+    "absent": "not in all rows of the log (other versions, or another schema)",
+    "all_null": "without any value",
+    "constant": "with one and the same value in all rows",
+    "few_rows": "with too few rows to judge",
+    "few_values": "with too few values to judge",
+    "nulls": "drifted by their share of missing values",
+    "uncounted": "not counted at all",
+    "unreadable": "with values of another kind, or encrypted without a key",
+    "unseen": "with categories that training did not know",
+    "vanished": "without categories that training knew well",
+}
+"""What a column's findings mean."""
+
+
+def _noticed(judgement: Judgement, counts: WindowCounts) -> list[str]:
+    """Return a sentence for each finding of the columns, with their names and never a value."""
+    found = []
+    for word, meaning in NOTICED.items():
+        if names := [column.name for column in judgement.columns if word in column.findings]:
+            found.append(f"{meaning}: {named(names)}")
+    for what, column in (("scores", judgement.score), ("outcomes", judgement.target)):
+        found += _noticed_apart(what, column)
+    if counts.damaged:
+        found.append(f"{counts.damaged:,} damaged lines of the prediction log are left out")
+    if counts.fallbacks:
+        found.append(f"{counts.fallbacks:,} rows were answered by another version than their own")
+    return found
+
+
+def _noticed_apart(what: str, column: ColumnDrift | None) -> list[str]:
+    if column is None or column.status is Status.PASS:
+        return []
+    if column.status is not Status.FAIL or column.effect is None or column.limit is None:
+        return [f"{what} could not be judged: {', '.join(column.findings) or column.status.value}"]
+    return [f"{what} drifted against held-out rows: {column.effect:.3g} >= {column.limit:.3g}"]
+
+
+def _keep(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftReport:
+    """Keep the verdict; where an earlier one of this window stands, say so."""
+    numbers = {
+        "rows": float(report.rows),
+        "drifted": float(len(report.drifted)),
+        "drift_score": report.drift_score,
+        "drift_ratio": report.drift_ratio,
+        "score_effect": report.score.effect if report.score else None,
+    }
+    stands = ports.monitor.add_window(
+        WindowVerdict(
+            model=report.model,
+            kind="drift",
+            window=report.window,
+            version=report.version,
+            digest=report.digest,
+            status=report.status,
+            severity=report.severity,
+            reason=report.reason,
+            numbers={name: value for name, value in numbers.items() if value is not None},
+            judged_at=report.judged_at,
+        )
+    )
+    if stands.judged_at == report.judged_at or stands.status is report.status:
+        return report
+    finding = f"the first verdict of this window stands: {stands.status.value}, of version {stands.version}"
+    return report.model_copy(update={"findings": (*report.findings, finding)})
