@@ -96,11 +96,29 @@ def _has_keys(spec: ModelSpec, frame: pd.DataFrame) -> bool:
 def _sides(checked: Checked) -> tuple[CheckResult, ...]:
     held_out = int(checked.held_out.sum())
     training = len(checked.frame) - held_out
+    recent = _recent(checked) if checked.snapshot.recent_rows else ()
     return (
         _at_least(
             "training_rows", "WS-DATA-104", training, MIN_TRAINING_ROWS, f"training rows for {FOLDS} folds"
         ),
         _at_least("held_out_rows", "WS-DATA-105", held_out, MIN_HELD_OUT, "held-out rows"),
+        *recent,
+    )
+
+
+def _recent(checked: Checked) -> tuple[CheckResult, ...]:
+    """Check that the gate can decide on recent held-out rows; too few say nothing, and nothing is wrong."""
+    before = len(checked.frame) - checked.snapshot.recent_rows
+    judged = checked.frame[checked.spec.data.target].iloc[before:][checked.held_out[before:]]
+    checks = [
+        _at_least("recent_held_out_rows", "WS-DATA-062", len(judged), MIN_HELD_OUT, "recent held-out rows")
+    ]
+    if checked.spec.task == "classification":
+        what = "classes among the recent held-out rows"
+        checks.append(_at_least("recent_classes", "WS-DATA-063", int(judged.nunique()), 2, what))
+    return tuple(
+        check if check.passed else check.model_copy(update={"status": Status.INSUFFICIENT})
+        for check in checks
     )
 
 

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from windsock.data.changes import changes_since, refuse_growth
+from windsock.data.mixing import mix_recent
 from windsock.data.reading import ReadColumn, numbers_among, read_column
 from windsock.data.roles import describe_column, findings_about, listed
 from windsock.data.window import rows_in_window, window_of
@@ -15,10 +16,9 @@ from windsock.records import (
     ColumnKind,
     DataSnapshot,
     TakeSnapshotInput,
+    content_digest,
     count_copies,
     row_digests,
-    rows_digest,
-    snapshot_digest,
 )
 from windsock.spec import ModelSpec
 
@@ -29,13 +29,14 @@ NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
 def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapshot:
-    """Read the source, type its columns, and keep the rows by the digest of their content.
+    """Read the source, type its columns, mix recent rows in, and keep all by the digest of their content.
 
     The same content is stored once: a second snapshot of it is the first one, with the roles that the spec
     gives its columns now.
 
     :raises DataRefusedError: if the source is wrong for good.
     :raises SourceUnavailableError: if it did not answer.
+    :raises StorageError: if recent rows are asked for, and the prediction log or the labels cannot be read.
     """
     spec = step.spec
     if spec.data.source is None:
@@ -50,14 +51,14 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     _require_columns(read.frame, spec)
     frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
     columns, left_out = _read_columns(frame, spec)
-    schemas = tuple(describe_column(column, spec) for column in columns)
+    described = tuple(describe_column(column, spec) for column in columns)
     _require_numeric_target(columns, spec)
-    typed = _joined(columns)
+    typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
     digests = row_digests(typed)
     copies = count_copies(digests)
     snapshot = DataSnapshot(
         model=spec.name,
-        digest=snapshot_digest(schemas, rows_digest(digests)),
+        digest=content_digest(schemas, digests, recent_rows),
         uri="",
         rows=len(typed),
         columns=schemas,
@@ -66,7 +67,8 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
             *noticed,
             *left_out,
             *(finding for column in columns for finding in column.findings),
-            *findings_about(schemas, spec),
+            *findings_about(described, spec),
+            *mixed,
             *(
                 [f"{copies:,} of {len(typed):,} rows are copies of another one; all are kept"]
                 if copies
@@ -75,6 +77,9 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         ),
         window_start=window.start if window else None,
         window_end=window.end if window else None,
+        recent_rows=recent_rows,
+        recent_start=step.recent.start if step.recent and recent_rows else None,
+        recent_end=step.recent.end if step.recent and recent_rows else None,
         taken_at=ports.now(),
     )
     return _keep(snapshot, typed, spec, ports)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from windsock.data.structure import structural_checks
-from windsock.ports import Ports
-from windsock.records import CheckResult, Status, ValidateDataInput, ValidationReport
+from windsock.ports import Ports, Suite
+from windsock.records import (
+    CheckResult,
+    ColumnRole,
+    DataSnapshot,
+    Status,
+    ValidateDataInput,
+    ValidationReport,
+)
 from windsock.spec import digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CARRIED = (ColumnRole.FEATURE, ColumnRole.TARGET, ColumnRole.EVENT_TIME)
+"""Columns that recent rows have from requests and labels."""
+NAMING = ("column", "column_A", "column_B", "column_list", "column_set")
+"""Arguments by which an expectation names columns."""
 
 
 def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> ValidationReport:
@@ -26,7 +43,7 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     suite = ports.expectations.suite(step.spec.name)
     if suite is None:
         suite = ports.expectations.infer(step.spec.name, frame, step.snapshot.columns)
-    kept = ports.expectations.check(frame, suite)
+    kept = _run_suite(suite, frame, step.snapshot, ports)
     checks.append(_suite_ran(len(kept), len(suite.content.get("expectations", ()))))
     remarks = tuple(check for check in kept if check.passed and suite.origin == "inferred")
     checks += [check for check in kept if check not in remarks]
@@ -40,6 +57,31 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
         suite_origin=suite.origin,
         suite_uri=suite.uri,
     )
+
+
+def _run_suite(
+    suite: Suite, frame: pd.DataFrame, snapshot: DataSnapshot, ports: Ports
+) -> tuple[CheckResult, ...]:
+    """Check the suite on all rows; what it says of columns that no request carries, on the source's rows."""
+    before, asked = len(frame) - snapshot.recent_rows, suite.content.get("expectations")
+    if not snapshot.recent_rows or not before or not asked:
+        return ports.expectations.check(frame, suite)
+    carried = {column.name for column in snapshot.columns if column.role in CARRIED}
+    uncarried = {column.name for column in snapshot.columns} - carried
+    of_source = [one for one in asked if _columns_of(one) & uncarried]
+    of_all = [one for one in asked if not _columns_of(one) & uncarried]
+    kept: list[CheckResult] = []
+    for part, rows in ((of_all, frame), (of_source, frame.iloc[:before])):
+        if part:
+            content = {**suite.content, "expectations": part}
+            kept += ports.expectations.check(rows, replace(suite, content=content))
+    return tuple(kept)
+
+
+def _columns_of(expectation: Any) -> set[str]:
+    given = expectation.get("kwargs") if isinstance(expectation, Mapping) else None
+    named = [given.get(name) for name in NAMING] if isinstance(given, Mapping) else []
+    return {str(name) for one in named for name in (one if isinstance(one, list | tuple) else [one])}
 
 
 def overall_status(checks: Sequence[CheckResult]) -> Status:

@@ -128,7 +128,8 @@ def performance_minimum(case: Case, metric: str) -> CheckResult:
     seen = case.step.evaluation.metric(metric)
     if seen is None or seen.value is None or seen.status is not Status.PASS:
         return _error(name, code, f"the evaluation has no value of {metric}", limit=limit, relation=relation)
-    return _judged(name, code, metric, seen.value, seen.interval, relation, limit, seen.n)
+    rows = _rows(case, seen.n)
+    return _judged(name, code, metric, seen.value, seen.interval, relation, limit, seen.n, rows)
 
 
 def baseline_comparison(case: Case) -> CheckResult:
@@ -236,7 +237,13 @@ def _compared(case: Case, name: str, met: PairedDifference, opponent: str, limit
         return _error(
             name, code, met.error or f"the difference of {metric} has no value", limit=limit, relation=">"
         )
-    return _judged(name, code, f"{metric} minus the {opponent}'s", met.value, met.interval, ">", limit, met.n)
+    what, rows = f"{metric} minus the {opponent}'s", _rows(case, met.n)
+    return _judged(name, code, what, met.value, met.interval, ">", limit, met.n, rows)
+
+
+def _rows(case: Case, n: int) -> str:
+    """Return which rows a number is on, in words."""
+    return f"{n} recent held-out rows" if case.step.evaluation.recent_held_out else f"{n} rows"
 
 
 def _judged(
@@ -248,6 +255,7 @@ def _judged(
     relation: Relation,
     limit: float,
     n: int,
+    rows: str,
 ) -> CheckResult:
     """Return the verdict on a number by its interval."""
     shown = f"{what} {value:.4g}"
@@ -267,7 +275,7 @@ def _judged(
         relation=relation,
         interval=interval,
         n=n,
-        message=f"{shown} against {relation} {limit:g} on {n} rows",
+        message=f"{shown} against {relation} {limit:g} on {rows}",
     )
 
 

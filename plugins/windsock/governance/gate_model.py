@@ -56,7 +56,10 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
     case = Case(step, ports, champion)
     checks = tuple(run_check(name, case) for name in required)
     judgement = decide(required, checks, step.spec.gate.on_insufficient)
-    log.info("%s: gate says %s: %s", step.spec.name, judgement.outcome.value, judgement.reason)
+    reason = judgement.reason
+    if step.evaluation.recent_held_out and judgement.outcome is Outcome.PROMOTE:
+        reason += f"; judged {step.evaluation.judged_on}"
+    log.info("%s: gate says %s: %s", step.spec.name, judgement.outcome.value, reason)
     return GateDecision(
         model=step.spec.name,
         outcome=judgement.outcome,
@@ -68,7 +71,7 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
         snapshot_digest=step.evaluation.snapshot_digest,
         bundle_digest=step.evaluation.chosen.bundle_digest,
         run_id=step.evaluation.chosen.run_id,
-        reason=judgement.reason,
+        reason=reason,
         decided_at=ports.now(),
         validation=step.validation,
         requested_by=step.run.requested_by,

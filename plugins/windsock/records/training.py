@@ -176,9 +176,13 @@ class Evaluation(Record):
 
     :param chosen: the candidate with the best cross-validation mean.
     :param ranking: all candidates' labels with their CV mean, best first.
-    :param metrics: held-out metrics, each with its bootstrap interval where it has one.
-    :param gap: train score minus held-out score of the spec's metric, in the direction that overfitting is
-        positive.
+    :param metrics: held-out metrics, each with its bootstrap interval where it has one; the gate decides by
+        these. Where the snapshot has recent rows, they and both differences are on the recent held-out ones.
+    :param recent_held_out: how many recent held-out rows that are; 0 where all held-out rows are judged on.
+    :param overall: the same metrics on all held-out rows, for information, where the gate's are on recent
+        ones.
+    :param gap: train score minus the score on all held-out rows of the spec's metric, in the direction that
+        overfitting is positive.
     :param baseline: difference to a model that knows nothing (DummyClassifier / DummyRegressor).
     :param champion: the champion it was compared with; ``None`` on the first run.
     :param against_champion: difference to that champion on the same rows.
@@ -193,6 +197,8 @@ class Evaluation(Record):
     chosen: TrainedModel
     ranking: tuple[tuple[str, float], ...]
     metrics: tuple[MetricValue, ...]
+    recent_held_out: int = Field(default=0, ge=0)
+    overall: tuple[MetricValue, ...] = ()
     gap: float | None
     baseline: PairedDifference
     champion: Champion | None = None
@@ -205,6 +211,11 @@ class Evaluation(Record):
     def metric(self, name: str) -> MetricValue | None:
         """Return a held-out metric by name, or ``None``."""
         return next((metric for metric in self.metrics if metric.name == name), None)
+
+    @property
+    def judged_on(self) -> str:
+        """Which rows the metrics are on: ``held out``, or ``on 123 recent held-out rows``."""
+        return f"on {self.recent_held_out:,} recent held-out rows" if self.recent_held_out else "held out"
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def judge(
         )
 
     return Judgement(
-        metrics=_values(scorers, drawn, len(labels)),
+        metrics=metric_values(scorers, drawn, len(labels)),
         baseline=against("baseline"),
         against_champion=against("champion")
         if "champion" in opponents
@@ -141,13 +141,31 @@ def judge(
     )
 
 
+def metrics_of(
+    schema: InputSchema, labels: NDArray[Any], ours: Answered, names: Sequence[str]
+) -> tuple[MetricValue, ...]:
+    """Score a model alone, with intervals.
+
+    :param schema: its schema.
+    :param labels: the truth, shape (rows,).
+    """
+    scored = _score(universe_of(schema, labels), labels, ours)
+    scorers = {name: make_scorer(name, scored) for name in names}
+    return _values(scorers, resample(scorers, len(labels)), len(labels))
+
+
 def _score(universe: Universe, labels: NDArray[Any], answered: Answered) -> Scored:
     return universe.score(labels, answered.answers, answered.classes)
 
 
-def _values(
+def metric_values(
     scorers: Mapping[str, Scorer], drawn: Mapping[str, NDArray[Any]], rows: int
 ) -> tuple[MetricValue, ...]:
+    """Return metrics with their intervals; one that the rows do not define has no value but an error.
+
+    :param drawn: the metrics on resamples of the rows.
+    :param rows: number of rows.
+    """
     values = []
     for name, scorer in scorers.items():
         value = scorer(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import DataRefusedError, TrainingRefusedError
@@ -14,6 +15,7 @@ from windsock.records import (
     EvaluateModelInput,
     Evaluation,
     Latency,
+    MetricValue,
     PairedDifference,
 )
 from windsock.records.rows import held_out_mask
@@ -22,11 +24,11 @@ from windsock.statistics.metrics import direction, metric_names
 from windsock.training.artifacts import importance_files, picture_files
 from windsock.training.comparison import (
     Answered,
-    Judgement,
     answered_by,
     answered_by_baseline,
     answered_by_champion,
     judge,
+    metrics_of,
 )
 from windsock.training.compiling import COMPILED
 from windsock.training.fitting import answer, counted_warnings, limited_threads
@@ -35,7 +37,9 @@ from windsock.training.preprocessing import to_features
 from windsock.training.target import read_labels
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,9 @@ LATENCY_REPEATS = 5
 
 def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluation:
     """Judge the best candidate on held-out rows: metrics with intervals, against a baseline and the champion.
+
+    Where the snapshot has recent rows, all three are of the recent held-out ones; the metrics on all held-out
+    rows stand beside them.
 
     :param key: idempotency key.
     :raises DataRefusedError: if a candidate was trained on another snapshot.
@@ -59,12 +66,14 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         )
     bundle = ports.bundles.load(chosen.bundle_uri, chosen.bundle_digest)
     frame = ports.snapshots.load(step.snapshot)
-    held_out = held_out_mask(frame, spec)
+    held_out = held_out_mask(frame, spec, step.snapshot.recent_rows)
+    judged = _judged(held_out, step.snapshot.recent_rows)
     labels = read_labels(frame, step.snapshot, spec)
-    rows, truth = frame[held_out].reset_index(drop=True), labels[held_out]
+    rows, truth = frame[judged].reset_index(drop=True), labels[judged]
     if not len(rows):
+        of = f"{step.snapshot.recent_rows:,} recent" if step.snapshot.recent_rows else f"{len(frame):,}"
         raise TrainingRefusedError(
-            f"none of the {len(frame):,} rows is held out",
+            f"none of the {of} rows is held out",
             code="WS-TRAINING-008",
             next_action="Bring more rows, or widen `data.data_window`.",
         )
@@ -83,10 +92,13 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
             names=metric_names(spec),
             metric=spec.metric,
         )
+        overall: tuple[MetricValue, ...] = ()
+        if step.snapshot.recent_rows:
+            everything = answered_by(bundle, frame[held_out].reset_index(drop=True))
+            overall = metrics_of(bundle.schema, labels[held_out], everything, metric_names(spec))
         latency = _latency(bundle, rows)
         files = picture_files(judgement.scored, judgement.classes, ports.charts)
-        features = to_features(rows, bundle.schema.fields)
-        files |= importance_files(bundle, features, truth, spec.metric, ports.charts)
+        files |= importance_files(bundle.manifest.facts, spec.metric, ports.charts)
     for category, count in sorted(counts.items()):
         log.info("WS-EVALUATION-002: %s times %s while evaluating", count, category)
     evaluation = Evaluation(
@@ -95,7 +107,9 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         chosen=chosen,
         ranking=tuple((one.candidate.label, one.cross_validation.mean) for one in step.ranked),
         metrics=judgement.metrics,
-        gap=_gap(step, judgement),
+        recent_held_out=len(rows) if step.snapshot.recent_rows else 0,
+        overall=overall,
+        gap=_gap(step, overall or judgement.metrics),
         baseline=judgement.baseline,
         champion=champion,
         against_champion=judgement.against_champion,
@@ -136,9 +150,17 @@ def _champion_answers(
     return answered_by_champion(theirs, rows, bundle.schema)
 
 
-def _gap(step: EvaluateModelInput, judgement: Judgement) -> float | None:
+def _judged(held_out: NDArray[np.bool_], recent_rows: int) -> NDArray[np.bool_]:
+    """Return the rows that the gate decides by: the held-out ones, or the recent ones among them."""
+    judged = held_out.copy()
+    if recent_rows:
+        judged[: len(judged) - recent_rows] = False
+    return judged
+
+
+def _gap(step: EvaluateModelInput, metrics: Sequence[MetricValue]) -> float | None:
     metric = step.spec.metric
-    held_out = next(value.value for value in judgement.metrics if value.name == metric)
+    held_out = next(value.value for value in metrics if value.name == metric)
     return None if held_out is None else direction(metric) * (step.ranked[0].train_score - held_out)
 
 
@@ -164,7 +186,9 @@ def _equality(bundle: LoadedBundle) -> CompiledEquality | None:
 
 def _log_findings(evaluation: Evaluation) -> None:
     for metric in evaluation.metrics:
-        log.info("held out: %s (n=%s)", metric_text(metric), f"{metric.n:,}")
+        log.info("%s: %s (n=%s)", evaluation.judged_on, metric_text(metric), f"{metric.n:,}")
+    for metric in evaluation.overall:
+        log.info("on all held-out rows: %s (n=%s)", metric_text(metric), f"{metric.n:,}")
     if evaluation.gap is not None:
         log.info("training minus held out: %+.4f", evaluation.gap)
     log.info("%s", difference_text(evaluation.baseline))
@@ -190,6 +214,8 @@ def _run_metrics(evaluation: Evaluation) -> dict[str, float]:
         if metric.interval:
             shown[f"held_out_{metric.name}_low"] = metric.interval.low
             shown[f"held_out_{metric.name}_high"] = metric.interval.high
+    for metric in evaluation.overall:
+        shown[f"overall_held_out_{metric.name}"] = metric.value
     shown[f"gap_{evaluation.baseline.metric}"] = evaluation.gap
     for difference in _differences(evaluation):
         shown[f"difference_to_{difference.opponent}_{difference.metric}"] = difference.value
@@ -198,6 +224,16 @@ def _run_metrics(evaluation: Evaluation) -> dict[str, float]:
 
 def _numbers_json(evaluation: Evaluation) -> bytes:
     content: dict[str, Any] = evaluation.model_dump(
-        mode="json", include={"metrics", "gap", "baseline", "against_champion", "latency", "ranking"}
+        mode="json",
+        include={
+            "metrics",
+            "recent_held_out",
+            "overall",
+            "gap",
+            "baseline",
+            "against_champion",
+            "latency",
+            "ranking",
+        },
     )
     return canonical_json(content).encode()

@@ -17,7 +17,7 @@ def make_card(
         intended_use=written.intended_use,
         limitations=written.limitations,
         training_data_description=written.training_data_description or _data(spec, snapshot, chosen),
-        evaluation_results=written.evaluation_results or _results(chosen, metrics),
+        evaluation_results=written.evaluation_results or _results(snapshot, chosen, metrics),
     )
 
 
@@ -25,16 +25,25 @@ def _data(spec: ModelSpec, snapshot: DataSnapshot, chosen: TrainedModel) -> str:
     span = ""
     if snapshot.window_start and snapshot.window_end:
         span = f", {snapshot.window_start:%Y-%m-%d} to {snapshot.window_end:%Y-%m-%d}"
+    recent = ""
+    if snapshot.recent_start and snapshot.recent_end:
+        recent = (
+            f"; {snapshot.recent_rows:,} of the rows are recent: answers of "
+            f"{snapshot.recent_start:%Y-%m-%d} to {snapshot.recent_end:%Y-%m-%d} with their labels"
+        )
     return (
         f"{snapshot.rows:,} rows and {len(snapshot.columns)} columns from {snapshot.source}{span} "
         f"(snapshot {snapshot.digest}); target {spec.data.target}; "
-        f"{chosen.rows_train:,} rows for training, {chosen.rows_held_out:,} held out."
+        f"{chosen.rows_train:,} rows for training, {chosen.rows_held_out:,} held out{recent}."
     )
 
 
-def _results(chosen: TrainedModel, metrics: Sequence[MetricValue]) -> str:
+def _results(snapshot: DataSnapshot, chosen: TrainedModel, metrics: Sequence[MetricValue]) -> str:
     shown = "; ".join(metric_text(metric) for metric in metrics)
-    return f"{chosen.candidate.label} on {chosen.rows_held_out:,} held-out rows, 95 % intervals: {shown}."
+    rows = f"{chosen.rows_held_out:,} held-out rows"
+    if snapshot.recent_rows:
+        rows = f"{metrics[0].n:,} recent held-out rows, of {rows}"
+    return f"{chosen.candidate.label} on {rows}, 95 % intervals: {shown}."
 
 
 def metric_text(metric: MetricValue) -> str:
@@ -61,6 +70,11 @@ def card_markdown(spec: ModelSpec, evaluation: Evaluation) -> str:
     rows = [
         f"| {metric.name} | {_number(metric.value)} | {_interval(metric)} | {metric.n:,} |"
         for metric in evaluation.metrics
+    ]
+    rows += [
+        f"| {metric.name}, on all held-out rows | {_number(metric.value)} | {_interval(metric)} "
+        f"| {metric.n:,} |"
+        for metric in evaluation.overall
     ]
     lines = [
         f"# Model card: {spec.name}",
