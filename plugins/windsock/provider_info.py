@@ -19,6 +19,10 @@ def get_provider_info() -> dict[str, Any]:
         "promote_model",
         "roll_back",
         "keep_house",
+        "check_drift",
+        "check_performance",
+        "decide_retrain",
+        "claim_retrain",
     ]
     return {
         "package-name": "airflow-windsock",
@@ -31,6 +35,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"windsock.operators.{step}" for step in steps],
             }
         ],
+        "sensors": [{"integration-name": "Windsock", "python-modules": ["windsock.sensors.drift"]}],
+        "triggers": [{"integration-name": "Windsock", "python-modules": ["windsock.triggers.drift"]}],
         "hooks": [
             {
                 "integration-name": "Windsock",
@@ -41,6 +47,7 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "windsock.operators.links.MlflowRunLink",
             "windsock.operators.links.MlflowVersionLink",
+            "windsock.operators.links.DriftReportLink",
         ],
     }
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "dags.json"
-WANTED = {"churn__daily_retrain", "churn__rollback", "windsock__housekeeping", "example_composed"}
+WANTED = {
+    "churn__daily_retrain",
+    "churn__drift_retrain",
+    "churn__monitor",
+    "churn__rollback",
+    "windsock__housekeeping",
+    "example_composed",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +43,8 @@ def structure(dag):
         for task in dag.tasks
     }
     schedule = getattr(dag.schedule, "expression", dag.schedule)
+    if isinstance(schedule, list):
+        schedule = [asset.uri for asset in schedule]
     return {"schedule": schedule, "params": sorted(dag.params), "tasks": tasks}
 
 

@@ -15,6 +15,7 @@ import typer
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say, table
+from windsock.cli.demo_drift import DriftChapter, with_short_windows
 from windsock.cli.follow import RunFollower
 from windsock.cli.stack import Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
@@ -22,7 +23,7 @@ from windsock.cli.staging import StagedModel, stage_model
 from windsock.cli.supervisor import StopSignalError, Supervisor
 from windsock.cli.up import AirflowPort, MlflowPort, ProjectOption, ServerPort, addresses, logins
 from windsock.exceptions import WindsockError
-from windsock.records import Champion, GateDecision
+from windsock.records import Champion, GateDecision, InputSchema
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
 
@@ -65,7 +66,9 @@ def demo(
     begun = datetime.now(UTC)
     project = project.absolute()
     home = (keep_home or project / ".windsock").absolute()
-    staged = stage_model((spec or project / SAMPLE).absolute(), project=project, home=home)
+    staged = stage_model(
+        (spec or project / SAMPLE).absolute(), project=project, home=home, change=with_short_windows
+    )
     model = staged.spec.model
     say(f"Model    {model.name}: owner {model.owner}, tier {model.tier}, {staged.file}")
     say(f"Rows     {describe_source(staged.spec)}")
@@ -91,7 +94,7 @@ def demo(
         *logins(stack),
     ]:
         say(line)
-    if staged.models_dir:
+    if not staged.is_own:
         say(f"To keep {staged.spec.name}, copy {staged.file} to {project / 'include' / 'models'}.")
 
 
@@ -122,7 +125,7 @@ class Demo:
 
     def __init__(self, *, stack: Stack, staged: StagedModel, supervisor: Supervisor, begun: datetime) -> None:
         self.stack = stack
-        self.model = staged.spec.name
+        self.spec, self.model = staged.spec, staged.spec.name
         self.supervisor = supervisor
         self.begun = begun
         self.dag_id = f"{self.model}__daily_retrain"
@@ -138,10 +141,13 @@ class Demo:
             say(line)
         with self.stack.api() as api:
             decision = self.retrain(api, self.await_dag(api))
-        self.show_gate(decision)
-        champion = self.read_champion()
-        self.predict(champion)
-        self.show_ledger(champion)
+            champion = self.read_champion()
+            self.show_gate(decision)
+            schema = self.predict(champion)
+            self.show_ledger(champion)
+            champion = self.drift(api, champion, schema)
+            self.predict(champion)
+            self.show_ledger(champion)
 
     def await_dag(self, api: AirflowApi) -> dict[str, Any]:
         """Wait until Airflow has parsed the model's DAG in this stack, and return what it knows of it."""
@@ -228,13 +234,26 @@ class Demo:
             raise DemoFailedError(f"the ledger has no champion of {self.model}.")
         return champion
 
-    def predict(self, champion: Champion) -> None:
+    def drift(self, api: AirflowApi, champion: Champion, schema: InputSchema) -> Champion:
+        """Tell the chapter on drift; return the version that serves after it."""
+        chapter = DriftChapter(
+            api=api,
+            spec=self.spec,
+            schema=schema,
+            settings=self.settings,
+            pause=self.supervisor.pause,
+        )
+        return chapter.tell(champion)
+
+    def predict(self, champion: Champion) -> InputSchema:
         """Ask the server with the made-up row of its own description, and see that the champion answers.
 
+        :returns: what the model is asked with.
         :raises DemoFailedError: if it does not.
         """
         address = f"{self.stack.server_url}/models/{self.model}"
-        asked = ask_server("GET", address)["example"]
+        described = ask_server("GET", address)
+        asked = described["example"]
         say(f"Predict  POST {address}/predict")
         say(f"  made-up row  {json.dumps(asked['features'])}")
         answer = ask_server("POST", f"{address}/predict", asked)
@@ -243,6 +262,7 @@ class Demo:
             raise DemoFailedError(
                 f"version {answer.get('version')} answered; the ledger's champion is {champion.version}."
             )
+        return InputSchema.model_validate(described["schema"])
 
     def show_ledger(self, champion: Champion) -> None:
         """Print the ledger's row of the champion, and whether the chain is whole."""

@@ -23,8 +23,8 @@ from windsock.settings import Settings
 from windsock.spec import ModelSpec, schedule_word
 from windsock.spec.faults import closest
 from windsock.spec.loader import load_models, load_shared
+from windsock.steps import shorten, verdict_of
 from windsock.steps.run import run_step
-from windsock.steps.verdicts import shorten, verdict_of
 
 
 def models() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,35 +17,49 @@ EXPECTATIONS = "expectations"
 class StagedModel:
     """A model that a stack can run.
 
-    :param models_dir: folder of model files to run it from; ``None``: the project's own.
+    :param spec: the model as it is run.
+    :param file: the file that it was read from.
+    :param is_own: whether that is one of the project's own models.
+    :param models_dir: folder of model files to run it from.
     :param source_roots: folders for relative file sources.
     """
 
     spec: ModelSpec
     file: Path
-    models_dir: Path | None
+    is_own: bool
+    models_dir: Path
     source_roots: tuple[Path, ...]
 
 
-def stage_model(file: Path, *, project: Path, home: Path) -> StagedModel:
-    """Make a model file runnable: one of the project as it is, any other in a folder of its own.
+def stage_model(
+    file: Path, *, project: Path, home: Path, change: Callable[[ModelSpec], ModelSpec]
+) -> StagedModel:
+    """Make a model file runnable in a folder of its own, without touching it.
 
-    What the project's models share (``windsock.yaml``, expectation suites) holds for both.
+    What the project's models share (``windsock.yaml``, expectation suites) holds for it.
 
     :param home: the stack's home, where the folder is made.
+    :param change: what is asked of the model there instead of what its file says.
     :raises SpecError: if the file cannot be used.
     """
+    import yaml
+
     include = project / "include"
-    spec = load_spec(file, load_shared(include / SHARED_NAME))
-    if file.resolve().parent == (include / "models").resolve():
-        return StagedModel(spec=spec, file=file, models_dir=None, source_roots=(project,))
+    spec = change(load_spec(file, load_shared(include / SHARED_NAME)))
     staged = home / "demo" / "include"
     shutil.rmtree(staged, ignore_errors=True)
     (staged / "models").mkdir(parents=True)
-    shutil.copy(file, staged / "models" / f"{spec.name}.yaml")
+    content = spec.model_dump(mode="json", exclude_unset=True)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    (staged / "models" / f"{spec.name}.yaml").write_text(text, encoding="utf-8")
     if (include / SHARED_NAME).exists():
         shutil.copy(include / SHARED_NAME, staged / SHARED_NAME)
     if (include / EXPECTATIONS).is_dir():
         shutil.copytree(include / EXPECTATIONS, staged / EXPECTATIONS)
-    roots = (file.resolve().parent, project)
-    return StagedModel(spec=spec, file=file, models_dir=staged / "models", source_roots=roots)
+    return StagedModel(
+        spec=spec,
+        file=file,
+        is_own=file.resolve().parent == (include / "models").resolve(),
+        models_dir=staged / "models",
+        source_roots=(file.resolve().parent, project),
+    )

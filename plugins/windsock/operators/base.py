@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import SpecError
@@ -52,7 +52,7 @@ class StepOperator(BaseOperator):
     step: ClassVar[str]
     ui_color = "#e8f0fe"
     template_fields: Sequence[str] = ()
-    operator_extra_links = (MlflowRunLink(), MlflowVersionLink())
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (MlflowRunLink(), MlflowVersionLink())
 
     def __init__(
         self,

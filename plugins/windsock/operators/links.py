@@ -43,3 +43,15 @@ class MlflowVersionLink(_KeptLink):
     def xcom_key(self) -> str:
         """Key under which the worker stores the address."""
         return "windsock_link_version"
+
+
+class DriftReportLink(_KeptLink):
+    """The drift report that people look at."""
+
+    name = "Drift report"
+    kept = "report"
+
+    @property
+    def xcom_key(self) -> str:
+        """Key under which the worker stores the address."""
+        return "windsock_link_report"

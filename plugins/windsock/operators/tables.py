@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from windsock.records import CheckResult
 from windsock.steps import limit_text
 
 log = logging.getLogger("windsock.task")
-WIDEST_NAME = 72
+MOST_SIGNS = 36
 
 
 def log_checks(title: str, checks: Iterable[CheckResult]) -> None:
@@ -22,4 +22,17 @@ def log_checks(title: str, checks: Iterable[CheckResult]) -> None:
         log.info(
             "%-12s %-16s %-36s %s", check.status.value, check.code, check.name[:36], limit_text(check)[:120]
         )
+    log.info("::endgroup::")
+
+
+def log_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Log rows of words as a table inside a group.
+
+    :param header: the columns' names; each column is as wide as its widest word, at most 36 signs.
+    """
+    cut = [[word[:MOST_SIGNS] for word in row] for row in (header, *rows)]
+    widths = [max(len(row[place]) for row in cut) for place in range(len(header))]
+    log.info("::group::%s", title)
+    for row in cut:
+        log.info("%s", "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
     log.info("::endgroup::")

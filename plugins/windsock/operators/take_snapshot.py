@@ -20,19 +20,25 @@ class SnapshotDataOperator(StepOperator):
 
     :param data_window: overrides the spec's data window, such as ``30d``; the DAG param of that name
         overrides both.
+    :param recent: a stretch of the prediction log, as ``{"start": ..., "end": ...}``: its labelled answers
+        are mixed in, and decide at the gate; ``None``: the source alone.
     """
 
     step = "take_snapshot"
     ui_color = "#e6f4ea"
-    template_fields = ("data_window",)
+    template_fields = ("data_window", "recent")
 
-    def __init__(self, *, data_window: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, data_window: str | None = None, recent: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_window = data_window
+        self.recent = recent
 
     def step_input(self, context: Context) -> dict[str, Any]:
-        """Return the data window; the run's logical date is its end."""
-        return {"data_window": param(context, "data_window") or self.data_window}
+        """Return the data window, whose end is the run's logical date, and the recent one."""
+        return {
+            "data_window": param(context, "data_window") or self.data_window,
+            "recent": self.recent or None,
+        }
 
     def report(self, result: StepResult) -> None:
         """Log what was noticed while reading."""

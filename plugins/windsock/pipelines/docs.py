@@ -37,3 +37,35 @@ def retrain_doc(spec: ModelSpec) -> str:
         or "Retrains the model and promotes the new version if the gate lets it through."
     )
     return f"{purpose}\n\n| | |\n|---|---|\n{table}\n\n{RED.format(name=spec.name)}"
+
+
+def monitor_doc(spec: ModelSpec) -> str:
+    """Return the Markdown of a model's monitor DAG."""
+    block = spec.monitoring
+    retrain = block.retrain
+    asks = " or ".join(retrain.triggers) or "nothing"
+    rows = [
+        ("window", f"{block.window}, judged {block.lateness_allowance} after its end"),
+        ("drift", f"{block.drift.method}: q {block.drift.q:g}, KS {block.drift.ks:g}"),
+        ("labels", block.labels.kind),
+        ("retrain on", f"{asks}: {retrain.windows} of the last {retrain.of} windows"),
+        ("bounds", f"cooldown {retrain.cooldown}, {retrain.per_day} in 24 hours, breaker {retrain.breaker}"),
+        ("alerts", block.alert_channel or "connection windsock_alerts"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    purpose = (
+        f"Waits for the end of each window of what {spec.name} is asked, judges drift and performance, and "
+        "applies the trigger policy. A window that drifted is a green task whose verdict says FAIL."
+    )
+    return f"{purpose}\n\n| | |\n|---|---|\n{table}\n\n{RED.format(name=spec.name)}"
+
+
+def drift_retrain_doc(spec: ModelSpec) -> str:
+    """Return the Markdown of a model's retrain-on-drift DAG."""
+    purpose = (
+        f"Starts when the monitor of {spec.name} announces an episode, or an outside system posts an event "
+        f"of the asset `x-windsock://{spec.name}/retrain`. Its first task claims the episode: a doubled "
+        "event claims nothing. Labelled rows of the prediction log are mixed in, and the gate decides on "
+        "those of them that are held out: drift alone promotes nothing."
+    )
+    return f"{purpose}\n\n{retrain_doc(spec)}"

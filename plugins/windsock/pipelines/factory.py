@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
 
 from windsock.exceptions import SpecError
+from windsock.pipelines.drift_retrain import drift_retrain_dag
 from windsock.pipelines.housekeeping import DAG_ID as HOUSEKEEPING
 from windsock.pipelines.housekeeping import housekeeping_dag
+from windsock.pipelines.monitor import monitor_dag
 from windsock.pipelines.retrain import retrain_dag
 from windsock.pipelines.rollback import rollback_dag
 from windsock.settings import Settings
@@ -42,10 +46,14 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
     wanted = get_parsing_context().dag_id
     dags: dict[str, DAG] = {}
     for name, spec in specs.items():
-        if wanted in (None, retrain_id := f"{name}__daily_retrain"):
-            dags[retrain_id] = retrain_dag(spec, shared)
-        if wanted in (None, rollback_id := f"{name}__rollback"):
-            dags[rollback_id] = rollback_dag(spec)
+        made: dict[str, Callable[[], DAG]] = {
+            f"{name}__daily_retrain": partial(retrain_dag, spec, shared),
+            f"{name}__rollback": partial(rollback_dag, spec),
+        }
+        if spec.monitoring.is_on:
+            made[f"{name}__monitor"] = partial(monitor_dag, spec)
+            made[f"{name}__drift_retrain"] = partial(drift_retrain_dag, spec, shared)
+        dags |= {dag_id: make() for dag_id, make in made.items() if wanted in (None, dag_id)}
     if wanted in (None, HOUSEKEEPING):
         dags[HOUSEKEEPING] = housekeeping_dag(specs, keep_predictions_days=shared.keep_predictions_days)
     return dags

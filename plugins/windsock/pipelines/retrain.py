@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, Param, chain
+from airflow.sdk import DAG, Param, XComArg, chain
 
 from windsock.operators.approve_model import ApproveModelOperator
+from windsock.operators.claim_retrain import RECENT, ClaimRetrainOperator, CloseRetrainOperator
 from windsock.operators.deploy_model import DeployModelOperator
 from windsock.operators.evaluate_model import EvaluateModelOperator
 from windsock.operators.gate_model import GovernanceGateOperator
@@ -72,16 +73,22 @@ def retrain_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
     return dag
 
 
-def build_retrain(spec: ModelSpec, shared: SharedSpec) -> None:
+def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) -> None:
     """Add the retrain tasks to the DAG that is open; every DAG that retrains uses these.
+
+    The first task claims the model, so that one retrain runs at a time, whichever DAG holds it; the last one
+    gives it back, whatever became of the others.
 
     :param spec: the model.
     :param shared: compute classes and approvers.
+    :param recent: whether labelled rows of the prediction log are mixed in, and decide at the gate.
     """
     content = spec.model_dump(mode="json")
     compute = shared.compute_class(spec.training.compute)
     place = {"pool": compute.pool, "queue": compute.queue}
-    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content)
+    claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content)
+    mixed = XComArg(claim, key=RECENT) if recent else None
+    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed)
     validation = ValidateDataOperator(task_id="validate_data", spec=content, snapshot=snapshot.output)
     trained = TrainModelOperator.partial(
         task_id="train_model",
@@ -113,4 +120,7 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec) -> None:
     deployment = DeployModelOperator(task_id="deploy_model", spec=content, version=version.output)
     promotion = PromoteModelOperator(task_id="promote_model", spec=content, version=version.output)
     tail: list[Any] = [version, *approvals, deployment, promotion]
+    chain(claim, snapshot)
     chain(gate, *tail)
+    close = CloseRetrainOperator(task_id="close_retrain", spec=content, claim=claim.output)
+    chain(promotion, close.as_teardown(setups=claim))

@@ -171,6 +171,11 @@ class MonitoringBlock(Frozen):
     alert_repeat: Duration = Field(default="1d", description="how often an alert that stands is told again")
 
     @property
+    def is_on(self) -> bool:
+        """Whether anything is watched at all."""
+        return self.data_drift or self.performance_tracking
+
+    @property
     def window_length(self) -> timedelta:
         """Length of a window."""
         return parse_duration(self.window)

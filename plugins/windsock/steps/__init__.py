@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from windsock.steps.run import STEPS, StepResult, read_input, run_step
-from windsock.steps.verdicts import Verdict, limit_text, refusal_of, shorten, verdict_of, verdict_of_error
+from windsock.steps.verdicts import refusal_of, verdict_of, verdict_of_error
+from windsock.steps.words import Verdict, limit_text, shorten
 
 __all__ = [
     "STEPS",

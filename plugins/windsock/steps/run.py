@@ -44,6 +44,11 @@ STEPS: dict[str, Step] = {
     "deploy_model": Step("deployment", r.DeployModelInput, r.Deployment),
     "promote_model": Step("governance", r.PromoteModelInput, r.Promotion),
     "roll_back": Step("deployment", r.RollBackInput, r.RollBack),
+    "check_drift": Step("monitoring", r.CheckDriftInput, r.DriftReport),
+    "check_performance": Step("monitoring", r.CheckPerformanceInput, r.PerformanceReport),
+    "decide_retrain": Step("monitoring", r.DecideRetrainInput, r.RetrainDecision),
+    "claim_retrain": Step("monitoring", r.ClaimRetrainInput, r.RetrainClaim),
+    "close_retrain": Step("monitoring", r.CloseRetrainInput, r.RetrainEnd),
     "keep_house": Step("deployment", r.HousekeepingInput, r.HousekeepingReport),
 }
 

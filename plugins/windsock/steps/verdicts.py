@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from windsock import records as r
 from windsock.exceptions import (
     ApprovalRefusedError,
     DataRefusedError,
     GateRefusedError,
+    MonitoringError,
     TransportError,
     VerdictError,
     WindsockError,
 )
+from windsock.steps.monitoring_verdicts import (
+    describe_claim,
+    describe_decision,
+    describe_drift,
+    describe_end,
+    describe_performance,
+)
 from windsock.steps.run import StepResult
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What on-call reads first.
-
-    :param word: PASS, FAIL, HOLD, KEEP, UNCHANGED, DRY RUN or ERROR.
-    :param why: one sentence with the number against its limit.
-    :param next_action: what to do now; ``nothing`` is an answer.
-    :param ids: what to look things up by.
-    """
-
-    word: str
-    why: str
-    next_action: str = "nothing to do"
-    ids: dict[str, str] = field(default_factory=dict)
-
-    def lines(self) -> tuple[str, str, str, str]:
-        """Return the four lines of the block."""
-        ids = " ".join(f"{name}={value}" for name, value in self.ids.items() if value) or "none"
-        return (f"VERDICT: {self.word}", f"WHY: {self.why}", f"NEXT: {self.next_action}", f"IDS: {ids}")
-
-
-def shorten(digest: str | None) -> str:
-    """Return the first 12 digits of a digest; enough to find it, short enough to read."""
-    return (digest or "")[:12]
-
-
-def limit_text(check: r.CheckResult) -> str:
-    """Return a check's number against its limit, such as ``0.912 [0.9, 0.93] >= 0.8 (n=200)``."""
-    if check.value is None:
-        return check.message or check.status.value
-    interval = f" [{check.interval.low:.4g}, {check.interval.high:.4g}]" if check.interval else ""
-    limit = f" {check.relation} {check.limit:.6g}" if check.relation and check.limit is not None else ""
-    count = f" (n={check.n})" if check.n is not None else ""
-    return f"{check.value:.6g}{interval}{limit}{count}"
+from windsock.steps.words import Verdict, limit_text, shorten
 
 
 def _first_failures(checks: tuple[r.CheckResult, ...]) -> str:
@@ -264,6 +236,11 @@ DESCRIBE: dict[type[r.Record], Callable[..., Verdict]] = {
     r.Promotion: _promotion,
     r.RollBack: _promotion,
     r.HousekeepingReport: _housekeeping,
+    r.DriftReport: describe_drift,
+    r.PerformanceReport: describe_performance,
+    r.RetrainDecision: describe_decision,
+    r.RetrainClaim: describe_claim,
+    r.RetrainEnd: describe_end,
 }
 
 
@@ -307,6 +284,8 @@ def refusal_of(result: StepResult) -> WindsockError | None:
         return ApprovalRefusedError(
             verdict.why, code="WS-APPROVAL-002", next_action="train and register a new version"
         )
+    if isinstance(record, r.DriftReport | r.PerformanceReport) and record.status is r.Status.ERROR:
+        return MonitoringError(verdict.why, next_action=verdict.next_action)
     if isinstance(record, r.HousekeepingReport) and record.is_transport_only:
         return TransportError(verdict.why, code="WS-HOUSEKEEPING-003", next_action=verdict.next_action)
     if isinstance(record, r.HousekeepingReport) and verdict.word == "FAIL":

@@ -8,10 +8,12 @@ from support.builders import CARD, make_spec
 from windsock.cli import demo, follow
 from windsock.cli.airflow_rest import LogLine, TaskState
 from windsock.cli.console import say, table
+from windsock.cli.demo_drift import with_short_windows
 from windsock.cli.follow import RunFollower, last_block, verdict_line
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.staging import stage_model
 from windsock.exceptions import SpecError
+from windsock.spec.loader import load_shared, load_spec
 
 BLOCK = ["VERDICT: PASS", "WHY: 800 rows", "NEXT: nothing to do", "IDS: model=churn"]
 SPEC = """\
@@ -139,14 +141,28 @@ def project(tmp_path):
     return tmp_path / "project"
 
 
-def test_a_file_of_the_project_is_run_as_it_is(project, tmp_path):
+def staged_from(file, project, tmp_path, change=lambda spec: spec):
+    return stage_model(file, project=project, home=tmp_path / "home", change=change)
+
+
+def test_a_file_of_the_project_is_left_as_it_is(project, tmp_path):
+    file = project / "include" / "models" / "visits.yaml"
+    text = SPEC.replace("COMPUTE", "our-box")
+    file.write_text(text)
+    staged = staged_from(file, project, tmp_path, with_short_windows)
+    assert staged.is_own
+    assert file.read_text() == text
+    assert staged.source_roots == (project / "include" / "models", project)
+
+
+def test_the_staged_file_says_what_is_run(project, tmp_path):
     file = project / "include" / "models" / "visits.yaml"
     file.write_text(SPEC.replace("COMPUTE", "our-box"))
-    staged = stage_model(file, project=project, home=tmp_path / "home")
-    assert staged.spec.name == "visits"
-    assert staged.models_dir is None
-    assert staged.source_roots == (project,)
-    assert not (tmp_path / "home").exists()
+    staged = staged_from(file, project, tmp_path, with_short_windows)
+    read = load_spec(staged.models_dir / "visits.yaml", load_shared(project / "include" / "windsock.yaml"))
+    assert read == staged.spec
+    assert read.monitoring.window == "1m"
+    assert read.training == load_spec(file, load_shared(project / "include" / "windsock.yaml")).training
 
 
 def test_any_other_file_gets_a_folder_of_its_own(project, tmp_path):
@@ -157,7 +173,8 @@ def test_any_other_file_gets_a_folder_of_its_own(project, tmp_path):
     left = tmp_path / "home" / "demo" / "include" / "models" / "of_the_run_before.yaml"
     left.parent.mkdir(parents=True)
     left.write_text("")
-    staged = stage_model(file, project=project, home=tmp_path / "home")
+    staged = staged_from(file, project, tmp_path)
+    assert not staged.is_own
     assert staged.models_dir == left.parent
     assert [found.name for found in staged.models_dir.iterdir()] == ["visits.yaml"]
     assert (staged.models_dir.parent / "windsock.yaml").exists()
@@ -169,7 +186,7 @@ def test_a_broken_file_is_refused_before_anything_is_made(project, tmp_path):
     file = tmp_path / "visits.yaml"
     file.write_text(SPEC.replace("COMPUTE", "their-box"))
     with pytest.raises(SpecError, match="their-box"):
-        stage_model(file, project=project, home=tmp_path / "home")
+        staged_from(file, project, tmp_path)
     assert not (tmp_path / "home").exists()
 
 

@@ -22,11 +22,22 @@ def models(tmp_path):
 def test_each_model_has_its_dags_and_the_installation_one(models):
     assert set(build_dags(models)) == {
         "apples__daily_retrain",
+        "apples__drift_retrain",
+        "apples__monitor",
         "apples__rollback",
         "pears__daily_retrain",
+        "pears__drift_retrain",
+        "pears__monitor",
         "pears__rollback",
         "windsock__housekeeping",
     }
+
+
+def test_a_model_that_is_not_watched_has_no_monitor(models):
+    off = "monitoring: {data_drift: false, performance_tracking: false}\n"
+    (models / "plums.yaml").write_text(GOOD.format(name="plums") + off, encoding="utf-8")
+    found = {dag_id for dag_id in build_dags(models) if dag_id.startswith("plums")}
+    assert found == {"plums__daily_retrain", "plums__rollback"}
 
 
 def test_a_broken_file_breaks_one_model_and_is_named_with_its_line(models):

@@ -14,6 +14,13 @@ from support.builders import (
     make_validation,
     make_version,
 )
+from support.monitoring_records import (
+    make_claim,
+    make_drift,
+    make_end,
+    make_performance,
+    make_retrain_decision,
+)
 from windsock import records as r
 from windsock.exceptions import (
     ApprovalRefusedError,
@@ -52,6 +59,11 @@ RECORDS = [
         model="churn", version="1", digest=digest(), epoch=4, rolled_back_version="2", committed_at=NOON
     ),
     r.HousekeepingReport(),
+    make_drift(),
+    make_performance(),
+    make_retrain_decision(),
+    make_claim(),
+    make_end(),
 ]
 
 

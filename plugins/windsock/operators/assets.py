@@ -1,0 +1,43 @@
+"""The assets of a model: what its DAGs tell each other, and the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+
+GROUP = "windsock"
+
+
+def retrain_asset(model: str) -> Asset:
+    """Return the asset whose events ask for a retrain of a model."""
+    return Asset(name=f"{model}/retrain", uri=f"x-windsock://{model}/retrain", group=GROUP)
+
+
+def drift_asset(model: str) -> Asset:
+    """Return the asset whose events are the drift verdicts of a model's windows."""
+    return Asset(name=f"{model}/drift", uri=f"x-windsock://{model}/drift", group=GROUP)
+
+
+def sometimes(asset: Asset) -> AssetAlias:
+    """Return an outlet that emits the asset's event only if :func:`emit` is called.
+
+    A plain outlet emits one whenever its task ends well.
+    """
+    return AssetAlias(name=asset.uri, group=GROUP)
+
+
+def emit(operator: BaseOperator, context: Context, asset: Asset, extra: Mapping[str, Any]) -> bool:
+    """Emit an asset's event with the task's end, if the operator has it among its outlets.
+
+    :returns: whether it has.
+    """
+    alias = sometimes(asset)
+    if not any(isinstance(outlet, AssetAlias) and outlet.name == alias.name for outlet in operator.outlets):
+        return False
+    context["outlet_events"][alias].add(asset, extra=dict(extra))
+    return True

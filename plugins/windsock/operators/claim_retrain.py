@@ -1,0 +1,109 @@
+"""``ClaimRetrainOperator`` and ``CloseRetrainOperator``: one retrain of a model at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.bases.skipmixin import SkipMixin
+
+from windsock.operators.base import StepOperator
+from windsock.records import Outcome, RetrainClaim, RetrainOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.sdk import Context
+
+    from windsock.steps import StepResult
+
+
+RECENT = "recent"
+"""XCom key of the stretch whose labelled rows are mixed in."""
+
+
+class ClaimRetrainOperator(StepOperator, SkipMixin):
+    """Claim the model for this run, and the episode that its event announces; skip the rest if it is taken.
+
+    A retrain on schedule or by hand claims the model alone. Give the claim back with
+    :class:`CloseRetrainOperator`.
+    """
+
+    step = "claim_retrain"
+    ui_color = "#fce8e6"
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return the episode that the run's asset event announces, or none."""
+        return {"episode_key": episode_key(context.get("triggering_asset_events") or {})}
+
+    def finish(self, context: Context, result: StepResult) -> Any:
+        """Push the claim, and its recent stretch apart; skip what follows if it was not granted."""
+        pushed = super().finish(context, result)
+        context["ti"].xcom_push(key=RECENT, value=pushed["recent"])
+        if isinstance(result.record, RetrainClaim) and not result.record.granted:
+            context["ti"].xcom_push(key="return_value", value=pushed)
+            self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))
+        return pushed
+
+
+def episode_key(events: Any) -> str | None:
+    """Return the episode of the last of the events that started a run.
+
+    An event of an outside system names none: it gets a key of its own, from its time.
+
+    :param events: Airflow's ``triggering_asset_events``: events by asset.
+    """
+    found: list[Any] = [event for asset in events for event in events[asset]]
+    if not found:
+        return None
+    last = max(found, key=lambda event: event.timestamp)
+    named = (last.extra or {}).get("episode")
+    return str(named) if named else f"event:{last.timestamp:%Y%m%dT%H%M%S.%f}"
+
+
+class CloseRetrainOperator(StepOperator):
+    """Give the claim of a retrain back, and close its episode with what the retrain came to.
+
+    :param claim: the ``RetrainClaim`` of the claiming task.
+    :param gate_task_id: task whose ``GateDecision`` tells a kept champion from a refused version.
+    :param promote_task_id: task that has ended well if the new version serves.
+    """
+
+    step = "close_retrain"
+    ui_color = "#f1f3f4"
+    template_fields = ("claim",)
+
+    def __init__(
+        self,
+        *,
+        claim: Any,
+        gate_task_id: str = "gate_model",
+        promote_task_id: str = "promote_model",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.claim = claim
+        self.gate_task_id = gate_task_id
+        self.promote_task_id = promote_task_id
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return the claim and the outcome, as the tasks before left it."""
+        pull = context["ti"].xcom_pull
+        promotion = pull(task_ids=self.promote_task_id, key="return_value")
+        decision = pull(task_ids=self.gate_task_id, key="return_value")
+        return {"claim": self.claim, "outcome": retrain_outcome(promotion, decision)}
+
+
+def retrain_outcome(promotion: Any, decision: Any) -> RetrainOutcome:
+    """Return what a retrain came to.
+
+    :param promotion: the promotion, or ``None``.
+    :param decision: the gate's decision, or ``None`` where the run did not come so far.
+    """
+    if promotion:
+        return RetrainOutcome.PROMOTED
+    outcomes: Iterable[tuple[str, RetrainOutcome]] = (
+        (Outcome.KEEP.value, RetrainOutcome.KEPT),
+        (Outcome.REFUSE.value, RetrainOutcome.REFUSED),
+    )
+    said = str((decision or {}).get("outcome", ""))
+    return dict(outcomes).get(said, RetrainOutcome.FAILED)

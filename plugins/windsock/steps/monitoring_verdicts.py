@@ -1,0 +1,99 @@
+"""The last block of the monitor's logs."""
+
+from __future__ import annotations
+
+from windsock import records as r
+from windsock.steps.words import Verdict, limit_text, shorten
+
+WORDS = {
+    r.Status.PASS: "PASS",
+    r.Status.FAIL: "FAIL",
+    r.Status.INSUFFICIENT: "HOLD",
+    r.Status.ERROR: "ERROR",
+}
+
+
+def describe_drift(record: r.DriftReport) -> Verdict:
+    """Return the block of a drift verdict."""
+    actions = {
+        r.Status.FAIL: "nothing to do here; decide_retrain says whether a retrain follows",
+        r.Status.ERROR: "mend what WHY names; the window is judged again by the next run",
+    }
+    return Verdict(
+        word=WORDS[record.status],
+        why=record.reason,
+        next_action=actions.get(record.status, "nothing to do"),
+        ids={
+            "model": record.model,
+            "version": record.version,
+            "window": f"{record.window.start:%Y-%m-%dT%H:%M:%S}/{record.window.end:%Y-%m-%dT%H:%M:%S}",
+            "severity": record.severity.value,
+            "bundle": shorten(record.digest),
+            "run_id": record.run_id or "",
+        },
+    )
+
+
+def describe_performance(record: r.PerformanceReport) -> Verdict:
+    """Return the block of a performance verdict."""
+    failed = [check for check in record.checks if check.status in (r.Status.FAIL, r.Status.ERROR)]
+    actions = {
+        r.Status.FAIL: "look at the failed checks: labels, data or the world have changed",
+        r.Status.ERROR: "mend what WHY names; the window is judged again by the next run",
+    }
+    shown = "; ".join(f"{check.code} {check.name}: {limit_text(check)}" for check in failed[:3])
+    return Verdict(
+        word=WORDS[record.status],
+        why="; ".join(text for text in (record.reason, shown if shown not in record.reason else "") if text),
+        next_action=actions.get(record.status, "nothing to do"),
+        ids={
+            "model": record.model,
+            "version": record.version,
+            "window": f"{record.window.start:%Y-%m-%dT%H:%M:%S}/{record.window.end:%Y-%m-%dT%H:%M:%S}",
+            "bundle": shorten(record.digest),
+        },
+    )
+
+
+def describe_decision(record: r.RetrainDecision) -> Verdict:
+    """Return the block of the trigger policy."""
+    held = record.order is r.RetrainOrder.HOLD
+    next_action = "nothing to do"
+    if record.order is r.RetrainOrder.GRANT:
+        next_action = f"nothing to do; {record.model}__drift_retrain claims the episode"
+    elif record.breaker:
+        next_action = (
+            f"find out why retraining does not help, then `windsock monitor {record.model} --reset`; "
+            "the champion keeps serving"
+        )
+    elif held and record.not_before:
+        next_action = f"nothing to do; possible again from {record.not_before:%Y-%m-%d %H:%M:%S} UTC"
+    return Verdict(
+        word="HOLD" if held else "PASS",
+        why=record.reason,
+        next_action=next_action,
+        ids={"model": record.model, "episode": record.episode.key if record.episode else ""},
+    )
+
+
+def describe_claim(record: r.RetrainClaim) -> Verdict:
+    """Return the block of a claim."""
+    return Verdict(
+        word="PASS" if record.granted else "HOLD",
+        why=record.reason,
+        next_action="nothing to do" if record.granted else "nothing to do; the rest of this run is skipped",
+        ids={
+            "model": record.model,
+            "episode": record.episode.key if record.episode else "",
+            "holder": record.holder,
+        },
+    )
+
+
+def describe_end(record: r.RetrainEnd) -> Verdict:
+    """Return the block of a claim given back."""
+    return Verdict(
+        word="PASS",
+        why=f"the retrain came to: {record.outcome.value}",
+        ids={"model": record.model, "episode": record.episode_key or "", "holder": record.holder},
+    )

@@ -1,0 +1,43 @@
+"""What the last block of a log is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from windsock import records as r
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What on-call reads first.
+
+    :param word: PASS, FAIL, HOLD, KEEP, UNCHANGED, DRY RUN or ERROR.
+    :param why: one sentence with the number against its limit.
+    :param next_action: what to do now; ``nothing`` is an answer.
+    :param ids: what to look things up by.
+    """
+
+    word: str
+    why: str
+    next_action: str = "nothing to do"
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def lines(self) -> tuple[str, str, str, str]:
+        """Return the four lines of the block."""
+        ids = " ".join(f"{name}={value}" for name, value in self.ids.items() if value) or "none"
+        return (f"VERDICT: {self.word}", f"WHY: {self.why}", f"NEXT: {self.next_action}", f"IDS: {ids}")
+
+
+def shorten(digest: str | None) -> str:
+    """Return the first 12 digits of a digest; enough to find it, short enough to read."""
+    return (digest or "")[:12]
+
+
+def limit_text(check: r.CheckResult) -> str:
+    """Return a check's number against its limit, such as ``0.912 [0.9, 0.93] >= 0.8 (n=200)``."""
+    if check.value is None:
+        return check.message or check.status.value
+    interval = f" [{check.interval.low:.4g}, {check.interval.high:.4g}]" if check.interval else ""
+    limit = f" {check.relation} {check.limit:.6g}" if check.relation and check.limit is not None else ""
+    count = f" (n={check.n})" if check.n is not None else ""
+    return f"{check.value:.6g}{interval}{limit}{count}"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from windsock.monitoring.pending_windows import MOST_WINDOWS, pending_windows
+from windsock.records import Span, Status, WindowVerdict
+from windsock.spec import MonitoringBlock
+
+NOW = datetime(2026, 5, 3, 12, 30, tzinfo=UTC)
+HOURLY = MonitoringBlock(window="1h", lateness="5m")
+
+
+def verdict(end: datetime, status: Status = Status.PASS) -> WindowVerdict:
+    return WindowVerdict(
+        model="churn",
+        kind="drift",
+        window=Span(start=end - timedelta(hours=1), end=end),
+        version="1",
+        digest="d",
+        status=status,
+        judged_at=end,
+    )
+
+
+def ends(windows: tuple[Span, ...]) -> list[str]:
+    return [f"{window.end:%d %H:%M}" for window in windows]
+
+
+def test_closed_windows_since_the_model_went_live():
+    found = pending_windows(HOURLY, [], since=NOW - timedelta(hours=3), now=NOW)
+    assert ends(found) == ["03 10:00", "03 11:00", "03 12:00"]
+    assert all(window.end - window.start == timedelta(hours=1) for window in found)
+
+
+def test_judged_windows_are_left_out_unless_their_verdict_is_error():
+    hour = NOW.replace(minute=0)
+    judged = [verdict(hour), verdict(hour - timedelta(hours=1), Status.ERROR)]
+    found = pending_windows(HOURLY, judged, since=NOW - timedelta(hours=3), now=NOW)
+    assert ends(found) == ["03 10:00", "03 11:00"]
+
+
+def test_a_window_is_not_closed_before_its_lateness_is_over():
+    early = NOW.replace(minute=4)
+    assert ends(pending_windows(HOURLY, [], since=early - timedelta(hours=1), now=early)) == []
+    late = NOW.replace(minute=5)
+    assert ends(pending_windows(HOURLY, [], since=early - timedelta(hours=1), now=late)) == ["03 12:00"]
+
+
+def test_without_a_live_version_the_latest_window_alone():
+    assert ends(pending_windows(HOURLY, [], since=None, now=NOW)) == ["03 12:00"]
+
+
+def test_after_a_long_pause_the_latest_ones():
+    found = pending_windows(HOURLY, [], since=NOW - timedelta(days=100), now=NOW)
+    assert len(found) == MOST_WINDOWS
+    assert ends(found)[-1] == "03 12:00"
+
+
+@given(
+    hours=st.integers(0, 60),
+    done=st.sets(st.integers(0, 60)),
+    minutes=st.integers(0, 59),
+)
+def test_no_window_twice_none_open_and_all_in_order(hours, done, minutes):
+    now = NOW.replace(minute=minutes)
+    judged = [verdict(NOW.replace(minute=0) - timedelta(hours=back)) for back in done]
+    found = pending_windows(HOURLY, judged, since=now - timedelta(hours=hours), now=now)
+    assert list(found) == sorted(set(found), key=lambda window: window.end)
+    assert all(window.end + timedelta(minutes=5) <= now for window in found)
+    assert not {window.end for window in found} & {one.window.end for one in judged}

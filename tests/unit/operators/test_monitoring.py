@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+from support.builders import NOON, make_decision, make_spec
+from support.context import make_context
+from support.monitoring_records import (
+    WINDOW,
+    make_claim,
+    make_column,
+    make_drift,
+    make_end,
+    make_performance,
+    make_retrain_decision,
+)
+from windsock import records as r
+from windsock.exceptions import MonitoringError
+from windsock.operators.assets import drift_asset, retrain_asset, sometimes
+from windsock.operators.check_drift import CheckDriftOperator
+from windsock.operators.check_performance import CheckPerformanceOperator
+from windsock.operators.claim_retrain import (
+    ClaimRetrainOperator,
+    CloseRetrainOperator,
+    episode_key,
+    retrain_outcome,
+)
+from windsock.operators.decide_retrain import DecideRetrainOperator
+
+SPAN = WINDOW.model_dump(mode="json")
+
+
+class Events:
+    """Airflow's ``outlet_events``."""
+
+    def __init__(self):
+        self.added = []
+
+    def __getitem__(self, alias):
+        return SimpleNamespace(add=lambda asset, extra: self.added.append((alias.name, asset.uri, extra)))
+
+
+def with_events(task):
+    context = make_context(task)
+    context["outlet_events"] = Events()
+    return context
+
+
+def drift_task(**fields):
+    return CheckDriftOperator(task_id="check_drift", spec=make_spec(), window=SPAN, **fields)
+
+
+class TestCheckDrift:
+    def test_drift_is_green_and_its_verdict_says_fail(self, ports, step_answers):
+        seen = step_answers("check_drift", make_drift(status=r.Status.FAIL, reason="2 of 2 columns drifted"))
+        task = drift_task()
+        assert task.execute(make_context(task))["status"] == "fail"
+        assert task.verdict.word == "FAIL"
+        assert task.verdict.why == "2 of 2 columns drifted"
+        assert seen[0].window == WINDOW
+
+    def test_too_few_rows_hold(self, ports, step_answers):
+        step_answers("check_drift", make_drift(status=r.Status.INSUFFICIENT, reason="40 rows < 115"))
+        task = drift_task()
+        task.execute(make_context(task))
+        assert task.verdict.word == "HOLD"
+
+    def test_a_window_that_cannot_be_judged_is_red_and_kept(self, ports, step_answers):
+        step_answers("check_drift", make_drift(status=r.Status.ERROR, reason="spend cannot be counted"))
+        task = drift_task()
+        context = make_context(task)
+        with pytest.raises(MonitoringError, match="spend cannot be counted"):
+            task.execute(context)
+        assert context["ti"].pushed["return_value"]["status"] == "error"
+
+    def test_the_table_shows_the_worst_first_and_not_all(self, ports, step_answers, caplog):
+        columns = [make_column(f"fine_{number}", effect=0.001) for number in range(40)]
+        columns.append(make_column("bad", r.Status.FAIL, effect=0.4, findings=("unseen",)))
+        step_answers("check_drift", make_drift(columns=tuple(columns), findings=("one was odd",)))
+        task = drift_task()
+        with caplog.at_level(logging.INFO, logger="windsock.task"):
+            task.execute(make_context(task))
+        lines = [record.getMessage() for record in caplog.records]
+        start = lines.index("::group::Drift")
+        assert lines[start + 1].split()[:3] == ["column", "status", "rows"]
+        assert lines[start + 2].split() == ["bad", "fail", "1,000", "0.4", "0.05", "0.4", "-", "unseen"]
+        assert "and 16 more columns, none of them worse" in lines
+        assert "finding: one was odd" in lines
+
+    def test_verdicts_are_told_to_who_waits_for_them(self, ports, step_answers):
+        step_answers("check_drift", make_drift(status=r.Status.FAIL, severity=r.Severity.HIGH))
+        task = drift_task(outlets=[sometimes(drift_asset("churn"))])
+        context = with_events(task)
+        task.execute(context)
+        ((alias, uri, extra),) = context["outlet_events"].added
+        assert alias == uri == "x-windsock://churn/drift"
+        assert (extra["status"], extra["severity"]) == ("fail", "high")
+
+    def test_without_an_outlet_nothing_is_emitted(self, ports, step_answers):
+        step_answers("check_drift", make_drift())
+        task = drift_task()
+        context = with_events(task)
+        task.execute(context)
+        assert context["outlet_events"].added == []
+
+
+def test_a_loss_is_green_and_names_the_failed_check(ports, step_answers):
+    check = r.CheckResult(
+        name="realised_drop:roc_auc", status="fail", code="WS-MONITORING-031", value=0.7, limit=0.79, n=800
+    )
+    step_answers("check_performance", make_performance(status=r.Status.FAIL, checks=(check,)))
+    task = CheckPerformanceOperator(task_id="check_performance", spec=make_spec(), window=SPAN)
+    task.execute(make_context(task))
+    assert task.verdict.word == "FAIL"
+    assert "WS-MONITORING-031 realised_drop:roc_auc" in task.verdict.why
+
+
+class TestDecideRetrain:
+    def decided(self, step_answers, order, **fields):
+        step_answers("decide_retrain", make_retrain_decision(order, **fields))
+        task = DecideRetrainOperator(
+            task_id="decide_retrain", spec=make_spec(), outlets=[sometimes(retrain_asset("churn"))]
+        )
+        context = with_events(task)
+        task.execute(context)
+        return task, context["outlet_events"].added
+
+    def test_what_is_granted_is_announced_with_its_episode(self, ports, step_answers):
+        task, ((_, uri, extra),) = self.decided(step_answers, r.RetrainOrder.GRANT)
+        assert uri == "x-windsock://churn/retrain"
+        assert extra["episode"] == "bbbbbbbbbbbb-20260502T120000"
+        assert task.verdict.word == "PASS"
+
+    @pytest.mark.parametrize(
+        ("order", "word"), [(r.RetrainOrder.WAIT, "PASS"), (r.RetrainOrder.HOLD, "HOLD")]
+    )
+    def test_nothing_else_is(self, ports, step_answers, order, word):
+        task, events = self.decided(step_answers, order)
+        assert events == []
+        assert task.verdict.word == word
+
+    def test_the_breaker_says_what_a_person_must_do(self, ports, step_answers):
+        task, _ = self.decided(step_answers, r.RetrainOrder.HOLD, breaker=True)
+        assert "windsock monitor churn --reset" in task.verdict.next_action
+
+
+def claiming(step_answers, **fields):
+    step_answers("claim_retrain", make_claim(**fields))
+    with DAG(dag_id="d", schedule=None):
+        claim = ClaimRetrainOperator(task_id="claim_retrain", spec=make_spec())
+        claim >> BaseOperator(task_id="take_snapshot")
+    return claim
+
+
+class TestClaimRetrain:
+    def test_a_granted_claim_goes_on_with_its_recent_stretch(self, ports, step_answers):
+        claim = claiming(step_answers)
+        context = make_context(claim)
+        assert claim.execute(context)["granted"] is True
+        assert context["ti"].pushed["recent"] == SPAN
+
+    def test_a_refused_one_skips_the_rest(self, ports, step_answers):
+        claim = claiming(step_answers, granted=False, reason="another run has the model", recent=None)
+        context = make_context(claim)
+        with pytest.raises(DownstreamTasksSkipped) as skipped:
+            claim.execute(context)
+        assert skipped.value.tasks == ["take_snapshot"]
+        assert context["ti"].pushed["return_value"]["granted"] is False
+        assert claim.verdict.word == "HOLD"
+
+    def test_the_episode_is_that_of_the_last_event(self):
+        first = SimpleNamespace(timestamp=NOON, extra={"episode": "one"})
+        last = SimpleNamespace(timestamp=NOON + timedelta(seconds=1), extra={"episode": "two"})
+        outside = SimpleNamespace(timestamp=NOON + timedelta(seconds=2), extra={"from_rest_api": True})
+        assert episode_key({"asset": [last, first]}) == "two"
+        assert episode_key({"asset": [last, outside]}) == f"event:{outside.timestamp:%Y%m%dT%H%M%S.%f}"
+        assert episode_key({}) is None
+
+
+@pytest.mark.parametrize(
+    ("promotion", "decision", "outcome"),
+    [
+        ({"version": "2"}, {"outcome": "promote"}, r.RetrainOutcome.PROMOTED),
+        (None, {"outcome": "keep"}, r.RetrainOutcome.KEPT),
+        (None, {"outcome": "refuse"}, r.RetrainOutcome.REFUSED),
+        (None, {"outcome": "promote"}, r.RetrainOutcome.FAILED),
+        (None, None, r.RetrainOutcome.FAILED),
+    ],
+)
+def test_what_a_retrain_came_to(promotion, decision, outcome):
+    assert retrain_outcome(promotion, decision) is outcome
+
+
+def test_a_claim_is_given_back_with_the_outcome(ports, step_answers):
+    seen = step_answers("close_retrain", make_end(r.RetrainOutcome.KEPT))
+    task = CloseRetrainOperator(
+        task_id="close_retrain", spec=make_spec(), claim=make_claim().model_dump(mode="json")
+    )
+    context = make_context(task)
+    left = {"gate_model": make_decision(outcome=r.Outcome.KEEP).model_dump(mode="json")}
+    context["ti"].xcom_pull = lambda *, task_ids, key: left.get(task_ids)
+    task.execute(context)
+    assert seen[0].outcome is r.RetrainOutcome.KEPT
+    assert seen[0].claim == make_claim()
