@@ -40,12 +40,15 @@ class Scored:
         numbers.
     :param classes: number of classes; 0 for numbers.
     :param positive: position of the positive class, with two classes.
+    :param predicted: shape (rows,): position of the class that was answered; default: the one with the
+        highest probability.
     """
 
     truth: NDArray[Any]
     answers: NDArray[Any]
     classes: int = 0
     positive: int | None = None
+    predicted: NDArray[Any] | None = None
 
 
 def metric_names(spec: ModelSpec) -> tuple[str, ...]:
@@ -151,7 +154,8 @@ def weighted_average_precision(is_positive: NDArray[Any], scores: NDArray[Any]) 
 def _confusion(scored: Scored) -> Callable[[NDArray[Any] | None], NDArray[Any]]:
     import numpy as np
 
-    cells = scored.truth * scored.classes + scored.answers.argmax(axis=1)
+    predicted = scored.answers.argmax(axis=1) if scored.predicted is None else scored.predicted
+    cells = scored.truth * scored.classes + predicted
 
     def counts(weights: NDArray[Any] | None) -> NDArray[Any]:
         flat = np.bincount(cells, weights=weights, minlength=scored.classes**2).astype("float64")

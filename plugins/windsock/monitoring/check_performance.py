@@ -1,0 +1,213 @@
+"""``check_performance``: how good the answers are, by labels as far as they came and by estimates without."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from windsock.exceptions import ServerUnavailableError, TransportError, WindsockError
+from windsock.monitoring.performance_case import Case, between, labelled_of
+from windsock.monitoring.performance_judging import (
+    judge_business,
+    judge_counts,
+    judge_estimate,
+    judge_positives,
+    judge_realised,
+)
+from windsock.monitoring.performance_metrics import read_labels
+from windsock.monitoring.performance_verdict import (
+    Judgement,
+    findings_of,
+    judge,
+    numbers_of,
+)
+from windsock.ports import Ports
+from windsock.records import (
+    Champion,
+    CheckPerformanceInput,
+    PerformanceReport,
+    Span,
+    Status,
+    WindowVerdict,
+)
+from windsock.spec import parse_duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+INSUFFICIENT_CODE = "WS-MONITORING-041"
+NOTHING = Judgement(status=Status.INSUFFICIENT, quality=Status.INSUFFICIENT)
+FAULT = Judgement(status=Status.ERROR, quality=Status.ERROR)
+USUAL = timedelta(days=7)
+USUAL_WINDOWS = 7
+"""How far back windows are looked at for what is usual: at least so long, and so many of them."""
+ANSWERED = ("champion", "challenger")
+"""Variants of answers that went to the client and are of the version itself."""
+
+
+def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> PerformanceReport:
+    """Judge the champion's answers of a window and of the look-back before its end.
+
+    Realised and estimated performance are judged apart. The verdict is kept in the control database, and the
+    numbers are shown to Prometheus; a server that does not answer is a finding.
+
+    :param key: not used: a window is judged anew when more labels have come.
+    :raises TransportError: if the ledger, the log, the labels or the control database cannot be read.
+    """
+    now = ports.now()
+    champion = ports.ledger.champion(step.spec.name)
+    if champion is None:
+        reason = f"{INSUFFICIENT_CODE} insufficient: no live version"
+        return _keep(
+            ports,
+            _empty(step, now, reason),
+            Judgement(status=Status.INSUFFICIENT, quality=Status.INSUFFICIENT),
+            {},
+        )
+    try:
+        case = _open(step, ports, champion, now)
+    except TransportError:
+        raise
+    except WindsockError as error:
+        report = _empty(step, now, f"{error.code}: {error.message}", champion, Status.ERROR)
+        return _keep(ports, report, FAULT, {})
+    for part in (judge_realised, judge_estimate, judge_business, judge_positives, judge_counts):
+        part(case)
+    judgement = judge(case)
+    report = _report(case, judgement)
+    report = _show(case, report)
+    return _keep(ports, report, judgement, numbers_of(case, report))
+
+
+def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: datetime) -> Case:
+    name, block = step.spec.name, step.spec.monitoring
+    length = parse_duration(block.performance.window)
+    lookback = Span(start=step.window.end - length, end=step.window.end)
+    spans = [lookback.start, step.window.start]
+    if block.performance.positive_rate:
+        spans.append(step.window.end - parse_duration(block.performance.positive_rate.window))
+    bundle = ports.bundles.describe(champion.bundle_uri, champion.digest)
+    joined = ports.rows.labelled(
+        name,
+        Span(start=min(spans), end=step.window.end),
+        block.labels,
+        digest=champion.digest,
+        as_of=now,
+    )
+    frame, foreign = joined.frame, 0
+    if not frame.empty:
+        frame, foreign = read_labels(frame[frame["variant"].isin(ANSWERED)], bundle.schema)
+    earliest = step.window.end - max(length, USUAL, USUAL_WINDOWS * block.window_length)
+    return Case(
+        step=step,
+        ports=ports,
+        champion=champion,
+        bundle=bundle,
+        now=now,
+        lookback=lookback,
+        joined=joined,
+        rows=frame,
+        foreign=foreign,
+        history=ports.monitor.windows(name, "performance", since=earliest),
+    )
+
+
+def _report(case: Case, judgement: Judgement) -> PerformanceReport:
+    rows = between(case, case.lookback)
+    labelled = labelled_of(rows)
+    return PerformanceReport(
+        model=case.step.spec.name,
+        version=case.champion.version,
+        digest=case.champion.digest,
+        window=case.step.window,
+        status=judgement.status,
+        severity=judgement.severity,
+        rows=len(rows),
+        labelled=len(labelled),
+        coverage=len(labelled) / len(rows) if len(rows) else None,
+        label_age_hours=_label_age(labelled),
+        realised=case.realised.metrics,
+        baseline=case.reference.realised if case.reference else (),
+        estimated=case.estimated,
+        checks=tuple(case.checks),
+        findings=(*findings_of(case, labelled), *case.findings),
+        reason=judgement.reason,
+        judged_at=case.now,
+    )
+
+
+def _label_age(labelled: pd.DataFrame) -> float | None:
+    """Return the median hours from an answer to its label; a label before its answer counts as none."""
+    if labelled.empty:
+        return None
+    ages = (labelled["label_time"] - labelled["receive_time"]).dropna()
+    return float(ages.dt.total_seconds().clip(lower=0).median() / 3600) if len(ages) else None
+
+
+def _show(case: Case, report: PerformanceReport) -> PerformanceReport:
+    """Set the gauges; without a server they stay as they are, which is said."""
+    model = {"model": report.model}
+    realised = {metric.name: metric.value for metric in report.realised if metric.value is not None}
+    estimated = {metric.name: metric.value for metric in report.estimated if metric.value is not None}
+    samples: dict[str, list[tuple[Mapping[str, str], float]]] = {
+        "ml_realised_performance": [({**model, "metric": name}, one) for name, one in realised.items()],
+        "ml_estimated_performance": [({**model, "metric": name}, one) for name, one in estimated.items()],
+    }
+    if "accuracy" in realised:
+        version = {**model, "model_version": report.version}
+        samples["ml_model_accuracy"] = [(version, realised["accuracy"])]
+    if "positive_rate" in case.numbers:
+        samples["recommendation_ctr"] = [(model, case.numbers["positive_rate"])]
+    try:
+        for name, values in samples.items():
+            case.ports.gauges.set(name, values)
+    except ServerUnavailableError as error:
+        log.warning("the gauges were not set: %s", error)
+        told = f"{error.code}: the server does not answer, so its gauges stay as they were"
+        return report.model_copy(update={"findings": (*report.findings, told)})
+    return report
+
+
+def _empty(
+    step: CheckPerformanceInput,
+    now: datetime,
+    reason: str,
+    champion: Champion | None = None,
+    status: Status = Status.INSUFFICIENT,
+) -> PerformanceReport:
+    return PerformanceReport(
+        model=step.spec.name,
+        version=champion.version if champion else "",
+        digest=champion.digest if champion else "",
+        window=step.window,
+        status=status,
+        rows=0,
+        labelled=0,
+        reason=reason,
+        judged_at=now,
+    )
+
+
+def _keep(
+    ports: Ports, report: PerformanceReport, judgement: Judgement, numbers: Mapping[str, float]
+) -> PerformanceReport:
+    """Keep the verdict on how good the answers are: what else is wrong asks for no retrain."""
+    ports.monitor.add_window(
+        WindowVerdict(
+            model=report.model,
+            kind="performance",
+            window=report.window,
+            version=report.version,
+            digest=report.digest,
+            status=judgement.quality,
+            severity=judgement.quality_severity,
+            reason=report.reason,
+            numbers=dict(numbers),
+            judged_at=report.judged_at,
+        )
+    )
+    return report

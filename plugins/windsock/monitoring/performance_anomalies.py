@@ -1,0 +1,206 @@
+"""Checks of how answers are given: scores, rates, missing and stand-in answers, time. From counts alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from datetime import timedelta
+
+from windsock.monitoring.performance_checks import interval_status, result
+from windsock.records import (
+    CheckResult,
+    ColumnProfile,
+    Interval,
+    Span,
+    Status,
+    WindowVerdict,
+)
+from windsock.spec import PerformanceBlock
+from windsock.statistics.counting import LATENCY_EDGES, WindowCounts
+from windsock.statistics.distances import ks_by_chance, ks_interval
+from windsock.statistics.intervals import poisson, wilson
+
+SCORES = "score_anomaly"
+ROWS = "row_rate"
+NULLS = "null_answers"
+FALLBACKS = "fallback_rate"
+LATENCY = "latency_p95"
+CODES = {
+    SCORES: "WS-MONITORING-035",
+    ROWS: "WS-MONITORING-036",
+    NULLS: "WS-MONITORING-037",
+    FALLBACKS: "WS-MONITORING-038",
+    LATENCY: "WS-MONITORING-039",
+}
+EARLIER = 3
+"""Windows before that are needed to say what is usual."""
+MOST_NULLS, MOST_FALLBACKS = 0.01, 0.05
+"""Shares of answers without a score, and of answers by another version than the one asked."""
+LATE_SHARE = 0.05
+FEWEST = 20
+"""On fewer answers nobody can speak of a 95 % quantile."""
+DAY = timedelta(days=1)
+ONE_SIDED = 0.90
+
+
+def score_anomaly(
+    now: WindowCounts, before: WindowCounts, profile: ColumnProfile | None, block: PerformanceBlock
+) -> CheckResult:
+    """Check that the scores are distributed as in the windows before, by the Kolmogorov-Smirnov distance.
+
+    The distance is known from counts to within bounds; the interval adds what chance does to two samples of
+    these sizes with 5 % (Smirnov's quantile).
+
+    :param profile: the profile's scores, around whose edges both were counted.
+    """
+    here, there = now.scores, before.scores
+    if profile is None or not profile.edges:
+        return _result(SCORES, Status.INSUFFICIENT, "the profile has no scores to count by", n=0)
+    if here is None or there is None or not here.rows or there.below is None or there.up_to is None:
+        rows, earlier = here.rows if here else 0, there.rows if there else 0
+        message = f"{rows:,} scores in the window and {earlier:,} before"
+        return _result(SCORES, Status.INSUFFICIENT, message, n=rows)
+    earlier_scores = ColumnProfile(
+        name=profile.name,
+        kind=profile.kind,
+        rows=there.rows,
+        nulls=there.nulls,
+        edges=profile.edges,
+        below=tuple(there.below.tolist()),
+        up_to=tuple(there.up_to.tolist()),
+    )
+    if not there.rows:
+        return _result(SCORES, Status.INSUFFICIENT, "no scores in the windows before", n=here.rows)
+    low, high = ks_interval(earlier_scores, here)
+    chance = ks_by_chance(here.rows, there.rows)
+    interval = Interval(low=max(0.0, low - chance), high=min(1.0, high + chance))
+    return _result(
+        SCORES,
+        interval_status(interval, block.score_anomaly),
+        f"KS distance {low:.3g} [{interval.low:.3g}, {interval.high:.3g}] of the scores against the windows "
+        f"before, against <= {block.score_anomaly:g}",
+        value=low,
+        limit=block.score_anomaly,
+        relation="<=",
+        interval=interval,
+        n=here.rows,
+    )
+
+
+def usual_rows(windows: Sequence[WindowVerdict], window: Span) -> list[float]:
+    """Return the rows of earlier windows that can be compared: as long, and at the same time of the day.
+
+    :param windows: judged windows, with their ``rows`` among their numbers.
+    """
+    length = window.end - window.start
+    found = {
+        one.window.end: one.numbers["rows"]
+        for one in windows
+        if "rows" in one.numbers
+        and one.window.end <= window.start
+        and one.window.end - one.window.start == length
+        and (window.end - one.window.end) % DAY == timedelta()
+    }
+    return [rows for _, rows in sorted(found.items())]
+
+
+def row_rate(rows: int, usual: Sequence[float], block: PerformanceBlock) -> CheckResult:
+    """Check that a window has neither many times more nor many times fewer rows than usual.
+
+    Usual is the median of earlier windows; the interval is that of a count (Poisson).
+    """
+    if len(usual) < EARLIER:
+        message = f"{rows:,} rows; {len(usual)} earlier windows of this time of the day, {EARLIER} needed"
+        return _result(ROWS, Status.INSUFFICIENT, message, value=float(rows), n=rows)
+    middle = statistics.median(usual)
+    low, high = middle / block.rate_anomaly, middle * block.rate_anomaly
+    seen = poisson(rows)
+    if seen.high < low or seen.low > high:
+        status = Status.FAIL
+    else:
+        status = Status.PASS if low <= seen.low and seen.high <= high else Status.INSUFFICIENT
+    return _result(
+        ROWS,
+        status,
+        f"{rows:,} rows against {low:,.6g} to {high:,.6g} (a {block.rate_anomaly:g}th to "
+        f"{block.rate_anomaly:g} times the median of {len(usual)} earlier windows)",
+        value=float(rows),
+        limit=low if rows < middle else high,
+        relation=">=" if rows < middle else "<=",
+        interval=seen,
+        n=rows,
+    )
+
+
+def null_answers(counts: WindowCounts) -> CheckResult:
+    """Check that next to all answers of the version have a score."""
+    if counts.scores is None:
+        return _result(NULLS, Status.INSUFFICIENT, "answers of this model have no score", n=0)
+    return _share(NULLS, "answers without a score", counts.scores.nulls, counts.scores.total, MOST_NULLS)
+
+
+def fallback_rate(counts: WindowCounts) -> CheckResult:
+    """Check that few answers were given by another version, or a constant, than the one asked."""
+    return _share(
+        FALLBACKS, "answers in place of a failed one", counts.fallbacks, counts.rows, MOST_FALLBACKS
+    )
+
+
+def _share(check: str, what: str, hits: int, rows: int, limit: float) -> CheckResult:
+    if not rows:
+        return _result(check, Status.INSUFFICIENT, "no answers in the window", limit=limit, n=0)
+    interval = wilson(hits, rows, level=ONE_SIDED)
+    return _result(
+        check,
+        interval_status(interval, limit),
+        f"{hits:,} of {rows:,} {what}: {hits / rows:.2%} against <= {limit:.0%}",
+        value=hits / rows,
+        limit=limit,
+        relation="<=",
+        interval=interval,
+        n=rows,
+    )
+
+
+def latency_p95(counts: WindowCounts, block: PerformanceBlock) -> CheckResult:
+    """Check the 95 % quantile of the model's time for one request, row by row.
+
+    Counts know how many rows lie up to each of their edges; where the limit is between two edges and so is
+    the quantile, it cannot be told.
+    """
+    rows, limit = sum(counts.latency), block.latency_p95_ms
+    if rows < FEWEST:
+        message = f"{rows:,} timed answers; at least {FEWEST} needed"
+        return _result(LATENCY, Status.INSUFFICIENT, message, limit=limit, relation="<=", n=rows)
+    low, high = latency_quantile(counts.latency)
+    interval = Interval(low=low, high=high)
+    status = Status.FAIL if low >= limit else interval_status(interval, limit)
+    return _result(
+        LATENCY,
+        status,
+        f"95 % of {rows:,} answers took the model at most {high:.4g} ms (more than {low:.4g} ms), against "
+        f"<= {limit:g} ms",
+        value=high,
+        limit=limit,
+        relation="<=",
+        interval=interval,
+        n=rows,
+    )
+
+
+def latency_quantile(latency: Sequence[int], share: float = 1 - LATE_SHARE) -> tuple[float, float]:
+    """Return the edges between which a quantile lies, in milliseconds.
+
+    :param latency: rows up to each edge, and beyond the last one; at least one row.
+    """
+    edges = (0.0, *LATENCY_EDGES, 10 * LATENCY_EDGES[-1])
+    needed, seen = share * sum(latency), 0
+    for place, rows in enumerate(latency):
+        seen += rows
+        if seen >= needed:
+            return edges[place], edges[place + 1]
+    return edges[-2], edges[-1]
+
+
+def _result(check: str, status: Status, message: str, **numbers: object) -> CheckResult:
+    return result(check, status, message, code=CODES[check], **numbers)

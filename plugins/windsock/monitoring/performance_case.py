@@ -1,0 +1,92 @@
+"""What is known of one window while its performance is judged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from windsock.exceptions import TransportError, WindsockError
+from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.performance_metrics import Realised
+from windsock.ports import LabelledRows, LoadedBundle, Ports
+from windsock.records import (
+    Champion,
+    CheckPerformanceInput,
+    CheckResult,
+    InputSchema,
+    MetricValue,
+    ReferencePerformance,
+    Span,
+    Status,
+    WindowVerdict,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Case:
+    """What is known of one window while it is judged.
+
+    :param lookback: the stretch that realised metrics are of.
+    :param rows: the champion's own answers in the look-back, with ``label``.
+    """
+
+    step: CheckPerformanceInput
+    ports: Ports
+    champion: Champion
+    bundle: LoadedBundle
+    now: datetime
+    lookback: Span
+    joined: LabelledRows
+    rows: pd.DataFrame
+    foreign: int
+    history: tuple[WindowVerdict, ...]
+    checks: list[CheckResult] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    numbers: dict[str, float] = field(default_factory=dict)
+    realised: Realised = field(default_factory=Realised)
+    estimated: tuple[MetricValue, ...] = ()
+
+    @property
+    def reference(self) -> ReferencePerformance | None:
+        """What the version did on its held-out rows."""
+        return self.bundle.profile.performance if self.bundle.profile else None
+
+    @property
+    def schema(self) -> InputSchema:
+        """The version's schema."""
+        return self.bundle.schema
+
+
+def between(case: Case, span: Span) -> pd.DataFrame:
+    """Return the champion's answers in a stretch."""
+    rows = case.rows
+    if rows.empty:
+        return rows
+    return rows[(rows["receive_time"] >= span.start) & (rows["receive_time"] < span.end)]
+
+
+def labelled_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a label that the model knows."""
+    return rows if rows.empty else rows[rows["label"].notna()]
+
+
+def guard(case: Case, name: str, code: str, make: Callable[[], CheckResult]) -> None:
+    """Make a check; what goes wrong in it is status error, never a pass."""
+    try:
+        made = make()
+    except TransportError:
+        raise
+    except WindsockError as error:
+        made = checks.result(name, Status.ERROR, f"{error.code}: {error.message}", code=code)
+    except Exception as error:
+        log.exception("%s could not be computed", name)
+        made = checks.result(name, Status.ERROR, f"the check raised {type(error).__name__}", code=code)
+    case.checks.append(made)

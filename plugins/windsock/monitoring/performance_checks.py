@@ -1,0 +1,292 @@
+"""Checks of how good the answers are: each turns numbers into pass, fail, insufficient or error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from windsock.records import (
+    CheckResult,
+    Interval,
+    MetricValue,
+    ReferenceChunks,
+    Status,
+    WindowVerdict,
+)
+from windsock.spec import PerformanceBlock
+from windsock.statistics.intervals import difference, wilson
+from windsock.statistics.metrics import direction
+
+Relation = Literal[">=", "<=", ">", "<", "=="]
+
+COVERAGE = "label_coverage"
+DROP = "performance_drop"
+TREND = "performance_trend"
+ESTIMATE = "estimated_performance"
+BUSINESS = "business"
+POSITIVE_RATE = "positive_rate"
+QUALITY = (DROP, TREND, ESTIMATE, BUSINESS, POSITIVE_RATE)
+"""Checks that say how good the answers are; the others say how many there are and how they are given."""
+
+CODES = {
+    DROP: "WS-MONITORING-030",
+    TREND: "WS-MONITORING-031",
+    ESTIMATE: "WS-MONITORING-032",
+    COVERAGE: "WS-MONITORING-033",
+    BUSINESS: "WS-MONITORING-034",
+    POSITIVE_RATE: "WS-MONITORING-040",
+}
+RELATIVE = ("rmse", "mae")
+"""Metrics in the target's own unit: a loss is a share of the baseline."""
+POINTS = 3
+"""A line through fewer windows is no trend."""
+FEWEST_CHUNKS = 2
+ONE_SIDED = 0.90
+"""A two-sided interval of 90 % has bounds that hold with 95 % each."""
+
+
+def result(
+    name: str, status: Status, message: str, *, code: str | None = None, **numbers: object
+) -> CheckResult:
+    """Return a check's result under its code.
+
+    :param name: the check, with what it looks at behind a colon.
+    """
+    known = code or CODES[name.partition(":")[0]]
+    return CheckResult.model_validate(
+        {"name": name, "status": status, "code": known, "message": message, **numbers}
+    )
+
+
+def interval_status(interval: Interval, limit: float, *, least: bool = False) -> Status:
+    """Return pass when the whole interval is within a limit, fail when it is beyond, insufficient between.
+
+    :param least: whether the limit is the least that is allowed, not the most.
+    """
+    low, high = (interval.low, interval.high) if not least else (-interval.high, -interval.low)
+    bound = -limit if least else limit
+    if high <= bound:
+        return Status.PASS
+    return Status.FAIL if low > bound else Status.INSUFFICIENT
+
+
+def label_coverage(labelled: int, rows: int, least: float) -> CheckResult:
+    """Check that enough of the answers have a label; too few are no failure, but no verdict either."""
+    if not rows:
+        return result(COVERAGE, Status.INSUFFICIENT, "no answers in the look-back", limit=least, n=0)
+    share = labelled / rows
+    enough = labelled > 0 and share >= least
+    return result(
+        COVERAGE,
+        Status.PASS if enough else Status.INSUFFICIENT,
+        f"{labelled:,} of {rows:,} answers have a label: {share:.1%} against >= {least:.0%}",
+        value=share,
+        limit=least,
+        relation=">=",
+        n=rows,
+    )
+
+
+def performance_drop(
+    name: str,
+    realised: MetricValue | None,
+    baseline: MetricValue | None,
+    block: PerformanceBlock,
+    *,
+    undefined: bool,
+) -> CheckResult:
+    """Check that a realised metric has not fallen behind that of the held-out rows.
+
+    The interval is that of the difference: both have one.
+
+    :param undefined: whether the labelled rows do not define the metric, such as with one class only.
+    """
+    check = f"{DROP}:{name}"
+    if realised is None or realised.value is None:
+        rows = realised.n if realised else 0
+        status = Status.INSUFFICIENT if undefined or realised is None else Status.ERROR
+        return result(check, status, f"{name} is not defined by {rows:,} labelled rows", n=rows)
+    if baseline is None or baseline.value is None:
+        message = f"{name} {realised.value:.4g}, and the version has no baseline of it"
+        return result(check, Status.INSUFFICIENT, message, value=None, n=realised.n)
+    sign = direction(name)
+    unit = abs(baseline.value) if name in RELATIVE else 1.0
+    if unit == 0:
+        return result(check, Status.INSUFFICIENT, f"the baseline of {name} is 0", n=realised.n)
+    loss = sign * (baseline.value - realised.value) / unit
+    apart = difference(baseline.value, baseline.interval, realised.value, realised.interval)
+    shown = f"{name} {realised.value:.4g} against {baseline.value:.4g} on held-out rows"
+    interval = None
+    if apart is not None:
+        ends = sorted((sign * apart.low / unit, sign * apart.high / unit))
+        interval = Interval(low=ends[0], high=ends[1], level=apart.level)
+    status = Status.INSUFFICIENT if interval is None else interval_status(interval, block.drop)
+    reach = f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else " without an interval"
+    return result(
+        check,
+        status,
+        f"{shown}: loss {loss:.4g}{reach} against <= {block.drop:g} on {realised.n:,} labelled rows",
+        value=loss,
+        limit=block.drop,
+        relation="<=",
+        interval=interval,
+        n=realised.n,
+    )
+
+
+def trend_points(
+    windows: Sequence[WindowVerdict], *, name: str, digest: str, since: datetime, until: datetime
+) -> tuple[tuple[datetime, float], ...]:
+    """Return the realised metric of a version's judged windows that ended in a stretch, in their order."""
+    number = f"realised:{name}"
+    found = {
+        window.window.end: window.numbers[number]
+        for window in windows
+        if window.digest == digest and number in window.numbers and since < window.window.end < until
+    }
+    return tuple(sorted(found.items()))
+
+
+def performance_trend(
+    name: str, points: Sequence[tuple[datetime, float]], block: PerformanceBlock
+) -> CheckResult:
+    """Check that the least-squares line through the judged windows does not fall by more than the limit.
+
+    The loss is that along the line from the first window to the last. Windows look back, so they overlap and
+    the line is smoother than single days would make it; it has no interval.
+
+    :param points: end and realised metric of each window.
+    """
+    check = f"{TREND}:{name}"
+    if len({end for end, _ in points}) < POINTS:
+        message = f"{len(points)} judged windows with a realised {name}; at least {POINTS} make a trend"
+        return result(check, Status.INSUFFICIENT, message, limit=block.trend, relation="<=", n=len(points))
+    import numpy as np
+
+    times = np.array([(end - points[0][0]).total_seconds() for end, _ in points])
+    values = np.array([value for _, value in points])
+    share = (times - times.mean()) / (times[-1] - times[0])
+    change = float((share * (values - values.mean())).sum() / (share**2).sum())
+    start = float(values.mean() - change * (-share[0]))
+    unit = abs(start) if name in RELATIVE and start else 1.0
+    loss = -direction(name) * change / unit
+    return result(
+        check,
+        Status.FAIL if loss > block.trend else Status.PASS,
+        f"{name} from {start:.4g} to {start + change:.4g} along the line through {len(points)} windows: "
+        f"loss {loss:.4g} against <= {block.trend:g}",
+        value=loss,
+        limit=block.trend,
+        relation="<=",
+        n=len(points),
+    )
+
+
+def estimated_performance(
+    metric: MetricValue | None, chunks: ReferenceChunks, block: PerformanceBlock
+) -> CheckResult:
+    """Check that an estimate lies within the reference chunks' mean and so many standard deviations.
+
+    A window with fewer rows than a chunk has varies more: the deviation is widened by the square root of how
+    many times fewer. The interval is the allowed band.
+
+    :param metric: the estimate; ``None`` where the window's rows allow none.
+    """
+    check = f"{ESTIMATE}:{chunks.metric}"
+    if metric is None or metric.value is None or not metric.n:
+        return result(check, Status.INSUFFICIENT, f"no row to estimate {chunks.metric} on", n=0)
+    if chunks.chunks < FEWEST_CHUNKS:
+        message = f"{chunks.chunks} chunk of the reference shows no spread of {chunks.metric}"
+        return result(check, Status.INSUFFICIENT, message, value=metric.value, n=metric.n)
+    reach = block.estimate_sd * chunks.sd * max(1.0, chunks.rows / metric.n) ** 0.5
+    inside = abs(metric.value - chunks.mean) <= reach
+    worse = direction(chunks.metric) * (metric.value - chunks.mean) < 0
+    low, high = chunks.mean - reach, chunks.mean + reach
+    side = "" if inside else (", worse" if worse else ", better")
+    return result(
+        check,
+        Status.PASS if inside else Status.FAIL,
+        f"estimated {chunks.metric} {metric.value:.6g} against {low:.6g} to {high:.6g} "
+        f"({block.estimate_sd:g} sd of {chunks.chunks} reference chunks){side}, on {metric.n:,} answers",
+        value=metric.value,
+        limit=low if metric.value <= chunks.mean else high,
+        relation=">=" if metric.value <= chunks.mean else "<=",
+        n=metric.n,
+    )
+
+
+def business_metric(value: float | None, rows: int, block: PerformanceBlock) -> CheckResult:
+    """Check a number of the business against its limits.
+
+    :param value: ``None`` where the rows do not define it.
+    """
+    asked = block.business
+    if asked is None:
+        raise ValueError("the spec has no number of the business")
+    check = f"{BUSINESS}:{asked.name}"
+    if value is None:
+        return result(check, Status.INSUFFICIENT, f"{rows:,} answers do not define {asked.name}", n=rows)
+    low, high = asked.minimum, asked.maximum
+    too_low, too_high = low is not None and value < low, high is not None and value > high
+    limit, relation = (high, "<=") if too_high or low is None else (low, ">=")
+    against = " and ".join(
+        text
+        for text in (
+            f">= {low:g}" if low is not None else "",
+            f"<= {high:g}" if high is not None else "",
+        )
+        if text
+    )
+    return result(
+        check,
+        Status.FAIL if too_low or too_high else Status.PASS,
+        f"{asked.name} {value:.6g} against {against or 'no limit'} on {rows:,} answers",
+        value=value,
+        limit=limit,
+        relation=relation if limit is not None else None,
+        n=rows,
+    )
+
+
+def positive_rate(
+    positives: int, labelled: int, rows: int, block: PerformanceBlock, *, known: bool
+) -> CheckResult:
+    """Check that the share of positive outcomes has not fallen below a share of the usual rate.
+
+    It fails when the bound that holds with 95 % from above lies below the limit, and passes when the one from
+    below does not.
+
+    :param known: whether the model has a positive class at all.
+    """
+    asked = block.positive_rate
+    if asked is None:
+        raise ValueError("the spec has no positive rate")
+    if not known:
+        return result(POSITIVE_RATE, Status.ERROR, "the model has no positive class: it has no positive rate")
+    limit = asked.baseline * asked.share
+    if not rows or not labelled or labelled < block.coverage * rows:
+        message = (
+            f"{labelled:,} of {rows:,} answers of the last {asked.window} have an outcome; "
+            f">= {block.coverage:.0%} needed"
+        )
+        return result(POSITIVE_RATE, Status.INSUFFICIENT, message, limit=limit, relation=">=", n=labelled)
+    rate, interval = positives / labelled, wilson(positives, labelled, level=ONE_SIDED)
+    return result(
+        POSITIVE_RATE,
+        interval_status(interval, limit, least=True),
+        f"rate {rate:.4g} [{interval.low:.4g}, {interval.high:.4g}] against >= {limit:g} "
+        f"({asked.share:.0%} of {asked.baseline:g}) on {labelled:,} outcomes of the last {asked.window}",
+        value=rate,
+        limit=limit,
+        relation=">=",
+        interval=interval,
+        n=labelled,
+    )
+
+
+def judged_metric(asked: str, known: Mapping[str, MetricValue]) -> str:
+    """Return the metric that is judged: the spec's, else the first that the log can tell."""
+    if asked in known or not known:
+        return asked
+    return next(iter(known))

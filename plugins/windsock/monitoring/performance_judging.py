@@ -1,0 +1,186 @@
+"""The parts of a performance verdict: each adds its checks, metrics and numbers to the case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from windsock.exceptions import TransportError, WindsockError
+from windsock.monitoring import performance_anomalies as anomalies
+from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.performance_case import Case, between, guard, labelled_of
+from windsock.monitoring.performance_metrics import estimated_metrics, realised_metrics
+from windsock.records import CheckResult, MetricValue, ReferencePerformance, Span, Status
+from windsock.spec import SEED, parse_duration
+from windsock.statistics.counting import WindowCounts
+from windsock.statistics.estimates import PREDICTION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ESTIMATE_ROWS = 100_000
+"""Most rows whose features are read for an estimate; a random sample of more."""
+
+
+def judge_realised(case: Case) -> None:
+    """Judge coverage, realised metrics and their trend in the look-back."""
+    spec, block = case.step.spec, case.step.spec.monitoring.performance
+    rows = between(case, case.lookback)
+    labelled = labelled_of(rows)
+    case.numbers |= {"answers": float(len(rows)), "labelled": float(len(labelled))}
+    coverage = checks.label_coverage(len(labelled), len(rows), block.coverage)
+    case.checks.append(coverage)
+    if block.last is not None:
+        labelled = labelled.tail(block.last)
+    if coverage.passed:
+        case.realised = realised_metrics(labelled, case.schema, spec)
+        case.findings += case.realised.findings
+    found = {metric.name: metric for metric in case.realised.metrics}
+    baseline = {metric.name: metric for metric in case.reference.realised} if case.reference else {}
+    name = checks.judged_metric(spec.metric, found)
+    if name != spec.metric:
+        case.findings.append(f"{spec.metric} cannot be told from the log; {name} is judged in its place")
+    drop, trend = f"{checks.DROP}:{name}", f"{checks.TREND}:{name}"
+    if not coverage.passed:
+        why = f"no verdict: {coverage.message}"
+        case.checks.append(checks.result(drop, Status.INSUFFICIENT, why, n=len(labelled)))
+    else:
+        undefined = name in case.realised.undefined
+        guard(
+            case,
+            drop,
+            checks.CODES[checks.DROP],
+            lambda: checks.performance_drop(
+                name, found.get(name), baseline.get(name), block, undefined=undefined
+            ),
+        )
+    guard(case, trend, checks.CODES[checks.TREND], lambda: _trend(case, name))
+
+
+def _trend(case: Case, name: str) -> CheckResult:
+    points = list(
+        checks.trend_points(
+            case.history,
+            name=name,
+            digest=case.champion.digest,
+            since=case.lookback.start,
+            until=case.step.window.end,
+        )
+    )
+    latest = case.realised.metric(name)
+    if latest is not None and latest.value is not None:
+        points.append((case.step.window.end, latest.value))
+    return checks.performance_trend(name, points, case.step.spec.monitoring.performance)
+
+
+def judge_estimate(case: Case) -> None:
+    """Estimate the window's metrics, and judge the spec's one, or the first that can be estimated."""
+    spec, reference = case.step.spec, case.reference
+    if reference is None or not (reference.calibration or reference.errors):
+        case.findings.append("performance cannot be estimated: the version has no reference for it")
+        return
+    chunks = {one.metric: one for one in reference.estimated}
+
+    def made() -> CheckResult:
+        rows = _estimate_rows(case, reference)
+        case.estimated = estimated_metrics(rows, case.schema, spec, reference)
+        found = {metric.name: metric for metric in case.estimated}
+        name = checks.judged_metric(spec.metric, dict.fromkeys(chunks, MetricValue(name="", value=None, n=0)))
+        if name not in chunks:
+            message = "the reference rows were too few to show how estimates vary"
+            return checks.result(f"{checks.ESTIMATE}:{spec.metric}", Status.INSUFFICIENT, message)
+        return checks.estimated_performance(found.get(name), chunks[name], spec.monitoring.performance)
+
+    guard(case, f"{checks.ESTIMATE}:{spec.metric}", checks.CODES[checks.ESTIMATE], made)
+
+
+def _estimate_rows(case: Case, reference: ReferencePerformance) -> pd.DataFrame:
+    """Return the window's answers; with the features that the reference's error tree asks for."""
+    needed = {name for name in reference.errors.inputs if name != PREDICTION} if reference.errors else set()
+    if not needed:
+        return between(case, case.step.window)
+    schema = case.schema.model_copy(
+        update={"fields": tuple(one for one in case.schema.fields if one.name in needed)}
+    )
+    return case.ports.rows.sample(
+        case.step.spec.name,
+        case.step.window,
+        schema=schema,
+        digest=case.champion.digest,
+        limit=ESTIMATE_ROWS,
+        seed=SEED,
+    )
+
+
+def judge_business(case: Case) -> None:
+    """Judge the number of the business, where the spec has one."""
+    block = case.step.spec.monitoring.performance
+    asked = block.business
+    if asked is None:
+        return
+
+    def made() -> CheckResult:
+        rows = between(case, case.lookback)
+        if rows.empty:
+            return checks.business_metric(None, 0, block)
+        table = rows.drop(columns=["outcome"]).rename(columns={"label": "outcome"})
+        value = case.ports.business.number(asked.sql, table)
+        if value is not None:
+            case.numbers[f"business:{asked.name}"] = value
+        return checks.business_metric(value, len(rows), block)
+
+    guard(case, f"{checks.BUSINESS}:{asked.name}", checks.CODES[checks.BUSINESS], made)
+
+
+def judge_positives(case: Case) -> None:
+    """Judge the rate of positive outcomes, where the spec has one."""
+    block = case.step.spec.monitoring.performance
+    if block.positive_rate is None:
+        return
+    end = case.step.window.end
+    rows = between(case, Span(start=end - parse_duration(block.positive_rate.window), end=end))
+    labelled = labelled_of(rows)
+    positive = case.schema.positive
+    hits = sum(label == positive for label in labelled["label"]) if len(labelled) else 0
+    made = checks.positive_rate(hits, len(labelled), len(rows), block, known=positive is not None)
+    if made.value is not None:
+        case.numbers["positive_rate"] = made.value
+    case.checks.append(made)
+
+
+def judge_counts(case: Case) -> None:
+    """Judge how answers are given, from the window's counts and those before it."""
+    block, profile = case.step.spec.monitoring.performance, case.bundle.profile
+    if profile is None:
+        case.findings.append("scores, rates and times are not watched: the version has no profile")
+        return
+    name, window, digest = case.step.spec.name, case.step.window, case.champion.digest
+    count = case.ports.counter.count
+
+    def counted(span: Span) -> WindowCounts:
+        return count(name, digest, profile, span)
+
+    try:
+        counts = counted(window)
+        start = min(case.lookback.start, window.start - (window.end - window.start))
+        before = counted(Span(start=start, end=window.start))
+    except TransportError:
+        raise
+    except WindsockError as error:
+        reason = f"{error.code}: {error.message}"
+        code = anomalies.CODES[anomalies.ROWS]
+        case.checks.append(checks.result("counts", Status.ERROR, reason, code=code))
+        return
+    case.numbers["rows"] = float(counts.rows)
+    if counts.damaged:
+        case.findings.append(f"{counts.damaged:,} lines of the log in the window could not be read")
+    usual = anomalies.usual_rows(case.history, window)
+    made: Sequence[tuple[str, Callable[[], CheckResult]]] = (
+        (anomalies.SCORES, lambda: anomalies.score_anomaly(counts, before, profile.score, block)),
+        (anomalies.ROWS, lambda: anomalies.row_rate(counts.rows, usual, block)),
+        (anomalies.NULLS, lambda: anomalies.null_answers(counts)),
+        (anomalies.FALLBACKS, lambda: anomalies.fallback_rate(counts)),
+        (anomalies.LATENCY, lambda: anomalies.latency_p95(counts, block)),
+    )
+    for check, make in made:
+        guard(case, check, anomalies.CODES[check], make)

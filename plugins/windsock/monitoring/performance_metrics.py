@@ -1,0 +1,235 @@
+"""What labels and estimates say about a model's answers, as metrics of the registry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from windsock.records import (
+    Answer,
+    InputSchema,
+    Interval,
+    MetricValue,
+    ReferencePerformance,
+    Status,
+)
+from windsock.spec import ModelSpec
+from windsock.statistics.estimates import PREDICTION, apply_error_tree, cbpe, error_metrics
+from windsock.statistics.intervals import metric_intervals, wilson
+from windsock.statistics.labels import read_outcomes
+from windsock.statistics.metrics import Scored, make_scorer, metric_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from windsock.statistics.metrics import Scorer
+
+OF_ANSWERS = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
+"""Metrics of a classifier that need its answers alone; all others need its probabilities."""
+FEWEST = 30
+"""On fewer rows no interval is given, so that nothing can pass or fail by it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Realised:
+    """Metrics on labelled rows.
+
+    :param metrics: with intervals where there are rows enough.
+    :param undefined: metrics that these rows do not define, such as with one class only; not a fault.
+    :param findings: what was left out, counted.
+    """
+
+    metrics: tuple[MetricValue, ...] = ()
+    undefined: frozenset[str] = frozenset()
+    findings: tuple[str, ...] = ()
+
+    def metric(self, name: str) -> MetricValue | None:
+        """Return a metric by name, or ``None``."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+def read_labels(frame: pd.DataFrame, schema: InputSchema) -> tuple[pd.DataFrame, int]:
+    """Return rows with a column ``label``: the outcome as a class or a number of the model.
+
+    :param frame: as :class:`~windsock.ports.LabelledRows` has it.
+    :returns: the rows, and how many outcomes are no such thing.
+    """
+    import pandas as pd
+
+    labels, foreign = read_outcomes(frame["outcome"].tolist(), schema)
+    column = pd.Series(labels, index=frame.index, dtype=object)
+    return frame.assign(label=column), foreign
+
+
+def realised_metrics(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) -> Realised:
+    """Compute the metrics of the registry on labelled rows.
+
+    Rows whose answer is missing, or is none of the model's classes, are left out and counted. With more than
+    two classes the log has no probabilities, so metrics that need them are left out, which is said.
+
+    :param labelled: rows with ``label`` (never missing), ``prediction`` and ``score``.
+    """
+    if labelled.empty:
+        return Realised()
+    if schema.answer is Answer.NUMBER:
+        return _of_numbers(labelled, schema, spec)
+    return _of_classes(labelled, schema, spec)
+
+
+def _of_numbers(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) -> Realised:
+    import numpy as np
+
+    answers = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)
+    usable = np.isfinite(answers)
+    truth = labelled["label"].to_numpy(dtype="float64")[usable]
+    scored = Scored(truth=truth, answers=answers[usable])
+    findings = _left_out(int((~usable).sum()), "no number as its answer")
+    metrics, undefined = _metrics(dict.fromkeys(metric_names(spec), scored))
+    return Realised(metrics=metrics, undefined=undefined, findings=findings)
+
+
+def _of_classes(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) -> Realised:
+    import numpy as np
+
+    place = {label: code for code, label in enumerate(schema.classes)}
+    predictions, _ = read_outcomes(labelled["prediction"].tolist(), schema)
+    predicted = np.array([-1 if one is None else place[one] for one in predictions], dtype=np.int64)
+    truth = np.array([place[label] for label in labelled["label"]], dtype=np.int64)
+    findings = list(_left_out(int((predicted < 0).sum()), "an answer that is none of the model's classes"))
+    known = predicted >= 0
+    truth, predicted = truth[known], predicted[known]
+    positive = None if schema.positive is None else place[schema.positive]
+    by_answers = Scored(
+        truth=truth,
+        answers=np.zeros((truth.size, 0)),
+        classes=len(schema.classes),
+        positive=positive,
+        predicted=predicted,
+    )
+    names = metric_names(spec)
+    scored = {name: by_answers for name in names if name in OF_ANSWERS}
+    rest = [name for name in names if name not in OF_ANSWERS]
+    if positive is None:
+        if rest:
+            findings.append(
+                f"{', '.join(rest)}: the prediction log has no probabilities of more than two classes"
+            )
+        metrics, undefined = _metrics(scored)
+        return Realised(metrics=metrics, undefined=undefined, findings=tuple(findings))
+    scores = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)[known]
+    usable = np.isfinite(scores)
+    findings += _left_out(int((~usable).sum()), "no score")
+    by_scores = Scored(
+        truth=truth[usable],
+        answers=_two_columns(scores[usable], positive),
+        classes=2,
+        positive=positive,
+        predicted=predicted[usable],
+    )
+    metrics, undefined = _metrics(scored | dict.fromkeys(rest, by_scores))
+    ordered = {metric.name: metric for metric in metrics}
+    return Realised(
+        metrics=tuple(ordered[name] for name in names), undefined=undefined, findings=tuple(findings)
+    )
+
+
+def _left_out(rows: int, why: str) -> tuple[str, ...]:
+    return (f"{rows:,} labelled rows have {why}",) if rows else ()
+
+
+def _two_columns(scores: NDArray[Any], positive: int) -> NDArray[Any]:
+    import numpy as np
+
+    pair = (1 - scores, scores) if positive == 1 else (scores, 1 - scores)
+    return np.column_stack(pair)
+
+
+def _metrics(scored: Mapping[str, Scored]) -> tuple[tuple[MetricValue, ...], frozenset[str]]:
+    """Compute metrics, each on its rows, with intervals."""
+    values: dict[str, float] = {}
+    scorers: dict[int, dict[str, Scorer]] = {}
+    for name, rows in scored.items():
+        scorer = _guarded(name, rows)
+        values[name] = scorer(None) if rows.truth.size else math.nan
+        if math.isfinite(values[name]):
+            scorers.setdefault(rows.truth.size, {})[name] = scorer
+    intervals: dict[str, Interval | None] = {}
+    for size, group in scorers.items():
+        if size >= FEWEST:
+            intervals |= metric_intervals(group, size)
+    if intervals.get("accuracy") is not None:
+        size = scored["accuracy"].truth.size
+        intervals["accuracy"] = wilson(round(values["accuracy"] * size), size)
+    metrics = tuple(_metric(name, values[name], rows, intervals.get(name)) for name, rows in scored.items())
+    undefined = {name for name, rows in scored.items() if rows.truth.size and not math.isfinite(values[name])}
+    return metrics, frozenset(undefined)
+
+
+def _guarded(name: str, rows: Scored) -> Scorer:
+    """Return a scorer of which an exception is NaN: metrics of other packages may raise."""
+    try:
+        scorer = make_scorer(name, rows) if rows.truth.size else None
+    except (ValueError, TypeError, ArithmeticError, IndexError):
+        scorer = None
+
+    def score(weights: NDArray[Any] | None) -> float:
+        if scorer is None:
+            return math.nan
+        try:
+            return float(scorer(weights))
+        except (ValueError, TypeError, ArithmeticError, IndexError):
+            return math.nan
+
+    return score
+
+
+def _metric(name: str, value: float, rows: Scored, interval: Interval | None) -> MetricValue:
+    finite = math.isfinite(value)
+    return MetricValue(
+        name=name,
+        value=value if finite else None,
+        n=int(rows.truth.size),
+        interval=interval,
+        status=Status.PASS if finite else Status.ERROR,
+    )
+
+
+def estimated_metrics(
+    rows: pd.DataFrame, schema: InputSchema, spec: ModelSpec, reference: ReferencePerformance
+) -> tuple[MetricValue, ...]:
+    """Estimate metrics on answered rows, labelled or not.
+
+    Two classes: confidence-based performance estimation by the reference's calibration. Numbers: the
+    reference's error tree. More classes, or a reference with neither: nothing.
+
+    :param rows: answers with ``score`` and ``prediction``; for numbers also the inputs of the error tree, NaN
+        where missing.
+    """
+    import numpy as np
+
+    if rows.empty:
+        return ()
+    scores = rows["score"].to_numpy(dtype="float64", na_value=math.nan)
+    usable = np.isfinite(scores)
+    found: dict[str, float] = {}
+    if schema.answer is Answer.NUMBER and reference.errors is not None:
+        given = {name: rows[name] for name in reference.errors.inputs if name != PREDICTION}
+        inputs = {
+            name: values.to_numpy(dtype="float64", na_value=math.nan)[usable]
+            for name, values in given.items()
+        }
+        found = error_metrics(*apply_error_tree(reference.errors, {**inputs, PREDICTION: scores[usable]}))
+    elif schema.positive is not None and reference.calibration is not None:
+        predictions, _ = read_outcomes(rows["prediction"].tolist(), schema)
+        predicted = np.array([one == schema.positive for one in predictions], dtype=bool)
+        names = metric_names(spec)
+        found = cbpe(reference.calibration, scores[usable], predicted[usable], names=names)
+    rows_used = int(usable.sum())
+    return tuple(
+        MetricValue(name=name, value=value, n=rows_used)
+        for name, value in found.items()
+        if math.isfinite(value)
+    )

@@ -1,0 +1,139 @@
+"""What many checks come to: one word, how much it matters, why, and the numbers that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.performance_case import Case
+from windsock.records import CheckResult, MetricValue, PerformanceReport, Severity, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEVERITIES = tuple(Severity)
+SEVERITY_OF = {
+    checks.DROP: Severity.HIGH,
+    checks.TREND: Severity.MEDIUM,
+    checks.ESTIMATE: Severity.MEDIUM,
+    checks.BUSINESS: Severity.HIGH,
+    checks.POSITIVE_RATE: Severity.HIGH,
+}
+"""Of a failed check; any other is low."""
+TWICE = 2
+"""A loss of more than so many times its limit is a step worse."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """The verdict on a window.
+
+    :param status: over all checks.
+    :param quality: over the checks of how good the answers are: only these ask for a retrain.
+    """
+
+    status: Status
+    quality: Status
+    severity: Severity = Severity.NONE
+    quality_severity: Severity = Severity.NONE
+    reason: str = ""
+
+
+def judge(case: Case) -> Judgement:
+    """Bring a case's checks together.
+
+    Fail if a check fails; else error if one could not run; else pass if labels or an estimate say that the
+    answers are good; else insufficient, whatever the rates say.
+    """
+    quality = [check for check in case.checks if _kind(check) in checks.QUALITY]
+    others = [check for check in case.checks if check not in quality]
+    word = _worst(quality)
+    status = next(
+        (bad for bad in (Status.FAIL, Status.ERROR) if any(one.status is bad for one in case.checks)), word
+    )
+    judged = severity_of(quality)
+    return Judgement(
+        status=status,
+        quality=word,
+        severity=max(judged, severity_of(others), key=SEVERITIES.index),
+        quality_severity=judged,
+        reason=_reason(case, status),
+    )
+
+
+def _kind(check: CheckResult) -> str:
+    return check.name.partition(":")[0]
+
+
+def _worst(found: Sequence[CheckResult]) -> Status:
+    order = (Status.FAIL, Status.ERROR, Status.PASS)
+    return next((word for word in order if any(one.status is word for one in found)), Status.INSUFFICIENT)
+
+
+def severity_of(found: Iterable[CheckResult]) -> Severity:
+    """Return how much the failed ones among some checks matter."""
+    worst = Severity.NONE
+    for check in found:
+        if check.status is not Status.FAIL:
+            continue
+        severity = SEVERITY_OF.get(_kind(check), Severity.LOW)
+        lost = check.value is not None and check.limit is not None and check.value > TWICE * check.limit
+        if _kind(check) in (checks.DROP, checks.TREND) and lost:
+            severity = SEVERITIES[SEVERITIES.index(severity) + 1]
+        worst = max(worst, severity, key=SEVERITIES.index)
+    return worst
+
+
+def _reason(case: Case, status: Status) -> str:
+    told = [check for check in case.checks if check.status is status and status is not Status.PASS]
+    if status is Status.INSUFFICIENT:
+        told = [check for check in told if _kind(check) in (checks.COVERAGE, checks.DROP, checks.ESTIMATE)]
+    if status is not Status.PASS:
+        shown = "; ".join(f"{check.code} {check.name}: {check.message}" for check in told[:3])
+        more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+        return f"{shown or f'{status.value}: no check could be made'}{more}"
+    passed = [check for check in case.checks if check.passed and _kind(check) in checks.QUALITY]
+    open_ = [check.name for check in case.checks if check.status is Status.INSUFFICIENT]
+    unsaid = f"; without a verdict: {', '.join(open_)}" if open_ else ""
+    return "; ".join(check.message for check in passed) + unsaid
+
+
+def findings_of(case: Case, labelled: pd.DataFrame) -> tuple[str, ...]:
+    """Return what is to be known of labels and log, counted; never a value.
+
+    :param labelled: the labelled rows of the look-back.
+    """
+    joined = case.joined
+    before = 0
+    if not labelled.empty:
+        before = int((labelled["label_time"] < labelled["receive_time"]).sum())
+    counted = {
+        "labels of an answer that is not in the log": joined.unknown,
+        "labels that a later one replaced, or that came twice": joined.duplicates,
+        "labels that came after this was judged": joined.late,
+        "answers with labels that contradict each other; none of them counts": joined.conflicting,
+        "labels without a prediction id, a unit or an outcome": joined.unusable,
+        "labels that are none of the model's classes or numbers": case.foreign,
+        "answers whose prediction id a later answer has, too": joined.repeated,
+        "labels that are dated before their answer: the clocks differ": before,
+        "damaged lines of the log": joined.damaged,
+    }
+    return tuple(f"{what}: {count:,}" for what, count in counted.items() if count)
+
+
+def numbers_of(case: Case, report: PerformanceReport) -> dict[str, float]:
+    """Return the numbers that charts and later windows need."""
+    known = {"coverage": report.coverage, "label_age_hours": report.label_age_hours}
+    known |= {check.name: check.value for check in case.checks if check.name in ("latency_p95",)}
+    return {
+        **{name: value for name, value in known.items() if value is not None},
+        **_values("realised", report.realised),
+        **_values("estimated", report.estimated),
+        **case.numbers,
+    }
+
+
+def _values(prefix: str, metrics: Sequence[MetricValue]) -> dict[str, float]:
+    return {f"{prefix}:{metric.name}": metric.value for metric in metrics if metric.value is not None}
