@@ -171,8 +171,10 @@ def _taken(stacked: dict[str, pd.Series[Any]], places: list[int]) -> pd.DataFram
 
 def _recounted(column: ColumnSchema, values: pd.Series[Any]) -> ColumnSchema:
     known = values.dropna()
-    names = column.kind is ColumnKind.INTEGER and values.dtype == object
-    changed = {"kind": ColumnKind.CATEGORY} if names else {}
-    return column.model_copy(
-        update={"nulls": len(values) - len(known), "distinct": int(known.nunique()), **changed}
-    )
+    kind = column.kind
+    if kind is ColumnKind.INTEGER and values.dtype == object:
+        kind = ColumnKind.CATEGORY
+    elif kind is ColumnKind.INTEGER and (known % 1 != 0).any():
+        kind = ColumnKind.NUMBER
+    counts = {"nulls": len(values) - len(known), "distinct": int(known.nunique())}
+    return column.model_copy(update={**counts, "kind": kind})

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.reading import UTC_MICROSECONDS
 from windsock.data.roles import listed
-from windsock.data.words import WHOLE_NUMBER, is_number, microseconds
+from windsock.data.words import WHOLE_NUMBER, microseconds
 from windsock.ports import LabelledRows
-from windsock.records import ColumnKind, ColumnSchema, entity_text
+from windsock.records import Answer, ColumnKind, ColumnSchema, InputField, InputSchema, entity_text
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec
+from windsock.statistics.labels import read_outcomes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,45 +54,27 @@ def read_recent(
     :param source: the source's typed rows: what a label may be.
     :param columns: their columns.
     """
-    answers = _answers(joined.frame)
-    features = [value if isinstance(value, Mapping) else {} for value in _listed(answers, "features")]
-    names = {name for row in features for name in row} - {spec.data.target}
-    given: dict[str, list[Any]] = {
-        column.name: [row.get(column.name) for row in features] for column in columns if column.name in names
-    }
-    known = _no_row(answers)
-    for values in given.values():
-        known |= _there(values)
-    data = spec.data
-    if data.entity and data.entity not in given and _there(units := _listed(answers, "unit")).any():
-        given[data.entity] = units
-    if data.event_time and data.event_time not in given:
-        given[data.event_time] = _moments(answers)
-    outcomes = given[data.target] = _listed(answers, "outcome")
-    read, unfit = {}, {}
+    answers, target, entity = _answers(joined.frame), spec.data.target, spec.data.entity
+    given = _given(answers, columns, spec)
+    known = _any(_there(values) for name, values in given.items() if name not in _from_answer(spec))
+    outcomes = _listed(answers, "outcome")
+    labels, _ = read_outcomes(outcomes, _answer_schema(source[target], spec))
+    read, unfit = {target: labels}, {}
     for column in columns:
-        values = given.get(column.name, [None] * len(answers))
-        read[column.name], unfit[column.name] = _read(values, column, identity=column.name == data.entity)
-    labelled, foreign = _there(outcomes), unfit.pop(data.target)
-    if spec.task == "classification":
-        classes = set(source[data.target].dropna().tolist())
-        foreign |= [value is not None and value not in classes for value in read[data.target]]
-    nameless = int(unfit.pop(data.entity).sum()) if data.entity else 0
-    wrong = _no_row(answers)
-    for places in unfit.values():
-        wrong |= places
-    kept = labelled & ~foreign & known & ~wrong
+        if column.name != target:
+            values = given.get(column.name, [None] * len(answers))
+            read[column.name], unfit[column.name] = _read(values, column, identity=column.name == entity)
+    nameless = int(unfit.pop(entity).sum()) if entity else 0
+    labelled, meant, wrong = _there(outcomes), _there(labels), _any(unfit.values())
+    odd = listed([name for name, places in unfit.items() if places.any()])
     left_out = {
-        f"whose label is no value of {data.target}": foreign,
-        "without a feature that the source has": labelled & ~foreign & ~known,
-        f"with a value of another kind in {listed([name for name in unfit if unfit[name].any()])}": labelled
-        & ~foreign
-        & known
-        & wrong,
+        f"whose label is no value of {target}": labelled & ~meant,
+        "without a feature that the source has": meant & ~known,
+        f"with a value of another kind in {odd}": meant & known & wrong,
     }
     return RecentRows(
-        frame=_frame(read, columns, kept),
-        carried=tuple(name for name in source.columns if name in given),
+        frame=_frame(read, columns, meant & known & ~wrong),
+        carried=tuple(name for name in source.columns if name in given or name == target),
         findings=(
             *_counted(joined, len(answers), int(labelled.sum())),
             *(
@@ -99,9 +82,45 @@ def read_recent(
                 for why, places in left_out.items()
                 if places.any()
             ),
-            *([f"{data.entity}: {nameless:,} units are none, and were read as missing"] if nameless else []),
+            *([f"{entity}: {nameless:,} units are none, and were read as missing"] if nameless else []),
         ),
     )
+
+
+def _given(answers: pd.DataFrame, columns: Sequence[ColumnSchema], spec: ModelSpec) -> dict[str, list[Any]]:
+    """Return what the answers say of the source's columns, but for the target: features, unit and time."""
+    features = [value if isinstance(value, Mapping) else {} for value in _listed(answers, "features")]
+    names = {name for row in features for name in row} - {spec.data.target}
+    given = {
+        column.name: [row.get(column.name) for row in features] for column in columns if column.name in names
+    }
+    entity, event_time = spec.data.entity, spec.data.event_time
+    if entity and entity not in given and _there(units := _listed(answers, "unit")).any():
+        given[entity] = units
+    if event_time and event_time not in given:
+        received = _listed(answers, "receive_time")
+        given[event_time] = [
+            own or seen for own, seen in zip(_listed(answers, "event_time"), received, strict=True)
+        ]
+    return given
+
+
+def _from_answer(spec: ModelSpec) -> tuple[str | None, ...]:
+    return (spec.data.entity, spec.data.event_time)
+
+
+def _answer_schema(target: pd.Series[Any], spec: ModelSpec) -> InputSchema:
+    """Return what a label may be: a number, or one of the classes of the source."""
+    kind = ColumnKind.NUMBER if spec.task == "regression" else ColumnKind.CATEGORY
+    fields = (InputField(name=spec.data.target, kind=kind),)
+    if spec.task == "regression":
+        return InputSchema(model=spec.name, fields=fields, answer=Answer.NUMBER)
+    classes = [_whole(value) for value in target.dropna().unique().tolist()]
+    return InputSchema(model=spec.name, fields=fields, answer=Answer.CLASS, classes=tuple(sorted(classes)))
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _counted(joined: LabelledRows, answers: int, labelled: int) -> tuple[str, ...]:
@@ -137,22 +156,17 @@ def _listed(frame: pd.DataFrame, name: str) -> list[Any]:
     ]
 
 
-def _moments(answers: pd.DataFrame) -> list[Any]:
-    """Return when the answered things happened: by the client, else by the server."""
-    received = _listed(answers, "receive_time")
-    return [own or seen for own, seen in zip(_listed(answers, "event_time"), received, strict=True)]
-
-
-def _no_row(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    import numpy as np
-
-    return np.zeros(len(frame), dtype=bool)
-
-
 def _there(values: Sequence[Any]) -> NDArray[np.bool_]:
     import numpy as np
 
     return np.array([value is not None for value in values], dtype=bool)
+
+
+def _any(parts: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    import numpy as np
+
+    found: NDArray[np.bool_] = np.logical_or.reduce([*parts])
+    return found
 
 
 def _read(
@@ -173,23 +187,13 @@ def _read(
     return found, unfit
 
 
-def _number(column: ColumnSchema) -> Reader:
-    def read(value: Any) -> float:
-        plain = is_number(value.strip()) if isinstance(value, str) else not isinstance(value, bool)
-        number = float(value) if plain else math.nan
-        if not math.isfinite(number):
+def _numeric(column: ColumnSchema) -> Reader:
+    def read(value: Any) -> int | float:
+        if isinstance(value, str):
+            value = int(value) if WHOLE_NUMBER.fullmatch(value) else float(value)
+        if isinstance(value, bool) or not math.isfinite(value):
             raise ValueError(column.name)
-        return number
-
-    return read
-
-
-def _whole(column: ColumnSchema) -> Reader:
-    def read(value: Any) -> int:
-        whole = WHOLE_NUMBER.fullmatch(value.strip()) if isinstance(value, str) else int(value) == value
-        if not whole:
-            raise ValueError(column.name)
-        return int(value)
+        return int(value) if value == int(value) else float(value)
 
     return read
 
@@ -220,8 +224,8 @@ def _time(column: ColumnSchema) -> Reader:
 
 
 READERS: dict[ColumnKind, Callable[[ColumnSchema], Reader]] = {
-    ColumnKind.NUMBER: _number,
-    ColumnKind.INTEGER: _whole,
+    ColumnKind.NUMBER: _numeric,
+    ColumnKind.INTEGER: _numeric,
     ColumnKind.BOOLEAN: _truth,
     ColumnKind.CATEGORY: _name,
     ColumnKind.DATETIME: _time,
@@ -255,4 +259,5 @@ def _typed(values: list[Any], kind: ColumnKind) -> Any:
         nothing = np.iinfo(np.int64).min
         moments = np.array([nothing if value is None else value for value in values], dtype=np.int64)
         return pd.Series(moments.view("datetime64[us]")).dt.tz_localize("UTC").astype(UTC_MICROSECONDS)
-    return np.array(values, dtype=np.float64 if gone or kind is ColumnKind.NUMBER else np.int64)
+    whole = kind is ColumnKind.INTEGER and all(type(value) is int for value in values)
+    return np.array(values, dtype=np.int64 if whole else np.float64)
