@@ -36,9 +36,11 @@ def ks_interval(column: ColumnProfile, window: ColumnCounts) -> tuple[float, flo
     left, right = np.array(column.below) / column.rows, np.array(column.up_to) / column.rows
     window_left, window_right = window.below / window.rows, window.up_to / window.rows
     low = max(np.abs(left - window_left).max(), np.abs(right - window_right).max())
-    begins, ends = np.r_[0, right], np.r_[left, 1]
-    window_begins, window_ends = np.r_[0, window_right], np.r_[window_left, 1]
-    high = max(low, (ends - window_begins).max(), (window_ends - begins).max())
+    outside = max(left[0], window_left[0], 1 - right[-1], 1 - window_right[-1])
+    between = max(
+        (left[1:] - window_right[:-1]).max(initial=0), (window_left[1:] - right[:-1]).max(initial=0)
+    )
+    high = max(low, outside, between)
     return float(low), float(high)
 
 
