@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from support.fake_monitor import FakeMonitor
 from support.postgres import postgres_server
+from windsock.adapters.monitor_table import SqlMonitor
+from windsock.ports import Monitor
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])]
 
@@ -23,12 +26,25 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture(params=ENGINES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty control database: a SQLite file, or a new database on a PostgreSQL server."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'control.db'}"
+    return new_database(request, request.param, tmp_path)
+
+
+@pytest.fixture(params=["memory", *ENGINES])
+def monitor(request: pytest.FixtureRequest, tmp_path: Path) -> Monitor:
+    """Each kind of monitor: the one of the tests, and the real one on both engines."""
+    if request.param == "memory":
+        return FakeMonitor()
+    return SqlMonitor(new_database(request, request.param, tmp_path))
+
+
+def new_database(request: pytest.FixtureRequest, engine: str, folder: Path) -> str:
+    """Return the URL of an empty control database on an engine of :data:`ENGINES`."""
+    if engine == "sqlite":
+        return f"sqlite:///{folder / 'control.db'}"
     server: str = request.getfixturevalue("postgres_url")
-    name = f"control_{abs(hash(str(tmp_path))):x}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    name = f"control_{abs(hash(str(folder))):x}"
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
+    admin.dispose()
     return server.rsplit("/", 1)[0] + f"/{name}"

@@ -1,7 +1,115 @@
-"""``FakeMonitor``: windows, episodes, claims and alerts, in memory."""
+"""``FakeMonitor``: windows, episodes, claims and alerts, in memory, by the same rules."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+from windsock.records import Alert, Episode, RetrainClaim, RetrainOutcome, WindowKind, WindowVerdict
+from windsock.records.retraining import Lease, announce_in, claim_in, close_in, reset_in, sweep_in
+from windsock.spec import ModelSpec
+
 
 class FakeMonitor:
-    """Keeps nothing yet."""
+    """Keeps everything in dicts; its lock stands for the transaction."""
+
+    def __init__(self) -> None:
+        self.kept_windows: dict[tuple[str, str, datetime, datetime], WindowVerdict] = {}
+        self.kept_episodes: dict[str, dict[str, Episode]] = {}
+        self.leases: dict[str, Lease | None] = {}
+        self.kept_alerts: dict[tuple[str, str], Alert] = {}
+        self.history: list[Alert] = []
+        self._lock = threading.Lock()
+
+    def windows(
+        self, model: str, kind: WindowKind | None = None, *, since: datetime | None = None
+    ) -> tuple[WindowVerdict, ...]:
+        found = [
+            one
+            for one in self.kept_windows.values()
+            if one.model == model
+            and (kind is None or one.kind == kind)
+            and (since is None or one.window.end > since)
+        ]
+        return tuple(sorted(found, key=lambda one: (one.window.end, one.window.start, one.kind)))
+
+    def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
+        key = (verdict.model, verdict.kind, verdict.window.start, verdict.window.end)
+        with self._lock:
+            before = self.kept_windows.get(key)
+            if before is not None and before.stands_against(verdict):
+                return before
+            self.kept_windows[key] = verdict
+            return verdict
+
+    def episodes(self, model: str) -> tuple[Episode, ...]:
+        return self._rows(model)
+
+    def _rows(self, model: str) -> tuple[Episode, ...]:
+        return tuple(self.kept_episodes.get(model, {}).values())
+
+    def _put(self, model: str, episodes: Sequence[Episode]) -> None:
+        for episode in episodes:
+            self.kept_episodes.setdefault(model, {})[episode.key] = episode
+
+    def announce(self, episode: Episode) -> Episode:
+        with self._lock:
+            stands, change = announce_in(self._rows(episode.model), episode)
+            self._put(episode.model, change.episodes)
+            return stands
+
+    def sweep(self, model: str, *, digest: str | None, now: datetime) -> tuple[Episode, ...]:
+        with self._lock:
+            change = sweep_in(self._rows(model), self.leases.get(model), digest=digest, now=now)
+            self._put(model, change.episodes)
+            self.leases[model] = change.lease
+            return change.episodes
+
+    def claim(self, spec: ModelSpec, *, episode_key: str | None, holder: str, now: datetime) -> RetrainClaim:
+        model = spec.name
+        with self._lock:
+            claim, change = claim_in(
+                self._rows(model),
+                self.leases.get(model),
+                model=model,
+                policy=spec.monitoring.retrain,
+                episode_key=episode_key,
+                holder=holder,
+                now=now,
+            )
+            self._put(model, change.episodes)
+            self.leases[model] = change.lease
+            return claim
+
+    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
+        with self._lock:
+            change = close_in(
+                self._rows(model), self.leases.get(model), holder=holder, outcome=outcome, now=now
+            )
+            self._put(model, change.episodes)
+            self.leases[model] = change.lease
+
+    def reset(self, model: str, *, actor: str) -> int:
+        with self._lock:
+            forgiven = reset_in(self._rows(model), actor=actor)
+            self._put(model, forgiven)
+            return len(forgiven)
+
+    def alerts(self, model: str, *, firing: bool | None = None) -> tuple[Alert, ...]:
+        found = [
+            one
+            for (name, _), one in self.kept_alerts.items()
+            if name == model and (firing is None or (one.state == "firing") == firing)
+        ]
+        return tuple(sorted(found, key=lambda one: (one.last_at, one.key)))
+
+    def put_alert(self, alert: Alert) -> Alert:
+        with self._lock:
+            if alert.tells_more(self.kept_alerts.get((alert.model, alert.key))):
+                self.history.append(alert)
+            self.kept_alerts[(alert.model, alert.key)] = alert
+            return alert
+
+    def alert_history(self, model: str, *, limit: int = 100) -> tuple[Alert, ...]:
+        return tuple([one for one in self.history if one.model == model][-limit:])

@@ -3,57 +3,141 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from windsock.records import (
-    Alert,
-    Episode,
-    RetrainClaim,
-    RetrainOutcome,
-    WindowKind,
-    WindowVerdict,
-)
-from windsock.spec import ModelSpec
+from windsock.adapters.database import reading, writing
+from windsock.adapters.record_rows import raw_of, record_of, sortable
+from windsock.adapters.retrain_table import SqlRetraining
+from windsock.records import Alert, WindowKind, WindowVerdict
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+WINDOW = "model = :model AND kind = :kind AND window_end = :end AND window_start = :start"
 
 
-class SqlMonitor:
+class SqlMonitor(SqlRetraining):
     """Keeps what the monitor knows; see :class:`~windsock.ports.Monitor`.
 
     :param url: the control database.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-
     def windows(
         self, model: str, kind: WindowKind | None = None, *, since: datetime | None = None
     ) -> tuple[WindowVerdict, ...]:
-        """Return judged windows in the order of their end."""
-        raise NotImplementedError
+        """Return judged windows in the order of their end; with ``since``, those that ended after it."""
+        from sqlalchemy import text
+
+        conditions = ["model = :model"]
+        if kind is not None:
+            conditions.append("kind = :kind")
+        if since is not None:
+            conditions.append("window_end > :since")
+        query = text(
+            f"SELECT record FROM monitor_windows WHERE {' AND '.join(conditions)} "  # noqa: S608
+            "ORDER BY window_end, window_start, kind"
+        )
+        asked = {"model": model, "kind": kind, "since": sortable(since) if since else None}
+        with reading(self._url) as connection:
+            found = connection.execute(query, {name: value for name, value in asked.items() if value})
+            return tuple(record_of(WindowVerdict, raw, model=model) for raw in found.scalars())
 
     def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
-        """Keep a window's verdict."""
-        raise NotImplementedError
+        """Keep a window's verdict; return the one that stands."""
+        from sqlalchemy import text
 
-    def episodes(self, model: str) -> tuple[Episode, ...]:
-        """Return a model's episodes in the order in which they were opened."""
-        raise NotImplementedError
-
-    def announce(self, episode: Episode) -> Episode:
-        """Open an episode, or count one more announcement of an open one."""
-        raise NotImplementedError
-
-    def claim(self, spec: ModelSpec, *, episode_key: str | None, holder: str, now: datetime) -> RetrainClaim:
-        """Claim a model for one retrain."""
-        raise NotImplementedError
-
-    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
-        """Give a claim back and close its episode."""
-        raise NotImplementedError
+        values = {
+            "model": verdict.model,
+            "kind": verdict.kind,
+            "end": sortable(verdict.window.end),
+            "start": sortable(verdict.window.start),
+            "digest": verdict.digest,
+            "status": verdict.status.value,
+            "record": raw_of(verdict),
+        }
+        with writing(self._url) as connection:
+            new = connection.execute(
+                text(
+                    "INSERT INTO monitor_windows "
+                    "(model, kind, window_end, window_start, digest, status, record) "
+                    "VALUES (:model, :kind, :end, :start, :digest, :status, :record) "
+                    "ON CONFLICT (model, kind, window_end, window_start) DO NOTHING"
+                ),
+                values,
+            ).rowcount
+            if new:
+                return verdict
+            lock = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
+            raw = connection.execute(
+                text(f"SELECT record FROM monitor_windows WHERE {WINDOW}{lock}"),  # noqa: S608
+                values,
+            ).scalar_one()
+            before = record_of(WindowVerdict, raw, model=verdict.model)
+            if before.stands_against(verdict):
+                return before
+            connection.execute(
+                text(
+                    "UPDATE monitor_windows SET digest = :digest, status = :status, record = :record "  # noqa: S608
+                    f"WHERE {WINDOW}"
+                ),
+                values,
+            )
+        return verdict
 
     def alerts(self, model: str, *, firing: bool | None = None) -> tuple[Alert, ...]:
-        """Return a model's alerts, the latest last."""
-        raise NotImplementedError
+        """Return the present state of a model's alerts, the one that was seen last at the end."""
+        from sqlalchemy import text
+
+        query = text("SELECT record FROM alerts WHERE model = :model ORDER BY last_at, key")
+        with reading(self._url) as connection:
+            found = connection.execute(query, {"model": model}).scalars()
+            kept = tuple(record_of(Alert, raw, model=model) for raw in found)
+        return tuple(one for one in kept if firing is None or (one.state == "firing") == firing)
 
     def put_alert(self, alert: Alert) -> Alert:
-        """Keep an alert's present state under its key, and its history."""
-        raise NotImplementedError
+        """Keep an alert's present state under its key; what is new about it goes to the history."""
+        from sqlalchemy import text
+
+        values = {
+            "model": alert.model,
+            "key": alert.key,
+            "state": alert.state,
+            "last_at": sortable(alert.last_at),
+            "record": raw_of(alert),
+        }
+        with writing(self._url) as connection:
+            before = _alert(connection, alert)
+            connection.execute(
+                text(
+                    "INSERT INTO alerts (model, key, state, last_at, record) "
+                    "VALUES (:model, :key, :state, :last_at, :record) "
+                    "ON CONFLICT (model, key) DO UPDATE SET state = excluded.state, "
+                    "last_at = excluded.last_at, record = excluded.record"
+                ),
+                values,
+            )
+            if alert.tells_more(before):
+                connection.execute(
+                    text("INSERT INTO alert_history (model, key, record) VALUES (:model, :key, :record)"),
+                    values,
+                )
+        return alert
+
+    def alert_history(self, model: str, *, limit: int = 100) -> tuple[Alert, ...]:
+        """Return the latest changes of a model's alerts, the latest last."""
+        from sqlalchemy import text
+
+        query = text("SELECT record FROM alert_history WHERE model = :model ORDER BY id DESC LIMIT :limit")
+        with reading(self._url) as connection:
+            found = connection.execute(query, {"model": model, "limit": limit}).scalars().all()
+        return tuple(record_of(Alert, raw, model=model) for raw in reversed(found))
+
+
+def _alert(connection: Connection, alert: Alert) -> Alert | None:
+    from sqlalchemy import text
+
+    raw = connection.execute(
+        text("SELECT record FROM alerts WHERE model = :model AND key = :key"),
+        {"model": alert.model, "key": alert.key},
+    ).scalar()
+    return record_of(Alert, raw, model=alert.model) if raw else None

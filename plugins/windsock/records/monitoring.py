@@ -198,6 +198,16 @@ class WindowVerdict(Record):
     numbers: dict[str, float] = Field(default_factory=dict)
     judged_at: Moment
 
+    def stands_against(self, later: WindowVerdict) -> bool:
+        """Return whether this verdict stands when the same window is judged again.
+
+        The first one of a drift window stands, and the latest of a performance window, for labels arrive. An
+        error stands against nothing, and replaces nothing.
+        """
+        if self.status is Status.ERROR:
+            return False
+        return self.kind == "drift" or later.status is Status.ERROR
+
 
 class EpisodeState(StrEnum):
     """What became of an episode."""
@@ -377,6 +387,12 @@ class Alert(Record):
     times: int = Field(default=0, ge=0)
     pending: bool = False
     resolved_at: Moment | None = None
+
+    def tells_more(self, before: Alert | None) -> bool:
+        """Return whether this is more than the same alert, seen once again."""
+        return before is None or self.model_dump(exclude={"last_at", "text"}) != before.model_dump(
+            exclude={"last_at", "text"}
+        )
 
 
 __all__ = [

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from support.builders import digest
+from support.retraining import make_episode
 from windsock.adapters import database
 from windsock.adapters.database import (
     HEAD,
@@ -20,13 +22,32 @@ from windsock.adapters.database import (
     shown_url,
     writing,
 )
+from windsock.adapters.ledger_table import SqlLedger
+from windsock.adapters.monitor_table import SqlMonitor
+from windsock.adapters.step_table import SqlStepRecords
 from windsock.exceptions import DatabaseUnavailableError, SettingsError, StaleEpochError
+from windsock.records import LedgerAction, LedgerEntry
 
+pytest_plugins = ["support.databases"]
 PLUGINS = Path(database.__file__).parents[2]
 
 
 def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'control.db'}"
+
+
+def promotions(ledger: SqlLedger, count: int) -> None:
+    for number in range(1, count + 1):
+        entry = LedgerEntry(
+            model="churn",
+            action=LedgerAction.COMMIT,
+            epoch=number,
+            version=str(number),
+            digest=digest("a"),
+            actor="scheduler",
+            body={"bundle_uri": "memory://"},
+        )
+        ledger.append(entry, after_seq=number - 1)
 
 
 def run_python(code: str, *arguments: str) -> subprocess.Popen[str]:
@@ -55,6 +76,11 @@ def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
         "ledger",
         "ledger_heads",
         "step_records",
+        "monitor_windows",
+        "retrain_episodes",
+        "retrain_leases",
+        "alerts",
+        "alert_history",
         VERSION_TABLE,
     }
     with reading(url_of(tmp_path / "deep" / "down")) as connection:
@@ -62,6 +88,25 @@ def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
     assert open_database(url_of(tmp_path / "deep" / "down")) is engine
+
+
+def test_the_first_schema_is_brought_up_to_date_and_keeps_its_rows(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = SqlLedger(database_url)
+    monkeypatch.setattr(database, "HEAD", "0001")
+    promotions(ledger, 2)
+    SqlStepRecords(database_url).add("key", step="train_model", model="churn", record={"model": "churn"})
+    before = ledger.rows("churn")
+    assert "retrain_episodes" not in sa.inspect(open_database(database_url)).get_table_names()
+    monkeypatch.undo()
+    database._opened.cache_clear()
+    assert ledger.rows("churn") == before
+    assert ledger.verify("churn").broken_at is None
+    assert SqlStepRecords(database_url).find("key") == {"model": "churn"}
+    assert SqlMonitor(database_url).announce(make_episode()).announced == 1
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"), open_database(database_url).begin() as writer:
+        writer.exec_driver_sql("DELETE FROM ledger")
 
 
 def test_a_folder_with_a_percent_sign_is_no_matter(tmp_path: Path) -> None:
@@ -83,7 +128,7 @@ def test_at_head_nothing_imports_alembic(tmp_path: Path) -> None:
 def test_importing_the_adapters_imports_no_tool() -> None:
     code = (
         "import sys\n"
-        "import windsock.adapters.ledger_table, windsock.adapters.step_table\n"
+        "import windsock.adapters.ledger_table, windsock.adapters.step_table, windsock.adapters.monitor_table\n"
         "print(sorted({'sqlalchemy', 'alembic', 'filelock'} & set(sys.modules)))"
     )
     assert run_python(code).communicate(timeout=60)[0].strip() == "[]"

@@ -1,0 +1,42 @@
+"""Records as rows: JSON in one column, beside the columns that keys and queries need."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from windsock.exceptions import MonitoringError
+from windsock.records import Record
+from windsock.spec import canonical_json
+
+Kept = TypeVar("Kept", bound=Record)
+
+
+def sortable(moment: datetime) -> str:
+    """Return a time as text that sorts as the time does: UTC, always with microseconds."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def raw_of(record: Record) -> str:
+    """Return a record as its JSON text.
+
+    :raises ValueError: if it holds NaN or infinity.
+    """
+    return canonical_json(record.model_dump(mode="json"))
+
+
+def record_of(kind: type[Kept], raw: str, *, model: str) -> Kept:
+    """Return the record that a row keeps.
+
+    :raises MonitoringError: if the row is not what was written.
+    """
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError:
+        raise MonitoringError(
+            f"{model}: a row of the control database cannot be read as {kind.__name__}",
+            code="WS-MONITORING-051",
+            next_action="Find out who changed the control database, and restore it from a backup.",
+        ) from None  # its text repeats the row

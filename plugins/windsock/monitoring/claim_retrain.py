@@ -1,0 +1,38 @@
+"""``claim_retrain``: one retrain of a model at a time, and one for each episode."""
+
+from __future__ import annotations
+
+from windsock.exceptions import MonitoringError
+from windsock.ports import Ports
+from windsock.records import ClaimRetrainInput, RetrainClaim, RunContext
+
+
+def claim_retrain(step: ClaimRetrainInput, ports: Ports, key: str) -> RetrainClaim:
+    """Claim the model, and the event's episode with it.
+
+    The same run claims as often as it likes: it has the same answer. A claim without an episode is of a
+    retrain on schedule or by hand: neither budget nor cooldown binds it.
+
+    :raises MonitoringError: if no run is named, for then nobody could be told apart.
+    :raises DatabaseUnavailableError: if the control database does not answer.
+    """
+    name, now = step.spec.name, ports.now()
+    champion = ports.ledger.champion(name)
+    # An episode of a version that serves no more is closed by this: its retrain would answer nothing.
+    ports.monitor.sweep(name, digest=champion.digest if champion else None, now=now)
+    holder = holder_of(name, step.run)
+    return ports.monitor.claim(step.spec, episode_key=step.episode_key, holder=holder, now=now)
+
+
+def holder_of(model: str, run: RunContext) -> str:
+    """Return who claims: the DAG and its run.
+
+    :raises MonitoringError: if no run is named.
+    """
+    if not run.run_id:
+        raise MonitoringError(
+            f"{model}: a retrain cannot be claimed without a run id",
+            code="WS-MONITORING-050",
+            next_action="Name the run in the step's input: run: {dag_id: ..., run_id: ...}.",
+        )
+    return f"{run.dag_id or 'cli'}/{run.run_id}"

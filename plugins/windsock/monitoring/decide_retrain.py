@@ -1,0 +1,201 @@
+"""``decide_retrain``: whether what was seen asks for a retrain, and the policy allows one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple
+
+from windsock.ports import Ports
+from windsock.records import (
+    DecideRetrainInput,
+    Episode,
+    EpisodeState,
+    RetrainDecision,
+    RetrainOrder,
+    Span,
+    Status,
+    WindowVerdict,
+)
+from windsock.records.retraining import answered_until, hold_of, open_episode
+from windsock.spec import RetrainBlock, digest_of
+
+JUDGED = frozenset({Status.PASS, Status.FAIL})
+LOOK_BACK = 20
+"""A judged window counts for so many times the N windows; what is older says nothing about now."""
+
+
+class Asked(NamedTuple):
+    """What asks for a retrain, or why nothing does."""
+
+    episode: Episode | None
+    reason: str
+
+
+def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainDecision:
+    """Apply the trigger policy to the judged windows, or to an event from outside, and announce the episode.
+
+    An episode that was announced and not claimed is announced again, under the same key: its event may have
+    been lost. What nobody will close is closed first.
+
+    :raises DatabaseUnavailableError: if the control database does not answer.
+    """
+    name, monitoring, now = step.spec.name, step.spec.monitoring, ports.now()
+    champion = ports.ledger.champion(name)
+    digest = champion.digest if champion else None
+    ports.monitor.sweep(name, digest=digest, now=now)
+    span = look_back(monitoring.retrain, monitoring.window_length)
+    decision = decide(
+        ports.monitor.windows(name, since=now - span),
+        ports.monitor.episodes(name),
+        monitoring.retrain,
+        now,
+        digest,
+        monitoring.window_length,
+        model=name,
+        event_id=step.event_id,
+    )
+    if decision.order is not RetrainOrder.GRANT or decision.episode is None:
+        return decision
+    stands = ports.monitor.announce(decision.episode)
+    if stands.state is EpisodeState.ANNOUNCED:
+        return decision.model_copy(update={"episode": stands})
+    return decision.model_copy(
+        update={"order": RetrainOrder.WAIT, "episode": None, "reason": _standing(stands)}
+    )
+
+
+def look_back(policy: RetrainBlock, window_length: timedelta) -> timedelta:
+    """Return how far back a judged window may lie and still count."""
+    return LOOK_BACK * policy.of * window_length
+
+
+def decide(
+    windows: Sequence[WindowVerdict],
+    episodes: Sequence[Episode],
+    policy: RetrainBlock,
+    now: datetime,
+    champion_digest: str | None,
+    window_length: timedelta,
+    *,
+    model: str,
+    event_id: str | None = None,
+) -> RetrainDecision:
+    """Say whether a retrain is announced: granted, waited for, or held back.
+
+    :param windows: judged windows, in any order, doubled or not.
+    :param episodes: the model's episodes in the order in which they were opened.
+    :param champion_digest: bundle that serves; ``None``: none does.
+    :param event_id: id of an event from outside that asks; ``None``: the windows ask.
+    """
+    decided = RetrainDecision(
+        model=model,
+        order=RetrainOrder.WAIT,
+        reason="no version serves, so nothing can have drifted from it",
+        decided_at=now,
+    )
+    if champion_digest is None:
+        return decided
+    if not policy.triggers:
+        return decided.model_copy(update={"reason": "the policy lets nothing ask for a retrain"})
+    case = Case(model, policy, now, champion_digest, window_length, episodes)
+    asked = _windows_ask(case, windows) if event_id is None else _event_asks(case, event_id)
+    hold = hold_of(episodes, policy, digest=champion_digest, now=now)
+    # The breaker stays in sight until it is reset, also while nothing asks.
+    facts: dict[str, object] = {"reason": asked.reason, "breaker": bool(hold and hold.breaker)}
+    if asked.episode is not None and hold is not None:
+        reason = f"{asked.reason}; {hold.reason}"
+        facts |= {"order": RetrainOrder.HOLD, "reason": reason, "not_before": hold.not_before}
+    elif asked.episode is not None:
+        facts |= {"order": RetrainOrder.GRANT, "episode": asked.episode}
+    return decided.model_copy(update=facts)
+
+
+class Case(NamedTuple):
+    """What the policy is applied to, but for the windows."""
+
+    model: str
+    policy: RetrainBlock
+    now: datetime
+    digest: str
+    length: timedelta
+    episodes: Sequence[Episode]
+
+
+def _event_asks(case: Case, event_id: str) -> Asked:
+    key = f"event-{digest_of(event_id)[:24]}"
+    same = next((one for one in case.episodes if one.key == key), None)
+    if same is not None and same.state is not EpisodeState.ANNOUNCED:
+        return Asked(None, _standing(same))
+    span = Span(start=case.now - case.length, end=case.now)
+    opened = same or Episode(
+        model=case.model, key=key, digest=case.digest, trigger="event", span=span, opened_at=case.now
+    )
+    return Asked(opened, "an event from outside asks for a retrain")
+
+
+def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> Asked:
+    standing = open_episode(case.episodes)
+    if standing is not None and standing.state is EpisodeState.CLAIMED:
+        return Asked(None, _standing(standing))
+    if standing is not None and standing.digest == case.digest:
+        return Asked(standing, f"episode {standing.key} is announced and not claimed yet")
+    counted, reasons = count_windows(case, windows), []
+    kinds: tuple[Literal["drift", "performance"], ...] = ("drift", "performance")
+    for kind in (one for one in kinds if one in case.policy.triggers):
+        asked = _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
+        if asked.episode is not None:
+            return asked
+        reasons.append(asked.reason)
+    return Asked(None, "; ".join(reasons))
+
+
+def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVerdict]:
+    """Return the windows that count, in order of time, one for each kind and span.
+
+    A window counts if it was judged ``pass`` or ``fail`` against the bundle that serves, is as long as
+    windows are now, has ended by now, and ended after the last retrain did.
+    """
+    after = answered_until(case.episodes, case.now)
+    oldest = case.now - look_back(case.policy, case.length)
+    oldest = max(oldest, after) if after is not None else oldest
+    latest: dict[tuple[str, datetime], WindowVerdict] = {}
+    for one in sorted(windows, key=lambda one: one.judged_at):
+        if (
+            one.status in JUDGED
+            and one.digest == case.digest
+            and one.window.end - one.window.start == case.length
+            and oldest < one.window.end <= case.now
+        ):
+            latest[(one.kind, one.window.end)] = one
+    return sorted(latest.values(), key=lambda one: one.window.end)
+
+
+def _stretch_asks(
+    case: Case, kind: Literal["drift", "performance"], counted: Sequence[WindowVerdict]
+) -> Asked:
+    needed, of = case.policy.windows, case.policy.of
+    last = counted[-of:]
+    bad = [one for one in last if one.status is Status.FAIL]
+    told = f"{kind}: {len(bad)} of the last {len(last)} judged windows are bad"
+    if len(bad) < needed or last[-1].status is not Status.FAIL:
+        return Asked(None, f"{told}; {needed} of {of}, the latest among them, ask for a retrain")
+    key = f"{case.digest[:12]}-{bad[0].window.start.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    if (same := next((one for one in case.episodes if one.key == key), None)) is not None:
+        return Asked(None, _standing(same))
+    opened = Episode(
+        model=case.model,
+        key=key,
+        digest=case.digest,
+        trigger=kind,
+        span=Span(start=bad[0].window.start, end=bad[-1].window.end),
+        opened_at=case.now,
+    )
+    return Asked(opened, f"{told}, the latest among them; the limit is {needed} of {of}")
+
+
+def _standing(episode: Episode) -> str:
+    if episode.state is EpisodeState.CLAIMED:
+        return f"{episode.claimed_by} retrains for episode {episode.key}"
+    ended = episode.outcome.value if episode.outcome else "closed"
+    return f"WS-MONITORING-055: episode {episode.key} is closed: {ended}"

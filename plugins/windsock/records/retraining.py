@@ -1,0 +1,307 @@
+"""Rules of retraining: what the trigger policy, a claim and its end make of the rows that are kept.
+
+They are pure functions over a model's episodes and its lease. Whoever keeps the rows reads them, applies a
+rule and writes what it says, in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from windsock.records.base import Moment, Record
+from windsock.records.monitoring import Episode, EpisodeState, RetrainClaim, RetrainOutcome, Span
+from windsock.spec.durations import parse_duration
+from windsock.spec.monitoring import RetrainBlock
+
+LEASE = timedelta(hours=6)
+"""How long a claim holds without a sign of life; then the run is given up for lost."""
+BUDGET_SPAN = timedelta(days=1)
+USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED})
+
+
+class Lease(Record):
+    """Who retrains a model now.
+
+    :param episode_key: the episode that is retrained for; ``None``: a retrain on schedule or by hand.
+    :param until: when the holder is given up for lost, unless it claims again.
+    """
+
+    holder: str
+    episode_key: str | None = None
+    claimed_at: Moment
+    until: Moment
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether the holder is given up; so is one that a clock which was far ahead let hold for long."""
+        return not now < self.until <= now + 2 * LEASE
+
+
+class Hold(Record):
+    """Why the policy forbids a retrain that something asks for.
+
+    :param breaker: whether only a promotion or a person ends it.
+    :param not_before: when it ends by itself.
+    """
+
+    reason: str
+    breaker: bool = False
+    not_before: Moment | None = None
+
+
+class Change(Record):
+    """What a rule came to.
+
+    :param episodes: rows to write, as they stand afterwards.
+    :param lease: the lease as it stands afterwards.
+    """
+
+    episodes: tuple[Episode, ...] = ()
+    lease: Lease | None = None
+
+
+def open_episode(episodes: Sequence[Episode]) -> Episode | None:
+    """Return the episode that is announced or claimed, or ``None``; a model has one at most."""
+    return next((one for one in reversed(episodes) if one.state is not EpisodeState.CLOSED), None)
+
+
+def useless_in_a_row(episodes: Sequence[Episode], digest: str) -> int:
+    """Return how many retrains of this version came to nothing, one after the other, up to now.
+
+    One that failed by a fault does not count and breaks no row. A promotion ends the row, as does another
+    version that serves, or a person.
+
+    :param episodes: in the order in which they were opened.
+    """
+    count = 0
+    for episode in reversed(episodes):
+        if episode.claimed_at is None or episode.outcome is None:
+            continue
+        ended = episode.outcome is RetrainOutcome.PROMOTED or episode.digest != digest
+        if ended or episode.forgiven_by is not None:
+            break
+        count += episode.outcome in USELESS
+    return count
+
+
+def hold_of(episodes: Sequence[Episode], policy: RetrainBlock, *, digest: str, now: datetime) -> Hold | None:
+    """Return what forbids one more retrain by now, or ``None``.
+
+    Claims that lie in the future, because a clock was wrong, hold until their time has come: a clock that is
+    set back grants nothing twice.
+
+    :param episodes: in the order in which they were opened.
+    :param digest: bundle that serves.
+    """
+    useless = useless_in_a_row(episodes, digest)
+    if useless >= policy.breaker:
+        return Hold(
+            reason=f"WS-MONITORING-052: {useless} retrains in a row did not help, the limit is "
+            f"{policy.breaker}: a person must look",
+            breaker=True,
+        )
+    claims = sorted(one.claimed_at for one in episodes if one.claimed_at and one.forgiven_by is None)
+    if not claims:
+        return None
+    rested = claims[-1] + parse_duration(policy.cooldown)
+    spent = [claim for claim in claims if claim > now - BUDGET_SPAN]
+    paid = spent[-policy.per_day] + BUDGET_SPAN if len(spent) >= policy.per_day else now
+    if max(rested, paid) <= now:
+        return None
+    reasons = []
+    if rested > now:
+        reasons.append(
+            f"the last retrain began at {claims[-1]:%Y-%m-%d %H:%M}, the cooldown is {policy.cooldown}"
+        )
+    if paid > now:
+        reasons.append(f"{len(spent)} retrains in 24 hours, the budget is {policy.per_day}")
+    return Hold(reason=f"WS-MONITORING-053: {'; '.join(reasons)}", not_before=max(rested, paid))
+
+
+def answered_until(episodes: Sequence[Episode], now: datetime) -> datetime | None:
+    """Return up to which time windows have had their retrain: they ask for no second one.
+
+    :returns: the end of the last retrain, or of what it was for where that end lies in the future.
+    """
+    ends = [
+        one.closed_at if one.closed_at <= now else one.span.end
+        for one in episodes
+        if one.claimed_at is not None and one.closed_at is not None
+    ]
+    return max((end for end in ends if end <= now), default=None)
+
+
+def announce_in(known: Sequence[Episode], episode: Episode) -> tuple[Episode, Change]:
+    """Announce an episode; return what stands, and the rows to write.
+
+    :param known: the model's episodes in the order in which they were opened.
+    :param episode: as ``decide_retrain`` made it; ``opened_at`` is now.
+    """
+    same = next((one for one in known if one.key == episode.key), None)
+    opened = open_episode(known)
+    if same is not None and same.state is not EpisodeState.ANNOUNCED:
+        return same, Change()
+    if opened is not None:
+        counted = opened.model_copy(update={"announced": opened.announced + 1})
+        if same is None and episode.trigger == "event":
+            answered = _closed(episode, RetrainOutcome.SUPERSEDED, episode.opened_at)
+            return counted, Change(episodes=(counted, answered))
+        return counted, Change(episodes=(counted,))
+    had = answered_until(known, episode.opened_at)
+    if episode.trigger != "event" and had is not None and episode.span.end <= had:
+        return next(one for one in reversed(known) if one.claimed_at is not None), Change()
+    first = episode.model_copy(update={"state": EpisodeState.ANNOUNCED, "announced": 1})
+    return first, Change(episodes=(first,))
+
+
+def sweep_in(known: Sequence[Episode], lease: Lease | None, *, digest: str | None, now: datetime) -> Change:
+    """Close what nobody will close: the episode of a lost run, and one of a version that serves no more."""
+    lost = lease is not None and lease.is_over(now)
+    closed = []
+    for one in known:
+        if one.state is EpisodeState.CLAIMED and lost and lease is not None and lease.episode_key == one.key:
+            closed.append(_closed(one, RetrainOutcome.FAILED, now))
+        elif one.state is EpisodeState.ANNOUNCED and digest is not None and one.digest != digest:
+            closed.append(_closed(one, RetrainOutcome.SUPERSEDED, now))
+    return Change(episodes=tuple(closed), lease=None if lost else lease)
+
+
+def claim_in(
+    known: Sequence[Episode],
+    lease: Lease | None,
+    *,
+    model: str,
+    policy: RetrainBlock,
+    episode_key: str | None,
+    holder: str,
+    now: datetime,
+) -> tuple[RetrainClaim, Change]:
+    """Claim a model for one retrain, and an episode with it; return the answer, and what to write.
+
+    :param known: the model's episodes in the order in which they were opened.
+    :param lease: who has the model; one that has run out counts no more.
+    """
+    if lease is not None and lease.holder == holder:
+        own = next((one for one in known if one.key == lease.episode_key), None)
+        return _granted(model, policy, own, lease.claimed_at, holder, now)
+    swept = sweep_in(known, lease, digest=None, now=now)
+    rows = {one.key: one for one in [*known, *swept.episodes]}
+    episode = rows.get(episode_key) if episode_key is not None else None
+    reason = _refusal(tuple(rows.values()), swept.lease, policy, episode_key, holder, now)
+    if reason is not None:
+        refused = RetrainClaim(
+            model=model, granted=False, reason=reason, holder=holder, episode=episode, claimed_at=now
+        )
+        return refused, swept
+    begun = now
+    if episode is not None:
+        begun = (episode.claimed_at if episode.claimed_by == holder else None) or now
+        episode = episode.model_copy(
+            update={
+                "state": EpisodeState.CLAIMED,
+                "claimed_by": holder,
+                "claimed_at": begun,
+                "outcome": None,
+                "closed_at": None,
+            }
+        )
+    claim, change = _granted(model, policy, episode, begun, holder, now)
+    written = {one.key: one for one in [*swept.episodes, *change.episodes]}
+    return claim, change.model_copy(update={"episodes": tuple(written.values())})
+
+
+def _refusal(
+    known: Sequence[Episode],
+    lease: Lease | None,
+    policy: RetrainBlock,
+    episode_key: str | None,
+    holder: str,
+    now: datetime,
+) -> str | None:
+    if lease is not None:
+        return f"WS-MONITORING-054: {lease.holder} retrains the model since {lease.claimed_at:%Y-%m-%d %H:%M}"
+    if episode_key is None:
+        return None
+    episode = next((one for one in known if one.key == episode_key), None)
+    if episode is None:
+        return f"WS-MONITORING-055: no episode {episode_key} was announced"
+    if episode.state is EpisodeState.CLOSED and not _may_go_on(known, episode, holder):
+        ended = episode.outcome.value if episode.outcome else "closed"
+        return f"WS-MONITORING-055: episode {episode_key} is closed: {ended}"
+    if episode.state is EpisodeState.CLAIMED:
+        return f"WS-MONITORING-055: episode {episode_key} is claimed by {episode.claimed_by}"
+    if episode.state is EpisodeState.CLOSED:
+        return None
+    hold = hold_of(known, policy, digest=episode.digest, now=now)
+    return hold.reason if hold else None
+
+
+def _may_go_on(known: Sequence[Episode], episode: Episode, holder: str) -> bool:
+    """Return whether a run that failed may try its own episode again: nothing was opened since."""
+    return (
+        episode.claimed_by == holder
+        and episode.outcome is RetrainOutcome.FAILED
+        and [one for one in known if one.claimed_at is not None][-1].key == episode.key
+        and open_episode(known) is None
+    )
+
+
+def _granted(
+    model: str,
+    policy: RetrainBlock,
+    episode: Episode | None,
+    begun: datetime,
+    holder: str,
+    now: datetime,
+) -> tuple[RetrainClaim, Change]:
+    claim = RetrainClaim(
+        model=model,
+        granted=True,
+        reason=f"episode {episode.key}" if episode else "no other retrain runs",
+        holder=holder,
+        episode=episode,
+        recent=recent_span(policy, episode, begun) if episode else None,
+        claimed_at=begun,
+    )
+    lease = Lease(
+        holder=holder,
+        episode_key=episode.key if episode else None,
+        claimed_at=begun,
+        until=now + LEASE,
+    )
+    return claim, Change(episodes=(episode,) if episode else (), lease=lease)
+
+
+def recent_span(policy: RetrainBlock, episode: Episode, begun: datetime) -> Span:
+    """Return the stretch whose labelled rows a retrain mixes in: back from its claim, over its windows."""
+    start = min(begun - parse_duration(policy.recent), episode.span.start)
+    return Span(start=start, end=max(begun, episode.span.end))
+
+
+def close_in(
+    known: Sequence[Episode], lease: Lease | None, *, holder: str, outcome: RetrainOutcome, now: datetime
+) -> Change:
+    """Give a claim back and close its episode.
+
+    The outcome of a run that was given up for lost is kept when it comes to its end after all.
+    """
+    if lease is not None and lease.holder == holder:
+        mine = [one for one in known if one.key == lease.episode_key and one.state is EpisodeState.CLAIMED]
+        return Change(episodes=tuple(_closed(one, outcome, now) for one in mine))
+    late = next((one for one in reversed(known) if one.claimed_by == holder), None)
+    if late is None or late.outcome is not RetrainOutcome.FAILED or outcome is RetrainOutcome.FAILED:
+        return Change(lease=lease)
+    return Change(episodes=(late.model_copy(update={"outcome": outcome}),), lease=lease)
+
+
+def reset_in(known: Sequence[Episode], *, actor: str) -> tuple[Episode, ...]:
+    """Return every closed episode that was not forgiven yet, forgiven now."""
+    return tuple(
+        one.model_copy(update={"forgiven_by": actor})
+        for one in known
+        if one.state is EpisodeState.CLOSED and one.forgiven_by is None
+    )
+
+
+def _closed(episode: Episode, outcome: RetrainOutcome, now: datetime) -> Episode:
+    return episode.model_copy(update={"state": EpisodeState.CLOSED, "outcome": outcome, "closed_at": now})

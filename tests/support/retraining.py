@@ -1,0 +1,78 @@
+"""Builders of windows and episodes, and the monitors that keep them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from support.builders import NOON, digest, make_spec
+from windsock import records as r
+from windsock.spec import ModelSpec
+
+DAY = timedelta(days=1)
+MIDNIGHT = NOON.replace(hour=0)
+"""Windows of a day end at midnight; this one is the first of all."""
+LATER = timedelta(minutes=1)
+
+
+def make_window(number: int = 1, status: str = "fail", **fields: Any) -> r.WindowVerdict:
+    """Return the verdict of the day that ends ``number`` days after :data:`MIDNIGHT`."""
+    end = MIDNIGHT + number * DAY
+    made: dict[str, Any] = {
+        "model": "churn",
+        "kind": "drift",
+        "window": r.Span(start=end - DAY, end=end),
+        "version": "1",
+        "digest": digest("a"),
+        "status": status,
+        "judged_at": end + LATER,
+    }
+    return r.WindowVerdict(**{**made, **fields})
+
+
+def make_windows(words: str, **fields: Any) -> list[r.WindowVerdict]:
+    """Return a day's verdict for each letter: b(ad), g(ood), i(nsufficient), e(rror), - for none."""
+    statuses = {"b": "fail", "g": "pass", "i": "insufficient", "e": "error"}
+    return [
+        make_window(number, statuses[letter], **fields)
+        for number, letter in enumerate(words, start=1)
+        if letter != "-"
+    ]
+
+
+def make_episode(key: str = "one", **fields: Any) -> r.Episode:
+    """Return an episode as it is when it was announced for days 1 and 2."""
+    made: dict[str, Any] = {
+        "model": "churn",
+        "key": key,
+        "digest": digest("a"),
+        "trigger": "drift",
+        "span": r.Span(start=MIDNIGHT, end=MIDNIGHT + 2 * DAY),
+        "opened_at": MIDNIGHT + 2 * DAY + LATER,
+    }
+    return r.Episode(**{**made, **fields})
+
+
+def make_closed(
+    key: str, at: datetime, outcome: str = "kept", *, claimed: datetime | None = None, **fields: Any
+) -> r.Episode:
+    """Return an episode that was claimed and closed again."""
+    begun = claimed or at
+    return make_episode(
+        key,
+        **{
+            "state": "closed",
+            "claimed_by": f"churn__drift_retrain/{key}",
+            "claimed_at": begun,
+            "closed_at": at,
+            "outcome": outcome,
+            "opened_at": begun,
+            "span": r.Span(start=begun - DAY, end=begun),
+            **fields,
+        },
+    )
+
+
+def policy_spec(**retrain: Any) -> ModelSpec:
+    """Return a spec whose trigger policy differs in what is named."""
+    return make_spec(monitoring={"retrain": retrain})

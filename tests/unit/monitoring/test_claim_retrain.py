@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from support.builders import digest
+from support.fakes import fake_ports
+from support.retraining import DAY, MIDNIGHT, make_episode, policy_spec
+from windsock import records as r
+from windsock.exceptions import MonitoringError
+from windsock.monitoring.claim_retrain import claim_retrain
+from windsock.monitoring.close_retrain import close_retrain
+
+NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
+
+
+@pytest.fixture
+def ports():
+    made = fake_ports(now=lambda: NOW)
+    made.monitor.announce(make_episode())
+    return made
+
+
+def claim_input(
+    run_id: str | None = "run1", key: str | None = "one", **retrain: object
+) -> r.ClaimRetrainInput:
+    return r.ClaimRetrainInput(
+        spec=policy_spec(**retrain),
+        episode_key=key,
+        run=r.RunContext(dag_id="churn__drift_retrain", run_id=run_id),
+    )
+
+
+def test_the_run_holds_the_episode(ports):
+    claim = claim_retrain(claim_input(), ports, "")
+    assert claim.granted
+    assert claim.holder == "churn__drift_retrain/run1"
+    (episode,) = ports.monitor.episodes("churn")
+    assert (episode.state, episode.claimed_by) == (r.EpisodeState.CLAIMED, claim.holder)
+    assert claim.episode == episode
+
+
+def test_a_second_try_of_the_run_has_the_same_claim(ports):
+    assert claim_retrain(claim_input(), ports, "") == claim_retrain(claim_input(), ports, "")
+
+
+def test_another_run_has_none(ports):
+    claim_retrain(claim_input(), ports, "")
+    second = claim_retrain(claim_input("run2"), ports, "")
+    assert not second.granted
+    assert "WS-MONITORING-054" in second.reason
+    assert second.recent is None
+
+
+def test_the_recent_rows_reach_as_far_back_as_the_policy_says(ports):
+    assert claim_retrain(claim_input(recent="7d"), ports, "").recent == r.Span(start=NOW - 7 * DAY, end=NOW)
+
+
+def test_and_at_least_over_the_episode(ports):
+    claim = claim_retrain(claim_input(recent="1h"), ports, "")
+    assert claim.recent == r.Span(start=MIDNIGHT, end=NOW)
+
+
+def test_a_retrain_on_schedule_claims_the_model_and_mixes_nothing_in(ports):
+    claim = claim_retrain(claim_input(key=None), ports, "")
+    assert (claim.granted, claim.episode, claim.recent) == (True, None, None)
+
+
+def test_an_episode_of_a_version_that_serves_no_more_is_not_retrained_for(ports):
+    ports.ledger.append(
+        r.LedgerEntry(
+            model="churn",
+            action=r.LedgerAction.COMMIT,
+            epoch=1,
+            version="2",
+            digest=digest("b"),
+            actor="scheduler",
+            body={"bundle_uri": "memory://"},
+        ),
+        after_seq=0,
+    )
+    claim = claim_retrain(claim_input(), ports, "")
+    assert not claim.granted
+    assert "superseded" in claim.reason
+
+
+def test_a_claim_without_a_run_is_refused(ports):
+    with pytest.raises(MonitoringError) as refusal:
+        claim_retrain(claim_input(run_id=None), ports, "")
+    assert refusal.value.code == "WS-MONITORING-050"
+    assert [one.state for one in ports.monitor.episodes("churn")] == [r.EpisodeState.ANNOUNCED]
+
+
+class TestClose:
+    def test_the_outcome_closes_the_episode(self, ports):
+        claim = claim_retrain(claim_input(), ports, "")
+        step = r.CloseRetrainInput(spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome.KEPT)
+        end = close_retrain(step, ports, "")
+        assert (end.episode_key, end.outcome, end.closed_at) == ("one", r.RetrainOutcome.KEPT, NOW)
+        (episode,) = ports.monitor.episodes("churn")
+        assert (episode.state, episode.outcome) == (r.EpisodeState.CLOSED, r.RetrainOutcome.KEPT)
+        assert claim_retrain(claim_input("run2", key=None), ports, "").granted
+
+    def test_a_claim_that_was_refused_closes_nothing(self, ports):
+        claim_retrain(claim_input(), ports, "")
+        refused = claim_retrain(claim_input("run2"), ports, "")
+        step = r.CloseRetrainInput(spec=policy_spec(), claim=refused, outcome=r.RetrainOutcome.FAILED)
+        assert close_retrain(step, ports, "").episode_key is None
+        (episode,) = ports.monitor.episodes("churn")
+        assert episode.state is r.EpisodeState.CLAIMED
