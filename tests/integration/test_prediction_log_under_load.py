@@ -69,7 +69,7 @@ def test_a_full_disk_loses_only_what_is_counted(small_disk: Path, monkeypatch: p
     while log.state.dropped < 1000:
         names = [str(handed + place) for place in range(10)]
         handed += len(names)
-        if log.add_rows(answered(*names, at=utc_now())):
+        if log.add_rows(*answered(*names, at=utc_now())):
             taken.update(names)
         time.sleep(0.001)  # slower than the writer, faster than a full disk
     assert log.fault == "No space left on device"

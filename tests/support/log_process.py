@@ -42,7 +42,7 @@ async def main(folder: Path) -> None:
     rows = 0
     while True:
         for _ in range(5):
-            assert log.add_rows(answered(*(str(rows + place) for place in range(ROWS)), at=utc_now()))
+            assert log.add_rows(*answered(*(str(rows + place) for place in range(ROWS)), at=utc_now()))
             rows += ROWS
         written = max(0, log.state.written - acknowledged - len(tasks))
         print(f"rows {rows} {time.time()} {written}", flush=True)  # noqa: T201

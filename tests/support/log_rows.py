@@ -40,8 +40,10 @@ def row(identifier: str = "p", **fields: Any) -> LoggedRow:
     return LoggedRow(**{**made, **fields})
 
 
-def answered(*rows: LoggedRow | str, at: datetime = NOON, **fields: Any) -> AnsweredRows:
-    """Return rows that one version answered; a plain text is a row's id."""
+def answered(
+    *rows: LoggedRow | str, at: datetime = NOON, schema: InputSchema = SCHEMA, **fields: Any
+) -> tuple[AnsweredRows, InputSchema]:
+    """Return rows that one version answered, and their schema; a plain text is a row's id."""
     made: dict[str, Any] = {
         "model": "churn",
         "version": "1",
@@ -53,15 +55,14 @@ def answered(*rows: LoggedRow | str, at: datetime = NOON, **fields: Any) -> Answ
         "client": None,
         "fallback_for": None,
         "inference_ms": 1.5,
-        "schema": SCHEMA,
         "rows": [row(one) if isinstance(one, str) else one for one in rows],
     }
-    return AnsweredRows(**{**made, **fields})
+    return AnsweredRows(**{**made, **fields}), schema
 
 
-def events_of(given: AnsweredRows) -> list[PredictionEvent]:
+def events_of(given: AnsweredRows, schema: InputSchema) -> list[PredictionEvent]:
     """Return the event that each row must come back as."""
-    names = [field.name for field in given.schema.fields]
+    names = [field.name for field in schema.fields]
     shared = {name: getattr(given, name) for name in SHARED}
     return [
         PredictionEvent(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from windsock.adapters.column_cipher import LOG_KEY, UNAVAILABLE, ColumnCipher
-from windsock.adapters.log_format import OUTCOMES, PREDICTIONS, PredictionLine
+from windsock.adapters.log_format import OUTCOMES, PredictionLine
 from windsock.exceptions import SettingsError
 from windsock.records import InputSchema, OutcomeEvent
 
@@ -25,6 +25,8 @@ HOUR_SECONDS = 3600
 TOKEN_BYTES = 128
 """What a short value becomes when it is encrypted; text grows by a third on top."""
 SCHEMAS_KEPT = 64
+
+NO_FIELDS = msgspec.Raw(b"[]")
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(PredictionLine)
@@ -44,9 +46,13 @@ class LoggedRow(NamedTuple):
     values: tuple[Any, ...]
 
 
-@dataclass(slots=True)
-class AnsweredRows:
-    """The rows that one version answered in one request; see :class:`~windsock.records.PredictionEvent`."""
+class AnsweredRows(msgspec.Struct, gc=False):
+    """The rows that one version answered in one request; see :class:`~windsock.records.PredictionEvent`.
+
+    It is the line of the log, too.
+
+    :param fields: names of the rows' values, as JSON; the log fills it in.
+    """
 
     model: str
     version: str
@@ -58,8 +64,8 @@ class AnsweredRows:
     client: str | None
     fallback_for: str | None
     inference_ms: float
-    schema: InputSchema
     rows: Sequence[LoggedRow]
+    fields: msgspec.Raw = NO_FIELDS
 
 
 class Waiter(NamedTuple):
@@ -82,7 +88,10 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class LogLine:
-    """A whole line that waits to be written.
+    """Whole lines that wait to be written: one, or many of the same place that need nothing more.
+
+    The writer's thread takes the interpreter from the answers for as long as it works: so it gets many lines
+    as one. To add to what waits is cheaper for the answers, too.
 
     :param rows: events in it.
     :param cost: bytes it counts for in memory; never less than it takes once it is sealed.
@@ -90,9 +99,9 @@ class LogLine:
     """
 
     place: Place
-    content: bytes
-    rows: int
-    cost: int
+    content: bytes | bytearray
+    rows: int = 0
+    cost: int = 0
     sensitive: tuple[int, ...] = ()
     waiter: Waiter | None = None
 
@@ -102,93 +111,64 @@ class LogLine:
         return self.waiter is not None and self.waiter.future.cancelled()
 
 
-class _Line(msgspec.Struct, gc=False):
-    """A line of predictions on its way out; the names of the fields are JSON already."""
+class LoggedFields(NamedTuple):
+    """What the log knows of a schema.
 
-    model: str
-    version: str
-    digest: str
-    variant: str
-    experiment: str | None
-    epoch: int
-    receive_time: datetime
-    client: str | None
-    fallback_for: str | None
-    inference_ms: float
-    fields: msgspec.Raw
-    rows: Sequence[LoggedRow]
+    :param names: of its fields, as JSON.
+    :param sensitive: places of the values to be encrypted.
+    """
 
-
-class _Fields(NamedTuple):
     schema: InputSchema
     names: msgspec.Raw
     sensitive: tuple[int, ...]
-
-
-def merged(lines: Iterable[LogLine]) -> Iterator[LogLine]:
-    """Yield lines, with those of one place that need nothing more than to be written as a single one.
-
-    The writer's thread takes the interpreter from the answers for as long as it works: so its work on a line
-    must be little.
-    """
-    ready: dict[Place, list[LogLine]] = {}
-    for line in lines:
-        if line.waiter is None and not line.sensitive:
-            ready.setdefault(line.place, []).append(line)
-        else:
-            yield line
-    for place, group in ready.items():
-        content = b"".join([line.content for line in group])
-        yield LogLine(place, content, sum([line.rows for line in group]), sum([line.cost for line in group]))
 
 
 class LineMaker:
     """Makes lines. A schema's field names are encoded once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, _Fields] = {}
+        self._known: dict[int, LoggedFields] = {}
 
-    def of_rows(self, answered: AnsweredRows, *, sealed: bool) -> LogLine:
-        """Return the line of the rows of one request.
+    def fields(self, schema: InputSchema) -> LoggedFields:
+        """Return what the log knows of a schema."""
+        return self._known.get(id(schema)) or self._learn(schema)
 
-        :param sealed: whether values of sensitive fields are to be encrypted.
+    def add(self, answered: AnsweredRows, line: LogLine) -> int:
+        """Add the rows of one request to lines that wait, or nothing.
+
+        :returns: the bytes that they take.
         :raises TypeError: if a value has no JSON form.
         :raises ValueError: if a text has none.
         """
-        fields = self._known.get(id(answered.schema)) or self._learn(answered.schema)
-        content = (
-            _encoder.encode(
-                _Line(
-                    answered.model,
-                    answered.version,
-                    answered.digest,
-                    answered.variant,
-                    answered.experiment,
-                    answered.epoch,
-                    answered.receive_time,
-                    answered.client,
-                    answered.fallback_for,
-                    answered.inference_ms,
-                    fields.names,
-                    answered.rows,
-                )
-            )
-            + b"\n"
-        )
-        rows, cost = len(answered.rows), len(content)
-        place = Place(PREDICTIONS, answered.model, int(answered.receive_time.timestamp()) // HOUR_SECONDS)
-        if not (sealed and fields.sensitive):
-            return LogLine(place, content, rows, cost)
-        cost += cost // 3 + rows * len(fields.sensitive) * TOKEN_BYTES
-        return LogLine(place, content, rows, cost, fields.sensitive)
+        content = line.content
+        assert isinstance(content, bytearray)  # noqa: S101 - lines that are added to are
+        before = len(content)
+        try:
+            _encoder.encode_into(answered, content, -1)
+        except BaseException:
+            del content[before:]
+            raise
+        content += b"\n"
+        return len(content) - before
 
-    def _learn(self, schema: InputSchema) -> _Fields:
+    def sealed(self, answered: AnsweredRows, place: Place, sensitive: tuple[int, ...]) -> LogLine:
+        """Return the line of the rows of one request whose sensitive values are still to be encrypted.
+
+        :raises TypeError: as :meth:`add` does.
+        :raises ValueError: as :meth:`add` does.
+        """
+        content = _encoder.encode(answered) + b"\n"
+        rows, cost = len(answered.rows), len(content)
+        cost += cost // 3 + rows * len(sensitive) * TOKEN_BYTES
+        return LogLine(place, content, rows, cost, sensitive)
+
+    def _learn(self, schema: InputSchema) -> LoggedFields:
         if len(self._known) >= SCHEMAS_KEPT:
             self._known.clear()
         names = msgspec.Raw(_encoder.encode([field.name for field in schema.fields]))
         sensitive = tuple(number for number, field in enumerate(schema.fields) if field.sensitive)
         # The entry holds on to the schema, so its id is not given to another one.
-        fields = self._known[id(schema)] = _Fields(schema, names, sensitive)
+        fields = self._known[id(schema)] = LoggedFields(schema, names, sensitive)
         return fields
 
 

@@ -36,7 +36,7 @@ class Segments:
         self._open: dict[Place, _Segment] = {}
         self._broken: list[_Segment] = []
 
-    def append(self, place: Place, content: bytes) -> None:
+    def append(self, place: Place, content: bytes | bytearray) -> None:
         """Append whole lines and bring them to the disk.
 
         :raises OSError: if they are not there; they are taken back and may be appended again.

@@ -232,9 +232,9 @@ def _answer(
             sender.client,
             asked.fallback_for,
             milliseconds,
-            slot.schema,
             logged,
-        )
+        ),
+        slot.schema,
     )
     if not kept:
         service.metrics.log_dropped(len(logged))

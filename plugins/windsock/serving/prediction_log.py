@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from windsock.adapters.log_format import OUTCOMES
+from windsock.adapters.log_format import OUTCOMES, PREDICTIONS
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
-from windsock.records import OutcomeEvent
+from windsock.records import InputSchema, OutcomeEvent
 from windsock.serving.log_lines import (
     HOUR_SECONDS,
     SEALED_FILE,
@@ -33,7 +33,6 @@ from windsock.serving.log_lines import (
     Sealer,
     Waiter,
     line_of_outcome,
-    merged,
 )
 from windsock.serving.log_segments import Segments
 
@@ -46,7 +45,7 @@ SPOOL_BYTES = 32 * 1024 * 1024
 CHUNK_BYTES = 2 * 1024 * 1024
 """Bytes that are written and brought to the disk at once."""
 FLUSH_SECONDS = 0.25
-WRITER_NICE = 5
+WRITER_NICE = 10
 RETRY_SECONDS = 0.5
 OUTCOME_SECONDS = 5.0
 
@@ -71,9 +70,13 @@ class LogState:
 
 @dataclass
 class _Inbox:
-    """What callers handed over and the writer has not taken yet."""
+    """What callers handed over and the writer has not taken yet.
+
+    :param growing: of ``rows`` those that more can be added to.
+    """
 
     rows: list[LogLine] = field(default_factory=list)
+    growing: dict[Place, LogLine] = field(default_factory=dict)
     outcomes: list[LogLine] = field(default_factory=list)
     row_bytes: int = 0
 
@@ -103,7 +106,8 @@ class PredictionLog:
         self._maker = LineMaker()
         self._inbox = _Inbox()
         self._bytes = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._stopping = False
         self._told = False
         self._backlog: dict[Place, deque[LogLine]] = {}
@@ -135,21 +139,26 @@ class PredictionLog:
         if self.state.waiting:
             log.error("WS-SERVING-020: %d log events could not be written", self.state.waiting)
 
-    def add_rows(self, answered: AnsweredRows) -> bool:
+    def add_rows(self, answered: AnsweredRows, schema: InputSchema) -> bool:
         """Hand over answered rows; they are on the disk within a second.
 
         It never waits and never raises: rows that find no place are counted as dropped.
 
+        :param schema: the schema of their values.
         :returns: whether they found a place.
         """
+        fields = self._maker.fields(schema)
+        answered.fields = fields.names
+        place = Place(PREDICTIONS, answered.model, int(answered.receive_time.timestamp()) // HOUR_SECONDS)
         try:
-            line = self._maker.of_rows(answered, sealed=self.sealer.in_force)
+            if self.sealer.in_force and fields.sensitive:
+                return self._add_line(self._maker.sealed(answered, place, fields.sensitive))
+            return self._add_rows(place, answered)
         except (TypeError, ValueError) as error:
             if not self._told:
                 log.error("WS-SERVING-033: answered rows have no JSON form: %s", type(error).__name__)
             self._told = True
             return self._drop(len(answered.rows))
-        return self._add_line(line)
 
     async def add_outcome(self, event: OutcomeEvent) -> None:
         """Write an outcome and wait until it is on the disk. Outcomes that come together share one fsync.
@@ -169,6 +178,28 @@ class PredictionLog:
                 code="WS-SERVING-020",
                 next_action="Send it again later; free some space where the server keeps its log.",
             ) from None
+
+    def _add_rows(self, place: Place, answered: AnsweredRows) -> bool:
+        """Add rows that need nothing more to the lines that wait already."""
+        rows = len(answered.rows)
+        with self._lock:
+            inbox = self._inbox
+            line = inbox.growing.get(place)
+            if line is None or len(line.content) >= CHUNK_BYTES:
+                line = inbox.growing[place] = LogLine(place, bytearray())
+                inbox.rows.append(line)
+            size = self._maker.add(answered, line)
+            if not self._stopping and self._bytes + size <= self.spool_bytes:
+                self._bytes += size
+                self.state.waiting += rows
+                line.rows += rows
+                line.cost += size
+                inbox.row_bytes += size
+                if inbox.row_bytes >= CHUNK_BYTES:
+                    self._changed.notify()
+                return True
+            del line.content[-size:]  # type: ignore[union-attr] # lines that are added to are a bytearray
+        return self._drop(rows)
 
     def _add_line(self, line: LogLine) -> bool:
         with self._changed:
@@ -199,9 +230,11 @@ class PredictionLog:
         return True
 
     def _run(self) -> None:
-        # Where answers and the writer share a core, answers go first; the writer still gets a third of it.
+        # Where answers and the writer share a core, answers go first; a tenth of it is more than it needs.
+        thread = threading.get_native_id()
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICE)
+            own = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, own + WRITER_NICE)
         rows_due = time.monotonic()
         while True:
             with self._changed:
@@ -213,7 +246,11 @@ class PredictionLog:
                     or inbox.row_bytes >= CHUNK_BYTES
                     or time.monotonic() >= rows_due
                 )
-                self._inbox = _Inbox() if with_rows else _Inbox(rows=inbox.rows, row_bytes=inbox.row_bytes)
+                self._inbox = (
+                    _Inbox()
+                    if with_rows
+                    else _Inbox(rows=inbox.rows, growing=inbox.growing, row_bytes=inbox.row_bytes)
+                )
             self._take(inbox.outcomes)
             if with_rows:
                 self._take(inbox.rows)
@@ -230,7 +267,9 @@ class PredictionLog:
         return self._stopping or bool(self._inbox.outcomes) or self._inbox.row_bytes >= CHUNK_BYTES
 
     def _take(self, lines: Iterable[LogLine]) -> None:
-        for line in merged(lines):
+        for line in lines:
+            if not line.rows:  # of a request whose rows found no place
+                continue
             waiting = self._backlog.get(line.place)
             if waiting is None:
                 waiting = self._backlog[line.place] = deque()
@@ -264,7 +303,8 @@ class PredictionLog:
         while lines:
             taken, left_out = self._next_chunk(lines)
             if taken:
-                self._segments.append(place, b"".join([line.content for line in taken]))
+                content = taken[0].content if len(taken) == 1 else b"".join([line.content for line in taken])
+                self._segments.append(place, content)
             for _ in range(len(taken) + len(left_out)):
                 lines.popleft()
             self._settle(taken, left_out)

@@ -82,15 +82,15 @@ def test_rows_are_on_the_disk_within_a_second(make_log: Log, tmp_path: Path, dis
     log = make_log()
     began = time.monotonic()
     given = answered("one", row("two", unit="u", event_time=NOON, prediction="yes", values=(None, "Zoë")))
-    assert log.add_rows(given)
+    assert log.add_rows(*given)
     wait_until(lambda: events_in(tmp_path) and disk.synced)
     assert time.monotonic() - began < 1.0
-    assert events_in(tmp_path) == events_of(given)
+    assert events_in(tmp_path) == events_of(*given)
 
 
 def test_the_rows_of_a_request_are_one_line(make_log: Log, tmp_path: Path) -> None:
     log = make_log()
-    log.add_rows(answered("a", "b", "c", client="shop", fallback_for="challenger", experiment="e"))
+    log.add_rows(*answered("a", "b", "c", client="shop", fallback_for="challenger", experiment="e"))
     log.stop()
     (file,) = tmp_path.rglob("*.ndjson")
     assert file.read_bytes().count(b"\n") == 1
@@ -102,7 +102,7 @@ def test_the_rows_of_a_request_are_one_line(make_log: Log, tmp_path: Path) -> No
 def test_many_requests_make_few_writes(make_log: Log, tmp_path: Path, disk: Disk) -> None:
     log = make_log()
     for number in range(500):
-        log.add_rows(answered(str(number)))
+        log.add_rows(*answered(str(number)))
     log.stop()
     assert ids_in(tmp_path) == [str(number) for number in range(500)]
     assert disk.synced < 20
@@ -114,7 +114,7 @@ def test_more_than_a_chunk_is_written_in_order(
     monkeypatch.setattr(log_module, "CHUNK_BYTES", 1000)
     log = make_log()
     for number in range(50):
-        log.add_rows(answered(str(number), model="churn" if number % 2 else "other"))
+        log.add_rows(*answered(str(number), model="churn" if number % 2 else "other"))
     log.stop()
     assert ids_in(tmp_path) == [str(n) for n in range(1, 50, 2)] + [str(n) for n in range(0, 50, 2)]
 
@@ -123,12 +123,12 @@ def test_schemas_do_not_get_mixed_up(make_log: Log, tmp_path: Path) -> None:
     log = make_log()
     given = []
     for number in range(200):  # more than are remembered; each may get the address of one that is gone
-        schema = answered("x").schema
+        schema = answered("x")[1]
         fields = tuple(field.model_copy(update={"name": f"{field.name}{number}"}) for field in schema.fields)
         given.append(answered(str(number), schema=schema.model_copy(update={"fields": fields})))
-        log.add_rows(given[-1])
+        log.add_rows(*given[-1])
     log.stop()
-    assert events_in(tmp_path) == [event for one in given for event in events_of(one)]
+    assert events_in(tmp_path) == [event for one in given for event in events_of(*one)]
 
 
 @pytest.mark.parametrize("value", [object(), "\ud800"])
@@ -137,8 +137,8 @@ def test_what_has_no_json_form_is_counted_and_harms_nothing(
 ) -> None:
     log = make_log()
     for _ in range(2):
-        assert not log.add_rows(answered(row(values=(value, "planted")), "other"))
-    assert log.add_rows(answered("good"))
+        assert not log.add_rows(*answered(row(values=(value, "planted")), "other"))
+    assert log.add_rows(*answered("good"))
     log.stop()
     assert ids_in(tmp_path) == ["good"]
     assert log.state == LogState(written=1, dropped=4)
@@ -195,7 +195,7 @@ class TestOutcomes:
         monkeypatch.setattr(log_module, "FLUSH_SECONDS", 60.0)
         log = make_log()
         asyncio.run(log.add_outcome(outcome("one")))  # the writer's first turn is over
-        log.add_rows(answered("later"))
+        log.add_rows(*answered("later"))
         asyncio.run(log.add_outcome(outcome("two")))
         assert ids_in(tmp_path, "outcomes") == ["one", "two"]
         assert ids_in(tmp_path) == []
@@ -208,13 +208,13 @@ class TestFullDisk:
         self, make_log: Log, tmp_path: Path, disk: Disk
     ) -> None:
         log = make_log()
-        log.add_rows(answered("000"))
+        log.add_rows(*answered("000"))
         wait_until(lambda: log.state.written == 1)
         (file,) = tmp_path.rglob("*.ndjson")
         log.spool_bytes = file.stat().st_size * 100
         disk.full = True
         began = time.monotonic()
-        taken = [log.add_rows(answered(f"{number:03}")) for number in range(1, 151)]
+        taken = [log.add_rows(*answered(f"{number:03}")) for number in range(1, 151)]
         assert time.monotonic() - began < 1.0
         wait_until(lambda: log.fault is not None)
         assert taken == [True] * 100 + [False] * 50
@@ -227,13 +227,13 @@ class TestFullDisk:
 
     def test_dropped_counts_rows(self, make_log: Log) -> None:
         log = make_log(spool_bytes=100)
-        assert not log.add_rows(answered("a", "b", "c"))
+        assert not log.add_rows(*answered("a", "b", "c"))
         assert log.state == LogState(dropped=3)
 
     def test_it_leaves_no_heap_of_empty_files(self, make_log: Log, tmp_path: Path, disk: Disk) -> None:
         disk.full = True
         log = make_log()
-        log.add_rows(answered("one"))
+        log.add_rows(*answered("one"))
         wait_until(lambda: log.fault is not None)
         time.sleep(0.3)  # several more tries
         assert not list(tmp_path.rglob("*.ndjson"))
@@ -246,10 +246,10 @@ class TestFullDisk:
     ) -> None:
         disk.full = True
         log = make_log()
-        log.add_rows(answered("a", "b"))
+        log.add_rows(*answered("a", "b"))
         log.stop()
         assert "2 log events could not be written" in caplog.text
-        assert not log.add_rows(answered("after"))
+        assert not log.add_rows(*answered("after"))
         assert log.state == LogState(dropped=1, waiting=2, fault="No space left on device")
 
 
@@ -283,7 +283,7 @@ def test_a_write_that_breaks_off_leaves_no_half_line_and_nothing_twice(
     monkeypatch.setattr(Breaking, "tries", 0)
     monkeypatch.setattr(Breaking, "uncut", uncut)
     log = make_log()
-    log.add_rows(answered("one"))
+    log.add_rows(*answered("one"))
     wait_until(lambda: Breaking.tries > 2 and log.state.waiting == 0 and not Breaking.uncut)
     log.stop()
     assert ids_in(tmp_path) == ["one"]
@@ -303,7 +303,7 @@ def test_an_unexpected_fault_ends_neither_the_writer_nor_loses_rows(
         append(*arguments)
 
     monkeypatch.setattr(log._segments, "append", faulty)
-    log.add_rows(answered("one"))
+    log.add_rows(*answered("one"))
     wait_until(lambda: log.fault == "unexpected KeyError")
     failing[0] = False
     wait_until(lambda: log.state.written == 1)
@@ -314,7 +314,7 @@ def test_an_unexpected_fault_ends_neither_the_writer_nor_loses_rows(
 def test_a_stopped_log_has_written_everything(make_log: Log, tmp_path: Path) -> None:
     log = make_log()
     for number in range(50):
-        log.add_rows(answered(str(number)))
+        log.add_rows(*answered(str(number)))
     log.stop()
     assert len(events_in(tmp_path)) == 50
     assert log.fault == "the writer does not run"
@@ -325,13 +325,13 @@ def test_every_hour_has_a_folder_and_the_archive_waits_for_open_segments(
 ) -> None:
     clock = [NOON]
     log = make_log(now=lambda: clock[0])
-    log.add_rows(answered("early"))
+    log.add_rows(*answered("early"))
     wait_until(lambda: events_in(tmp_path))
     later = NOON + timedelta(hours=1, minutes=5)
     archive = archive_at(tmp_path, later)
     assert archive.close_segments() == 0  # the writer still holds it
     clock[0] = later
-    log.add_rows(answered("late", at=later))
+    log.add_rows(*answered("late", at=later))
     wait_until(lambda: archive.close_segments() == 1)
     wait_until(lambda: ids_in(tmp_path) == ["late"])
     assert [folder.name for folder in (tmp_path / "log/predictions/churn").iterdir()] == ["20260501T13"]
@@ -342,7 +342,7 @@ def test_rows_that_come_late_for_their_hour_are_still_archived(make_log: Log, tm
     log = make_log(now=lambda: later)
     archive = archive_at(tmp_path, later)
     for name in ("one", "two"):
-        log.add_rows(answered(name))
+        log.add_rows(*answered(name))
         wait_until(lambda: archive.close_segments() == 1)
     import pyarrow.parquet as pq
 

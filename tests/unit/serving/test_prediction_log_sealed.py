@@ -71,7 +71,7 @@ def test_planted_values_are_in_no_byte(
     make_log_key(keys)
     log = make_log()
     for number in range(100):
-        log.add_rows(secret(str(number), PLANTED[0] if number % 2 else float(PLANTED[1])))
+        log.add_rows(*secret(str(number), PLANTED[0] if number % 2 else float(PLANTED[1])))
     log.stop()
     storage = tmp_path / "storage"
     state = bytes_below(tmp_path / "serving")
@@ -95,7 +95,7 @@ def test_planted_values_are_in_no_byte(
 def test_null_is_a_value_like_any_other(make_log: Make, tmp_path: Path, keys: Path) -> None:
     make_log_key(keys)
     log = make_log()
-    log.add_rows(secret(plan=None))
+    log.add_rows(*secret(plan=None))
     log.stop()
     (text,) = plans(tmp_path)
     assert text.startswith("fernet:")
@@ -104,7 +104,7 @@ def test_null_is_a_value_like_any_other(make_log: Make, tmp_path: Path, keys: Pa
 
 def test_without_a_key_values_are_in_clear(make_log: Make, tmp_path: Path) -> None:
     log = make_log()
-    log.add_rows(secret())
+    log.add_rows(*secret())
     assert log.fault is None
     log.stop()
     assert plans(tmp_path) == [PLANTED[0]]
@@ -113,7 +113,7 @@ def test_without_a_key_values_are_in_clear(make_log: Make, tmp_path: Path) -> No
 def test_a_log_without_a_keys_folder_writes_in_clear(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / "serving", now=lambda: NOON)
     log.start()
-    log.add_rows(secret())
+    log.add_rows(*secret())
     log.stop()
     assert plans(tmp_path) == [PLANTED[0]]
 
@@ -121,7 +121,7 @@ def test_a_log_without_a_keys_folder_writes_in_clear(tmp_path: Path) -> None:
 def test_other_models_are_not_touched(make_log: Make, tmp_path: Path, keys: Path) -> None:
     (keys / LOG_KEY).write_text("nonsense")
     log = make_log()
-    log.add_rows(answered("p"))
+    log.add_rows(*answered("p"))
     log.stop()
     assert plans(tmp_path) == ["basic"]
     assert log.sealer.withheld == 0
@@ -140,7 +140,7 @@ def test_a_key_that_cannot_be_used_never_means_in_clear(
         (keys / LOG_KEY).unlink()
         (keys / LOG_KEY).mkdir()
     log = make_log()
-    assert log.add_rows(secret())
+    assert log.add_rows(*secret())
     assert log.fault is not None
     assert log.fault.startswith("sensitive values are not written")
     log.stop()
@@ -153,14 +153,14 @@ def test_a_key_that_cannot_be_used_never_means_in_clear(
 def test_a_key_that_goes_away_withholds_until_it_is_back(make_log: Make, tmp_path: Path, keys: Path) -> None:
     make_log_key(keys)
     log = make_log()
-    log.add_rows(secret("1"))
+    log.add_rows(*secret("1"))
     wait_until(lambda: log.state.written == 1)
     (keys / LOG_KEY).rename(keys / "away")
-    log.add_rows(secret("2"))
+    log.add_rows(*secret("2"))
     wait_until(lambda: log.state.written == 2)
     assert "is gone" in str(log.fault)
     (keys / "away").rename(keys / LOG_KEY)
-    log.add_rows(secret("3"))
+    log.add_rows(*secret("3"))
     wait_until(lambda: log.state.written == 3)
     assert log.fault is None
     cipher = ColumnCipher.from_folder(keys)
@@ -173,11 +173,11 @@ def test_a_worker_that_starts_after_the_key_went_away_withholds_too(
 ) -> None:
     make_log_key(keys)
     first = make_log()
-    first.add_rows(secret("1"))
+    first.add_rows(*secret("1"))
     first.stop()
     (keys / LOG_KEY).rename(keys / "away")
     second = make_log()
-    second.add_rows(secret("2"))
+    second.add_rows(*secret("2"))
     second.stop()
     assert "is gone" in str(second.sealer.fault)
     assert UNAVAILABLE in plans(tmp_path)
@@ -191,7 +191,7 @@ def test_a_key_that_is_made_later_is_used_without_a_restart(
     log = make_log()
     make_log_key(keys)
     wait_until(lambda: log.sealer.in_force)
-    log.add_rows(secret())
+    log.add_rows(*secret())
     log.stop()
     (text,) = plans(tmp_path)
     assert ColumnCipher.from_folder(keys).decrypt(text) == PLANTED[0]  # type: ignore[union-attr]
@@ -200,10 +200,10 @@ def test_a_key_that_is_made_later_is_used_without_a_restart(
 def test_a_rotated_key_is_used_without_a_restart(make_log: Make, tmp_path: Path, keys: Path) -> None:
     make_log_key(keys)
     log = make_log()
-    log.add_rows(secret("1"))
+    log.add_rows(*secret("1"))
     wait_until(lambda: log.state.written == 1)
     make_log_key(keys)
-    log.add_rows(secret("2"))
+    log.add_rows(*secret("2"))
     log.stop()
     first, second = plans(tmp_path)
     newest = ColumnCipher([(keys / LOG_KEY).read_bytes().splitlines()[0]])
@@ -233,7 +233,7 @@ def test_lines_are_sealed_once_and_fit_the_spool_they_were_let_into(
         append(place, content)
 
     monkeypatch.setattr(log._segments, "append", appending)
-    log.add_rows(secret(plan="x" * 10_000))
+    log.add_rows(*secret(plan="x" * 10_000))
     cost = log._bytes
     wait_until(lambda: len(seen) > 3)
     assert len(set(seen)) == 1
