@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
@@ -45,6 +45,7 @@ HOUR = timedelta(hours=1)
 PARQUET = ".parquet"
 Moments = tuple[int, int]
 """From the first up to, but without, the second; microseconds since 1970."""
+EVER: Moments = (-(2**63), 2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,6 @@ class Segment:
 
     file: Path
     stream: BinaryIO
-
-    @property
-    def mark(self) -> str:
-        """Its name and size: what changes when lines are added."""
-        return f"{self.file.name}:{self.file.stat().st_size if self.file.exists() else 0}"
 
 
 @dataclass
@@ -85,7 +81,7 @@ class HourLog:
 
         Features are typed leaves; :mod:`windsock.adapters.log_leaves` reads them.
 
-        :param columns: only these (``receive_time`` always is among them); default: all.
+        :param columns: only these, perhaps with ``receive_time``; default: all.
         :param features: only these leaves; default: all.
         :raises StorageError: if a file cannot be read.
         """
@@ -101,19 +97,23 @@ class HourLog:
         parquet = self.archived
         if parquet is None:
             return
+        wanted = _paths(parquet, columns, features)
+        timed = wanted if wanted is None else list(dict.fromkeys(["receive_time", *wanted]))
         try:
-            wanted = _paths(parquet, columns, features)
             with parquet if wanted is None else self._with_dictionaries(parquet) as file:
                 for number in range(file.num_row_groups):
-                    first, last = _received(file, number)
+                    first, last = received(file, number)
                     if last < moments[0] or first >= moments[1]:
                         continue
-                    table = file.read_row_group(number, columns=wanted, use_threads=False)
+                    inside = moments[0] <= first and last < moments[1]
+                    table = file.read_row_group(
+                        number, columns=wanted if inside else timed, use_threads=False
+                    )
                     if columns is None:
                         table = complete(table, self.kind)
                     elif self.kind == PREDICTIONS and FEATURES in table.column_names:
                         table = typed(table)
-                    yield table if moments[0] <= first and last < moments[1] else within(table, moments)
+                    yield table if inside else within(table, moments)
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(self.name, error) from error
 
@@ -172,22 +172,30 @@ class LogReader:
 
         Those before and after it are among them: a clock that was set may have put rows there.
         """
-        archived = {
-            name.removesuffix(PARQUET)
-            for name in self.storage.names(f"{kind}/{model}")
-            if name.endswith(PARQUET)
-        }
         return [
             name
-            for name in sorted(archived | set(self.live(kind, model)))
+            for name in sorted(self.archived(kind, model) | self.live(kind, model).keys())
             if (start := hour_start(name)) is not None and span.start - 2 * HOUR < start < span.end + HOUR
         ]
 
-    def live(self, kind: str, model: str) -> list[str]:
-        """Return the hours that have segments."""
+    def archived(self, kind: str, model: str) -> set[str]:
+        """Return the hours that have an archived file."""
+        names = self.storage.names(f"{kind}/{model}")
+        return {name.removesuffix(PARQUET) for name in names if name.endswith(PARQUET)}
+
+    def live(self, kind: str, model: str) -> dict[str, tuple[str, ...]]:
+        """Return the hours that have segments; of each segment name and size, which change with its lines."""
         folder = self.state_folder / LOG_FOLDER / kind / model
-        found = sorted(folder.glob(f"*/*{SEGMENT_SUFFIX}"))
-        return list(dict.fromkeys(file.parent.name for file in found))
+        names = sorted(place.name for place in folder.iterdir()) if folder.is_dir() else []
+        return {name: marks for name in names if (marks := self.marks(kind, model, name))}
+
+    def marks(self, kind: str, model: str, hour: str) -> tuple[str, ...]:
+        """Return name and size of each of an hour's segments."""
+        found = []
+        for file in sorted(segment_folder(self.state_folder, kind, model, hour).glob(f"*{SEGMENT_SUFFIX}")):
+            with suppress(FileNotFoundError):  # archived meanwhile
+                found.append(f"{file.name}:{file.stat().st_size}")
+        return tuple(found)
 
     def tables(
         self,
@@ -277,7 +285,7 @@ def _paths(
     if columns is None and features is None:
         return None
     schema = parquet.schema_arrow
-    columns = schema.names if columns is None else ["receive_time", *columns]
+    columns = schema.names if columns is None else columns
     wanted = [name for name in columns if name in schema.names]
     if FEATURES in wanted and features is not None and is_typed(schema):
         wanted.remove(FEATURES)
@@ -286,7 +294,7 @@ def _paths(
     return list(dict.fromkeys(wanted))
 
 
-def _received(parquet: pq.ParquetFile, number: int) -> Moments:
+def received(parquet: pq.ParquetFile, number: int) -> Moments:
     """Return the first and the last time of receipt in a row group, as far as is known."""
     place = parquet.schema_arrow.names.index("receive_time")
     group = parquet.metadata.row_group(number)
@@ -295,7 +303,7 @@ def _received(parquet: pq.ParquetFile, number: int) -> Moments:
             seen = column.statistics
             if seen is not None and seen.has_min_max:
                 return microseconds(seen.min), microseconds(seen.max)
-    return -(2**63), 2**63 - 1
+    return EVER
 
 
 def _unreadable(what: str, error: Exception) -> StorageError:

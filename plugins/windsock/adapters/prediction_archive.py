@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from windsock.adapters.log_format import (
     EVENTS,
     LOG_FOLDER,
+    PREDICTIONS,
     REJECTED_FOLDER,
     SEGMENT_SUFFIX,
     hour_of,
@@ -28,6 +29,7 @@ from windsock.adapters.log_format import (
 )
 from windsock.adapters.log_merge import SegmentReader, Tally, archived_segments, merge
 from windsock.adapters.storage import Storage
+from windsock.adapters.window_counts.files import forget_days, forget_hour
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
 
@@ -101,6 +103,8 @@ class ParquetPredictionArchive:
     def remove_older(self, than: datetime) -> int:
         """Remove Parquet files of hours that ended before a time, and rejected lines kept since before it.
 
+        Stored counts go with the days that they are of.
+
         :returns: how many files.
         :raises StorageError: if one cannot be removed.
         """
@@ -112,6 +116,7 @@ class ParquetPredictionArchive:
                     if hour is not None and hour + timedelta(hours=1) <= than:
                         self.storage.remove(f"{kind}/{model}/{name}")
                         hours += 1
+        forget_days(self.storage, hour_of(than)[:8])
         for file in (self.state_folder / LOG_FOLDER / REJECTED_FOLDER).glob(f"*{SEGMENT_SUFFIX}"):
             try:
                 if datetime.fromtimestamp(file.stat().st_mtime, UTC) < than:
@@ -167,6 +172,8 @@ class ParquetPredictionArchive:
                 if file.name not in known and os.fstat(stream.fileno()).st_size
             ]
             tally = self._write(hour, readers, before) if readers else Tally()
+            if hour.kind == PREDICTIONS:  # before the segments go: until then nobody trusts what was counted
+                forget_hour(self.storage, hour.model, hour.name)
             for file in streams:
                 file.unlink(missing_ok=True)
         total.segments += len(streams)

@@ -116,10 +116,21 @@ def count_numbers(column: ColumnProfile, values: NDArray[Any]) -> ColumnCounts:
     import numpy as np
 
     ordered = np.sort(values[~np.isnan(values)])  # sorting first makes the searches fast
-    edges = np.array(column.edges)
+    return count_ordered(np.array(column.edges), ordered, int(values.size - ordered.size))
+
+
+def count_ordered(edges: NDArray[Any], ordered: NDArray[Any], nulls: int) -> ColumnCounts:
+    """Count numbers in rising order around edges.
+
+    :param edges: shape (edges,), float64.
+    :param ordered: shape (rows,), float64, without NaN.
+    :param nulls: rows without a number.
+    """
+    import numpy as np
+
     return ColumnCounts(
         rows=int(ordered.size),
-        nulls=int(values.size - ordered.size),
+        nulls=nulls,
         below=np.searchsorted(ordered, edges, "left").astype(np.int64),
         up_to=np.searchsorted(ordered, edges, "right").astype(np.int64),
         lowest=float(ordered[0]) if ordered.size else None,

@@ -1,0 +1,109 @@
+"""What is counted: a profile's columns, ready for counting; and counts of nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from windsock.adapters.column_cipher import ColumnCipher
+from windsock.records import ColumnKind, ColumnProfile, DriftProfile
+from windsock.statistics.counting import LATENCY_EDGES, NUMERIC, ColumnCounts, WindowCounts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+SHADOW = "shadow"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A bundle's profile, and what is needed to count rows against it.
+
+    :param digest: the bundle.
+    :param cipher: reads sensitive values; ``None``: they are counted as unreadable.
+    :param key: what tells one log key from another; empty where there is none.
+    """
+
+    digest: str
+    profile: DriftProfile
+    cipher: ColumnCipher | None = None
+    key: str = ""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the features."""
+        return [column.name for column in self.profile.columns]
+
+    @cached_property
+    def edges(self) -> Mapping[int, NDArray[Any]]:
+        """Edges of the columns that are numbers, by identity of the column."""
+        import numpy as np
+
+        return {id(column): np.array(column.edges, dtype="float64") for column in self.columns}
+
+    @cached_property
+    def categories(self) -> Mapping[int, pa.Array]:
+        """Categories of the columns that have some, by identity of the column."""
+        import pyarrow as pa
+
+        return {id(column): pa.array(column.categories, type=pa.string()) for column in self.columns}
+
+    @property
+    def columns(self) -> tuple[ColumnProfile, ...]:
+        """The features, and the scores where the profile has them."""
+        score = self.profile.score
+        return self.profile.columns if score is None else (*self.profile.columns, score)
+
+    @property
+    def has_classes(self) -> bool | None:
+        """Whether predictions are classes; ``None`` where the profile does not say."""
+        target = self.profile.target
+        return None if target is None else target.kind not in NUMERIC
+
+    @cached_property
+    def profile_digest(self) -> str:
+        """Digest of what decides the counts: names, kinds, edges, categories."""
+        import numpy as np
+
+        made = hashlib.sha256()
+        for column in self.columns:
+            for text in (column.name, column.kind.value, column.true_word or "", *column.categories):
+                content = text.encode("utf-8", "surrogatepass")
+                made.update(len(content).to_bytes(8, "little") + content)
+            made.update(self.edges[id(column)].tobytes() + b";")
+        made.update(np.array(LATENCY_EDGES).tobytes())
+        made.update(b"scores" if self.profile.score is not None else b"")
+        made.update(str(self.has_classes).encode())
+        return made.hexdigest()
+
+    def nothing(self) -> WindowCounts:
+        """Return the counts of no rows."""
+        score = self.profile.score
+        return WindowCounts(
+            rows=0,
+            columns={column.name: no_rows(column) for column in self.profile.columns},
+            scores=None if score is None else no_rows(score),
+            latency=(0,) * (len(LATENCY_EDGES) + 1),
+        )
+
+
+def no_rows(column: ColumnProfile, *, nulls: int = 0, absent: int = 0, unreadable: int = 0) -> ColumnCounts:
+    """Return the counts of rows of which none has a usable value."""
+    import numpy as np
+
+    zeros = np.zeros(len(column.edges), dtype=np.int64)
+    is_number = column.kind in NUMERIC
+    is_named = column.kind in (ColumnKind.CATEGORY, ColumnKind.BOOLEAN)
+    return ColumnCounts(
+        rows=0,
+        nulls=nulls,
+        absent=absent,
+        unreadable=unreadable,
+        below=zeros if is_number else None,
+        up_to=zeros if is_number else None,
+        named=np.zeros(len(column.categories), dtype=np.int64) if is_named else None,
+    )
