@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from windsock.ports import Charts, LoadedBundle
+from windsock.ports import Charts
 from windsock.spec import SEED, canonical_json
-from windsock.statistics.metrics import Scored, confusion_matrix, direction, score
-from windsock.training.fitting import answer
-from windsock.training.target import Label, universe_of
+from windsock.statistics.metrics import Scored, confusion_matrix
+from windsock.training.importances import IMPORTANCES
+from windsock.training.target import Label
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 MOST_POINTS = 2000
-"""Most rows that are shuffled or drawn as dots, and most points of a curve."""
-REPEATS = 5
-MOST_SHUFFLES = 250
-"""Most shuffles over all features: with many features each is shuffled fewer times, but once at least."""
+"""Most rows that are drawn as dots, and most points of a curve."""
 TOP = 20
 
 
@@ -79,43 +75,21 @@ def _sample(rows: int) -> NDArray[Any]:
     return np.sort(np.random.default_rng(SEED).choice(rows, MOST_POINTS, replace=False))
 
 
-def importance_files(
-    bundle: LoadedBundle, features: pd.DataFrame, labels: NDArray[Any], metric: str, charts: Charts
-) -> dict[str, bytes]:
+def importance_files(facts: Mapping[str, Any], metric: str, charts: Charts) -> dict[str, bytes]:
     """Return the features whose shuffling costs most of the metric, as a table and a picture.
 
-    Permutation importance (Breiman 2001) on at most 2,000 held-out rows; nothing where those do not define
-    the metric.
-
-    :param features: held-out rows as the pipeline sees them.
-    :param labels: their targets.
+    :param facts: what the training found out; nothing is returned where it found no importances.
     """
-    import numpy as np
-    from sklearn.inspection import permutation_importance
-
-    kept = _sample(len(features))
-    part, truth = features.iloc[kept], labels[kept]
-    universe = universe_of(bundle.schema, truth)
-
-    def scoring(pipeline: Any, rows: pd.DataFrame, targets: NDArray[Any]) -> float:
-        scored = universe.score(targets, answer(pipeline, rows), bundle.schema.classes)
-        return direction(metric) * score(metric, scored)
-
-    repeats = max(1, min(REPEATS, MOST_SHUFFLES // features.shape[1]))
-    found = permutation_importance(
-        bundle.pipeline, part, truth, scoring=scoring, n_repeats=repeats, random_state=SEED, n_jobs=1
-    )
-    means, sds = found.importances_mean, found.importances_std
-    if not np.isfinite(means).all():
+    found = facts.get(IMPORTANCES)
+    if not found:
         return {}
-    order = np.argsort(-means, kind="stable")[:TOP]
-    names = [str(features.columns[place]) for place in order]
-    top_means, top_sds = means[order].tolist(), sds[order].tolist()
+    top = sorted(found["lost"], key=lambda row: -row[1])[:TOP]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["feature", f"{metric}_lost", "sd", "repeats"])
-    writer.writerows(zip(names, top_means, top_sds, [repeats] * len(names), strict=True))
+    writer.writerows([*row, found["repeats"]] for row in top)
+    names, means, sds = ([row[place] for row in top] for place in range(3))
     return {
         "evaluation/importances.csv": text.getvalue().encode(),
-        "evaluation/importances.png": charts.importances(names, top_means, top_sds),
+        "evaluation/importances.png": charts.importances(names, means, sds),
     }

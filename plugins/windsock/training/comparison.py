@@ -151,7 +151,7 @@ def metrics_of(
     """
     scored = _score(universe_of(schema, labels), labels, ours)
     scorers = {name: make_scorer(name, scored) for name in names}
-    return _values(scorers, resample(scorers, len(labels)), len(labels))
+    return metric_values(scorers, resample(scorers, len(labels)), len(labels))
 
 
 def _score(universe: Universe, labels: NDArray[Any], answered: Answered) -> Scored:

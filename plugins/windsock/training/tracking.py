@@ -10,7 +10,7 @@ from typing import Any
 
 from windsock import __version__
 from windsock.ports import LoadedBundle, RunDraft
-from windsock.records import DriftProfile, TrainModelInput
+from windsock.records import TrainModelInput
 from windsock.spec import SEED, canonical_json
 from windsock.training.preprocessing import to_features
 
@@ -20,8 +20,8 @@ def training_run(
     key: str,
     loaded: LoadedBundle,
     bundle_uri: str,
-    profile: DriftProfile,
     *,
+    rows_train: int,
     rows_held_out: int,
 ) -> RunDraft:
     """Return the tracking run of a training, all of it from the stored bundle: a second try writes the same.
@@ -31,7 +31,9 @@ def training_run(
     facts, metric = loaded.manifest.facts, step.spec.metric
     scores = facts["cross_validation"]
     folds = {f"cv_{metric}_fold_{number}": value for number, value in enumerate(scores["folds"], start=1)}
-    files = {"training/profile.json": canonical_json(profile.model_dump(mode="json")).encode()}
+    files = {}
+    if loaded.profile:
+        files["training/profile.json"] = canonical_json(loaded.profile.model_dump(mode="json")).encode()
     if facts["trials"]:
         files["training/trials.csv"] = _trials_csv(facts["trials"])
     return RunDraft(
@@ -44,7 +46,7 @@ def training_run(
             "metric": metric,
             "folds": facts["folds"],
             "seed": str(SEED),
-            "rows_train": str(profile.rows),
+            "rows_train": str(rows_train),
             "rows_held_out": str(rows_held_out),
             "features": str(len(loaded.schema.fields)),
             **{f"estimator.{name}": str(value) for name, value in facts["params"].items()},

@@ -29,7 +29,9 @@ from windsock.training.estimators import build_pipeline, estimator_kind, make_es
 from windsock.training.fitting import counted_warnings, fit, limited_threads, share_of_threads
 from windsock.training.folds import make_folds
 from windsock.training.golden import answers_to, largest_difference, make_golden
+from windsock.training.importances import IMPORTANCES
 from windsock.training.preprocessing import to_features
+from windsock.training.reference import make_reference
 from windsock.training.target import feature_fields, make_schema, read_labels
 from windsock.training.tracking import training_run
 
@@ -70,7 +72,6 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
         f"{held_out.sum():,}",
         len(fields),
     )
-    profile = build_profile(features, fields)
     stored = ports.bundles.find(step.spec.name, key)
     seconds = 0.0
     if stored is None:
@@ -80,8 +81,9 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
             fitted.pipeline, fitted.rows.schema, fitted.golden, frame[held_out], ports.compiler
         )
         log.info("%s%s", "" if equality.equal else "WS-TRAINING-016: ", equality.told)
+        profile, importances = _describe(step, fitted, features, fields, frame[held_out])
         draft = _draft(step, key, ports, fitted, profile)
-        facts = {**fitted.facts, COMPILED: equality.model_dump(mode="json")}
+        facts = {**fitted.facts, COMPILED: equality.model_dump(mode="json"), IMPORTANCES: importances}
         stored = ports.bundles.put(replace(draft, compiled=files, facts=facts))
     else:
         log.info(
@@ -92,7 +94,9 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     facts = loaded.manifest.facts
     cross_validation = CrossValidation.model_validate(facts["cross_validation"])
     run_id = ports.tracker.record_run(
-        training_run(step, key, loaded, stored.uri, profile, rows_held_out=int(held_out.sum()))
+        training_run(
+            step, key, loaded, stored.uri, rows_train=len(training), rows_held_out=int(held_out.sum())
+        )
     )
     return TrainedModel(
         model=step.spec.name,
@@ -219,6 +223,22 @@ def _plain_params(pipeline: Pipeline) -> dict[str, Any]:
 def _trial_row(trial: Trial) -> dict[str, Any]:
     scores = {"mean": trial.result.mean, "sd": trial.result.sd} if trial.result else {}
     return {"trial": trial.number, "params": dict(trial.params), **scores, "error": trial.error}
+
+
+def _describe(
+    step: TrainModelInput,
+    fitted: _Fitted,
+    features: pd.DataFrame,
+    fields: Sequence[InputField],
+    held_out: pd.DataFrame,
+) -> tuple[DriftProfile, dict[str, Any]]:
+    """Return the monitor's reference, and the importances as they were measured."""
+    spec = step.spec
+    profile = build_profile(features, fields, by_time=bool(spec.data.event_time))
+    with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings():
+        return make_reference(
+            fitted.pipeline, fitted.rows.schema, profile, held_out, snapshot=step.snapshot, spec=spec
+        )
 
 
 def _draft(

@@ -21,7 +21,7 @@ from windsock.records import (
     TrainModelInput,
 )
 from windsock.spec import CandidateBlock, ModelSpec
-from windsock.training import artifacts
+from windsock.training import importances
 from windsock.training.evaluate_model import evaluate_model
 from windsock.training.train_model import train_model
 
@@ -144,8 +144,8 @@ def make_world(
 
 @pytest.fixture(autouse=True)
 def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shuffle each feature once: importances take most of an evaluation's time."""
-    monkeypatch.setattr(artifacts, "MOST_SHUFFLES", 1)
+    """Shuffle each feature once: importances take most of a training's time."""
+    monkeypatch.setattr(importances, "MOST_SHUFFLES", 1)
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ from windsock.records import (
 )
 from windsock.records.rows import held_out_mask
 from windsock.spec import CandidateBlock
-from windsock.training import artifacts
 from windsock.training import evaluate_model as module
+from windsock.training import importances, reference
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
 from windsock.training.target import read_labels
@@ -334,34 +334,28 @@ class TestWhatIsWritten:
         assert files["evaluation/residuals.png"].startswith(b"\x89PNG")
         assert "evaluation/confusion_matrix.png" not in files
 
-    def test_importances_name_what_matters_first(self, world, monkeypatch):
-        monkeypatch.setattr(artifacts, "MOST_SHUFFLES", 250)
+    def test_importances_are_those_of_the_training_the_largest_first(self, world, monkeypatch):
+        monkeypatch.setattr(importances, "MOST_SHUFFLES", 250)
         world = world()
-        evaluation = world.evaluate(world.train())
+        trained = world.train()
+        found = world.ports.bundles.load(trained.bundle_uri, trained.bundle_digest).manifest.facts
+        evaluation = world.evaluate(trained)
         content = world.ports.tracker.added[evaluation.chosen.run_id]["files"][
             "evaluation/importances.csv"
         ].decode()
         rows = list(csv.DictReader(io.StringIO(content)))
         assert {rows[0]["feature"], rows[1]["feature"]} == {"age", "visits"}
         assert [float(row["roc_auc_lost"]) for row in rows] == sorted(
-            (float(row["roc_auc_lost"]) for row in rows), reverse=True
+            (mean for _, mean, _ in found["importances"]["lost"]), reverse=True
         )
-        assert all(row["repeats"] == "5" for row in rows)
+        assert all(row["repeats"] == "3" for row in rows)
 
-    def test_importances_are_bounded_in_rows_and_shuffles(self, world, typed_rows, monkeypatch):
-        monkeypatch.setattr(artifacts, "MOST_POINTS", 30)
-        monkeypatch.setattr(artifacts, "MOST_SHUFFLES", 12)
-        asked: list[int] = []
-        real = artifacts.answer
-        monkeypatch.setattr(
-            artifacts, "answer", lambda pipeline, rows: asked.append(len(rows)) or real(pipeline, rows)
-        )
+    def test_a_training_that_found_no_importances_leaves_no_file(self, world, monkeypatch):
+        monkeypatch.setattr(reference, "measure_importances", lambda *given: {})
         world = world()
         evaluation = world.evaluate(world.train())
-        assert set(asked) == {30}
-        assert len(asked) == 1 + 2 * 5  # twelve shuffles over five features: each twice
-        content = world.ports.tracker.added[evaluation.chosen.run_id]["files"]["evaluation/importances.csv"]
-        assert content.decode().count("\n") == 6
+        files = world.ports.tracker.added[evaluation.chosen.run_id]["files"]
+        assert not [name for name in files if "importances" in name]
 
     def test_the_card_is_filled_from_the_spec_and_the_numbers(self, world):
         world = world()

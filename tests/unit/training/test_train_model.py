@@ -198,7 +198,10 @@ class TestTheRun:
         with caplog.at_level(logging.INFO):
             world().train(CandidateBlock(estimator="logistic_regression", params={"max_iter": 2}))
         text = caplog.text
-        assert {record.name for record in caplog.records} == {"windsock.training.train_model"}
+        assert {record.name for record in caplog.records} == {
+            "windsock.training.train_model",
+            "windsock.training.reference",
+        }
         assert "WS-TRAINING-014: 6 times ConvergenceWarning while fitting" in text
         assert "cross-validation (StratifiedKFold, 5 folds): roc_auc" in text
         assert "Berlin" not in text
