@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from windsock.ports import Ports
-from windsock.records import Outcome, RunContext
+from windsock.records import Outcome, RunContext, Span
 from windsock.spec import ModelSpec
 from windsock.steps import StepResult, run_step
 
 
 def retrain(
-    ports: Ports, spec: ModelSpec, *, run: RunContext | None = None, nonce: str | None = None
+    ports: Ports,
+    spec: ModelSpec,
+    *,
+    run: RunContext | None = None,
+    nonce: str | None = None,
+    recent: Span | None = None,
 ) -> dict[str, StepResult]:
     """Run every step as the DAG chains them; stop after the gate if it does not promote.
 
+    :param recent: the window whose labelled answers are mixed in.
     :returns: results by step; candidates as ``train_model[0]``, ``train_model[1]`` ...
     """
     shared: dict[str, Any] = {"spec": spec, "run": run or RunContext(run_id="run-1")}
@@ -28,7 +34,7 @@ def retrain(
         done[key or name] = run_step(name, {**shared, **content, **forced}, ports)
         return done[key or name].record
 
-    snapshot = step("take_snapshot")
+    snapshot = step("take_snapshot", recent=recent)
     validation = step("validate_data", snapshot=snapshot)
     candidates = tuple(
         step(

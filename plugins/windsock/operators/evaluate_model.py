@@ -47,5 +47,6 @@ class EvaluateModelOperator(StepOperator):
         for metric in record.metrics:
             shown = "no value" if metric.value is None else f"{metric.value:.4f}"
             interval = f" [{metric.interval.low:.4f}, {metric.interval.high:.4f}]" if metric.interval else ""
-            log.info("held out     %-40s %s%s (n=%d)", metric.name, shown, interval, metric.n)
+            rows = "recent" if record.recent_held_out else "held out"
+            log.info("%-12s %-40s %s%s (n=%d)", rows, metric.name, shown, interval, metric.n)
         log.info("::endgroup::")

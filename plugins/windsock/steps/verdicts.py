@@ -34,9 +34,10 @@ def _first_failures(checks: tuple[r.CheckResult, ...]) -> str:
 
 
 def _snapshot(record: r.DataSnapshot) -> Verdict:
+    recent = f", {record.recent_rows:,} of them recent," if record.recent_rows else ""
     return Verdict(
         word="PASS",
-        why=f"{record.rows:,} rows and {len(record.columns)} columns from {record.source}",
+        why=f"{record.rows:,} rows{recent} and {len(record.columns)} columns from {record.source}",
         ids={"model": record.model, "snapshot": shorten(record.digest)},
     )
 
@@ -74,7 +75,8 @@ def _trained(record: r.TrainedModel) -> Verdict:
 
 
 def _evaluation(record: r.Evaluation) -> Verdict:
-    metric = record.metric(record.chosen.cross_validation.metric)
+    name, label = record.chosen.cross_validation.metric, record.chosen.candidate.label
+    metric = record.metric(name)
     value = "no value" if metric is None or metric.value is None else f"{metric.value:.4f}"
     if metric and metric.interval:
         value += f" [{metric.interval.low:.4f}, {metric.interval.high:.4f}]"
@@ -87,7 +89,7 @@ def _evaluation(record: r.Evaluation) -> Verdict:
         why="; ".join(
             [
                 *record.faults,
-                f"{record.chosen.candidate.label} held out: {record.chosen.cross_validation.metric} {value}",
+                f"{label} {record.judged_on}: {name} {value}",
                 *([] if record.faults else [compared]),
             ]
         ),

@@ -300,3 +300,26 @@ class TestDecide:
         checks = [make_check(f"check{number}", Status.FAIL) for number in range(5)]
         reason = decide([check.name for check in checks], checks, "refuse").reason
         assert reason.endswith("and 2 more")
+
+
+class TestRecentRows:
+    def test_the_reason_says_which_rows_decided(self):
+        decision = judged(recent_held_out=200)
+        assert decision.outcome is Outcome.PROMOTE
+        assert decision.reason == "all 4 required checks passed; judged on 200 recent held-out rows"
+        (check,) = [check for check in decision.checks if check.name == "baseline_comparison"]
+        assert check.message.endswith("on 200 recent held-out rows")
+
+    def test_without_recent_rows_it_says_nothing_of_them(self):
+        decision = judged()
+        assert decision.reason == "all 4 required checks passed"
+        assert not any("recent" in check.message for check in decision.checks)
+
+    def test_metrics_on_all_held_out_rows_decide_nothing(self):
+        """Over the minimum on all rows, below it on the recent ones."""
+        spec = make_spec(gate={"minimum": {"roc_auc": 0.9}})
+        good = MetricValue(name="roc_auc", value=0.97, n=900, interval={"low": 0.95, "high": 0.99})
+        decision = judged(spec=spec, recent_held_out=200, overall=(good,))
+        assert decision.outcome is Outcome.REFUSE
+        assert "performance_minimum:roc_auc: fail" in decision.reason
+        assert "on 200 recent held-out rows" in decision.reason

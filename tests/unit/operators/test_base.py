@@ -54,6 +54,15 @@ def test_spec_may_be_an_object_or_its_content(ports, step_answers, spec):
     assert seen[0].spec == make_spec()
 
 
+@pytest.mark.parametrize("recent", [None, {"start": "2026-04-01T00:00:00Z", "end": "2026-05-01T00:00:00Z"}])
+def test_a_snapshot_may_be_asked_to_mix_recent_rows_in(ports, step_answers, recent):
+    seen = step_answers("take_snapshot", make_snapshot())
+    task = snapshot_task(recent=recent)
+    assert "recent" in task.template_fields
+    task.execute(make_context(task))
+    assert seen[0].recent == (recent and r.Span.model_validate(recent))
+
+
 def test_broken_spec_content_is_a_spec_error(ports):
     task = snapshot_task(spec={"model": {"name": "Not A Name"}})
     with pytest.raises(SpecError, match="take_snapshot"):

@@ -191,3 +191,14 @@ def test_housekeeping_is_tried_again_where_only_systems_were_away():
 def test_housekeeping_with_another_fault_is_not_tried_again(worse):
     report = r.HousekeepingReport(**{"faults": ("alias: x",), "away": ("WS-TRACKING-001",), **worse})
     assert isinstance(refusal_of(result(report)), VerdictError)
+
+
+def test_recent_rows_are_named_where_there_are_any():
+    mixed = make_snapshot(recent_rows=300)
+    assert verdict_of(result(mixed)).why == (
+        "1,000 rows, 300 of them recent, and 3 columns from file: churn.csv"
+    )
+    assert verdict_of(result(make_snapshot())).why == "1,000 rows and 3 columns from file: churn.csv"
+    recent, plain = make_evaluation(recent_held_out=57), make_evaluation()
+    assert "logistic_regression on 57 recent held-out rows: roc_auc" in verdict_of(result(recent)).why
+    assert "logistic_regression held out: roc_auc" in verdict_of(result(plain)).why

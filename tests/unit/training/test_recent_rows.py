@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from support.builders import make_evaluation
+from windsock.exceptions import TrainingRefusedError
+from windsock.records import Evaluation, held_out_mask
+from windsock.training import evaluate_model as module
+
+
+def marked(world, recent_rows: int, frame=None):
+    """Return a world whose last rows are recent."""
+    made = world(frame) if frame is not None else world()
+    made.snapshot = made.ports.snapshots.put(
+        made.snapshot.model_copy(update={"digest": "2" * 64, "recent_rows": recent_rows}), made.frame
+    )
+    return made
+
+
+def test_no_recent_row_held_out_is_no_judgement_on_all(world, typed_rows):
+    frame = typed_rows()
+    held_out = held_out_mask(frame, world().spec)
+    ordered = frame.iloc[sorted(range(len(frame)), key=lambda place: not held_out[place])]
+    made = marked(world, 30, ordered.reset_index(drop=True))
+    with pytest.raises(TrainingRefusedError, match="none of the 30 recent rows is held out"):
+        made.evaluate(made.train())
+
+
+def test_only_recent_held_out_rows_are_judged(world, monkeypatch):
+    made, judged = marked(world, 200), []
+    real = module.judge
+    monkeypatch.setattr(
+        module,
+        "judge",
+        lambda schema, labels, **known: judged.append(labels) or real(schema, labels, **known),
+    )
+    evaluation = made.evaluate(made.train())
+    held_out = held_out_mask(made.frame, made.spec)
+    expected = made.frame["churned"].iloc[400:][held_out[400:]]
+    assert judged[0].tolist() == expected.tolist()
+    assert evaluation.recent_held_out == len(expected)
+    assert {metric.n for metric in evaluation.overall} == {held_out.sum()}
+
+
+def test_without_recent_rows_all_held_out_ones_are_judged(world):
+    made = world()
+    evaluation = made.evaluate(made.train())
+    assert (evaluation.recent_held_out, evaluation.overall) == (0, ())
+    assert evaluation.judged_on == "held out"
+
+
+def test_an_evaluation_from_before_is_one_on_all_rows():
+    content = make_evaluation().model_dump(mode="json")
+    del content["recent_held_out"], content["overall"]
+    assert Evaluation.model_validate(content) == make_evaluation()
