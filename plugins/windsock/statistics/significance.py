@@ -37,8 +37,8 @@ def kolmogorov(value: float) -> float:
 
     The alternating series converges fast above 1, its theta-transformed form below.
     """
-    if value <= 0:
-        return 1.0
+    if value < 0.05:
+        return 1.0  # to the last digit of a double
     if value < 1:
         factor = -(math.pi**2) / (8 * value**2)
         below = sum(math.exp(factor * odd**2) for odd in range(1, 2 * TERMS, 2))

@@ -6,17 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, wasserstein_distance
 
 from windsock.records import ColumnKind, ColumnProfile, InputField
-from windsock.statistics.counting import count_numbers
+from windsock.statistics.counting import count_categories, count_numbers
 from windsock.statistics.distances import (
     bin_categories,
+    bin_named,
     bin_numbers,
     jensen_shannon,
     ks_by_chance,
     ks_interval,
     population_stability,
+    wasserstein,
 )
 from windsock.statistics.profiling import build_profile
 
@@ -124,6 +126,7 @@ def test_equal_distributions_seldom_exceed_what_chance_gives():
 
 
 @given(numbers(st.floats(-1e3, 1e3) | st.integers(-3, 3).map(float)))
+@settings(deadline=None)
 def test_bins_hold_each_row_once(reference):
     column = column_of(reference)
     window = count_numbers(column, reference)
@@ -149,3 +152,40 @@ def test_categories_beyond_the_most_frequent_share_a_bin():
     assert (then[:2], then[-1], sum(then)) == ([1_000, 999], 3, column.rows + 3)
     assert (now[0], now[-2:], sum(now)) == (5, [6, 1], 12)
     assert len(then) == len(now) == 22
+
+
+@pytest.mark.parametrize("rows", [300, 20_000])
+@pytest.mark.parametrize("shift", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("kind", ["normal", "lognormal", "poisson", "standard_t"])
+def test_the_wasserstein_distance_is_near_that_of_the_rows(kind, shift, rows):
+    draw = np.random.default_rng(5)
+    reference = getattr(draw, kind)(3, size=20_000).astype(float)
+    moved = shift * reference.std()
+    window = getattr(draw, kind)(3, size=rows) + (round(moved) if kind == "poisson" else moved)
+    column = column_of(reference)
+    seen = wasserstein(column, count_numbers(column, window))
+    assert seen == pytest.approx(wasserstein_distance(reference, window) / reference.std(), abs=0.05)
+
+
+@given(tied, numbers(st.floats(-1e30, 1e30)))
+@settings(max_examples=50, deadline=None)
+def test_the_wasserstein_distance_of_anything_is_finite(reference, window):
+    column = column_of(reference)
+    seen = wasserstein(column, count_numbers(column, window))
+    assert seen is None if not column.sd else seen >= 0 and np.isfinite(seen)
+
+
+def test_without_values_or_spread_there_is_no_wasserstein_distance():
+    column = column_of(np.arange(100.0))
+    assert wasserstein(column, count_numbers(column, np.array([np.nan]))) is None
+    constant = column_of(np.ones(100))
+    assert wasserstein(constant, count_numbers(constant, np.arange(5.0))) is None
+
+
+def test_bins_of_counts_are_those_of_names():
+    names = {f"c{number}": 100 - number for number in range(30)}
+    column = ColumnProfile(
+        name="x", kind=ColumnKind.CATEGORY, rows=sum(names.values()) + 7, nulls=3, categories=names, other=7
+    )
+    counts = {"c0": 5, "c29": 2, "new": 4}
+    assert bin_named(column, count_categories(column, counts, 1)) == bin_categories(column, counts, 1)
