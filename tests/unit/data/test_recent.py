@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, timedelta
 
@@ -14,6 +15,7 @@ from support.fake_monitoring import FakeRows
 from support.fakes import FakeExpectations, FakeSources, fake_ports
 from support.faults import Killed, killed_after
 from support.labelled import FIRST, WINDOW, labelled
+from windsock.adapters.expectations import GreatExpectationsEngine
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
 from windsock.adapters.storage import Storage
 from windsock.data.mixing import mix
@@ -531,3 +533,17 @@ class TestValidation:
             (ROWS, [asked_for[0]["type"], asked_for[2]["type"]]),
         ]
         assert report.status is Status.PASS
+
+    def test_a_suite_of_great_expectations_keeps_its_word_on_both_parts(self, tmp_path):
+        """Clients send no unit, so the entity is missing in recent rows; age is asked of all rows."""
+        never_null = [
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}}
+            for name in ("customer_id", "age")
+        ]
+        suite = {"name": "churn", "expectations": never_null}
+        (tmp_path / "churn.json").write_text(json.dumps(suite), encoding="utf-8")
+        engine = GreatExpectationsEngine(tmp_path, Storage(str(tmp_path / "storage")))
+        assert validated(world(answered(unit=None), expectations=engine)).status is Status.PASS
+        without_age = [{**row, "age": None} for row in asked()]
+        report = validated(world(labelled(without_age, [True, False] * 60), expectations=engine))
+        assert [check.name for check in report.failed] == ["expect_column_values_to_not_be_null:age"]
