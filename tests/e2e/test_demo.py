@@ -63,12 +63,20 @@ def test_the_bundled_model_goes_from_data_to_a_served_answer(project, tmp_path):
     assert done.returncode == 0, out + done.stderr
     assert "\x1b" not in out
     tasks = re.findall(r"^  ok +(\w+)", out, re.MULTILINE)
-    assert tasks[0] == "take_snapshot"
-    assert tasks[-1] == "promote_model"
+    first = tasks[: tasks.index("close_retrain") + 1]
+    assert (first[0], first[1], first[-2]) == ("claim_retrain", "take_snapshot", "promote_model")
+    drift = tasks[len(first) :]
+    assert drift[0] == "wait_for_window"
+    assert {"check_drift", "check_performance", "decide_retrain", "claim_retrain"} < set(drift)
+    assert drift[-2:] == ["promote_model", "close_retrain"]
+    seconds = re.search(r"^Time +(\d+) s from the end of the moved window", out, re.MULTILINE)
+    assert seconds, out
     assert "Gate     promote:" in out
     assert re.search(r"^  check +status +value +95 % interval +limit +what was seen$", out, re.MULTILINE)
     assert '"version": "1"' in out
     assert "commit version 1" in out
+    assert '"version": "2"' in out
+    assert "commit version 2" in out
     assert "make up" in out
     assert no_process_of(tmp_path / "home")
 

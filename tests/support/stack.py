@@ -34,6 +34,21 @@ model: {name: refused, owner: ds@company.com}
 data: {source: reviewed.csv, target: bought, entity: visitor}
 training: {candidates: [{estimator: logistic_regression}]}
 """
+MOVING = """\
+model: {name: moving, owner: ds@company.com}
+data:
+  source: churn_sample.csv
+  target: churned
+  positive: "Yes"
+  entity: customer_id
+  exclude: [gender]
+training: {candidates: [{estimator: hist_gradient_boosting, params: {max_iter: 60, max_leaf_nodes: 7}}]}
+gate: {card: {intended_use: Rank customers., limitations: Made up.}}
+monitoring:
+  window: 1m
+  lateness: 5s
+  retrain: {windows: 1, of: 1, cooldown: 1m, per_day: 100, recent: 1h, history: 1.0}
+"""
 KEPT_BY_ALL_BUT_ONE_ROW = {
     "name": "refused",
     "expectations": [
@@ -75,7 +90,7 @@ def free_ports() -> StackPorts:
 
 
 def write_models(include: Path, project: Path) -> None:
-    """Write the models folder of the tests: the bundled churn model and the three above."""
+    """Write the models folder of the tests: the bundled churn model and those above."""
     models = include / "models"
     models.mkdir(parents=True)
     shutil.copy(project / "include" / "models" / "churn.yaml", models)
@@ -85,6 +100,8 @@ def write_models(include: Path, project: Path) -> None:
     (models / "refused.yaml").write_text(REFUSED)
     (include / "expectations" / "refused.json").write_text(json.dumps(KEPT_BY_ALL_BUT_ONE_ROW))
     (models / "broken.yaml").write_text(BROKEN)
+    (models / "moving.yaml").write_text(MOVING)
+    shutil.copy(project / "include" / "data" / "churn_sample.csv", models)
     write_visits(models / "reviewed.csv")
 
 

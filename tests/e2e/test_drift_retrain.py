@@ -1,0 +1,172 @@
+"""The world moves: the monitor sees it, one retrain runs, the gate judges, the new version serves."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from support.stack import wait_for
+from windsock.adapters.build import build_ports
+from windsock.cli.demo_traffic import moved_rows, send_traffic
+from windsock.cli.follow import last_block
+from windsock.records import (
+    DataSnapshot,
+    DriftReport,
+    EpisodeState,
+    Evaluation,
+    InputSchema,
+    RetrainClaim,
+    RetrainDecision,
+    RetrainEnd,
+    RetrainOrder,
+    RetrainOutcome,
+    Status,
+)
+from windsock.settings import Settings
+from windsock.spec.loader import find_model
+
+pytestmark = pytest.mark.e2e
+
+RETRAIN, MONITOR = "moving__drift_retrain", "moving__monitor"
+ROWS = 3_000
+
+
+@pytest.fixture(scope="module")
+def ports(live):
+    settings = Settings.from_environment(live.stack.environment())
+    return build_ports(settings, connections=lambda conn_id: conn_id)
+
+
+@pytest.fixture(scope="module")
+def spec(live):
+    settings = Settings.from_environment(live.stack.environment())
+    return find_model(settings.models_dir, "moving", shared_file=settings.shared_file)
+
+
+def schema_of(live) -> InputSchema:
+    answer = httpx.get(f"{live.stack.server_url}/models/moving", timeout=10, trust_env=False)
+    return InputSchema.model_validate(answer.raise_for_status().json()["schema"])
+
+
+@pytest.fixture(scope="module")
+def moved(live, ports, spec):
+    """The first version, then traffic that has moved; returns when its window closed."""
+    live.run_green("moving__daily_retrain")
+    for dag_id in (MONITOR, RETRAIN):
+        live.await_dag(dag_id)
+        live.admin.set_paused(dag_id, paused=False)
+    block = spec.monitoring
+    snapshot = ports.snapshots.latest("moving")
+    rows = moved_rows(ports.snapshots.load(snapshot), schema_of(live), spec, ROWS)
+    wait_for(lambda: datetime.now(UTC).second < 30, seconds=40, what="the first half of a minute")
+    closes = block.window_end(datetime.now(UTC) + block.lateness_allowance) + block.window_length
+    assert send_traffic(live.stack.server_url, "moving", rows) == ROWS
+    assert datetime.now(UTC) < closes
+    return closes
+
+
+@pytest.fixture(scope="module")
+def retrained(live, moved):
+    """The run that the drift started, at its end."""
+    wait_for(lambda: live.admin.runs(RETRAIN), seconds=180, what="a run of the retrain on drift")
+    run_id = live.admin.runs(RETRAIN)[-1]["dag_run_id"]
+    state = live.await_state(RETRAIN, run_id)
+    assert state == "success", live.failures(RETRAIN, run_id)
+    return run_id
+
+
+def reports(live) -> list[DriftReport]:
+    found = []
+    for run in live.admin.runs(MONITOR):
+        for task in live.admin.tasks(MONITOR, run["dag_run_id"]):
+            if task.task_id == "check_drift" and task.state == "success":
+                value = live.admin.xcom(MONITOR, run["dag_run_id"], "check_drift", map_index=task.map_index)
+                found.append(DriftReport.model_validate(value))
+    return found
+
+
+def test_the_moved_window_is_judged_to_have_drifted(live, retrained, moved):
+    (report,) = [report for report in reports(live) if report.window.end == moved]
+    assert report.status is Status.FAIL
+    assert report.version == "1"
+    assert report.rows == ROWS
+    assert {"tenure_months", "monthly_charges"} <= set(report.drifted)
+
+
+def test_one_retrain_claims_the_episode_and_helps(live, ports, retrained, moved):
+    claim = RetrainClaim.model_validate(live.admin.xcom(RETRAIN, retrained, "claim_retrain"))
+    assert claim.granted
+    assert claim.episode is not None
+    assert claim.episode.span.end == moved
+    end = RetrainEnd.model_validate(live.admin.xcom(RETRAIN, retrained, "close_retrain"))
+    assert end.outcome is RetrainOutcome.PROMOTED
+    (episode,) = [one for one in ports.monitor.episodes("moving") if one.key == claim.episode.key]
+    assert episode.state is EpisodeState.CLOSED
+    assert episode.claimed_by == claim.holder
+
+
+def test_the_gate_decides_on_recent_held_out_rows(live, retrained):
+    snapshot = DataSnapshot.model_validate(live.admin.xcom(RETRAIN, retrained, "take_snapshot"))
+    assert snapshot.recent_rows == ROWS
+    evaluation = Evaluation.model_validate(live.admin.xcom(RETRAIN, retrained, "evaluate_model"))
+    assert evaluation.against_champion is not None
+    assert evaluation.against_champion.value > 0
+    (metric,) = [value for value in evaluation.metrics if value.name == "roc_auc"]
+    assert 0.15 * ROWS < metric.n < 0.25 * ROWS
+
+
+def test_the_new_version_serves(live, ports, retrained, moved):
+    champion = ports.ledger.champion("moving")
+    assert champion.version == "2"
+    address = f"{live.stack.server_url}/models/moving"
+    asked = httpx.get(address, timeout=10, trust_env=False).raise_for_status().json()["example"]
+    answer = httpx.post(f"{address}/predict", json=asked, timeout=10, trust_env=False)
+    assert answer.json()["version"] == "2"
+    assert ports.ledger.rows("moving")[-1].at > moved
+
+
+def test_every_log_of_the_monitor_ends_with_a_verdict(live, retrained, moved):
+    run_id = next(
+        run["dag_run_id"]
+        for run in live.admin.runs(MONITOR)
+        if datetime.fromisoformat(run["run_after"]) >= moved and run["state"] == "success"
+    )
+    for task, log in live.logs(MONITOR, run_id):
+        block = last_block(log)
+        assert len(block) == 4, f"{task.label}: {[line.event for line in log[-6:]]}"
+
+
+def test_the_server_shows_the_drift(live, retrained):
+    metrics = httpx.get(f"{live.stack.server_url}/metrics", timeout=10, trust_env=False).text
+    assert "data_drift_score{" in metrics
+    assert 'feature="tenure_months"' in metrics
+
+
+def test_a_doubled_event_claims_nothing(live, ports, retrained):
+    claim = RetrainClaim.model_validate(live.admin.xcom(RETRAIN, retrained, "claim_retrain"))
+    assets = live.admin.request("GET", "/assets", params={"uri_pattern": "x-windsock://moving/retrain"})
+    asset_id = assets["assets"][0]["id"]
+    before = len(live.admin.runs(RETRAIN))
+    event = {"asset_id": asset_id, "extra": {"episode": claim.episode.key}}
+    live.admin.request("POST", "/assets/events", json=event)
+    wait_for(lambda: len(live.admin.runs(RETRAIN)) > before, seconds=60, what="the doubled event's run")
+    run_id = live.admin.runs(RETRAIN)[0]["dag_run_id"]
+    assert live.await_state(RETRAIN, run_id) == "success", live.failures(RETRAIN, run_id)
+    states = {task.task_id: task.state for task in live.admin.tasks(RETRAIN, run_id)}
+    assert states.pop("claim_retrain") == "success"
+    assert set(states.values()) == {"skipped"}, json.dumps(states)
+    again = RetrainClaim.model_validate(live.admin.xcom(RETRAIN, run_id, "claim_retrain"))
+    assert not again.granted
+    assert ports.ledger.champion("moving").version == "2"
+
+
+def test_windows_without_drift_ask_for_nothing(live, retrained):
+    decisions = [
+        RetrainDecision.model_validate(live.admin.xcom(MONITOR, run["dag_run_id"], "decide_retrain"))
+        for run in live.admin.runs(MONITOR)
+        if run["state"] == "success"
+    ]
+    assert len({one.episode.key for one in decisions if one.order is RetrainOrder.GRANT}) == 1
