@@ -78,7 +78,7 @@ class SqlRetraining:
             change.put_lease(made.lease)
 
     def reset(self, model: str, *, actor: str) -> int:
-        """Let breaker, cooldown and budget forget every closed episode; return how many were forgiven."""
+        """Let the breaker forget every closed episode; return how many were forgiven."""
         with self._changing(model) as change:
             forgiven = reset_in(change.known, actor=actor)
             change.write(forgiven)

@@ -97,6 +97,7 @@ class LabelledRows:
     :param unusable: labels without a prediction id, a unit or an outcome.
     :param repeated: answers whose prediction id a later answer has, too; the later one counts.
     :param damaged: lines of the log that could not be read.
+    :param cut: since when rows were read, where the span has more of them than fit into memory.
     """
 
     frame: pd.DataFrame
@@ -108,6 +109,7 @@ class LabelledRows:
     unusable: int = 0
     repeated: int = 0
     damaged: int = 0
+    cut: datetime | None = None
 
 
 class BusinessQuery(Protocol):
@@ -211,7 +213,9 @@ class Monitor(Protocol):
         ...
 
     def reset(self, model: str, *, actor: str) -> int:
-        """Let breaker, cooldown and budget forget every closed episode; return how many were forgiven.
+        """Let the breaker forget every closed episode; return how many were forgiven.
+
+        Cooldown and budget stay, but for claims that lie in the future because a clock was wrong.
 
         :param actor: the person who says so, by user id.
         """

@@ -239,8 +239,7 @@ class Episode(Record):
     :param span: from the first bad window's start to the last one's end.
     :param announced: how often its event was sent.
     :param claimed_by: the DAG run that has it, or had it.
-    :param forgiven_by: who has reset the trigger policy since: it counts for breaker, cooldown and budget no
-        more.
+    :param forgiven_by: who has reset the breaker since: it does not count for it any more.
     """
 
     model: str

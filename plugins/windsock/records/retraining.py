@@ -87,8 +87,8 @@ def useless_in_a_row(episodes: Sequence[Episode], digest: str) -> int:
 def hold_of(episodes: Sequence[Episode], policy: RetrainBlock, *, digest: str, now: datetime) -> Hold | None:
     """Return what forbids one more retrain by now, or ``None``.
 
-    Claims that lie in the future, because a clock was wrong, hold until their time has come: a clock that is
-    set back grants nothing twice.
+    Claims that lie in the future, because a clock was wrong, hold until their time has come, or a person
+    forgives them: a clock that is set back grants nothing twice.
 
     :param episodes: in the order in which they were opened.
     :param digest: bundle that serves.
@@ -100,7 +100,11 @@ def hold_of(episodes: Sequence[Episode], policy: RetrainBlock, *, digest: str, n
             f"{policy.breaker}: a person must look",
             breaker=True,
         )
-    claims = sorted(one.claimed_at for one in episodes if one.claimed_at and one.forgiven_by is None)
+    claims = sorted(
+        one.claimed_at
+        for one in episodes
+        if one.claimed_at and (one.claimed_at <= now or one.forgiven_by is None)
+    )
     if not claims:
         return None
     rested = claims[-1] + parse_duration(policy.cooldown)
