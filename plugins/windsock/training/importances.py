@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import InputSchema
@@ -22,6 +22,8 @@ MOST_ROWS = 1000
 REPEATS = 3
 MOST_SHUFFLES = 250
 """Most shuffles over all features: with many features each is shuffled fewer times, but once at least."""
+MOST_CELLS = 500_000
+"""Cells of a frame that is answered in one call."""
 
 
 def measure_importances(
@@ -37,28 +39,51 @@ def measure_importances(
         standard deviation; empty where the rows do not define the metric.
     """
     import numpy as np
-    from sklearn.inspection import permutation_importance
 
+    generator = np.random.default_rng(SEED)
     kept = np.arange(len(features))
     if kept.size > MOST_ROWS:
-        kept = np.sort(np.random.default_rng(SEED).choice(kept.size, MOST_ROWS, replace=False))
+        kept = np.sort(generator.choice(kept.size, MOST_ROWS, replace=False))
     part, truth = features.iloc[kept], labels[kept]
     universe = universe_of(schema, truth)
 
-    def scoring(fitted: Any, rows: pd.DataFrame, targets: NDArray[Any]) -> float:
-        scored = universe.score(targets, answer(fitted, rows), schema.classes)
-        return direction(metric) * score(metric, scored)
+    def measured(answers: NDArray[Any]) -> float:
+        return direction(metric) * score(metric, universe.score(truth, answers, schema.classes))
 
+    whole = measured(answer(pipeline, part))
     repeats = max(1, min(REPEATS, MOST_SHUFFLES // features.shape[1]))
-    found = permutation_importance(
-        pipeline, part, truth, scoring=scoring, n_repeats=repeats, random_state=SEED, n_jobs=1
-    )
-    means, sds = found.importances_mean, found.importances_std
-    if not np.isfinite(means).all():
+    orders = [generator.permutation(kept.size) for _ in range(repeats)]
+    shuffles = [(str(name), order) for order in orders for name in features.columns]
+    lost = [whole - measured(answers) for answers in _answer_shuffled(pipeline, part, shuffles)]
+    table = np.array(lost).reshape(repeats, features.shape[1])
+    if not np.isfinite(table).all():
         return {}
-    names = [str(name) for name in features.columns]
-    lost = [list(row) for row in zip(names, means.tolist(), sds.tolist(), strict=True)]
-    return {"repeats": repeats, "lost": lost}
+    rows = zip(features.columns, table.mean(axis=0).tolist(), table.std(axis=0).tolist(), strict=True)
+    return {"repeats": repeats, "lost": [[str(name), mean, sd] for name, mean, sd in rows]}
+
+
+def _answer_shuffled(
+    pipeline: Pipeline, part: pd.DataFrame, shuffles: Sequence[tuple[str, NDArray[Any]]]
+) -> Iterator[NDArray[Any]]:
+    """Give a pipeline's answers to rows with one feature shuffled, for each shuffle.
+
+    Many copies of the rows are answered in one call: most of a call's time does not depend on its rows.
+
+    :param shuffles: name of the feature, and the order in which its values are put.
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows = len(part)
+    originals = {str(name): part[name].to_numpy() for name in part.columns}
+    copies = max(1, MOST_CELLS // (rows * len(originals)))
+    for start in range(0, len(shuffles), copies):
+        batch = shuffles[start : start + copies]
+        columns = {name: np.tile(values, len(batch)) for name, values in originals.items()}
+        for place, (name, order) in enumerate(batch):
+            columns[name][place * rows : (place + 1) * rows] = originals[name][order]
+        answers = answer(pipeline, pd.DataFrame(columns))
+        yield from np.split(answers, len(batch))
 
 
 def importance_shares(found: Mapping[str, Any]) -> dict[str, float]:
