@@ -32,7 +32,7 @@ class PredictRequest:
     :param ids: the client's own prediction ids, or ones made here.
     :param times: when it happened, by the client.
     :param single: whether one object was asked for, so that one object is answered.
-    :param size: bytes of the body, where they are known.
+    :param body: the body that the values came with, where it was read in one pass.
     """
 
     features: Sequence[Mapping[str, Any]] | None
@@ -41,7 +41,7 @@ class PredictRequest:
     ids: Sequence[str]
     times: Sequence[datetime | None]
     single: bool
-    size: int | None = None
+    body: bytes | None = None
 
     def place(self, number: int) -> str:
         """Return how faults name a row."""

@@ -95,7 +95,7 @@ def monitoring_router(service: Service) -> APIRouter:
         async with busy:
             said = await asyncio.to_thread(read_look, body)
             if isinstance(said, int):
-                rows: Sequence[Any] = slot.recent.last(said)
+                rows: Sequence[Any] = slot.recent.kept(said)
             else:
                 rows = said
             found = await asyncio.to_thread(_look, profile, slot, rows, sent=not isinstance(said, int))
@@ -141,7 +141,7 @@ def _refused(field: str, got: str, expected: str) -> RequestRefusedError:
 
 
 def _look(profile: DriftProfile, slot: Slot, rows: Sequence[Any], *, sent: bool) -> dict[str, Any]:
-    values = read_values(rows, slot.schema) if sent else rows
+    values = read_values(rows, slot.schema) if sent else slot.recent.read(rows)
     return {"source": "sent" if sent else "last", **look_at(profile, slot.schema, values)}
 
 

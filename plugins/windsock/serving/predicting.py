@@ -125,16 +125,18 @@ class _Job:
         if self.only_version is not None and any(asked.version != self.only_version for asked in found):
             raise OtherVersionError("another version than the one that was asked for answers")
         if len(found) == 1:
-            return self._part(self.groups[0], self.parts[0], found[0], self.request.size)
+            return self._part(self.groups[0], self.parts[0], found[0], self.request.body)
         answers: list[RowAnswer | None] = [None] * len(self.request.ids)
         for group, rows, asked in zip(self.groups, self.parts, found, strict=True):
             for number, answer in zip(group[1], self._part(group, rows, asked, None), strict=True):
                 answers[number] = answer
         return answers  # type: ignore[return-value] # each place has been filled
 
-    def _part(self, group: Group, rows: Sequence[Values], asked: Asked, size: int | None) -> list[RowAnswer]:
+    def _part(
+        self, group: Group, rows: Sequence[Values], asked: Asked, body: bytes | None
+    ) -> list[RowAnswer]:
         slot, numbers = group
-        asked.slot.recent.add(asked.rows, size)
+        asked.slot.recent.add(asked.rows, body if asked.rows is rows else None)
         answered = _answer(self.service, self.served, asked, self.request, self.sender, numbers)
         for shadow in self.served.shadows:
             job = partial(

@@ -87,7 +87,7 @@ class PlainReader:
             values = [tuple([None if value is UNSET else value for value in row]) for row in values]
         if self._times and not (values := self._with_times(values)):
             return None
-        return _request(values, columns, single, len(body))
+        return _request(values, columns, single, body)
 
     def _texts_in(self, rows: Sequence[Values]) -> int:
         """Return how many texts, keys included, the rows were written with."""
@@ -146,13 +146,13 @@ def _texts_of(columns: Sequence[Any]) -> int:
 
 
 def _request(
-    values: Sequence[Values], columns: Sequence[Any], single: bool, size: int
+    values: Sequence[Values], columns: Sequence[Any], single: bool, body: bytes
 ) -> PredictRequest | None:
     """Return the request, or ``None`` if something about units, ids or times is not as usual."""
     rows = len(values)
     if columns == NO_COLUMNS:
         return PredictRequest(
-            None, values, [None] * rows, [new_id() for _ in values], [None] * rows, single, size
+            None, values, [None] * rows, [new_id() for _ in values], [None] * rows, single, body
         )
     units, ids, times = (_column(given, rows, single) for given in columns)
     if units is None or ids is None or times is None:
@@ -178,7 +178,7 @@ def _request(
         ids=[identifier or new_id() for identifier in ids],
         times=moments,
         single=single,
-        size=size,
+        body=body,
     )
 
 
