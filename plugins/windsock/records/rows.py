@@ -144,6 +144,18 @@ def held_out_mask(frame: pd.DataFrame, spec: ModelSpec, recent_rows: int = 0) ->
     return _modulo_100(digests) < HELD_OUT_PERCENT
 
 
+def recent_mask(rows: int, recent_rows: int) -> NDArray[np.bool_]:
+    """Return which rows of a snapshot speak for what happens now: the recent ones, or all if none are.
+
+    :param rows: rows of the snapshot.
+    :param recent_rows: so many of them, the last ones, are recent.
+    """
+    import numpy as np
+
+    mask: NDArray[np.bool_] = np.arange(rows) >= (rows - recent_rows if recent_rows else 0)
+    return mask
+
+
 def entity_text(value: Any) -> str:
     """Return the text that identifies an entity: the same for ``7``, ``7.0`` and ``" 7 "``."""
     if hasattr(value, "item"):

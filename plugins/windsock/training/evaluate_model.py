@@ -18,7 +18,7 @@ from windsock.records import (
     MetricValue,
     PairedDifference,
 )
-from windsock.records.rows import held_out_mask
+from windsock.records.rows import held_out_mask, recent_mask
 from windsock.spec import canonical_json
 from windsock.statistics.metrics import direction, metric_names
 from windsock.training.artifacts import importance_files, picture_files
@@ -37,9 +37,7 @@ from windsock.training.preprocessing import to_features
 from windsock.training.target import read_labels
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
     bundle = ports.bundles.load(chosen.bundle_uri, chosen.bundle_digest)
     frame = ports.snapshots.load(step.snapshot)
     held_out = held_out_mask(frame, spec, step.snapshot.recent_rows)
-    judged = _judged(held_out, step.snapshot.recent_rows)
+    judged = held_out & recent_mask(len(frame), step.snapshot.recent_rows)
     labels = read_labels(frame, step.snapshot, spec)
     rows, truth = frame[judged].reset_index(drop=True), labels[judged]
     if not len(rows):
@@ -148,14 +146,6 @@ def _champion_answers(
         return ours
     theirs = ports.bundles.load(champion.bundle_uri, champion.digest)
     return answered_by_champion(theirs, rows, bundle.schema)
-
-
-def _judged(held_out: NDArray[np.bool_], recent_rows: int) -> NDArray[np.bool_]:
-    """Return the rows that the gate decides by: the held-out ones, or the recent ones among them."""
-    judged = held_out.copy()
-    if recent_rows:
-        judged[: len(judged) - recent_rows] = False
-    return judged
 
 
 def _gap(step: EvaluateModelInput, metrics: Sequence[MetricValue]) -> float | None:

@@ -33,6 +33,7 @@ from windsock.records import (
     TakeSnapshotInput,
     ValidateDataInput,
     held_out_mask,
+    recent_mask,
     row_digests,
 )
 
@@ -547,3 +548,10 @@ class TestValidation:
         without_age = [{**row, "age": None} for row in asked()]
         report = validated(world(labelled(without_age, [True, False] * 60), expectations=engine))
         assert [check.name for check in report.failed] == ["expect_column_values_to_not_be_null:age"]
+
+
+@pytest.mark.parametrize(
+    ("recent_rows", "mask"), [(0, [True, True, True]), (2, [False, True, True]), (3, [True, True, True])]
+)
+def test_rows_that_speak_for_now(recent_rows, mask):
+    assert list(recent_mask(3, recent_rows)) == mask
