@@ -65,3 +65,32 @@ def test_a_profile_survives_json():
 
 def test_numbers_too_large_for_a_standard_deviation_have_none():
     assert profile_of([1e308, -1e308, 1e308], "number").sd is None
+
+
+def test_the_word_that_means_true_is_kept():
+    frame = pd.DataFrame({"paid": [1.0, 0.0]})
+    field = InputField(name="paid", kind="boolean", true_word="Yes", false_word="No")
+    assert build_profile(frame, [field]).columns[0].true_word == "Yes"
+
+
+def test_rows_of_a_time_say_how_far_columns_wobble():
+    frame = pd.DataFrame({"x": np.arange(5000.0)})
+    fields = [InputField(name="x", kind="number")]
+    assert build_profile(frame, fields).columns[0].wobble == 0
+    assert build_profile(frame, fields, by_time=True).columns[0].wobble > 0.5
+    assert build_profile(frame, fields).minimum_rows == 68
+
+
+@pytest.mark.parametrize("kind", ["number", "category", "boolean", "datetime"])
+def test_the_same_rows_give_the_same_profile(kind):
+    values = {"category": ["a", "b"], "datetime": pd.to_datetime(["2024-01-01", "2024-02-01"])}
+    frame = pd.DataFrame({"x": list(values.get(kind, [0.0, 1.0])) * 300})
+    fields = [InputField(name="x", kind=kind)]
+    assert build_profile(frame, fields, by_time=True) == build_profile(frame, fields, by_time=True)
+
+
+def test_profiles_of_older_bundles_still_load():
+    old = {"rows": 4, "columns": [{"name": "x", "kind": "number", "rows": 4, "nulls": 0}]}
+    profile = DriftProfile.model_validate_json(json.dumps(old))
+    assert (profile.minimum_rows, profile.performance, profile.score) == (0, None, None)
+    assert (profile.columns[0].importance, profile.columns[0].wobble) == (None, 0.0)
