@@ -76,7 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; its first request must begin soon."""
-        self._head_is_open, self._head_bytes = True, 0
+        self._head_is_open, self._head_bytes, self._is_usual = True, 0, True
         self._head_timer: asyncio.TimerHandle | None = None
         self._predictor = self.app.predictor if isinstance(self.app, LeanPredict) else None
         self._held: bytes | None = None
@@ -114,6 +114,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_is_open, self._head_bytes = True, 1
         self._idle_since = None
         self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._is_usual = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        name = name.lower()
+        if name in UNUSUAL:
+            self._is_usual = False
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """End a request's head."""
@@ -165,11 +175,8 @@ class HttpProtocol(HttpToolsProtocol):
             and not self.flow.write_paused
             and not self.transport.is_closing()
             and (limit is None or (len(self.connections) < limit and len(self.tasks) < limit))
-            and self._has_plain_headers()
+            and self._is_usual
         )
-
-    def _has_plain_headers(self) -> bool:
-        return not any(name in UNUSUAL for name, _ in self.headers)
 
     def _give_to_app(self, app: Any = None) -> None:
         """Go on with a request whose head has been read as uvicorn does.
