@@ -10,7 +10,7 @@ import pandas as pd
 
 from windsock.exceptions import MonitoringError
 from windsock.ports import LabelledRows
-from windsock.records import DriftProfile, InputField, InputSchema, Span
+from windsock.records import DriftProfile, InputSchema, Span
 from windsock.spec import LabelsBlock
 from windsock.statistics.counting import WindowCounts
 
@@ -48,7 +48,7 @@ class FakeRows:
         *,
         digest: str | None = None,
         as_of: datetime,
-        features: Sequence[InputField] = (),
+        features: bool = True,
     ) -> LabelledRows:
         self.asked.append(span)
         return self.joined

@@ -48,10 +48,24 @@ def read_sql(source: SqlSource, url: str) -> tuple[pd.DataFrame, str]:
     described = f"sql: {source.conn_id}/{source.table or 'query ' + digest_of(source.query)[:12]}"
     if source.query:
         _require_reading(source.query, described)
-    engine = _engine(url, source.conn_id)
+    with reading(url, source.conn_id, described) as connection:
+        return _fetch(connection, _statement(connection, source, described), described), described
+
+
+@contextmanager
+def reading(url: str, conn_id: str, described: str) -> Iterator[Connection]:
+    """Open a database to read from it; what it says is turned into our words.
+
+    :param url: SQLAlchemy URL; it appears in no message.
+    :param described: what is read, for messages.
+    :raises DataRefusedError: if a statement is wrong.
+    :raises SourceUnavailableError: if the database does not answer.
+    :raises SettingsError: if the connection cannot be used.
+    """
+    engine = _engine(url, conn_id)
     try:
-        with _connected(engine, source.conn_id) as connection, _spoken(engine, described):
-            return _fetch(connection, _statement(connection, source, described), described), described
+        with _connected(engine, conn_id) as connection, _spoken(engine, described):
+            yield connection
     finally:
         engine.dispose()
 

@@ -97,6 +97,7 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
         block.labels,
         digest=champion.digest,
         as_of=now,
+        features=False,
     )
     frame, foreign = joined.frame, 0
     if not frame.empty:

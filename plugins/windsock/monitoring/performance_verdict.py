@@ -120,7 +120,10 @@ def findings_of(case: Case, labelled: pd.DataFrame) -> tuple[str, ...]:
         "labels that are dated before their answer: the clocks differ": before,
         "damaged lines of the log": joined.damaged,
     }
-    return tuple(f"{what}: {count:,}" for what, count in counted.items() if count)
+    told = [f"{what}: {count:,}" for what, count in counted.items() if count]
+    if joined.cut is not None:
+        told.append(f"there are too many answers: only those since {joined.cut:%Y-%m-%d %H:%M} UTC count")
+    return tuple(told)
 
 
 def numbers_of(case: Case, report: PerformanceReport) -> dict[str, float]:

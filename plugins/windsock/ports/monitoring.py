@@ -11,7 +11,6 @@ from windsock.records import (
     Alert,
     DriftProfile,
     Episode,
-    InputField,
     InputSchema,
     RetrainClaim,
     RetrainOutcome,
@@ -63,7 +62,7 @@ class PredictionRows(Protocol):
         *,
         digest: str | None = None,
         as_of: datetime,
-        features: Sequence[InputField] = (),
+        features: bool = True,
     ) -> LabelledRows:
         """Join answers to the labels that are known by a time, by prediction id (or unit, with event id).
 
@@ -72,7 +71,7 @@ class PredictionRows(Protocol):
 
         :param digest: only rows that this bundle answered; ``None``: all but shadows.
         :param as_of: labels received later are not seen: what was known then is what is judged.
-        :param features: fields to read as well; reading none is much cheaper.
+        :param features: whether to read features as well; without them it is much cheaper.
         :raises StorageError: if the log cannot be read.
         :raises SourceUnavailableError: if the table or the file of the labels does not answer.
         :raises MonitoringError: if the table or the file of the labels is not there or lacks a column.
@@ -85,10 +84,10 @@ class LabelledRows:
     """Answers and labels.
 
     :param frame: one row for each answered row: ``prediction_id, unit, receive_time, version, digest,
-        variant, fallback_for, score, prediction, inference_ms, outcome`` (a JSON scalar as it came, or
-        ``None``), ``label_time``; in the order of ``receive_time``.
-    :param features: the fields that were asked for, typed as training saw them, with the frame's index;
-        ``None`` if none were.
+        variant, fallback_for, event_time, score, prediction, inference_ms, outcome`` (a JSON scalar as it
+        came, or ``None``), ``label_time``; in the order of ``receive_time``. Where features were asked for,
+        also ``features``: for a row with a label the values as they were logged, by name (encrypted ones as
+        they were before, or ``None``), else ``None``.
     :param unknown: labels whose prediction id, or whose unit, is not in the log: neither in the span nor in
         one as long before it.
     :param duplicates: labels that a later one for the same answer replaced, and labels that came twice.
@@ -101,7 +100,6 @@ class LabelledRows:
     """
 
     frame: pd.DataFrame
-    features: pd.DataFrame | None = None
     unknown: int = 0
     duplicates: int = 0
     late: int = 0

@@ -1,0 +1,152 @@
+"""The as-of join of answers and labels: which label is whose, and what does not fit, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class Labels:
+    """Labels known by a time, and what was left out.
+
+    :param known: those that name a prediction: ``prediction_id, outcome, label_time``.
+    :param by_unit: those that name a unit, with ``event_id`` and ``at`` as well.
+    """
+
+    known: pd.DataFrame
+    by_unit: pd.DataFrame
+    late: int = 0
+    unusable: int = 0
+    duplicates: int = 0
+
+
+def collect_labels(pieces: Iterable[pd.DataFrame], as_of: datetime, *, timed: bool) -> Labels:
+    """Bring pieces of labels together.
+
+    :param pieces: with the columns of :data:`windsock.adapters.label_sources.COLUMNS`.
+    :param timed: whether labels have a time; one without is then unusable. Otherwise all are known always.
+    """
+    import pandas as pd
+
+    kept: list[pd.DataFrame] = []
+    late = unusable = 0
+    for piece in pieces:
+        usable = piece["outcome"].notna() & (piece["prediction_id"].notna() | piece["unit"].notna())
+        if timed:
+            usable &= piece["label_time"].notna()
+        unusable += int((~usable).sum())
+        piece = piece[usable]
+        after = piece["label_time"] > as_of
+        late += int(after.sum())
+        kept.append(piece[~after])
+    columns = ["prediction_id", "unit", "event_id", "outcome", "label_time", "at"]
+    whole = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=columns)
+    named = whole["prediction_id"].notna()
+    labels = Labels(
+        known=whole.loc[named, ["prediction_id", "outcome", "label_time"]],
+        by_unit=whole.loc[~named].copy(),
+        late=late,
+        unusable=unusable,
+    )
+    _drop_repeated_events(labels)
+    return labels
+
+
+def _drop_repeated_events(labels: Labels) -> None:
+    """Keep the latest label of each event of a unit."""
+    ordered = labels.by_unit.sort_values("label_time", kind="stable")
+    again = ordered["event_id"].notna() & ordered.duplicated(["unit", "event_id"], keep="last")
+    labels.duplicates += int(again.sum())
+    labels.by_unit = ordered[~again]
+
+
+@dataclass
+class Joined:
+    """What came of a join.
+
+    :param frame: the answers, with ``outcome`` and ``label_time``.
+    :param conflicting: prediction ids whose labels contradict each other.
+    :param unmatched: prediction ids of labels that found no answer.
+    :param unmatched_units: units of labels that found no answer, once for each label.
+    """
+
+    frame: pd.DataFrame
+    unmatched: list[str] = field(default_factory=list)
+    unmatched_units: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    conflicting: frozenset[str] = frozenset()
+
+
+def join(answers: pd.DataFrame, labels: Labels, units: pd.DataFrame) -> Joined:
+    """Give each answer its latest label.
+
+    :param answers: with ``prediction_id``, each once.
+    :param units: answers that labels by unit may belong to: ``prediction_id, unit, receive_time``; also those
+        after the stretch.
+    """
+    import pandas as pd
+
+    by_unit, unmatched_units = _assign_units(labels.by_unit, units)
+    known = pd.concat([labels.known, by_unit], ignore_index=True) if len(by_unit) else labels.known
+    latest, duplicates, conflicting = _latest(known)
+    ids = pd.Index(answers["prediction_id"])
+    found = latest["prediction_id"].isin(ids)
+    lost = latest.loc[~found & ~latest["prediction_id"].isin(by_unit["prediction_id"]), "prediction_id"]
+    indexed = latest[found].set_index("prediction_id")
+    outcome = ids.map(indexed["outcome"].to_dict())
+    frame = answers.assign(
+        outcome=pd.Series(list(outcome), index=answers.index, dtype=object),
+        label_time=indexed["label_time"].reindex(ids).to_numpy(),
+    )
+    frame["outcome"] = frame["outcome"].where(frame["outcome"].notna(), None)
+    frame["label_time"] = pd.to_datetime(frame["label_time"], utc=True)
+    return Joined(
+        frame=frame,
+        unmatched=list(lost),
+        unmatched_units=unmatched_units,
+        duplicates=duplicates,
+        conflicting=frozenset(conflicting),
+    )
+
+
+def _assign_units(by_unit: pd.DataFrame, units: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Give each label of a unit the latest answer to that unit before what it says happened."""
+    import pandas as pd
+
+    if by_unit.empty or units.empty:
+        return by_unit.iloc[:0][["prediction_id", "outcome", "label_time"]], list(by_unit["unit"])
+    left = by_unit.drop(columns=["prediction_id"]).sort_values("at", kind="stable")
+    right = units[["unit", "receive_time", "prediction_id"]].sort_values("receive_time", kind="stable")
+    right = right.astype({"unit": object})
+    left["at"] = pd.to_datetime(left["at"], utc=True).astype(right["receive_time"].dtype)
+    met = pd.merge_asof(left, right, left_on="at", right_on="receive_time", by="unit")
+    missed = met["prediction_id"].isna()
+    return met.loc[~missed, ["prediction_id", "outcome", "label_time"]], list(met.loc[missed, "unit"])
+
+
+def _latest(known: pd.DataFrame) -> tuple[pd.DataFrame, int, Any]:
+    """Return the latest label of each prediction, how many it replaced, and whose labels contradict.
+
+    Labels of the same latest time that differ contradict each other: none of them counts.
+    """
+    import pandas as pd
+
+    if known.empty:
+        return known, 0, pd.Index([])
+    if not known["prediction_id"].duplicated().any():
+        return known, 0, pd.Index([])
+    times = known["label_time"].fillna(pd.Timestamp(0, tz="UTC"))
+    newest = times.groupby(known["prediction_id"]).transform("max") == times
+    top = known[newest]
+    said = top["outcome"].map(lambda value: f"{type(value).__name__}:{value}")
+    different = said.groupby(top["prediction_id"]).nunique()
+    conflicting = different.index[different > 1]
+    latest = top.drop_duplicates("prediction_id", keep="last")
+    replaced = len(known) - len(latest)
+    return latest[~latest["prediction_id"].isin(conflicting)], replaced, conflicting
