@@ -203,16 +203,17 @@ def _apply(
 
 def _shared_words(blocks: Mapping[str, Any], shared: SharedSpec, translator: Translator) -> list[Fault]:
     """Return a fault for each name that the shared file does not know."""
-    faults = []
-    known: dict[tuple[str, str], Mapping[str, Any]] = {
-        ("training", "compute"): shared.compute_classes,
-        ("gate", "policy"): shared.gate_policies,
+    known: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {
+        ("training", "compute"): ("compute class", shared.compute_classes),
+        ("gate", "policy"): ("gate policy", shared.gate_policies),
     }
-    for (block, key), words in known.items():
+    if shared.alert_channels:  # without any, every name means the default connection
+        known["monitoring", "alert_channel"] = ("alert channel", shared.alert_channels)
+    faults = []
+    for (block, key), (what, words) in known.items():
         values = blocks.get(block)
         word = values.get(key) if isinstance(values, dict) else None
         if isinstance(word, str) and word not in words:
-            what = "compute class" if key == "compute" else "gate policy"
             allowed = ", ".join(sorted(words)) or f"none; {SHARED_NAME} has no gate_policies"
             cure = closest(word, words) or f"add it to {SHARED_NAME}"
             faults.append(translator.fault((block, key), f"unknown {what}: {shown(word)}", allowed, cure))
@@ -247,7 +248,8 @@ def _top_block(document: YamlDocument, name: str, *, empty_is_fine: bool = False
 
 def _code_of(faults: list[Fault]) -> str:
     names_only = all(
-        fault.problem.startswith(("unknown compute class", "unknown gate policy")) for fault in faults
+        fault.problem.startswith(("unknown compute class", "unknown gate policy", "unknown alert channel"))
+        for fault in faults
     )
     return "WS-SPEC-003" if names_only else "WS-SPEC-001"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from windsock.exceptions import SpecError
 from windsock.spec.base import Frozen
+from windsock.spec.faults import NotAllowedError
 from windsock.spec.model import GateBlock, ModelSpec, Tier
 
 
@@ -38,6 +41,50 @@ class StagingBlock(Frozen):
     server_url: str | None = Field(default=None, description="address of the staging server")
 
 
+DEFAULT_CONNECTIONS = {
+    "apprise": "windsock_alerts",
+    "slack": "slack_default",
+    "smtp": "smtp_default",
+    "pagerduty": "pagerduty_events_default",
+}
+
+
+class AlertChannel(Frozen):
+    """Where alerts go: one of Airflow's providers, and the connection that holds its secrets."""
+
+    kind: Literal["apprise", "slack", "smtp", "pagerduty"] = Field(
+        description="what sends: Apprise (over 100 services), a Slack webhook, e-mail, or PagerDuty events"
+    )
+    conn_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=250,
+        description="the Airflow connection; default: windsock_alerts, slack_default, smtp_default or "
+        "pagerduty_events_default",
+    )
+    to: tuple[str, ...] = Field(
+        default=(), max_length=50, description="for smtp: the addresses; default: the model's owner"
+    )
+    tag: str = Field(default="all", min_length=1, description="for apprise: the services of this tag")
+    minimum: Literal["low", "medium", "high", "critical"] = Field(
+        default="low", description="less severe alerts are kept in the history only"
+    )
+
+    @property
+    def connection(self) -> str:
+        """The Airflow connection's id."""
+        return self.conn_id or DEFAULT_CONNECTIONS[self.kind]
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        for key, kind in (("to", "smtp"), ("tag", "apprise")):
+            if key in self.model_fields_set and self.kind != kind:
+                raise NotAllowedError(f"`{key}` is for {kind}", cure="take it out", at=(key,))
+        if wrong := [address for address in self.to if "@" not in address]:
+            raise NotAllowedError(f"no address: {wrong[0]!r}", allowed="NAME@HOST", at=("to",))
+        return self
+
+
 DEFAULT_COMPUTE = {
     "cpu-small": ComputeClass(cpus=1, memory_gb=2),
     "cpu-medium": ComputeClass(cpus=2, memory_gb=8),
@@ -54,7 +101,7 @@ class SharedSpec(Frozen):
     gate_policies: dict[str, GateBlock] = Field(
         default_factory=dict, description="gates by name, for models that say `gate: {policy: NAME}`"
     )
-    alert_channels: dict[str, dict[str, str]] = Field(
+    alert_channels: dict[str, AlertChannel] = Field(
         default_factory=dict, description="where alerts go, by name"
     )
     approvers: Approvers = Field(default=Approvers(), description="who may approve, by tier")
@@ -84,15 +131,33 @@ class SharedSpec(Frozen):
             )
         return known[name]
 
+    def alert_channel(self, name: str | None) -> AlertChannel | None:
+        """Return a channel by its name; ``None``: the default connection, if there is one.
+
+        While the shared file names no channel at all, every name means the default connection.
+
+        :raises SpecError: if the name is unknown among those that there are.
+        """
+        if name is None or not self.alert_channels:
+            return None
+        if name not in self.alert_channels:
+            raise SpecError(
+                f"unknown alert channel {name!r}; known: {', '.join(sorted(self.alert_channels))}",
+                key="monitoring.alert_channel",
+                code="WS-SPEC-003",
+            )
+        return self.alert_channels[name]
+
     def apply(self, spec: ModelSpec) -> ModelSpec:
         """Return the spec with its named gate policy filled in and its shared names checked.
 
         What the model's own file says wins over the policy.
 
-        :raises SpecError: if the compute class or the policy is unknown.
+        :raises SpecError: if the compute class, the alert channel or the policy is unknown.
         :raises ValidationError: if the policy does not fit the model, such as a metric of another task.
         """
         self.compute_class(spec.training.compute)
+        self.alert_channel(spec.monitoring.alert_channel)
         policy = spec.gate.policy
         if policy is None:
             return spec

@@ -1,0 +1,244 @@
+"""Alerts: what of a judged window a person must know, and when it is told again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from windsock.records import (
+    Alert,
+    CheckResult,
+    DriftReport,
+    PerformanceReport,
+    RetrainDecision,
+    RetrainOrder,
+    Severity,
+    Status,
+)
+from windsock.spec import ModelSpec
+
+RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+SHOWN_COLUMNS, SHOWN_CHARACTERS = 10, 1_000
+
+
+class Condition(NamedTuple):
+    """One thing that may be wrong.
+
+    A condition that could not be judged is not among them: an alert neither begins nor ends by it.
+
+    :param key: what it is about; one alert for each.
+    :param active: whether it is wrong now.
+    :param text: a few plain sentences; never a row's value.
+    :param episode: the retrain episode that it belongs to, where there is one.
+    """
+
+    key: str
+    active: bool
+    severity: Severity
+    title: str
+    text: str
+    episode: str | None = None
+
+
+class AlertPlan(NamedTuple):
+    """What becomes of the alerts.
+
+    :param send: to be sent now; each is ``pending`` until a channel has taken it.
+    :param note: seen again, or over without anybody having been told: only kept.
+    """
+
+    send: tuple[Alert, ...]
+    note: tuple[Alert, ...]
+
+
+def conditions_of(
+    drift: DriftReport | None, performance: PerformanceReport | None, decision: RetrainDecision | None
+) -> tuple[Condition, ...]:
+    """Return what the reports and the decision say about each thing that may be wrong.
+
+    :param drift: the report of the latest window; ``None``: none was made.
+    :param performance: likewise.
+    :param decision: what the trigger policy made of them.
+    """
+    found: list[Condition] = []
+    episode = decision.episode.key if decision and decision.episode else None
+    follows = _what_follows(decision)
+    if drift is not None:
+        found += _drift_conditions(drift, episode, follows)
+    if performance is not None:
+        found += _performance_conditions(performance, episode, follows)
+    if decision is not None:
+        found.append(
+            Condition(
+                key="retrain:breaker",
+                active=decision.breaker,
+                severity=Severity.CRITICAL,
+                title=f"{decision.model}: retraining has stopped",
+                text=f"{_bare(decision.reason)}. No retrain follows until a version is promoted or a "
+                f"person resets it: windsock monitor reset {decision.model}",
+            )
+        )
+    return tuple(found)
+
+
+def _what_follows(decision: RetrainDecision | None) -> str:
+    if decision is None or decision.order is RetrainOrder.WAIT:
+        return ""
+    if decision.order is RetrainOrder.GRANT:
+        return " A retrain is announced."
+    until = f" before {decision.not_before:%Y-%m-%d %H:%M} UTC" if decision.not_before else ""
+    return f" No retrain follows{until}."
+
+
+def _drift_conditions(report: DriftReport, episode: str | None, follows: str) -> list[Condition]:
+    where = f"{report.model} version {report.version}, window to {report.window.end:%Y-%m-%d %H:%M} UTC"
+    columns = ", ".join(report.drifted[:SHOWN_COLUMNS])
+    more = len(report.drifted) - SHOWN_COLUMNS
+    named = f" Columns: {columns}{f' and {more} more' if more > 0 else ''}." if columns else ""
+    failed = report.status is Status.FAIL
+    found = [_unjudged("drift", report.model, where, report.status, report.reason)]
+    if report.status in (Status.PASS, Status.FAIL):
+        found.append(
+            Condition(
+                key="drift",
+                active=failed,
+                severity=_at_least_low(report.severity),
+                title=f"{report.model}: drift",
+                text=f"{where}: {_bare(report.reason)}.{named}{follows if failed else ''}",
+                episode=episode if failed else None,
+            )
+        )
+    return found
+
+
+def _performance_conditions(report: PerformanceReport, episode: str | None, follows: str) -> list[Condition]:
+    where = f"{report.model} version {report.version}, window to {report.window.end:%Y-%m-%d %H:%M} UTC"
+    found = [_unjudged("performance", report.model, where, report.status, report.reason)]
+    for check in report.checks:
+        if check.status not in (Status.PASS, Status.FAIL):
+            continue
+        failed = check.status is Status.FAIL
+        found.append(
+            Condition(
+                key=f"performance:{check.name}",
+                active=failed,
+                severity=_at_least_low(report.severity),
+                title=f"{report.model}: {check.name}",
+                text=f"{where}: {_check_text(check)}{follows if failed else ''}",
+                episode=episode if failed else None,
+            )
+        )
+    return found
+
+
+def _check_text(check: CheckResult) -> str:
+    limit = f" {check.relation} {check.limit:.6g}" if check.relation and check.limit is not None else ""
+    value = f"{check.value:.6g}" if check.value is not None else "no value"
+    told = f" {_bare(check.message)}." if check.message else ""
+    return f"{check.code} {check.name}: {check.status.value}, {value} against{limit or ' no limit'}.{told}"
+
+
+def _unjudged(kind: str, model: str, where: str, status: Status, reason: str) -> Condition:
+    return Condition(
+        key=f"unjudged:{kind}",
+        active=status is Status.ERROR,
+        severity=Severity.MEDIUM,
+        title=f"{model}: {kind} could not be judged",
+        text=f"{where}: {_bare(reason)}.",
+    )
+
+
+def _bare(sentence: str) -> str:
+    return sentence.rstrip(". ")
+
+
+def _at_least_low(severity: Severity) -> Severity:
+    return severity if RANKS[severity] else Severity.LOW
+
+
+def decide_alerts(
+    conditions: Iterable[Condition],
+    known: Sequence[Alert],
+    now: datetime,
+    repeat: timedelta,
+    *,
+    spec: ModelSpec,
+) -> AlertPlan:
+    """Return which alerts are sent now.
+
+    An alert is sent when it begins, when it becomes more severe, when an episode opens for it, again after
+    ``repeat`` while it stands, and once when it is over; what no channel took is tried again. Of an alert
+    that nobody was told, nobody is told the end.
+
+    :param known: the present state of the model's alerts.
+    :param repeat: how often an alert that stands is told again.
+    :param spec: names the owner, the channel and the runbook.
+    """
+    before = {alert.key: alert for alert in known}
+    send: list[Alert] = []
+    note: list[Alert] = []
+    for condition in {one.key: one for one in conditions}.values():
+        old = before.pop(condition.key, None)
+        if condition.active:
+            alert, due = _firing(condition, old, now, repeat, spec)
+        elif old is not None and old.state == "firing":
+            alert, due = _resolved(condition, old, now)
+        elif old is not None and old.pending:
+            alert, due = old, True
+        else:
+            continue
+        (send if due else note).append(alert)
+    send += [alert for alert in before.values() if alert.pending]
+    return AlertPlan(send=tuple(send), note=tuple(note))
+
+
+def _firing(
+    condition: Condition, old: Alert | None, now: datetime, repeat: timedelta, spec: ModelSpec
+) -> tuple[Alert, bool]:
+    stands = old if old is not None and old.state == "firing" else None
+    alert = Alert(
+        model=spec.name,
+        key=condition.key,
+        severity=condition.severity,
+        title=condition.title,
+        text=condition.text[:SHOWN_CHARACTERS],
+        owner=spec.model.owner,
+        channel=spec.monitoring.alert_channel,
+        runbook=spec.model.runbook,
+        episode=condition.episode or (stands.episode if stands else None),
+        first_at=stands.first_at if stands else now,
+        last_at=now,
+        sent_at=stands.sent_at if stands else None,
+        times=stands.times if stands else 0,
+    )
+    due = stands is None or stands.pending or _is_news(alert, stands, now, repeat)
+    return alert.model_copy(update={"pending": due}), due
+
+
+def _is_news(alert: Alert, before: Alert, now: datetime, repeat: timedelta) -> bool:
+    return (
+        before.sent_at is None
+        or now - before.sent_at >= repeat
+        or RANKS[alert.severity] > RANKS[before.severity]
+        or (alert.episode is not None and alert.episode != before.episode)
+    )
+
+
+def _resolved(condition: Condition, old: Alert, now: datetime) -> tuple[Alert, bool]:
+    due = old.times > 0
+    alert = old.model_copy(
+        update={
+            "state": "resolved",
+            "text": condition.text[:SHOWN_CHARACTERS],
+            "last_at": now,
+            "resolved_at": now,
+            "pending": due,
+        }
+    )
+    return alert, due
+
+
+def sent(alert: Alert, now: datetime) -> Alert:
+    """Return an alert as it stands once a channel has taken it."""
+    return alert.model_copy(update={"pending": False, "sent_at": now, "times": alert.times + 1})
