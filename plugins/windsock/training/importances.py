@@ -82,7 +82,8 @@ def _answer_shuffled(
         columns = {name: np.tile(values, len(batch)) for name, values in originals.items()}
         for place, (name, order) in enumerate(batch):
             columns[name][place * rows : (place + 1) * rows] = originals[name][order]
-        answers = answer(pipeline, pd.DataFrame(columns))
+        typed = {name: pd.Series(values, dtype=part[name].dtype) for name, values in columns.items()}
+        answers = answer(pipeline, pd.DataFrame(typed))
         yield from np.split(answers, len(batch))
 
 
