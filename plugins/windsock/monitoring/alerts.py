@@ -218,8 +218,7 @@ def _firing(
 
 def _is_news(alert: Alert, before: Alert, now: datetime, repeat: timedelta) -> bool:
     return (
-        before.sent_at is None
-        or now - before.sent_at >= repeat
+        (before.sent_at is not None and now - before.sent_at >= repeat)
         or RANKS[alert.severity] > RANKS[before.severity]
         or (alert.episode is not None and alert.episode != before.episode)
     )
