@@ -23,6 +23,7 @@ def get_provider_info() -> dict[str, Any]:
         "check_performance",
         "decide_retrain",
         "claim_retrain",
+        "send_alerts",
     ]
     return {
         "package-name": "airflow-windsock",

@@ -48,10 +48,10 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
     for name, spec in specs.items():
         made: dict[str, Callable[[], DAG]] = {
             f"{name}__daily_retrain": partial(retrain_dag, spec, shared),
-            f"{name}__rollback": partial(rollback_dag, spec),
+            f"{name}__rollback": partial(rollback_dag, spec, shared),
         }
         if spec.monitoring.is_on:
-            made[f"{name}__monitor"] = partial(monitor_dag, spec)
+            made[f"{name}__monitor"] = partial(monitor_dag, spec, shared)
             made[f"{name}__drift_retrain"] = partial(drift_retrain_dag, spec, shared)
         dags |= {dag_id: make() for dag_id, make in made.items() if wanted in (None, dag_id)}
     if wanted in (None, HOUSEKEEPING):

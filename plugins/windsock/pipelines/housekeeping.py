@@ -8,7 +8,7 @@ from airflow.sdk import DAG
 
 from windsock.operators.keep_house import HousekeepingOperator
 from windsock.pipelines.docs import RED
-from windsock.pipelines.retries import default_args
+from windsock.pipelines.retries import usual_args
 from windsock.pipelines.schedules import at
 
 DAG_ID = "windsock__housekeeping"
@@ -33,7 +33,7 @@ def housekeeping_dag(models: Iterable[str], *, keep_predictions_days: float = 0.
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        default_args=default_args("windsock"),
+        default_args=usual_args("windsock"),
         tags=["windsock"],
     ) as dag:
         HousekeepingOperator(

@@ -10,15 +10,19 @@ from windsock.operators.assets import drift_asset, retrain_asset, sometimes
 from windsock.operators.check_drift import CheckDriftOperator
 from windsock.operators.check_performance import CheckPerformanceOperator
 from windsock.operators.decide_retrain import DecideRetrainOperator
+from windsock.operators.send_alerts import SendAlertsOperator
 from windsock.pipelines.docs import monitor_doc
 from windsock.pipelines.retries import default_args
 from windsock.pipelines.schedules import each
 from windsock.sensors.drift import DriftSensor
-from windsock.spec import ModelSpec
+from windsock.spec import ModelSpec, SharedSpec
 
 
-def monitor_dag(spec: ModelSpec) -> DAG:
-    """Return the monitor DAG of a model: wait for a window's end, judge it, apply the trigger policy."""
+def monitor_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
+    """Return the monitor DAG of a model: wait for a window's end, judge it, apply the trigger policy.
+
+    :param shared: the alert channels.
+    """
     window = spec.monitoring.window
     with DAG(
         dag_id=f"{spec.name}__monitor",
@@ -28,15 +32,18 @@ def monitor_dag(spec: ModelSpec) -> DAG:
         schedule=each(spec.monitoring.window_length),
         catchup=False,
         max_active_runs=1,
-        default_args=default_args(spec.model.owner),
+        default_args=default_args(spec, shared),
         tags=["windsock", f"model:{spec.name}"],
     ) as dag:
-        build_monitor(spec)
+        build_monitor(spec, shared)
     return dag
 
 
-def build_monitor(spec: ModelSpec) -> None:
-    """Add the monitor's tasks to the DAG that is open."""
+def build_monitor(spec: ModelSpec, shared: SharedSpec) -> None:
+    """Add the monitor's tasks to the DAG that is open.
+
+    :param shared: the alert channels.
+    """
     content = spec.model_dump(mode="json")
     windows = DriftSensor(task_id="wait_for_window", spec=content)
     checks: list[Any] = []
@@ -62,4 +69,10 @@ def build_monitor(spec: ModelSpec) -> None:
         trigger_rule=TriggerRule.ALL_DONE,  # a window that could not be judged does not hide the others
         outlets=[sometimes(retrain_asset(spec.name))],
     )
-    checks >> decision
+    alerts = SendAlertsOperator(
+        task_id="send_alerts",
+        spec=content,
+        shared=shared.model_dump(mode="json", include={"alert_channels"}),
+        trigger_rule=TriggerRule.ALL_DONE,
+    )
+    checks >> decision >> alerts

@@ -65,7 +65,7 @@ def retrain_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
         schedule=at(spec.training.schedule),
         catchup=False,
         max_active_runs=1,
-        default_args=default_args(spec.model.owner),
+        default_args=default_args(spec, shared),
         params=retrain_params(),
         tags=["windsock", f"model:{spec.name}"],
     ) as dag:

@@ -7,6 +7,9 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from windsock.hooks.alerts import failure_callback
+from windsock.spec import ModelSpec, SharedSpec
+
 
 def retry_policy() -> ExceptionRetryPolicy:
     """Return the policy: transport faults are retried, every other fault that Windsock knows fails at once.
@@ -29,8 +32,20 @@ def retry_policy() -> ExceptionRetryPolicy:
     )
 
 
-def default_args(owner: str) -> dict[str, Any]:
-    """Return what every task of a model shares."""
+def default_args(spec: ModelSpec, shared: SharedSpec) -> dict[str, Any]:
+    """Return what every task of a model shares; its owner is told when one has failed for good.
+
+    :param shared: the alert channels.
+    """
+    channel = shared.alert_channel(spec.monitoring.alert_channel)
+    return {
+        **usual_args(spec.model.owner),
+        "on_failure_callback": [failure_callback(spec.model.owner, channel, runbook=spec.model.runbook)],
+    }
+
+
+def usual_args(owner: str) -> dict[str, Any]:
+    """Return what every task of Windsock shares."""
     return {
         "owner": owner,
         "retries": 2,

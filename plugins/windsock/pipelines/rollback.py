@@ -7,13 +7,16 @@ from airflow.sdk import DAG, Param
 from windsock.operators.roll_back import RollBackOperator
 from windsock.pipelines.docs import RED
 from windsock.pipelines.retries import default_args
-from windsock.spec import ModelSpec
+from windsock.spec import ModelSpec, SharedSpec
 
 PURPOSE = "Serves an earlier champion again; needs neither MLflow nor an approval."
 
 
-def rollback_dag(spec: ModelSpec) -> DAG:
-    """Return the roll back DAG of a model."""
+def rollback_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
+    """Return the roll back DAG of a model.
+
+    :param shared: the alert channels.
+    """
     with DAG(
         dag_id=f"{spec.name}__rollback",
         dag_display_name=f"{spec.name}: roll back",
@@ -22,7 +25,7 @@ def rollback_dag(spec: ModelSpec) -> DAG:
         schedule=None,
         catchup=False,
         max_active_runs=1,
-        default_args=default_args(spec.model.owner),
+        default_args=default_args(spec, shared),
         params={
             "to_version": Param(
                 None,
