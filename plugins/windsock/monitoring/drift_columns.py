@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from windsock.monitoring.drift_tests import FLOOR, Hypothesis, Tested, hypotheses_of
+from windsock.monitoring.drift_tests import FLOOR, Hypothesis, RowTest, hypotheses_of
 from windsock.records import ColumnDrift, ColumnProfile, DriftProfile, Interval, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.counting import NUMERIC, ColumnCounts, WindowCounts
@@ -55,7 +55,7 @@ def judge_columns(
     counts: WindowCounts,
     rule: DriftBlock,
     *,
-    tested: Mapping[str, Tested] | None = None,
+    tested: Mapping[str, RowTest] | None = None,
 ) -> Judgement:
     """Judge each column of a window against the profile.
 
@@ -100,7 +100,7 @@ def _look(
     rule: DriftBlock,
     minimum: int,
     own_rows: int | None,
-    tested: Tested | None,
+    tested: RowTest | None,
 ) -> _Look:
     if window is None:
         empty = ColumnCounts(rows=0, nulls=0)

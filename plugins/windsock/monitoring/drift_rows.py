@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import MonitoringError
-from windsock.monitoring.drift_tests import Tested
+from windsock.monitoring.drift_tests import RowTest
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import CheckDriftInput, ColumnKind, DriftProfile, InputField, InputSchema
 from windsock.records.rows import held_out_mask
@@ -113,7 +113,7 @@ def _typed(frame: pd.DataFrame, field: InputField) -> Any:
     return numbers
 
 
-def exact_tests(samples: Samples, schema: InputSchema) -> dict[str, Tested]:
+def exact_tests(samples: Samples, schema: InputSchema) -> dict[str, RowTest]:
     """Test the samples' values exactly: scipy's two-sample Kolmogorov-Smirnov test, chi-square on counts.
 
     Columns without values on one side, and dates, are left out: the share of missing values tells.
@@ -129,14 +129,14 @@ def exact_tests(samples: Samples, schema: InputSchema) -> dict[str, Tested]:
     return found
 
 
-def _ks(reference: pd.Series, current: pd.Series) -> Tested | None:
+def _ks(reference: pd.Series, current: pd.Series) -> RowTest | None:
     from scipy.stats import ks_2samp
 
     sides = _values(reference), _values(current)
     if not all(len(side) for side in sides):
         return None
     test = ks_2samp(*sides, method="asymp")
-    return Tested(float(test.statistic), float(test.pvalue))
+    return RowTest(float(test.statistic), float(test.pvalue))
 
 
 def _values(column: pd.Series) -> NDArray[Any]:
@@ -144,19 +144,19 @@ def _values(column: pd.Series) -> NDArray[Any]:
     return values
 
 
-def _chi_square(reference: pd.Series, current: pd.Series) -> Tested | None:
+def _chi_square(reference: pd.Series, current: pd.Series) -> RowTest | None:
     if not reference.notna().any() or not current.notna().any():
         return None
     sides = [column.value_counts(dropna=False) for column in (reference, current)]
     names = sides[0].index.union(sides[1].index, sort=False)
     counts = [[int(count) for count in side.reindex(names, fill_value=0)] for side in sides]
     test = chi_square(*counts)
-    return None if test is None else Tested(test.cramers_v, test.p)
+    return None if test is None else RowTest(test.cramers_v, test.p)
 
 
 def decide_exactly(
     profile: DriftProfile, counts: WindowCounts, names: tuple[str, ...], samples: Samples
-) -> Mapping[str, Tested]:
+) -> Mapping[str, RowTest]:
     """Return tests of numbers that counts could not decide, by the distance of the samples.
 
     The counts' bounds hold all rows' distance; a sample's is brought within them.
@@ -171,5 +171,5 @@ def decide_exactly(
             continue
         low, high = ks_interval(column, window)
         distance = min(max(float(ks_2samp(*sides, method="asymp").statistic), low), high)
-        found[name] = Tested(distance, ks_p(distance, column.rows, window.rows))
+        found[name] = RowTest(distance, ks_p(distance, column.rows, window.rows))
     return found

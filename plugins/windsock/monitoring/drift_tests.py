@@ -15,7 +15,7 @@ FLOOR = 30
 """In fewer rows (or values of a column) nothing is said but drift."""
 
 
-class Tested(NamedTuple):
+class RowTest(NamedTuple):
     """A test of a column's values that was made on rows.
 
     :param effect: KS distance, or Cramer's V.
@@ -53,7 +53,7 @@ class Hypothesis:
 
 
 def hypotheses_of(
-    column: ColumnProfile, window: ColumnCounts, rule: DriftBlock, tested: Tested | None = None
+    column: ColumnProfile, window: ColumnCounts, rule: DriftBlock, tested: RowTest | None = None
 ) -> tuple[Hypothesis, ...]:
     """Return the tests of a column: of its values, and of the share of rows without one.
 
@@ -73,7 +73,7 @@ def hypotheses_of(
 
 
 def _of_numbers(
-    column: ColumnProfile, window: ColumnCounts, limit: float, tested: Tested | None
+    column: ColumnProfile, window: ColumnCounts, limit: float, tested: RowTest | None
 ) -> Hypothesis | None:
     if not column.rows or not window.rows or window.below is None:
         return None
@@ -93,7 +93,7 @@ def _of_numbers(
 
 
 def _of_categories(
-    column: ColumnProfile, window: ColumnCounts, limit: float, tested: Tested | None
+    column: ColumnProfile, window: ColumnCounts, limit: float, tested: RowTest | None
 ) -> tuple[Hypothesis, ...]:
     """Return the test of a category: what is unseen (or not named by the profile) and null are two more."""
     if tested is not None:
@@ -113,10 +113,10 @@ def _by_counts(
     test = chi_square(reference, window)
     if test is None:
         return None
-    return _exactly(Tested(test.cramers_v, test.p), limit, of_nulls=of_nulls)
+    return _exactly(RowTest(test.cramers_v, test.p), limit, of_nulls=of_nulls)
 
 
-def _exactly(tested: Tested, limit: float, *, of_nulls: bool = False) -> Hypothesis:
+def _exactly(tested: RowTest, limit: float, *, of_nulls: bool = False) -> Hypothesis:
     return Hypothesis(
         p=tested.p,
         p_low=tested.p,

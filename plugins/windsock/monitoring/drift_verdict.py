@@ -163,9 +163,7 @@ def _of_scores(score: ColumnDrift | None, rule: DriftBlock) -> list[CheckResult]
             limit=score.limit,
             relation="<",
             n=score.rows,
-            message="the scores are not distributed as on held-out rows"
-            if score.status is Status.FAIL
-            else "",
+            message="scores are not distributed as on held-out rows" if score.status is Status.FAIL else "",
         )
     ]
 

@@ -62,7 +62,7 @@ def bin_numbers(column: ColumnProfile, window: ColumnCounts) -> tuple[list[int],
 
     :returns: as many counts for each side; the last is of the rows without a value.
     """
-    up_to = () if window.up_to is None else window.up_to
+    up_to = [0] * len(column.edges) if window.up_to is None else window.up_to
     tenths = [column.rows * tenth / BINS for tenth in range(1, BINS)]
     ends = sorted({bisect_left(column.up_to, tenth) for tenth in tenths} - {len(column.up_to)})
     return (

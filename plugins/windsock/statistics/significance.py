@@ -43,7 +43,7 @@ def kolmogorov(value: float) -> float:
         factor = -(math.pi**2) / (8 * value**2)
         below = sum(math.exp(factor * odd**2) for odd in range(1, 2 * TERMS, 2))
         return 1 - math.sqrt(2 * math.pi) / value * below
-    total = sum((-1) ** (term - 1) * math.exp(-2 * (term * value) ** 2) for term in range(1, TERMS))
+    total = sum((1 if term % 2 else -1) * math.exp(-2 * (term * value) ** 2) for term in range(1, TERMS))
     return min(1.0, max(0.0, 2 * total))
 
 

@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from support.builders import digest, make_snapshot, make_spec
+from support.drift_windows import FIELDS, count_frame, draw_frame, profile_of
+from support.fake_monitoring import FakeReporter
+from support.fakes import fake_ports
+from windsock.exceptions import (
+    DatabaseUnavailableError,
+    ServerUnavailableError,
+    StorageError,
+    TrackingUnavailableError,
+    UnverifiedBundleError,
+)
+from windsock.monitoring.check_drift import check_drift
+from windsock.ports import LoadedBundle, Ports
+from windsock.records import (
+    Answer,
+    BundleManifest,
+    CheckDriftInput,
+    DriftProfile,
+    DriftReport,
+    GoldenPredictions,
+    InputSchema,
+    LedgerAction,
+    LedgerEntry,
+    Severity,
+    Span,
+    Status,
+)
+from windsock.statistics.counting import ColumnCounts, WindowCounts
+from windsock.statistics.distances import ks_interval
+
+DAY = Span(start=datetime(2026, 5, 1, tzinfo=UTC), end=datetime(2026, 5, 2, tzinfo=UTC))
+REFERENCE = draw_frame(4_000).assign(customer_id=[f"c{place}" for place in range(4_000)])
+PROFILE = profile_of(REFERENCE)
+SCHEMA = InputSchema(model="churn", fields=FIELDS, answer=Answer.NUMBER)
+URI = "memory://bundles/churn/1"
+
+
+def world(
+    counts: WindowCounts | None = None, *, profile: DriftProfile | None = PROFILE, **replaced: Any
+) -> Any:
+    """Return ports of an installation whose champion has this profile, with these counts of the day."""
+    ports = fake_ports(**replaced)
+    manifest = BundleManifest(
+        model="churn",
+        key=digest("k"),
+        snapshot_digest=digest("1"),
+        spec_digest=digest("2"),
+        files={"model.skops": digest("3")},
+        created_at=DAY.start,
+    )
+    golden = GoldenPredictions(rows=({"age": 1.0},), scores=((0.5,),))
+    ports.bundles.by_digest[digest("b")] = LoadedBundle(
+        manifest=manifest, digest=digest("b"), pipeline=None, schema=SCHEMA, golden=golden, profile=profile
+    )
+    ports.ledger.append(
+        LedgerEntry(
+            model="churn",
+            action=LedgerAction.COMMIT,
+            epoch=1,
+            version="7",
+            digest=digest("b"),
+            actor="scheduler",
+            body={"bundle_uri": URI},
+        ),
+        after_seq=0,
+    )
+    ports.snapshots.put(make_snapshot(digest=digest("1"), rows=len(REFERENCE)), REFERENCE)
+    if counts is not None:
+        ports.counter.counts[DAY.end] = counts
+    return ports
+
+
+def look(ports: Ports, window: Span = DAY, **drift: Any) -> DriftReport:
+    spec = make_spec(monitoring={"drift": drift})
+    return check_drift(CheckDriftInput(spec=spec, window=window), ports, "")
+
+
+def counted(frame: pd.DataFrame, **changed: Any) -> WindowCounts:
+    return count_frame(PROFILE, frame, **changed)
+
+
+CALM, MOVED = draw_frame(2_000, 2), draw_frame(2_000, 2, shift=0.5)
+
+
+class TestVerdict:
+    def test_a_calm_window_passes_and_is_kept(self) -> None:
+        ports = world(counted(CALM))
+        report = look(ports)
+        assert (report.status, report.version, report.digest) == (Status.PASS, "7", digest("b"))
+        assert (report.rows, report.method, report.severity) == (2_000, "counts", Severity.NONE)
+        assert (report.findings, report.report_uri, report.drifted) == ((), None, ())
+        (kept,) = ports.monitor.windows("churn", "drift")
+        assert (kept.status, kept.window, kept.version) == (Status.PASS, DAY, "7")
+        assert kept.numbers["rows"] == 2_000
+        assert ports.tracker.runs == {}
+
+    def test_a_drifted_window_fails_and_is_told(self) -> None:
+        ports = world(counted(MOVED))
+        ports.rows.frame = MOVED
+        report = look(ports)
+        assert (report.status, report.drifted, report.drift_ratio) == (Status.FAIL, ("age",), 0.2)
+        assert report.severity is Severity.MEDIUM or report.severity is Severity.HIGH
+        assert report.reason.startswith("WS-MONITORING-020 1 of 5 columns drifted: age ")
+        (run,) = ports.tracker.runs.values()
+        assert run.files["drift/report.html"] == b"<html>report</html>"
+        assert b'"age"' in run.files["drift/verdict.json"]
+        assert report.run_id == "run1"
+        assert report.report_uri
+        told = {labels["feature"]: psi for labels, psi in ports.gauges.samples["data_drift_score"]}
+        assert told["age"] == max(told.values()) == report.columns[0].psi
+        assert ports.gauges.samples["ml_drift_ratio"] == [({"model": "churn"}, 0.2)]
+
+    def test_the_same_window_twice_is_one_verdict_and_one_run(self) -> None:
+        ports = world(counted(MOVED))
+        ports.rows.frame = MOVED
+        first, second = look(ports), look(ports)
+        assert len(ports.tracker.runs) == len(ports.monitor.windows("churn")) == 1
+        assert (first.run_id, first.status) == (second.run_id, second.status)
+
+    def test_the_first_verdict_of_a_window_stands(self) -> None:
+        ports = world(counted(CALM))
+        look(ports)
+        ports.counter.counts[DAY.end] = counted(MOVED)
+        report = look(ports, report=False)
+        assert report.status is Status.FAIL
+        assert "the first verdict of this window stands: pass, of version 7" in report.findings
+        assert ports.monitor.windows("churn")[0].status is Status.PASS
+
+    def test_the_window_asked_for_is_the_one_counted(self) -> None:
+        ports = world(counted(CALM))
+        other = Span(start=DAY.end, end=DAY.end + timedelta(hours=1))
+        assert look(ports, other).window == other
+        assert ports.counter.asked == [other]
+
+
+class TestNothingToJudge:
+    def test_no_live_version(self) -> None:
+        ports = fake_ports()
+        report = look(ports)
+        assert (report.status, report.version) == (Status.INSUFFICIENT, "")
+        assert report.reason == "WS-MONITORING-024 insufficient: no live version"
+        assert ports.monitor.windows("churn")[0].status is Status.INSUFFICIENT
+        assert ports.counter.asked == []
+
+    def test_a_version_without_a_profile(self) -> None:
+        report = look(world(profile=None))
+        assert (report.status, report.version) == (Status.INSUFFICIENT, "7")
+        assert "no drift profile" in report.reason
+
+    @pytest.mark.parametrize("rows", [0, 1, 29])
+    def test_an_empty_window_and_a_few_rows(self, rows: int) -> None:
+        ports = world(counted(draw_frame(rows, 2, shift=5.0)))
+        report = look(ports, minimum_rows=1)
+        assert (report.status, report.rows, report.severity) == (Status.INSUFFICIENT, rows, Severity.NONE)
+        assert f"{rows} rows; 30 are needed" in report.reason
+        assert ports.gauges.samples == {}
+
+    def test_a_window_that_nobody_counted(self) -> None:
+        assert look(world()).status is not Status.PASS
+
+    @pytest.mark.parametrize("error", [DatabaseUnavailableError("down"), StorageError("down")])
+    def test_what_does_not_answer_is_no_verdict(self, error: Exception) -> None:
+        ports = world(counted(CALM))
+
+        def fail(*_: Any, **__: Any) -> Any:
+            raise error
+
+        broken = ports.ledger if isinstance(error, DatabaseUnavailableError) else ports.counter
+        broken.champion = broken.count = fail
+        with pytest.raises(type(error)):
+            look(ports)
+        assert ports.monitor.windows("churn") == ()
+
+    def test_a_bundle_that_was_changed_is_no_verdict(self) -> None:
+        ports = world(counted(CALM))
+        ports.bundles.by_digest.clear()
+        with pytest.raises(UnverifiedBundleError):
+            look(ports)
+
+
+class TestNamedFindings:
+    def test_odd_columns_are_named_and_values_never(self) -> None:
+        frame = MOVED.copy()
+        frame.loc[:199, "plan"] = "secret"
+        frame["visits"] = np.nan
+        frame["joined"] = pd.NaT
+        report = look(world(counted(frame.drop(columns="member"))), report=False)
+        assert report.status is Status.FAIL
+        text = " ".join(report.findings)
+        assert "without any value: visits, member, joined" in text
+        assert "not in all rows of the log (other versions, or another schema): member" in text
+        assert "with categories that training did not know: plan" in text
+        assert not any(word in report.model_dump_json() for word in ("secret", "basic"))
+
+    def test_a_column_that_cannot_be_counted_is_an_error(self) -> None:
+        counts = counted(CALM)
+        age = ColumnCounts(rows=0, nulls=0, unreadable=2_000)
+        ports = world(replace(counts, columns={**counts.columns, "age": age}))
+        report = look(ports)
+        assert report.status is Status.ERROR
+        assert report.reason == "WS-MONITORING-025 could not be counted: age"
+        ports.counter.counts[DAY.end] = counts
+        assert look(ports).status is Status.PASS
+        assert ports.monitor.windows("churn")[0].status is Status.PASS  # an error never stands
+
+    def test_a_damaged_log(self) -> None:
+        few = look(world(counted(CALM, damaged=3)))
+        assert few.status is Status.PASS
+        assert "3 damaged lines of the prediction log are left out" in few.findings
+        assert look(world(counted(CALM, damaged=3_000))).status is Status.ERROR
+
+    def test_rows_that_a_fallback_answered(self) -> None:
+        report = look(world(counted(CALM, fallbacks=4)))
+        assert any(finding.startswith("4 rows were answered") for finding in report.findings)
+
+    def test_scores_and_outcomes_apart(self) -> None:
+        profile = PROFILE.model_copy(update={"score": PROFILE.columns[0], "target": PROFILE.columns[3]})
+        moved = counted(MOVED).columns["age"]
+        odd = replace(counted(CALM).columns["member"], named=np.array([100, 1_900]))
+        ports = world(counted(CALM, scores=moved, targets=odd), profile=profile)
+        ports.rows.frame = CALM
+        report = look(ports)
+        assert report.score is not None
+        assert report.target is not None
+        assert report.score.status is report.target.status is report.status is Status.FAIL
+        assert report.reason.startswith("WS-MONITORING-023 prediction_drift")
+        assert {finding.split(" ")[0] for finding in report.findings} == {"scores", "outcomes"}
+        calm = look(ports, Span(start=DAY.start, end=DAY.end), predictions=False)
+        assert calm.status is Status.PASS
+        assert calm.score is not None
+        assert calm.score.status is Status.FAIL
+
+
+class TestMethods:
+    def test_exact_tests_on_a_sample(self) -> None:
+        for frame, status in ((CALM, Status.PASS), (MOVED, Status.FAIL)):
+            ports = world(counted(frame))
+            ports.rows.frame = frame
+            report = look(ports, method="exact")
+            assert (report.method, report.status) == ("exact", status)
+            assert report.columns[0].effect_interval is None
+
+    def test_exact_and_counts_agree(self) -> None:
+        ports = world(counted(MOVED))
+        ports.rows.frame = MOVED
+        exact, counts = look(ports, method="exact"), look(ports)
+        for one, other in zip(exact.columns, counts.columns, strict=True):
+            assert one.status is other.status
+            assert one.effect == pytest.approx(other.effect, abs=0.03)
+
+    def test_evidently_judges_where_it_is_asked(self) -> None:
+        said = {"age": (False, 0.03), "visits": (True, 0.4)}
+        ports = world(counted(MOVED), reporter=FakeReporter(verdicts=said))
+        ports.rows.frame = MOVED
+        report = look(ports, method="evidently")
+        assert (report.method, report.status, report.drifted) == ("evidently", Status.FAIL, ("visits",))
+        assert "evidently 0.4" in report.columns[1].findings
+        assert "judged by counts, because Evidently cannot: plan, member, joined" in report.findings
+
+    def test_without_evidently_counts_judge_and_it_is_said(self) -> None:
+        ports = world(counted(MOVED), reporter=FakeReporter(fails=True))
+        ports.rows.frame = MOVED
+        report = look(ports, method="evidently")
+        assert (report.method, report.status) == ("counts", Status.FAIL)
+        assert any("method evidently failed, counts judged" in finding for finding in report.findings)
+        assert any("the drift report was not written" in finding for finding in report.findings)
+        assert ports.monitor.windows("churn")[0].status is Status.FAIL
+
+    @pytest.mark.parametrize("method", ["exact", "evidently"])
+    def test_without_rows_counts_judge_and_it_is_said(self, method: str) -> None:
+        report = look(world(counted(MOVED)), method=method)
+        assert (report.method, report.status) == ("counts", Status.FAIL)
+        assert any("WS-MONITORING-028" in finding for finding in report.findings)
+
+    def test_a_snapshot_that_is_gone_is_said(self) -> None:
+        ports = world(counted(CALM))
+        ports.rows.frame = CALM
+        ports.snapshots.stored.clear()
+        report = look(ports, method="exact")
+        assert (report.method, report.status) == ("counts", Status.PASS)
+        assert any("is gone" in finding for finding in report.findings)
+
+    def test_a_snapshot_of_other_columns_is_said(self) -> None:
+        ports = world(counted(CALM))
+        ports.rows.frame = CALM
+        record, frame = ports.snapshots.stored[("churn", digest("1"))]
+        ports.snapshots.stored[("churn", digest("1"))] = record, frame.drop(columns="customer_id")
+        report = look(ports, method="exact")
+        assert any("does not fit the version's snapshot" in finding for finding in report.findings)
+
+    def test_an_open_column_is_decided_by_rows_where_there_are_any(self) -> None:
+        window = draw_frame(3_000, 4, shift=0.3)
+        low, high = ks_interval(PROFILE.columns[0], counted(window).columns["age"])
+        middle = (low + high) / 2
+        ports = world(counted(window))
+        without = look(ports, ks=middle, report=False)
+        assert any("decided by the middle of their bounds: age" in one for one in without.findings)
+        ports = world(counted(window))
+        ports.rows.frame = window
+        report = look(ports, ks=middle, report=False)
+        assert "decided by rows, because counts could not: age" in report.findings
+        assert report.columns[0].effect_interval is None
+        assert low <= report.columns[0].effect <= high
+
+
+class TestTelling:
+    def test_a_lost_report_loses_no_verdict(self) -> None:
+        for fault in (TrackingUnavailableError("MLflow is down"), ValueError("value 4711 of Smith")):
+            ports = world(counted(MOVED))
+            ports.rows.frame = MOVED
+
+            def fail(*_: Any, fault: Exception = fault) -> Any:
+                raise fault
+
+            ports.tracker.record_run = fail
+            report = look(ports)
+            assert (report.status, report.report_uri, report.run_id) == (Status.FAIL, None, None)
+            assert any("WS-MONITORING-029" in finding for finding in report.findings)
+            assert "Smith" not in report.model_dump_json()
+            assert ports.monitor.windows("churn")[0].status is Status.FAIL
+
+    def test_a_report_that_cannot_be_written_leaves_the_verdict_in_the_tracker(self) -> None:
+        ports = world(counted(MOVED), reporter=FakeReporter(fails=True))
+        ports.rows.frame = MOVED
+        report = look(ports)
+        (run,) = ports.tracker.runs.values()
+        assert list(run.files) == ["drift/verdict.json"]
+        assert (report.run_id, report.report_uri) == ("run1", None)
+        assert any("the drift report was not written" in finding for finding in report.findings)
+
+    def test_no_report_is_written_that_nobody_wants(self) -> None:
+        ports = world(counted(MOVED))
+        ports.rows.frame = MOVED
+        assert look(ports, report=False).run_id is None
+        assert ports.tracker.runs == {}
+
+    def test_an_absent_server_is_a_finding(self) -> None:
+        ports = world(counted(CALM))
+
+        def fail(*_: Any) -> None:
+            raise ServerUnavailableError("no server answers")
+
+        ports.gauges.set = fail
+        report = look(ports)
+        assert report.status is Status.PASS
+        assert any("the server's gauges were not set" in finding for finding in report.findings)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support.drift_windows import count_frame, draw_frame, profile_of
+from windsock.monitoring.drift_columns import Judgement
+from windsock.monitoring.drift_verdict import WindowJudgement, judge_window, severity_of
+from windsock.records import ColumnDrift, ColumnKind, Severity, Status
+from windsock.spec import DriftBlock
+from windsock.statistics.counting import WindowCounts
+
+PROFILE = profile_of(draw_frame(2_000))
+COUNTS = count_frame(PROFILE, draw_frame(500, 2))
+
+
+def column(name: str, status: Status = Status.PASS, **fields: Any) -> ColumnDrift:
+    made = {"kind": ColumnKind.NUMBER, "rows": 500, "effect": 0.02, "limit": 0.05, "psi": 0.1}
+    return ColumnDrift(**{**made, "name": name, "status": status, **fields})
+
+
+def judged(
+    *columns: ColumnDrift, counts: WindowCounts = COUNTS, score: ColumnDrift | None = None, **rule: Any
+) -> WindowJudgement:
+    return judge_window(PROFILE, counts, Judgement(columns=columns, score=score), DriftBlock(**rule))
+
+
+CALM, MOVED = column("age"), column("visits", Status.FAIL, effect=0.2)
+FEW, BROKEN = column("plan", Status.INSUFFICIENT), column("member", Status.ERROR, effect=None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "status"),
+    [
+        ((CALM, CALM), Status.PASS),
+        ((CALM, MOVED), Status.FAIL),
+        ((CALM, FEW), Status.PASS),
+        ((FEW, FEW), Status.INSUFFICIENT),
+        ((CALM, BROKEN), Status.ERROR),
+        ((FEW, BROKEN), Status.ERROR),
+        ((MOVED, BROKEN), Status.FAIL),
+    ],
+)
+def test_the_columns_make_the_window(columns: tuple[ColumnDrift, ...], status: Status) -> None:
+    assert judged(*columns).status is status
+
+
+def test_why_names_the_worst_columns_with_their_numbers() -> None:
+    found = judged(CALM, MOVED, column("income", Status.FAIL, effect=0.3))
+    assert found.reason == (
+        "WS-MONITORING-020 2 of 3 columns drifted: income 0.3 >= 0.05, visits 0.2 >= 0.05"
+    )
+    assert judged(CALM, column("visits", effect=0.04)).reason == (
+        "none of 2 columns drifted; the closest, visits: 0.04 against 0.05"
+    )
+    many = [column(f"c{place}", Status.FAIL, effect=0.1 + place / 100) for place in range(9)]
+    assert judged(*many).reason.endswith("c8 0.18 >= 0.05, c7 0.17 >= 0.05, c6 0.16 >= 0.05 and 6 more")
+
+
+def test_so_many_columns_must_drift_as_the_spec_says() -> None:
+    found = judged(CALM, MOVED, columns=2)
+    assert found.status is Status.PASS
+    assert found.reason.startswith("1 of 2 columns drifted")
+    assert judged(MOVED, MOVED, columns=2).status is Status.FAIL
+
+
+def test_the_named_rules_decide_in_place_of_the_columns() -> None:
+    columns = [column("a", psi=0.6), column("b", Status.FAIL, psi=0.1), column("c", psi=None)]
+    score = judged(*columns, rules={"drift_score": 0.25})
+    assert (score.status, score.drift_score) == (Status.FAIL, pytest.approx(0.35))
+    assert score.reason == "WS-MONITORING-021 drift_score 0.35 > 0.25"
+    assert [check.name for check in score.checks] == ["minimum_rows", "drift_score"]
+    assert judged(*columns, rules={"drift_score": 0.4}).status is Status.PASS
+    ratio = judged(*columns, rules={"drift_ratio": 0.3})
+    assert (ratio.status, ratio.drift_ratio) == (Status.FAIL, pytest.approx(1 / 3))
+    assert ratio.checks[1].code == "WS-MONITORING-022"
+    both = judged(*columns, rules={"drift_score": 0.4, "drift_ratio": 0.3})
+    assert both.status is Status.FAIL
+
+
+def test_the_ratio_is_of_the_columns_that_were_judged() -> None:
+    assert judged(CALM, MOVED, FEW, FEW).drift_ratio == 0.5
+    assert judged(FEW).drift_ratio is None
+    assert judged(FEW, rules={"drift_ratio": 0.3}).status is Status.INSUFFICIENT
+
+
+def test_too_few_rows_are_insufficient_whatever_the_columns_say() -> None:
+    found = judged(MOVED, counts=replace(COUNTS, rows=20))
+    assert (found.status, found.severity) == (Status.INSUFFICIENT, Severity.NONE)
+    assert found.reason.startswith("WS-MONITORING-024 20 rows;")
+    assert judged(FEW, counts=replace(COUNTS, rows=0)).status is Status.INSUFFICIENT
+
+
+def test_a_damaged_log_does_not_pass() -> None:
+    assert judged(CALM, counts=replace(COUNTS, damaged=5)).status is Status.PASS
+    found = judged(CALM, counts=replace(COUNTS, damaged=100))
+    assert (found.status, found.checks[-1].code) == (Status.ERROR, "WS-MONITORING-026")
+    assert "100 damaged lines" in found.reason
+    assert judged(FEW, counts=replace(COUNTS, rows=0, damaged=9)).status is Status.ERROR
+    assert judged(MOVED, counts=replace(COUNTS, damaged=100)).status is Status.FAIL
+
+
+def test_a_column_that_cannot_be_counted_is_named() -> None:
+    assert judged(CALM, BROKEN).reason == "WS-MONITORING-025 could not be counted: member"
+
+
+def test_scores_make_a_window_fail_only_where_they_count() -> None:
+    score = column("score", Status.FAIL, effect=0.3)
+    found = judged(CALM, score=score)
+    assert (found.status, found.severity) == (Status.FAIL, Severity.HIGH)
+    assert found.reason == (
+        "WS-MONITORING-023 prediction_drift 0.3 >= 0.05: scores are not distributed as on held-out rows"
+    )
+    assert judged(CALM, score=score, predictions=False).status is Status.PASS
+    assert judged(CALM, score=column("score", Status.INSUFFICIENT)).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("effect", "importance", "severity"),
+    [
+        (0.06, None, Severity.LOW),
+        (0.1, None, Severity.MEDIUM),
+        (0.2, None, Severity.HIGH),
+        (0.06, 0.3, Severity.MEDIUM),
+        (0.2, 0.1, Severity.CRITICAL),
+        (0.2, 0.05, Severity.HIGH),
+        (0.2, 0.001, Severity.MEDIUM),
+        (0.06, 0.0, Severity.LOW),
+    ],
+)
+def test_severity_weighs_the_effect_by_importance(
+    effect: float, importance: float | None, severity: Severity
+) -> None:
+    calm = column("a", Status.FAIL, effect=0.05, importance=0.0)
+    assert severity_of([calm, column("b", Status.FAIL, effect=effect, importance=importance)]) is severity
+
+
+def test_only_a_failed_window_is_severe() -> None:
+    assert judged(CALM).severity is Severity.NONE
+    assert judged(CALM, MOVED).severity is Severity.HIGH
+    assert judged(CALM, MOVED, columns=2).severity is Severity.NONE
