@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 @dataclass
@@ -90,22 +91,24 @@ def join(answers: pd.DataFrame, labels: Labels, units: pd.DataFrame) -> Joined:
     :param units: answers that labels by unit may belong to: ``prediction_id, unit, receive_time``; also those
         after the stretch.
     """
+    import numpy as np
     import pandas as pd
 
     by_unit, unmatched_units = _assign_units(labels.by_unit, units)
     known = pd.concat([labels.known, by_unit], ignore_index=True) if len(by_unit) else labels.known
     latest, duplicates, conflicting = _latest(known)
     ids = pd.Index(answers["prediction_id"])
-    found = latest["prediction_id"].isin(ids)
-    lost = latest.loc[~found & ~latest["prediction_id"].isin(by_unit["prediction_id"]), "prediction_id"]
-    indexed = latest[found].set_index("prediction_id")
-    outcome = ids.map(indexed["outcome"].to_dict())
+    rows = ids.get_indexer(pd.Index(latest["prediction_id"], dtype=ids.dtype))
+    found = rows >= 0
+    outcome = np.full(len(answers), None, dtype=object)
+    outcome[rows[found]] = latest["outcome"].to_numpy(dtype=object)[found]
+    times = np.full(len(answers), np.datetime64("NaT"), dtype="datetime64[us]")
+    times[rows[found]] = _naive(latest["label_time"])[found]
     frame = answers.assign(
-        outcome=pd.Series(list(outcome), index=answers.index, dtype=object),
-        label_time=indexed["label_time"].reindex(ids).to_numpy(),
+        outcome=pd.Series(outcome, index=answers.index, dtype=object),
+        label_time=pd.Series(times, index=answers.index).dt.tz_localize("UTC"),
     )
-    frame["outcome"] = frame["outcome"].where(frame["outcome"].notna(), None)
-    frame["label_time"] = pd.to_datetime(frame["label_time"], utc=True)
+    lost = set(latest["prediction_id"].to_numpy(dtype=object)[~found]) - set(by_unit["prediction_id"])
     return Joined(
         frame=frame,
         unmatched=list(lost),
@@ -113,6 +116,14 @@ def join(answers: pd.DataFrame, labels: Labels, units: pd.DataFrame) -> Joined:
         duplicates=duplicates,
         conflicting=frozenset(conflicting),
     )
+
+
+def _naive(times: pd.Series[Any]) -> NDArray[Any]:
+    """Return times in UTC as numpy knows them."""
+    import pandas as pd
+
+    naive: NDArray[Any] = pd.to_datetime(times, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
+    return naive
 
 
 def _assign_units(by_unit: pd.DataFrame, units: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -124,6 +135,7 @@ def _assign_units(by_unit: pd.DataFrame, units: pd.DataFrame) -> tuple[pd.DataFr
     left = by_unit.drop(columns=["prediction_id"]).sort_values("at", kind="stable")
     right = units[["unit", "receive_time", "prediction_id"]].sort_values("receive_time", kind="stable")
     right = right.astype({"unit": object})
+    left = left.astype({"unit": object})
     left["at"] = pd.to_datetime(left["at"], utc=True).astype(right["receive_time"].dtype)
     met = pd.merge_asof(left, right, left_on="at", right_on="receive_time", by="unit")
     missed = met["prediction_id"].isna()

@@ -59,18 +59,17 @@ def posted_labels(
 def _posted(table: pa.Table) -> pd.DataFrame:
     import msgspec
     import pandas as pd
+    import pyarrow as pa
 
     decode = msgspec.json.Decoder().decode
-    columns: dict[str, Any] = {}
-    for name in ("prediction_id", "unit", "event_id", "outcome"):
-        values = table[name].to_pylist()
-        if name == "outcome":
-            known: dict[str, Any] = {text: decode(text) for text in set(values) if text is not None}
-            values = [known.get(text) for text in values]
-        columns[name] = pd.Series(values, dtype=object)
-    received = table["receive_time"].to_pandas()
-    happened = table["event_time"].to_pandas()
-    return pd.DataFrame({**columns, "label_time": received, "at": happened.fillna(received)})
+    said = table["outcome"].to_pylist()
+    known: dict[str, Any] = {text: decode(text) for text in set(said) if text is not None}
+    names = ["prediction_id", "unit", "event_id", "receive_time", "event_time"]
+    texts = {name: table[name].cast(pa.string()) for name in names[:3]}
+    frame: pd.DataFrame = pa.table({**texts, **{name: table[name] for name in names[3:]}}).to_pandas()
+    frame["outcome"] = pd.Series([known.get(text) for text in said], dtype=object, index=frame.index)
+    frame["at"] = frame["event_time"].fillna(frame["receive_time"])
+    return frame.rename(columns={"receive_time": "label_time"})[list(COLUMNS)]
 
 
 def table_labels(

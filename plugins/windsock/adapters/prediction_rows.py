@@ -134,7 +134,9 @@ class ArchivePredictionRows:
             unknown=self._unknown(model, span, as_of, met, once) if timed else 0,
             duplicates=known.duplicates + met.duplicates,
             late=known.late,
-            conflicting=int(frame["prediction_id"].isin(met.conflicting).sum()),
+            conflicting=sum(one in met.conflicting for one in frame["prediction_id"])
+            if met.conflicting
+            else 0,
             unusable=known.unusable,
             repeated=answered - len(frame),
             damaged=damage.lines,
