@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from windsock.exceptions import MonitoringError
+from windsock.monitoring.decide_retrain import decide_retrain, event_key
 from windsock.ports import Ports
-from windsock.records import ClaimRetrainInput, RetrainClaim, RunContext
+from windsock.records import ClaimRetrainInput, DecideRetrainInput, RetrainClaim, RunContext
 
 
 def claim_retrain(step: ClaimRetrainInput, ports: Ports, key: str) -> RetrainClaim:
     """Claim the model, and the event's episode with it.
 
     The same run claims as often as it likes: it has the same answer. A claim without an episode is of a
-    retrain on schedule or by hand: neither budget nor cooldown binds it.
+    retrain on schedule or by hand: neither budget nor cooldown binds it. An event from outside that was not
+    announced yet enters by the trigger policy.
 
     :raises MonitoringError: if no run is named, for then nobody could be told apart.
     :raises DatabaseUnavailableError: if the control database does not answer.
     """
     name, now = step.spec.name, ports.now()
     champion = ports.ledger.champion(name)
+    holder = holder_of(name, step.run)
     # An episode of a version that serves no more is closed by this: its retrain would answer nothing.
     ports.monitor.sweep(name, digest=champion.digest if champion else None, now=now)
-    holder = holder_of(name, step.run)
-    return ports.monitor.claim(step.spec, episode_key=step.episode_key, holder=holder, now=now)
+    episode_key = step.episode_key
+    if step.event_id is not None:
+        episode_key = event_key(step.event_id)
+        if all(one.key != episode_key for one in ports.monitor.episodes(name)):
+            asked = DecideRetrainInput(spec=step.spec, event_id=step.event_id, run=step.run)
+            decision = decide_retrain(asked, ports, key)
+            if decision.episode is None:
+                return RetrainClaim(
+                    model=name, granted=False, reason=decision.reason, holder=holder, claimed_at=now
+                )
+            episode_key = decision.episode.key
+    return ports.monitor.claim(step.spec, episode_key=episode_key, holder=holder, now=now)
 
 
 def holder_of(model: str, run: RunContext) -> str:

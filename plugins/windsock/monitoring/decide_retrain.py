@@ -122,8 +122,13 @@ class Case(NamedTuple):
     episodes: Sequence[Episode]
 
 
+def event_key(event_id: str) -> str:
+    """Return the key of the episode that an event from outside opens."""
+    return f"event-{digest_of(event_id)[:24]}"
+
+
 def _event_asks(case: Case, event_id: str) -> Asked:
-    key = f"event-{digest_of(event_id)[:24]}"
+    key = event_key(event_id)
     same = next((one for one in case.episodes if one.key == key), None)
     if same is not None and same.state is not EpisodeState.ANNOUNCED:
         return Asked(None, _standing(same))

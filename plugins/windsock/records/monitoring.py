@@ -299,12 +299,15 @@ class RetrainDecision(Record):
 class ClaimRetrainInput(Record):
     """Input of ``claim_retrain``.
 
-    :param episode_key: the event's episode; ``None`` claims the model for a retrain that is on schedule or by
-        hand.
+    :param episode_key: the event's episode; without it and ``event_id`` the model is claimed for a retrain
+        that is on schedule or by hand.
+    :param event_id: the own id of an event from outside that no decision has announced: the trigger policy is
+        applied to it first.
     """
 
     spec: ModelSpec
     episode_key: str | None = None
+    event_id: str | None = Field(default=None, min_length=1, max_length=1_000)
     run: RunContext = RunContext()
 
 

@@ -68,18 +68,7 @@ def test_a_retrain_on_schedule_claims_the_model_and_mixes_nothing_in(ports):
 
 
 def test_an_episode_of_a_version_that_serves_no_more_is_not_retrained_for(ports):
-    ports.ledger.append(
-        r.LedgerEntry(
-            model="churn",
-            action=r.LedgerAction.COMMIT,
-            epoch=1,
-            version="2",
-            digest=digest("b"),
-            actor="scheduler",
-            body={"bundle_uri": "memory://"},
-        ),
-        after_seq=0,
-    )
+    promote(ports.ledger, "2", digest("b"))
     claim = claim_retrain(claim_input(), ports, "")
     assert not claim.granted
     assert "superseded" in claim.reason
@@ -90,6 +79,67 @@ def test_a_claim_without_a_run_is_refused(ports):
         claim_retrain(claim_input(run_id=None), ports, "")
     assert refusal.value.code == "WS-MONITORING-050"
     assert [one.state for one in ports.monitor.episodes("churn")] == [r.EpisodeState.ANNOUNCED]
+
+
+class TestOutsideEvents:
+    def claim(
+        self, ports, event_id: str = "order-7", run_id: str = "run1", **retrain: object
+    ) -> r.RetrainClaim:
+        step = r.ClaimRetrainInput(
+            spec=policy_spec(**retrain), event_id=event_id, run=r.RunContext(dag_id="dag", run_id=run_id)
+        )
+        return claim_retrain(step, ports, "")
+
+    @pytest.fixture
+    def ports(self):
+        made = fake_ports(now=lambda: NOW)
+        promote(made.ledger, "1", digest("a"))
+        return made
+
+    def test_it_enters_by_the_policy_and_is_claimed(self, ports):
+        claim = self.claim(ports)
+        assert claim.granted
+        assert claim.episode.trigger == "event"
+        assert self.claim(ports) == claim, "a second try of the run"
+        assert len(ports.monitor.episodes("churn")) == 1
+
+    def test_its_double_is_refused_now_and_later(self, ports):
+        first = self.claim(ports)
+        assert not self.claim(ports, run_id="run2").granted
+        ports.monitor.close("churn", holder=first.holder, outcome=r.RetrainOutcome.PROMOTED, now=NOW)
+        later = fake_ports(ledger=ports.ledger, monitor=ports.monitor, now=lambda: NOW + 9 * DAY)
+        assert "WS-MONITORING-055" in self.claim(later, run_id="run2").reason
+        assert self.claim(later, "order-8", "run2").granted
+
+    def test_the_policy_may_hold_it_back(self, ports):
+        first = self.claim(ports)
+        ports.monitor.close("churn", holder=first.holder, outcome=r.RetrainOutcome.KEPT, now=NOW)
+        held = self.claim(ports, "order-8", "run2")
+        assert not held.granted
+        assert "WS-MONITORING-053" in held.reason
+        assert len(ports.monitor.episodes("churn")) == 1
+
+    def test_what_is_announced_already_answers_it(self, ports):
+        ports.monitor.announce(make_episode())
+        claim = self.claim(ports)
+        assert claim.granted
+        assert claim.episode.key == "one"
+        assert [one.outcome for one in ports.monitor.episodes("churn")] == [None, r.RetrainOutcome.SUPERSEDED]
+
+
+def promote(ledger, version: str, bundle: str) -> None:
+    ledger.append(
+        r.LedgerEntry(
+            model="churn",
+            action=r.LedgerAction.COMMIT,
+            epoch=int(version),
+            version=version,
+            digest=bundle,
+            actor="scheduler",
+            body={"bundle_uri": "memory://"},
+        ),
+        after_seq=len(ledger.rows("churn")),
+    )
 
 
 class TestClose:
