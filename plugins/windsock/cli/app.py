@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from windsock import __version__
+from windsock.cli.backtest import backtest
 from windsock.cli.clients import clients
 from windsock.cli.demo import demo
 from windsock.cli.keys import keys
@@ -33,7 +34,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, models, ledger, rollback, step, serve, demo, up):
+for command in (validate, init, schema, models, ledger, rollback, step, backtest, serve, demo, up):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(clients, name="clients")

@@ -1,0 +1,244 @@
+"""``replay``: a history through the monitor's own steps, as if each window had just been closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from windsock.exceptions import MonitoringError
+from windsock.monitoring.backtest_memory import Clock
+from windsock.monitoring.check_drift import check_drift
+from windsock.monitoring.check_performance import check_performance
+from windsock.monitoring.claim_retrain import claim_retrain
+from windsock.monitoring.close_retrain import close_retrain
+from windsock.monitoring.decide_retrain import decide_retrain
+from windsock.monitoring.performance_checks import judged_metric
+from windsock.ports import Ports
+from windsock.records import (
+    CheckDriftInput,
+    CheckPerformanceInput,
+    ClaimRetrainInput,
+    CloseRetrainInput,
+    DecideRetrainInput,
+    DriftProfile,
+    Interval,
+    PerformanceReport,
+    RetrainClaim,
+    RetrainDecision,
+    RetrainOrder,
+    RetrainOutcome,
+    RunContext,
+    Span,
+)
+from windsock.records.backtest import Backtest, BacktestWindow, Comparison, RetrainTrial
+from windsock.spec import ModelSpec
+from windsock.spec.monitoring import EPOCH, MonitoringBlock
+
+MOST_WINDOWS = 5_000
+UNTRIED = "no retrain was tried, so nothing is known of what it would have come to"
+
+
+class Retrainer(Protocol):
+    """Tries the retrains that a replay grants."""
+
+    def retrain(self, claim: RetrainClaim, version: str) -> RetrainTrial:
+        """Fit anew by what was known at the clock's time; where the result wins, it may serve from then on.
+
+        :param version: what the result is called.
+        """
+        ...
+
+    def compare(self, window: Span, version: str, metric: str) -> Comparison | None:
+        """Compare a window's answers with and without a retrained model; ``None`` without labels."""
+        ...
+
+
+def windows_between(block: MonitoringBlock, start: datetime, end: datetime) -> tuple[Span, ...]:
+    """Return the windows that lie between two times as a whole, in their order.
+
+    :raises MonitoringError: if the times are reversed, or there is none, or there are too many.
+    """
+    length = block.window_length
+    if start >= end:
+        raise MonitoringError(
+            f"a history from {_shown(start)} to {_shown(end)} has no length",
+            code="WS-MONITORING-070",
+            next_action="Give --from a time before that of --to.",
+        )
+    first = EPOCH - (EPOCH - start) // length * length  # the first border at or after the start
+    count = max(0, (end - first) // length)
+    if not 1 <= count <= MOST_WINDOWS:
+        raise MonitoringError(
+            f"{count:,} whole windows of {block.window} lie between {_shown(start)} and {_shown(end)}; "
+            f"1 to {MOST_WINDOWS:,} can be replayed",
+            code="WS-MONITORING-071",
+            next_action="Move --from and --to: windows follow each other from 1970 on, in UTC.",
+        )
+    return tuple(
+        Span(start=first + number * length, end=first + (number + 1) * length) for number in range(count)
+    )
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def replay(
+    spec: ModelSpec,
+    windows: Sequence[Span],
+    ports: Ports,
+    clock: Clock,
+    *,
+    history: str,
+    retrainer: Retrainer | None = None,
+    progress: Callable[[BacktestWindow], None] | None = None,
+) -> Backtest:
+    """Judge windows in their order, decide after each, and try the retrains that are granted.
+
+    Each window is judged at its end and the lateness allowance: labels that came later are not seen. A
+    retrain takes no time.
+
+    :param ports: of which the monitor, the ledger, the bundles and the gauges are those of a replay, and
+        whose clock is this one.
+    :param history: what is replayed, in words.
+    :param retrainer: ``None``: granted retrains come to nothing, and the breaker never counts them.
+    :param progress: is told each window once it is judged.
+    :raises WindsockError: whatever the steps raise.
+    """
+    # A report would be written to the tracker.
+    quiet = spec.monitoring.drift.model_copy(update={"report": False})
+    silent = spec.model_copy(update={"monitoring": spec.monitoring.model_copy(update={"drift": quiet})})
+    judged: list[BacktestWindow] = []
+    for window in windows:
+        clock.time = window.end + spec.monitoring.lateness_allowance
+        one = _judge(silent, window, ports)
+        if one.decision.order is RetrainOrder.GRANT:
+            number = 1 + sum(other.trial is not None for other in judged)
+            one = one.model_copy(update={"trial": _retrain(silent, one.decision, ports, retrainer, number)})
+        judged.append(one)
+        if progress is not None:
+            progress(one)
+    if retrainer is not None:
+        judged = _compared(judged, retrainer)
+    return Backtest(
+        model=spec.name,
+        history=history,
+        metric=spec.metric,
+        span=Span(start=windows[0].start, end=windows[-1].end),
+        windows=tuple(judged),
+        limits=_limits(spec),
+        episodes=ports.monitor.episodes(spec.name),
+        retrained=retrainer is not None,
+    )
+
+
+def _judge(spec: ModelSpec, window: Span, ports: Ports) -> BacktestWindow:
+    block = spec.monitoring
+    drift = performance = None
+    if block.data_drift:
+        drift = check_drift(CheckDriftInput(spec=spec, window=window), ports, "")
+    if block.performance_tracking:
+        performance = check_performance(CheckPerformanceInput(spec=spec, window=window), ports, "")
+    decision = decide_retrain(DecideRetrainInput(spec=spec), ports, "")
+    champion = ports.ledger.champion(spec.name)
+    profile = ports.bundles.describe(champion.bundle_uri, champion.digest).profile if champion else None
+    metric = _metric(spec, profile, performance)
+    return BacktestWindow(
+        window=window,
+        judged_at=ports.now(),
+        version=champion.version if champion else "",
+        drift=drift,
+        performance=performance,
+        decision=decision,
+        metric=metric,
+        baseline=_baseline(profile, metric),
+        band=_band(profile, metric, spec, performance),
+    )
+
+
+def _metric(spec: ModelSpec, profile: DriftProfile | None, performance: PerformanceReport | None) -> str:
+    """Return the metric that is judged: with more than two classes the log cannot tell every one."""
+    told = {one.name: one for one in (performance.realised if performance else ())}
+    return judged_metric(spec.metric, told)
+
+
+def _baseline(profile: DriftProfile | None, metric: str) -> float | None:
+    reference = profile.performance if profile else None
+    found = (one.value for one in (reference.realised if reference else ()) if one.name == metric)
+    return next(found, None)
+
+
+def _band(
+    profile: DriftProfile | None, metric: str, spec: ModelSpec, performance: PerformanceReport | None
+) -> Interval | None:
+    """Return the band in which an estimate is no alarm, as the check widens it for few rows."""
+    reference = profile.performance if profile else None
+    chunks = next((one for one in (reference.estimated if reference else ()) if one.metric == metric), None)
+    estimate = next(
+        (one for one in (performance.estimated if performance else ()) if one.name == metric), None
+    )
+    if chunks is None or estimate is None or not estimate.n:
+        return None
+    reach = spec.monitoring.performance.estimate_sd * chunks.sd * max(1.0, chunks.rows / estimate.n) ** 0.5
+    return Interval(low=chunks.mean - reach, high=chunks.mean + reach)
+
+
+def _limits(spec: ModelSpec) -> dict[str, float]:
+    block = spec.monitoring
+    limits = {str(name): limit for name, limit in block.drift.rules.items()}
+    return {**limits, "drop": block.performance.drop}
+
+
+def _retrain(
+    spec: ModelSpec, decision: RetrainDecision, ports: Ports, retrainer: Retrainer | None, number: int
+) -> RetrainTrial:
+    key = decision.episode.key if decision.episode else ""
+    run = RunContext(dag_id="backtest", run_id=str(number))
+    claim = claim_retrain(ClaimRetrainInput(spec=spec, episode_key=key, run=run), ports, "")
+    trial = RetrainTrial(episode_key=key, at=ports.now(), outcome=RetrainOutcome.FAILED, reason=UNTRIED)
+    if not claim.granted:
+        return trial.model_copy(update={"reason": claim.reason})
+    if retrainer is not None:
+        trial = retrainer.retrain(claim, f"retrained {number}")
+    close_retrain(CloseRetrainInput(spec=spec, claim=claim, outcome=trial.outcome, run=run), ports, "")
+    return trial
+
+
+def _compared(judged: Sequence[BacktestWindow], retrainer: Retrainer) -> list[BacktestWindow]:
+    """Add to each window after a retrain that won what it changed."""
+    version, compared = "", []
+    for one in judged:
+        made = retrainer.compare(one.window, version, one.metric) if version else None
+        compared.append(one.model_copy(update={"compared": made}))
+        if one.trial is not None and one.trial.outcome is RetrainOutcome.PROMOTED:
+            version = one.trial.version
+    return compared
+
+
+def replay_ports(ports: Ports, **replaced: object) -> Ports:
+    """Return ports of which some are those of a replay."""
+    return replace(ports, **replaced)  # type: ignore[arg-type]
+
+
+def mean_gain(windows: Sequence[BacktestWindow]) -> tuple[float, float, int] | None:
+    """Return the mean metric without and with retraining over the windows that were compared, and how many.
+
+    Each window counts by its rows; ``None`` where there is none.
+    """
+    pairs = [
+        (one.compared.kept.value, one.compared.retrained.value, one.compared.kept.n)
+        for one in windows
+        if one.compared is not None
+    ]
+    usable = [(kept, new, rows) for kept, new, rows in pairs if kept is not None and new is not None]
+    total = sum(rows for *_, rows in usable)
+    if not total:
+        return None
+    kept_mean = sum(kept * rows for kept, _, rows in usable) / total
+    new_mean = sum(new * rows for _, new, rows in usable) / total
+    return kept_mean, new_mean, len(usable)
+
+
+__all__ = ["MOST_WINDOWS", "Retrainer", "mean_gain", "replay", "replay_ports", "windows_between"]
