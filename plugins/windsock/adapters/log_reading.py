@@ -20,6 +20,7 @@ from windsock.adapters.log_format import (
     LOG_FOLDER,
     PREDICTIONS,
     SEGMENT_SUFFIX,
+    hour_of,
     hour_start,
     read_line,
     segment_folder,
@@ -304,6 +305,26 @@ def received(parquet: pq.ParquetFile, number: int) -> Moments:
             if seen is not None and seen.has_min_max:
                 return microseconds(seen.min), microseconds(seen.max)
     return EVER
+
+
+def received_all(parquet: pq.ParquetFile | None) -> Moments:
+    """Return the first and the last time of receipt in a file; without rows the first is the later one."""
+    groups = [received(parquet, number) for number in range(parquet.num_row_groups if parquet else 0)]
+    return min((one for one, _ in groups), default=EVER[1]), max((one for _, one in groups), default=EVER[0])
+
+
+def hours_in(parquet: pq.ParquetFile | None, name: str) -> list[str]:
+    """Return the hours of a file's rows: its own, and one beside it where a clock that was set put rows."""
+    start = hour_start(name)
+    if start is None:
+        return [name]
+    first, last = received_all(parquet)
+    found = [name]
+    if first < microseconds(start):
+        found.append(hour_of(start - HOUR))
+    if last >= microseconds(start + HOUR):
+        found.append(hour_of(start + HOUR))
+    return found
 
 
 def _unreadable(what: str, error: Exception) -> StorageError:

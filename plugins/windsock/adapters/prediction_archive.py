@@ -28,8 +28,9 @@ from windsock.adapters.log_format import (
     segment_folder,
 )
 from windsock.adapters.log_merge import SegmentReader, Tally, archived_segments, merge
+from windsock.adapters.log_reading import hours_in
 from windsock.adapters.storage import Storage
-from windsock.adapters.window_counts.files import forget_days, forget_hour
+from windsock.adapters.window_counts.files import forget_days, forget_hours
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
 
@@ -173,7 +174,7 @@ class ParquetPredictionArchive:
             ]
             tally = self._write(hour, readers, before) if readers else Tally()
             if hour.kind == PREDICTIONS:  # before the segments go: until then nobody trusts what was counted
-                forget_hour(self.storage, hour.model, hour.name)
+                forget_hours(self.storage, hour.model, hours_in(self._archived(hour), hour.name))
             for file in streams:
                 file.unlink(missing_ok=True)
         total.segments += len(streams)

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from windsock.adapters.column_cipher import LOG_KEY, ColumnCipher
 from windsock.adapters.log_format import PREDICTIONS
-from windsock.adapters.log_reading import EVER, HourLog, LogReader, Moments, received
+from windsock.adapters.log_reading import HourLog, LogReader, Moments, received_all
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts.files import CountFiles, Totals, counts_of, totals_of
 from windsock.adapters.window_counts.ibis_engine import IbisEngine
@@ -166,7 +166,9 @@ class _Counting:
             return replace(counts, damaged=hour.damaged) if is_own else counts
 
     def _has_log(self, one: Slice) -> bool:
-        return one.hour in self.live or any(name in self.archived for name in (one.hour, *one.neighbours))
+        if one.hour in self.live or one.hour in self.archived:
+            return True
+        return any(self._has_strays(name, one) for name in one.neighbours)
 
     def _has_strays(self, name: str, one: Slice) -> bool:
         """Return whether an archived hour beside the slice holds rows of it: the clock was set."""
@@ -179,8 +181,4 @@ class _Counting:
         return first < one.moments[1] and last >= one.moments[0]
 
     def _note(self, name: str, hour: HourLog) -> None:
-        if hour.archived is None or not hour.archived.num_row_groups:
-            self.received[name] = EVER[1], EVER[0]
-            return
-        groups = [received(hour.archived, number) for number in range(hour.archived.num_row_groups)]
-        self.received[name] = min(first for first, _ in groups), max(last for _, last in groups)
+        self.received[name] = received_all(hour.archived)

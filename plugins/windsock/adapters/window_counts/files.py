@@ -13,10 +13,8 @@ import logging
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from windsock.adapters.log_format import hour_of, hour_start
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts.plan import Plan, no_rows
 from windsock.exceptions import StorageError
@@ -244,17 +242,12 @@ def _why(error: Exception) -> str:
     return error.code if isinstance(error, StorageError) else "it is damaged"
 
 
-def forget_hour(storage: Storage, model: str, hour: str) -> None:
-    """Remove the stored counts that an hour's rows are in, because its rows have changed.
-
-    Those of the hours beside it are among them: a clock that was set may have put rows of theirs into it.
+def forget_hours(storage: Storage, model: str, hours: Iterable[str]) -> None:
+    """Remove the stored counts that hours are in, because their rows have changed.
 
     :raises StorageError: if they cannot be removed.
     """
-    start = hour_start(hour)
-    if start is None:
-        return
-    hours = [hour_of(start + timedelta(hours=step)) for step in (-1, 0, 1)]
+    hours = list(hours)
     for digest in storage.names(f"{FOLDER}/{model}"):
         for day in dict.fromkeys(name[:8] for name in hours):
             folder = f"{FOLDER}/{model}/{digest}/{day}"

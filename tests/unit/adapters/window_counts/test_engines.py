@@ -1,0 +1,175 @@
+"""Both engines count alike, whatever the rows are."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.builders import NOON, digest
+from support.logged_hours import DIGEST, LoggedHours, event, plain, span
+from windsock.adapters.log_leaves import fields_of, leaves_of
+from windsock.adapters.log_reading import EVER, LogReader, moments_of
+from windsock.adapters.window_counts.ibis_engine import IbisEngine, Source, make_query
+from windsock.adapters.window_counts.ibis_query import GRID, Ends
+from windsock.adapters.window_counts.parquet_engine import ParquetEngine
+from windsock.adapters.window_counts.plan import Plan
+from windsock.exceptions import SettingsError
+from windsock.records import ColumnKind, DriftProfile, InputField, Span
+from windsock.statistics.profiling import build_profile
+
+ENGINE = IbisEngine()
+
+
+def profile_of(numbers: list[float], ties: list[int]) -> DriftProfile:
+    size = min(len(numbers), len(ties))
+    frame = pd.DataFrame(
+        {
+            "number": numbers[:size],
+            "ties": [float(one) for one in ties[:size]],
+            "text": [f"c{one}" for one in ties[:size]],
+            "flag": [float(one % 2) for one in ties[:size]],
+        }
+    )
+    kinds = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.CATEGORY, ColumnKind.BOOLEAN)
+    fields = [InputField(name=name, kind=kind) for name, kind in zip(frame.columns, kinds, strict=True)]
+    profile = build_profile(frame, fields)
+    score = profile.columns[0].model_copy(update={"name": "score"})
+    return profile.model_copy(update={"score": score})
+
+
+PLAIN = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1.0, 5e-324, 1e30, -1e30])
+WILD = st.none() | PLAIN | st.sampled_from([1.1e30, -1e200, 0.1 + 0.2, 0.3])
+TIES = st.integers(-3, 5)
+ROWS = st.lists(
+    st.tuples(
+        WILD,
+        st.none() | TIES,
+        st.none() | TIES.map(lambda one: f"c{one}") | st.sampled_from(["", "C1", "é", "null", "fernet:x"]),
+        st.none() | st.booleans(),
+        st.sampled_from([("champion", DIGEST), ("challenger", digest("c")), ("shadow", digest("d"))]),
+        st.sampled_from([None, 0.001, 0.01, 1.0, 1.584893, 1e5, 1e9]),
+        st.sampled_from([True, False, "yes", 3]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(PLAIN, min_size=1, max_size=300),
+    st.lists(TIES, min_size=1, max_size=300),
+    ROWS,
+    st.integers(0, 3_600),
+    st.booleans(),
+)
+def test_both_engines_count_alike(
+    tmp_path_factory: pytest.TempPathFactory,
+    numbers: list[float],
+    ties: list[int],
+    rows: list[Any],
+    end: int,
+    archived: bool,
+) -> None:
+    plan = Plan(digest=DIGEST, profile=profile_of(numbers, ties))
+    log = LoggedHours(tmp_path_factory.mktemp("log"))
+    for place, (number, tie, text, flag, (variant, of), milliseconds, prediction) in enumerate(rows):
+        features = {"number": number, "ties": tie, "text": text, "flag": flag}
+        if of != DIGEST:
+            features.pop("flag")
+        log.write(
+            event(
+                str(place),
+                at=NOON + timedelta(seconds=60 * place),
+                features=features,
+                variant=variant,
+                digest=of,
+                score=number,
+                inference_ms=milliseconds,
+                prediction=prediction,
+                fallback_for="challenger" if tie == 0 else None,
+            )
+        )
+    if archived:
+        log.archive()
+    moments = moments_of(Span(start=NOON, end=NOON + timedelta(seconds=end + 1)))
+    found = []
+    for engine in (ParquetEngine(), ENGINE):
+        with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
+            found.append(plain(engine.count(hour, moments, plan)))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("shape", ["normal", "lognormal", "poisson", "pareto", "constant"])
+def test_both_engines_count_many_rows_alike(tmp_path: Path, shape: str) -> None:
+    draw = np.random.default_rng(5)
+    shapes = {
+        "normal": lambda: draw.normal(size=5_000),
+        "lognormal": lambda: draw.lognormal(0, 3, 5_000),
+        "poisson": lambda: draw.poisson(2, 5_000).astype(float),
+        "pareto": lambda: draw.pareto(0.3, 5_000),
+        "constant": lambda: np.full(5_000, 7.0),
+    }
+    plan = Plan(digest=DIGEST, profile=profile_of(shapes[shape]().tolist(), list(range(5_000))))
+    log = LoggedHours(tmp_path)
+    values = np.concatenate([shapes[shape]()[:1_000], np.array(plan.profile.columns[0].edges)])
+    log.write(*(event(str(n), features={"number": value}) for n, value in enumerate(values.tolist())))
+    log.archive()
+    found = []
+    for engine in (ParquetEngine(), ENGINE):
+        with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
+            found.append(plain(engine.count(hour, moments_of(span(0, 1)), plan)))
+    assert found[0] == found[1]
+    assert found[0]["columns"]["number"]["rows"] == sum(math.isfinite(v) and abs(v) <= 1e30 for v in values)
+
+
+@given(st.lists(st.floats(-1e30, 1e30), min_size=0, max_size=60, unique=True), st.floats(-1e30, 1e30))
+def test_each_number_lies_in_one_interval_of_its_cell(edges: list[float], number: float) -> None:
+    ends = Ends.two_sided(np.sort(np.array(edges, dtype="float64")))
+    low, high, scale = ends.grid
+    cell = math.floor((min(max(number, low), high) - low) * scale) if scale else 0
+    assert 0 <= cell <= GRID + 1
+    rows = ends.intervals()
+    for off in (-1, 0, 1):  # however a system rounds
+        here = (rows["cell"] == cell + off) & (rows["begin"] <= number) & (number < rows["end"])
+        if off == 0:
+            assert here.sum() == 1
+            assert rows["interval"][here][0] == np.searchsorted(ends.ends, number, "right")
+        else:
+            assert here.sum() <= 1
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "databricks", "trino", "snowflake", "bigquery"])
+def test_the_same_expression_is_sql_elsewhere(tmp_path: Path, dialect: str) -> None:
+    import ibis
+
+    log = LoggedHours(tmp_path)
+    log.write(event("a", features={"number": 1.0, "ties": 2, "text": "c1", "flag": True}))
+    with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
+        (table,) = hour.tables(EVER)
+    rows = ibis.table(ibis.Schema.from_pyarrow(table.schema), name="predictions")
+    source = Source(rows, leaves_of(table.schema), fields_of(table.schema))
+    query = make_query(source, Plan(digest=DIGEST, profile=profile_of([1.0, 2.0], [1, 2])))
+    sql = str(ibis.to_sql(query.expression(), dialect=dialect)).lower()
+    assert "group by" in sql
+    assert "predictions" in sql
+
+
+def test_without_ibis_the_cure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LoggedHours(tmp_path)
+    log.write(event())
+    monkeypatch.setitem(__import__("sys").modules, "ibis", None)
+    plan = Plan(digest=DIGEST, profile=profile_of([1.0], [1]))
+    with (
+        LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour,
+        pytest.raises(SettingsError, match="not installed") as caught,
+    ):
+        IbisEngine().count(hour, EVER, plan)
+    assert caught.value.code == "WS-MONITORING-013"
