@@ -19,6 +19,7 @@ from windsock.cli.clients import clients
 from windsock.cli.demo import demo
 from windsock.cli.keys import keys
 from windsock.cli.models import ledger, models, rollback
+from windsock.cli.monitor import monitor
 from windsock.cli.serve import serve
 from windsock.cli.specs import init, schema, validate
 from windsock.cli.step import step
@@ -34,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, models, ledger, rollback, step, backtest, serve, demo, up):
+for command in (validate, init, schema, models, ledger, rollback, monitor, backtest, step, serve, demo, up):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(clients, name="clients")

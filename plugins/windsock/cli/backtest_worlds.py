@@ -151,7 +151,7 @@ def world_of_table(
         told=f"{read.described}, {_dates(span)}, {len(windows):,} windows of {spec.monitoring.window}, as if "
         f"version {champion.version} had been asked",
         history=history,
-        findings=(*_flattered(bundle, champion, span), *findings),
+        findings=(*_flattered(spec, ports, bundle, span), *findings),
     )
 
 
@@ -174,14 +174,21 @@ def _chosen(spec: ModelSpec, ports: Ports, version: str | None) -> Champion:
     return chosen
 
 
-def _flattered(bundle: LoadedBundle, champion: Champion, span: Span) -> tuple[str, ...]:
-    made = bundle.manifest.created_at
-    if made <= span.start:
+def _flattered(spec: ModelSpec, ports: Ports, bundle: LoadedBundle, span: Span) -> tuple[str, ...]:
+    """Say where the version may have learned from rows of the history."""
+    import pandas as pd
+
+    digest, by_time = bundle.manifest.snapshot_digest, spec.data.event_time
+    snapshot = ports.snapshots.find(spec.name, digest)
+    if snapshot is None or by_time is None or snapshot.column(by_time) is None:
+        if bundle.manifest.created_at <= span.start:
+            return ()
+        return ("the version may have learned from rows of the history, which flatters it",)
+    times = ports.snapshots.load(snapshot)[by_time]
+    inside = int(((times >= pd.Timestamp(span.start)) & (times < pd.Timestamp(span.end))).sum())
+    if not inside:
         return ()
-    told = (
-        f"version {champion.version} was trained at {made:%Y-%m-%d %H:%M}: older rows of the history may be "
-        "among those that it learned from, which flatters its realised metrics"
-    )
+    told = f"{inside:,} rows of the version's own snapshot are of the history's time, which flatters it"
     return (told,)
 
 

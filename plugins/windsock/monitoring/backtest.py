@@ -128,7 +128,7 @@ def replay(
         metric=spec.metric,
         span=Span(start=windows[0].start, end=windows[-1].end),
         windows=tuple(judged),
-        limits=_limits(spec),
+        limits=_limits(spec, judged),
         episodes=ports.monitor.episodes(spec.name),
         retrained=retrainer is not None,
     )
@@ -185,9 +185,12 @@ def _band(
     return Interval(low=chunks.mean - reach, high=chunks.mean + reach)
 
 
-def _limits(spec: ModelSpec) -> dict[str, float]:
+def _limits(spec: ModelSpec, windows: Sequence[BacktestWindow]) -> dict[str, float]:
     block = spec.monitoring
     limits = {str(name): limit for name, limit in block.drift.rules.items()}
+    judged = [one.drift.columns for one in windows if one.drift and one.drift.columns]
+    if not limits and judged:
+        limits["drift_ratio"] = min(1.0, block.drift.columns / len(judged[-1]))
     return {**limits, "drop": block.performance.drop}
 
 
