@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from windsock.cli.airflow_rest import AirflowApi
+from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say
 from windsock.cli.demo_traffic import ROWS, moved_rows, send_traffic
 from windsock.cli.follow import ENDED, RunFollower
@@ -76,8 +77,21 @@ class DriftChapter:
         :param before: the version that serves at its beginning.
         :raises DriftNotAnsweredError: if no new version serves, or not in time.
         """
-        for dag_id in (self.monitor, self.retrain):
+        paused = [dag_id for dag_id in (self.monitor, self.retrain) if self._is_paused(dag_id)]
+        for dag_id in paused:
             self.api.set_paused(dag_id, paused=False)
+        try:
+            return self._tell(before)
+        finally:
+            with suppress(AirflowApiError):  # what ended the chapter may have ended Airflow, too
+                for dag_id in paused:
+                    self.api.set_paused(dag_id, paused=True)
+
+    def _is_paused(self, dag_id: str) -> bool:
+        dag = self.api.dag(dag_id)
+        return dag is None or bool(dag["is_paused"])
+
+    def _tell(self, before: Champion) -> Champion:
         closes = self._send()
         judged = self._follow(self.monitor, self._await_run(self.monitor, self._judges(closes)))
         report = DriftReport.model_validate(self._drift_of(judged))
