@@ -13,7 +13,7 @@ from windsock.statistics.bootstrap import LEVEL, RESAMPLES, interval_of, resampl
 if TYPE_CHECKING:
     from windsock.statistics.metrics import Scorer
 
-BOOTSTRAP_ROWS = 5_000
+BOOTSTRAP_ROWS = 1_000
 """On more rows the bootstrap costs too much; groups of rows are left out in turn instead."""
 GROUPS = 100
 
