@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
     """Return a Python scalar; ``None`` for what is missing."""
     if hasattr(value, "item"):
         value = value.item()
-    if value is None or value != value or type(value).__name__ == "NAType":
+    if value is None or type(value).__name__ == "NAType" or value != value:
         return None
     return value if isinstance(value, bool | int | float | str) else _foreign(value)
 
