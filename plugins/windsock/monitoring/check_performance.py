@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from windsock.exceptions import ServerUnavailableError, TransportError, WindsockError
+from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring.performance_case import Case, between, labelled_of
 from windsock.monitoring.performance_judging import (
     judge_business,
@@ -166,9 +166,9 @@ def _show(case: Case, report: PerformanceReport) -> PerformanceReport:
     try:
         for name, values in samples.items():
             case.ports.gauges.set(name, values)
-    except ServerUnavailableError as error:
+    except WindsockError as error:
         log.warning("the gauges were not set: %s", error)
-        told = f"{error.code}: the server does not answer, so its gauges stay as they were"
+        told = f"{error.code}: the server did not take the numbers; its gauges stay as they were"
         return report.model_copy(update={"findings": (*report.findings, told)})
     return report
 
