@@ -31,8 +31,8 @@ pytest_plugins = ["support.databases"]
 TESTS = Path(__file__).parents[1]
 PLUGINS = Path(database.__file__).parents[2]
 HOUR = timedelta(hours=1)
-PER_DAY = 6
-SPEC = policy_spec(cooldown="2h", per_day=PER_DAY, breaker=3).model_copy()
+PER_DAY = 3
+SPEC = policy_spec(windows=1, of=2, cooldown="2h", per_day=PER_DAY, breaker=3).model_copy()
 SPEC = SPEC.model_copy(update={"monitoring": SPEC.monitoring.model_copy(update={"window": "1h"})})
 
 
@@ -57,7 +57,7 @@ class Storm:
         self.holders: dict[str, set[str]] = {}
         self.begun: list[datetime] = []
         self.active: tuple[str, datetime] | None = None
-        self.killed = self.breakers = 0
+        self.killed = self.breakers = self.held = 0
         self.promote()
 
     def promote(self) -> None:
@@ -127,6 +127,7 @@ class Storm:
             asks[1] = r.DecideRetrainInput(spec=SPEC, event_id=f"outside-{self.chance.randrange(200)}")
         decisions = self.both(*[lambda one=one: decide_retrain(one, self.ports, "") for one in asks])
         for decision in decisions:
+            self.held += decision.order is r.RetrainOrder.HOLD and not decision.breaker
             if decision.order is r.RetrainOrder.GRANT:
                 self.send(decision.episode.key, calm)
         if decisions[0].breaker:
@@ -207,6 +208,7 @@ def weather(monitor: Monitor, events: int) -> Storm:
     storm = Storm(monitor, seed=20261121)
     while storm.sent < events:
         storm.hour()
+        assert storm.round < 20 * events, "nothing happens any more"
     hours = storm.round
     storm.calm_down()
     episodes = monitor.episodes("churn")
@@ -217,7 +219,7 @@ def weather(monitor: Monitor, events: int) -> Storm:
         assert (one.outcome is r.RetrainOutcome.SUPERSEDED) == (one.claimed_at is None), "none is left out"
     assert len(storm.begun) == len(claimed) <= PER_DAY * (hours / 24 + 3)
     assert storm.runs > 2 * len(claimed)
-    assert min(len(claimed), storm.killed, storm.lost) > events / 100, "the storm must be one"
+    assert min(len(claimed), storm.killed, storm.lost, storm.held) > events / 100, "the storm must be one"
     return storm
 
 
