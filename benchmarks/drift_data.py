@@ -1,4 +1,4 @@
-"""Rows for the drift benchmark: 40 numbers and 10 categories, as frames and as hours of the prediction log."""
+"""Rows for the drift benchmark: 40 numbers and 10 categories, as columns and as hours of the log."""
 
 from __future__ import annotations
 

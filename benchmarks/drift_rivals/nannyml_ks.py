@@ -25,11 +25,9 @@ calculator = nannyml.UnivariateDriftCalculator(
 calculator.fit(reference)
 frame = calculator.calculate(current).filter(period="analysis").to_df()
 run = watch.look()
-drifted = [
-    column
-    for column, method, field in frame.columns
-    if field == "value"
-    and method == "kolmogorov_smirnov"
-    and float(frame[(column, method, field)].iloc[0]) > 0.05
-]
+drifted = []
+for column, method, field in frame.columns:
+    distance = frame[(column, method, field)].iloc[0]
+    if field == "value" and method == "kolmogorov_smirnov" and float(distance) > 0.05:
+        drifted.append(column)
 tell(imported, run, drifted)

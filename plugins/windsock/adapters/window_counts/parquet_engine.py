@@ -121,7 +121,7 @@ def _latency(batch: pa.RecordBatch) -> tuple[int, ...]:
 
     if "inference_ms" not in batch.schema.names:
         return (0,) * (len(LATENCY_EDGES) + 1)
-    ordered = np.sort(batch.column("inference_ms").drop_null().to_numpy(zero_copy_only=False))
+    ordered = np.sort(_plain(batch.column("inference_ms")))
     ends = np.searchsorted(ordered, np.array(LATENCY_EDGES), "right")
     return tuple(np.diff(ends, prepend=0, append=ordered.size).tolist())
 
@@ -144,9 +144,7 @@ def count_numbers(values: pa.Array, edges: NDArray[Any]) -> ColumnCounts:
     import numpy as np
 
     rows = len(values)
-    if values.null_count:
-        values = values.drop_null()
-    ordered = np.sort(values.to_numpy(zero_copy_only=False).astype("float64", copy=False))
+    ordered = np.sort(_plain(values).astype("float64", copy=False))
     first = np.searchsorted(ordered, -LARGEST, "left")
     last = np.searchsorted(ordered, LARGEST, "right")  # NaN stands behind all numbers
     ordered = ordered[first:last]
@@ -168,15 +166,19 @@ def _count_texts(column: ColumnProfile, values: pa.Array, plan: Plan) -> ColumnC
     if column.kind is ColumnKind.DATETIME:
         return ColumnCounts(rows=rows, nulls=codes.null_count)
     counts = np.bincount(_plain(codes), minlength=len(texts))
-    places = pc.fill_null(pc.index_in(texts, value_set=plan.categories[id(column)]), -1).to_numpy()
+    known = plan.places[id(column)]
+    places = np.array([known.get(text, -1) for text in texts.to_pylist()], dtype=np.int64)
     seen = places >= 0
     named = np.zeros(len(column.categories), dtype=np.int64)
     np.add.at(named, places[seen], counts[seen])
     return ColumnCounts(rows=rows, nulls=codes.null_count, named=named, unseen=rows - int(named.sum()))
 
 
-def _plain(codes: pa.Array) -> NDArray[Any]:
-    found: NDArray[Any] = (codes.drop_null() if codes.null_count else codes).to_numpy()
+def _plain(values: pa.Array) -> NDArray[Any]:
+    """Return the numbers that are there, without a copy; Arrow's own way would import pandas."""
+    import numpy as np
+
+    found: NDArray[Any] = np.from_dlpack(values.drop_null() if values.null_count else values)
     return found
 
 

@@ -13,7 +13,6 @@ from windsock.records import ColumnKind, ColumnProfile, DriftProfile
 from windsock.statistics.counting import LATENCY_EDGES, NUMERIC, ColumnCounts, WindowCounts
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
 SHADOW = "shadow"
@@ -46,11 +45,12 @@ class Plan:
         return {id(column): np.array(column.edges, dtype="float64") for column in self.columns}
 
     @cached_property
-    def categories(self) -> Mapping[int, pa.Array]:
-        """Categories of the columns that have some, by identity of the column."""
-        import pyarrow as pa
-
-        return {id(column): pa.array(column.categories, type=pa.string()) for column in self.columns}
+    def places(self) -> Mapping[int, Mapping[str, int]]:
+        """Place of each category in the profile's order, by identity of the column."""
+        return {
+            id(column): {name: place for place, name in enumerate(column.categories)}
+            for column in self.columns
+        }
 
     @property
     def columns(self) -> tuple[ColumnProfile, ...]:
