@@ -1,4 +1,4 @@
-"""A model with a history: dated rows whose world changes on a day, a first version, and its prediction log."""
+"""A model with a history: dated rows whose world changes on a day, a version, and its prediction log."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from windsock.ports import Ports
 from windsock.records import OutcomeEvent, PredictionEvent
 from windsock.spec import ModelSpec
 
-BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
+BEGIN = datetime(2024, 3, 1, tzinfo=UTC)
 """The first row that the first version learns from."""
-HISTORY = datetime(2026, 4, 1, tzinfo=UTC)
+HISTORY = datetime(2024, 4, 1, tzinfo=UTC)
 """The history begins."""
-CHANGED = datetime(2026, 4, 6, tzinfo=UTC)
+CHANGED = datetime(2024, 4, 6, tzinfo=UTC)
 """From then on customers are older, and age means the opposite."""
 MODEL_FILE = """\
 model: {name: churn, owner: ds@company.com}
@@ -64,7 +64,13 @@ def first_version(ports: Ports, spec: ModelSpec) -> None:
 
 
 def write_log(
-    state_folder: Path, frame: pd.DataFrame, answers: Any, *, version: str, digest: str, label_delay: timedelta
+    state_folder: Path,
+    frame: pd.DataFrame,
+    answers: Any,
+    *,
+    version: str,
+    digest: str,
+    label_delay: timedelta,
 ) -> None:
     """Write each row as an answered request of the server's log, and its truth as an outcome.
 

@@ -185,9 +185,9 @@ class TableHistory:
                 "variant": CHAMPION,
                 "fallback_for": None,
                 "score": self._scores[places],
-                "prediction": self._predictions[places],
+                "prediction": pd.Series(self._predictions[places], dtype=object),
                 "inference_ms": np.nan,
-                "outcome": outcomes,
+                "outcome": pd.Series(outcomes, dtype=object),
                 "label_time": label_times.where(pd.Series(known & there)),
             }
         )

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from support.builders import digest
+from support.fakes import fake_ports
+from support.retraining import DAY, MIDNIGHT, make_closed, make_episode, make_window
+from support.world import world_of
+from windsock.cli.app import run
+from windsock.exceptions import StorageError
+from windsock.records import Alert, Severity
+
+NOW = MIDNIGHT + 4 * DAY
+MODEL_FILE = "model: {name: churn, owner: ann}\nmonitoring: {retrain: {cooldown: 2d}}\n"
+
+
+@pytest.fixture
+def use(tmp_path, monkeypatch):
+    models = tmp_path / "include" / "models"
+    models.mkdir(parents=True)
+    (models / "churn.yaml").write_text(MODEL_FILE)
+    monkeypatch.setenv("WINDSOCK_MODELS_DIR", str(models))
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path / "home"))
+
+    def set_ports(ports):
+        monkeypatch.setattr("windsock.cli.monitor.open_standing_ports", lambda settings: ports)
+        return ports
+
+    return set_ports
+
+
+@pytest.fixture
+def live(use):
+    """Ports of a world in which version 1 serves, and it is noon of the fourth day."""
+    return use(world_of(1, now=lambda: NOW))
+
+
+def keep(ports, *episodes):
+    ports.monitor.kept_episodes["churn"] = {one.key: one for one in episodes}
+
+
+def test_nothing_is_known_yet(live, capsys):
+    assert run(["monitor", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "version 1 serves; windows of 1d, " in out
+    assert "no window was judged yet" in out
+    assert "open episode: none" in out
+    assert "breaker: closed; next retrain: possible now" in out
+    assert "alerts: none" in out
+
+
+def test_no_version_serves(use, capsys):
+    use(fake_ports(now=lambda: NOW))
+    assert run(["monitor", "churn", "--status"]) == 0
+    out = capsys.readouterr().out
+    assert "no version serves" in out
+    assert "next retrain: not before a version serves" in out
+
+
+def test_the_status_shows_verdicts_the_open_episode_and_alerts(live, capsys):
+    live.monitor.add_window(make_window(1, "pass", reason="0 of 2 columns drifted", numbers={"rows": 1234.0}))
+    live.monitor.add_window(make_window(2, "fail", reason="x" * 300, severity="high"))
+    live.monitor.add_window(make_window(2, "insufficient", kind="performance", version=""))
+    keep(live, make_episode("first", digest=digest("1")))
+    live.monitor.put_alert(
+        Alert(
+            model="churn",
+            key="drift",
+            severity=Severity.HIGH,
+            title="churn: drift",
+            text="age drifted",
+            owner="ann",
+            first_at=NOW - DAY,
+            last_at=NOW,
+            times=2,
+        )
+    )
+    assert run(["monitor", "churn"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    day = MIDNIGHT + DAY
+    assert f"{day:%Y-%m-%d} 00:00:00  drift        1        pass          none      1,234" in lines[3]
+    assert all(len(line) < 220 for line in lines)
+    assert [line.split()[2] for line in lines[3:6]] == ["drift", "drift", "performance"]
+    assert "open episode: first, drift, " in out
+    assert "alert drift: high, since" in out
+    assert "sent 2 times" in out
+
+
+def test_the_cooldown_says_until_when(live, capsys):
+    keep(live, make_closed("one", NOW - DAY, digest=digest("1")))
+    assert run(["monitor", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert f"breaker: closed; next retrain: from {NOW + DAY:%Y-%m-%d %H:%M:%S} UTC (WS-MONITORING-053" in out
+    assert "last closed episode: one, drift, " in out
+    assert "came to kept" in out
+
+
+@pytest.fixture
+def stopped(live):
+    keep(live, *(make_closed(str(day), MIDNIGHT - day * 3 * DAY, digest=digest("1")) for day in (2, 1)))
+    return live
+
+
+def test_the_breaker_says_what_ends_it_and_a_reset_does(stopped, capsys):
+    assert run(["monitor", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "breaker: OPEN (WS-MONITORING-052" in out
+    assert "windsock monitor churn --reset --reason WHY" in out
+    assert run(["monitor", "churn", "--reset", "--reason", " the join  was\nmended "]) == 0
+    out = capsys.readouterr().out
+    assert "2 closed episodes forgiven: the join was mended" in out
+    assert "breaker: closed; next retrain: possible now" in out
+    forgiven = {one.forgiven_by for one in stopped.monitor.episodes("churn")}
+    assert len(forgiven) == 1
+    assert forgiven.pop().endswith(": the join was mended")
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 201])
+def test_a_reset_needs_a_reason(stopped, reason):
+    assert run(["monitor", "churn", "--reset", "--reason", reason]) == 2
+    assert all(one.forgiven_by is None for one in stopped.monitor.episodes("churn"))
+
+
+def test_wrong_usage(live):
+    assert run(["monitor", "churn", "--reset", "--check"]) == 2
+    assert run(["monitor", "churn", "--window-end", "2026-05-02"]) == 2
+
+
+def test_an_unknown_model(live, capsys):
+    assert run(["monitor", "chrun"]) == 1
+    assert "WS-MONITORING-072" in capsys.readouterr().err
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What the check runs: step and the window's end; a step may be told to raise."""
+    from windsock.cli import monitor
+
+    asked, faults = [], {}
+    real = monitor.run_step
+
+    def run_step(name, step, ports):
+        asked.append((name, step.window.end if hasattr(step, "window") else None))
+        assert step.run.requested_by.startswith("cli:")
+        if name in faults:
+            raise faults[name]
+        return real(name, step, ports)
+
+    monkeypatch.setattr(monitor, "run_step", run_step)
+    return asked, faults
+
+
+@pytest.fixture
+def unprofiled(live):
+    """Version 1 has no profile, so every window is insufficient."""
+
+    class Bundles:
+        def describe(self, uri, digest):
+            from support.log_rows import SCHEMA
+
+            return type("Bundle", (), {"profile": None, "schema": SCHEMA})
+
+    return live, Bundles()
+
+
+def test_a_check_judges_every_window_that_waits_once(unprofiled, use, steps, capsys):
+    from dataclasses import replace
+
+    live, bundles = unprofiled
+    ports = use(replace(live, bundles=bundles))
+    assert run(["monitor", "churn", "--check"]) == 0
+    asked, _ = steps
+    went_live = next(row.at for row in ports.ledger.rows("churn") if row.action.value == "commit")
+    days = [end for name, end in asked if name == "check_drift"]
+    assert days[-1] == MIDNIGHT + 3 * DAY
+    assert days[0] - DAY < went_live < days[0]
+    assert [name for name, _ in asked] == ["check_drift", "check_performance"] * len(days) + [
+        "decide_retrain"
+    ]
+    assert "VERDICT: HOLD" in capsys.readouterr().out
+    asked.clear()
+    assert run(["monitor", "churn", "--check"]) == 0
+    assert [name for name, _ in asked] == ["decide_retrain"]
+    assert "no closed window of 1d waits for a verdict" in capsys.readouterr().out
+
+
+def test_one_window_alone(unprofiled, use, steps):
+    from dataclasses import replace
+
+    live, bundles = unprofiled
+    use(replace(live, bundles=bundles))
+    end = MIDNIGHT + 2 * DAY
+    assert run(["monitor", "churn", "--check", "--window-end", f"{end:%Y-%m-%d}"]) == 0
+    assert steps[0][0] == ("check_drift", end)
+    assert len(steps[0]) == 3
+
+
+@pytest.mark.parametrize("end", [NOW, MIDNIGHT + timedelta(hours=7), MIDNIGHT + 40 * DAY])
+def test_a_window_that_is_not_closed_or_none(live, steps, capsys, end):
+    wanted = f"{end:%Y-%m-%dT%H:%M:%S}"
+    assert run(["monitor", "churn", "--check", "--window-end", wanted]) == 1
+    assert "WS-MONITORING-071" in capsys.readouterr().err
+    assert steps[0] == []
+
+
+def test_a_system_that_is_away_ends_with_3_and_the_rest_is_done(live, steps, capsys):
+    asked, faults = steps
+    faults["check_drift"] = StorageError("the storage root is away")
+    faults["check_performance"] = StorageError("the storage root is away")
+    assert run(["monitor", "churn", "--check", "--window-end", f"{MIDNIGHT + DAY:%Y-%m-%d}"]) == 3
+    shown = capsys.readouterr()
+    assert "WS-STORAGE-001" in shown.err
+    assert [name for name, _ in asked] == ["check_drift", "check_performance", "decide_retrain"]
