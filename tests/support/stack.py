@@ -47,7 +47,7 @@ gate: {card: {intended_use: Rank customers., limitations: Made up.}}
 monitoring:
   window: 1m
   lateness: 5s
-  retrain: {windows: 1, of: 1, cooldown: 1m, per_day: 100, recent: 1h, history: 1.0}
+  retrain: {windows: 1, of: 1, cooldown: 1m, per_day: 100, recent: 1h, history: 0.1}
 """
 KEPT_BY_ALL_BUT_ONE_ROW = {
     "name": "refused",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SHORT = {
     "window": "1m",
     "lateness": "5s",
-    "retrain": {"windows": 1, "of": 1, "cooldown": "1m", "per_day": 100, "recent": "1h", "history": 1.0},
+    "retrain": {"windows": 1, "of": 1, "cooldown": "1m", "per_day": 100, "recent": "1h", "history": 0.1},
 }
 """What the demo asks of the monitor instead of the model file: a day is too long to wait for."""
 EARLY_SECONDS = 20.0

@@ -37,7 +37,7 @@ class MovedRow:
 
 
 def moved_rows(frame: pd.DataFrame, schema: InputSchema, spec: ModelSpec, rows: int = ROWS) -> list[MovedRow]:
-    """Draw training rows and mirror their numbers at the largest one: other values, and another meaning.
+    """Draw training rows and mirror their numbers between the smallest and the largest one.
 
     Who was low is high now: what the model has learned of the numbers misleads it, and can be learned anew.
 
@@ -45,8 +45,8 @@ def moved_rows(frame: pd.DataFrame, schema: InputSchema, spec: ModelSpec, rows: 
     :param rows: how many; drawn with replacement under a fixed seed.
     """
     drawn = frame.sample(n=rows, replace=True, random_state=SEED)
-    tops = {
-        field.name: float(frame[field.name].max())
+    ends = {
+        field.name: float(frame[field.name].min()) + float(frame[field.name].max())
         for field in schema.fields
         if field.kind in NUMBERS and frame[field.name].notna().any()
     }
@@ -55,8 +55,8 @@ def moved_rows(frame: pd.DataFrame, schema: InputSchema, spec: ModelSpec, rows: 
         features = {}
         for field in schema.fields:
             value = _plain(row[field.name])
-            if value is not None and field.name in tops:
-                value = 2 * tops[field.name] - value
+            if value is not None and field.name in ends:
+                value = ends[field.name] - value
                 value = int(value) if field.kind is ColumnKind.INTEGER else value
             features[field.name] = value
         moved.append(

@@ -32,8 +32,8 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
     ui_color = "#fce8e6"
 
     def step_input(self, context: Context) -> dict[str, Any]:
-        """Return the episode that the run's asset event announces, or none."""
-        return {"episode_key": episode_key(context.get("triggering_asset_events") or {})}
+        """Return the episode that the run's asset event announces, or the outside event itself, or neither."""
+        return announced_by(context.get("triggering_asset_events") or {})
 
     def finish(self, context: Context, result: StepResult) -> Any:
         """Push the claim, and its recent stretch apart; skip what follows if it was not granted."""
@@ -45,19 +45,21 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
         return pushed
 
 
-def episode_key(events: Any) -> str | None:
-    """Return the episode of the last of the events that started a run.
+def announced_by(events: Any) -> dict[str, str]:
+    """Return what the last of the events that started a run asks for: an episode, or a retrain of its own.
 
-    An event of an outside system names none: it gets a key of its own, from its time.
+    An event of an outside system names no episode; its ``event_id``, or its time, tells it from others.
 
     :param events: Airflow's ``triggering_asset_events``: events by asset.
     """
     found: list[Any] = [event for asset in events for event in events[asset]]
     if not found:
-        return None
+        return {}
     last = max(found, key=lambda event: event.timestamp)
-    named = (last.extra or {}).get("episode")
-    return str(named) if named else f"event:{last.timestamp:%Y%m%dT%H%M%S.%f}"
+    extra = last.extra or {}
+    if extra.get("episode"):
+        return {"episode_key": str(extra["episode"])}
+    return {"event_id": str(extra.get("event_id") or f"{last.timestamp:%Y%m%dT%H%M%S.%f}")}
 
 
 class CloseRetrainOperator(StepOperator):

@@ -27,7 +27,7 @@ from windsock.operators.check_performance import CheckPerformanceOperator
 from windsock.operators.claim_retrain import (
     ClaimRetrainOperator,
     CloseRetrainOperator,
-    episode_key,
+    announced_by,
     retrain_outcome,
 )
 from windsock.operators.decide_retrain import DecideRetrainOperator
@@ -176,10 +176,16 @@ class TestClaimRetrain:
     def test_the_episode_is_that_of_the_last_event(self):
         first = SimpleNamespace(timestamp=NOON, extra={"episode": "one"})
         last = SimpleNamespace(timestamp=NOON + timedelta(seconds=1), extra={"episode": "two"})
-        outside = SimpleNamespace(timestamp=NOON + timedelta(seconds=2), extra={"from_rest_api": True})
-        assert episode_key({"asset": [last, first]}) == "two"
-        assert episode_key({"asset": [last, outside]}) == f"event:{outside.timestamp:%Y%m%dT%H%M%S.%f}"
-        assert episode_key({}) is None
+        assert announced_by({"asset": [last, first]}) == {"episode_key": "two"}
+        assert announced_by({}) == {}
+
+    @pytest.mark.parametrize(
+        ("extra", "event_id"),
+        [({"from_rest_api": True, "event_id": "alert-7"}, "alert-7"), ({}, "20260501T120000.000000")],
+    )
+    def test_an_outside_event_asks_by_an_id_of_its_own(self, extra, event_id):
+        outside = SimpleNamespace(timestamp=NOON, extra=extra)
+        assert announced_by({"asset": [outside]}) == {"event_id": event_id}
 
 
 @pytest.mark.parametrize(
