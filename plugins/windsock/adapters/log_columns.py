@@ -84,8 +84,8 @@ class Columns:
         self._columns: dict[str, list[Any]] = {
             name: [] for name in EVENTS[kind].model_fields if name != FEATURES
         }
-        self._features: dict[str, list[Any]] = {}
-        self._fields: dict[str, frozenset[str]] = {}
+        self._blocks: list[tuple[str, list[str], list[list[Any]]]] = []
+        """Digest, fields, and the values of rows that share both."""
 
     def add(self, line: Line) -> None:
         """Add the rows of a line."""
@@ -104,23 +104,27 @@ class Columns:
         for name in ("prediction_id", "unit", "event_time", "score"):
             columns[name] += [getattr(row, name) for row in line.rows]
         columns["prediction"] += [_json(row.prediction) for row in line.rows]
-        self._add_features(line, count)
+        self._add_features(line)
         self.rows += count
 
-    def _add_features(self, line: PredictionLine, count: int) -> None:
-        if not count:
-            return
-        features, fields = self._features, line.fields
-        values = dict(zip(fields, zip(*[row.values for row in line.rows], strict=True), strict=True))
-        if features.keys() != values.keys():
-            for name in values.keys() - features.keys():
-                features[name] = [None] * self.rows
-            for name in features.keys() - values.keys():
-                features[name] += [None] * count
-        for name, column in values.items():
-            features[name] += column
-        if not self._fields.get(line.digest, frozenset()).issuperset(values):
-            self._fields[line.digest] = self._fields.get(line.digest, frozenset()) | values.keys()
+    def _add_features(self, line: PredictionLine) -> None:
+        blocks = self._blocks
+        if not blocks or blocks[-1][0] != line.digest or blocks[-1][1] != line.fields:
+            blocks.append((line.digest, line.fields, []))
+        blocks[-1][2].extend([row.values for row in line.rows])
+
+    def _features(self) -> dict[str, list[Any]]:
+        """Return the values of each field; ``None`` where a row has no such field."""
+        features: dict[str, list[Any]] = {}
+        done = 0
+        for _, fields, rows in self._blocks:
+            columns = dict(zip(fields, zip(*rows, strict=True), strict=True)) if rows else {}
+            for name in columns.keys() - features.keys():
+                features[name] = [None] * done
+            for name, values in features.items():
+                values += columns.get(name, [None] * len(rows))
+            done += len(rows)
+        return {name: features[name] for _, fields, _ in self._blocks for name in fields if name in features}
 
     def table(self) -> pa.Table:
         """Return what was collected, in the order it came; features in the narrowest types."""
@@ -130,10 +134,13 @@ class Columns:
         leaves: dict[str, Leaf] = {}
         if self.kind == PREDICTIONS:
             arrays = {}
-            for name, values in self._features.items():
+            for name, values in self._features().items():
                 leaves[name], arrays[name] = make_leaf(values)
             columns[FEATURES] = features_column(arrays, leaves, self.rows)
-        schema = archive_schema(self.kind, leaves, self._fields)
+        fields: dict[str, frozenset[str]] = {}
+        for digest, names, _ in self._blocks:
+            fields[digest] = fields.get(digest, frozenset()).union(names)
+        schema = archive_schema(self.kind, leaves, fields)
         return pa.table(
             [
                 columns[name] if name == FEATURES else pa.array(columns[name], type=schema.field(name).type)
