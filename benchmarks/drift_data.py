@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from windsock.adapters.log_columns import archive_schema
+from windsock.adapters.log_groups import writer_options
 from windsock.adapters.log_leaves import Leaf, features_column
-from windsock.adapters.log_merge import writer_options
 from windsock.records import ColumnKind, DriftProfile, InputField
 from windsock.statistics.profiling import build_profile
 
