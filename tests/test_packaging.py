@@ -19,8 +19,13 @@ from support import project
 # Distributions whose import name is not their own name; types-PyYAML holds stubs only.
 IMPORTS = {
     "apache-airflow": "airflow.sdk",
+    "apache-airflow-providers-apprise": "airflow.providers.apprise.hooks.apprise",
     "apache-airflow-providers-docker": "airflow.providers.docker.operators.docker",
+    "apache-airflow-providers-pagerduty": "airflow.providers.pagerduty.hooks.pagerduty_events",
+    "apache-airflow-providers-slack": "airflow.providers.slack.hooks.slack_webhook",
+    "apache-airflow-providers-smtp": "airflow.providers.smtp.hooks.smtp",
     "apache-airflow-providers-standard": "airflow.providers.standard.operators.hitl",
+    "ibis-framework": "ibis",
     "import-linter": "importlinter",
     "playwright": "playwright.sync_api",
     "psycopg2-binary": "psycopg2",

@@ -76,7 +76,7 @@ def conditions_of(
                 severity=Severity.CRITICAL,
                 title=f"{decision.model}: retraining has stopped",
                 text=f"{_bare(decision.reason)}. No retrain follows until a version is promoted or a "
-                f"person resets it: windsock monitor reset {decision.model}",
+                f"person resets it: windsock monitor {decision.model} --reset",
             )
         )
     return tuple(found)

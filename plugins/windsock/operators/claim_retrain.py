@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from windsock.operators.base import StepOperator
-from windsock.records import Outcome, RetrainClaim, RetrainOutcome
+from windsock.records import Outcome, RetrainClaim, RetrainOutcome, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
     ui_color = "#fce8e6"
 
     def step_input(self, context: Context) -> dict[str, Any]:
-        """Return the episode that the run's asset event announces, or the outside event itself, or neither."""
+        """Return the episode that the run's asset event announces, or the outside event, or neither."""
         return announced_by(context.get("triggering_asset_events") or {})
 
     def finish(self, context: Context, result: StepResult) -> Any:
@@ -67,6 +67,7 @@ class CloseRetrainOperator(StepOperator):
 
     :param claim: the ``RetrainClaim`` of the claiming task.
     :param gate_task_id: task whose ``GateDecision`` tells a kept champion from a refused version.
+    :param approve_task_id: task whose ``Approval`` tells that a person said no.
     :param promote_task_id: task that has ended well if the new version serves.
     """
 
@@ -79,12 +80,14 @@ class CloseRetrainOperator(StepOperator):
         *,
         claim: Any,
         gate_task_id: str = "gate_model",
+        approve_task_id: str = "approve_model",
         promote_task_id: str = "promote_model",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.claim = claim
         self.gate_task_id = gate_task_id
+        self.approve_task_id = approve_task_id
         self.promote_task_id = promote_task_id
 
     def step_input(self, context: Context) -> dict[str, Any]:
@@ -92,17 +95,21 @@ class CloseRetrainOperator(StepOperator):
         pull = context["ti"].xcom_pull
         promotion = pull(task_ids=self.promote_task_id, key="return_value")
         decision = pull(task_ids=self.gate_task_id, key="return_value")
-        return {"claim": self.claim, "outcome": retrain_outcome(promotion, decision)}
+        approval = pull(task_ids=self.approve_task_id, key="return_value")
+        return {"claim": self.claim, "outcome": retrain_outcome(promotion, decision, approval)}
 
 
-def retrain_outcome(promotion: Any, decision: Any) -> RetrainOutcome:
+def retrain_outcome(promotion: Any, decision: Any, approval: Any = None) -> RetrainOutcome:
     """Return what a retrain came to.
 
     :param promotion: the promotion, or ``None``.
     :param decision: the gate's decision, or ``None`` where the run did not come so far.
+    :param approval: the approval, likewise; a no of a person refuses like one of the gate.
     """
     if promotion:
         return RetrainOutcome.PROMOTED
+    if approval and approval.get("status") == Status.FAIL.value:
+        return RetrainOutcome.REFUSED
     outcomes: Iterable[tuple[str, RetrainOutcome]] = (
         (Outcome.KEEP.value, RetrainOutcome.KEPT),
         (Outcome.REFUSE.value, RetrainOutcome.REFUSED),

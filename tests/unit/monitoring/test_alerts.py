@@ -83,7 +83,7 @@ class TestConditions:
             "retrain:breaker"
         ]
         assert (condition.active, condition.severity) == (True, Severity.CRITICAL)
-        assert "windsock monitor reset churn" in condition.text
+        assert "windsock monitor churn --reset" in condition.text
         assert not by_key(None, None, make_retrain_decision())["retrain:breaker"].active
 
     def test_many_columns_are_counted(self):

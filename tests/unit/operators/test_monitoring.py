@@ -202,6 +202,12 @@ def test_what_a_retrain_came_to(promotion, decision, outcome):
     assert retrain_outcome(promotion, decision) is outcome
 
 
+def test_a_no_of_a_person_refuses():
+    decision = {"outcome": "promote"}
+    assert retrain_outcome(None, decision, {"status": "fail"}) is r.RetrainOutcome.REFUSED
+    assert retrain_outcome(None, decision, {"status": "pass"}) is r.RetrainOutcome.FAILED
+
+
 def test_a_claim_is_given_back_with_the_outcome(ports, step_answers):
     seen = step_answers("close_retrain", make_end(r.RetrainOutcome.KEPT))
     task = CloseRetrainOperator(
