@@ -66,7 +66,11 @@ def write_hour(storage: Path, hour: datetime, columns: Mapping[str, Any]) -> Pat
     rows = len(next(iter(columns.values())))
     leaves = {name: Leaf.NUMBER if name in NAMES else Leaf.TEXT for name in columns}
     schema = archive_schema("predictions", leaves, {DIGEST: frozenset(leaves)})
-    arrays = {name: pa.array(values) for name, values in columns.items()}
+    made_of = {name: pa.array(values) for name, values in columns.items()}
+    arrays = {  # many texts come in several chunks
+        name: array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        for name, array in made_of.items()
+    }
     received = np.datetime64(hour.replace(tzinfo=None), "us") + np.arange(rows) * (3_599_000_000 // rows)
     score = np.random.default_rng(rows).random(rows)
     constant = {"model": MODEL, "version": "1", "digest": DIGEST, "variant": "champion", "epoch": 1}

@@ -126,9 +126,7 @@ def _unfit(field: InputField, sides: Sequence[pd.DataFrame], *, shown: bool) -> 
     return ""
 
 
-def _typed(
-    field: InputField, reference: pd.Series, current: pd.Series, *, shown: bool
-) -> tuple[Any, Any]:
+def _typed(field: InputField, reference: pd.Series, current: pd.Series, *, shown: bool) -> tuple[Any, Any]:
     """Return both sides of a column: floats, or text; for people, rare categories are brought together."""
     if field.kind in NUMBERS:
         return reference.astype("float64").to_numpy(), current.astype("float64").to_numpy()

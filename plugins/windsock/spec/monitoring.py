@@ -52,7 +52,7 @@ class DriftBlock(Frozen):
         description="counts of all rows, exact tests on a sample, or Evidently's presets on a sample",
     )
     q: float = Field(
-        default=0.015, gt=0, lt=1, description="false discovery rate over the columns (Benjamini-Hochberg)"
+        default=0.02, gt=0, lt=1, description="false discovery rate over the columns (Benjamini-Hochberg)"
     )
     ks: float = Field(
         default=0.05, ge=0, le=1, description="numbers: smaller KS distances are no drift, however sure"

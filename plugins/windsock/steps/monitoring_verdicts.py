@@ -63,8 +63,8 @@ def describe_decision(record: r.RetrainDecision) -> Verdict:
         next_action = f"nothing to do; {record.model}__drift_retrain claims the episode"
     elif record.breaker:
         next_action = (
-            f"find out why retraining does not help, then `windsock monitor {record.model} --reset --reason ...`; "
-            "the champion keeps serving"
+            "find out why retraining does not help, then "
+            f"`windsock monitor {record.model} --reset --reason ...`; the champion keeps serving"
         )
     elif held and record.not_before:
         next_action = f"nothing to do; possible again from {record.not_before:%Y-%m-%d %H:%M:%S} UTC"
