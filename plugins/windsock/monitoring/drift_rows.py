@@ -10,7 +10,7 @@ from windsock.exceptions import MonitoringError
 from windsock.monitoring.drift_tests import RowTest
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import CheckDriftInput, ColumnKind, DriftProfile, InputField, InputSchema
-from windsock.records.rows import held_out_mask
+from windsock.records.rows import held_out_mask, recent_mask
 from windsock.records.values import LARGEST, category_text
 from windsock.spec import SEED
 from windsock.statistics.counting import NUMERIC, WindowCounts
@@ -58,19 +58,20 @@ def take_samples(step: CheckDriftInput, ports: Ports, bundle: LoadedBundle) -> S
             code=CODE,
             next_action="Keep snapshots as long as their versions serve; the window is judged by its counts.",
         )
-    training = _training_rows(ports.snapshots.load(snapshot), step)
+    training = _training_rows(ports.snapshots.load(snapshot), step, snapshot.recent_rows)
     if len(training) > limit:
         training = training.sample(limit, random_state=SEED)
     return Samples(reference=to_schema(training, bundle.schema), current=to_schema(current, bundle.schema))
 
 
-def _training_rows(frame: pd.DataFrame, step: CheckDriftInput) -> pd.DataFrame:
-    """Return the rows of a snapshot that are not held out.
+def _training_rows(frame: pd.DataFrame, step: CheckDriftInput, recent_rows: int) -> pd.DataFrame:
+    """Return the rows that the version's profile describes: not held out, and recent where any are.
 
     :raises MonitoringError: if the spec names other columns by now than the snapshot has.
     """
     try:
-        return frame[~held_out_mask(frame, step.spec)]
+        held_out = held_out_mask(frame, step.spec, recent_rows)
+        return frame[~held_out & recent_mask(len(frame), recent_rows)]
     except (KeyError, TypeError, ValueError) as error:
         raise MonitoringError(
             f"the spec's `data` block does not fit the version's snapshot ({type(error).__name__})",

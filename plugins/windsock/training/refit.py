@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import TrainingRefusedError
 from windsock.ports import LoadedBundle
 from windsock.records import DataSnapshot, DriftProfile, InputSchema, MetricValue, PairedDifference
-from windsock.records.rows import held_out_mask
+from windsock.records.rows import held_out_mask, recent_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
 from windsock.training.comparison import answered_by, answered_by_baseline, answered_by_champion, judge
@@ -19,7 +19,6 @@ from windsock.training.reference import make_reference
 from windsock.training.target import make_schema, read_labels
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -68,7 +67,8 @@ def refit(
     from sklearn.base import clone
 
     held_out = held_out_mask(frame, spec, snapshot.recent_rows)
-    judged = _judged(held_out, snapshot.recent_rows)
+    now = recent_mask(len(frame), snapshot.recent_rows)
+    judged = held_out & now
     training = _in_order(frame[~held_out], spec)
     if not len(training) or not judged.any():
         raise TrainingRefusedError(
@@ -81,9 +81,9 @@ def refit(
     schema = make_schema(spec, fields, labels, snapshot.column(spec.data.target))
     with limited_threads(1), counted_warnings():
         pipeline = fit(lambda _: clone(bundle.pipeline), features, labels)
-        profile = build_profile(features, fields, by_time=bool(spec.data.event_time))
-        rows = frame[held_out]
-        profile, _ = make_reference(pipeline, schema, profile, rows, snapshot=snapshot, spec=spec)
+        known = to_features(_in_order(frame[~held_out & now], spec), fields)
+        profile = build_profile(known, fields, by_time=bool(spec.data.event_time))
+        profile, _ = make_reference(pipeline, schema, profile, frame[judged], snapshot=snapshot, spec=spec)
         made = _bundle(bundle, pipeline, schema, profile, digest)
         return _compare(made, champion, labels, frame[judged].reset_index(drop=True), snapshot, spec)
 
@@ -142,13 +142,6 @@ def _missed(metrics: Sequence[MetricValue], spec: ModelSpec) -> tuple[str, ...]:
             shown = "no value" if metric.value is None else f"{metric.value:.4g}"
             missed.append(f"{name} {shown} is not surely {'>=' if more else '<='} {limit:g}")
     return tuple(missed)
-
-
-def _judged(held_out: NDArray[np.bool_], recent_rows: int) -> NDArray[np.bool_]:
-    judged = held_out.copy()
-    if recent_rows:
-        judged[: len(judged) - recent_rows] = False
-    return judged
 
 
 def _in_order(frame: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:

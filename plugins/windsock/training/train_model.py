@@ -21,7 +21,7 @@ from windsock.records import (
     TrainedModel,
     TrainModelInput,
 )
-from windsock.records.rows import held_out_mask
+from windsock.records.rows import held_out_mask, recent_mask
 from windsock.statistics.profiling import build_profile
 from windsock.training.compiling import COMPILED, compile_pipeline
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
@@ -36,7 +36,9 @@ from windsock.training.target import feature_fields, make_schema, read_labels
 from windsock.training.tracking import training_run
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -81,7 +83,7 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
             fitted.pipeline, fitted.rows.schema, fitted.golden, frame[held_out], ports.compiler
         )
         log.info("%s%s", "" if equality.equal else "WS-TRAINING-016: ", equality.told)
-        profile, importances = _describe(step, fitted, features, fields, frame[held_out])
+        profile, importances = _describe(step, fitted, frame, held_out, fields)
         draft = _draft(step, key, ports, fitted, profile)
         facts = {**fitted.facts, COMPILED: equality.model_dump(mode="json"), IMPORTANCES: importances}
         stored = ports.bundles.put(replace(draft, compiled=files, facts=facts))
@@ -228,16 +230,27 @@ def _trial_row(trial: Trial) -> dict[str, Any]:
 def _describe(
     step: TrainModelInput,
     fitted: _Fitted,
-    features: pd.DataFrame,
+    frame: pd.DataFrame,
+    held_out: NDArray[np.bool_],
     fields: Sequence[InputField],
-    held_out: pd.DataFrame,
 ) -> tuple[DriftProfile, dict[str, Any]]:
-    """Return the monitor's reference, and the importances as they were measured."""
+    """Return the monitor's reference, and the importances as they were measured.
+
+    Where rows are recent, the reference is made of those alone: held against older ones too, the windows to
+    come would show the very drift that the model has just been trained on.
+    """
     spec = step.spec
+    now = recent_mask(len(frame), step.snapshot.recent_rows)
+    features = to_features(_in_order(frame[~held_out & now], step), fields)
     profile = build_profile(features, fields, by_time=bool(spec.data.event_time))
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings():
         return make_reference(
-            fitted.pipeline, fitted.rows.schema, profile, held_out, snapshot=step.snapshot, spec=spec
+            fitted.pipeline,
+            fitted.rows.schema,
+            profile,
+            frame[held_out & now],
+            snapshot=step.snapshot,
+            spec=spec,
         )
 
 

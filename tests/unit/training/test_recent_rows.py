@@ -53,3 +53,14 @@ def test_an_evaluation_from_before_is_one_on_all_rows():
     content = make_evaluation().model_dump(mode="json")
     del content["recent_held_out"], content["overall"]
     assert Evaluation.model_validate(content) == make_evaluation()
+
+
+def test_the_monitors_reference_is_made_of_the_recent_rows_alone(world):
+    made = marked(world, 200)
+    held_out = held_out_mask(made.frame, made.spec, 200)
+    trained = made.train()
+    profile = made.ports.bundles.load(trained.bundle_uri, trained.bundle_digest).profile
+    assert profile.rows == 200 - held_out[-200:].sum()
+    assert {column.rows + column.nulls for column in profile.columns} == {profile.rows}
+    assert profile.performance.rows == held_out[-200:].sum()
+    assert trained.rows_train == (~held_out).sum()
