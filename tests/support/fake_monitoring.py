@@ -77,13 +77,15 @@ class FakeReporter:
 
 
 class FakeGauges:
-    """Remembers what was set."""
+    """Remembers what was set, by model and name; what was cleared is an empty list."""
 
     def __init__(self) -> None:
-        self.samples: dict[str, Any] = {}
+        self.samples: dict[str, dict[str, Any]] = {}
+        self.calls = 0
 
-    def set(self, name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
-        self.samples[name] = list(samples)
+    def set(self, model: str, samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]) -> None:
+        self.calls += 1
+        self.samples.setdefault(model, {}).update({name: list(given) for name, given in samples.items()})
 
 
 class FakeBusiness:

@@ -11,16 +11,6 @@ from windsock.adapters.server_client import ServerRouter
 from windsock.exceptions import ServerUnavailableError, SettingsError, WindsockError
 from windsock.settings import Settings
 
-GAUGES = (
-    "data_drift_score",
-    "ml_drift_ratio",
-    "ml_model_accuracy",
-    "ml_estimated_performance",
-    "ml_realised_performance",
-    "recommendation_ctr",
-)
-"""What the server takes."""
-
 
 class ServerGauges:
     """Sets gauges of the serving app by its admin call.
@@ -31,49 +21,26 @@ class ServerGauges:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def set(self, name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
-        """Replace a gauge's samples of the models that they name.
+    def set(self, model: str, samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]) -> None:
+        """Replace a model's samples of some gauges in one call; gauges of other names stay.
 
-        The server replaces all gauges of a model at once: those of other names are sent again as they stand.
-
-        :param samples: labels, among them ``model``, and value of each.
+        :param samples: by the gauge's name, the labels beside ``model`` and the value of each sample; none
+            clears the gauge. Nothing at all calls nobody.
         :raises ServerUnavailableError: if the server does not answer, or does not take them.
         :raises SettingsError: if it does not take the admin token.
         """
+        if not samples:
+            return
+        gauges = [
+            {"name": name, "labels": dict(labels), "value": value}
+            for name, given in samples.items()
+            for labels, value in given
+        ]
         router = ServerRouter.of(self._settings)
-        given: dict[str, list[dict[str, Any]]] = {}
-        for labels, value in samples:
-            told = {label: text for label, text in labels.items() if label != "model"}
-            given.setdefault(labels["model"], []).append({"name": name, "labels": told, "value": value})
-        for model, gauges in given.items():
-            others = [gauge for gauge in _standing(router, model) if gauge["name"] != name]
-            path = f"/admin/gauges/{quote(model, safe='')}"
-            answer = router._call("PUT", path, content=json.dumps({"gauges": [*others, *gauges]}))
-            if answer.status_code != 200:
-                raise _refusal(answer.status_code, router._said(answer))
-
-
-def _standing(router: ServerRouter, model: str) -> list[dict[str, Any]]:
-    """Return a model's gauges as the server shows them."""
-    from prometheus_client.parser import text_string_to_metric_families
-
-    answer = router._call("GET", "/metrics")
-    if answer.status_code != 200:
-        raise _refusal(answer.status_code, router._said(answer))
-    try:
-        families = list(text_string_to_metric_families(answer.text))
-    except ValueError:
-        raise _refusal(answer.status_code, {}) from None
-    return [
-        {
-            "name": sample.name,
-            "labels": {label: text for label, text in sample.labels.items() if label != "model"},
-            "value": sample.value,
-        }
-        for family in families
-        for sample in family.samples
-        if sample.name in GAUGES and sample.labels.get("model") == model
-    ]
+        path = f"/admin/gauges/{quote(model, safe='')}"
+        answer = router._call("PUT", path, content=json.dumps({"names": list(samples), "gauges": gauges}))
+        if answer.status_code != 200:
+            raise _refusal(answer.status_code, router._said(answer))
 
 
 def _refusal(status: int, said: Mapping[str, Any]) -> WindsockError:

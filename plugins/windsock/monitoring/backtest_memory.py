@@ -144,7 +144,7 @@ class ReplayedBundles:
 class SilentGauges:
     """Implements :class:`windsock.ports.Gauges`: what a replay finds is not what Prometheus shows."""
 
-    def set(self, name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
+    def set(self, model: str, samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]) -> None:
         """Do nothing."""
 
 

@@ -150,22 +150,24 @@ def _label_age(labelled: pd.DataFrame) -> float | None:
 
 
 def _show(case: Case, report: PerformanceReport) -> PerformanceReport:
-    """Set the gauges; without a server they stay as they are, which is said."""
-    model = {"model": report.model}
+    """Set the gauges; what has no value now is cleared.
+
+    Without a server they stay as they are, which is said.
+    """
     realised = {metric.name: metric.value for metric in report.realised if metric.value is not None}
     estimated = {metric.name: metric.value for metric in report.estimated if metric.value is not None}
-    samples: dict[str, list[tuple[Mapping[str, str], float]]] = {
-        "ml_realised_performance": [({**model, "metric": name}, one) for name, one in realised.items()],
-        "ml_estimated_performance": [({**model, "metric": name}, one) for name, one in estimated.items()],
+    samples: dict[str, list[tuple[dict[str, str], float]]] = {
+        "ml_realised_performance": [({"metric": name}, one) for name, one in realised.items()],
+        "ml_estimated_performance": [({"metric": name}, one) for name, one in estimated.items()],
+        "ml_model_accuracy": [],
+        "recommendation_ctr": [],
     }
     if "accuracy" in realised:
-        version = {**model, "model_version": report.version}
-        samples["ml_model_accuracy"] = [(version, realised["accuracy"])]
+        samples["ml_model_accuracy"] = [({"model_version": report.version}, realised["accuracy"])]
     if "positive_rate" in case.numbers:
-        samples["recommendation_ctr"] = [(model, case.numbers["positive_rate"])]
+        samples["recommendation_ctr"] = [({}, case.numbers["positive_rate"])]
     try:
-        for name, values in samples.items():
-            case.ports.gauges.set(name, values)
+        case.ports.gauges.set(report.model, samples)
     except WindsockError as error:
         log.warning("the gauges were not set: %s", error)
         told = f"{error.code}: the server did not take the numbers; its gauges stay as they were"

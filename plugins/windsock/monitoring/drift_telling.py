@@ -38,19 +38,21 @@ class Told:
 
 
 def tell_gauges(report: DriftReport, ports: Ports) -> Told:
-    """Set the gauges ``data_drift_score`` (PSI of each feature) and ``ml_drift_ratio``."""
+    """Set the gauges ``data_drift_score`` (PSI of each feature) and ``ml_drift_ratio``.
+
+    What a judged window has no value of is cleared.
+    """
     if report.status not in (Status.PASS, Status.FAIL):
         return Told()
     moved = sorted(
         ((column.psi, column.name) for column in report.columns if column.psi is not None), reverse=True
     )
-    labels = {"model": report.model}
+    samples: dict[str, list[tuple[dict[str, str], float]]] = {
+        "data_drift_score": [({"feature": name}, psi) for psi, name in moved[:MOST_GAUGES]],
+        "ml_drift_ratio": [] if report.drift_ratio is None else [({}, report.drift_ratio)],
+    }
     try:
-        ports.gauges.set(
-            "data_drift_score", [({**labels, "feature": name}, psi) for psi, name in moved[:MOST_GAUGES]]
-        )
-        if report.drift_ratio is not None:
-            ports.gauges.set("ml_drift_ratio", [(labels, report.drift_ratio)])
+        ports.gauges.set(report.model, samples)
     except WindsockError as error:
         return Told(findings=(f"{CODE} the server's gauges were not set: {error.code} {error}",))
     return Told()

@@ -148,10 +148,13 @@ class DriftReporter(Protocol):
 class Gauges(Protocol):
     """Numbers that the server shows to Prometheus."""
 
-    def set(self, name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
-        """Replace a gauge's samples: labels and value of each.
+    def set(self, model: str, samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]) -> None:
+        """Replace a model's samples of some gauges, all at once; gauges of other names stay.
 
-        :raises ServerUnavailableError: if the server does not answer.
+        :param samples: by the gauge's name, the labels beside ``model`` and the value of each sample; none
+            clears the gauge.
+        :raises ServerUnavailableError: if the server does not answer, or does not take them: none is set.
+        :raises SettingsError: if it does not take the admin token.
         """
         ...
 

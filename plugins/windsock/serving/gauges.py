@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from windsock.serving.files import replace_file
+from windsock.exceptions import StorageError
+from windsock.serving.files import locked, replace_file
 from windsock.serving.strict_json import Fault, RequestRefusedError, is_plain, kind_of, read_json
 
 if TYPE_CHECKING:
     from windsock.serving.service import Service
 
+log = logging.getLogger(__name__)
+
 FOLDER = "gauges"
 CODE = "WS-SERVING-049"
 MOST_GAUGES = 1_000
-"""Gauges of a model; a set replaces the one before it."""
+"""Gauges of a model, of all names."""
 MOST_TEXT = 200
 """Characters of a label's value."""
 MOST_BYTES = 4 * 1024 * 1024
@@ -78,6 +82,17 @@ class GaugeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(GaugeFile).decode
 
 
+@dataclass(frozen=True)
+class GaugeUpdate:
+    """Gauges that replace those of their names.
+
+    :param names: names whose gauges are replaced, also by none; gauges of other names stay.
+    """
+
+    gauges: tuple[StoredGauge, ...]
+    names: frozenset[str]
+
+
 REQUEST = {
     "requestBody": {
         "required": True,
@@ -87,10 +102,20 @@ REQUEST = {
                     "type": "object",
                     "required": ["gauges"],
                     "additionalProperties": False,
-                    "properties": {"gauges": {"type": "array", "items": {"type": "object"}}},
+                    "properties": {
+                        "gauges": {"type": "array", "maxItems": MOST_GAUGES, "items": {"type": "object"}},
+                        "names": {
+                            "type": "array",
+                            "description": "Names whose gauges are replaced, also by none; without it, all.",
+                            "minItems": 1,
+                            "uniqueItems": True,
+                            "items": {"enum": list(KNOWN)},
+                        },
+                    },
                 },
                 "example": {
-                    "gauges": [{"name": "data_drift_score", "labels": {"feature": "age"}, "value": 0.1}]
+                    "names": ["data_drift_score", "ml_drift_ratio"],
+                    "gauges": [{"name": "data_drift_score", "labels": {"feature": "age"}, "value": 0.1}],
                 },
             }
         },
@@ -99,34 +124,54 @@ REQUEST = {
 
 
 async def put_gauges(service: Service, name: str, body: bytes) -> dict[str, Any]:
-    """Take a model's gauges; they replace those that were there.
+    """Take a model's gauges; they replace those that were there, or those of some names.
 
     :param name: the model's.
-    :param body: ``{"gauges": [{"name", "labels", "value"}, ...]}``.
+    :param body: ``{"gauges": [{"name", "labels", "value"}, ...], "names": [...]}``; without ``names`` all
+        gauges of the model are replaced.
     :returns: what is answered.
-    :raises RequestRefusedError: if there is no such model, or a gauge is not of the closed list: status 422.
+    :raises RequestRefusedError: if there is no such model (status 404), a gauge is not of the closed list or
+        of ``names``, or the model would have too many (422).
     :raises StorageError: if the file cannot be written; the gauges that were there stand.
     """
     service.model(name)
-    gauges = read_gauges(read_json(body), name)
-    await asyncio.to_thread(keep_gauges, service.settings.serving_dir, name, gauges, service.now())
-    return {"model": name, "gauges": len(gauges)}
+    update = read_gauges(read_json(body), name)
+    await asyncio.to_thread(keep_gauges, service.settings.serving_dir, name, update, service.now())
+    return {"model": name, "gauges": len(update.gauges)}
 
 
-def read_gauges(said: Any, model: str) -> list[StoredGauge]:
-    """Read gauges; all of them, or none.
+def read_gauges(said: Any, model: str) -> GaugeUpdate:
+    """Read gauges and the names that they replace; all of them, or none.
 
-    :raises RequestRefusedError: if one is not of the closed list, not finite or there twice: status 422.
+    :raises RequestRefusedError: if one is not of the closed list or of the names, not finite or there twice:
+        status 422.
     """
-    if not isinstance(said, dict) or said.keys() != {"gauges"} or not isinstance(said["gauges"], list):
-        raise _refused("body", "something else", "an object with a list of gauges")
+    if not isinstance(said, dict) or not {"gauges"} <= said.keys() <= {"gauges", "names"}:
+        raise _refused("body", "something else", "an object with gauges, and names or not")
+    if not isinstance(said["gauges"], list):
+        raise _refused("gauges", kind_of(said["gauges"]), "a list")
+    names = _read_names(said["names"]) if "names" in said else frozenset(KNOWN)
     given = said["gauges"]
     if len(given) > MOST_GAUGES:
         raise _refused("gauges", f"a list of {len(given):,}", f"at most {MOST_GAUGES:,}")
     gauges = [_read(one, model, f"gauges[{number}]") for number, one in enumerate(given)]
     if len({(gauge.name, *sorted(gauge.labels.items())) for gauge in gauges}) != len(gauges):
         raise _refused("gauges", "the same gauge twice", "each with labels of its own")
-    return gauges
+    for number, gauge in enumerate(gauges):
+        if gauge.name not in names:
+            raise _refused(f"gauges[{number}].name", "a gauge that is not replaced", "one of names")
+    return GaugeUpdate(tuple(gauges), names)
+
+
+def _read_names(given: Any) -> frozenset[str]:
+    if not isinstance(given, list) or not 1 <= len(given) <= len(KNOWN):
+        raise _refused("names", "something else", f"a list of 1 to {len(KNOWN)} names")
+    for number, name in enumerate(given):
+        if not isinstance(name, str) or name not in KNOWN:
+            raise _refused(f"names[{number}]", "another name", "one of " + ", ".join(KNOWN))
+    if len(set(given)) != len(given):
+        raise _refused("names", "the same name twice", "each once")
+    return frozenset(given)
 
 
 def _read(given: Any, model: str, place: str) -> StoredGauge:
@@ -159,15 +204,41 @@ def _refused(field: str, got: str, expected: str) -> RequestRefusedError:
     return RequestRefusedError(422, "invalid", Fault(field, got, expected), code=CODE)
 
 
-def keep_gauges(folder: Path, model: str, gauges: Sequence[StoredGauge], at: datetime) -> None:
-    """Write a model's file, whole or not at all.
+def keep_gauges(folder: Path, model: str, update: GaugeUpdate, at: datetime) -> None:
+    """Replace gauges in a model's file, which is written whole or not at all.
+
+    Workers take turns by a lock file, so that updates of different names at the same time are all kept.
 
     :param folder: the server's state folder.
     :param model: name of a served model: such a name is a file's name too.
-    :raises StorageError: if it cannot be written.
+    :raises RequestRefusedError: if the model would have more gauges than it may: status 422.
+    :raises StorageError: if the file cannot be read or written.
     """
-    file = GaugeFile(model, at.timestamp(), list(gauges))
-    replace_file(folder / FOLDER / f"{model}.json", msgspec.json.encode(file).decode("utf-8"))
+    path = folder / FOLDER / f"{model}.json"
+    with locked(path.with_suffix(".lock")):
+        gauges = [gauge for gauge in _standing(path) if gauge.name not in update.names]
+        gauges += update.gauges
+        if len(gauges) > MOST_GAUGES:
+            got = f"{len(gauges):,} with those that stay"
+            raise _refused("gauges", got, f"at most {MOST_GAUGES:,} of a model")
+        file = GaugeFile(model, at.timestamp(), gauges)
+        replace_file(path, msgspec.json.encode(file).decode("utf-8"))
+
+
+def _standing(path: Path) -> list[StoredGauge]:
+    """Return the gauges that a file holds; a damaged file holds none, and what is written replaces it.
+
+    :raises StorageError: if there is a file, and it cannot be read.
+    """
+    try:
+        return _read_file(path).gauges
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        log.warning("%s is damaged: its gauges are gone until monitoring tells them again", path.name)
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or type(error).__name__}") from error
 
 
 def gauges_text(folder: Path) -> bytes:
@@ -196,18 +267,26 @@ def read_files(folder: Path) -> tuple[list[GaugeFile], int]:
     found, unreadable = [], 0
     for path in _files(folder):
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise ValueError("too large")
-            file = _decode(path.read_bytes())
-            if file.model != path.stem or not _fits(file):
-                raise ValueError("no gauges of this model")
+            found.append(_read_file(path))
         except FileNotFoundError:
             continue
-        except (OSError, ValueError):  # also what msgspec raises
+        except (OSError, ValueError):
             unreadable += 1
-        else:
-            found.append(file)
     return found, unreadable
+
+
+def _read_file(path: Path) -> GaugeFile:
+    """Return a model's file.
+
+    :raises OSError: if it cannot be read.
+    :raises ValueError: if it is damaged; msgspec's errors are such, too.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError("too large")
+    file = _decode(path.read_bytes())
+    if file.model != path.stem or not _fits(file):
+        raise ValueError("no gauges of this model")
+    return file
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from windsock.adapters.server_gauges import GAUGES, ServerGauges
+from windsock.adapters.server_gauges import ServerGauges
 from windsock.exceptions import ServerUnavailableError, SettingsError
 from windsock.serving.gauges import KNOWN, gauges_text, keep_gauges, read_gauges
 from windsock.serving.strict_json import read_json
@@ -20,16 +20,13 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 class GaugeServer:
-    """Takes and shows gauges as the serving app does, by its own functions."""
+    """Takes gauges as the serving app does, by its own functions."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.refusal, self.tokens = folder, None, []
+        self.folder, self.refusal, self.tokens = folder, None, []  # a token for each call
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.say(200, gauges_text(outer.folder) + b"# TYPE up gauge\nup 1.0\n")
-
             def do_PUT(self) -> None:
                 outer.tokens.append(self.headers.get("authorization"))
                 body = self.rfile.read(int(self.headers["content-length"]))
@@ -57,7 +54,7 @@ class GaugeServer:
             (sample.name, *sample.labels.values()): sample.value
             for family in families
             for sample in family.samples
-            if sample.name in GAUGES
+            if sample.name in KNOWN
         }
 
 
@@ -76,47 +73,54 @@ def gauges_of(url: str) -> ServerGauges:
     return ServerGauges(Settings.from_environment(environment))
 
 
-def test_it_knows_what_the_server_takes():
-    assert set(GAUGES) == set(KNOWN)
-
-
-def test_a_gauge_is_replaced_and_the_others_stand(server):
+def test_names_are_replaced_in_one_call_and_the_others_stand(server):
     gauges = gauges_of(server.url)
-    gauges.set("ml_drift_ratio", [({"model": "churn"}, 0.5), ({"model": "spend"}, 0.25)])
-    gauges.set(
-        "data_drift_score",
-        [({"model": "churn", "feature": "age"}, 0.1), ({"model": "churn", "feature": 'a "b"\n'}, 0.2)],
-    )
-    gauges.set("data_drift_score", [({"model": "churn", "feature": "plan"}, 0.3)])
+    gauges.set("spend", {"ml_drift_ratio": [({}, 0.25)]})
+    gauges.set("churn", {"ml_drift_ratio": [({}, 0.5)], "recommendation_ctr": [({}, 0.125)]})
+    gauges.set("churn", {"data_drift_score": [({"feature": "age"}, 0.1), ({"feature": 'a "b"'}, 0.2)]})
+    gauges.set("churn", {"data_drift_score": [({"feature": "plan"}, 0.3)], "ml_drift_ratio": [({}, 0.75)]})
     assert server.shown() == {
-        ("ml_drift_ratio", "churn"): 0.5,
+        ("ml_drift_ratio", "churn"): 0.75,
         ("ml_drift_ratio", "spend"): 0.25,
         ("data_drift_score", "churn", "plan"): 0.3,
+        ("recommendation_ctr", "churn"): 0.125,
     }
-    assert set(server.tokens) == {"Bearer the-token"}
+    assert server.tokens == ["Bearer the-token"] * 4
 
 
-def test_no_samples_change_nothing(server):
-    gauges_of(server.url).set("ml_drift_ratio", [])
-    assert server.shown() == {}
+def test_no_samples_clear_a_name(server):
+    gauges = gauges_of(server.url)
+    gauges.set("churn", {"ml_drift_ratio": [({}, 0.5)], "recommendation_ctr": [({}, 0.125)]})
+    gauges.set("churn", {"ml_drift_ratio": []})
+    assert server.shown() == {("recommendation_ctr", "churn"): 0.125}
+
+
+def test_no_names_call_nobody(server):
+    gauges_of(server.url).set("churn", {})
     assert server.tokens == []
+
+
+def test_the_server_takes_every_known_gauge(server):
+    samples = {name: [(dict.fromkeys(known.labels, "x"), 1.0)] for name, known in KNOWN.items()}
+    gauges_of(server.url).set("churn", samples)
+    assert {key[0] for key in server.shown()} == set(KNOWN)
 
 
 def test_what_the_server_refuses_is_said(server):
     server.refusal = (404, b'{"error": "no such model", "code": "WS-SERVING-013", "next": "Deploy it."}')
     with pytest.raises(ServerUnavailableError, match="no such model") as caught:
-        gauges_of(server.url).set("ml_drift_ratio", [({"model": "churn"}, 0.5)])
+        gauges_of(server.url).set("churn", {"ml_drift_ratio": [({}, 0.5)]})
     assert caught.value.code == "WS-SERVING-013"
     server.refusal = (403, b'{"error": "the admin token is wrong", "code": "WS-SERVING-007", "next": "-"}')
     with pytest.raises(SettingsError):
-        gauges_of(server.url).set("ml_drift_ratio", [({"model": "churn"}, 0.5)])
+        gauges_of(server.url).set("churn", {"ml_drift_ratio": [({}, 0.5)]})
     server.refusal = (502, b"<html>")
     with pytest.raises(ServerUnavailableError, match="not Windsock's server"):
-        gauges_of(server.url).set("ml_drift_ratio", [({"model": "churn"}, 0.5)])
+        gauges_of(server.url).set("churn", {"ml_drift_ratio": [({}, 0.5)]})
 
 
 def test_an_absent_server_is_said(server):
     server.server.server_close()
     server.server.shutdown()
     with pytest.raises(ServerUnavailableError):
-        gauges_of(server.url).set("ml_drift_ratio", [({"model": "churn"}, 0.5)])
+        gauges_of(server.url).set("churn", {"ml_drift_ratio": [({}, 0.5)]})

@@ -245,7 +245,7 @@ def test_a_bundle_is_read_once():
 
 def test_gauges_stay_as_they_are():
     ports = fake_ports()
-    SilentGauges().set("ml_drift_ratio", [({}, 1.0)])
+    SilentGauges().set("churn", {"ml_drift_ratio": [({}, 1.0)]})
     assert ports.gauges.samples == {}
 
 

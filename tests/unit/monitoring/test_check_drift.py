@@ -20,6 +20,7 @@ from windsock.exceptions import (
     UnverifiedBundleError,
 )
 from windsock.monitoring.check_drift import check_drift
+from windsock.monitoring.drift_telling import tell_gauges
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Answer,
@@ -116,9 +117,18 @@ class TestVerdict:
         assert b'"age"' in run.files["drift/verdict.json"]
         assert report.run_id == "run1"
         assert report.report_uri
-        told = {labels["feature"]: psi for labels, psi in ports.gauges.samples["data_drift_score"]}
+        gauges = ports.gauges.samples["churn"]
+        told = {labels["feature"]: psi for labels, psi in gauges["data_drift_score"]}
         assert told["age"] == max(told.values()) == report.columns[0].psi
-        assert ports.gauges.samples["ml_drift_ratio"] == [({"model": "churn"}, 0.2)]
+        assert gauges["ml_drift_ratio"] == [({}, 0.2)]
+        assert (set(gauges), ports.gauges.calls) == ({"data_drift_score", "ml_drift_ratio"}, 1)
+
+    def test_gauges_without_a_value_are_cleared(self) -> None:
+        ports = world(counted(CALM))
+        report = look(ports)
+        assert all(ports.gauges.samples["churn"].values())
+        tell_gauges(report.model_copy(update={"columns": (), "drift_ratio": None}), ports)
+        assert ports.gauges.samples["churn"] == {"data_drift_score": [], "ml_drift_ratio": []}
 
     def test_the_same_window_twice_is_one_verdict_and_one_run(self) -> None:
         ports = world(counted(MOVED))

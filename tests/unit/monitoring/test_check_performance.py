@@ -521,7 +521,7 @@ class TestPositiveRate:
         report = scene.look(answers(outcomes, [False] * rows, start=END - hour, length=hour))
         rate = check_of(report, "positive_rate")
         assert (rate.status, rate.limit, rate.n) == (status, pytest.approx(0.04), rows)
-        assert scene.ports.gauges.samples["recommendation_ctr"] == [({"model": "churn"}, clicks / rows)]
+        assert scene.ports.gauges.samples["churn"]["recommendation_ctr"] == [({}, clicks / rows)]
 
     def test_it_looks_at_its_own_hour_only_and_needs_labels(self) -> None:
         scene = Scene(ACCURATE, spec=BY_ACCURACY, positive_rate={"baseline": 0.05})
@@ -561,9 +561,25 @@ class TestVerdict:
 
     def test_the_gauges_are_set(self, scene: Scene) -> None:
         scene.look(answers(*coin(1000)))
-        samples = scene.ports.gauges.samples
-        assert ({"model": "churn", "metric": "accuracy"}, 0.9) in samples["ml_realised_performance"]
-        assert samples["ml_model_accuracy"] == [({"model": "churn", "model_version": "1"}, 0.9)]
+        samples = scene.ports.gauges.samples["churn"]
+        assert ({"metric": "accuracy"}, 0.9) in samples["ml_realised_performance"]
+        assert samples["ml_model_accuracy"] == [({"model_version": "1"}, 0.9)]
+        assert scene.ports.gauges.calls == 1
+
+    def test_gauges_of_what_has_no_value_now_are_cleared(self, scene: Scene) -> None:
+        truth, said, scores = coin(1000)
+        scene.look(answers(truth, said, scores))
+        gauges = scene.ports.gauges
+        assert gauges.samples["churn"]["ml_realised_performance"]
+        gauges.samples["churn"] |= {"recommendation_ctr": [({}, 0.5)], "data_drift_score": ["of drift"]}
+        report = scene.look(answers([None] * 1000, said, scores))
+        assert gauges.samples["churn"] == {
+            "ml_estimated_performance": [({"metric": one.name}, one.value) for one in report.estimated],
+            "ml_realised_performance": [],
+            "ml_model_accuracy": [],
+            "recommendation_ctr": [],
+            "data_drift_score": ["of drift"],
+        }
 
     def test_a_server_that_is_away_is_a_finding(self, scene: Scene) -> None:
         def away(*args: object) -> None:

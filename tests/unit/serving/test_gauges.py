@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from datetime import UTC, datetime
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from windsock.serving import files
 from windsock.serving.gauges import (
     FOLDER,
     KNOWN,
+    MOST_GAUGES,
+    REQUEST,
     TIMESTAMP,
     UNREADABLE,
     gauges_text,
@@ -29,6 +33,7 @@ from windsock.serving.gauges import (
 )
 from windsock.serving.strict_json import RequestRefusedError
 
+PLUGINS = Path(__file__).parents[3] / "plugins"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SAID = {
     "gauges": [
@@ -56,11 +61,33 @@ def one(**changed: Any) -> dict[str, Any]:
     return {"gauges": [{"name": "ml_drift_ratio", "labels": {}, "value": 1, **changed}]}
 
 
+def keep(folder: Path, said: Any, model: str = "churn", at: datetime = NOON) -> None:
+    keep_gauges(folder, model, read_gauges(said, model), at)
+
+
+def features(count: int) -> list[dict[str, Any]]:
+    return [
+        {"name": "data_drift_score", "labels": {"feature": f"f{number}"}, "value": 0.5}
+        for number in range(count)
+    ]
+
+
 class TestRead:
     def test_every_known_gauge(self) -> None:
-        gauges = read_gauges(SAID, "churn")
-        assert {gauge.name for gauge in gauges} == set(KNOWN)
-        assert gauges[1].labels == {"feature": "plan"}
+        update = read_gauges(SAID, "churn")
+        assert {gauge.name for gauge in update.gauges} == set(KNOWN) == update.names
+        assert update.gauges[1].labels == {"feature": "plan"}
+
+    def test_the_names_that_are_replaced(self) -> None:
+        update = read_gauges(one() | {"names": ["ml_drift_ratio", "data_drift_score"]}, "churn")
+        assert update.names == {"ml_drift_ratio", "data_drift_score"}
+        assert [gauge.name for gauge in update.gauges] == ["ml_drift_ratio"]
+
+    def test_the_example_of_the_documentation(self) -> None:
+        content = REQUEST["requestBody"]["content"]["application/json"]
+        update = read_gauges(content["example"], "churn")
+        assert update.names == {"data_drift_score", "ml_drift_ratio"}
+        assert content["schema"]["properties"].keys() == content["example"].keys()
 
     @pytest.mark.parametrize(
         ("said", "field"),
@@ -68,7 +95,7 @@ class TestRead:
             (None, "body"),
             ([], "body"),
             ({}, "body"),
-            ({"gauges": {}}, "body"),
+            ({"gauges": {}}, "gauges"),
             ({"gauges": [], "more": 1}, "body"),
             ({"gauges": [3]}, "gauges[0]"),
             ({"gauges": [{"name": "ml_drift_ratio"}]}, "gauges[0]"),
@@ -91,6 +118,21 @@ class TestRead:
             (one(value=10**400), "gauges[0].value"),
             ({"gauges": [*one()["gauges"], *one()["gauges"]]}, "gauges"),
             ({"gauges": [{}] * 1_001}, "gauges"),
+            ({"names": ["ml_drift_ratio"]}, "body"),
+            ({"gauges": [], "names": ["ml_drift_ratio"], "more": 1}, "body"),
+            (one() | {"names": None}, "names"),
+            (one() | {"names": "ml_drift_ratio"}, "names"),
+            (one() | {"names": {"ml_drift_ratio": 1}}, "names"),
+            (one() | {"names": []}, "names"),
+            (one() | {"names": ["ml_drift_ratio"] * 2}, "names"),
+            (one() | {"names": ["ml_drift_ratio"] * 1_000}, "names"),
+            (one() | {"names": ["ml_drift_ratio", "ml_predictions_total"]}, "names[1]"),
+            (one() | {"names": ["ml_drift_ratio", TIMESTAMP]}, "names[1]"),
+            (one() | {"names": [["ml_drift_ratio"]]}, "names[0]"),
+            (one() | {"names": [1]}, "names[0]"),
+            (one() | {"names": ["\ud800"]}, "names[0]"),
+            (one() | {"names": ["data_drift_score"]}, "gauges[0].name"),
+            (SAID | {"names": ["data_drift_score"]}, "gauges[2].name"),
         ],
     )
     def test_what_is_refused(self, said: Any, field: str) -> None:
@@ -122,6 +164,88 @@ class TestText:
             ("ml_drift_ratio", "churn"): 0.25,
             (TIMESTAMP, "churn"): NOON.timestamp(),
         }
+
+    def test_gauges_of_other_names_stay(self, tmp_path: Path) -> None:
+        keep(tmp_path, SAID)
+        keep(tmp_path, one(), model="spend")
+        before = samples(gauges_text(tmp_path))
+        said = {"gauges": features(1), "names": ["data_drift_score", "recommendation_ctr"]}
+        keep(tmp_path, said, at=NOON + timedelta(hours=1))
+        gone = {
+            ("data_drift_score", "age", "churn"),
+            ("data_drift_score", "plan", "churn"),
+            ("recommendation_ctr", "churn"),
+        }
+        assert gone <= before.keys()
+        assert samples(gauges_text(tmp_path)) == {
+            **{key: value for key, value in before.items() if key not in gone},
+            ("data_drift_score", "f0", "churn"): 0.5,
+            (TIMESTAMP, "churn"): NOON.timestamp() + 3600,
+        }
+
+    def test_a_name_without_gauges_is_cleared(self, tmp_path: Path) -> None:
+        keep(tmp_path, one())
+        keep(tmp_path, {"gauges": [], "names": ["ml_drift_ratio"]})
+        assert samples(gauges_text(tmp_path)) == {(TIMESTAMP, "churn"): NOON.timestamp()}
+
+    def test_those_that_stay_count_for_the_limit(self, tmp_path: Path) -> None:
+        names = {"names": ["data_drift_score"]}
+        keep(tmp_path, one())
+        keep(tmp_path, {"gauges": features(MOST_GAUGES - 1), **names})
+        before = gauges_text(tmp_path)
+        with pytest.raises(RequestRefusedError, match="1,001 with those that stay") as refused:
+            keep(tmp_path, {"gauges": features(MOST_GAUGES), **names})
+        assert (refused.value.status, refused.value.code) == (422, "WS-SERVING-049")
+        assert gauges_text(tmp_path) == before
+
+    def test_names_told_by_several_processes_at_once_are_all_kept(self, tmp_path: Path) -> None:
+        """Each tells its own name again and again, and nobody takes away what it has told."""
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1])\n"
+            "from datetime import UTC, datetime; from pathlib import Path\n"
+            "from windsock.serving.gauges import FOLDER, keep_gauges, read_files, read_gauges\n"
+            "folder, name, lost = Path(sys.argv[2]), sys.argv[3], 0\n"
+            "print('here', flush=True); sys.stdin.readline()\n"
+            "for number in range(50):\n"
+            "    said = {'names': [name], 'gauges': [{'name': name, 'value': number}]}\n"
+            "    keep_gauges(folder, 'churn', read_gauges(said, 'churn'), datetime.now(UTC))\n"
+            "    (file,), _ = read_files(folder / FOLDER)\n"
+            "    lost += [gauge.value for gauge in file.gauges if gauge.name == name] != [number]\n"
+            "print(lost)"
+        )
+        told = ("ml_drift_ratio", "recommendation_ctr")
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, str(PLUGINS), str(tmp_path), name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for name in told
+        ]
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "here\n"
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        assert [worker.communicate(timeout=60)[0] for worker in workers] == ["0\n", "0\n"]
+        found = samples(gauges_text(tmp_path))
+        assert {name: found[name, "churn"] for name in told} == dict.fromkeys(told, 49)
+
+    def test_an_update_mends_a_damaged_file(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (tmp_path / FOLDER).mkdir()
+        (tmp_path / FOLDER / "churn.json").write_bytes(b"{")
+        keep(tmp_path, one() | {"names": ["ml_drift_ratio"]})
+        assert samples(gauges_text(tmp_path)).keys() == {("ml_drift_ratio", "churn"), (TIMESTAMP, "churn")}
+        assert "churn.json is damaged" in caplog.text
+
+    def test_a_file_that_cannot_be_read_is_not_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / FOLDER / "churn.json").mkdir(parents=True)
+        with pytest.raises(StorageError, match="cannot read"):
+            keep(tmp_path, one() | {"names": ["ml_drift_ratio"]})
+        assert (tmp_path / FOLDER / "churn.json").is_dir()
 
     @given(st.text(min_size=1, max_size=20), st.floats(allow_nan=False, allow_infinity=False))
     def test_labels_and_values_come_back_as_they_were(
@@ -179,7 +303,7 @@ class TestText:
             keep_gauges(tmp_path, "churn", read_gauges(one(), "churn"), NOON)
         monkeypatch.undo()
         assert gauges_text(tmp_path) == before
-        assert os.listdir(tmp_path / FOLDER) == ["churn.json"]
+        assert sorted(os.listdir(tmp_path / FOLDER)) == ["churn.json", "churn.lock"]
 
 
 class TestPut:
@@ -198,3 +322,31 @@ class TestPut:
             asyncio.run(put_gauges(app.service, name, json.dumps(SAID).encode()))
         assert refused.value.status == 404
         assert not (app.settings.serving_dir / FOLDER).exists()
+
+    def test_calls_at_the_same_time_lose_nothing(self, app: App, stored: dict[str, StoredBundle]) -> None:
+        assert app.put(make_plan(stored["first"])).status_code == 200
+
+        async def tell(name: str) -> None:
+            gauge = {"name": name, "labels": dict.fromkeys(KNOWN[name].labels, "x"), "value": 1}
+            body = json.dumps({"names": [name], "gauges": [gauge]}).encode()
+            await put_gauges(app.service, "churn", body)
+
+        async def tell_all() -> None:
+            await asyncio.gather(*[tell(name) for name in KNOWN])
+
+        asyncio.run(tell_all())
+        found = samples(gauges_text(app.settings.serving_dir))
+        assert {key[0] for key in found} == {*KNOWN, TIMESTAMP}
+
+    def test_the_admin_call_takes_names_and_refuses_others(
+        self, app: App, stored: dict[str, StoredBundle]
+    ) -> None:
+        assert app.put(make_plan(stored["first"])).status_code == 200
+        for body in (SAID, one(value=0.25) | {"names": ["ml_drift_ratio"]}):
+            answer = app.client.put("/admin/gauges/churn", json=body, headers=app.admin)
+            assert answer.status_code == 200
+        refused = one(value=0.75) | {"names": ["data_drift_score"]}
+        answer = app.client.put("/admin/gauges/churn", json=refused, headers=app.admin)
+        assert (answer.status_code, answer.json()["code"]) == (422, "WS-SERVING-049")
+        found = samples(gauges_text(app.settings.serving_dir))
+        assert (found["ml_drift_ratio", "churn"], len(found)) == (0.25, 7 + 1)
