@@ -93,12 +93,12 @@ class DriftChapter:
 
     def _tell(self, before: Champion) -> Champion:
         closes = self._send()
-        judged = self._follow(self.monitor, self._await_run(self.monitor, self._judges(closes)))
+        judged = self._follow(self.monitor, self._await_run(self.monitor, self._comes_of(closes)))
         report = DriftReport.model_validate(self._drift_of(judged))
         say(f"Drift    {report.status.value}, severity {report.severity.value}: {report.reason}")
         if report.status is not Status.FAIL:
             raise DriftNotAnsweredError(f"the moved window was judged {report.status.value}.")
-        run_id = self._await_run(self.retrain, lambda run: True)
+        run_id = self._await_run(self.retrain, self._comes_of(closes))
         self._follow(self.retrain, run_id)
         claim = RetrainClaim.model_validate(self.api.xcom(self.retrain, run_id, "claim_retrain"))
         champion = self.ports.ledger.champion(self.spec.name)
@@ -130,8 +130,8 @@ class DriftChapter:
         )
         return closes
 
-    def _judges(self, closes: datetime) -> Callable[[dict[str, Any]], bool]:
-        """Return whether a run of the monitor judges the window that closes at a time."""
+    def _comes_of(self, closes: datetime) -> Callable[[dict[str, Any]], bool]:
+        """Return whether a run came of the window that closes at a time."""
         return lambda run: datetime.fromisoformat(run["run_after"]) >= closes
 
     def _await_run(self, dag_id: str, fits: Callable[[dict[str, Any]], bool]) -> str:

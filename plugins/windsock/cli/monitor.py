@@ -148,9 +148,7 @@ def waiting(spec: ModelSpec, ports: Ports) -> tuple[Span, ...]:
     block, now = spec.monitoring, ports.now()
     commits = (row.at for row in ports.ledger.rows(spec.name) if row.action is LedgerAction.COMMIT)
     since = next(commits, None)
-    kind = "drift" if block.data_drift else "performance"
-    judged = ports.monitor.windows(spec.name, kind)  # type: ignore[arg-type]
-    return pending_windows(block, judged, since=since, now=now)
+    return pending_windows(block, ports.monitor.windows(spec.name), since=since, now=now)
 
 
 def show_status(spec: ModelSpec, ports: Ports) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from windsock.operators.base import StepOperator
 from windsock.records import Outcome, RetrainClaim, RetrainOutcome, Status
+from windsock.spec import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,18 +50,30 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
 def announced_by(events: Any) -> dict[str, str]:
     """Return what the last of the events that started a run asks for: an episode, or a retrain of its own.
 
-    An event of an outside system names no episode; its ``event_id``, or its time, tells it from others.
+    The monitor's own episode goes before events of outside systems. One of those names no episode: its
+    ``event_id`` tells it from others, else what an asset watcher's trigger handed over, else its time.
 
     :param events: Airflow's ``triggering_asset_events``: events by asset.
     """
     found: list[Any] = [event for asset in events for event in events[asset]]
     if not found:
         return {}
-    last = max(found, key=lambda event: event.timestamp)
-    extra = last.extra or {}
-    if extra.get("episode"):
-        return {"episode_key": str(extra["episode"])}
-    return {"event_id": str(extra.get("event_id") or f"{last.timestamp:%Y%m%dT%H%M%S.%f}")}
+    found.sort(key=lambda event: event.timestamp)
+    episodes = [event.extra["episode"] for event in found if (event.extra or {}).get("episode")]
+    if episodes:
+        return {"episode_key": str(episodes[-1])}
+    return {"event_id": _event_id(found[-1])}
+
+
+def _event_id(event: Any) -> str:
+    extra = event.extra or {}
+    payload = extra.get("payload")
+    named = extra.get("event_id") or (payload.get("event_id") if isinstance(payload, dict) else None)
+    if named:
+        return str(named)
+    if payload is not None:
+        return digest_of(payload)
+    return f"{event.timestamp:%Y%m%dT%H%M%S.%f}"
 
 
 class CloseRetrainOperator(StepOperator):
@@ -67,7 +81,8 @@ class CloseRetrainOperator(StepOperator):
 
     :param claim: the ``RetrainClaim`` of the claiming task.
     :param gate_task_id: task whose ``GateDecision`` tells a kept champion from a refused version.
-    :param approve_task_id: task whose ``Approval`` tells that a person said no.
+    :param register_task_id: task that makes the version which people are asked about.
+    :param approve_task_ids: tasks that ask them.
     :param promote_task_id: task that has ended well if the new version serves.
     """
 
@@ -80,14 +95,16 @@ class CloseRetrainOperator(StepOperator):
         *,
         claim: Any,
         gate_task_id: str = "gate_model",
-        approve_task_id: str = "approve_model",
+        register_task_id: str = "register_model",
+        approve_task_ids: Sequence[str] = ("approve_model",),
         promote_task_id: str = "promote_model",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.claim = claim
         self.gate_task_id = gate_task_id
-        self.approve_task_id = approve_task_id
+        self.register_task_id = register_task_id
+        self.approve_task_ids = tuple(approve_task_ids)
         self.promote_task_id = promote_task_id
 
     def step_input(self, context: Context) -> dict[str, Any]:
@@ -95,20 +112,25 @@ class CloseRetrainOperator(StepOperator):
         pull = context["ti"].xcom_pull
         promotion = pull(task_ids=self.promote_task_id, key="return_value")
         decision = pull(task_ids=self.gate_task_id, key="return_value")
-        approval = pull(task_ids=self.approve_task_id, key="return_value")
-        return {"claim": self.claim, "outcome": retrain_outcome(promotion, decision, approval)}
+        version = pull(task_ids=self.register_task_id, key="return_value")
+        approvals = [pull(task_ids=task_id, key="return_value") for task_id in self.approve_task_ids]
+        return {"claim": self.claim, "outcome": retrain_outcome(promotion, decision, version, approvals)}
 
 
-def retrain_outcome(promotion: Any, decision: Any, approval: Any = None) -> RetrainOutcome:
+def retrain_outcome(
+    promotion: Any, decision: Any, version: Any = None, approvals: Sequence[Any] = ()
+) -> RetrainOutcome:
     """Return what a retrain came to.
 
     :param promotion: the promotion, or ``None``.
     :param decision: the gate's decision, or ``None`` where the run did not come so far.
-    :param approval: the approval, likewise; a no of a person refuses like one of the gate.
+    :param version: the version that people were asked about, or ``None``.
+    :param approvals: their answers, ``None`` where none came. A no refuses like one of the gate, and no
+        answer in time means no.
     """
     if promotion:
         return RetrainOutcome.PROMOTED
-    if approval and approval.get("status") == Status.FAIL.value:
+    if version and any((one or {}).get("status") != Status.PASS.value for one in approvals):
         return RetrainOutcome.REFUSED
     outcomes: Iterable[tuple[str, RetrainOutcome]] = (
         (Outcome.KEEP.value, RetrainOutcome.KEPT),

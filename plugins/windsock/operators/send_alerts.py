@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from windsock.hooks.alerts import send_alerts
 from windsock.operators.base import StepOperator
-from windsock.records import DriftReport, PerformanceReport, RetrainDecision
+from windsock.records import DriftReport, PerformanceReport, RetrainDecision, Status
 from windsock.spec import SharedSpec
 from windsock.steps import Verdict, verdict_of_error
 
@@ -85,11 +85,15 @@ class SendAlertsOperator(StepOperator):
         return [alert.model_dump(mode="json") for alert in due]
 
     def _latest(self, context: Context, task_id: str, kind: type[Report]) -> Report | None:
-        """Return the report of the latest window that a mapped task judged."""
+        """Return the report of the latest window that was judged to be good or bad, else the latest one.
+
+        After an outage many windows are judged at once: a last one with too few rows must not hide them.
+        """
         pull = context["ti"].xcom_pull
         windows = pull(task_ids=self.windows_task_id, key="return_value") or []
         found = [
             pull(task_ids=task_id, key="return_value", map_indexes=place) for place in range(len(windows))
         ]
         reports = [kind.model_validate(one) for one in found if one]
-        return max(reports, key=lambda report: report.window.end, default=None)
+        judged = [report for report in reports if report.status in (Status.PASS, Status.FAIL)]
+        return max(judged or reports, key=lambda report: report.window.end, default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
 from windsock.operators.assets import drift_asset, retrain_asset, sometimes
@@ -75,4 +76,7 @@ def build_monitor(spec: ModelSpec, shared: SharedSpec) -> None:
         shared=shared.model_dump(mode="json", include={"alert_channels"}),
         trigger_rule=TriggerRule.ALL_DONE,
     )
+    # A run is as red as its last task: this one is, where a window could not be judged.
+    judged = EmptyOperator(task_id="judged", trigger_rule=TriggerRule.NONE_FAILED)
     checks >> decision >> alerts
+    [*checks, decision, alerts] >> judged

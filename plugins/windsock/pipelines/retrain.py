@@ -122,5 +122,10 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
     tail: list[Any] = [version, *approvals, deployment, promotion]
     chain(claim, snapshot)
     chain(gate, *tail)
-    close = CloseRetrainOperator(task_id="close_retrain", spec=content, claim=claim.output)
+    close = CloseRetrainOperator(
+        task_id="close_retrain",
+        spec=content,
+        claim=claim.output,
+        approve_task_ids=[task.task_id for task in approvals],
+    )
     chain(promotion, close.as_teardown(setups=claim))

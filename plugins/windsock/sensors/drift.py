@@ -80,10 +80,9 @@ class DriftSensor(StepOperator):
         """Return the closed windows without a verdict."""
         self._end_with_verdict()
         spec, ports = self.model_spec(), self.hook.ports()
-        kind = "drift" if spec.monitoring.data_drift else "performance"
         windows = pending_windows(
             spec.monitoring,
-            ports.monitor.windows(spec.name, kind),  # type: ignore[arg-type]
+            ports.monitor.windows(spec.name),
             since=live_since(spec.name, ports),
             now=ports.now(),
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,18 +11,22 @@ from windsock.records import Span, Status, WindowVerdict
 from windsock.spec import MonitoringBlock
 
 NOW = datetime(2026, 5, 3, 12, 30, tzinfo=UTC)
-HOURLY = MonitoringBlock(window="1h", lateness="5m")
+HOURLY = MonitoringBlock(window="1h", lateness="5m", performance_tracking=False)
+BOTH = MonitoringBlock(window="1h", lateness="5m")
+HOUR = NOW.replace(minute=0)
 
 
-def verdict(end: datetime, status: Status = Status.PASS) -> WindowVerdict:
+def verdict(
+    end: datetime, status: Status = Status.PASS, *, kind="drift", hours: float = 1, judged_at=None
+) -> WindowVerdict:
     return WindowVerdict(
         model="churn",
-        kind="drift",
-        window=Span(start=end - timedelta(hours=1), end=end),
+        kind=kind,
+        window=Span(start=end - timedelta(hours=hours), end=end),
         version="1",
         digest="d",
         status=status,
-        judged_at=end,
+        judged_at=judged_at or end,
     )
 
 
@@ -40,6 +45,28 @@ def test_judged_windows_are_left_out_unless_their_verdict_is_error():
     judged = [verdict(hour), verdict(hour - timedelta(hours=1), Status.ERROR)]
     found = pending_windows(HOURLY, judged, since=NOW - timedelta(hours=3), now=NOW)
     assert ends(found) == ["03 10:00", "03 11:00"]
+
+
+@pytest.mark.parametrize(
+    ("performance", "waits"),
+    [(None, True), (Status.ERROR, True), (Status.INSUFFICIENT, False), (Status.FAIL, False)],
+)
+def test_a_window_lacks_a_verdict_while_one_of_its_kinds_does(performance, waits):
+    judged = [verdict(HOUR)]
+    if performance:
+        judged.append(verdict(HOUR, performance, kind="performance"))
+    found = pending_windows(BOTH, judged, since=HOUR - timedelta(minutes=30), now=NOW)
+    assert ends(found) == (["03 12:00"] if waits else [])
+
+
+def test_a_verdict_by_a_clock_that_was_ahead_does_not_count():
+    ahead = verdict(HOUR, Status.INSUFFICIENT, judged_at=NOW + timedelta(hours=2))
+    assert ends(pending_windows(HOURLY, [ahead], since=HOUR - timedelta(minutes=30), now=NOW)) == ["03 12:00"]
+
+
+def test_a_window_of_another_length_is_another_one():
+    daily = verdict(HOUR, hours=24)
+    assert ends(pending_windows(HOURLY, [daily], since=HOUR - timedelta(minutes=30), now=NOW)) == ["03 12:00"]
 
 
 def test_a_window_is_not_closed_before_its_lateness_is_over():

@@ -31,6 +31,7 @@ from windsock.operators.claim_retrain import (
     retrain_outcome,
 )
 from windsock.operators.decide_retrain import DecideRetrainOperator
+from windsock.spec import digest_of
 
 SPAN = WINDOW.model_dump(mode="json")
 
@@ -176,12 +177,19 @@ class TestClaimRetrain:
     def test_the_episode_is_that_of_the_last_event(self):
         first = SimpleNamespace(timestamp=NOON, extra={"episode": "one"})
         last = SimpleNamespace(timestamp=NOON + timedelta(seconds=1), extra={"episode": "two"})
+        outside = SimpleNamespace(timestamp=NOON + timedelta(seconds=2), extra={"event_id": "alert-7"})
         assert announced_by({"asset": [last, first]}) == {"episode_key": "two"}
+        assert announced_by({"asset": [last, outside]}) == {"episode_key": "two"}
         assert announced_by({}) == {}
 
     @pytest.mark.parametrize(
         ("extra", "event_id"),
-        [({"from_rest_api": True, "event_id": "alert-7"}, "alert-7"), ({}, "20260501T120000.000000")],
+        [
+            ({"from_rest_api": True, "event_id": "alert-7"}, "alert-7"),
+            ({"from_trigger": True, "payload": {"event_id": "drop-3"}}, "drop-3"),
+            ({"from_trigger": True, "payload": {"file": "a.csv"}}, digest_of({"file": "a.csv"})),
+            ({}, "20260501T120000.000000"),
+        ],
     )
     def test_an_outside_event_asks_by_an_id_of_its_own(self, extra, event_id):
         outside = SimpleNamespace(timestamp=NOON, extra=extra)
@@ -202,10 +210,17 @@ def test_what_a_retrain_came_to(promotion, decision, outcome):
     assert retrain_outcome(promotion, decision) is outcome
 
 
-def test_a_no_of_a_person_refuses():
-    decision = {"outcome": "promote"}
-    assert retrain_outcome(None, decision, {"status": "fail"}) is r.RetrainOutcome.REFUSED
-    assert retrain_outcome(None, decision, {"status": "pass"}) is r.RetrainOutcome.FAILED
+@pytest.mark.parametrize(
+    ("version", "approvals", "outcome"),
+    [
+        ({"version": "2"}, [{"status": "pass"}, {"status": "fail"}], r.RetrainOutcome.REFUSED),
+        ({"version": "2"}, [{"status": "pass"}, None], r.RetrainOutcome.REFUSED),
+        ({"version": "2"}, [{"status": "pass"}, {"status": "pass"}], r.RetrainOutcome.FAILED),
+        (None, [None, None], r.RetrainOutcome.FAILED),
+    ],
+)
+def test_a_no_of_a_person_refuses_and_no_answer_means_no(version, approvals, outcome):
+    assert retrain_outcome(None, {"outcome": "promote"}, version, approvals) is outcome
 
 
 def test_a_claim_is_given_back_with_the_outcome(ports, step_answers):

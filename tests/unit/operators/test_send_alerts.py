@@ -51,6 +51,23 @@ def test_the_latest_window_speaks(ports):
     assert sending.verdict.word == "PASS"
 
 
+def test_a_last_window_with_too_few_rows_hides_no_drift(ports):
+    drifted = make_drift(status=r.Status.FAIL, window=WINDOW)
+    empty = make_drift(
+        window=r.Span(start=WINDOW.end, end=WINDOW.end + (WINDOW.end - WINDOW.start)),
+        status=r.Status.INSUFFICIENT,
+        reason="no rows",
+    )
+    sending = task()
+    left = {
+        ("wait_for_window", -1): [{}, {}],
+        ("check_drift", 0): drifted.model_dump(mode="json"),
+        ("check_drift", 1): empty.model_dump(mode="json"),
+    }
+    due = sending.execute(context_of(sending, left))
+    assert [alert["key"] for alert in due] == ["drift"]
+
+
 def test_a_run_that_judged_nothing_tells_nothing(ports):
     sending = task()
     assert sending.execute(context_of(sending, {})) == []
