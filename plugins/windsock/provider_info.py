@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "sensors": [{"integration-name": "Windsock", "python-modules": ["windsock.sensors.drift"]}],
         "triggers": [{"integration-name": "Windsock", "python-modules": ["windsock.triggers.drift"]}],
+        "notifications": ["windsock.hooks.notifier.WindsockNotifier"],
         "hooks": [
             {
                 "integration-name": "Windsock",

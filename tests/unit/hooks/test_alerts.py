@@ -19,6 +19,7 @@ from support.monitoring_records import make_column, make_drift
 from windsock.exceptions import GateRefusedError
 from windsock.hooks import alerts
 from windsock.hooks.alerts import channel_of, deliver, failure_callback, send_alerts
+from windsock.hooks.notifier import WindsockNotifier
 from windsock.records import Alert, Severity, Status
 from windsock.spec import SharedSpec
 from windsock.spec.shared import AlertChannel
@@ -370,3 +371,24 @@ class TestTaskFailure:
         failure_callback("ds", AlertChannel(kind="slack"))(self.context(ValueError()))
         failure_callback("ds", AlertChannel(kind="slack"))({})
         assert caplog.text.count("WS-ALERTS-002") == 2
+
+
+class TestNotifier:
+    """For the callbacks of any DAG."""
+
+    def notifier(self, **fields: Any) -> WindsockNotifier:
+        return WindsockNotifier(model="churn", title="{{ task }} is late", text="Look at it.", **fields)
+
+    def context(self) -> Any:
+        return {"ti": SimpleNamespace(dag_id="mine", task_id="score"), "task": "score"}
+
+    def test_its_words_are_rendered_and_sent(self, connection, web):
+        apprise_to(connection, web)
+        self.notifier(severity="low", owner="ds@company.com")(self.context())
+        ((_, body),) = web.told
+        assert body["title"] == "[LOW] score is late"
+        assert "Owner: ds@company.com" in body["message"]
+
+    def test_without_a_channel_it_says_so_and_fails_nothing(self, caplog):
+        self.notifier().notify(self.context())
+        assert "WS-ALERTS-001" in caplog.text
