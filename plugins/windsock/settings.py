@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, get_args
 
 from windsock.exceptions import SettingsError
 from windsock.spec import Frozen
+
+CounterEngine = Literal["parquet", "ibis"]
 
 
 class Settings(Frozen):
@@ -32,6 +34,8 @@ class Settings(Frozen):
     :param server_client_key: its private key (``WINDSOCK_SERVER_CLIENT_KEY``).
     :param clients: the file of the server's clients (``WINDSOCK_CLIENTS_FILE``; default: ``clients.json``
         among the keys).
+    :param counter: what counts the windows of the prediction log (``WINDSOCK_COUNTER``): ``parquet`` reads
+        with numpy, ``ibis`` queries in DuckDB.
     """
 
     home: Path
@@ -46,12 +50,14 @@ class Settings(Frozen):
     server_client_cert: Path | None = None
     server_client_key: Path | None = None
     clients: Path | None = None
+    counter: CounterEngine = "parquet"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Read the settings; nothing is created and nothing is contacted.
 
         :param environment: default: ``os.environ``.
+        :raises SettingsError: if ``WINDSOCK_COUNTER`` is no word that is known.
         """
         env = os.environ if environment is None else environment
         airflow_home = env.get("AIRFLOW_HOME")
@@ -80,6 +86,7 @@ class Settings(Frozen):
             server_client_cert=_path(env.get("WINDSOCK_SERVER_CLIENT_CERT")),
             server_client_key=_path(env.get("WINDSOCK_SERVER_CLIENT_KEY")),
             clients=_path(env.get("WINDSOCK_CLIENTS_FILE")),
+            counter=_counter(env.get("WINDSOCK_COUNTER") or "parquet"),
         )
 
     @property
@@ -128,6 +135,17 @@ class Settings(Frozen):
                 code="WS-SETTINGS-002",
                 next_action="Run `windsock keys init`, or set WINDSOCK_ADMIN_TOKEN.",
             ) from error
+
+
+def _counter(word: str) -> CounterEngine:
+    known: tuple[CounterEngine, ...] = get_args(CounterEngine)
+    for engine in known:
+        if word == engine:
+            return engine
+    raise SettingsError(
+        f"WINDSOCK_COUNTER is {word!r}, and nothing of that name counts windows",
+        next_action=f"Set WINDSOCK_COUNTER to one of {', '.join(known)}, or unset it.",
+    )
 
 
 def _path(value: str | None) -> Path | None:

@@ -48,7 +48,9 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         predictions=ParquetPredictionArchive(settings.serving_dir, storage),
         charts=MatplotlibCharts(),
         compiler=PipelineCompiler(),
-        counter=ArchiveWindowCounter(settings.serving_dir, storage, keys_dir=settings.keys_dir),
+        counter=ArchiveWindowCounter(
+            settings.serving_dir, storage, keys_dir=settings.keys_dir, engine=settings.counter
+        ),
         rows=ArchivePredictionRows(
             settings.serving_dir,
             storage,

@@ -6,11 +6,13 @@ rows are read from it or from the file that names it.
 
 from __future__ import annotations
 
+import fcntl
 import heapq
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -36,6 +38,7 @@ from windsock.adapters.log_merge import (
 )
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError
+from windsock.ports import utc_now
 from windsock.records import Span
 
 if TYPE_CHECKING:
@@ -65,7 +68,9 @@ class HourLog:
     :param archived: its archived file, if there is one.
     :param source: the file's path, or its content from an object store.
     :param segments: those whose rows are not in that file.
-    :param damaged: lines that could not be read; complete once the tables have been read.
+    :param damaged: lines that could not be read; complete once the tables have been read. A last line that
+        is still being written is none of them.
+    :param runs: whether the hour is not over.
     """
 
     kind: str
@@ -74,6 +79,7 @@ class HourLog:
     source: Path | bytes | None
     segments: list[Segment] = field(default_factory=list)
     damaged: int = 0
+    runs: bool = False
 
     def tables(
         self, moments: Moments, *, columns: Sequence[str] | None = None, features: Sequence[str] | None = None
@@ -148,8 +154,10 @@ class HourLog:
         try:
             segment.stream.seek(0)
             for text in segment.stream:
-                line = read_line(text, self.kind) if text.endswith(b"\n") else None
-                if line is None:
+                if not text.endswith(b"\n"):
+                    self.damaged += not (self.runs or _is_written(segment.stream))
+                    return  # what is written from here on is the rest of that line
+                if (line := read_line(text, self.kind)) is None:
                     self.damaged += 1
                 else:
                     yield microseconds(line.receive_time), line, text
@@ -162,11 +170,15 @@ class LogReader:
 
     :param state_folder: the server's state folder, with the segments.
     :param storage: the storage root, with the archive.
+    :param now: the clock.
     """
 
-    def __init__(self, state_folder: Path, storage: Storage) -> None:
+    def __init__(
+        self, state_folder: Path, storage: Storage, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.state_folder = state_folder
         self.storage = storage
+        self.now = now
 
     def hours(self, kind: str, model: str, span: Span) -> list[str]:
         """Return the hours that have a log and may hold rows of a stretch, in order.
@@ -230,6 +242,7 @@ class LogReader:
             if archived is not None:
                 opened.enter_context(archived)
             known = archived_segments(archived)
+            start = hour_start(name)
             yield HourLog(
                 kind=kind,
                 name=name,
@@ -237,6 +250,7 @@ class LogReader:
                 source=source,
                 segments=[segment for segment in segments if segment.file.name not in known],
                 damaged=damaged_lines(archived),
+                runs=start is not None and self.now() < start + HOUR,
             )
 
     def _open_segments(self, kind: str, model: str, name: str, opened: ExitStack) -> list[Segment]:
@@ -325,6 +339,16 @@ def hours_in(parquet: pq.ParquetFile | None, name: str) -> list[str]:
     if last >= microseconds(start + HOUR):
         found.append(hour_of(start + HOUR))
     return found
+
+
+def _is_written(stream: BinaryIO) -> bool:
+    """Return whether a segment that was read to its end is still written to, or was until now."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # a server holds it alone
+    except BlockingIOError:
+        return True
+    fcntl.flock(stream, fcntl.LOCK_UN)
+    return os.fstat(stream.fileno()).st_size != stream.tell()
 
 
 def _unreadable(what: str, error: Exception) -> StorageError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from windsock.adapters.column_cipher import LOG_KEY, ColumnCipher
 from windsock.adapters.log_format import PREDICTIONS
@@ -16,12 +16,13 @@ from windsock.adapters.log_reading import HourLog, LogReader, Moments, received_
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts.files import CountFiles, Totals, counts_of, totals_of
 from windsock.adapters.window_counts.ibis_engine import IbisEngine
-from windsock.adapters.window_counts.parquet_engine import ParquetEngine
+from windsock.adapters.window_counts.parquet_engine import ParquetEngine, count_rows
 from windsock.adapters.window_counts.plan import Plan
 from windsock.adapters.window_counts.slices import Day, Slice, days_of
 from windsock.exceptions import SettingsError
 from windsock.ports import utc_now
 from windsock.records import DriftProfile, Span
+from windsock.settings import CounterEngine
 from windsock.statistics.counting import WindowCounts
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class ArchiveWindowCounter:
         storage: Storage,
         *,
         keys_dir: Path | None = None,
-        engine: Literal["parquet", "ibis"] = "parquet",
+        engine: CounterEngine = "parquet",
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.state_folder = state_folder
@@ -65,7 +66,7 @@ class ArchiveWindowCounter:
         """Return the counts of a stretch; see :class:`~windsock.ports.WindowCounter`."""
         cipher, key = self._cipher()
         plan = Plan(digest=digest, profile=profile, cipher=cipher, key=key)
-        reader = LogReader(self.state_folder, self.storage)
+        reader = LogReader(self.state_folder, self.storage, now=self.now)
         counting = _Counting(
             model=model,
             plan=plan,
@@ -163,7 +164,27 @@ class _Counting:
         with self.reader.hour(PREDICTIONS, self.model, name) as hour:
             counts = self.engine.count(hour, one.moments, self.plan, live=is_own)
             self._note(name, hour)
-            return replace(counts, damaged=hour.damaged) if is_own else counts
+        if not is_own:
+            return counts
+        return replace(counts, damaged=self._damage(counts.rows, hour.damaged, one))
+
+    def _damage(self, rows: int, damaged: int, one: Slice) -> int:
+        """Return a slice's share of its hour's damaged lines, whose times nobody knows.
+
+        It is as large as the share of the hour's rows, so that a part is as damaged as its hour; rounded up,
+        but nothing where it is less than one line. Without any rows each part has all of them.
+
+        :param rows: of the slice.
+        :param damaged: of the hour.
+        """
+        if one.is_whole or not damaged:
+            return damaged
+        with self.reader.hour(PREDICTIONS, self.model, one.hour) as hour:
+            in_hour = max(rows, count_rows(hour, one.hour_moments))
+        if not in_hour:
+            return damaged
+        share = damaged * rows
+        return -(-share // in_hour) if share >= in_hour else 0
 
     def _has_log(self, one: Slice) -> bool:
         if one.hour in self.live or one.hour in self.archived:

@@ -94,7 +94,7 @@ class IbisEngine:
             raise SettingsError(
                 f"counting with Ibis needs a package that is not installed: {error.name}",
                 code="WS-MONITORING-013",
-                next_action="Install airflow-windsock[ibis], or count with the engine `parquet`.",
+                next_action="Install airflow-windsock[ibis], or set WINDSOCK_COUNTER to parquet.",
             ) from error
         return self._connection, ibis
 

@@ -41,6 +41,16 @@ class Slice(NamedTuple):
         return microseconds(self.start), microseconds(self.end)
 
     @property
+    def hour_start(self) -> datetime:
+        """When its hour begins."""
+        return EPOCH + (self.start - EPOCH) // HOUR * HOUR
+
+    @property
+    def hour_moments(self) -> Moments:
+        """Those of its hour."""
+        return microseconds(self.hour_start), microseconds(self.hour_start + HOUR)
+
+    @property
     def is_whole(self) -> bool:
         """Whether it is the whole hour."""
         return self.end - self.start == HOUR
@@ -65,7 +75,7 @@ class Slice(NamedTuple):
 
     def is_over(self, now: datetime) -> bool:
         """Whether its hour is over, so that nothing is written to its segments any more."""
-        return EPOCH + ((self.start - EPOCH) // HOUR + 1) * HOUR + ON_THE_DISK <= now
+        return self.hour_start + HOUR + ON_THE_DISK <= now
 
 
 class Day(NamedTuple):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import logging
 from datetime import timedelta
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from support.builders import NOON, digest
 from support.logged_hours import DIGEST, LoggedHours, event, plain, span
 from windsock.adapters.column_cipher import UNAVAILABLE, ColumnCipher, make_log_key
-from windsock.adapters.log_reading import LogReader
+from windsock.adapters.log_reading import EVER, LogReader, Segment
 from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.adapters.window_counts.parquet_engine import ParquetEngine
 from windsock.exceptions import StorageError
@@ -272,6 +274,98 @@ def test_an_hour_of_nothing_but_damage_is_told(counting: Counting) -> None:
     counting.log.archive()
     counts = counting.count(0, 1)
     assert (counts.rows, counts.damaged) == (0, 1)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize("engine", ["parquet", "ibis"])
+def test_a_part_of_an_hour_has_its_share_of_the_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, archived: bool
+) -> None:
+    if engine == "ibis":
+        pytest.importorskip("ibis")
+    counting = Counting(tmp_path, monkeypatch, engine=engine)
+    shadows = counting.log.events(600, variant="shadow", digest=digest("d"))
+    counting.log.write(*counting.log.events(600), tail=b"nonsense\n" * 20)
+    counting.log.write(
+        *[one.model_copy(update={"prediction_id": f"s{one.prediction_id}"}) for one in shadows]
+    )
+    if archived:
+        counting.log.archive()
+    parts = [counting.count(number / 6, (number + 1) / 6) for number in range(6)]
+    assert [(part.rows, part.damaged) for part in parts] == [(100, 4)] * 6  # 20 / 6 each, rounded up
+    whole = counting.count(0, 1)
+    assert (whole.rows, whole.damaged) == (600, 20)
+
+
+def test_heavy_damage_is_heavy_in_each_part(counting: Counting) -> None:
+    counting.log.write(*counting.log.events(100), tail=b"nonsense\n" * 100)
+    part = counting.count(0, 0.25)
+    assert (part.rows, part.damaged) == (25, 25)
+
+
+def test_a_part_whose_share_is_less_than_a_line_has_none(counting: Counting) -> None:
+    counting.log.write(*counting.log.events(100), tail=b"nonsense\n" * 3)
+    assert [counting.count(0, end).damaged for end in (0.25, 0.33, 0.34, 1)] == [0, 0, 2, 3]
+
+
+def test_a_part_of_an_hour_of_nothing_but_damage_has_all_of_it(counting: Counting) -> None:
+    counting.log.write(tail=b"nonsense\n" * 3)
+    assert (counting.count(0, 0.25).rows, counting.count(0, 0.25).damaged) == (0, 3)
+
+
+class Growing(BufferedReader):
+    """A segment whose last line is finished right after it was read."""
+
+    def __next__(self) -> bytes:
+        line = super().__next__()
+        if not line.endswith(b"\n"):
+            with Path(self.name).open("ab") as more:
+                more.write(b'rn"}\n')
+        return line
+
+
+class TestTheLineThatIsBeingWritten:
+    TAIL = b'{"model": "chu'
+
+    def test_of_the_hour_that_runs(self, counting: Counting) -> None:
+        counting.log.now = NOON + timedelta(minutes=30)
+        counting.log.write(*counting.log.events(60), tail=self.TAIL)
+        assert counting.count(0, 0.25).damaged == counting.count(0, 1).damaged == 0
+        counting.log.now = NOON + timedelta(hours=1)
+        assert counting.count(0, 1).damaged == 1
+
+    def test_of_a_segment_that_a_server_holds(self, counting: Counting) -> None:
+        file = counting.log.write(*counting.log.events(60), tail=self.TAIL)
+        with file.open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert counting.count(0, 1).damaged == 0
+        file.write_bytes(file.read_bytes() + b"\n")
+        assert counting.count(0, 1).damaged == 1
+
+    def test_of_a_segment_that_grew_until_its_server_let_go(self, counting: Counting) -> None:
+        file = counting.log.write(event("a"), tail=self.TAIL)
+        with LogReader(counting.log.folder, counting.log.storage).hour(
+            "predictions", "churn", "20260501T12"
+        ) as hour:
+            hour.segments = [Segment(file, Growing(FileIO(file)))]
+            assert sum(table.num_rows for table in hour.live_tables(EVER)) == 1
+            assert hour.damaged == 0
+
+    def test_a_reader_leaves_no_lock(self, counting: Counting) -> None:
+        counting.log.write(event("a"), tail=self.TAIL)
+        with LogReader(counting.log.folder, counting.log.storage).hour(
+            "predictions", "churn", "20260501T12"
+        ) as hour:
+            list(hour.live_tables(EVER))
+            assert hour.damaged == 1
+            assert counting.log.archive() == 1
+
+    def test_whole_lines_are_damage_though_the_segment_is_held(self, counting: Counting) -> None:
+        counting.log.now = NOON + timedelta(minutes=30)
+        file = counting.log.write(event("a"), tail=b"nonsense\n" + self.TAIL)
+        with file.open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert counting.count(0, 1).damaged == 1
 
 
 def test_rows_that_a_clock_put_into_the_hour_beside_count_where_they_were_received(

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from windsock.adapters.build import build_ports
+from windsock.adapters.window_counts import ArchiveWindowCounter
+from windsock.adapters.window_counts.ibis_engine import IbisEngine
+from windsock.adapters.window_counts.parquet_engine import ParquetEngine
+from windsock.exceptions import SettingsError
+from windsock.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("word", "engine"),
+    [(None, ParquetEngine), ("", ParquetEngine), ("parquet", ParquetEngine), ("ibis", IbisEngine)],
+)
+def test_the_environment_names_what_counts_windows(tmp_path: Path, word: str | None, engine: type) -> None:
+    environment = {"WINDSOCK_HOME": str(tmp_path)}
+    if word is not None:
+        environment["WINDSOCK_COUNTER"] = word
+    ports = build_ports(Settings.from_environment(environment), connections=str)
+    assert isinstance(ports.counter, ArchiveWindowCounter)
+    assert isinstance(ports.counter.engine, engine)
+
+
+@pytest.mark.parametrize("word", ["Ibis", "duckdb", " "])
+def test_another_word_for_what_counts_windows_is_refused(word: str) -> None:
+    with pytest.raises(SettingsError, match="WINDSOCK_COUNTER") as refused:
+        Settings.from_environment({"WINDSOCK_COUNTER": word})
+    assert refused.value.code == "WS-SETTINGS-001"
+    assert "parquet" in refused.value.next_action
+    assert "ibis" in refused.value.next_action
