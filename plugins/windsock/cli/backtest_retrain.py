@@ -9,7 +9,7 @@ from windsock.data.mixing import mix_recent
 from windsock.exceptions import DataRefusedError, TrainingRefusedError, UnverifiedSnapshotError
 from windsock.monitoring.backtest_history import Answers, TableHistory, read_answers
 from windsock.monitoring.backtest_memory import ReplayedBundles, ReplayedLedger
-from windsock.monitoring.check_performance import ANSWERED
+from windsock.monitoring.performance_case import ANSWERED
 from windsock.monitoring.performance_metrics import read_labels, realised_metrics
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from windsock.monitoring.performance_severity import severity_of
 from windsock.records import (
     Alert,
     CheckResult,
@@ -123,7 +124,7 @@ def _performance_conditions(report: PerformanceReport, episode: str | None, foll
             Condition(
                 key=f"performance:{check.name}",
                 active=failed,
-                severity=_at_least_low(report.severity),
+                severity=_at_least_low(severity_of([check])),
                 title=f"{report.model}: {check.name}",
                 text=f"{where}: {_check_text(check)}{follows if failed else ''}",
                 episode=episode if failed else None,

@@ -35,6 +35,7 @@ from windsock.records import (
 from windsock.records.backtest import Backtest, BacktestWindow, Comparison, RetrainTrial
 from windsock.spec import ModelSpec
 from windsock.spec.monitoring import EPOCH, MonitoringBlock
+from windsock.statistics.estimates import estimate_reach
 
 MOST_WINDOWS = 5_000
 UNTRIED = "no retrain was tried, so nothing is known of what it would have come to"
@@ -181,7 +182,7 @@ def _band(
     )
     if chunks is None or estimate is None or not estimate.n:
         return None
-    reach = spec.monitoring.performance.estimate_sd * chunks.sd * max(1.0, chunks.rows / estimate.n) ** 0.5
+    reach = estimate_reach(chunks, estimate.n, spec.monitoring.performance.estimate_sd)
     return Interval(low=chunks.mean - reach, high=chunks.mean + reach)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import WindsockError
-from windsock.monitoring.drift_columns import Judgement, judge_columns, minimum_rows
+from windsock.monitoring.drift_columns import FEW_REFERENCE, Judgement, judge_columns, minimum_rows
 from windsock.monitoring.drift_rows import Samples, decide_exactly, exact_tests, take_samples
+from windsock.monitoring.drift_targets import count_targets
 from windsock.monitoring.drift_telling import Told, tell_gauges, write_report
 from windsock.monitoring.drift_verdict import (
     INSUFFICIENT_CODE,
@@ -80,8 +81,9 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
         return _keep(step, ports, _nothing_to_judge(step, ports, champion, reason))
     counts = ports.counter.count(step.spec.name, champion.digest, bundle.profile, step.window)
     window = _Window(step=step, ports=ports, bundle=bundle, profile=bundle.profile, counts=counts)
+    window.counts = replace(counts, targets=count_targets(step, ports, bundle, window.findings))
     method, judgement = _judge(window)
-    verdict = judge_window(window.profile, counts, judgement, window.rule)
+    verdict = judge_window(window.profile, window.counts, judgement, window.rule)
     report = _keep(step, ports, _report(window, champion, method, judgement, verdict))
     told = tell_gauges(report, ports)
     if report.status is Status.FAIL and window.rule.report:
@@ -145,7 +147,8 @@ def _by_reporter(
     columns = []
     for column in judgement.columns:
         said = drifted.get(column.name)
-        if said is None or column.status is Status.ERROR:
+        blind = FEW_REFERENCE in column.findings and said is not None and not said[0]
+        if said is None or blind or column.status is Status.ERROR:
             columns.append(column)
             continue
         word = f"evidently {said[1]:.3g}"
@@ -205,6 +208,7 @@ NOTICED = {
     "absent": "not in all rows of the log (other versions, or another schema)",
     "all_null": "without any value",
     "constant": "with one and the same value in all rows",
+    FEW_REFERENCE: "with too few training rows to show a large shift, so not judged",
     "few_rows": "with too few rows to judge",
     "few_values": "with too few values to judge",
     "nulls": "drifted by their share of missing values",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import TransportError, WindsockError
-from windsock.monitoring.performance_case import Case, between, labelled_of
+from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
 from windsock.monitoring.performance_judging import (
     judge_business,
     judge_counts,
@@ -45,8 +45,6 @@ FAULT = Judgement(status=Status.ERROR, quality=Status.ERROR)
 USUAL = timedelta(days=7)
 USUAL_WINDOWS = 7
 """How far back windows are looked at for what is usual: at least so long, and so many of them."""
-ANSWERED = ("champion", "challenger")
-"""Variants of answers that went to the client and are of the version itself."""
 
 
 def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> PerformanceReport:

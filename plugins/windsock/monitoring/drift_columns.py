@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from windsock.monitoring.drift_tests import FLOOR, Hypothesis, RowTest, hypotheses_of
 from windsock.records import ColumnDrift, ColumnProfile, DriftProfile, Interval, Status
 from windsock.spec import DriftBlock
+from windsock.statistics.chunks import least_reference
 from windsock.statistics.counting import NUMERIC, ColumnCounts, WindowCounts
 from windsock.statistics.distances import (
     bin_named,
@@ -22,6 +23,8 @@ UNREADABLE_SHARE = 0.05
 """Of rows that cannot be read more than this leave no verdict but drift."""
 EXPECTED = 10.0
 """A category that is expected so often and does not come has vanished: chance does that once in 22,000."""
+FEW_REFERENCE = "few_reference"
+"""Finding of a column whose training rows are too few to show a large shift beside any window."""
 UNDECIDED = "undecided"
 """Finding of a column whose bounds lie on both sides of what decides."""
 
@@ -62,7 +65,8 @@ def judge_columns(
     A column drifts when Benjamini-Hochberg over all tests of the window rejects one of its tests, and that
     test's effect size reaches its limit. A number has two tests (values, and the share without one), a
     category one, a date that of its missing values. Scores are one more test of the window where they count
-    (``rule.predictions``); the target is tested by itself.
+    (``rule.predictions``); the target is tested by itself. A column whose training rows could not show a
+    large shift is insufficient, unless it has drifted all the same.
 
     :param tested: tests of a column's values that were made on rows, in place of those from counts.
     """
@@ -164,6 +168,7 @@ def _judge(looks: Sequence[_Look], q: float) -> tuple[ColumnDrift, ...]:
     is not with the smallest is not.
     """
     tests = [test for look in looks for test in look.tests]
+    needed = least_reference(max(1, sum(bool(look.tests) for look in looks)))
     surely = benjamini_hochberg([test.p_high for test in tests], q)
     maybe = benjamini_hochberg([test.p_low for test in tests], q)
     middle = benjamini_hochberg([test.p for test in tests], q)
@@ -172,11 +177,11 @@ def _judge(looks: Sequence[_Look], q: float) -> tuple[ColumnDrift, ...]:
         part = slice(begin, begin + len(look.tests))
         begin = part.stop
         tried = zip(look.tests, surely[part], maybe[part], middle[part], strict=True)
-        judged.append(_column(look, tuple(tried)))
+        judged.append(_column(look, tuple(tried), needed))
     return tuple(judged)
 
 
-def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]]) -> ColumnDrift:
+def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]], needed: float) -> ColumnDrift:
     drifted, undecided = [], False
     for test, surely, maybe, middle in tests:
         sure = surely and test.effect_low >= test.limit
@@ -185,7 +190,7 @@ def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]]) -
         if sure or (possible and middle and test.effect >= test.limit):
             drifted.append(test)
     # A drift of what could be read stands, however much could not.
-    status = Status.FAIL if drifted else look.status or _quiet(look)
+    status = Status.FAIL if drifted else look.status or _quiet(look, needed)
     shown = max(drifted or [test for test, *_ in tests], key=lambda test: test.strength, default=None)
     findings = list(look.findings)
     if drifted and shown is not None and shown.of_nulls:
@@ -193,7 +198,7 @@ def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]]) -
     if undecided:
         findings.append(UNDECIDED)
     if status is Status.INSUFFICIENT and look.status is None:
-        findings.append("few_values")
+        findings.append(FEW_REFERENCE if look.tests and _reference_rows(look) <= needed else "few_values")
     return _described(look, status, tuple(findings)).model_copy(
         update={}
         if shown is None
@@ -209,11 +214,17 @@ def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]]) -
     )
 
 
-def _quiet(look: _Look) -> Status:
+def _quiet(look: _Look, needed: float) -> Status:
     """Return the status of a column in which no test found drift: with few values that says little."""
-    test = next((test for test in look.tests if not test.of_nulls), None)
-    few = test is not None and min(look.window.rows, look.column.rows) < FLOOR
-    return Status.INSUFFICIENT if few or not look.tests else Status.PASS
+    few = any(not test.of_nulls for test in look.tests) and look.window.rows < FLOOR
+    blind = _reference_rows(look) <= needed
+    return Status.INSUFFICIENT if few or blind or not look.tests else Status.PASS
+
+
+def _reference_rows(look: _Look) -> int:
+    """Return how many training rows a column's window is held against: its values, else all."""
+    of_values = any(not test.of_nulls for test in look.tests)
+    return look.column.rows if of_values else look.column.rows + look.column.nulls
 
 
 def _described(look: _Look, status: Status, findings: tuple[str, ...]) -> ColumnDrift:

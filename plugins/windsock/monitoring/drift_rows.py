@@ -10,7 +10,7 @@ from windsock.exceptions import MonitoringError
 from windsock.monitoring.drift_tests import RowTest
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import CheckDriftInput, ColumnKind, DriftProfile, InputField, InputSchema
-from windsock.records.rows import held_out_mask, recent_mask
+from windsock.records.rows import held_out_mask, reference_mask
 from windsock.records.values import LARGEST, category_text
 from windsock.spec import SEED
 from windsock.statistics.counting import NUMERIC, WindowCounts
@@ -65,13 +65,13 @@ def take_samples(step: CheckDriftInput, ports: Ports, bundle: LoadedBundle) -> S
 
 
 def _training_rows(frame: pd.DataFrame, step: CheckDriftInput, recent_rows: int) -> pd.DataFrame:
-    """Return the rows that the version's profile describes: not held out, and recent where any are.
+    """Return the rows that the version's profile describes: not held out, and recent where enough are.
 
     :raises MonitoringError: if the spec names other columns by now than the snapshot has.
     """
     try:
         held_out = held_out_mask(frame, step.spec, recent_rows)
-        return frame[~held_out & recent_mask(len(frame), recent_rows)]
+        return frame[~held_out & reference_mask(held_out, recent_rows)]
     except (KeyError, TypeError, ValueError) as error:
         raise MonitoringError(
             f"the spec's `data` block does not fit the version's snapshot ({type(error).__name__})",

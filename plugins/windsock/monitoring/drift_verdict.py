@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from windsock.monitoring.drift_columns import UNREADABLE_SHARE, Judgement, minimum_rows
+from windsock.monitoring.drift_columns import FEW_REFERENCE, UNREADABLE_SHARE, Judgement, minimum_rows
 from windsock.records import CheckResult, ColumnDrift, DriftProfile, Severity, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.counting import WindowCounts
@@ -56,9 +56,10 @@ def judge_window(
     judged = [column for column in columns if column.status in (Status.PASS, Status.FAIL)]
     drifted = [column for column in judged if column.status is Status.FAIL]
     drift_ratio = len(drifted) / len(judged) if judged else None
+    blind = [column.name for column in columns if FEW_REFERENCE in column.findings]
     checks = [
         _enough_rows(counts.rows, minimum_rows(profile, rule)),
-        *_rules(rule, len(drifted), len(judged), drift_score, drift_ratio),
+        *_rules(rule, len(drifted), len(judged), drift_score, drift_ratio, blind),
         *_of_scores(judgement.score, rule),
         *_faults(columns, counts),
     ]
@@ -113,27 +114,39 @@ def _enough_rows(rows: int, minimum: int) -> CheckResult:
 
 
 def _rules(
-    rule: DriftBlock, drifted: int, judged: int, drift_score: float | None, drift_ratio: float | None
+    rule: DriftBlock,
+    drifted: int,
+    judged: int,
+    drift_score: float | None,
+    drift_ratio: float | None,
+    blind: Sequence[str],
 ) -> list[CheckResult]:
     """Return the checks that decide: the count of drifted columns, or the named rules in its place."""
     if not rule.rules:
         value, passed = (drifted if judged else None), drifted < rule.columns
-        return [_held("drifted_columns", COLUMNS_CODE, value, rule.columns, judged, passed, "<")]
+        return [_held("drifted_columns", COLUMNS_CODE, value, rule.columns, judged, passed, "<", blind)]
     known = {"drift_score": (drift_score, SCORE_CODE), "drift_ratio": (drift_ratio, RATIO_CODE)}
     checks = []
     for name, limit in rule.rules.items():
-        seen, code = known[name]
-        checks.append(_held(name, code, seen, limit, judged, seen is not None and seen <= limit, "<="))
+        seen, code = known[name] if judged else (None, known[name][1])
+        checks.append(_held(name, code, seen, limit, judged, seen is not None and seen <= limit, "<=", blind))
     return checks
 
 
 def _held(
-    name: str, code: str, value: float | None, limit: float, judged: int, passed: bool, relation: str
+    name: str,
+    code: str,
+    value: float | None,
+    limit: float,
+    judged: int,
+    passed: bool,
+    relation: str,
+    blind: Sequence[str],
 ) -> CheckResult:
     if value is None:
-        return CheckResult(
-            name=name, status=Status.INSUFFICIENT, code=code, limit=limit, message="no column could be judged"
-        )
+        why = f": too few training rows to show a large shift: {named(blind)}" if blind else ""
+        message = f"no column could be judged{why}"
+        return CheckResult(name=name, status=Status.INSUFFICIENT, code=code, limit=limit, message=message)
     return CheckResult(
         name=name,
         status=Status.PASS if passed else Status.FAIL,

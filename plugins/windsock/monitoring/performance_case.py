@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+ANSWERED = ("champion", "challenger")
+"""Variants of answers that went to the client and are of the version itself."""
 
 
 @dataclass(kw_only=True)
@@ -78,6 +82,13 @@ def labelled_of(rows: pd.DataFrame) -> pd.DataFrame:
     return rows if rows.empty else rows[rows["label"].notna()]
 
 
+def place_of(error: Exception) -> str:
+    """Return an error's kind and where it came from; its message may quote a row's value."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places}"
+
+
 def guard(case: Case, name: str, code: str, make: Callable[[], CheckResult]) -> None:
     """Make a check; what goes wrong in it is status error, never a pass."""
     try:
@@ -87,6 +98,6 @@ def guard(case: Case, name: str, code: str, make: Callable[[], CheckResult]) -> 
     except WindsockError as error:
         made = checks.result(name, Status.ERROR, f"{error.code}: {error.message}", code=code)
     except Exception as error:
-        log.exception("%s could not be computed", name)
+        log.error("%s could not be computed: %s", name, place_of(error))
         made = checks.result(name, Status.ERROR, f"the check raised {type(error).__name__}", code=code)
     case.checks.append(made)

@@ -15,6 +15,7 @@ from windsock.records import (
     WindowVerdict,
 )
 from windsock.spec import PerformanceBlock
+from windsock.statistics.estimates import estimate_reach
 from windsock.statistics.intervals import difference, wilson
 from windsock.statistics.metrics import direction
 
@@ -26,6 +27,8 @@ TREND = "performance_trend"
 ESTIMATE = "estimated_performance"
 BUSINESS = "business"
 POSITIVE_RATE = "positive_rate"
+REALISED = (DROP, TREND)
+"""Checks of which one at least must have a verdict: without labels no answer is known to be good."""
 QUALITY = (DROP, TREND, ESTIMATE, BUSINESS, POSITIVE_RATE)
 """Checks that say how good the answers are; the others say how many there are and how they are given."""
 
@@ -188,8 +191,8 @@ def estimated_performance(
 ) -> CheckResult:
     """Check that an estimate lies within the reference chunks' mean and so many standard deviations.
 
-    A window with fewer rows than a chunk has varies more: the deviation is widened by the square root of how
-    many times fewer. The interval is the allowed band.
+    The limits are those of :func:`windsock.statistics.estimates.estimate_reach`: never narrower than the
+    window's own sampling error.
 
     :param metric: the estimate; ``None`` where the window's rows allow none.
     """
@@ -199,7 +202,7 @@ def estimated_performance(
     if chunks.chunks < FEWEST_CHUNKS:
         message = f"{chunks.chunks} chunk of the reference shows no spread of {chunks.metric}"
         return result(check, Status.INSUFFICIENT, message, value=metric.value, n=metric.n)
-    reach = block.estimate_sd * chunks.sd * max(1.0, chunks.rows / metric.n) ** 0.5
+    reach = estimate_reach(chunks, metric.n, block.estimate_sd)
     inside = abs(metric.value - chunks.mean) <= reach
     worse = direction(chunks.metric) * (metric.value - chunks.mean) < 0
     low, high = chunks.mean - reach, chunks.mean + reach

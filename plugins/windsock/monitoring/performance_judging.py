@@ -43,7 +43,9 @@ def judge_realised(case: Case) -> None:
     drop, trend = f"{checks.DROP}:{name}", f"{checks.TREND}:{name}"
     if not coverage.passed:
         why = f"no verdict: {coverage.message}"
-        case.checks.append(checks.result(drop, Status.INSUFFICIENT, why, n=len(labelled)))
+        case.checks += [
+            checks.result(one, Status.INSUFFICIENT, why, n=len(labelled)) for one in (drop, trend)
+        ]
     else:
         undefined = name in case.realised.undefined
         guard(
@@ -54,7 +56,7 @@ def judge_realised(case: Case) -> None:
                 name, found.get(name), baseline.get(name), block, undefined=undefined
             ),
         )
-    guard(case, trend, checks.CODES[checks.TREND], lambda: _trend(case, name))
+        guard(case, trend, checks.CODES[checks.TREND], lambda: _trend(case, name))
 
 
 def _trend(case: Case, name: str) -> CheckResult:
@@ -68,8 +70,10 @@ def _trend(case: Case, name: str) -> CheckResult:
         )
     )
     latest = case.realised.metric(name)
-    if latest is not None and latest.value is not None:
-        points.append((case.step.window.end, latest.value))
+    if latest is None or latest.value is None:
+        message = f"no realised {name} by now: earlier windows alone say nothing about this one"
+        return checks.result(f"{checks.TREND}:{name}", Status.INSUFFICIENT, message)
+    points.append((case.step.window.end, latest.value))
     return checks.performance_trend(name, points, case.step.spec.monitoring.performance)
 
 

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from windsock.monitoring import performance_checks as checks
 from windsock.monitoring.performance_case import Case
+from windsock.monitoring.performance_severity import SEVERITIES, kind_of, severity_of
 from windsock.records import CheckResult, MetricValue, PerformanceReport, Severity, Status
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SEVERITIES = tuple(Severity)
-SEVERITY_OF = {
-    checks.DROP: Severity.HIGH,
-    checks.TREND: Severity.MEDIUM,
-    checks.ESTIMATE: Severity.MEDIUM,
-    checks.BUSINESS: Severity.HIGH,
-    checks.POSITIVE_RATE: Severity.HIGH,
-}
-"""Of a failed check; any other is low."""
-TWICE = 2
-"""A loss of more than so many times its limit is a step worse."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +33,10 @@ class Judgement:
 def judge(case: Case) -> Judgement:
     """Bring a case's checks together.
 
-    Fail if a check fails; else error if one could not run; else pass if labels or an estimate say that the
-    answers are good; else insufficient, whatever the rates say.
+    Fail if a check fails; else error if one could not run; else pass if labels say that the answers are good;
+    else insufficient, whatever estimates and rates say: they do not see that the truth has changed.
     """
-    quality = [check for check in case.checks if _kind(check) in checks.QUALITY]
+    quality = [check for check in case.checks if kind_of(check) in checks.QUALITY]
     others = [check for check in case.checks if check not in quality]
     word = _worst(quality)
     status = next(
@@ -63,38 +52,28 @@ def judge(case: Case) -> Judgement:
     )
 
 
-def _kind(check: CheckResult) -> str:
-    return check.name.partition(":")[0]
-
-
 def _worst(found: Sequence[CheckResult]) -> Status:
-    order = (Status.FAIL, Status.ERROR, Status.PASS)
-    return next((word for word in order if any(one.status is word for one in found)), Status.INSUFFICIENT)
-
-
-def severity_of(found: Iterable[CheckResult]) -> Severity:
-    """Return how much the failed ones among some checks matter."""
-    worst = Severity.NONE
-    for check in found:
-        if check.status is not Status.FAIL:
-            continue
-        severity = SEVERITY_OF.get(_kind(check), Severity.LOW)
-        lost = check.value is not None and check.limit is not None and check.value > TWICE * check.limit
-        if _kind(check) in (checks.DROP, checks.TREND) and lost:
-            severity = SEVERITIES[SEVERITIES.index(severity) + 1]
-        worst = max(worst, severity, key=SEVERITIES.index)
-    return worst
+    bad = next(
+        (word for word in (Status.FAIL, Status.ERROR) if any(one.status is word for one in found)), None
+    )
+    known = any(one.passed for one in found if kind_of(one) in checks.REALISED)
+    return bad or (Status.PASS if known else Status.INSUFFICIENT)
 
 
 def _reason(case: Case, status: Status) -> str:
     told = [check for check in case.checks if check.status is status and status is not Status.PASS]
     if status is Status.INSUFFICIENT:
-        told = [check for check in told if _kind(check) in (checks.COVERAGE, checks.DROP, checks.ESTIMATE)]
+        told = [check for check in told if kind_of(check) in (checks.COVERAGE, checks.DROP, checks.ESTIMATE)]
+        calm = any(check.passed for check in case.checks if kind_of(check) == checks.ESTIMATE)
+        if calm and told:
+            labels = "no labels" if not case.numbers.get("labelled") else "no verdict by labels"
+            said = "; ".join(f"{check.code} {check.name}: {check.message}" for check in told)
+            return f"estimate within its limits, {labels}; {said}"
     if status is not Status.PASS:
         shown = "; ".join(f"{check.code} {check.name}: {check.message}" for check in told[:3])
         more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
         return f"{shown or f'{status.value}: no check could be made'}{more}"
-    passed = [check for check in case.checks if check.passed and _kind(check) in checks.QUALITY]
+    passed = [check for check in case.checks if check.passed and kind_of(check) in checks.QUALITY]
     open_ = [check.name for check in case.checks if check.status is Status.INSUFFICIENT]
     unsaid = f"; without a verdict: {', '.join(open_)}" if open_ else ""
     return "; ".join(check.message for check in passed) + unsaid

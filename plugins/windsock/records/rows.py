@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CELL = 33
 NUMBER, BOOLEAN, TEXT, TIME = 1, 2, 3, 4
 CHUNK_BYTES = 32 * 1024 * 1024
+REFERENCE_ROWS = 500
+"""Fewer recent rows are no reference for a monitor."""
 EXACT = 2**53
 """Up to here a double holds every integer."""
 
@@ -154,6 +156,21 @@ def recent_mask(rows: int, recent_rows: int) -> NDArray[np.bool_]:
 
     mask: NDArray[np.bool_] = np.arange(rows) >= (rows - recent_rows if recent_rows else 0)
     return mask
+
+
+def reference_mask(held_out: NDArray[np.bool_], recent_rows: int) -> NDArray[np.bool_]:
+    """Return which rows of a snapshot the monitor's reference is made of, held out or not.
+
+    The recent ones, if at least :data:`REFERENCE_ROWS` of them were trained on; else all: a reference of a
+    few rows could not show drift.
+
+    :param held_out: which rows are held out.
+    :param recent_rows: so many rows, the last ones, are recent.
+    """
+    import numpy as np
+
+    recent = recent_mask(len(held_out), recent_rows)
+    return recent if (recent & ~held_out).sum() >= REFERENCE_ROWS else np.ones(len(held_out), dtype=bool)
 
 
 def entity_text(value: Any) -> str:

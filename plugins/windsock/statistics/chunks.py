@@ -78,14 +78,23 @@ def smallest_window(columns: int, reference: int) -> int:
     By Smirnov's asymptotic quantile, 115 rows for 50 columns and a long reference.
 
     :param columns: columns that are tested together.
-    :param reference: rows of the reference; a short one asks for longer windows, though none longer than
-        itself.
+    :param reference: rows of the reference; a short one asks for longer windows. Beside one that is too short
+        (:func:`least_reference`) no window is long enough: then it is the number for a long reference.
     """
     if not columns or not reference:
         return 0
-    enough = -math.log(Q / columns / 2) / 2 / LARGE_SHIFT**2
-    beside = enough / (1 - enough / reference) if reference > enough else math.inf
-    return math.ceil(max(enough, min(beside, reference)))
+    enough = least_reference(columns)
+    return math.ceil(enough / (1 - enough / reference) if reference > enough else enough)
+
+
+def least_reference(columns: int) -> float:
+    """Return the rows beyond which a reference can show a KS distance of 0.2 in one of several columns.
+
+    Beside a reference of so many rows or fewer, that distance is not significant however long the window is.
+
+    :param columns: columns that are tested together, at least 1.
+    """
+    return -math.log(Q / columns / 2) / 2 / LARGE_SHIFT**2
 
 
 def _alarms(measures: Sequence[_Measure], part: NDArray[Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import TrainingRefusedError
 from windsock.ports import LoadedBundle
 from windsock.records import DataSnapshot, DriftProfile, InputSchema, MetricValue, PairedDifference
-from windsock.records.rows import held_out_mask, recent_mask
+from windsock.records.rows import held_out_mask, recent_mask, reference_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
 from windsock.training.comparison import answered_by, answered_by_baseline, answered_by_champion, judge
@@ -69,6 +69,7 @@ def refit(
     held_out = held_out_mask(frame, spec, snapshot.recent_rows)
     now = recent_mask(len(frame), snapshot.recent_rows)
     judged = held_out & now
+    described = reference_mask(held_out, snapshot.recent_rows)
     training = _in_order(frame[~held_out], spec)
     if not len(training) or not judged.any():
         raise TrainingRefusedError(
@@ -81,9 +82,10 @@ def refit(
     schema = make_schema(spec, fields, labels, snapshot.column(spec.data.target))
     with limited_threads(1), counted_warnings():
         pipeline = fit(lambda _: clone(bundle.pipeline), features, labels)
-        known = to_features(_in_order(frame[~held_out & now], spec), fields)
+        known = to_features(_in_order(frame[~held_out & described], spec), fields)
         profile = build_profile(known, fields, by_time=bool(spec.data.event_time))
-        profile, _ = make_reference(pipeline, schema, profile, frame[judged], snapshot=snapshot, spec=spec)
+        rows = frame[held_out & described]
+        profile, _ = make_reference(pipeline, schema, profile, rows, snapshot=snapshot, spec=spec)
         made = _bundle(bundle, pipeline, schema, profile, digest)
         return _compare(made, champion, labels, frame[judged].reset_index(drop=True), snapshot, spec)
 

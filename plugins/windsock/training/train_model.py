@@ -21,7 +21,7 @@ from windsock.records import (
     TrainedModel,
     TrainModelInput,
 )
-from windsock.records.rows import held_out_mask, recent_mask
+from windsock.records.rows import REFERENCE_ROWS, held_out_mask, reference_mask
 from windsock.statistics.profiling import build_profile
 from windsock.training.compiling import COMPILED, compile_pipeline
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
@@ -236,11 +236,12 @@ def _describe(
 ) -> tuple[DriftProfile, dict[str, Any]]:
     """Return the monitor's reference, and the importances as they were measured.
 
-    Where rows are recent, the reference is made of those alone: held against older ones too, the windows to
-    come would show the very drift that the model has just been trained on.
+    Where enough rows are recent, the reference is made of those alone: held against older ones too, the
+    windows to come would show the very drift that the model has just been trained on.
     """
     spec = step.spec
-    now = recent_mask(len(frame), step.snapshot.recent_rows)
+    now = reference_mask(held_out, step.snapshot.recent_rows)
+    _log_reference(step.snapshot.recent_rows, now, held_out)
     features = to_features(_in_order(frame[~held_out & now], step), fields)
     profile = build_profile(features, fields, by_time=bool(spec.data.event_time))
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings():
@@ -251,6 +252,18 @@ def _describe(
             frame[held_out & now],
             snapshot=step.snapshot,
             spec=spec,
+        )
+
+
+def _log_reference(recent_rows: int, now: NDArray[np.bool_], held_out: NDArray[np.bool_]) -> None:
+    if recent_rows:
+        which = f"all rows: fewer than {REFERENCE_ROWS:,} of the" if now.all() else "the"
+        log.info(
+            "reference: made of %s %s recent rows%s; %s training rows",
+            which,
+            f"{recent_rows:,}",
+            " were trained on" if now.all() else " alone",
+            f"{(now & ~held_out).sum():,}",
         )
 
 

@@ -78,6 +78,35 @@ class TestConditions:
         assert found["performance:latency_p95"].severity is Severity.LOW
         assert "140 against <= 100" in found["performance:latency_p95"].text
 
+    def test_each_check_has_its_own_severity_and_not_the_reports(self):
+        checks = (
+            r.CheckResult(
+                name="performance_drop:f1",
+                status=Status.FAIL,
+                code="WS-MONITORING-030",
+                value=0.3,
+                limit=0.05,
+            ),
+            r.CheckResult(
+                name="latency_p95", status=Status.FAIL, code="WS-MONITORING-039", value=140, limit=100
+            ),
+            r.CheckResult(
+                name="performance_trend:f1",
+                status=Status.FAIL,
+                code="WS-MONITORING-031",
+                value=0.06,
+                limit=0.05,
+            ),
+        )
+        found = by_key(
+            None, make_performance(status=Status.FAIL, severity=Severity.CRITICAL, checks=checks), None
+        )
+        assert {key.partition(":")[2]: one.severity for key, one in found.items() if one.active} == {
+            "performance_drop:f1": Severity.CRITICAL,
+            "latency_p95": Severity.LOW,
+            "performance_trend:f1": Severity.MEDIUM,
+        }
+
     def test_the_breaker_pages(self):
         condition = by_key(None, None, make_retrain_decision(r.RetrainOrder.HOLD, breaker=True))[
             "retrain:breaker"

@@ -20,12 +20,14 @@ from windsock.exceptions import (
     UnverifiedBundleError,
 )
 from windsock.monitoring.check_drift import check_drift
+from windsock.monitoring.drift_targets import count_labels
 from windsock.monitoring.drift_telling import tell_gauges
-from windsock.ports import LoadedBundle, Ports
+from windsock.ports import LabelledRows, LoadedBundle, Ports
 from windsock.records import (
     Answer,
     BundleManifest,
     CheckDriftInput,
+    ColumnProfile,
     DriftProfile,
     DriftReport,
     GoldenPredictions,
@@ -234,11 +236,9 @@ class TestNamedFindings:
         assert any(finding.startswith("4 rows were answered") for finding in report.findings)
 
     def test_scores_and_outcomes_apart(self) -> None:
-        profile = PROFILE.model_copy(update={"score": PROFILE.columns[0], "target": PROFILE.columns[3]})
-        moved = counted(MOVED).columns["age"]
-        odd = replace(counted(CALM).columns["member"], named=np.array([100, 1_900]))
-        ports = world(counted(CALM, scores=moved, targets=odd), profile=profile)
-        ports.rows.frame = CALM
+        profile = PROFILE.model_copy(update={"score": PROFILE.columns[0], "target": PROFILE.columns[0]})
+        ports = world(counted(CALM, scores=counted(MOVED).columns["age"]), profile=profile)
+        ports.rows.frame, ports.rows.joined = CALM, outcomes_of(MOVED["age"])
         report = look(ports)
         assert report.score is not None
         assert report.target is not None
@@ -249,6 +249,96 @@ class TestNamedFindings:
         assert calm.status is Status.PASS
         assert calm.score is not None
         assert calm.score.status is Status.FAIL
+
+
+def outcomes_of(values: Any, variant: str = "champion") -> LabelledRows:
+    return LabelledRows(frame=pd.DataFrame({"variant": variant, "outcome": pd.Series(values, dtype=object)}))
+
+
+class TestTarget:
+    """Outcomes that have come are held against the target: told, never part of the verdict."""
+
+    AGES = PROFILE.model_copy(update={"target": PROFILE.columns[0]})
+
+    def test_outcomes_are_told_and_decide_nothing(self) -> None:
+        for frame, status in ((CALM, Status.PASS), (MOVED, Status.FAIL)):
+            ports = world(counted(CALM), profile=self.AGES)
+            ports.rows.joined = outcomes_of([*frame["age"], None, None])
+            report = look(ports)
+            assert report.target is not None
+            assert (report.target.status, report.target.rows, report.status) == (status, 2_000, Status.PASS)
+        assert any(finding.startswith("outcomes drifted") for finding in report.findings)
+
+    @pytest.mark.parametrize("joined", [outcomes_of([None] * 9), outcomes_of([1.0] * 99, "constant")])
+    def test_without_outcomes_of_its_own_answers_nothing_is_told(self, joined: LabelledRows) -> None:
+        ports = world(counted(CALM), profile=self.AGES)
+        ports.rows.joined = joined
+        report = look(ports)
+        assert (report.target, report.findings) == (None, ())
+
+    def test_without_a_target_no_label_is_read(self) -> None:
+        ports = world(counted(CALM))
+        look(ports)
+        assert ports.rows.asked == []
+
+    @pytest.mark.parametrize("error", [StorageError("away"), ValueError("jane.doe@example.org")])
+    def test_labels_that_cannot_be_read_are_a_finding(
+        self, error: Exception, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fails(*_: Any, **__: Any) -> Any:
+            raise error
+
+        ports = world(counted(CALM), profile=self.AGES)
+        ports.rows.labelled = fails
+        report = look(ports)
+        assert (report.status, report.target) == (Status.PASS, None)
+        assert any("outcomes are not compared" in finding for finding in report.findings)
+        assert "jane" not in caplog.text + report.model_dump_json()
+
+    @pytest.mark.parametrize(
+        ("profile", "labels", "named"),
+        [
+            ({"kind": "boolean", "categories": {"false": 5, "true": 5}}, [True, True, False], [1, 2]),
+            ({"kind": "category", "categories": {"0": 5, "1": 5}}, [1, 1, 0], [1, 2]),
+            ({"kind": "category", "categories": {"no": 5, "yes": 5}}, ["yes", "no", "no"], [2, 1]),
+        ],
+    )
+    def test_classes_are_counted_in_the_words_of_training(
+        self, profile: Any, labels: list[Any], named: list[int]
+    ) -> None:
+        target = ColumnProfile.model_validate({"name": "churned", "rows": 10, "nulls": 0, **profile})
+        counts = count_labels(target, labels)
+        assert counts.named is not None
+        assert (counts.named.tolist(), counts.unseen) == (named, 0)
+
+
+class TestFewTrainingRows:
+    @pytest.mark.parametrize("rows", [30, 50, 80])
+    def test_a_reference_that_cannot_show_a_shift_lets_no_window_pass(self, rows: int) -> None:
+        found = set()
+        for seed in range(10, 0, -1):
+            profile = profile_of(draw_frame(rows, seed))
+            window = count_frame(profile, draw_frame(5_000, 99, shift=0.5))
+            report = look(world(window, profile=profile), report=False)
+            found.add(report.status)
+        assert Status.PASS not in found
+        calm = look(world(count_frame(profile, CALM), profile=profile))
+        assert calm.status is Status.INSUFFICIENT
+        assert "too few training rows to show a large shift" in calm.reason
+
+    @pytest.mark.parametrize("rules", [{"drift_score": 0.25}, {"drift_ratio": 0.3}])
+    def test_nor_by_the_dataset_rules(self, rules: dict[str, float]) -> None:
+        profile = profile_of(draw_frame(50))
+        report = look(world(count_frame(profile, CALM), profile=profile), rules=rules)
+        assert report.status is Status.INSUFFICIENT
+
+    def test_nor_by_evidently(self) -> None:
+        profile = profile_of(draw_frame(50))
+        calm = {field.name: (False, 0.01) for field in FIELDS}
+        ports = world(count_frame(profile, CALM), profile=profile, reporter=FakeReporter(verdicts=calm))
+        ports.rows.frame = CALM
+        report = look(ports, method="evidently")
+        assert (report.method, report.status) == ("evidently", Status.INSUFFICIENT)
 
 
 class TestMethods:

@@ -25,6 +25,7 @@ from support.performance import (
     metric,
 )
 from windsock.exceptions import ServerUnavailableError, SourceUnavailableError, StorageError
+from windsock.monitoring import performance_judging
 from windsock.monitoring.check_performance import check_performance
 from windsock.records import (
     CheckPerformanceInput,
@@ -432,10 +433,10 @@ class TestEstimates:
         assert realised == pytest.approx(0.25, abs=0.02)
         assert estimated == pytest.approx(0.75, abs=0.02)
 
-    def test_without_labels_the_estimate_alone_may_pass_or_fail(self) -> None:
+    def test_without_labels_the_estimate_alone_may_fail_and_never_pass(self) -> None:
         scene = Scene(self._calibrated(), spec=BY_ACCURACY)
         for scores, status in (
-            (np.random.default_rng(9).random(5000), Status.PASS),
+            (np.random.default_rng(9).random(5000), Status.INSUFFICIENT),
             (np.random.default_rng(9).uniform(0.4, 0.6, 5000), Status.FAIL),
         ):
             frame = answers([None] * 5000, (scores > 0.5).tolist(), scores.tolist())
@@ -443,6 +444,37 @@ class TestEstimates:
             assert report.status is status
             assert report.realised == ()
             assert scene.ports.monitor.windows("churn")[0].status is status
+            within = check_of(report, "estimated_performance").passed
+            assert within is (status is Status.INSUFFICIENT)
+            assert report.reason.startswith("estimate within its limits, no labels") is within
+
+    def test_an_outage_of_labels_turns_no_failed_windows_into_a_pass(self) -> None:
+        scene = Scene(self._calibrated(), spec=BY_ACCURACY, window="4d")
+        for day in (3, 2, 1):
+            scene.remember(day, realised__accuracy=0.75)
+        scores = np.random.default_rng(9).random(5000)
+        report = scene.look(answers([None] * 5000, (scores > 0.5).tolist(), scores.tolist()))
+        assert check_of(report, "performance_trend").status is Status.INSUFFICIENT
+        assert report.status is Status.INSUFFICIENT
+        kept = scene.ports.monitor.windows("churn", "performance")
+        assert {one.window: one.status for one in kept}[WINDOW] is Status.INSUFFICIENT
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_chunks_that_are_all_perfect_make_no_alarm_of_chance(self, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        known = np.r_[generator.uniform(0, 0.45, 1000), generator.uniform(0.55, 1, 1000)]
+        reference = ReferencePerformance(
+            rows=2000,
+            calibration=calibrate(known, known > 0.5),
+            estimated=(ReferenceChunks(metric="roc_auc", mean=1.0, sd=0.0, chunks=10, rows=200),),
+        )
+        scores = np.r_[generator.uniform(0, 0.47, 500), generator.uniform(0.53, 1, 500)]
+        frame = answers([None] * 1000, (scores > 0.5).tolist(), scores.tolist())
+        scene = Scene(reference)
+        assert check_of(scene.look(frame), "estimated_performance").status is Status.PASS
+        moved = np.full(1000, 0.5)
+        frame = answers([None] * 1000, [True] * 1000, moved.tolist())
+        assert check_of(scene.look(frame), "estimated_performance").status is Status.FAIL
 
     def test_fewer_rows_than_a_reference_chunk_may_vary_more(self) -> None:
         scene = Scene(self._calibrated(), spec=BY_ACCURACY)
@@ -536,6 +568,18 @@ class TestPositiveRate:
 
 
 class TestVerdict:
+    def test_what_a_check_raises_may_hold_a_value_and_is_never_logged(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def odd(*args: object, **more: object) -> None:
+            raise ValueError("could not convert 'jane.doe@example.org'")
+
+        monkeypatch.setattr(performance_judging.checks, "performance_drop", odd)
+        report = scene.look(answers(*coin(100)))
+        assert check_of(report, "performance_drop").status is Status.ERROR
+        assert "jane" not in caplog.text + report.model_dump_json()
+        assert "ValueError at test_check_performance.py:" in caplog.text
+
     def test_how_answers_are_given_asks_for_no_retrain(self, scene: Scene) -> None:
         scene.ports.counter.counts[END] = counts_of([0.5] * 1000, milliseconds=300.0)
         report = scene.look(answers(*coin(5000)))

@@ -8,7 +8,7 @@ import pytest
 
 from windsock.records import ColumnKind, InputField
 from windsock.statistics import chunks
-from windsock.statistics.chunks import find_minimum_rows, find_wobble, smallest_window
+from windsock.statistics.chunks import find_minimum_rows, find_wobble, least_reference, smallest_window
 from windsock.statistics.distances import ks_by_chance
 from windsock.statistics.profiling import describe_column
 
@@ -37,9 +37,17 @@ class TestTheSmallestWindow:
         level = {"comparisons": columns, "alpha": 0.01}
         assert ks_by_chance(rows, reference, **level) <= 0.2 < ks_by_chance(rows - 1, reference, **level)
 
-    def test_a_short_reference_asks_for_no_more_than_itself_or_than_a_long_one(self):
-        assert smallest_window(50, 150) == 150
-        assert smallest_window(50, 20) == 116
+    @pytest.mark.parametrize(("columns", "reference"), [(1, 70), (1, 90), (50, 150)])
+    def test_a_short_reference_asks_for_long_windows_however_long(self, columns, reference):
+        rows = smallest_window(columns, reference)
+        assert rows > reference
+        level = {"comparisons": columns, "alpha": 0.01}
+        assert ks_by_chance(rows, reference, **level) <= 0.2 < ks_by_chance(rows - 1, reference, **level)
+
+    def test_beside_too_few_rows_no_window_is_long_enough(self):
+        assert least_reference(50) == pytest.approx(115.1, abs=0.05)
+        assert ks_by_chance(10**9, 115, comparisons=50, alpha=0.01) > 0.2
+        assert smallest_window(50, 20) == smallest_window(50, 115) == 116
 
     def test_nothing_to_look_at(self):
         assert smallest_window(0, 100) == smallest_window(3, 0) == 0

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from support.builders import make_evaluation
 from windsock.exceptions import TrainingRefusedError
-from windsock.records import Evaluation, held_out_mask
+from windsock.records import Evaluation, held_out_mask, rows
 from windsock.training import evaluate_model as module
 
 
@@ -55,12 +56,34 @@ def test_an_evaluation_from_before_is_one_on_all_rows():
     assert Evaluation.model_validate(content) == make_evaluation()
 
 
-def test_the_monitors_reference_is_made_of_the_recent_rows_alone(world):
+def test_the_monitors_reference_is_made_of_the_recent_rows_alone(world, monkeypatch, caplog):
+    monkeypatch.setattr(rows, "REFERENCE_ROWS", 100)
     made = marked(world, 200)
     held_out = held_out_mask(made.frame, made.spec, 200)
+    caplog.set_level("INFO")
     trained = made.train()
+    assert "reference: made of the 200 recent rows alone" in caplog.text
     profile = made.ports.bundles.load(trained.bundle_uri, trained.bundle_digest).profile
     assert profile.rows == 200 - held_out[-200:].sum()
     assert {column.rows + column.nulls for column in profile.columns} == {profile.rows}
     assert profile.performance.rows == held_out[-200:].sum()
     assert trained.rows_train == (~held_out).sum()
+
+
+def test_few_recent_rows_are_no_reference(world, caplog):
+    made = marked(world, 200)
+    held_out = held_out_mask(made.frame, made.spec, 200)
+    caplog.set_level("INFO")
+    trained = made.train()
+    profile = made.ports.bundles.load(trained.bundle_uri, trained.bundle_digest).profile
+    assert profile.rows == (~held_out).sum()
+    assert profile.performance.rows == held_out.sum()
+    assert "reference: made of all rows: fewer than 500 of the 200 recent rows were trained on" in caplog.text
+
+
+@pytest.mark.parametrize(("trained", "recent"), [(499, False), (500, True)])
+def test_five_hundred_recent_training_rows_are_a_reference(trained, recent):
+    held_out = np.r_[np.zeros(1000, dtype=bool), np.zeros(trained, dtype=bool), np.ones(50, dtype=bool)]
+    mask = rows.reference_mask(held_out, trained + 50)
+    assert mask.sum() == (trained + 50 if recent else held_out.size)
+    assert rows.reference_mask(held_out, 0).all()
