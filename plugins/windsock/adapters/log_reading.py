@@ -9,10 +9,10 @@ from __future__ import annotations
 import fcntl
 import heapq
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -38,7 +38,6 @@ from windsock.adapters.log_merge import (
 )
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError
-from windsock.ports import utc_now
 from windsock.records import Span
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ class HourLog:
     :param source: the file's path, or its content from an object store.
     :param segments: those whose rows are not in that file.
     :param damaged: lines that could not be read; complete once the tables have been read. A last line that
-        is still being written is none of them.
-    :param runs: whether the hour is not over.
+        a server still writes is none of them.
     """
 
     kind: str
@@ -79,7 +77,6 @@ class HourLog:
     source: Path | bytes | None
     segments: list[Segment] = field(default_factory=list)
     damaged: int = 0
-    runs: bool = False
 
     def tables(
         self, moments: Moments, *, columns: Sequence[str] | None = None, features: Sequence[str] | None = None
@@ -155,7 +152,7 @@ class HourLog:
             segment.stream.seek(0)
             for text in segment.stream:
                 if not text.endswith(b"\n"):
-                    self.damaged += not (self.runs or _is_written(segment.stream))
+                    self.damaged += not _is_written(segment.stream)
                     return  # what is written from here on is the rest of that line
                 if (line := read_line(text, self.kind)) is None:
                     self.damaged += 1
@@ -170,15 +167,11 @@ class LogReader:
 
     :param state_folder: the server's state folder, with the segments.
     :param storage: the storage root, with the archive.
-    :param now: the clock.
     """
 
-    def __init__(
-        self, state_folder: Path, storage: Storage, *, now: Callable[[], datetime] = utc_now
-    ) -> None:
+    def __init__(self, state_folder: Path, storage: Storage) -> None:
         self.state_folder = state_folder
         self.storage = storage
-        self.now = now
 
     def hours(self, kind: str, model: str, span: Span) -> list[str]:
         """Return the hours that have a log and may hold rows of a stretch, in order.
@@ -242,7 +235,6 @@ class LogReader:
             if archived is not None:
                 opened.enter_context(archived)
             known = archived_segments(archived)
-            start = hour_start(name)
             yield HourLog(
                 kind=kind,
                 name=name,
@@ -250,7 +242,6 @@ class LogReader:
                 source=source,
                 segments=[segment for segment in segments if segment.file.name not in known],
                 damaged=damaged_lines(archived),
-                runs=start is not None and self.now() < start + HOUR,
             )
 
     def _open_segments(self, kind: str, model: str, name: str, opened: ExitStack) -> list[Segment]:

@@ -66,7 +66,7 @@ class ArchiveWindowCounter:
         """Return the counts of a stretch; see :class:`~windsock.ports.WindowCounter`."""
         cipher, key = self._cipher()
         plan = Plan(digest=digest, profile=profile, cipher=cipher, key=key)
-        reader = LogReader(self.state_folder, self.storage, now=self.now)
+        reader = LogReader(self.state_folder, self.storage)
         counting = _Counting(
             model=model,
             plan=plan,
