@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from windsock.records import Alert, Episode, RetrainClaim, RetrainOutcome, WindowKind, WindowVerdict
-from windsock.records.retraining import Lease, announce_in, claim_in, close_in, reset_in, sweep_in
+from windsock.records.retraining import Lease, announce_in, claim_in, close_in, renew_in, reset_in, sweep_in
 from windsock.spec import ModelSpec
 
 
@@ -81,6 +81,13 @@ class FakeMonitor:
             self._put(model, change.episodes)
             self.leases[model] = change.lease
             return claim
+
+    def renew(self, model: str, *, holder: str, until: datetime, now: datetime) -> bool:
+        with self._lock:
+            change = renew_in(self.leases.get(model), holder=holder, until=until, now=now)
+            if change is not None:
+                self.leases[model] = change.lease
+            return change is not None
 
     def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ from windsock.records.retraining import (
     announce_in,
     claim_in,
     close_in,
+    renew_in,
     reset_in,
     sweep_in,
 )
@@ -69,6 +70,14 @@ class SqlRetraining:
             change.write(made.episodes)
             change.put_lease(made.lease)
         return claim
+
+    def renew(self, model: str, *, holder: str, until: datetime, now: datetime) -> bool:
+        """Let a holder keep its claim for longer; return whether it has one."""
+        with self._changing(model) as change:
+            made = renew_in(change.lease, holder=holder, until=until, now=now)
+            if made is not None:
+                change.put_lease(made.lease)
+        return made is not None
 
     def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
         """Give a claim back and close its episode; a holder that has none changes nothing."""

@@ -49,11 +49,15 @@ def monitor(
         str | None, typer.Option("--window-end", help="With --check: judge this window alone.")
     ] = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Let breaker, cooldown and budget forget what was.")
+        bool,
+        typer.Option(
+            "--reset",
+            help="Let the breaker forget what was. Cooldown and budget stay; see docs/monitoring.md.",
+        ),
     ] = False,
     reason: Annotated[str | None, typer.Option(help="With --reset: why; it is recorded.")] = None,
 ) -> None:
-    """Show a model's verdicts, episodes and alerts, judge its windows, or reset the trigger policy.
+    """Show a model's verdicts, episodes and alerts, judge its windows, or reset the breaker.
 
     Exit code 1 if a window could not be judged, 3 if a system did not answer. Drift is no fault: 0.
     """
@@ -79,7 +83,7 @@ def _one_of(**chosen: bool) -> None:
 def reset_policy(spec: ModelSpec, ports: Ports, reason: str | None) -> None:
     """Forgive every closed episode; who did it and why stands in each."""
     if reason is None:
-        reason = typer.prompt("Why are breaker, cooldown and budget to forget what was")
+        reason = typer.prompt("Why is the breaker to forget what was")
     why = " ".join(reason.split())
     if not why or len(why) > LONGEST_REASON:
         raise typer.BadParameter(f"write why, in 1 to {LONGEST_REASON} characters", param_hint="--reason")

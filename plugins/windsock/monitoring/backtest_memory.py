@@ -24,7 +24,7 @@ from windsock.records import (
     WindowVerdict,
     champion_of,
 )
-from windsock.records.retraining import Lease, announce_in, claim_in, close_in, reset_in, sweep_in
+from windsock.records.retraining import Lease, announce_in, claim_in, close_in, renew_in, reset_in, sweep_in
 from windsock.spec import ModelSpec
 
 CODE = "WS-MONITORING-079"
@@ -215,6 +215,13 @@ class MemoryMonitor:
         self._leases[spec.name] = change.lease
         return claim
 
+    def renew(self, model: str, *, holder: str, until: datetime, now: datetime) -> bool:
+        """Let a holder keep its claim for longer; return whether it has one."""
+        made = renew_in(self._leases.get(model), holder=holder, until=until, now=now)
+        if made is not None:
+            self._leases[model] = made.lease
+        return made is not None
+
     def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
         """Give a claim back and close its episode."""
         lease = self._leases.get(model)
@@ -223,7 +230,7 @@ class MemoryMonitor:
         self._leases[model] = change.lease
 
     def reset(self, model: str, *, actor: str) -> int:
-        """Let breaker, cooldown and budget forget every closed episode."""
+        """Let the breaker forget every closed episode; return how many were forgiven."""
         forgiven = reset_in(self.episodes(model), actor=actor)
         self._put(model, forgiven)
         return len(forgiven)

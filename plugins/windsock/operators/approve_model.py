@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 from windsock.exceptions import ApprovalRefusedError
-from windsock.operators.base import StepOperator
+from windsock.monitoring.claim_retrain import holder_of
+from windsock.operators.base import StepOperator, run_context
 from windsock.records import Approval, RegisteredVersion, Status
+from windsock.records.retraining import LEASE
 from windsock.steps import StepResult, limit_text, shorten, verdict_of, verdict_of_error
 
 if TYPE_CHECKING:
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("windsock.task")
 
+RESPONSE_TIMEOUT = timedelta(days=3)
+
 
 class ApproveModelOperator(StepOperator, ApprovalOperator):
     """Ask a person, where the model's tier (or an insufficient check) wants one; hold no worker meanwhile.
 
     The answer is written to the ledger with the version, its digest and the user that the server named. A
-    timeout means no. Whoever triggered the run cannot approve it.
+    timeout means no. Whoever triggered the run cannot approve it. A run that has claimed the model for its
+    retrain keeps the claim while it waits.
 
     :param version: the ``RegisteredVersion`` of the registration task.
     :param decision: the ``GateDecision``, shown to the reviewer.
@@ -44,7 +49,7 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
         version: Any,
         decision: Any = None,
         approvers: Sequence[str] = (),
-        response_timeout: timedelta = timedelta(days=3),
+        response_timeout: timedelta = RESPONSE_TIMEOUT,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -70,6 +75,7 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
         self.body = approval_body(self.model_spec(), version, self.decision)
         for line in verdict_of(result).lines():
             log.info("%s", line)
+        self._keep_claim(context, version.model)
         return ApprovalOperator.execute(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -97,6 +103,16 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
             "answered_at": event.get("responded_at"),
         }
         return self.finish(context, self.run(context, content))
+
+    def _keep_claim(self, context: Context, model: str) -> None:
+        """Let the run's claim of the model outlast the wait; a run of a DAG that claims nothing has none."""
+        ports, run = self.hook.ports(), run_context(context)
+        now = ports.now()
+        until = now + (self.response_timeout or RESPONSE_TIMEOUT) + LEASE
+        if ports.monitor.renew(model, holder=holder_of(model, run), until=until, now=now):
+            log.info("%s: this run keeps its claim until %s UTC", model, f"{until:%Y-%m-%d %H:%M}")
+        else:
+            log.info("%s: this run holds no claim of the model that could be kept", model)
 
     def _is_settled(self, result: StepResult) -> bool:
         return isinstance(result.record, Approval) and result.record.status is not Status.INSUFFICIENT

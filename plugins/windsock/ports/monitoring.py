@@ -171,7 +171,8 @@ class Monitor(Protocol):
     def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
         """Keep a window's verdict: the first one of a drift window stands, the latest of a performance one.
 
-        An ``error`` never stands: a later verdict of the window replaces it.
+        An ``error`` never stands: a later verdict of the window replaces it. Neither does what a clock that
+        was ahead let judge: a verdict that was judged sooner, and after the window's end, replaces it.
         """
         ...
 
@@ -203,6 +204,15 @@ class Monitor(Protocol):
         Refused while another holder has the model (until its lease ends), for an episode that is claimed,
         closed or unknown, and where budget, cooldown or breaker forbid it by now. The same holder's claim
         stands, and lengthens its lease.
+        """
+        ...
+
+    def renew(self, model: str, *, holder: str, until: datetime, now: datetime) -> bool:
+        """Let a holder that will wait for long keep its claim; return whether it has one.
+
+        A holder without a claim changes nothing. A lease is never made shorter by this.
+
+        :param until: when the holder is to be given up for lost.
         """
         ...
 

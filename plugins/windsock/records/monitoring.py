@@ -202,11 +202,18 @@ class WindowVerdict(Record):
         """Return whether this verdict stands when the same window is judged again.
 
         The first one of a drift window stands, and the latest of a performance window, for labels arrive. An
-        error stands against nothing, and replaces nothing.
+        error stands against nothing, and replaces nothing. What was judged by a clock that was ahead does not
+        stand, whatever it says: neither later than the other verdict was, nor before the window's end.
         """
-        if self.status is Status.ERROR:
+        if self.status is Status.ERROR or later.is_sooner_than(self):
             return False
         return self.kind == "drift" or later.status is Status.ERROR
+
+    def is_sooner_than(self, other: WindowVerdict) -> bool:
+        """Return whether this one was judged in its time, and the other by a clock that was ahead."""
+        if self.window.end > self.judged_at:
+            return False
+        return self.judged_at < other.judged_at or other.window.end > other.judged_at
 
 
 class EpisodeState(StrEnum):

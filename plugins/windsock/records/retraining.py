@@ -24,17 +24,24 @@ class Lease(Record):
     """Who retrains a model now.
 
     :param episode_key: the episode that is retrained for; ``None``: a retrain on schedule or by hand.
-    :param until: when the holder is given up for lost, unless it claims again.
+    :param until: when the holder is given up for lost, unless it claims again or renews.
+    :param seen_at: when it claimed or renewed last; ``None``: a lease of usual length before ``until``.
     """
 
     holder: str
     episode_key: str | None = None
     claimed_at: Moment
     until: Moment
+    seen_at: Moment | None = None
 
     def is_over(self, now: datetime) -> bool:
         """Whether the holder is given up; so is one that a clock which was far ahead let hold for long."""
-        return not now < self.until <= now + 2 * LEASE
+        return now >= self.until or (self.seen_at or self.until - LEASE) > now + LEASE
+
+    def held_until(self, until: datetime, now: datetime) -> Lease:
+        """Return the lease that its holder has from now on: no shorter than it was, unless it was over."""
+        longer = until if self.is_over(now) else max(self.until, until)
+        return self.model_copy(update={"until": longer, "seen_at": now})
 
 
 class Hold(Record):
@@ -187,7 +194,8 @@ def claim_in(
     """
     if lease is not None and lease.holder == holder:
         own = next((one for one in known if one.key == lease.episode_key), None)
-        return _granted(model, policy, own, lease.claimed_at, holder, now)
+        claim, change = _granted(model, policy, own, lease.claimed_at, holder, now)
+        return claim, change.model_copy(update={"lease": lease.held_until(now + LEASE, now)})
     swept = sweep_in(known, lease, digest=None, now=now)
     rows = {one.key: one for one in [*known, *swept.episodes]}
     episode = rows.get(episode_key) if episode_key is not None else None
@@ -272,6 +280,7 @@ def _granted(
         episode_key=episode.key if episode else None,
         claimed_at=begun,
         until=now + LEASE,
+        seen_at=now,
     )
     return claim, Change(episodes=(episode,) if episode else (), lease=lease)
 
@@ -280,6 +289,16 @@ def recent_span(policy: RetrainBlock, episode: Episode, begun: datetime) -> Span
     """Return the stretch whose labelled rows a retrain mixes in: back from its claim, over its windows."""
     start = min(begun - parse_duration(policy.recent), episode.span.start)
     return Span(start=start, end=max(begun, episode.span.end))
+
+
+def renew_in(lease: Lease | None, *, holder: str, until: datetime, now: datetime) -> Change | None:
+    """Let a holder that will give no sign of life for long keep its claim; ``None``: it has none.
+
+    :param until: when it is to be given up for lost; an earlier time than there is changes nothing.
+    """
+    if lease is None or lease.holder != holder:
+        return None
+    return Change(lease=lease.held_until(until, now))
 
 
 def close_in(

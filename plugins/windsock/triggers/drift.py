@@ -111,8 +111,12 @@ class DriftEventTrigger(_DriftLook, BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each drifted window."""
         since = datetime.fromisoformat(self.since) if self.since else utc_now() - LOOK_BACK
+        # Not the latest time of a verdict: one that a clock which was ahead wrote would hide all up to it.
+        told: set[tuple[datetime, datetime]] = set()
         while True:
             for verdict in await self.look(since):
-                since = max(since, verdict.judged_at)
-                yield _event(verdict)
+                named = (verdict.window.end, verdict.judged_at)
+                if named not in told:
+                    told.add(named)
+                    yield _event(verdict)
             await asyncio.sleep(self.poll_seconds)

@@ -17,7 +17,7 @@ from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.record_rows import sortable
 from windsock.exceptions import MonitoringError
 from windsock.ports import Monitor
-from windsock.records.retraining import LEASE
+from windsock.records.retraining import LEASE, Lease
 
 pytest_plugins = ["support.databases"]
 FREE = {"cooldown": "1s", "per_day": 1000, "breaker": 100}
@@ -78,6 +78,26 @@ class TestWindows:
         monitor.add_window(make_window(1, first, kind=kind))
         assert monitor.add_window(make_window(1, second, kind=kind)).status.value == stands
         assert [one.status.value for one in monitor.windows("churn")] == [stands]
+
+    @pytest.mark.parametrize("kind", ["drift", "performance"])
+    @pytest.mark.parametrize("word", ["pass", "insufficient", "error"])
+    def test_a_verdict_from_the_future_does_not_stand(self, monitor, kind, word):
+        end = MIDNIGHT + DAY
+        monitor.add_window(make_window(1, "insufficient", kind=kind, judged_at=end + 5 * DAY))
+        true = make_window(1, word, kind=kind, judged_at=end + LATER)
+        assert monitor.add_window(true) == true
+        assert monitor.windows("churn") == (true,)
+
+    def test_nor_one_that_was_made_before_the_window_ended(self, monitor):
+        end = MIDNIGHT + DAY
+        early = make_window(1, "insufficient", judged_at=end - LATER)
+        monitor.add_window(early)
+        sooner = make_window(1, "pass", judged_at=end - 2 * LATER)
+        assert monitor.add_window(sooner) == early, "it is no better"
+        true = make_window(1, "fail", judged_at=end + LATER)
+        assert monitor.add_window(true) == true
+        assert monitor.add_window(early) == true
+        assert monitor.windows("churn") == (true,)
 
 
 class TestEpisodes:
@@ -195,6 +215,58 @@ class TestClaims:
         monitor.close("churn", holder="dag/2", outcome=r.RetrainOutcome.KEPT, now=NOW)
         assert outcomes(monitor) == [("one", None)]
         assert not claim(monitor, "dag/2", None).granted
+
+
+class TestLongWaits:
+    def wait(self, monitor: Monitor) -> datetime:
+        monitor.announce(make_episode())
+        claim(monitor)
+        until = NOW + 3 * DAY + LEASE
+        assert monitor.renew("churn", holder="dag/1", until=until, now=NOW + LATER)
+        return until
+
+    def test_a_renewed_claim_keeps_others_out_until_its_time(self, monitor):
+        until = self.wait(monitor)
+        for hours in (7, 77):
+            now = NOW + timedelta(hours=hours)
+            assert monitor.sweep("churn", digest=digest("a"), now=now) == ()
+            assert "WS-MONITORING-054" in claim(monitor, "daily/1", None, now).reason
+        assert outcomes(monitor) == [("one", None)]
+        assert claim(monitor, "daily/1", None, until).granted
+        assert outcomes(monitor) == [("one", "failed")]
+
+    def test_neither_a_second_renewal_nor_a_claim_makes_it_shorter(self, monitor):
+        until = self.wait(monitor)
+        assert monitor.renew("churn", holder="dag/1", until=NOW + LEASE, now=NOW + LATER)
+        assert claim(monitor, at=NOW + LATER).granted
+        assert not claim(monitor, "daily/1", None, until - LATER).granted
+        assert claim(monitor, "daily/1", None, until).granted
+
+    def test_it_is_given_back_as_any_other(self, monitor):
+        self.wait(monitor)
+        monitor.close("churn", holder="dag/1", outcome=r.RetrainOutcome.KEPT, now=NOW + DAY)
+        assert outcomes(monitor) == [("one", "kept")]
+        assert not monitor.renew("churn", holder="dag/1", until=NOW + 9 * DAY, now=NOW + DAY)
+        assert claim(monitor, "daily/1", None, NOW + DAY).granted
+
+    def test_a_holder_without_a_claim_changes_nothing_and_is_told(self, monitor):
+        assert not monitor.renew("churn", holder="dag/1", until=NOW + DAY, now=NOW)
+        claim(monitor, "daily/1", None)
+        assert not monitor.renew("churn", holder="dag/1", until=NOW + 9 * DAY, now=NOW)
+        assert claim(monitor, "dag/2", None, NOW + LEASE).granted
+
+    def test_one_that_a_clock_far_ahead_renewed_holds_nothing_for_years(self, monitor):
+        claim(monitor, "daily/1", None)
+        ahead = NOW + 3650 * DAY
+        assert monitor.renew("churn", holder="daily/1", until=ahead + 3 * DAY, now=ahead)
+        assert claim(monitor, "daily/1", None, NOW + LATER).granted, "its own claim is of now again"
+        assert not claim(monitor, "daily/2", None, NOW + LATER).granted
+        assert claim(monitor, "daily/2", None, NOW + LATER + LEASE).granted
+
+    def test_a_lease_that_was_kept_before_there_were_renewals_is_of_usual_length(self):
+        old = Lease(holder="dag/1", claimed_at=NOW, until=NOW + LEASE)
+        assert [old.is_over(NOW + at) for at in (LATER - LEASE, LATER, LEASE)] == [False, False, True]
+        assert old.is_over(NOW - LEASE - LATER)
 
 
 class TestLostRuns:
@@ -323,7 +395,7 @@ def test_times_sort_as_their_text_does(moments: list[datetime]) -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["announce", "event", "claim", "daily", "close", "sweep", "reset"]),
+        st.sampled_from(["announce", "event", "claim", "daily", "close", "sweep", "reset", "renew"]),
         st.integers(1, 3),
         st.integers(1, 3),
         st.integers(-2, 9),
@@ -361,6 +433,8 @@ def _apply(monitor: Any, spec: Any, what: str, key: int, holder: int, now: datet
         return monitor.claim(spec, episode_key=wanted, holder=f"dag/{holder}", now=now)
     if what == "close":
         return monitor.close("churn", holder=f"dag/{holder}", outcome=r.RetrainOutcome(outcome), now=now)
+    if what == "renew":
+        return monitor.renew("churn", holder=f"dag/{holder}", until=now + key * DAY, now=now)
     if what == "sweep":
         return monitor.sweep("churn", digest=bundle, now=now)
     return monitor.reset("churn", actor="ada")

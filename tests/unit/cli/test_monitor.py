@@ -118,6 +118,15 @@ def test_the_breaker_says_what_ends_it_and_a_reset_does(stopped, capsys):
     assert forgiven.pop().endswith(": the join was mended")
 
 
+def test_a_reset_asks_why_and_says_no_more_than_it_does(stopped, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("windsock.cli.monitor.typer.prompt", lambda text: asked.append(text) or "mended")
+    keep(stopped, make_closed("one", NOW - DAY, digest=digest("1")))
+    assert run(["monitor", "churn", "--reset"]) == 0
+    assert asked == ["Why is the breaker to forget what was"]
+    assert f"next retrain: from {NOW + DAY:%Y-%m-%d %H:%M:%S} UTC" in capsys.readouterr().out, "the cooldown"
+
+
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 201])
 def test_a_reset_needs_a_reason(stopped, reason):
     assert run(["monitor", "churn", "--reset", "--reason", reason]) == 2

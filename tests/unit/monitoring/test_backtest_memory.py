@@ -30,6 +30,9 @@ def test_windows_stand_by_kind_and_come_in_their_order():
     early, late = (make_window(1, word, kind="performance") for word in ("insufficient", "pass"))
     monitor.add_window(early)
     assert monitor.add_window(late) == late
+    ahead, true = (make_window(4, judged_at=NOW + days * DAY) for days in (9, 3))
+    monitor.add_window(ahead)
+    assert monitor.add_window(true) == true
 
 
 def test_an_episode_lives_as_in_the_database():
@@ -39,6 +42,9 @@ def test_an_episode_lives_as_in_the_database():
         monitor.announce(make_episode(digest=digest("a")))
         claim = monitor.claim(SPEC, episode_key=episode.key, holder="backtest/1", now=NOW)
         refused = monitor.claim(SPEC, episode_key=episode.key, holder="backtest/2", now=NOW)
+        assert monitor.renew("churn", holder="backtest/1", until=NOW + 3 * DAY, now=NOW)
+        assert not monitor.renew("churn", holder="backtest/2", until=NOW + 3 * DAY, now=NOW)
+        assert monitor.sweep("churn", digest=digest("a"), now=NOW + 2 * DAY) == ()
         monitor.close("churn", holder="backtest/1", outcome=RetrainOutcome.KEPT, now=NOW)
         again = monitor.claim(SPEC, episode_key=episode.key, holder="backtest/3", now=NOW + DAY)
         swept = monitor.sweep("churn", digest=digest("b"), now=NOW)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk.exceptions import TaskAwaitingInput
@@ -9,8 +10,10 @@ from support.builders import digest, make_check, make_decision, make_registratio
 from support.context import make_context
 from windsock import records as r
 from windsock.exceptions import ApprovalRefusedError
+from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.operators import approve_model
 from windsock.operators.approve_model import ApproveModelOperator, approval_body
+from windsock.records.retraining import LEASE
 
 
 def approval(status, **fields):
@@ -43,12 +46,18 @@ def test_goes_on_where_nobody_is_needed(ports, step_answers):
     assert task.execute(make_context(task))["status"] == "pass"
 
 
-def test_waits_without_a_worker_and_shows_the_evidence(ports, step_answers, monkeypatch):
+@pytest.fixture
+def asked(step_answers, monkeypatch):
+    """What is put to a person, who is needed."""
     import airflow.providers.standard.operators.hitl as hitl
 
     step_answers("approve_model", approval(r.Status.INSUFFICIENT))
-    asked = {}
-    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **fields: asked.update(fields))
+    fields = {}
+    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **given: fields.update(given))
+    return fields
+
+
+def test_waits_without_a_worker_and_shows_the_evidence(ports, asked):
     task = approve_task(approvers=["rita"])
     with pytest.raises(TaskAwaitingInput):
         task.execute(make_context(task))
@@ -56,6 +65,37 @@ def test_waits_without_a_worker_and_shows_the_evidence(ports, step_answers, monk
     assert asked["assigned_users"] == [{"id": "rita", "name": "rita"}]
     assert asked["defaults"] is None
     assert "| latency | pass |" in asked["body"]
+
+
+def claimed(ports, run_id, now):
+    run = r.RunContext(dag_id="churn__daily_retrain", run_id=run_id)
+    step = r.ClaimRetrainInput(spec=make_spec(), run=run)
+    return claim_retrain(step, replace(ports, now=lambda: now), "").granted
+
+
+def test_who_waits_for_a_person_keeps_the_models_claim(ports, asked):
+    now = ports.now()
+    assert claimed(ports, "run-1", now)
+    task = approve_task()
+    for _ in range(2):  # a cleared task asks again
+        with pytest.raises(TaskAwaitingInput):
+            task.execute(make_context(task))
+    until = now + timedelta(days=3) + LEASE
+    assert not claimed(ports, "run-2", now + timedelta(hours=7))
+    assert not claimed(ports, "run-2", until - timedelta(minutes=1))
+    assert claimed(ports, "run-2", until + timedelta(minutes=1))
+
+
+def test_a_run_that_claimed_nothing_waits_as_well(ports, asked, caplog):
+    caplog.set_level("INFO", logger="windsock.task")
+    assert claimed(ports, "run-2", ports.now())
+    task = approve_task()
+    with pytest.raises(TaskAwaitingInput):
+        task.execute(make_context(task))
+    assert "holds no claim" in caplog.text
+    assert claimed(ports, "run-3", ports.now() + LEASE + timedelta(minutes=1)), (
+        "the other's is as long as it was"
+    )
 
 
 def test_answer_carries_the_user_that_the_server_named(ports, step_answers):

@@ -11,7 +11,7 @@ from windsock.records import Severity, Span, Status, WindowVerdict
 from windsock.triggers.drift import DriftEventTrigger, DriftTrigger
 
 
-def verdict(minutes: int, status: Status = Status.FAIL) -> WindowVerdict:
+def verdict(minutes: int, status: Status = Status.FAIL, *, ahead: timedelta = timedelta(0)) -> WindowVerdict:
     end = NOON + timedelta(minutes=minutes)
     return WindowVerdict(
         model="churn",
@@ -21,7 +21,7 @@ def verdict(minutes: int, status: Status = Status.FAIL) -> WindowVerdict:
         digest="d",
         status=status,
         severity=Severity.HIGH,
-        judged_at=end,
+        judged_at=end + ahead,
     )
 
 
@@ -75,4 +75,15 @@ def test_each_drifted_window_is_told_once(monkeypatch):
     events = asyncio.run(taken(trigger, 3))
     assert [event["judged_at"] for event in events] == [
         one.judged_at.isoformat() for one in (first, second, third)
+    ]
+
+
+def test_a_verdict_from_the_future_hides_nothing(monkeypatch):
+    trigger = DriftEventTrigger("churn", since=NOON.isoformat(), poll_seconds=0)
+    ahead, second, third = verdict(1, ahead=timedelta(days=9)), verdict(2), verdict(3)
+    looks = Looks([ahead], [ahead, second], [ahead, second, third])
+    monkeypatch.setattr(trigger, "_drifted", looks)
+    events = asyncio.run(asyncio.wait_for(taken(trigger, 3), timeout=60))
+    assert [event["judged_at"] for event in events] == [
+        one.judged_at.isoformat() for one in (ahead, second, third)
     ]
