@@ -145,8 +145,8 @@ class CheckPerformanceInput(Record):
 class PerformanceReport(Record):
     """How good the answers are: as far as labels tell, and as far as can be estimated without them.
 
-    :param status: ``fail`` if a check fails; ``insufficient`` if none could be made; ``error`` if one could
-        not run.
+    :param status: ``fail`` if a check fails; ``error`` if one could not run; ``insufficient`` if no realised
+        check could be made, whatever is estimated.
     :param rows: answered rows of the champion in the look-back.
     :param labelled: of those, rows with a label by now.
     :param coverage: ``labelled / rows``.

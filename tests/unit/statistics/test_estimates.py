@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.isotonic import IsotonicRegression
 from sklearn.tree import DecisionTreeRegressor
 
-from windsock.records import Calibration
+from windsock.records import Calibration, ReferenceChunks
 from windsock.spec import SEED
 from windsock.statistics.estimates import (
     ESTIMATED,
@@ -22,6 +22,7 @@ from windsock.statistics.estimates import (
     cbpe,
     chunk_slices,
     error_metrics,
+    estimate_reach,
     fit_error_tree,
     reference_chunks,
 )
@@ -263,3 +264,23 @@ class TestChunks:
         (found,) = reference_chunks(realised, 40)
         assert (found.metric, found.mean, found.sd, found.chunks, found.rows) == ("a", 2.0, 1.0, 2, 40)
         assert reference_chunks([], 40) == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "mean", "sd", "rows", "reach"),
+    [
+        ("roc_auc", 1.0, 0.0, 100_000, 0.005),
+        ("roc_auc", 1.0, 0.0, 100, 0.0404),  # 3 sqrt(p (1 - p) / 104) with p = 102 / 104
+        ("accuracy", 0.75, 0.01, 2_000, 0.03),
+        ("accuracy", 0.75, 0.01, 500, 0.06),
+        ("accuracy", 0.75, 0.0, 500, 0.0580),
+        ("log_loss", 0.4, 0.0, 100, 0.005),
+        ("rmse", 2_000.0, 0.0, 100, 10.0),
+        ("mae", 2.0, 0.1, 500, 0.3),
+    ],
+)
+def test_the_limits_of_an_estimate_are_no_narrower_than_chance(metric, mean, sd, rows, reach):
+    chunks = ReferenceChunks(
+        metric=metric, mean=mean, sd=sd, chunks=10, rows=2_000 if metric != "mae" else 500
+    )
+    assert estimate_reach(chunks, rows, 3.0) == pytest.approx(reach, abs=1e-4)
