@@ -147,7 +147,8 @@ class Connection:
 
     async def worker(self) -> int:
         """Return the process that holds the other end."""
-        _, said = await self.ask("/health")
+        status, said = await self.ask("/health")
+        assert status == 200, said
         return int(said["worker"])
 
     def close(self) -> None:

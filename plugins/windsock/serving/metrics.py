@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import operator
 import os
+import struct
+import time
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prometheus_client.samples import Sample
+
+Read = TypeVar("Read")
+READ_TRIES, READ_PAUSE = 20, 0.01
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable that prometheus-client reads when it is imported."""
@@ -195,7 +198,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return the metrics of all workers in Prometheus' text form."""
-        return generate_latest(self._all())
+        return _steadily(lambda: generate_latest(self._all()))
 
     def usage(self) -> dict[tuple[str, str], Usage]:
         """Return how much each version of each model has answered."""
@@ -227,6 +230,19 @@ class Metrics:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return registry
 
-    def _samples(self) -> Iterator[Sample]:
-        for family in self._all().collect():
-            yield from family.samples
+    def _samples(self) -> list[Sample]:
+        return _steadily(lambda: [one for family in self._all().collect() for one in family.samples])
+
+
+def _steadily(read: Callable[[], Read]) -> Read:
+    """Read the files of all workers, again if one of them was just being made.
+
+    A worker that starts makes its files empty and gives them their length a moment later; in between
+    prometheus-client cannot read them.
+    """
+    for _ in range(READ_TRIES - 1):
+        try:
+            return read()
+        except struct.error:
+            time.sleep(READ_PAUSE)
+    return read()
