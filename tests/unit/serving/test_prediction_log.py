@@ -225,6 +225,27 @@ class TestFullDisk:
         assert log.state == LogState(written=101, dropped=50)
         assert sorted(ids_in(tmp_path)) == [f"{number:03}" for number in range(101)]
 
+    def test_answers_give_way_while_the_writer_is_behind_but_not_while_the_disk_is_full(
+        self, make_log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(log_module, "FLUSH_SECONDS", 60.0)
+        log = make_log()
+        asyncio.run(log.add_outcome(outcome("one")))  # the writer's first turn is over
+        given: list[float] = []
+        monkeypatch.setattr(log_module.time, "sleep", given.append)
+        log.add_rows(*answered("first"))
+        log.spool_bytes = log._bytes * 10
+        for number in range(5):
+            log.add_rows(*answered(f"row-{number}"))
+        assert given == []
+        for number in range(3):
+            log.add_rows(*answered(f"more-{number}"))
+        assert given == [log_module.BRAKE_SECONDS] * 3
+        log.state.fault = "No space left on device"
+        log.add_rows(*answered("on it goes"))
+        assert len(given) == 3
+        log.state.fault = None
+
     def test_dropped_counts_rows(self, make_log: Log) -> None:
         log = make_log(spool_bytes=100)
         assert not log.add_rows(*answered("a", "b", "c"))
