@@ -19,13 +19,13 @@ from windsock.records import (
     CheckPerformanceInput,
     DecideRetrainInput,
     Episode,
-    LedgerAction,
     Record,
     RetrainDecision,
     RetrainOrder,
     RunContext,
     Span,
     WindowVerdict,
+    live_since,
 )
 from windsock.records.retraining import hold_of, open_episode
 from windsock.settings import Settings
@@ -149,10 +149,12 @@ def _window(spec: ModelSpec, now: datetime, text: str) -> Span:
 
 def waiting(spec: ModelSpec, ports: Ports) -> tuple[Span, ...]:
     """Return the closed windows that lack a verdict, of either kind that is asked for."""
-    block, now = spec.monitoring, ports.now()
-    commits = (row.at for row in ports.ledger.rows(spec.name) if row.action is LedgerAction.COMMIT)
-    since = next(commits, None)
-    return pending_windows(block, ports.monitor.windows(spec.name), since=since, now=now)
+    return pending_windows(
+        spec.monitoring,
+        ports.monitor.windows(spec.name),
+        since=live_since(ports.ledger.rows(spec.name)),
+        now=ports.now(),
+    )
 
 
 def show_status(spec: ModelSpec, ports: Ports) -> None:

@@ -141,6 +141,11 @@ def champion_of(rows: Sequence[LedgerRow]) -> Champion | None:
     return champion_by(last) if last else None
 
 
+def live_since(rows: Sequence[LedgerRow]) -> Moment | None:
+    """Return when the model's first version went live, or ``None`` if none ever did."""
+    return next((row.at for row in rows if row.action is LedgerAction.COMMIT), None)
+
+
 def champion_line(rows: Sequence[LedgerRow]) -> tuple[LedgerRow, ...]:
     """Return the commits of the champions that stand one upon the other, the one that serves last.
 

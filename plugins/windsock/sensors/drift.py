@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from windsock.monitoring.pending_windows import pending_windows
 from windsock.operators.base import StepOperator
 from windsock.ports import utc_now
-from windsock.records import LedgerAction
+from windsock.records import live_since
 from windsock.steps import Verdict
 from windsock.triggers.drift import POLL_SECONDS, DriftTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from windsock.ports import Ports
     from windsock.spec import ModelSpec
 
 log = logging.getLogger("windsock.task")
@@ -83,7 +82,7 @@ class DriftSensor(StepOperator):
         windows = pending_windows(
             spec.monitoring,
             ports.monitor.windows(spec.name),
-            since=live_since(spec.name, ports),
+            since=live_since(ports.ledger.rows(spec.name)),
             now=ports.now(),
         )
         self.verdict = Verdict(
@@ -103,9 +102,3 @@ class DriftSensor(StepOperator):
             ids={"model": str(event["model"])},
         )
         return [window]
-
-
-def live_since(model: str, ports: Ports) -> datetime | None:
-    """Return when the model's first version went live, or ``None`` if none ever did."""
-    commits = (row.at for row in ports.ledger.rows(model) if row.action is LedgerAction.COMMIT)
-    return next(commits, None)

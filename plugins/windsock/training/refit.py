@@ -16,7 +16,7 @@ from windsock.training.comparison import answered_by, answered_by_baseline, answ
 from windsock.training.fitting import counted_warnings, fit, limited_threads
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
-from windsock.training.target import make_schema, read_labels
+from windsock.training.target import in_time_order, make_schema, read_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ def refit(
     now = recent_mask(len(frame), snapshot.recent_rows)
     judged = held_out & now
     described = reference_mask(held_out, snapshot.recent_rows)
-    training = _in_order(frame[~held_out], spec)
+    training = in_time_order(frame[~held_out], spec)
     if not len(training) or not judged.any():
         raise TrainingRefusedError(
             f"{len(training):,} rows to fit on and {judged.sum():,} to judge by; both sides need rows",
@@ -82,7 +82,7 @@ def refit(
     schema = make_schema(spec, fields, labels, snapshot.column(spec.data.target))
     with limited_threads(1), counted_warnings():
         pipeline = fit(lambda _: clone(bundle.pipeline), features, labels)
-        known = to_features(_in_order(frame[~held_out & described], spec), fields)
+        known = to_features(in_time_order(frame[~held_out & described], spec), fields)
         profile = build_profile(known, fields, by_time=bool(spec.data.event_time))
         rows = frame[held_out & described]
         profile, _ = make_reference(pipeline, schema, profile, rows, snapshot=snapshot, spec=spec)
@@ -144,9 +144,3 @@ def _missed(metrics: Sequence[MetricValue], spec: ModelSpec) -> tuple[str, ...]:
             shown = "no value" if metric.value is None else f"{metric.value:.4g}"
             missed.append(f"{name} {shown} is not surely {'>=' if more else '<='} {limit:g}")
     return tuple(missed)
-
-
-def _in_order(frame: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
-    by_time = spec.data.event_time
-    ordered = frame.sort_values(by_time, kind="stable", na_position="first") if by_time else frame
-    return ordered.reset_index(drop=True)

@@ -195,3 +195,10 @@ def universe_of(schema: InputSchema, labels: NDArray[Any], *others: Sequence[Lab
     known = [*schema.classes, *(label for classes in others for label in classes)]
     classes = dict.fromkeys([*known, *sorted(set(labels.tolist()), key=str)])
     return Universe(classes=tuple(classes), positive=schema.positive)
+
+
+def in_time_order(frame: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
+    """Return rows in the order of time where they have one, with a fresh index."""
+    by_time = spec.data.event_time
+    ordered = frame.sort_values(by_time, kind="stable", na_position="first") if by_time else frame
+    return ordered.reset_index(drop=True)

@@ -32,7 +32,7 @@ from windsock.training.golden import answers_to, largest_difference, make_golden
 from windsock.training.importances import IMPORTANCES
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
-from windsock.training.target import feature_fields, make_schema, read_labels
+from windsock.training.target import feature_fields, in_time_order, make_schema, read_labels
 from windsock.training.tracking import training_run
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     _require_validated(step)
     frame = ports.snapshots.load(step.snapshot)
     held_out = held_out_mask(frame, step.spec, step.snapshot.recent_rows)
-    training = _in_order(frame[~held_out], step)
+    training = in_time_order(frame[~held_out], step.spec)
     if not len(training) or not held_out.sum():
         raise TrainingRefusedError(
             f"{len(training):,} training rows and {held_out.sum():,} held out; both sides need rows",
@@ -132,13 +132,6 @@ def _require_validated(step: TrainModelInput) -> None:
             code="WS-DATA-043",
             next_action="Read the failed checks of the validation; mend the data or the suite.",
         )
-
-
-def _in_order(frame: pd.DataFrame, step: TrainModelInput) -> pd.DataFrame:
-    """Return rows in the order of time where they have one, with a fresh index."""
-    by_time = step.spec.data.event_time
-    ordered = frame.sort_values(by_time, kind="stable", na_position="first") if by_time else frame
-    return ordered.reset_index(drop=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -242,7 +235,7 @@ def _describe(
     spec = step.spec
     now = reference_mask(held_out, step.snapshot.recent_rows)
     _log_reference(step.snapshot.recent_rows, now, held_out)
-    features = to_features(_in_order(frame[~held_out & now], step), fields)
+    features = to_features(in_time_order(frame[~held_out & now], spec), fields)
     profile = build_profile(features, fields, by_time=bool(spec.data.event_time))
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings():
         return make_reference(
