@@ -11,6 +11,7 @@ from typing import Any
 
 from support.fake_monitor import FakeMonitor
 from support.fake_monitoring import FakeBusiness, FakeCounter, FakeGauges, FakeReporter, FakeRows
+from support.fake_rollout import FakeRolloutEvents, FakeRolloutReporter, FakeRollouts
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import DeploymentRefusedError, StaleEpochError, StorageError, UnverifiedBundleError
 from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite
@@ -347,6 +348,9 @@ def fake_ports(**replaced: Any) -> Ports:
         "reporter": FakeReporter(),
         "gauges": FakeGauges(),
         "business": FakeBusiness(),
+        "events": FakeRolloutEvents(),
+        "rollouts": FakeRollouts(),
+        "rollout_reporter": FakeRolloutReporter(),
         "now": clock,
         "pause": lambda seconds: None,
     }

@@ -16,6 +16,9 @@ from windsock.adapters.mlflow_tracking import MlflowTracker
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.prediction_rows import ArchivePredictionRows
+from windsock.adapters.rollout_events import ArchiveRolloutEvents
+from windsock.adapters.rollout_page import RolloutPage
+from windsock.adapters.rollout_table import SqlRollouts
 from windsock.adapters.server_client import ServerRouter
 from windsock.adapters.server_gauges import ServerGauges
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
@@ -62,4 +65,13 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         reporter=EvidentlyReporter(),
         gauges=ServerGauges(settings),
         business=DuckdbBusinessQuery(),
+        events=ArchiveRolloutEvents(
+            settings.serving_dir,
+            storage,
+            url=settings.database_url,
+            roots=settings.source_roots,
+            connections=connections,
+        ),
+        rollouts=SqlRollouts(settings.database_url),
+        rollout_reporter=RolloutPage(),
     )

@@ -19,6 +19,7 @@ from windsock.ports.monitoring import (
     PredictionRows,
     WindowCounter,
 )
+from windsock.ports.rollout import RolloutEvents, RolloutReporter, Rollouts, Traffic
 from windsock.ports.serving import PredictionArchive, Router
 from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft
 
@@ -53,6 +54,9 @@ class Ports:
     reporter: DriftReporter
     gauges: Gauges
     business: BusinessQuery
+    events: RolloutEvents
+    rollouts: Rollouts
+    rollout_reporter: RolloutReporter
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -76,6 +80,9 @@ __all__ = [
     "Ports",
     "PredictionArchive",
     "PredictionRows",
+    "RolloutEvents",
+    "RolloutReporter",
+    "Rollouts",
     "Router",
     "RunDraft",
     "SnapshotStore",
@@ -83,6 +90,7 @@ __all__ = [
     "SourceReader",
     "StepRecords",
     "Suite",
+    "Traffic",
     "WindowCounter",
     "utc_now",
 ]

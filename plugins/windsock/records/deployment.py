@@ -249,12 +249,17 @@ class RollBackInput(Record):
     """Input of ``roll_back``.
 
     :param model: the model's name; no spec is needed.
-    :param to_version: version to serve again; default: the champion before this one.
+    :param to_version: version to serve again; default: the champion before this one, or the champion itself
+        while a rollout is under way.
+    :param experiment: end this rollout and nothing else: where it is over, nothing is done.
+    :param outcome: with ``experiment``: why it ends.
     :param reason: why, for the ledger.
     """
 
     model: str
     to_version: str | None = None
+    experiment: str | None = None
+    outcome: Literal["rolled_back", "kept", "stopped"] = "rolled_back"
     reason: str = ""
     run: RunContext = RunContext()
 

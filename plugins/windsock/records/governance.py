@@ -150,10 +150,15 @@ class Approval(Record):
 
 
 class PromoteModelInput(Record):
-    """Input of ``promote_model``; the approval itself is read from the ledger."""
+    """Input of ``promote_model``; the approval itself is read from the ledger.
+
+    :param experiment: the rollout that has proved the version; without one, a version whose spec asks for a
+        rollout waits for it.
+    """
 
     spec: ModelSpec
     version: RegisteredVersion
+    experiment: str | None = None
     run: RunContext = RunContext()
     force: bool = False
 
@@ -165,6 +170,7 @@ class Promotion(Record):
     :param previous_version: the champion before; ``None`` for the first.
     :param alias_mirrored: whether the registry's alias could be set; housekeeping repairs it if not.
     :param unchanged: whether it was champion already, or is held back by a roll back.
+    :param waiting: whether it does not serve, but waits for its rollout.
     """
 
     model: str
@@ -174,5 +180,6 @@ class Promotion(Record):
     previous_version: str | None = None
     alias_mirrored: bool = True
     unchanged: bool = False
+    waiting: bool = False
     reason: str = ""
     committed_at: Moment

@@ -17,22 +17,36 @@ GENESIS: Digest = "0" * 64
 class LedgerAction(StrEnum):
     """What a row says was done.
 
-    ``deploy``, ``intend``, ``roll_back`` and ``abandon`` each take the next epoch; ``commit`` closes the
-    epoch of an intent (or a roll back); ``register``, ``approve`` and ``reject`` stand beside them and take
-    none (epoch 0).
+    ``deploy``, ``shift``, ``intend``, ``roll_back`` and ``abandon`` each take the next epoch; ``commit``
+    closes the epoch of an intent (or a roll back); the others stand beside them and take none (epoch 0).
+    ``shift`` gives a challenger its share of the traffic, ``queue`` lets a version wait for its rollout,
+    ``ask`` says that a person is being asked about a promotion.
     """
 
     REGISTER = "register"
     APPROVE = "approve"
     REJECT = "reject"
+    QUEUE = "queue"
+    PAUSE = "pause"
+    RESUME = "resume"
+    ASK = "ask"
     DEPLOY = "deploy"
+    SHIFT = "shift"
     INTEND = "intend"
     COMMIT = "commit"
     ROLL_BACK = "roll_back"
     ABANDON = "abandon"
 
 
-ROUTING = frozenset({LedgerAction.DEPLOY, LedgerAction.INTEND, LedgerAction.ROLL_BACK, LedgerAction.ABANDON})
+ROUTING = frozenset(
+    {
+        LedgerAction.DEPLOY,
+        LedgerAction.SHIFT,
+        LedgerAction.INTEND,
+        LedgerAction.ROLL_BACK,
+        LedgerAction.ABANDON,
+    }
+)
 
 
 class LedgerEntry(Record):

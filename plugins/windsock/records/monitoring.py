@@ -228,6 +228,8 @@ class RetrainOutcome(StrEnum):
     """What an episode came to; only the first helped."""
 
     PROMOTED = "promoted"
+    QUEUED = "queued"
+    """The new version waits for its rollout: says nothing yet."""
     KEPT = "kept"
     REFUSED = "refused"
     FAILED = "failed"

@@ -28,6 +28,7 @@ from windsock.spec.monitoring import (
     RetrainBlock,
 )
 from windsock.spec.registries import Metric, Task, extension, metric_facts
+from windsock.spec.rollout import HARM, RolloutBlock, RolloutMetricBlock
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec
 from windsock.spec.sources import (
@@ -41,6 +42,7 @@ from windsock.spec.sources import (
 from windsock.spec.words import MODEL_NAME
 
 __all__ = [
+    "HARM",
     "ApiSource",
     "BusinessBlock",
     "CandidateBlock",
@@ -65,6 +67,8 @@ __all__ = [
     "NotWorse",
     "PerformanceBlock",
     "RetrainBlock",
+    "RolloutBlock",
+    "RolloutMetricBlock",
     "SEED",
     "SearchBlock",
     "SharedSpec",

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from windsock.spec.base import Frozen, digest_of
 from windsock.spec.durations import Duration
 from windsock.spec.faults import NotAllowedError
+from windsock.spec.margins import AgainstChampion as AgainstChampion
+from windsock.spec.margins import NotWorse as NotWorse
 from windsock.spec.monitoring import MonitoringBlock
 from windsock.spec.registries import (
     DEFAULT_METRIC,
@@ -17,6 +19,7 @@ from windsock.spec.registries import (
     Task,
     metric_facts,
 )
+from windsock.spec.rollout import RolloutBlock
 from windsock.spec.schedules import Schedule
 from windsock.spec.sources import Source
 from windsock.spec.words import MODEL_NAME as MODEL_NAME
@@ -139,24 +142,6 @@ class TrainingBlock(Frozen):
     )
 
 
-class NotWorse(Frozen):
-    """The challenger may be worse than the champion by at most this much of the metric."""
-
-    not_worse: float = Field(
-        ge=0, description="largest loss of the metric against the champion, such as 0.01"
-    )
-
-
-def _champion_form(value: object) -> str:
-    return "margin" if isinstance(value, dict | NotWorse) else "word"
-
-
-AgainstChampion = Annotated[
-    Annotated[Literal["better"], Tag("word")] | Annotated[NotWorse, Tag("margin")],
-    Discriminator(_champion_form),
-]
-
-
 class CardBlock(Frozen):
     """What only a person can write on the model card; the gate refuses without it."""
 
@@ -241,15 +226,6 @@ class ServingBlock(Frozen):
         return self
 
 
-class RolloutBlock(Frozen):
-    """How a new version gets its traffic."""
-
-    strategy: Literal["direct", "canary", "ab", "shadow"] = Field(
-        default="direct",
-        description="all at once, in steps, as an A/B test, or beside the champion without answering",
-    )
-
-
 class ModelSpec(Frozen):
     """One model, from its YAML file; see :func:`windsock.spec.loader.load_spec`."""
 
@@ -300,6 +276,16 @@ class ModelSpec(Frozen):
                 for name in sections
             }
         )
+
+    @model_validator(mode="after")
+    def _failures_are_seen(self) -> Self:
+        if self.rollout.strategy in ("canary", "ab") and self.serving.fallback_answer == "error":
+            raise NotAllowedError(
+                f"a rollout by {self.rollout.strategy} cannot count failures that have no answer",
+                cure="let the champion, or a constant, answer instead of a version that failed",
+                at=("serving", "fallback_answer"),
+            )
+        return self
 
     @model_validator(mode="after")
     def _words_fit_the_task(self) -> Self:

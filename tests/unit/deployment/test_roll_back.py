@@ -54,7 +54,8 @@ def test_it_needs_neither_registry_nor_storage_nor_approvals() -> None:
     ports = Ports(
         sources=away, snapshots=away, expectations=away, bundles=away, compiler=away, tracker=away,
         records=away, predictions=away, charts=away, counter=away, rows=away, monitor=away, reporter=away,
-        gauges=away, business=away, registry=RegistryAway(),
+        gauges=away, business=away, events=away, rollouts=away, rollout_reporter=away,
+            registry=RegistryAway(),
         ledger=good.ledger, router=good.router,
     )  # fmt: skip
     rolled = back(ports)

@@ -1,0 +1,76 @@
+"""Ports: what was seen of a rollout, what was decided, and the page about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from windsock.records import Moments, Rollout, RolloutDecision, RolloutPlan, Span, StepTotals
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What a model's answers of a stretch tell about a rollout to come.
+
+    :param units: different units that were answered.
+    :param by_day: new units on each day of the stretch, in order: those that no day before had.
+    :param metrics: sums over those units, by the metric's name.
+    """
+
+    span: Span
+    units: int
+    by_day: tuple[int, ...]
+    metrics: dict[str, Moments]
+
+
+class RolloutEvents(Protocol):
+    """Counts exposures and outcomes by unit; what is counted once is kept."""
+
+    def totals(self, rollout: Rollout, *, now: datetime) -> StepTotals:
+        """Return what was seen of the rollout's present step.
+
+        A unit belongs to the arm of its first exposure in the step (intent to treat): an answer of the
+        fallback counts for the arm that the unit belongs to. Rows of hours that are over are counted once
+        and kept; those of the hour that runs are counted anew each time. Two callers at once are as one.
+
+        :raises StorageError: if the log, or what was kept, cannot be read.
+        :raises SourceUnavailableError: if the table of the outcomes does not answer.
+        :raises MonitoringError: if the table or file of the outcomes is not there or lacks a column.
+        """
+        ...
+
+    def traffic(self, model: str, plan: RolloutPlan, span: Span) -> Traffic:
+        """Return what a stretch of the log tells a planner.
+
+        :raises StorageError: if the log cannot be read.
+        """
+        ...
+
+    def forget(self, model: str, experiment: str) -> None:
+        """Remove what was kept of a rollout that is over."""
+        ...
+
+
+class Rollouts(Protocol):
+    """The decisions on rollouts, in the control database."""
+
+    def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+        """Return a rollout's decisions by number."""
+        ...
+
+    def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
+        """Keep a decision unless its number has one; return the one that stands."""
+        ...
+
+
+class RolloutReporter(Protocol):
+    """Writes the page that people look at."""
+
+    def html(self, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes:
+        """Return one HTML page without anything from elsewhere.
+
+        :param decisions: by number; the last one is what it comes to.
+        """
+        ...

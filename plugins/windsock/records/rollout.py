@@ -1,0 +1,432 @@
+"""Records of the rollout room: what is tried, what was seen of it, what was decided."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from windsock.records.base import CheckResult, Digest, Interval, Moment, Record, RunContext
+from windsock.spec import HARM, Duration, LabelsBlock, ModelSpec, RolloutMetricBlock, parse_duration
+
+Arm = Literal["champion", "challenger"]
+
+
+class RolloutPlan(Record):
+    """How one rollout is run; frozen at its start, whatever becomes of the model's file meanwhile.
+
+    :param shares: basis points of the challenger at each step before the promotion; a shadow has none.
+    :param metrics: every metric that is counted, by name: the one that decides and those of the guardrails.
+    :param limits: the guardrails: largest worsening of a metric in its own unit; ``harm`` is the rollout's.
+    :param margin: loss of the metric that is no harm; ``None``: the challenger must be better.
+    :param slow_ms: an answer that took longer is a slow one.
+    """
+
+    strategy: Literal["canary", "ab", "shadow"]
+    shares: tuple[int, ...] = Field(min_length=1)
+    bake: Duration
+    check: Duration
+    metric: str
+    metrics: dict[str, RolloutMetricBlock]
+    limits: dict[str, float]
+    margin: float | None = None
+    minimum_units: int
+    cycle: Duration
+    horizon: Duration | None = None
+    looks: int
+    deadline: Duration
+    alpha: float
+    pre_period: Duration | None = None
+    labels: LabelsBlock = LabelsBlock()
+    approve: bool = False
+    slow_ms: float
+
+    @classmethod
+    def of_spec(cls, spec: ModelSpec, overrides: RolloutOverrides | None = None) -> Self:
+        """Return the plan that a model's YAML file asks for.
+
+        :param overrides: what a person asks for instead, this once.
+        :raises ValueError: if what they ask for cannot be.
+        """
+        block = spec.rollout
+        if overrides is not None:
+            asked = overrides.model_dump(exclude_none=True, mode="json")
+            block = type(block).model_validate({**block.model_dump(mode="json", exclude_unset=True), **asked})
+        if block.strategy == "direct":
+            raise ValueError("a direct rollout has no plan")
+        usual = "accuracy" if spec.task == "classification" else "absolute_error"
+        metric, known = block.metric or usual, block.metric_blocks
+        counted = dict.fromkeys([metric, *(name for name in block.limits if name != HARM)])
+        return cls(
+            strategy=block.strategy,
+            shares=block.shares,
+            bake=block.bake,
+            check=block.check,
+            metric=metric,
+            metrics={name: known[name] for name in counted},
+            limits=block.limits,
+            margin=block.margin,
+            minimum_units=block.minimum_units,
+            cycle=block.cycle,
+            horizon=block.horizon,
+            looks=block.looks,
+            deadline=block.deadline,
+            alpha=block.alpha,
+            pre_period=block.pre_period,
+            labels=block.labels or spec.monitoring.labels,
+            approve=block.approve,
+            slow_ms=spec.serving.sla_latency_ms,
+        )
+
+    def length(self, name: Literal["bake", "check", "cycle", "deadline"]) -> timedelta:
+        """Return one of the plan's spans of time."""
+        return parse_duration(getattr(self, name))
+
+    @property
+    def horizon_length(self) -> timedelta | None:
+        """The declared length of the test, if there is one."""
+        return parse_duration(self.horizon) if self.horizon else None
+
+
+class RolloutOverrides(Record):
+    """What a person asks for instead of what the model's file says, for one rollout.
+
+    :param steps: canary: percent of the units at each step.
+    """
+
+    steps: tuple[float, ...] | None = None
+    metric: str | None = None
+    horizon: Duration | None = None
+
+
+class Rollout(Record):
+    """A rollout that is under way, as the ledger tells it.
+
+    :param experiment: its name, unique for the model: ``v4-e17`` is version 4, begun by epoch 17.
+    :param step: place in the plan's shares.
+    :param step_epoch: epoch by which the step began; predictions of it have this epoch or a later one.
+    :param salt: salt of the assignment; it never changes during a rollout.
+    :param registered_seq: row of the ledger by which the version was registered.
+    :param paused_by: who paused it: it neither advances nor promotes until it is resumed; guardrails hold.
+    :param asked_until: until when a person is being asked about its promotion.
+    :param asked_by: the DAG run that asks.
+    """
+
+    model: str
+    experiment: str
+    version: str
+    digest: Digest
+    bundle_uri: str
+    evidence_digest: Digest
+    champion_version: str
+    champion_digest: Digest
+    plan: RolloutPlan
+    step: int = Field(ge=0)
+    step_epoch: int
+    step_since: Moment
+    started_at: Moment
+    salt: str
+    paused_by: str | None = None
+    asked_by: str | None = None
+    asked_until: Moment | None = None
+
+    @property
+    def share(self) -> int:
+        """Basis points of the challenger now."""
+        return self.plan.shares[self.step]
+
+    @property
+    def is_last_step(self) -> bool:
+        """Whether what follows is the promotion."""
+        return self.step == len(self.plan.shares) - 1
+
+    @property
+    def deadline_at(self) -> datetime:
+        """When it ends without a decision."""
+        return self.started_at + self.plan.length("deadline")
+
+
+class RolloutOutcome(StrEnum):
+    """How a rollout ended."""
+
+    PROMOTED = "promoted"
+    KEPT = "kept"
+    """No proof of gain by the horizon or the deadline: the champion keeps serving."""
+    ROLLED_BACK = "rolled_back"
+    """It did harm."""
+    STOPPED = "stopped"
+    """A person ended it."""
+    BROKEN_OFF = "broken_off"
+    """Another change of traffic ended it."""
+
+
+class RolloutEnd(Record):
+    """A rollout that is over.
+
+    :param epoch: epoch of the change of traffic that ended it.
+    """
+
+    experiment: str
+    version: str
+    outcome: RolloutOutcome
+    epoch: int
+    started_at: Moment
+    ended_at: Moment
+    reason: str = ""
+
+
+class Moments(Record):
+    """Sums over the units of one arm, of each unit's numerator, denominator and covariate.
+
+    A unit's numerator and denominator are sums over its own exposures and outcomes; for a metric for each
+    unit the denominator is 1. The covariate is the numerator of the time before the rollout; 0 without one.
+
+    :param units: units that have a denominator above 0.
+    """
+
+    units: int = Field(default=0, ge=0)
+    num: float = 0.0
+    den: float = 0.0
+    pre: float = 0.0
+    num_num: float = 0.0
+    den_den: float = 0.0
+    pre_pre: float = 0.0
+    num_den: float = 0.0
+    num_pre: float = 0.0
+    den_pre: float = 0.0
+
+
+class ArmTotals(Record):
+    """What was seen of one arm in one step.
+
+    :param units: units that were exposed.
+    :param exposures: answers that they got; each prediction id counts once.
+    :param metrics: by the metric's name.
+    """
+
+    units: int = Field(default=0, ge=0)
+    exposures: int = Field(default=0, ge=0)
+    metrics: dict[str, Moments] = Field(default_factory=dict)
+
+
+class StepTotals(Record):
+    """What was seen of one step of a rollout, each exposure and each outcome counted once.
+
+    :param counted_until: time of receipt up to which everything is counted.
+    :param repeated_exposures: answers whose prediction id had been counted.
+    :param repeated_outcomes: outcomes whose event had been counted.
+    :param early: outcomes before the unit's first exposure.
+    :param unknown: outcomes of units, or of predictions, without an exposure in the step.
+    :param unusable: outcomes that are no number where one is needed, or name nobody.
+    :param moved: units that were exposed to both arms; they stay in the arm of their first exposure.
+    :param strange: exposures of the rollout by a version that is neither arm.
+    :param damaged: lines of the log that could not be read.
+    """
+
+    experiment: str
+    step: int = Field(ge=0)
+    champion: ArmTotals = ArmTotals()
+    challenger: ArmTotals = ArmTotals()
+    outcomes: int = Field(default=0, ge=0)
+    repeated_exposures: int = Field(default=0, ge=0)
+    repeated_outcomes: int = Field(default=0, ge=0)
+    early: int = Field(default=0, ge=0)
+    unknown: int = Field(default=0, ge=0)
+    unusable: int = Field(default=0, ge=0)
+    moved: int = Field(default=0, ge=0)
+    strange: int = Field(default=0, ge=0)
+    damaged: int = Field(default=0, ge=0)
+    counted_until: Moment
+
+    @property
+    def units(self) -> int:
+        """Units of both arms."""
+        return self.champion.units + self.challenger.units
+
+
+class RolloutAction(StrEnum):
+    """What a look at a rollout comes to."""
+
+    HOLD = "hold"
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    KEEP = "keep"
+    ROLL_BACK = "roll_back"
+
+
+ENDS = frozenset({RolloutAction.PROMOTE, RolloutAction.KEEP, RolloutAction.ROLL_BACK})
+
+
+class Estimate(Record):
+    """The challenger's metric against the champion's.
+
+    :param difference: challenger minus champion, in the metric's own unit; ``None`` without a value.
+    :param interval: the confidence sequence, or the group sequential interval of the look.
+    :param fixed: the usual interval of a single look: information only.
+    :param method: ``confidence_sequence`` or ``group_sequential``.
+    :param z: difference in standard errors.
+    :param bound: group sequential: the bound that ``z`` is held against at this planned look.
+    :param fraction: group sequential: part of the horizon at this look.
+    :param information: units behind it.
+    :param chance_better: Bayesian read-out: probability that the challenger is better; information only.
+    :param variance_ratio: CUPED: variance with the covariate against without it; ``None`` without.
+    """
+
+    metric: str
+    champion: float | None = None
+    challenger: float | None = None
+    difference: float | None = None
+    interval: Interval | None = None
+    fixed: Interval | None = None
+    method: Literal["confidence_sequence", "group_sequential"] = "confidence_sequence"
+    z: float | None = None
+    bound: float | None = None
+    fraction: float | None = None
+    information: int = Field(default=0, ge=0)
+    chance_better: float | None = None
+    variance_ratio: float | None = None
+
+
+class RolloutDecision(Record):
+    """One look at a rollout: what was seen, and what follows.
+
+    :param number: 1, 2, 3 ... within the rollout; the first decision of a number stands.
+    :param checks: sample ratio, minimum of units, cycle, guardrails, promotion: each with number and limit.
+    :param planned_look: group sequential: 1 .. looks where this was a planned one.
+    :param dry_run: whether it was only shown: nothing was stored, nothing follows.
+    :param unchanged: whether it stood already: a decision that ends a step is made once.
+    :param report_uri: where the report lies; ``None`` where it could not be written.
+    """
+
+    model: str
+    experiment: str
+    version: str
+    digest: Digest
+    champion_version: str
+    number: int = Field(ge=1)
+    step: int = Field(ge=0)
+    share: int = Field(ge=0)
+    action: RolloutAction
+    reason: str
+    checks: tuple[CheckResult, ...]
+    estimate: Estimate
+    totals: StepTotals
+    planned_look: int | None = None
+    judged_at: Moment
+    dry_run: bool = False
+    unchanged: bool = False
+    report_uri: str | None = None
+
+
+class StartRolloutInput(Record):
+    """Input of ``start_rollout``: go on with the rollout that is under way, else start a waiting version.
+
+    :param version: start this waiting version and no other.
+    :param only_look: start nothing.
+    """
+
+    spec: ModelSpec
+    overrides: RolloutOverrides = RolloutOverrides()
+    version: str | None = None
+    only_look: bool = False
+    run: RunContext = RunContext()
+
+
+class RolloutState(Record):
+    """What is under way.
+
+    :param rollout: the rollout; ``None``: there is none.
+    :param waiting: version that waits for its own.
+    :param started: whether it was started now.
+    :param look_due: when the next look is due.
+    """
+
+    model: str
+    rollout: Rollout | None = None
+    waiting: str | None = None
+    started: bool = False
+    look_due: Moment | None = None
+    reason: str = ""
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing was done."""
+        return not self.started
+
+
+class SteerRolloutInput(Record):
+    """Input of ``steer_rollout``: pause or resume what is under way, or keep for a run that it asks a person.
+
+    :param asked_until: with ``ask``: until when.
+    """
+
+    model: str
+    action: Literal["pause", "resume", "ask"]
+    reason: str = ""
+    asked_until: Moment | None = None
+    run: RunContext = RunContext()
+
+    @model_validator(mode="after")
+    def _asks_until(self) -> Self:
+        if (self.action == "ask") != (self.asked_until is not None):
+            raise ValueError("`ask` needs `asked_until`, and nothing else has it")
+        return self
+
+
+class JudgeRolloutInput(Record):
+    """Input of ``judge_rollout``."""
+
+    spec: ModelSpec
+    dry_run: bool = False
+    run: RunContext = RunContext()
+
+
+class ShiftTrafficInput(Record):
+    """Input of ``shift_traffic``: carry out a decision to advance."""
+
+    spec: ModelSpec
+    decision: RolloutDecision
+    run: RunContext = RunContext()
+
+
+class TrafficShift(Record):
+    """A step of a rollout that has begun.
+
+    :param share: basis points of the challenger.
+    :param unchanged: whether it had begun before, or the rollout is over.
+    """
+
+    model: str
+    experiment: str
+    version: str
+    step: int
+    share: int
+    epoch: int
+    unchanged: bool = False
+    reason: str = ""
+    shifted_at: Moment
+
+
+__all__ = [
+    "ENDS",
+    "Arm",
+    "ArmTotals",
+    "Estimate",
+    "JudgeRolloutInput",
+    "Moments",
+    "Rollout",
+    "RolloutAction",
+    "RolloutDecision",
+    "RolloutEnd",
+    "RolloutOutcome",
+    "RolloutOverrides",
+    "RolloutPlan",
+    "RolloutState",
+    "ShiftTrafficInput",
+    "StartRolloutInput",
+    "SteerRolloutInput",
+    "StepTotals",
+    "TrafficShift",
+]

@@ -1,0 +1,198 @@
+"""The ``rollout`` block: how a new version gets its traffic, and what it must prove on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from windsock.spec.base import Frozen
+from windsock.spec.durations import Duration, parse_duration
+from windsock.spec.faults import NotAllowedError
+from windsock.spec.margins import AgainstChampion, NotWorse
+from windsock.spec.monitoring import LabelsBlock
+from windsock.spec.words import Switch
+
+Strategy = Literal["direct", "canary", "ab", "shadow"]
+MetricKind = Literal["conversion", "rate", "mean", "accuracy", "absolute_error", "errors", "slow"]
+LOWER_IS_BETTER: frozenset[str] = frozenset({"absolute_error", "errors", "slow"})
+USUAL_METRICS: dict[str, MetricKind] = {
+    "conversion": "conversion",
+    "ctr": "rate",
+    "mean": "mean",
+    "accuracy": "accuracy",
+    "absolute_error": "absolute_error",
+    "errors": "errors",
+    "slow": "slow",
+}
+"""Metrics that need not be declared, by name."""
+HARM = "harm"
+"""The guardrail on the rollout's own metric."""
+USUAL_GUARDRAILS: dict[str, float] = {HARM: 0.0, "errors": 0.01, "slow": 0.05}
+PERCENT = 100
+"""Basis points of one percent."""
+USUAL_MARGIN = 0.02
+SHORTEST_CHECK = timedelta(seconds=5)
+
+
+class RolloutMetricBlock(Frozen):
+    """A number that the arms of a rollout are compared by; always summed by unit first."""
+
+    kind: MetricKind = Field(
+        description="conversion: units with a positive outcome; rate: positive outcomes for each exposure "
+        "(CTR); mean: sum of a unit's outcomes; accuracy, absolute_error: of labelled answers; errors: "
+        "answers by the fallback; slow: answers slower than sla_latency_ms"
+    )
+    outcome: str | int | float | bool | None = Field(
+        default=None, description="only this outcome is positive; default: true, or any number above 0"
+    )
+    better: Literal["higher", "lower"] | None = Field(
+        default=None, description="default: lower for errors, slow and absolute_error, else higher"
+    )
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a small value is a good one."""
+        return self.better == "lower" if self.better else self.kind in LOWER_IS_BETTER
+
+
+class RolloutBlock(Frozen):
+    """How a new version gets its traffic."""
+
+    strategy: Strategy = Field(
+        default="direct",
+        description="all at once, in steps, as an A/B test, or beside the champion without answering",
+    )
+    share: float = Field(
+        default=50.0, gt=0, lt=100, description="ab: percent of the units that the challenger answers"
+    )
+    steps: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
+        default=(5.0, 25.0, 50.0, 100.0),
+        min_length=1,
+        max_length=20,
+        description="canary: percent of the units at each step; 100 is the promotion",
+    )
+    bake: Duration = Field(default="1h", description="canary, shadow: shortest time at a step")
+    check: Duration = Field(default="1h", description="how often the rollout is judged")
+    metric: str | None = Field(
+        default=None,
+        description="what decides: a name of `metrics`, or a usual one such as ctr; default: "
+        "accuracy, or absolute_error for regression",
+    )
+    metrics: dict[str, RolloutMetricBlock] = Field(
+        default_factory=dict, max_length=20, description="further metrics, by name"
+    )
+    promote: AgainstChampion | None = Field(
+        default=None,
+        description="better, or {not_worse: 0.01}; default: better for ab, {not_worse: 0.02} for the others",
+    )
+    guardrails: dict[str, float | None] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="largest worsening of each metric, in its own unit; null: none. Usual: harm 0 (the "
+        "rollout's metric), errors 0.01, slow 0.05",
+    )
+    minimum_units: int = Field(
+        default=10_000, ge=2, le=1_000_000_000, description="units in all arms of a step before it is decided"
+    )
+    cycle: Duration = Field(
+        default="7d", description="shortest time before a promotion: a whole cycle of what people do"
+    )
+    horizon: Duration | None = Field(
+        default=None, description="declared length of the test: looks become planned, and the test stronger"
+    )
+    looks: int = Field(default=20, ge=1, le=100, description="with a horizon: how many looks are planned")
+    deadline: Duration = Field(
+        default="28d", description="without a decision by then the champion keeps serving"
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="risk of a false promotion; the guardrails share as much"
+    )
+    pre_period: Duration | None = Field(
+        default=None, description="outcomes of units so long before the rollout make it more precise (CUPED)"
+    )
+    labels: LabelsBlock | None = Field(
+        default=None, description="where outcomes arrive; default: as for monitoring"
+    )
+    approve: Switch = Field(default=False, description="ask a person before the promotion")
+
+    @property
+    def metric_blocks(self) -> dict[str, RolloutMetricBlock]:
+        """Every metric that a name may stand for."""
+        usual = {name: RolloutMetricBlock(kind=kind) for name, kind in USUAL_METRICS.items()}
+        return {**usual, **self.metrics}
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Largest worsening by guardrail, the usual ones included."""
+        asked = {**USUAL_GUARDRAILS, **self.guardrails}
+        return {name: limit for name, limit in asked.items() if limit is not None}
+
+    @property
+    def margin(self) -> float | None:
+        """The largest loss that is no harm; ``None``: the challenger must be better."""
+        if isinstance(self.promote, NotWorse):
+            return self.promote.not_worse
+        if self.promote is None and self.strategy != "ab":
+            return USUAL_MARGIN
+        return None
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """Basis points of the challenger at each step before the promotion; a shadow has none."""
+        if self.strategy == "canary":
+            return tuple(round(step * PERCENT) for step in self.steps if step < 100)
+        return (round(self.share * PERCENT),) if self.strategy == "ab" else (0,)
+
+    @model_validator(mode="after")
+    def _metrics_are_known(self) -> Self:
+        known = self.metric_blocks
+        if self.metric is not None and self.metric not in known:
+            raise NotAllowedError(f"unknown metric {self.metric}", allowed=sorted(known), at=("metric",))
+        for name in self.metrics:
+            if name in (*USUAL_METRICS, HARM):
+                raise NotAllowedError("a usual name", cure="name it otherwise", at=("metrics", name))
+        for name, limit in self.guardrails.items():
+            if name != HARM and name not in known:
+                raise NotAllowedError(
+                    f"unknown metric {name}", allowed=sorted({HARM, *known}), at=("guardrails", name)
+                )
+            if limit is not None and limit < 0:
+                raise NotAllowedError(f"{limit} is below 0", allowed="0 or more", at=("guardrails", name))
+        return self
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if any(later <= sooner for sooner, later in zip(self.steps, self.steps[1:], strict=False)):
+            raise NotAllowedError("the steps do not grow", allowed="such as 5, 25, 50, 100", at=("steps",))
+        if self.strategy == "canary" and not self.shares:
+            raise NotAllowedError(
+                "a canary with no step below 100",
+                cure="write `strategy: direct`, or add steps",
+                at=("steps",),
+            )
+        if self.strategy in ("canary", "ab") and min(self.shares) < 1:
+            raise NotAllowedError("less than 0.01 percent of the units", allowed="0.01 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        deadline = parse_duration(self.deadline)
+        for name in ("cycle", "horizon", "bake"):
+            length = getattr(self, name)
+            if length is not None and parse_duration(length) > deadline:
+                raise NotAllowedError(
+                    f"{name} {length} is longer than the deadline {self.deadline}",
+                    allowed=f"up to {self.deadline}",
+                    at=(name,),
+                )
+        if self.horizon and parse_duration(self.cycle) > parse_duration(self.horizon):
+            raise NotAllowedError(
+                f"cycle {self.cycle} is longer than the horizon {self.horizon}",
+                allowed=f"up to {self.horizon}",
+                at=("cycle",),
+            )
+        if parse_duration(self.check) < SHORTEST_CHECK:
+            raise NotAllowedError(f"a check each {self.check}", allowed="5s or more", at=("check",))
+        return self

@@ -1,0 +1,50 @@
+"""In-memory ports of the rollout room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from windsock.ports import Traffic
+from windsock.records import Rollout, RolloutDecision, RolloutPlan, Span, StepTotals
+
+
+class FakeRolloutEvents:
+    """Tells what a test has put into ``seen``, by experiment and step."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[str, int], StepTotals] = {}
+        self.told: Traffic | None = None
+        self.forgotten: list[tuple[str, str]] = []
+
+    def totals(self, rollout: Rollout, *, now: datetime) -> StepTotals:
+        known = self.seen.get((rollout.experiment, rollout.step))
+        empty = StepTotals(experiment=rollout.experiment, step=rollout.step, counted_until=now)
+        return known.model_copy(update={"counted_until": now}) if known else empty
+
+    def traffic(self, model: str, plan: RolloutPlan, span: Span) -> Traffic:
+        return self.told or Traffic(span=span, units=0, by_day=(), metrics={})
+
+    def forget(self, model: str, experiment: str) -> None:
+        self.forgotten.append((model, experiment))
+
+
+class FakeRollouts:
+    """The first decision of a number stands."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], dict[int, RolloutDecision]] = {}
+
+    def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+        return tuple(one for _, one in sorted(self.kept.get((model, experiment), {}).items()))
+
+    def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
+        kept = self.kept.setdefault((decision.model, decision.experiment), {})
+        return kept.setdefault(decision.number, decision)
+
+
+class FakeRolloutReporter:
+    """Writes how many decisions it was shown."""
+
+    def html(self, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes:
+        return f"<html>{rollout.experiment}: {len(decisions)}</html>".encode()
