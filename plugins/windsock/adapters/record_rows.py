@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from windsock.exceptions import MonitoringError
+from windsock.exceptions import MonitoringError, WindsockError
 from windsock.records import Record
 from windsock.spec import canonical_json
 
@@ -27,16 +27,25 @@ def raw_of(record: Record) -> str:
     return canonical_json(record.model_dump(mode="json"))
 
 
-def record_of(kind: type[Kept], raw: str, *, model: str) -> Kept:
+def record_of(
+    kind: type[Kept],
+    raw: str,
+    *,
+    model: str,
+    refusal: type[WindsockError] = MonitoringError,
+    code: str = "WS-MONITORING-051",
+) -> Kept:
     """Return the record that a row keeps.
 
-    :raises MonitoringError: if the row is not what was written.
+    :param refusal: the error of the room whose row it is.
+    :param code: its code.
+    :raises WindsockError: that error, if the row is not what was written.
     """
     try:
         return kind.model_validate_json(raw)
     except ValidationError:
-        raise MonitoringError(
+        raise refusal(
             f"{model}: a row of the control database cannot be read as {kind.__name__}",
-            code="WS-MONITORING-051",
+            code=code,
             next_action="Find out who changed the control database, and restore it from a backup.",
         ) from None  # its text repeats the row

@@ -81,6 +81,8 @@ def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
         "retrain_leases",
         "alerts",
         "alert_history",
+        "rollout_decisions",
+        "rollout_counts",
         VERSION_TABLE,
     }
     with reading(url_of(tmp_path / "deep" / "down")) as connection:
