@@ -1,0 +1,107 @@
+"""What follows from a decision on a rollout: one step with its input, the same by the DAG and by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from windsock.exceptions import GateRefusedError
+from windsock.records import (
+    LedgerAction,
+    LedgerRow,
+    PromoteModelInput,
+    Record,
+    RegisteredVersion,
+    RollBackInput,
+    RolloutAction,
+    RolloutDecision,
+    RunContext,
+    ShiftTrafficInput,
+)
+from windsock.spec import ModelSpec
+
+OUTCOMES: dict[RolloutAction, Literal["kept", "rolled_back"]] = {
+    RolloutAction.KEEP: "kept",
+    RolloutAction.ROLL_BACK: "rolled_back",
+}
+
+
+def move_of(
+    decision: RolloutDecision, spec: ModelSpec, rows: Sequence[LedgerRow], *, run: RunContext | None = None
+) -> tuple[str, Record] | None:
+    """Return the step that carries a decision out, and its input; ``run_step(*move, ports)`` does it.
+
+    The operator of the DAG and ``windsock rollout judge`` both ask here. Each step changes nothing where
+    the rollout is over or the step has begun, so a move may be made again. A promotion that a person must
+    approve is refused by ``promote_model`` until the approval stands in the ledger.
+
+    :param spec: the model's file as it is now.
+    :param rows: the model's ledger; a promotion takes the version's registration from it.
+    :param run: who and what moves.
+    :returns: name and input of ``shift_traffic``, ``promote_model`` or ``roll_back``; ``None`` where nothing
+        follows: the decision holds, or was only shown.
+    :raises GateRefusedError: if a promotion's version is registered in no row.
+    """
+    by = run or RunContext()
+    if decision.dry_run or decision.action is RolloutAction.HOLD:
+        return None
+    if decision.action is RolloutAction.ADVANCE:
+        return "shift_traffic", ShiftTrafficInput(spec=spec, decision=decision, run=by)
+    if decision.action is RolloutAction.PROMOTE:
+        version = registered_version(decision, rows)
+        return "promote_model", PromoteModelInput(
+            spec=spec, version=version, experiment=decision.experiment, run=by
+        )
+    return "roll_back", RollBackInput(
+        model=decision.model,
+        experiment=decision.experiment,
+        outcome=OUTCOMES[decision.action],
+        reason=decision.reason,
+        run=by,
+    )
+
+
+def registered_version(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> RegisteredVersion:
+    """Return the challenger as ``register_model`` wrote it into the ledger.
+
+    A bundle may have been registered more than once, each time with other evidence: the rollout's first row
+    says which one it tries. The tracking run is not in the ledger; it is empty here.
+
+    :raises GateRefusedError: if no row registers this version, bundle and evidence.
+    """
+    evidence = next(
+        (
+            row.body["evidence_digest"]
+            for row in rows
+            if row.action is LedgerAction.SHIFT and row.body.get("experiment") == decision.experiment
+        ),
+        None,
+    )
+    for row in rows:
+        known = row.action is LedgerAction.REGISTER and row.body["evidence_digest"] == evidence
+        if known and (row.version, row.digest) == (decision.version, decision.digest):
+            return _version_of(row)
+    raise GateRefusedError(
+        f"{decision.model} version {decision.version}: the ledger has no registration with the evidence that "
+        f"rollout {decision.experiment} began with; nothing shows that it passed the gate",
+        code="WS-GATE-010",
+        next_action="Read `windsock ledger NAME`; stop it with `windsock rollout stop`, then retrain.",
+    )
+
+
+def _version_of(row: LedgerRow) -> RegisteredVersion:
+    return RegisteredVersion(
+        model=row.model,
+        version=row.version,
+        digest=row.digest,
+        bundle_uri=row.body["bundle_uri"],
+        run_id="",
+        snapshot_digest=row.body["snapshot_digest"],
+        evidence_digest=row.body["evidence_digest"],
+        evidence_uri=row.body["evidence_uri"],
+        asks=tuple(row.body["asks"]),
+        registered_at=row.at,
+    )
+
+
+__all__ = ["move_of", "registered_version"]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+
+from support.builders import make_registration
+from support.rollouts import ab_spec, make_look, shift_entry, under_way
+from support.world import MODEL, version_of, world_of
+from windsock.exceptions import GateRefusedError
+from windsock.records import PromoteModelInput, RollBackInput, RunContext, ShiftTrafficInput
+from windsock.steps.rollout_moves import move_of
+
+ANN = RunContext(requested_by="cli:ann")
+
+
+@pytest.fixture
+def rows():
+    return under_way(world_of(1)).ledger.rows(MODEL)
+
+
+def test_a_hold_moves_nothing(rows):
+    assert move_of(make_look(action="hold"), ab_spec(), rows) is None
+
+
+@pytest.mark.parametrize("action", ["advance", "promote", "keep", "roll_back"])
+def test_what_was_only_shown_moves_nothing(rows, action):
+    assert move_of(make_look(action=action, dry_run=True), ab_spec(), rows) is None
+
+
+def test_an_advance_shifts_traffic(rows):
+    spec, decision = ab_spec(), make_look(action="advance")
+    assert move_of(decision, spec, rows, run=ANN) == (
+        "shift_traffic",
+        ShiftTrafficInput(spec=spec, decision=decision, run=ANN),
+    )
+
+
+@pytest.mark.parametrize(("action", "outcome"), [("keep", "kept"), ("roll_back", "rolled_back")])
+def test_the_ends_without_promotion_give_the_champion_all_traffic(rows, action, outcome):
+    decision = make_look(action=action, reason="harm: -0.03 [-0.05, -0.01]")
+    assert move_of(decision, ab_spec(), rows, run=ANN) == (
+        "roll_back",
+        RollBackInput(
+            model=MODEL, experiment="v2-e4", outcome=outcome, reason="harm: -0.03 [-0.05, -0.01]", run=ANN
+        ),
+    )
+
+
+def test_a_promotion_hands_over_the_version_as_it_was_registered(rows):
+    name, step = move_of(make_look(action="promote"), ab_spec(), rows, run=ANN)
+    assert name == "promote_model"
+    assert isinstance(step, PromoteModelInput)
+    assert (step.experiment, step.force, step.run) == ("v2-e4", False, ANN)
+    assert step.version.registration(rows) is not None
+    assert step.version.model_copy(
+        update={"run_id": "run1", "registered_at": version_of(2).registered_at}
+    ) == version_of(2)
+
+
+def test_of_two_registrations_the_one_that_the_rollout_began_with_is_taken():
+    ports = world_of(1)
+    again = version_of(2).model_copy(update={"evidence_digest": "9" * 64})
+    ports.ledger.append(make_registration(again), after_seq=len(ports.ledger.rows(MODEL)))
+    entry = shift_entry(evidence_digest="9" * 64)
+    ports.ledger.append(entry, after_seq=len(ports.ledger.rows(MODEL)))
+    _, step = move_of(make_look(action="promote"), ab_spec(), ports.ledger.rows(MODEL))
+    assert step.version.evidence_digest == "9" * 64
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"version": "3"}, {"digest": "f" * 64}, {"experiment": "v2-e9"}],
+    ids=lambda one: str(list(one)),
+)
+def test_a_promotion_without_a_registration_is_refused(rows, changed):
+    decision = make_look(action="promote", **changed)
+    with pytest.raises(GateRefusedError, match="no registration") as caught:
+        move_of(decision, ab_spec(), rows)
+    assert caught.value.code == "WS-GATE-010"
