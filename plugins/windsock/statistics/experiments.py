@@ -1,0 +1,162 @@
+"""Two arms of an experiment by the unit: difference, standard error, CUPED, a Bayesian read-out.
+
+The unit is whom the assignment is for. What one unit does hangs together, so a metric for each exposure has
+its variance from the units (delta method), never from the exposures.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from windsock.records import Interval, Moments
+from windsock.statistics.intervals import quantile_of_normal
+
+FEWEST_UNITS = 2
+ROUNDING = 1e-12
+"""Part of a sum of squares below which what is left of it after a subtraction is rounding, not spread."""
+PSEUDO_UNITS = 2
+"""Agresti and Caffo (2000): one unit with nothing but events and one without any, in each arm."""
+
+
+class Comparison(NamedTuple):
+    """The challenger's metric against the champion's.
+
+    :param champion: numerator for each denominator, as seen; ``None`` without a value.
+    :param challenger: likewise.
+    :param difference: challenger minus champion in the metric's unit; with a covariate the adjusted one, so
+        it need not be the difference of both values.
+    :param error: standard error of the difference; ``None`` where units do not differ at all.
+    :param units: units of both arms.
+    :param variance_ratio: CUPED: variance with the covariate against without it; ``None`` without.
+    """
+
+    champion: float | None
+    challenger: float | None
+    difference: float | None
+    error: float | None
+    units: int
+    variance_ratio: float | None = None
+
+
+class _Arm(NamedTuple):
+    """Sums over an arm's units, each unit's numerator linearised.
+
+    A unit's linearised value is (numerator - value * denominator) / mean denominator; its mean is 0.
+
+    :param value: numerator for each denominator.
+    :param squares: of the linearised values.
+    :param products: of linearised value and covariate, both less their means.
+    :param pre_squares: of the covariate less its mean.
+    :param pre: mean covariate.
+    """
+
+    units: int
+    value: float
+    squares: float
+    products: float
+    pre_squares: float
+    pre: float
+
+    def variance(self, theta: float = 0.0, *, pseudo: bool = False) -> float:
+        """Return the variance of the value, of which ``theta`` times the covariate is subtracted."""
+        explained = theta * theta * self.pre_squares
+        squares = _spread(self.squares - 2 * theta * self.products + explained, self.squares + explained)
+        units = self.units
+        if pseudo:
+            squares += (1 - self.value) * (1 - self.value) + self.value * self.value
+            units += PSEUDO_UNITS
+        return squares / (units - 1) / units
+
+
+def compare(
+    champion: Moments, challenger: Moments, *, bounded: bool = False, covariate: bool = False
+) -> Comparison:
+    """Compare two arms.
+
+    The variance is that of the delta method over units (Deng, Knoblich and Lu 2018, section 3). Where one arm
+    has no spread it is given the other's.
+
+    :param bounded: whether the value is a share: then one pseudo unit with events only and one with none
+        are added to each arm's variance (Agresti and Caffo 2000), so that no event at all is no certainty.
+    :param covariate: subtract what the covariate explains (CUPED: Deng, Xu, Kohavi and Walker 2013), by one
+        coefficient for both arms; where a covariate does not vary in both arms nothing is subtracted.
+    :returns: no values for an arm with fewer than two units, without a denominator, or not finite.
+    """
+    theirs, ours = _arm(champion), _arm(challenger)
+    units = champion.units + challenger.units
+    if theirs is None or ours is None:
+        return Comparison(theirs and theirs.value, ours and ours.value, None, None, units)
+    theta = _theta(theirs, ours) if covariate else None
+    variance = _variance(theirs, ours, theta or 0.0, bounded=bounded)
+    ratio = None
+    if theta is not None and (plain := _variance(theirs, ours, 0.0, bounded=bounded)) > 0:
+        ratio = variance / plain
+    difference = ours.value - theirs.value - (theta or 0.0) * (ours.pre - theirs.pre)
+    error = math.sqrt(variance)
+    if not (math.isfinite(difference) and math.isfinite(error)):
+        return Comparison(theirs.value, ours.value, None, None, units)
+    return Comparison(theirs.value, ours.value, difference, error or None, units, ratio)
+
+
+def _variance(champion: _Arm, challenger: _Arm, theta: float, *, bounded: bool) -> float:
+    theirs, ours = (arm.variance(theta, pseudo=bounded) for arm in (champion, challenger))
+    if not theirs or not ours:
+        theirs = theirs or ours * challenger.units / champion.units
+        ours = ours or theirs * champion.units / challenger.units
+    return theirs + ours
+
+
+def _theta(champion: _Arm, challenger: _Arm) -> float | None:
+    """Return the coefficient of the covariate, from the spread within both arms."""
+    if not (champion.pre_squares and challenger.pre_squares):
+        return None
+    theta = (champion.products + challenger.products) / (champion.pre_squares + challenger.pre_squares)
+    return theta if math.isfinite(theta) else None
+
+
+def _arm(sums: Moments) -> _Arm | None:
+    if sums.units < FEWEST_UNITS or not sums.den > 0:
+        return None
+    units, value, size = sums.units, sums.num / sums.den, sums.den / sums.units
+    cross, rest = 2 * value * sums.num_den, value * value * sums.den_den
+    squares = _spread(sums.num_num - cross + rest, sums.num_num + abs(cross) + rest) / size / size
+    pre_squares = _spread(sums.pre_pre - sums.pre * sums.pre / units, sums.pre_pre)
+    products = (sums.num_pre - value * sums.den_pre) / size if pre_squares else 0.0
+    arm = _Arm(units, value, squares, products, pre_squares, sums.pre / units)
+    return arm if all(map(math.isfinite, arm)) else None
+
+
+def _spread(squares: float, scale: float) -> float:
+    """Return a sum of squares that is the rest of a subtraction; 0 where it may be rounding."""
+    return squares if squares > ROUNDING * scale else 0.0
+
+
+def chance_better(comparison: Comparison, *, lower_is_better: bool = False) -> float | None:
+    """Return the posterior probability that the challenger is better: normal likelihood, flat prior.
+
+    Information only: looked at again and again it promises nothing.
+    """
+    if comparison.difference is None or comparison.error is None:
+        return None
+    z = comparison.difference / comparison.error
+    return 0.5 * math.erfc((z if lower_is_better else -z) / math.sqrt(2))
+
+
+def fixed_interval(comparison: Comparison, alpha: float) -> Interval | None:
+    """Return the usual interval of one single look.
+
+    :param alpha: 1 less its coverage.
+    """
+    if comparison.difference is None or comparison.error is None:
+        return None
+    half = quantile_of_normal(1 - alpha) * comparison.error
+    return interval_around(comparison.difference, half, alpha)
+
+
+def interval_around(middle: float, half: float, alpha: float) -> Interval | None:
+    """Return the interval so far to both sides; ``None`` where that is no number."""
+    low, high = middle - half, middle + half
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    return Interval(low=low, high=high, level=1 - alpha)
