@@ -12,6 +12,7 @@
      │   ├─ GateRefusedError       the governance gate said no
      │   ├─ ApprovalRefusedError   a person said no, or the wrong person said yes
      │   ├─ DeploymentRefusedError a new version did not answer as it must
+     │   ├─ RolloutRefusedError    a rollout cannot do what was asked of it
      │   └─ MissingModelError      the run has no finished model to make a version of
      ├─ MonitoringError       a window, its labels or its report cannot be judged
      ├─ NotCompilableError    a fitted pipeline has no compiled form: scikit-learn serves it
@@ -152,6 +153,13 @@ class DeploymentRefusedError(VerdictError):
 
     default_code = "WS-DEPLOYMENT-001"
     default_next = "Read the server's log; the version that served before still serves."
+
+
+class RolloutRefusedError(VerdictError):
+    """A rollout cannot do what was asked of it; the traffic is as it was."""
+
+    default_code = "WS-ROLLOUT-001"
+    default_next = "Look at `windsock rollout status NAME`; nothing was changed."
 
 
 class MissingModelError(VerdictError):

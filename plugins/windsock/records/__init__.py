@@ -52,6 +52,7 @@ from windsock.records.deployment import (
     RoutePlan,
     RouteState,
     SlotPlan,
+    largest_share,
 )
 from windsock.records.governance import (
     Approval,
@@ -76,6 +77,7 @@ from windsock.records.ledger import (
     champion_line,
     champion_of,
     commit_of,
+    has_met,
     last_routing_row,
     live_since,
     next_epoch,
@@ -136,9 +138,11 @@ from windsock.records.rollout import (
     TrafficShift,
 )
 from windsock.records.rollout_rows import (
+    decision_digest,
     ended_rollouts,
     experiment_name,
     experiment_of,
+    rollout_route,
     running_rollout,
     waiting_row,
 )
@@ -170,6 +174,9 @@ from windsock.records.training import (
 )
 
 __all__ = [
+    "decision_digest",
+    "has_met",
+    "rollout_route",
     "ENDS",
     "Arm",
     "ArmTotals",
@@ -302,6 +309,7 @@ __all__ = [
     "entity_text",
     "held_out_mask",
     "recent_mask",
+    "largest_share",
     "last_routing_row",
     "live_since",
     "next_epoch",

@@ -18,6 +18,14 @@ BASIS_POINTS = 10_000
 Label = str | int | float | bool
 
 
+def largest_share(challengers: int) -> int:
+    """Return how much traffic each of so many challengers may have, in basis points.
+
+    Each fills a lane of its own, so that growing never takes a unit from another challenger.
+    """
+    return BASIS_POINTS // max(challengers, 1)
+
+
 class FallbackAnswer(Record):
     """What a request gets whose version failed: it raised, its breaker is open, or it is not loaded.
 
@@ -129,6 +137,11 @@ class RoutePlan(Record):
             raise ValueError("the champion stands in no slot")
         if (slot := self.champion_slot) is not None and slot.shadow:
             raise ValueError("the champion is a shadow: nobody could answer")
+        most = largest_share(len(self.challengers))
+        if any(slot.share > most for slot in self.challengers):
+            raise ValueError(
+                f"{len(self.challengers)} challengers have traffic; each may have at most {most} basis points"
+            )
         return self
 
     @property
@@ -137,6 +150,12 @@ class RoutePlan(Record):
         if self.champion is not None:
             return self.slot(self.champion)
         return next((slot for slot in self.slots if slot.share == BASIS_POINTS), None)
+
+    @property
+    def challengers(self) -> tuple[SlotPlan, ...]:
+        """The slots that have traffic and are not the champion's."""
+        champion = self.champion_slot
+        return tuple(slot for slot in self.slots if slot.share and slot != champion)
 
     @property
     def shadows(self) -> tuple[SlotPlan, ...]:
@@ -274,6 +293,7 @@ class RollBack(Record):
     rolled_back_version: str
     alias_mirrored: bool = True
     unchanged: bool = False
+    reason: str = ""
     committed_at: Moment
 
 

@@ -117,6 +117,8 @@ class RegisteredVersion(Record):
 class ApproveModelInput(Record):
     """Input of ``approve_model``: one person's answer, as the server gave it.
 
+    :param experiment: the answer is about the promotion that this rollout has proved; without one it is about
+        the registered version.
     :param answer: what the person chose; ``None`` while nobody is needed.
     :param approver: the person's name from the server, or the user id where there is none; never from text.
     :param approver_id: the person's user id from the server.
@@ -124,6 +126,7 @@ class ApproveModelInput(Record):
 
     spec: ModelSpec
     version: RegisteredVersion
+    experiment: str | None = None
     answer: Literal["approve", "reject"] | None = None
     approver: str | None = None
     approver_id: str | None = None

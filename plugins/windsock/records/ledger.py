@@ -178,6 +178,18 @@ def champion_line(rows: Sequence[LedgerRow]) -> tuple[LedgerRow, ...]:
     return tuple(line)
 
 
+def has_met(rows: Sequence[LedgerRow], registered: LedgerRow, champion: Digest | None) -> bool:
+    """Return whether a version was judged against a champion, so that it may take its place.
+
+    A version that was champion already may also take the place of the one that it replaced then.
+
+    :param registered: the version's registration.
+    :param champion: bundle of the champion that serves; ``None``: none does.
+    """
+    commits = [row for row in rows if row.action is LedgerAction.COMMIT and row.digest == registered.digest]
+    return champion in {registered.body.get("opponent"), *(row.body.get("replaced") for row in commits)}
+
+
 def was_rolled_back(rows: Sequence[LedgerRow], digest: Digest) -> bool:
     """Return whether a bundle was rolled back and has not been made champion by a person since.
 

@@ -340,6 +340,7 @@ class RolloutState(Record):
     :param rollout: the rollout; ``None``: there is none.
     :param waiting: version that waits for its own.
     :param started: whether it was started now.
+    :param steered: whether it was paused or resumed, or a question was kept, now.
     :param look_due: when the next look is due.
     """
 
@@ -347,13 +348,14 @@ class RolloutState(Record):
     rollout: Rollout | None = None
     waiting: str | None = None
     started: bool = False
+    steered: bool = False
     look_due: Moment | None = None
     reason: str = ""
 
     @property
     def unchanged(self) -> bool:
         """Whether nothing was done."""
-        return not self.started
+        return not (self.started or self.steered)
 
 
 class SteerRolloutInput(Record):

@@ -12,8 +12,9 @@ from typing import Any
 
 from windsock.records.base import Digest
 from windsock.records.deployment import RoutePlan
-from windsock.records.ledger import LedgerAction, LedgerRow, commit_of, last_routing_row
-from windsock.records.rollout import Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
+from windsock.records.ledger import ROUTING, LedgerAction, LedgerRow, commit_of, last_routing_row
+from windsock.records.rollout import Rollout, RolloutDecision, RolloutEnd, RolloutOutcome, RolloutPlan
+from windsock.spec import digest_of
 
 SWITCHES = (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
 
@@ -39,6 +40,19 @@ def running_rollout(rows: Sequence[LedgerRow]) -> Rollout | None:
         return None
     shifts = _shifts(rows, experiment)
     return _rollout(rows, shifts) if shifts else None
+
+
+def rollout_route(rows: Sequence[LedgerRow], rollout: Rollout) -> RoutePlan:
+    """Return the split that a rollout has by the ledger, with the epoch of the row that says so.
+
+    A promotion or roll back of it that is not committed yet has not changed the split.
+    """
+    return RoutePlan.of_row(_routed(rows)[_last_split(rows, rollout.experiment)])
+
+
+def decision_digest(decision: RolloutDecision) -> Digest:
+    """Return the digest by which the ledger names a decision."""
+    return digest_of(decision.model_dump(mode="json", exclude={"unchanged"}))
 
 
 def waiting_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:
@@ -120,13 +134,36 @@ def _asked(rows: Sequence[LedgerRow], experiment: str) -> dict[str, Any]:
     return {"asked_by": asked[-1].body["run"], "asked_until": until}
 
 
+def _routed(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
+    return [row for row in rows if row.action in ROUTING]
+
+
+def _last_split(rows: Sequence[LedgerRow], experiment: str) -> int:
+    """Return the place, among the routing rows, of the last one that splits the traffic for a rollout."""
+    splits = (
+        place
+        for place, row in enumerate(_routed(rows))
+        if row.action not in SWITCHES and experiment_of(row) == experiment
+    )
+    return max(splits)
+
+
 def _end(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> RolloutEnd:
-    """Return how a rollout ended: by the first routing row after its last step that is no part of it."""
-    first, last = shifts[0], shifts[-1]
+    """Return how a rollout ended: by the first routing row after its last split.
+
+    A promotion of it that was never committed ended nothing: what came after it did.
+    """
+    first = shifts[0]
     experiment = str(first.body["experiment"])
-    after = [row for row in rows if row.epoch > last.epoch and row.action is not LedgerAction.COMMIT]
-    closing = next(row for row in after if experiment_of(row) != experiment or row.action in SWITCHES)
-    outcome, reason = _told(rows, closing, experiment, first.digest)
+    after = _routed(rows)[_last_split(rows, experiment) + 1 :]
+    closing = next(
+        row
+        for row in after
+        if row.action is not LedgerAction.INTEND
+        or experiment_of(row) != experiment
+        or commit_of(rows, row.epoch) is not None
+    )
+    outcome, reason = _told(rows, closing, first.digest)
     return RolloutEnd(
         experiment=experiment,
         version=first.version,
@@ -138,18 +175,22 @@ def _end(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> RolloutEnd:
     )
 
 
-def _told(
-    rows: Sequence[LedgerRow], closing: LedgerRow, experiment: str, digest: Digest
-) -> tuple[RolloutOutcome, str]:
+def _told(rows: Sequence[LedgerRow], closing: LedgerRow, digest: Digest) -> tuple[RolloutOutcome, str]:
     reason = str(closing.body.get("reason", ""))
     if closing.action is LedgerAction.ROLL_BACK and closing.body.get("rolled_back") == digest:
         return RolloutOutcome(closing.body.get("outcome", RolloutOutcome.STOPPED)), reason
     committed = commit_of(rows, closing.epoch) is not None
     if closing.action is LedgerAction.INTEND and closing.digest == digest and committed:
         return RolloutOutcome.PROMOTED, reason
-    if closing.action is LedgerAction.INTEND and experiment_of(closing) == experiment:
-        return RolloutOutcome.BROKEN_OFF, reason or "the version did not answer when it was promoted"
     return RolloutOutcome.BROKEN_OFF, reason or f"{closing.action.value} of version {closing.version}"
 
 
-__all__ = ["ended_rollouts", "experiment_name", "experiment_of", "running_rollout", "waiting_row"]
+__all__ = [
+    "decision_digest",
+    "ended_rollouts",
+    "experiment_name",
+    "experiment_of",
+    "rollout_route",
+    "running_rollout",
+    "waiting_row",
+]
