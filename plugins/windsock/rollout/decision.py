@@ -1,0 +1,188 @@
+"""What a look at a rollout comes to: hold, advance, promote, keep the champion, or roll back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from windsock.records import (
+    CheckResult,
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    RolloutPlan,
+    Status,
+    StepTotals,
+)
+from windsock.rollout.guardrails import PREFIX, guardrails, is_measured_at_once
+from windsock.rollout.look import Look
+from windsock.rollout.promotion import PROMOTION, Proof, promotion, prove
+from windsock.rollout.soundness import (
+    BAKE,
+    COUNTS,
+    CYCLE,
+    SAMPLE_RATIO,
+    UNITS,
+    bake,
+    counts,
+    cycle,
+    sample_ratio,
+    units,
+)
+from windsock.spec import HARM
+
+PERCENT = 100
+"""Basis points of one percent."""
+OWN_CHECKS = {SAMPLE_RATIO: sample_ratio, COUNTS: counts, UNITS: units, CYCLE: cycle, BAKE: bake}
+
+
+class Verdict(NamedTuple):
+    """An action and the sentence that says why."""
+
+    action: RolloutAction
+    reason: str
+
+
+def decide(
+    rollout: Rollout,
+    totals: StepTotals,
+    before: Sequence[RolloutDecision],
+    *,
+    number: int,
+    now: datetime,
+) -> RolloutDecision:
+    """Judge what was seen of a rollout's present step. Pure: the same input, the same decision.
+
+    In this order: a guardrail that is broken rolls back at any look; while paused nothing else follows; a
+    broken split or strange counts hold; then every check that the plan asks for must have run and passed,
+    and the rollout advances or its challenger is promoted; last the horizon and the deadline end it.
+
+    :param totals: sums of the present step.
+    :param before: the decisions that stand, by number; the planned looks among them are the test's history.
+    :param number: of this decision.
+    """
+    look = Look(rollout=rollout, totals=totals, before=before, now=now)
+    proof = prove(look)
+    checks = _checks(look, proof)
+    verdict = _decided(look, {check.name: check for check in checks}, proof)
+    return RolloutDecision(
+        model=rollout.model,
+        experiment=rollout.experiment,
+        version=rollout.version,
+        digest=rollout.digest,
+        champion_version=rollout.champion_version,
+        number=number,
+        step=rollout.step,
+        share=rollout.share,
+        action=verdict.action,
+        reason=verdict.reason,
+        checks=checks,
+        estimate=proof.estimate,
+        totals=totals,
+        planned_look=proof.planned_look,
+        judged_at=now,
+    )
+
+
+def required_checks(plan: RolloutPlan, *, last_step: bool) -> tuple[str, ...]:
+    """Return the names of the checks without which nothing advances and nobody is promoted."""
+    names = [SAMPLE_RATIO, COUNTS, UNITS]
+    if last_step:
+        names.append(CYCLE)
+    if plan.strategy != "ab":
+        names.append(BAKE)
+    names += [f"{PREFIX}{name}" for name in plan.limits]
+    return (*names, PROMOTION) if last_step else tuple(names)
+
+
+def _checks(look: Look, proof: Proof) -> tuple[CheckResult, ...]:
+    required = required_checks(look.plan, last_step=look.rollout.is_last_step)
+    own = [check(look) for name, check in OWN_CHECKS.items() if name in required]
+    proved = [promotion(look, proof)] if PROMOTION in required else []
+    return (*own, *guardrails(look), *proved)
+
+
+def _decided(look: Look, checks: dict[str, CheckResult], proof: Proof) -> Verdict:
+    for name, check in checks.items():
+        if name.startswith(PREFIX) and check.status is Status.FAIL:
+            return Verdict(RolloutAction.ROLL_BACK, _told(check))
+    if look.rollout.paused_by is not None:
+        return Verdict(RolloutAction.HOLD, f"paused by {look.rollout.paused_by}; only a guardrail acts")
+    missing = _unmet(look, checks)
+    if missing is None and look.rollout.is_last_step:
+        return Verdict(RolloutAction.PROMOTE, _told(checks[PROMOTION]))
+    ended = _ended(look, checks, proof, missing)
+    if ended is not None:
+        return ended
+    if missing is None:
+        return Verdict(RolloutAction.ADVANCE, _next_step(look, checks))
+    return Verdict(RolloutAction.HOLD, missing)
+
+
+def _unmet(look: Look, checks: dict[str, CheckResult]) -> str | None:
+    """Return the first required check that is not met, in words; ``None``: every one ran and is met."""
+    for name in required_checks(look.plan, last_step=look.rollout.is_last_step):
+        if name not in checks:
+            return f"the check {name} did not run"
+        if not _is_met(look, checks[name]):
+            return _told(checks[name])
+    return None
+
+
+def _is_met(look: Look, check: CheckResult) -> bool:
+    """Return whether a check lets the rollout go on.
+
+    Between two steps a guardrail that waits for outcomes may be undecided, and one that needs none may be
+    undecided once it has a value. For a promotion only harm may: the promotion's own check is about the same
+    metric.
+    """
+    if check.passed or check.status is not Status.INSUFFICIENT or not check.name.startswith(PREFIX):
+        return check.passed
+    if look.rollout.is_last_step:
+        return check.name == f"{PREFIX}{HARM}" and check.interval is not None
+    return check.interval is not None or not is_measured_at_once(look, check)
+
+
+def _ended(look: Look, checks: dict[str, CheckResult], proof: Proof, missing: str | None) -> Verdict | None:
+    """Return what the horizon or the deadline make of a rollout that was not promoted."""
+    plan, horizon = look.plan, look.plan.horizon_length
+    lacking = _lacking(checks, proof)
+    past = horizon is not None and look.elapsed >= horizon and look.rollout.is_last_step
+    if past and lacking is None:
+        return Verdict(RolloutAction.KEEP, f"no proof of gain by the horizon of {plan.horizon}: {missing}")
+    if not look.is_due:
+        return None
+    if lacking is None:
+        shown = missing or f"still at step {look.rollout.step + 1} of {len(plan.shares)}"
+        return Verdict(RolloutAction.KEEP, f"no proof of gain by the deadline of {plan.deadline}: {shown}")
+    return Verdict(
+        RolloutAction.ROLL_BACK, f"not enough evidence by the deadline of {plan.deadline}: {lacking}"
+    )
+
+
+def _lacking(checks: dict[str, CheckResult], proof: Proof) -> str | None:
+    """Return what is missing to judge the rollout at all, in words; ``None``: nothing is."""
+    for name, check in checks.items():
+        if name in OWN_CHECKS and not check.passed:
+            return _told(check)
+        if name.startswith(PREFIX) and check.interval is None:
+            return _told(check)
+        if name == PROMOTION and not proof.has_value:
+            return _told(check)
+    return None
+
+
+def _next_step(look: Look, checks: dict[str, CheckResult]) -> str:
+    shares, step = look.plan.shares, look.rollout.step
+    return (
+        f"step {step + 1} of {len(shares)} ({shares[step] / PERCENT:g} %) is done: {checks[UNITS].message}, "
+        f"{checks[BAKE].message}, no guardrail broken; next is {shares[step + 1] / PERCENT:g} %"
+    )
+
+
+def _told(check: CheckResult) -> str:
+    return f"{check.code} {check.name}: {check.message}"
+
+
+__all__ = ["decide", "required_checks"]

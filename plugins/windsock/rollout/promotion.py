@@ -1,0 +1,200 @@
+"""Whether the challenger has proved what its promotion needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from windsock.records import CheckResult, Estimate, Interval, RolloutDecision, Status
+from windsock.rollout.look import FEWEST_UNITS, Look
+from windsock.rollout.soundness import is_foreign
+from windsock.statistics.experiments import Comparison, chance_better, fixed_interval, interval_around
+from windsock.statistics.sequential import sequence_interval, spending_bounds
+
+PROMOTION = "promotion"
+CODE = "WS-ROLLOUT-026"
+PROMOTION_UNITS = 20_000
+"""Units at which the confidence sequence of a promotion is sharpest, unless the plan asks for more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What a look tells of the metric that decides.
+
+    :param planned_look: group sequential: 1 .. looks where this is a planned one.
+    """
+
+    estimate: Estimate
+    planned_look: int | None = None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there was enough of the metric to judge."""
+        return self.estimate.difference is not None
+
+
+def prove(look: Look) -> Proof:
+    """Estimate the challenger's gain.
+
+    By an asymptotic confidence sequence, or at planned looks by a group sequential test (Lan and DeMets,
+    O'Brien-Fleming type) where a horizon is declared.
+    """
+    metric = look.plan.metric
+    if is_foreign(look) or not look.is_seen(metric):
+        return Proof(estimate=Estimate(metric=metric))
+    seen = look.compare(metric)
+    if seen.difference is None or seen.error is None:
+        method = "group_sequential" if _is_planned_test(look) else "confidence_sequence"
+        return Proof(
+            estimate=Estimate(
+                metric=metric,
+                champion=seen.champion,
+                challenger=seen.challenger,
+                information=seen.units,
+                method=method,
+            )
+        )
+    told = _told(look, seen, seen.difference, seen.error)
+    return _planned(look, seen, told) if _is_planned_test(look) else Proof(estimate=told)
+
+
+def _is_planned_test(look: Look) -> bool:
+    return look.plan.horizon is not None and look.rollout.is_last_step
+
+
+def _told(look: Look, seen: Comparison, difference: float, error: float) -> Estimate:
+    plan = look.plan
+    z = difference / error
+    return Estimate(
+        metric=plan.metric,
+        champion=seen.champion,
+        challenger=seen.challenger,
+        difference=difference,
+        interval=sequence_interval(
+            seen, planned_units=max(plan.minimum_units, PROMOTION_UNITS), alpha=plan.alpha
+        ),
+        fixed=fixed_interval(seen, plan.alpha),
+        z=z if math.isfinite(z) else None,
+        information=seen.units,
+        chance_better=chance_better(seen, lower_is_better=look.block(plan.metric).lower_is_better),
+        variance_ratio=seen.variance_ratio,
+    )
+
+
+def _planned(look: Look, seen: Comparison, told: Estimate) -> Proof:
+    """Return the estimate with the interval of this planned look, else with that of the last one."""
+    made, number = planned_looks(look), due_look(look)
+    last = max((one.planned_look or 0 for one in made), default=0)
+    is_planned = number > last and look.totals.units >= look.plan.minimum_units
+    bound, fraction = (made[-1].estimate.bound, made[-1].estimate.fraction) if made else (None, None)
+    if is_planned:
+        fraction = number / look.plan.looks
+        bound = _bound(look, made, fraction, seen.units)
+    interval: Interval | None = None
+    if bound is not None and seen.difference is not None and seen.error is not None:
+        interval = interval_around(seen.difference, bound * seen.error, look.plan.alpha)
+    estimate = told.model_copy(
+        update={
+            "method": "group_sequential",
+            "interval": interval,
+            "bound": bound,
+            "fraction": fraction,
+        }
+    )
+    return Proof(estimate=estimate, planned_look=number if is_planned else None)
+
+
+def planned_looks(look: Look) -> list[RolloutDecision]:
+    """Return the planned looks of the present step that were made before."""
+    return [
+        one
+        for one in look.before
+        if one.planned_look is not None and one.step == look.rollout.step and one.estimate.bound is not None
+    ]
+
+
+def due_look(look: Look) -> int:
+    """Return the number of the latest planned look whose time has come; 0 before the first."""
+    horizon = look.plan.horizon_length
+    if horizon is None:
+        return 0
+    return max(0, min(look.plan.looks, look.elapsed * look.plan.looks // horizon))
+
+
+def _bound(look: Look, made: list[RolloutDecision], fraction: float, information: int) -> float:
+    """Return the bound of |z| at this planned look: what the looks before it were held against stays."""
+    fractions = [one.estimate.fraction or 0.0 for one in made] + [fraction]
+    units = [float(one.estimate.information) for one in made] + [float(information)]
+    return spending_bounds(fractions, information=units, alpha=look.plan.alpha)[-1]
+
+
+def promotion(look: Look, proof: Proof) -> CheckResult:
+    """Check that the whole interval lies where the challenger is better, or not worse than the margin."""
+    plan, seen = look.plan, proof.estimate
+    lower = look.is_seen(plan.metric) and look.block(plan.metric).lower_is_better
+    limit = (plan.margin or 0.0) * (1 if lower else -1) + 0.0
+    status, message = _judged(look, proof, limit, lower=lower)
+    return CheckResult(
+        name=PROMOTION,
+        status=status,
+        code=CODE,
+        value=seen.difference,
+        limit=limit,
+        relation="<" if lower else ">",
+        interval=seen.interval,
+        n=seen.information,
+        message=message,
+    )
+
+
+def _judged(look: Look, proof: Proof, limit: float, *, lower: bool) -> tuple[Status, str]:
+    seen, metric = proof.estimate, look.plan.metric
+    if is_foreign(look):
+        return Status.ERROR, "the counts are not of this step"
+    if not look.is_seen(metric):
+        return Status.ERROR, f"a {look.plan.strategy} cannot show {metric}: nobody acts upon its answers"
+    if seen.difference is None:
+        few = f"{seen.information:,} units with a value; {FEWEST_UNITS} are needed in each arm, and a spread"
+        return Status.INSUFFICIENT, f"{metric} has no difference yet: {few}"
+    relation = "<" if lower else ">"
+    shown = f"{metric} {seen.difference:+.4g}"
+    against = f"against {relation} {limit:g} on {seen.information:,} units"
+    if seen.interval is None:
+        return Status.INSUFFICIENT, f"{shown} {against}; {_next_look(look)}"
+    message = f"{shown} [{seen.interval.low:+.4g}, {seen.interval.high:+.4g}] {against}"
+    if _is_open(look, proof):
+        return Status.INSUFFICIENT, f"{message}; {_next_look(look)}"
+    low, high = (
+        (-seen.interval.high, -seen.interval.low) if lower else (seen.interval.low, seen.interval.high)
+    )
+    edge = -limit if lower else limit
+    if low > edge:
+        return Status.PASS, message
+    return (Status.FAIL if high <= edge else Status.INSUFFICIENT), message
+
+
+def _is_open(look: Look, proof: Proof) -> bool:
+    """Return whether this is no planned look, and the last planned one proved nothing.
+
+    What a planned look has proved stays proved, as long as the difference stays beyond the same bound.
+    """
+    if proof.estimate.method != "group_sequential" or proof.planned_look is not None:
+        return False
+    made = planned_looks(look)
+    if not made:
+        return True
+    told = next((check for check in made[-1].checks if check.name == PROMOTION), None)
+    return told is None or not told.passed
+
+
+def _next_look(look: Look) -> str:
+    plan, horizon = look.plan, look.plan.horizon_length
+    number = due_look(look) + 1
+    if horizon is None or number > plan.looks:
+        return "no planned look is left"
+    at = look.rollout.started_at + number * horizon / plan.looks + timedelta(milliseconds=500)
+    return f"planned look {number} of {plan.looks} is due at {at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+__all__ = ["PROMOTION", "PROMOTION_UNITS", "Proof", "promotion", "prove"]

@@ -1,0 +1,159 @@
+"""Whether what was seen can be judged at all: split, counts, units, time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from windsock.records import BASIS_POINTS, CheckResult, Status
+from windsock.rollout.look import FEWEST_UNITS, Look
+from windsock.statistics.sample_ratio import sample_ratio_p
+
+SAMPLE_RATIO, COUNTS, UNITS, CYCLE, BAKE = "sample_ratio", "counts", "units", "cycle", "bake"
+SAMPLE_RATIO_LIMIT = 0.0005
+"""p-value below which a split is broken: looked at 20 times, a sound one is called so in 0.4 % of cases."""
+SHADOW_SHARE = 0.95
+"""Of the champion's units that a shadow must have seen: it gets a copy only while there is time."""
+DAMAGED_SHARE = 0.001
+"""Of the answers that may be unreadable, and always one: a killed worker leaves a torn line."""
+MOVED_SHARE = 0.01
+"""Of the units that may have been answered by both arms."""
+
+
+def sample_ratio(look: Look) -> CheckResult:
+    """Check that each arm has as many units as its share asks for."""
+    champion, challenger = (arm.units for arm in look.arms)
+    if look.plan.strategy == "shadow":
+        return _shadow_ratio(champion, challenger)
+    units, share = champion + challenger, look.rollout.share
+    if not units:
+        return _of_split(Status.INSUFFICIENT, "no unit was exposed")
+    p = sample_ratio_p((champion, challenger), (BASIS_POINTS - share, share))
+    status = Status.FAIL if p < SAMPLE_RATIO_LIMIT else Status.PASS
+    message = (
+        f"{challenger:,} of {units:,} units are the challenger's, {units * share / BASIS_POINTS:,.0f} "
+        f"expected: p {p:.3g} against >= {SAMPLE_RATIO_LIMIT:g}"
+    )
+    return _of_split(status, message, value=p, limit=SAMPLE_RATIO_LIMIT, n=units)
+
+
+def _shadow_ratio(champion: int, challenger: int) -> CheckResult:
+    if not champion:
+        return _of_split(Status.INSUFFICIENT, "no unit was exposed")
+    seen = challenger / champion
+    status = Status.PASS if seen >= SHADOW_SHARE else Status.FAIL
+    message = f"the shadow saw {seen:.1%} of {champion:,} units, {SHADOW_SHARE:.0%} or more expected"
+    return _of_split(status, message, value=seen, limit=SHADOW_SHARE, n=champion)
+
+
+def _of_split(
+    status: Status, message: str, value: float | None = None, limit: float | None = None, n: int = 0
+) -> CheckResult:
+    return CheckResult(
+        name=SAMPLE_RATIO,
+        status=status,
+        code="WS-ROLLOUT-020",
+        value=value,
+        limit=limit,
+        relation=">=",
+        n=n,
+        message=message,
+    )
+
+
+def counts(look: Look) -> CheckResult:
+    """Check that the counts are those of this step, and that nothing of them is strange or lost."""
+    totals, rollout = look.totals, look.rollout
+    exposures = sum(arm.exposures for arm in look.arms)
+    if is_foreign(look):
+        message = (
+            f"the counts are of {totals.experiment} step {totals.step}, not of {rollout.experiment} "
+            f"step {rollout.step}"
+        )
+        return _of_counts(Status.ERROR, message)
+    for seen, limit, what in _faults(look, exposures):
+        if seen > limit:
+            message = f"{seen:,} {what}; {limit:,.0f} allowed"
+            return _of_counts(Status.FAIL, message, value=seen, limit=limit, n=exposures)
+    message = f"{exposures:,} answers, each by one of the arms"
+    return _of_counts(Status.PASS, message, value=0, limit=0, n=exposures)
+
+
+def _faults(look: Look, exposures: int) -> list[tuple[int, float, str]]:
+    """Return what may be wrong with the counts: how many, how many are allowed, what."""
+    totals = look.totals
+    damaged = max(1.0, exposures * DAMAGED_SHARE)
+    found = [
+        (totals.strange, 0.0, "answers are by a version that is neither arm"),
+        (totals.damaged, damaged, "lines of the log cannot be read"),
+    ]
+    if look.plan.strategy != "shadow":
+        found.append((totals.moved, totals.units * MOVED_SHARE, "units were answered by both arms"))
+    return found
+
+
+def _of_counts(
+    status: Status, message: str, value: float | None = None, limit: float | None = None, n: int = 0
+) -> CheckResult:
+    return CheckResult(
+        name=COUNTS,
+        status=status,
+        code="WS-ROLLOUT-021",
+        value=value,
+        limit=limit,
+        relation="<=",
+        n=n,
+        message=message,
+    )
+
+
+def is_foreign(look: Look) -> bool:
+    """Return whether the counts are of another rollout or step, of which nothing follows for this one."""
+    asked = (look.rollout.experiment, look.rollout.step)
+    return (look.totals.experiment, look.totals.step) != asked
+
+
+def units(look: Look) -> CheckResult:
+    """Check that enough units were exposed, and enough of them to each arm."""
+    seen, least = look.totals.units, look.plan.minimum_units
+    fewest = min(arm.units for arm in look.arms)
+    enough = seen >= least and fewest >= FEWEST_UNITS
+    message = f"{seen:,} units in this step against >= {least:,}"
+    if fewest < FEWEST_UNITS:
+        message += f"; {fewest:,} in the smaller arm against >= {FEWEST_UNITS}"
+    return CheckResult(
+        name=UNITS,
+        status=Status.PASS if enough else Status.INSUFFICIENT,
+        code="WS-ROLLOUT-022",
+        value=seen,
+        limit=least,
+        relation=">=",
+        n=seen,
+        message=message,
+    )
+
+
+def cycle(look: Look) -> CheckResult:
+    """Check that the rollout has seen a whole cycle of what people do."""
+    return _lasted(CYCLE, "WS-ROLLOUT-023", look.elapsed, look.plan.length("cycle"), "since the start")
+
+
+def bake(look: Look) -> CheckResult:
+    """Check that the present step has lasted long enough."""
+    lasted = look.now - look.rollout.step_since
+    return _lasted(BAKE, "WS-ROLLOUT-024", lasted, look.plan.length("bake"), "in this step")
+
+
+def _lasted(name: str, code: str, lasted: timedelta, least: timedelta, since: str) -> CheckResult:
+    shown = timedelta(seconds=int(lasted.total_seconds()))
+    return CheckResult(
+        name=name,
+        status=Status.PASS if lasted >= least else Status.INSUFFICIENT,
+        code=code,
+        value=lasted.total_seconds(),
+        limit=least.total_seconds(),
+        relation=">=",
+        message=f"{shown} {since} against >= {least}",
+    )
+
+
+__all__ = ["BAKE", "COUNTS", "CYCLE", "SAMPLE_RATIO", "UNITS"]

@@ -1,0 +1,91 @@
+"""Rollouts, and what was seen of them, for tests of the decision."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from support.builders import NOON, digest
+from windsock.records import ArmTotals, Moments, Rollout, RolloutPlan, StepTotals
+from windsock.spec import ModelSpec
+
+NAME = "v2-e5"
+
+
+def make_plan(strategy: str = "ab", **block: Any) -> RolloutPlan:
+    """Return a plan of conversions; name what the model's file says otherwise."""
+    asked = {"metric": "conversion", **block, "strategy": strategy}
+    return RolloutPlan.of_spec(ModelSpec.model_validate({"model": {"name": "churn"}, "rollout": asked}))
+
+
+def make_rollout(plan: RolloutPlan | None = None, **fields: Any) -> Rollout:
+    """Return a rollout of version 2 that began at noon, at its last step."""
+    plan = plan or make_plan()
+    made: dict[str, Any] = {
+        "model": "churn",
+        "experiment": NAME,
+        "version": "2",
+        "digest": digest("b"),
+        "bundle_uri": "memory://bundles/churn/2",
+        "evidence_digest": digest("e"),
+        "champion_version": "1",
+        "champion_digest": digest("a"),
+        "plan": plan,
+        "step": len(plan.shares) - 1,
+        "step_epoch": 5,
+        "step_since": NOON,
+        "started_at": NOON,
+        "salt": "churn",
+    }
+    return Rollout(**{**made, **fields})
+
+
+def events(units: int, hits: int) -> Moments:
+    """Return the sums of a metric that is 0 or 1 for each unit."""
+    return Moments(units=units, num=hits, den=units, num_num=hits, den_den=units, num_den=hits)
+
+
+def values(units: int, mean: float, spread: float) -> Moments:
+    """Return the sums of a metric with this mean and standard deviation over units."""
+    squares = units * (mean * mean + spread * spread)
+    total = units * mean
+    return Moments(units=units, num=total, den=units, num_num=squares, den_den=units, num_den=total)
+
+
+def make_arm(units: int, metrics: dict[str, int | Moments] | None = None, **fields: Any) -> ArmTotals:
+    """Return an arm with two answers for each unit; a number of a metric is its events.
+
+    Errors and slow answers are none unless they are named.
+    """
+    named: dict[str, int | Moments] = {"errors": 0, "slow": 0, **(metrics or {})}
+    sums = {name: events(units, one) if isinstance(one, int) else one for name, one in named.items()}
+    return ArmTotals(**{"units": units, "exposures": 2 * units, "metrics": sums, **fields})
+
+
+def make_totals(
+    champion: ArmTotals | None = None, challenger: ArmTotals | None = None, **fields: Any
+) -> StepTotals:
+    """Return what was seen of a step."""
+    made: dict[str, Any] = {
+        "experiment": NAME,
+        "step": 0,
+        "champion": champion or ArmTotals(),
+        "challenger": challenger or ArmTotals(),
+        "counted_until": NOON,
+    }
+    return StepTotals(**{**made, **fields})
+
+
+def make_conversions(
+    champion: int, challenger: int, *, units: int = 20_000, challenger_units: int | None = None, **fields: Any
+) -> StepTotals:
+    """Return a step in which so many units of each arm converted."""
+    theirs = units if challenger_units is None else challenger_units
+    return make_totals(
+        make_arm(units, {"conversion": champion}), make_arm(theirs, {"conversion": challenger}), **fields
+    )
+
+
+def after(**length: float) -> datetime:
+    """Return the time so long after the start."""
+    return NOON + timedelta(**length)
