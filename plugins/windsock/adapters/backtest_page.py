@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.pages import DATE, sections, table, whole_page
 from windsock.adapters.quiet import quiet_libraries
 from windsock.records import MetricValue, RetrainOrder, RetrainOutcome, Status
 from windsock.records.backtest import Backtest, BacktestWindow
@@ -33,15 +34,13 @@ border-bottom:1px solid #e3e6ea;vertical-align:top}.fail{color:#c2453b;font-weig
 font-weight:600}.insufficient{color:#6d727b}.note{color:#6d727b}.key span{display:inline-block;width:11px;
 height:11px;margin:0 4px 0 14px;vertical-align:-1px}.wide{overflow-x:auto}
 """
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-DATE = "%Y-%m-%d %H:%M"
 MOST_DOTTED = 120
 """Windows up to which each one's value is marked with a dot."""
 
 
 def backtest_page(made: Backtest) -> str:
     """Return the report; the same backtest gives the same text."""
-    sections = (
+    parts = (
         _summary(made),
         ("Verdicts", _svg(_strip(made)) + _key()),
         ("Drift", _svg(_drift(made))),
@@ -50,13 +49,9 @@ def backtest_page(made: Backtest) -> str:
         ("Windows", _windows(made)),
         ("Notes", _notes(made)),
     )
-    body = "".join(f"<h2>{title}</h2>{content}" for title, content in sections if content)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<title>Backtest of {escape(made.model)}</title><style>{STYLE}</style></head><body>"
-        f"<h1>Backtest of {escape(made.model)}</h1><p>{escape(made.history)}</p>{body}</body></html>\n"
-    )
+    title = f"Backtest of {made.model}"
+    body = f"<h1>{escape(title)}</h1><p>{escape(made.history)}</p>{sections(parts)}"
+    return whole_page(title, body, style=STYLE)
 
 
 def _metric(made: Backtest) -> str:
@@ -245,7 +240,7 @@ def _retrains(made: Backtest) -> tuple[str, str]:
         )
         for trial in made.trials
     ]
-    return "Retrains", _table(head, rows)
+    return "Retrains", table(head, rows)
 
 
 def _windows(made: Backtest) -> str:
@@ -274,25 +269,11 @@ def _windows(made: Backtest) -> str:
         )
         for one in made.windows
     ]
-    return _table((*head, "decision", "why"), rows)
+    return table((*head, "decision", "why"), rows)
 
 
 def _shown(metric: MetricValue | None) -> str:
     return "-" if metric is None or metric.value is None else f"{metric.value:.4f}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    words = {status.value for status in Status}
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{cell}">{cell}</td>' if cell in words else f"<td>{escape(cell)}</td>" for cell in row
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table><tr>{top}</tr>{lines}</table></div>'
 
 
 def _notes(made: Backtest) -> str:
