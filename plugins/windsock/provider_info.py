@@ -24,6 +24,11 @@ def get_provider_info() -> dict[str, Any]:
         "decide_retrain",
         "claim_retrain",
         "send_alerts",
+        "steer_rollout",
+        "start_rollout",
+        "judge_rollout",
+        "approve_rollout",
+        "move_rollout",
     ]
     return {
         "package-name": "airflow-windsock",
@@ -36,8 +41,18 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"windsock.operators.{step}" for step in steps],
             }
         ],
-        "sensors": [{"integration-name": "Windsock", "python-modules": ["windsock.sensors.drift"]}],
-        "triggers": [{"integration-name": "Windsock", "python-modules": ["windsock.triggers.drift"]}],
+        "sensors": [
+            {
+                "integration-name": "Windsock",
+                "python-modules": ["windsock.sensors.drift", "windsock.sensors.rollout"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "Windsock",
+                "python-modules": ["windsock.triggers.drift", "windsock.triggers.rollout"],
+            }
+        ],
         "notifications": ["windsock.hooks.notifier.WindsockNotifier"],
         "hooks": [
             {
@@ -50,6 +65,7 @@ def get_provider_info() -> dict[str, Any]:
             "windsock.operators.links.MlflowRunLink",
             "windsock.operators.links.MlflowVersionLink",
             "windsock.operators.links.DriftReportLink",
+            "windsock.operators.links.RolloutReportLink",
         ],
     }
 

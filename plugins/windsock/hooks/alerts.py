@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from windsock.exceptions import SpecError, WindsockError
 from windsock.hooks.mlflow_server import connection_or_none
-from windsock.monitoring.alerts import RANKS, conditions_of, decide_alerts, sent
+from windsock.monitoring.alerts import (
+    RANKS,
+    Condition,
+    conditions_of,
+    decide_alerts,
+    rollout_condition,
+    sent,
+)
 from windsock.ports import Monitor
-from windsock.records import Alert, DriftReport, PerformanceReport, RetrainDecision, Severity
+from windsock.records import Alert, DriftReport, PerformanceReport, RetrainDecision, RolloutEnd, Severity
 from windsock.spec import ModelSpec, SharedSpec, parse_duration
 from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel
 
@@ -49,8 +56,31 @@ def send_alerts(
     :param monitor: keeps the alerts and their history.
     :raises DatabaseUnavailableError: if the control database does not answer.
     """
+    return _send(spec, shared, monitor, conditions_of(drift, performance, decision), now)
+
+
+def tell_rollout(
+    spec: ModelSpec, shared: SharedSpec, monitor: Monitor, end: RolloutEnd, *, now: datetime
+) -> tuple[Alert, ...]:
+    """Tell the model's owner that a rollout did not end well; return the alerts that were due.
+
+    What no channel takes is kept and tried again, as by :func:`send_alerts`.
+
+    :raises DatabaseUnavailableError: if the control database does not answer.
+    """
+    condition = rollout_condition(spec.name, end)
+    return _send(spec, shared, monitor, (condition,), now) if condition is not None else ()
+
+
+def _send(
+    spec: ModelSpec,
+    shared: SharedSpec,
+    monitor: Monitor,
+    conditions: Iterable[Condition],
+    now: datetime,
+) -> tuple[Alert, ...]:
     plan = decide_alerts(
-        conditions_of(drift, performance, decision),
+        conditions,
         monitor.alerts(spec.name),
         now,
         parse_duration(spec.monitoring.alert_repeat),

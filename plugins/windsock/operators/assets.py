@@ -23,6 +23,16 @@ def drift_asset(model: str) -> Asset:
     return Asset(name=f"{model}/drift", uri=f"x-windsock://{model}/drift", group=GROUP)
 
 
+def challenger_asset(model: str) -> Asset:
+    """Return the asset whose events say that a version of a model waits for its rollout."""
+    return Asset(name=f"{model}/challenger", uri=f"x-windsock://{model}/challenger", group=GROUP)
+
+
+def rollout_asset(model: str) -> Asset:
+    """Return the asset whose events say how a rollout of a model has ended."""
+    return Asset(name=f"{model}/rollout", uri=f"x-windsock://{model}/rollout", group=GROUP)
+
+
 def sometimes(asset: Asset) -> AssetAlias:
     """Return an outlet that emits the asset's event only if :func:`emit` is called.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
 from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import SpecError
@@ -83,18 +85,20 @@ class StepOperator(BaseOperator):
         result = self.run(context, self.step_input(context))
         return self.finish(context, result)
 
-    def run(self, context: Context, content: Mapping[str, Any]) -> StepResult:
+    def run(self, context: Context, content: Mapping[str, Any], *, step: str | None = None) -> StepResult:
         """Run the step on its input and log what it came to.
 
+        :param step: another step than the operator's own; default: its own.
         :raises WindsockError: what the step raises, after its block was set.
         """
         self._end_with_verdict()
+        name = step or self.step
         try:
             ports = self.hook.ports()
-            step = read_input(self.step, {**self._shared_input(context), **content})
-            log.info("%s: %s", self.step, self.announce(step))
+            given = read_input(name, {**self._shared_input(context, name), **content})
+            log.info("%s: %s", name, self.announce(given))
             with quiet_libraries():
-                result = run_step(self.step, step, ports)
+                result = run_step(name, given, ports)
         except Exception as error:
             self.verdict = verdict_of_error(error, {"model": self._model_name()})
             raise
@@ -144,11 +148,15 @@ class StepOperator(BaseOperator):
         except ValueError as error:
             raise SpecError(f"the spec handed to task {self.task_id} is not valid: {error}") from error
 
-    def _shared_input(self, context: Context) -> dict[str, Any]:
-        shared: dict[str, Any] = {"spec": self.model_spec(), "run": run_context(context)}
-        if "nonce" in _input_fields(self.step):
+    def _shared_input(self, context: Context, step: str) -> dict[str, Any]:
+        """Return what every step is given that has a place for it."""
+        fields = frozenset(STEPS[step].input.model_fields)
+        shared: dict[str, Any] = {"run": run_context(context)}
+        if "spec" in fields:
+            shared["spec"] = self.model_spec()
+        if "nonce" in fields:
             shared["nonce"] = str(context["run_id"]) if param(context, "force") else None
-        if "force" in _input_fields(self.step):
+        if "force" in fields:
             shared["force"] = bool(param(context, "force"))
         return shared
 
@@ -170,16 +178,24 @@ class StepOperator(BaseOperator):
             if self._log_verdict not in callbacks:  # an approval comes by here twice
                 setattr(self, name, [*callbacks, self._log_verdict])
 
+    @contextmanager
+    def _verdict_on_error(self) -> Iterator[None]:
+        """Make what the body raises the verdict; Airflow's own signals, such as to skip, are none."""
+        self._end_with_verdict()
+        try:
+            yield
+        except (AirflowSkipException, DownstreamTasksSkipped):
+            raise
+        except Exception as error:
+            self.verdict = verdict_of_error(error, {"model": self._model_name()})
+            raise
+
     def _log_verdict(self, context: Context) -> None:
         if self.verdict is None:
             return
         log.info("::endgroup::")
         for line in self.verdict.lines():
             log.info("%s", line)
-
-
-def _input_fields(step: str) -> frozenset[str]:
-    return frozenset(STEPS[step].input.model_fields)
 
 
 def param(context: Context, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from windsock.operators.base import StepOperator, run_context
+from windsock.operators.base import StepOperator
 from windsock.records import HousekeepingReport
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ class HousekeepingOperator(StepOperator):
     def step_input(self, context: Context) -> dict[str, Any]:
         """Return the models."""
         return {"models": self.models, "keep_predictions_days": self.keep_predictions_days}
-
-    def _shared_input(self, context: Context) -> dict[str, Any]:
-        return {"run": run_context(context)}
 
     def report(self, result: StepResult) -> None:
         """Log what could not be done."""

@@ -55,3 +55,15 @@ class DriftReportLink(_KeptLink):
     def xcom_key(self) -> str:
         """Key under which the worker stores the address."""
         return "windsock_link_report"
+
+
+class RolloutReportLink(_KeptLink):
+    """The page about a rollout that people look at."""
+
+    name = "Rollout report"
+    kept = "rollout"
+
+    @property
+    def xcom_key(self) -> str:
+        """Key under which the worker stores the address."""
+        return "windsock_link_rollout"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from windsock.operators.base import StepOperator, param, run_context
+from windsock.operators.base import StepOperator, param
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,6 +34,3 @@ class RollBackOperator(StepOperator):
             "to_version": param(context, "to_version") or self.to_version,
             "reason": param(context, "reason") or self.reason,
         }
-
-    def _shared_input(self, context: Context) -> dict[str, Any]:
-        return {"run": run_context(context)}

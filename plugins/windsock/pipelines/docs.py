@@ -69,3 +69,38 @@ def drift_retrain_doc(spec: ModelSpec) -> str:
         "those of them that are held out: drift alone promotes nothing."
     )
     return f"{purpose}\n\n{retrain_doc(spec)}"
+
+
+def ab_rollout_doc(spec: ModelSpec) -> str:
+    """Return the Markdown of a model's rollout DAG."""
+    block = spec.rollout
+    shares = {
+        "canary": f"{', '.join(f'{step:g}' for step in block.steps)} %, {block.bake} at each step",
+        "ab": f"{block.share:g} % of the units",
+        "shadow": "none: the new version answers nobody",
+    }
+    usual = "accuracy" if spec.task == "classification" else "absolute_error"
+    proof = "better" if block.margin is None else f"not worse by more than {block.margin:g}"
+    limits = ", ".join(f"{name} {limit:g}" for name, limit in block.limits.items())
+    rows = [
+        ("strategy", block.strategy),
+        ("share", shares.get(block.strategy, "all at once")),
+        ("judged", f"each {block.check}, from {block.minimum_units:,} units and {block.cycle} on"),
+        ("metric", f"{block.metric or usual}: {proof}, alpha {block.alpha:g}"),
+        ("guardrails", limits or "none"),
+        ("horizon", block.horizon or "none: look as often as you like"),
+        ("deadline", block.deadline),
+        ("approval", "a person is asked before the promotion" if block.approve else "nobody is asked"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    purpose = (
+        f"Tries a new version of {spec.name} on its share of the traffic. Each run is one look: it goes on "
+        "with the rollout that is under way or starts the version that waits, judges it, and gives it more "
+        "traffic, promotes it or ends it. A run without a rollout is green and skips its tasks."
+    )
+    form = (
+        "**By hand**: trigger the DAG; `action` pause, resume, stop or roll_back acts at once, `dry_run` "
+        f"only shows the decision. `{spec.name}__rollback` ends a rollout with one click, too. A roll back "
+        "never waits for an approval."
+    )
+    return f"{purpose}\n\n| | |\n|---|---|\n{table}\n\n{form}\n\n{RED.format(name=spec.name)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from airflow.sdk import DAG, get_parsing_context
 
 from windsock.exceptions import SpecError
+from windsock.pipelines.ab_rollout import ab_rollout_dag
 from windsock.pipelines.drift_retrain import drift_retrain_dag
 from windsock.pipelines.housekeeping import DAG_ID as HOUSEKEEPING
 from windsock.pipelines.housekeeping import housekeeping_dag
@@ -53,6 +54,8 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
         if spec.monitoring.is_on:
             made[f"{name}__monitor"] = partial(monitor_dag, spec, shared)
             made[f"{name}__drift_retrain"] = partial(drift_retrain_dag, spec, shared)
+        if spec.rollout.strategy != "direct":
+            made[f"{name}__ab_rollout"] = partial(ab_rollout_dag, spec, shared)
         dags |= {dag_id: make() for dag_id, make in made.items() if wanted in (None, dag_id)}
     if wanted in (None, HOUSEKEEPING):
         dags[HOUSEKEEPING] = housekeeping_dag(specs, keep_predictions_days=shared.keep_predictions_days)

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, XComArg, chain
 
 from windsock.operators.approve_model import ApproveModelOperator
+from windsock.operators.assets import challenger_asset, sometimes
 from windsock.operators.claim_retrain import RECENT, ClaimRetrainOperator, CloseRetrainOperator
 from windsock.operators.deploy_model import DeployModelOperator
 from windsock.operators.evaluate_model import EvaluateModelOperator
@@ -118,7 +119,12 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
         for number in range(APPROVALS[spec.model.tier])
     ]
     deployment = DeployModelOperator(task_id="deploy_model", spec=content, version=version.output)
-    promotion = PromoteModelOperator(task_id="promote_model", spec=content, version=version.output)
+    promotion = PromoteModelOperator(
+        task_id="promote_model",
+        spec=content,
+        version=version.output,
+        outlets=[sometimes(challenger_asset(spec.name))] if spec.rollout.strategy != "direct" else [],
+    )
     tail: list[Any] = [version, *approvals, deployment, promotion]
     chain(claim, snapshot)
     chain(gate, *tail)

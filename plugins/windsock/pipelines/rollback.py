@@ -9,7 +9,10 @@ from windsock.pipelines.docs import RED
 from windsock.pipelines.retries import default_args
 from windsock.spec import ModelSpec, SharedSpec
 
-PURPOSE = "Serves an earlier champion again; needs neither MLflow nor an approval."
+PURPOSE = (
+    "Serves an earlier champion again; needs neither MLflow nor an approval. While a rollout is under way it "
+    "ends that one, and the champion serves all traffic again: one more click goes one version further back."
+)
 
 
 def rollback_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:

@@ -1,0 +1,199 @@
+"""``ApproveRolloutOperator``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from windsock.exceptions import ApprovalRefusedError
+from windsock.operators.approve_model import RESPONSE_TIMEOUT
+from windsock.operators.base import StepOperator
+from windsock.operators.judge_rollout import difference_text
+from windsock.records import (
+    Approval,
+    LedgerRow,
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    Status,
+    running_rollout,
+)
+from windsock.steps import StepResult, Verdict, limit_text, shorten
+from windsock.steps.rollout_moves import registered_version
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.spec import ModelSpec
+
+log = logging.getLogger("windsock.task")
+
+
+class ApproveRolloutOperator(StepOperator, ApprovalOperator):
+    """Ask a person before a rollout's promotion, where its plan wants one; hold no worker meanwhile.
+
+    One run asks; the others go on judging, and a roll back does not wait for the answer. The answer is
+    written to the ledger with the rollout's name. No ends the rollout: the champion keeps serving. No answer
+    in time means no promotion now; a later look asks again. Whoever asked for the rollout, or triggered the
+    run, cannot approve it.
+
+    :param decision: the ``RolloutDecision`` of the judging task.
+    :param approvers: user ids that may answer; empty: anyone with the permission.
+    :param response_timeout: how long to wait for an answer.
+    """
+
+    step = "approve_model"
+    ui_color = "#fce8e6"
+    template_fields: Sequence[str] = ("decision",)
+
+    def __init__(
+        self,
+        *,
+        decision: Any,
+        approvers: Sequence[str] = (),
+        response_timeout: timedelta = RESPONSE_TIMEOUT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            subject="Promote the new version?",
+            assigned_users=[{"id": user, "name": user} for user in approvers] or None,
+            response_timeout=response_timeout,
+            **kwargs,
+        )
+        self.decision = decision
+
+    def execute(self, context: Context) -> Any:
+        """Skip itself where nobody has to be asked; else put the question and wait without a worker."""
+        with self._verdict_on_error():
+            return self._ask(context)
+
+    def _ask(self, context: Context) -> Any:
+        decision = RolloutDecision.model_validate(self.decision)
+        rows = self._rows()
+        rollout = asks_for(decision, rows)
+        if rollout is None:
+            self._say("PASS", "nobody has to be asked", decision)
+            raise AirflowSkipException("nobody has to be asked")
+        result = self.run(context, self._content(decision, rows))
+        if _is_settled(result):
+            return self.finish(context, result)
+        now, own = self.hook.ports().now(), str(context["run_id"])
+        if rollout.asked_until and rollout.asked_until > now and rollout.asked_by != own:
+            until = f"{rollout.asked_until:%Y-%m-%d %H:%M} UTC"
+            return self._wait(context, f"run {rollout.asked_by} is asking until {until}", decision)
+        self._note_question(context, now + (self.response_timeout or RESPONSE_TIMEOUT))
+        self.subject = f"Promote {decision.model} version {decision.version}?"
+        self.body = rollout_body(self.model_spec(), rollout, decision)
+        self._say("HOLD", "a person is asked about the promotion", decision)
+        return ApprovalOperator.execute(self, context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Write the answer to the ledger.
+
+        :raises ApprovalRefusedError: if the wrong person gave it, or it names nobody.
+        """
+        with self._verdict_on_error():
+            return self._answered(context, event)
+
+    def _answered(self, context: Context, event: dict[str, Any]) -> Any:
+        decision = RolloutDecision.model_validate(self.decision)
+        if "error" in event:
+            return self._wait(context, "nobody answered in time; a later look asks again", decision)
+        rows = self._rows()
+        if asks_for(decision, rows) is None:
+            return self._wait(
+                context, f"rollout {decision.experiment} is over; nothing was written", decision
+            )
+        user = event.get("responded_by_user") or {}
+        content = {
+            **self._content(decision, rows),
+            "answer": "approve" if event["chosen_options"][0] == self.APPROVE else "reject",
+            "approver": user.get("name") or user.get("id"),
+            "approver_id": user.get("id"),
+            "answered_at": event.get("responded_at"),
+        }
+        try:
+            result = self.run(context, content)
+        except ApprovalRefusedError:
+            self._note_question(context, self.hook.ports().now())  # the next look may ask
+            raise
+        return self.finish(context, result)
+
+    def finish(self, context: Context, result: StepResult) -> Any:
+        """Push the answer; skip what follows while somebody is still needed.
+
+        A no is an answer, not a fault: the task is green, and the next one ends the rollout.
+        """
+        record = result.record
+        if isinstance(record, Approval) and record.status is Status.INSUFFICIENT:
+            context["ti"].xcom_push(key="return_value", value=record.model_dump(mode="json"))
+            self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))
+        return record.model_dump(mode="json")
+
+    def _rows(self) -> Sequence[LedgerRow]:
+        return self.hook.ports().ledger.rows(self._model_name())
+
+    @staticmethod
+    def _content(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> dict[str, Any]:
+        return {"version": registered_version(decision, rows), "experiment": decision.experiment}
+
+    def _note_question(self, context: Context, until: datetime) -> None:
+        """Keep in the ledger until when this run asks, so that no other does."""
+        content = {"model": self._model_name(), "action": "ask", "asked_until": until}
+        self.run(context, content, step="steer_rollout")
+
+    def _wait(self, context: Context, why: str, decision: RolloutDecision) -> None:
+        """End green without an answer; nothing is promoted by this run."""
+        self._say("HOLD", why, decision)
+        self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))
+
+    def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
+        ids = {"model": decision.model, "version": decision.version, "rollout": decision.experiment}
+        self.verdict = Verdict(word=word, why=why, ids=ids)
+
+
+def asks_for(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> Rollout | None:
+    """Return the rollout about whose promotion a person must be asked; ``None``: nobody must."""
+    rollout = running_rollout(rows)
+    if rollout is None or rollout.experiment != decision.experiment or not rollout.plan.approve:
+        return None
+    return rollout if decision.action is RolloutAction.PROMOTE and not decision.dry_run else None
+
+
+def _is_settled(result: StepResult) -> bool:
+    return isinstance(result.record, Approval) and result.record.status is not Status.INSUFFICIENT
+
+
+def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -> str:
+    """Return the page that the reviewer sees: decision, estimate and checks in Markdown."""
+    totals, estimate = decision.totals, decision.estimate
+    lines = [
+        f"**{spec.name}**, owned by {spec.model.owner}, tier {spec.model.tier}",
+        "",
+        f"- new version: {rollout.version}, bundle `{shorten(rollout.digest)}`",
+        f"- share: {decision.share / 100:g} % of the units",
+        f"- champion: {rollout.champion_version}, bundle `{shorten(rollout.champion_digest)}`",
+        f"- rollout: {rollout.experiment}, {rollout.plan.strategy}, look {decision.number}",
+        f"- since: {rollout.started_at:%Y-%m-%d %H:%M} UTC",
+        f"- units: {totals.champion.units:,} champion, {totals.challenger.units:,} new version",
+        f"- {estimate.metric}: difference {difference_text(estimate)} ({estimate.method})",
+    ]
+    if estimate.chance_better is not None:
+        lines.append(f"- chance that it is better, for information: {estimate.chance_better:.1%}")
+    if decision.report_uri:
+        lines.append(f"- report: `{decision.report_uri}`")
+    lines += [
+        "",
+        f"Decision: **{decision.action.value}**, {decision.reason}",
+        "",
+        "| check | status | value |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {check.name} | {check.status.value} | {limit_text(check)} |" for check in decision.checks]
+    lines += ["", "No ends the rollout: the champion keeps serving and this version is held."]
+    return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""``MoveRolloutOperator``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from windsock.operators.base import StepOperator, run_context
+from windsock.operators.rollout_end import tell_end
+from windsock.records import (
+    ENDS,
+    Approval,
+    LedgerRow,
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    Status,
+    running_rollout,
+)
+from windsock.spec import SharedSpec
+from windsock.steps import Verdict
+from windsock.steps.rollout_moves import move_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.ports import Ports
+
+NEEDS_CONSENT = frozenset({RolloutAction.ADVANCE, RolloutAction.PROMOTE})
+"""What a person may hold up by a pause."""
+
+
+class Move(NamedTuple):
+    """A step to be run.
+
+    :param step: its name.
+    :param content: its input.
+    """
+
+    step: str
+    content: dict[str, Any]
+
+
+class MoveRolloutOperator(StepOperator):
+    """Carry out what was decided on a rollout: give it more traffic, promote it, or end it.
+
+    To hold, and a decision of a dry run, moves nothing. A decision that was overtaken, by a later look, a
+    pause or the rollout's end, moves nothing either. A person's no ends the rollout as stopped. Each move is
+    made once, however often the task is tried.
+
+    :param decision: the ``RolloutDecision`` of the judging task.
+    :param approval: the ``Approval`` of the asking task; ``None`` where nobody was asked.
+    :param shared: the alert channels: a ``SharedSpec`` or its content.
+    """
+
+    step = "shift_traffic"
+    ui_color = "#f3e8fd"
+    template_fields = ("decision", "approval")
+
+    def __init__(
+        self,
+        *,
+        decision: Any,
+        approval: Any = None,
+        shared: SharedSpec | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.decision = decision
+        self.approval = approval
+        self.shared = shared or {}
+
+    def execute(self, context: Context) -> Any:
+        """Run the step that follows from the decision; tell the rollout's end, if it is one."""
+        with self._verdict_on_error():
+            return self._move(context)
+
+    def _move(self, context: Context) -> Any:
+        decision, ports = RolloutDecision.model_validate(self.decision), self.hook.ports()
+        if decision.dry_run:
+            self._say("HOLD", f"dry run: {decision.action.value} is not carried out", decision)
+            return None
+        rows = ports.ledger.rows(decision.model)
+        rollout = running_rollout(rows)
+        if rollout is None or rollout.experiment != decision.experiment:
+            return self._is_over(context, ports, decision)
+        move = self._rejected(decision) or self._next(context, ports, rollout, decision, rows)
+        if move is None:
+            return None
+        result = self.run(context, move.content, step=move.step)
+        if move.step != "shift_traffic":
+            tell_end(self, context, ports, decision.experiment, shared=self.shared)
+        return self.finish(context, result)
+
+    def _next(
+        self,
+        context: Context,
+        ports: Ports,
+        rollout: Rollout,
+        decision: RolloutDecision,
+        rows: Sequence[LedgerRow],
+    ) -> Move | None:
+        why = _overtaken(ports, rollout, decision)
+        found = None if why else move_of(decision, self.model_spec(), rows, run=run_context(context))
+        if found is None:
+            self._say("HOLD", why or decision.reason, decision)
+            return None
+        return Move(found[0], dict(found[1]))
+
+    def _rejected(self, decision: RolloutDecision) -> Move | None:
+        approval = Approval.model_validate(self.approval) if self.approval else None
+        if approval is None or approval.status is not Status.FAIL:
+            return None
+        return Move(
+            "roll_back",
+            {
+                "model": decision.model,
+                "experiment": decision.experiment,
+                "outcome": "stopped",
+                "reason": f"the promotion was refused: {approval.reason}",
+            },
+        )
+
+    def _is_over(self, context: Context, ports: Ports, decision: RolloutDecision) -> Any:
+        """Tell the end again where this decision brought it about: the try before may not have come to it."""
+        end = None
+        if decision.action in ENDS:
+            end = tell_end(self, context, ports, decision.experiment, shared=self.shared)
+        how = f": {end.outcome.value}" if end else ""
+        self._say("UNCHANGED", f"rollout {decision.experiment} is over{how}", decision)
+        return end.model_dump(mode="json") if end else None
+
+    def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
+        ids = {"model": decision.model, "version": decision.version, "rollout": decision.experiment}
+        self.verdict = Verdict(word=word, why=why, ids=ids)
+
+
+def _overtaken(ports: Ports, rollout: Rollout, decision: RolloutDecision) -> str | None:
+    """Return why more traffic is not given by a decision any more, or ``None``."""
+    if decision.action not in NEEDS_CONSENT:
+        return None
+    if rollout.paused_by is not None:
+        return f"{rollout.paused_by} has paused the rollout; {decision.action.value} waits"
+    if decision.action is RolloutAction.PROMOTE:
+        last = ports.rollouts.decisions(rollout.model, rollout.experiment)[-1:]
+        if last and last[0].action is not RolloutAction.PROMOTE:
+            return f"look {last[0].number} says {last[0].action.value} by now: {last[0].reason}"
+    return None

@@ -1,0 +1,52 @@
+"""``StartRolloutOperator``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.bases.skipmixin import SkipMixin
+
+from windsock.operators.base import StepOperator, param
+from windsock.records import RolloutState
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.steps import StepResult
+
+
+class StartRolloutOperator(StepOperator, SkipMixin):
+    """Go on with the rollout that is under way, else start the version that waits; skip the rest if neither.
+
+    The form's version, steps, metric and horizon hold for a rollout that this run starts; one that is under
+    way keeps the plan that it began with.
+    """
+
+    step = "start_rollout"
+    ui_color = "#f3e8fd"
+    inherits_from_skipmixin = True
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return what the form asks for; a run of the scheduler asks for nothing."""
+        asked: dict[str, Any] = {name: param(context, name) for name in ("metric", "horizon")}
+        asked["steps"] = steps_of(param(context, "steps"))
+        return {
+            "overrides": {name: value for name, value in asked.items() if value},
+            "version": param(context, "version"),
+            "only_look": bool(param(context, "dry_run")),
+        }
+
+    def finish(self, context: Context, result: StepResult) -> Any:
+        """Push what is under way; skip what follows if nothing is."""
+        pushed = super().finish(context, result)
+        if isinstance(result.record, RolloutState) and result.record.rollout is None:
+            context["ti"].xcom_push(key="return_value", value=pushed)
+            self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))
+        return pushed
+
+
+def steps_of(text: str | None) -> list[float] | None:
+    """Return the percents that a form's line such as ``5, 25, 50, 100`` names."""
+    if not text:
+        return None
+    return [float(part) for part in text.split(",")]

@@ -1,0 +1,98 @@
+"""``RolloutSensor``: waits, without a worker, for a rollout's next look or for its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from windsock.operators.base import StepOperator, param
+from windsock.ports import utc_now
+from windsock.records import RolloutEnd, RolloutState
+from windsock.steps import Verdict
+from windsock.triggers.rollout import POLL_SECONDS, RolloutTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger("windsock.task")
+
+
+class RolloutSensor(StepOperator):
+    """Wait in the triggerer.
+
+    ``mode="look"``: until the next look is due, at most one check long; returns the rollout's name. A dry run
+    does not wait. ``mode="end"``: until the rollout is over; returns its ``RolloutEnd``, whatever the outcome
+    is: a kept champion is an answer, not a fault.
+
+    :param mode: what is waited for.
+    :param state: for looks: the ``RolloutState`` of the starting task.
+    :param version: for ends: the version whose rollout it is; empty: the next one of the model that ends.
+    :param poll_seconds: for ends: seconds between two looks into the ledger.
+    """
+
+    step = "start_rollout"  # whose record says when
+    ui_color = "#e8f0fe"
+    template_fields: Sequence[str] = ("state", "version")
+
+    def __init__(
+        self,
+        *,
+        mode: Literal["look", "end"] = "look",
+        state: Any = None,
+        version: str | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.mode = mode
+        self.state = state
+        self.version = version
+        self.poll_seconds = poll_seconds
+
+    def execute(self, context: Context) -> Any:
+        """Wait for what is asked."""
+        if self.mode == "end":
+            trigger = RolloutTrigger(
+                self._model_name(),
+                version=self.version or None,
+                since=utc_now().isoformat(),
+                windsock_conn_id=self.windsock_conn_id,
+                poll_seconds=self.poll_seconds,
+            )
+            self.defer(trigger=trigger, method_name="ended")
+        state, now = RolloutState.model_validate(self.state), utc_now()
+        if state.rollout is None or state.look_due is None or param(context, "dry_run"):
+            return self.looked(context)
+        due = min(state.look_due, now + state.rollout.plan.length("check"))
+        if due > now:
+            from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+            log.info("waiting until %s UTC for the next look", f"{due:%Y-%m-%d %H:%M:%S}")
+            self.defer(trigger=DateTimeTrigger(moment=due), method_name="looked")
+        return self.looked(context)
+
+    def looked(self, context: Context, event: Any = None) -> str | None:
+        """Return the name of the rollout that is looked at."""
+        self._end_with_verdict()
+        state = RolloutState.model_validate(self.state)
+        rollout = state.rollout
+        self.verdict = Verdict(
+            word="PASS",
+            why=f"rollout {rollout.experiment} of version {rollout.version} is looked at"
+            if rollout
+            else "no rollout is under way",
+            ids={"model": state.model},
+        )
+        return rollout.experiment if rollout else None
+
+    def ended(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Return how the rollout ended."""
+        self._end_with_verdict()
+        end = RolloutEnd.model_validate(event["end"])
+        self.verdict = Verdict(
+            word="PASS",
+            why=f"rollout {end.experiment} has ended: {end.outcome.value}; {end.reason}".rstrip("; "),
+            ids={"model": str(event["model"]), "version": end.version},
+        )
+        return end.model_dump(mode="json")
