@@ -20,7 +20,7 @@ def charts(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
     """Return the charts that the decisions have numbers for, each with its caption."""
     drawn = (
         ("Challenger minus champion, by look", _difference(plan, decisions)),
-        ("z by look, and the bounds of the planned looks", _bounds(decisions)),
+        ("z at the planned looks, and their bounds", _bounds(plan, decisions)),
         ("Units by arm, in the step of the look", _units(decisions)),
     )
     return "".join(
@@ -88,16 +88,19 @@ def _difference(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
     return chart.svg()
 
 
-def _bounds(decisions: Sequence[RolloutDecision]) -> str:
+def _bounds(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
+    """Draw z against its bounds; with a margin it is the interval that is held against it, not z."""
     looks = thinned(
         [
             (look, look.estimate.z, look.estimate.bound)
             for look in decisions
-            if look.estimate.z is not None and look.estimate.bound is not None
+            if look.planned_look is not None
+            and look.estimate.z is not None
+            and look.estimate.bound is not None
         ],
         MOST_LOOKS,
     )
-    if not looks:
+    if not looks or plan.margin is not None:
         return ""
     highest = max(bound for _, _, bound in looks[len(looks) // SETTLED :])
     values = [*(z for _, z, _ in looks), -highest, highest, 0.0]

@@ -13,6 +13,7 @@ from windsock.records import (
     Record,
     RegisteredVersion,
     RollBackInput,
+    Rollout,
     RolloutAction,
     RolloutDecision,
     RunContext,
@@ -24,6 +25,24 @@ OUTCOMES: dict[RolloutAction, Literal["kept", "rolled_back"]] = {
     RolloutAction.KEEP: "kept",
     RolloutAction.ROLL_BACK: "rolled_back",
 }
+
+NEEDS_CONSENT = frozenset({RolloutAction.ADVANCE, RolloutAction.PROMOTE})
+"""What a person may hold up by a pause; nobody holds up the end of something that did harm."""
+
+
+def held_up_by(rollout: Rollout, decision: RolloutDecision, last: RolloutDecision | None) -> str | None:
+    """Return why a decision gives no more traffic any more, or ``None`` where it is to be carried out.
+
+    :param rollout: as it is now.
+    :param last: the newest decision that stands; it may be later than the one to be carried out.
+    """
+    if decision.action not in NEEDS_CONSENT:
+        return None
+    if rollout.paused_by is not None:
+        return f"{rollout.paused_by} has paused the rollout; {decision.action.value} waits"
+    if decision.action is RolloutAction.PROMOTE and last is not None and last.action is not decision.action:
+        return f"look {last.number} says {last.action.value} by now: {last.reason}"
+    return None
 
 
 def move_of(
@@ -104,4 +123,4 @@ def _version_of(row: LedgerRow) -> RegisteredVersion:
     )
 
 
-__all__ = ["move_of", "registered_version"]
+__all__ = ["NEEDS_CONSENT", "held_up_by", "move_of", "registered_version"]

@@ -178,13 +178,17 @@ def test_a_planned_test_shows_z_against_its_bounds():
         )
         for number in range(1, 5)
     ]
+    looks.append(make_look(5, estimate=looks[-1].estimate))
     html = page(looks, make_rollout(plan=plan))
     parsed(html)
-    assert "z by look, and the bounds of the planned looks" in html
+    assert html.count('class="bound"') == 2 * 4  # no bound at a look that was not planned
+    assert "z at the planned looks, and their bounds" in html
     text = text_of(html)
     assert "bound of this look 2 " in text
     assert "part of the horizon 100.0%" in text
     assert "20 planned in 14d" in text
+    margin = RolloutPlan.of_spec(ab_spec(horizon="14d", promote={"not_worse": 0.01}))
+    assert "z at the planned looks" not in page(looks, make_rollout(plan=margin))
 
 
 def test_the_margin_stands_on_the_side_where_losses_are():

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from support.builders import make_registration
-from support.rollouts import ab_spec, make_look, shift_entry, under_way
+from support.rollouts import ab_spec, make_look, make_rollout, shift_entry, under_way
 from support.world import MODEL, version_of, world_of
 from windsock.exceptions import GateRefusedError
 from windsock.records import PromoteModelInput, RollBackInput, RunContext, ShiftTrafficInput
-from windsock.steps.rollout_moves import move_of
+from windsock.steps.rollout_moves import held_up_by, move_of
 
 ANN = RunContext(requested_by="cli:ann")
 
@@ -76,3 +76,25 @@ def test_a_promotion_without_a_registration_is_refused(rows, changed):
     with pytest.raises(GateRefusedError, match="no registration") as caught:
         move_of(decision, ab_spec(), rows)
     assert caught.value.code == "WS-GATE-010"
+
+
+@pytest.mark.parametrize("action", ["advance", "promote"])
+def test_a_pause_holds_up_more_traffic(action):
+    paused, decision = make_rollout(paused_by="cli:ann"), make_look(action=action)
+    assert held_up_by(paused, decision, decision) == f"cli:ann has paused the rollout; {action} waits"
+    assert held_up_by(make_rollout(), decision, decision) is None
+
+
+@pytest.mark.parametrize("action", ["keep", "roll_back"])
+def test_nothing_holds_up_an_end_without_promotion(action):
+    decision = make_look(action=action)
+    assert held_up_by(make_rollout(paused_by="cli:ann"), decision, make_look(2, "hold")) is None
+
+
+def test_a_later_look_holds_up_a_promotion():
+    decision = make_look(3, "promote")
+    assert held_up_by(make_rollout(), decision, make_look(4, "hold", reason="split broken")) == (
+        "look 4 says hold by now: split broken"
+    )
+    assert held_up_by(make_rollout(), decision, make_look(4, "promote")) is None
+    assert held_up_by(make_rollout(), decision, None) is None
