@@ -245,6 +245,36 @@ class TrackerContract(Contract):
         assert tracker.record_run(make_draft(model)) == made[1]
         assert [run.info.run_id for run in runs_of(client, model)] == [made[1]]
 
+    def test_of_two_runs_of_a_key_a_finished_one_stands(
+        self, tracker: MlflowTracker, client: Any, model: str
+    ) -> None:
+        run_id = tracker.record_run(make_draft(model))
+        experiment = client.get_experiment_by_name(model).experiment_id
+        client.create_run(experiment, start_time=1_000, tags={"windsock.key": digest("c")})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(client), "log_batch", None)  # nothing is to be written any more
+            assert tracker.record_run(make_draft(model)) == run_id
+        assert [run.info.run_id for run in runs_of(client, model)] == [run_id]
+
+    @pytest.mark.parametrize("call", ["log_batch", "log_inputs", "log_outputs", "set_terminated"])
+    def test_a_run_that_a_twin_deletes_meanwhile_is_given_up_for_the_twin_s(
+        self, tracker: MlflowTracker, client: Any, model: str, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        honest, older = getattr(type(client), call), []
+
+        def overtaken(self: Any, run_id: str, *args: Any, **kwargs: Any) -> Any:
+            if not older:
+                experiment = client.get_experiment_by_name(model).experiment_id
+                tags = {"windsock.key": digest("c")}
+                older.append(client.create_run(experiment, start_time=1_000, tags=tags).info.run_id)
+                client.delete_run(run_id)
+            return honest(self, run_id, *args, **kwargs)
+
+        monkeypatch.setattr(type(client), call, overtaken)
+        assert tracker.record_run(with_model(model)) == older[0]
+        (run,) = runs_of(client, model)
+        assert (run.info.run_id, run.info.status) == (older[0], "FINISHED")
+
     def test_of_two_models_of_a_run_one_stands(self, tracker: MlflowTracker, client: Any, model: str) -> None:
         draft = with_model(model)
         run = client.get_run(tracker.record_run(make_draft(model)))

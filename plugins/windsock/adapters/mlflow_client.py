@@ -118,6 +118,21 @@ class MlflowService:
         with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
             yield
 
+    @contextmanager
+    def alone(self, model: str) -> Iterator[None]:
+        """Let one process at a time write a model's runs into a file; a server orders its writers itself.
+
+        :raises TimeoutError: if others write for minutes.
+        """
+        file = self._sqlite_file
+        if file is None:
+            yield
+            return
+        from filelock import FileLock
+
+        with FileLock(f"{file}.{model}.lock", timeout=LOCK_SECONDS):
+            yield
+
     @property
     def _sqlite_file(self) -> Path | None:
         scheme, _, place = self.tracking_uri.partition("://")

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 KEY_TAG = "windsock.key"
 UI_URL = "WINDSOCK_TRACKING_UI_URL"
 BATCH = 100
+TWINS = 2
+"""How often a run may turn out to be another process's while it is written."""
 MAX_PARAM, MAX_TAG = 6000, 5000
 DATASET_DIGEST = 36
 """Longest dataset digest that MLflow keeps; the whole one stands in the dataset's source."""
@@ -59,22 +61,19 @@ class MlflowTracker:
 
         :raises TrackingUnavailableError: if MLflow does not answer.
         """
-        with self.service.reach("record a run") as client:
+        from mlflow.exceptions import MlflowException
+
+        with self.service.reach("record a run") as client, self.service.alone(draft.model):
             experiment = self._experiment(client, draft.model)
-            run = _standing_run(client, experiment, draft)
-            run_id: str = run.info.run_id
-            if run.info.status == "FINISHED":
-                return run_id
-            if run.info.status != "RUNNING":
-                client.update_run(run_id, status="RUNNING")
-            _write_values(client, run, draft.params, draft.metrics, _tags_of(draft))
-            if draft.dataset is not None:
-                client.log_inputs(run_id, datasets=[_dataset_input(draft.dataset)])
-            _write_files(client, run_id, draft.files)
-            if draft.pipeline is not None:
-                log_model(client, run, draft)
-            client.set_terminated(run_id, "FINISHED")
-        return run_id
+            for _ in range(TWINS):
+                run = _standing_run(client, experiment, draft)
+                try:
+                    return _finish(client, run, draft)
+                except MlflowException:
+                    if not _is_deleted(client, run):
+                        raise
+                    log.info("run %s was begun twice; the other one stands", run.info.run_id)
+            return _finish(client, _standing_run(client, experiment, draft), draft)
 
     def add_to_run(
         self,
@@ -149,15 +148,42 @@ class MlflowTracker:
         return str(found.experiment_id)
 
 
+def _finish(client: MlflowClient, run: Run, draft: RunDraft) -> str:
+    """Write what a run lacks and finish it; return its id. A finished one is left as it is."""
+    run_id: str = run.info.run_id
+    if run.info.status == "FINISHED":
+        return run_id
+    if run.info.status != "RUNNING":
+        client.update_run(run_id, status="RUNNING")
+    _write_values(client, run, draft.params, draft.metrics, _tags_of(draft))
+    if draft.dataset is not None:
+        client.log_inputs(run_id, datasets=[_dataset_input(draft.dataset)])
+    _write_files(client, run_id, draft.files)
+    if draft.pipeline is not None:
+        log_model(client, run, draft)
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def _is_deleted(client: MlflowClient, run: Run) -> bool:
+    """Return whether a twin, which saw an older run of the same key, deleted this one."""
+    return str(client.get_run(run.info.run_id).info.lifecycle_stage) == "deleted"
+
+
 def _standing_run(client: MlflowClient, experiment: str, draft: RunDraft) -> Run:
-    """Return the one run of a key. A lost answer may have made two: the older stands, others are deleted."""
+    """Return the one run of a key. A lost answer, or a twin at work at the same time, may have made two.
+
+    A finished one stands, else the older; others are deleted.
+    """
     if "'" in draft.key:
         raise ValueError("an idempotency key holds no quotes")
     wanted = f"tags.`{KEY_TAG}` = '{draft.key}'"
     if not client.search_runs([experiment], filter_string=wanted, max_results=1):
         client.create_run(experiment, tags={KEY_TAG: draft.key}, run_name=draft.run_name)
     found = client.search_runs([experiment], filter_string=wanted)
-    standing, *others = sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    standing, *others = sorted(
+        found, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id)
+    )
     for run in others:
         client.delete_run(run.info.run_id)
     return standing

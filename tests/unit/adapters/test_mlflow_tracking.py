@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.mlflow_contract import OnSqlite, TrackerContract, with_model
+from support.mlflow_contract import OnSqlite, TrackerContract, runs_of, with_model
 from windsock.adapters.mlflow_tracking import MlflowTracker
 
 PLUGINS = Path(__file__).parents[3] / "plugins"
@@ -36,32 +36,80 @@ class TestTrackerOnSqlite(OnSqlite, TrackerContract):
 
     @pytest.mark.slow
     def test_processes_at_once_write_their_runs_into_a_fresh_database(self, tmp_path):
-        code = (
-            "import sys; from pathlib import Path\n"
-            "from support.mlflow_contract import make_draft\n"
-            "from windsock.adapters.mlflow_tracking import MlflowTracker\n"
-            "home, key = Path(sys.argv[1]), sys.argv[2]\n"
-            "tracker = MlflowTracker(f'sqlite:///{home}/mlflow.db', home)\n"
-            "print(tracker.record_run(make_draft('churn', key=key)))\n"
-        )
-        env = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
-        keys = ("a", "b", "c", "c")
-        started = [
-            subprocess.Popen(
-                [sys.executable, "-c", code, str(tmp_path), key],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=env,
-            )
-            for key in keys
-        ]
-        answers = [process.communicate() for process in started]
-        assert [process.returncode for process in started] == [0] * 4, answers
-        assert [errors for _, errors in answers] == [""] * 4
-        a, b, c, again = (answer.strip() for answer, _ in answers)
+        with Recorders(tmp_path, 4) as recorders:
+            a, b, c, again = recorders.record("a", "b", "c", "c")
         assert len({a, b, c}) == 3
         assert again == c
+
+    @pytest.mark.slow
+    def test_processes_that_record_the_same_run_at_once_end_with_one(self, tracker, client, model, tmp_path):
+        keys = [f"key {number}" for number in range(8)]
+        with Recorders(tmp_path, 3, model) as recorders:
+            told = [recorders.record(key, key, key) for key in keys]
+        assert [len(set(ids)) for ids in told] == [1] * len(keys)
+        runs = {run.info.run_id: run for run in runs_of(client, model)}
+        assert set(runs) == {ids[0] for ids in told}
+        assert {run.info.status for run in runs.values()} == {"FINISHED"}
+        for run_id in runs:
+            assert len(client.get_metric_history(run_id, "cv_roc_auc_mean")) == 1
+
+
+RECORDER = """
+import sys
+from pathlib import Path
+from support.mlflow_contract import make_draft
+from windsock.adapters.mlflow_tracking import MlflowTracker
+import mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
+
+home, model = Path(sys.argv[1]), sys.argv[2]
+tracker = MlflowTracker(f"sqlite:///{home}/mlflow.db", home)
+print("ready", flush=True)
+for line in sys.stdin:
+    print(tracker.record_run(make_draft(model, key=line.strip())), flush=True)
+"""
+
+
+class Recorders:
+    """Processes that have imported all they need, and record runs at the same moment."""
+
+    def __init__(self, home: Path, count: int, model: str = "churn") -> None:
+        self.command = [sys.executable, "-c", RECORDER, str(home), model]
+        self.count = count
+        self.started: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Recorders:
+        env = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
+        pipe = subprocess.PIPE
+        self.started = [
+            subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=env)
+            for _ in range(self.count)
+        ]
+        assert self._lines() == ["ready"] * self.count
+        return self
+
+    def record(self, *keys: str) -> list[str]:
+        """Let each process record a run of its key; return the runs' ids."""
+        for process, key in zip(self.started, keys, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(f"{key}\n")
+            process.stdin.flush()
+        return self._lines()
+
+    def _lines(self) -> list[str]:
+        lines = [process.stdout.readline().strip() for process in self.started if process.stdout]
+        if not all(lines):
+            pytest.fail(str([errors for errors in self._end() if errors]))
+        return lines
+
+    def _end(self) -> list[str]:
+        return [process.communicate(timeout=120)[1] for process in self.started]
+
+    def __exit__(self, *failure: object) -> None:
+        if failure[0] is None:
+            assert self._end() == [""] * self.count
+        for process in self.started:
+            process.kill()
+            process.wait()
 
 
 def tracker_at(uri: str, ui_url: str | None = None) -> MlflowTracker:
