@@ -70,25 +70,49 @@ def requesters(registered: LedgerRow, run: RunContext) -> tuple[str | None, ...]
     return run.requested_by, registered.actor, registered.body["requester"]
 
 
-def answer_rows(rows: Sequence[LedgerRow], version: RegisteredVersion) -> tuple[LedgerRow, ...]:
-    """Return the answers to this very version and digest."""
+def starters(rows: Sequence[LedgerRow], experiment: str | None) -> tuple[str | None, ...]:
+    """Return everyone who asked for a step of a rollout: their approval of its promotion does not count."""
+    shifts = (
+        row
+        for row in rows
+        if row.action is LedgerAction.SHIFT and row.body.get("experiment") == experiment is not None
+    )
+    return tuple(person for row in shifts for person in (row.actor, row.body.get("requester")))
+
+
+def answer_rows(
+    rows: Sequence[LedgerRow], version: RegisteredVersion, *, experiment: str | None = None
+) -> tuple[LedgerRow, ...]:
+    """Return the answers to this very version and digest.
+
+    An answer about a registration and one about a rollout's promotion never stand for each other.
+
+    :param experiment: the rollout that was asked about; ``None``: the registration.
+    """
     answers = (LedgerAction.APPROVE, LedgerAction.REJECT)
     return tuple(
         row
         for row in rows
-        if row.action in answers and row.version == version.version and row.digest == version.digest
+        if row.action in answers
+        and (row.version, row.digest) == (version.version, version.digest)
+        and row.body.get("experiment") == experiment
     )
 
 
 def answers_of(
-    rows: Sequence[LedgerRow], version: RegisteredVersion, *, without: Iterable[str | None] = ()
+    rows: Sequence[LedgerRow],
+    version: RegisteredVersion,
+    *,
+    without: Iterable[str | None] = (),
+    experiment: str | None = None,
 ) -> Answers:
     """Return who approved and who rejected a version.
 
-    :param without: the people whose approval does not count, from :func:`requesters`.
+    :param without: the people whose approval does not count, from :func:`requesters` and :func:`starters`.
+    :param experiment: the rollout that was asked about; ``None``: the registration.
     """
     people: dict[LedgerAction, list[LedgerRow]] = {LedgerAction.APPROVE: [], LedgerAction.REJECT: []}
-    for row in answer_rows(rows, version):
+    for row in answer_rows(rows, version, experiment=experiment):
         known = people[row.action]
         if not any(same_person(answerer(row), answerer(earlier)) for earlier in known):
             known.append(row)

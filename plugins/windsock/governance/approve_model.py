@@ -14,6 +14,7 @@ from windsock.governance.approvals import (
     needed_for,
     requesters,
     same_person,
+    starters,
 )
 from windsock.ports import Ports
 from windsock.records import (
@@ -23,6 +24,7 @@ from windsock.records import (
     LedgerEntry,
     LedgerRow,
     Status,
+    running_rollout,
 )
 
 log = logging.getLogger(__name__)
@@ -33,17 +35,43 @@ ACTIONS = {"approve": LedgerAction.APPROVE, "reject": LedgerAction.REJECT}
 def approve_model(step: ApproveModelInput, ports: Ports, key: str) -> Approval:
     """Record the answer, if there is one, and return what the people have said so far.
 
+    With ``experiment`` it is about the promotion that a rollout has proved: one person must say yes who
+    asked neither for the rollout nor for what was registered.
+
     :raises GateRefusedError: if the ledger does not know the version.
     :raises ApprovalRefusedError: if nobody answered, or a person who may not.
     """
-    registered = require_registered(ports.ledger.rows(step.spec.name), step.version)
+    rows = ports.ledger.rows(step.spec.name)
+    registered = require_registered(rows, step.version)
     if step.answer is not None:
-        _record(step, ports, registered)
+        _require_under_way(step, rows)
+        _record(step, ports, rows, registered)
     return _state(step, ports.ledger.rows(step.spec.name), registered)
 
 
-def _record(step: ApproveModelInput, ports: Ports, registered: LedgerRow) -> None:
-    approver = _permitted_approver(step, registered)
+def _require_under_way(step: ApproveModelInput, rows: Sequence[LedgerRow]) -> None:
+    running = running_rollout(rows)
+    if step.experiment is not None and (running is None or running.experiment != step.experiment):
+        raise ApprovalRefusedError(
+            f"{step.spec.name} version {step.version.version}: rollout {step.experiment} is over; "
+            "the answer changes nothing",
+            code="WS-ROLLOUT-091",
+            next_action="Nothing to do; `windsock rollout status NAME` tells how it ended.",
+        )
+
+
+def _needed(step: ApproveModelInput, registered: LedgerRow) -> int:
+    return needed_for(step.spec, registered) if step.experiment is None else 1
+
+
+def _barred(
+    step: ApproveModelInput, rows: Sequence[LedgerRow], registered: LedgerRow
+) -> tuple[str | None, ...]:
+    return (*requesters(registered, step.run), *starters(rows, step.experiment))
+
+
+def _record(step: ApproveModelInput, ports: Ports, rows: Sequence[LedgerRow], registered: LedgerRow) -> None:
+    approver = _permitted_approver(step, rows, registered)
     entry = LedgerEntry(
         model=step.spec.name,
         action=ACTIONS[str(step.answer)],
@@ -56,13 +84,14 @@ def _record(step: ApproveModelInput, ports: Ports, registered: LedgerRow) -> Non
             "evidence_digest": step.version.evidence_digest,
             "answered_at": _moment(step),
             "requester": step.run.requested_by,
+            **({"experiment": step.experiment} if step.experiment else {}),
         },
     )
     append_once(ports.ledger, entry, standing=lambda rows: _own_answer(step, rows, entry, registered))
     log.info("%s version %s: %s by %s", step.spec.name, step.version.version, step.answer, approver)
 
 
-def _permitted_approver(step: ApproveModelInput, registered: LedgerRow) -> str:
+def _permitted_approver(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: LedgerRow) -> str:
     approver = (step.approver or "").strip()
     named = f"{step.spec.name} version {step.version.version}"
     if not approver:
@@ -72,7 +101,7 @@ def _permitted_approver(step: ApproveModelInput, registered: LedgerRow) -> str:
             next_action="Clear this task to ask again; the answer must come from a signed-in person.",
         )
     if step.answer == "approve" and same_person(
-        (approver, step.approver_id), requesters(registered, step.run)
+        (approver, step.approver_id), _barred(step, rows, registered)
     ):
         raise ApprovalRefusedError(
             f"{named}: {approver} triggered the run and cannot approve its result",
@@ -86,7 +115,8 @@ def _own_answer(
 ) -> LedgerRow | None:
     """Return the row of this very answer, if it stands in the ledger already."""
     person = (entry.actor, step.approver_id)
-    own = [row for row in answer_rows(rows, step.version) if same_person(answerer(row), person)]
+    said = answer_rows(rows, step.version, experiment=step.experiment)
+    own = [row for row in said if same_person(answerer(row), person)]
     rejected = next((row for row in own if row.action is LedgerAction.REJECT), None)
     if rejected is not None:
         if step.answer == "approve":
@@ -104,7 +134,7 @@ def _own_answer(
     if not enough and all(row.body.get("answered_at") != _moment(step) for row in same):
         raise ApprovalRefusedError(
             f"{step.spec.name} version {step.version.version}: {entry.actor} has approved it already; "
-            f"{needed_for(step.spec, registered)} different people are needed",
+            f"{_needed(step, registered)} different people are needed",
             code="WS-APPROVAL-005",
         )
     return same[0]
@@ -115,8 +145,9 @@ def _moment(step: ApproveModelInput) -> str | None:
 
 
 def _state(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: LedgerRow) -> Approval:
-    needed = needed_for(step.spec, registered)
-    answers = answers_of(rows, step.version, without=requesters(registered, step.run))
+    needed = _needed(step, registered)
+    barred = _barred(step, rows, registered)
+    answers = answers_of(rows, step.version, without=barred, experiment=step.experiment)
     if answers.rejecters:
         status, reason = Status.FAIL, f"rejected by {', '.join(answers.rejecters)}"
     elif len(answers.approvers) >= needed:
