@@ -116,9 +116,10 @@ def _theta(champion: _Arm, challenger: _Arm) -> float | None:
 
 
 def _arm(sums: Moments) -> _Arm | None:
-    if sums.units < FEWEST_UNITS or not sums.den > 0:
+    units = sums.units
+    if units < FEWEST_UNITS or not (size := sums.den / units) > 0:
         return None
-    units, value, size = sums.units, sums.num / sums.den, sums.den / sums.units
+    value = sums.num / sums.den
     cross, rest = 2 * value * sums.num_den, value * value * sums.den_den
     squares = _spread(sums.num_num - cross + rest, sums.num_num + abs(cross) + rest) / size / size
     pre_squares = _spread(sums.pre_pre - sums.pre * sums.pre / units, sums.pre_pre)
@@ -128,8 +129,13 @@ def _arm(sums: Moments) -> _Arm | None:
 
 
 def _spread(squares: float, scale: float) -> float:
-    """Return a sum of squares that is the rest of a subtraction; 0 where it may be rounding."""
-    return squares if squares > ROUNDING * scale else 0.0
+    """Return a sum of squares that is the rest of a subtraction; 0 where it may be rounding.
+
+    :param scale: size of what was subtracted; where that overflows the rest is no number.
+    """
+    if not math.isfinite(scale):
+        return math.nan
+    return squares if squares > ROUNDING * abs(scale) else 0.0
 
 
 def chance_better(comparison: Comparison, *, lower_is_better: bool = False) -> float | None:

@@ -144,7 +144,7 @@ def _power_of_drift(design: Design, *, alpha: float, looks: int, planned: float)
 
     def reach(drift: float) -> float:
         walk = Walk(drift)
-        return sum(walk.stop(time, bound)[0] for time, bound in zip(times, bounds, strict=True))
+        return min(1.0, sum(walk.stop(time, bound)[0] for time, bound in zip(times, bounds, strict=True)))
 
     return reach
 

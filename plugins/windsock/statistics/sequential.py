@@ -42,9 +42,9 @@ def halfwidth(variance: float, units: float, *, planned_units: float, alpha: flo
 def one_sided_halfwidth(variance: float, units: float, *, planned_units: float, alpha: float) -> float:
     """Return how far a one-sided bound lies from the mean, valid at all looks together.
 
-    The one-sided form of :func:`halfwidth` from the appendix of the same article: the mixture is half a
-    normal distribution, so ``log(1 + sqrt(m + 1) / (2 alpha))`` stands in place of the logarithm. The width
-    is tuned for twice ``alpha``, as for a two-sided sequence of the same reach.
+    As :func:`halfwidth`, with the one-sided normal mixture in its closed form (Howard, Ramdas, McAuliffe and
+    Sekhon 2021, Annals of Statistics 49:1055, section 3): a logarithm of 1 + sqrt(m + 1) / (2 alpha). It is
+    tuned like a two-sided sequence with twice the risk.
 
     :param alpha: risk that the bound is ever passed, below 0.5.
     """
@@ -111,7 +111,7 @@ def spending_bounds(
         raise ValueError(f"{len(fractions)} fractions, {len(information)} looks with information")
     times = accumulate(fractions, max)
     walk, bounds, spent = Walk(), list[float](), 0.0
-    for time, units in zip(times, information or fractions, strict=True):
+    for time, units in zip(times, fractions if information is None else information, strict=True):
         due = _spent_by(time, alpha) - spent
         if walk.adds(units):
             bounds.append(_bound_that_spends(walk, units, due))
