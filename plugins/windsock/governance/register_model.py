@@ -92,6 +92,7 @@ def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEnt
             "evidence_digest": registered.evidence_digest,
             "evidence_uri": registered.evidence_uri,
             "snapshot_digest": registered.snapshot_digest,
+            "run_id": registered.run_id,
             "outcome": step.decision.outcome.value,
             "asks": list(registered.asks),
             "policy_digest": step.decision.policy_digest,

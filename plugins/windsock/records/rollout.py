@@ -298,6 +298,8 @@ class RolloutDecision(Record):
     :param dry_run: whether it was only shown: nothing was stored, nothing follows.
     :param unchanged: whether it stood already: a decision that ends a step is made once.
     :param report_uri: where the report lies; ``None`` where it could not be written.
+    :param evidence_digest: of the signed evidence pack of a decision that ends the rollout.
+    :param evidence_uri: where that lies, as a path under the storage root.
     """
 
     model: str
@@ -318,6 +320,8 @@ class RolloutDecision(Record):
     dry_run: bool = False
     unchanged: bool = False
     report_uri: str | None = None
+    evidence_digest: Digest | None = None
+    evidence_uri: str | None = None
 
 
 class StartRolloutInput(Record):

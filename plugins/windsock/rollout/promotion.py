@@ -45,14 +45,13 @@ def prove(look: Look) -> Proof:
         return Proof(estimate=Estimate(metric=metric))
     seen = look.compare(metric)
     if seen.difference is None or seen.error is None:
-        method = "group_sequential" if _is_planned_test(look) else "confidence_sequence"
         return Proof(
             estimate=Estimate(
                 metric=metric,
                 champion=seen.champion,
                 challenger=seen.challenger,
                 information=seen.units,
-                method=method,
+                method="group_sequential" if _is_planned_test(look) else "confidence_sequence",
             )
         )
     told = _told(look, seen, seen.difference, seen.error)

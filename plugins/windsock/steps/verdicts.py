@@ -21,6 +21,12 @@ from windsock.steps.monitoring_verdicts import (
     describe_end,
     describe_performance,
 )
+from windsock.steps.rollout_verdicts import (
+    describe_rollout,
+    describe_rollout_decision,
+    describe_shift,
+    describe_waiting,
+)
 from windsock.steps.run import StepResult
 from windsock.steps.words import Verdict, limit_text, shorten
 
@@ -177,6 +183,8 @@ def _deployment(record: r.Deployment) -> Verdict:
 
 
 def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
+    if isinstance(record, r.Promotion) and record.waiting:
+        return describe_waiting(record)
     before = record.rolled_back_version if isinstance(record, r.RollBack) else record.previous_version
     reason = record.reason if isinstance(record, r.Promotion) else ""
     instead = f" instead of version {before}" if before else ""
@@ -243,6 +251,9 @@ DESCRIBE: dict[type[r.Record], Callable[..., Verdict]] = {
     r.RetrainDecision: describe_decision,
     r.RetrainClaim: describe_claim,
     r.RetrainEnd: describe_end,
+    r.RolloutState: describe_rollout,
+    r.RolloutDecision: describe_rollout_decision,
+    r.TrafficShift: describe_shift,
 }
 
 

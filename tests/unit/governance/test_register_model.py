@@ -78,6 +78,7 @@ def test_the_ledger_knows_the_version_its_evidence_and_who_asked_for_it() -> Non
         "evidence_digest": version.evidence_digest,
         "evidence_uri": URI,
         "snapshot_digest": digest("1"),
+        "run_id": "run1",
         "outcome": "promote",
         "asks": [],
         "policy_digest": digest("4"),

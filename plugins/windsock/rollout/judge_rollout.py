@@ -1,0 +1,120 @@
+"""``judge_rollout``: look at the rollout that is under way, decide, and keep the decision."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from windsock.exceptions import VerdictError, WindsockError
+from windsock.ports import Ports
+from windsock.records import (
+    ENDS,
+    JudgeRolloutInput,
+    LedgerRow,
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    running_rollout,
+)
+from windsock.rollout.decision import decide
+from windsock.rollout.evidence import evidence_bytes, evidence_uri
+from windsock.rollout.look_due import LASTING
+from windsock.rollout.report import bare, keep_report, page
+
+log = logging.getLogger(__name__)
+
+
+def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDecision:
+    """Decide on what was seen of a rollout's present step.
+
+    The decision is kept before anything is told: a report that fails changes nothing. What was decided and
+    not carried out yet is returned again, unchanged; a promotion is judged again at each look.
+
+    :raises VerdictError: if no rollout is under way.
+    :raises StorageError: if the prediction log cannot be read, or the evidence pack not be written.
+    :raises SourceUnavailableError: if the table of the outcomes does not answer.
+    :raises MonitoringError: if the table or file of the outcomes is not there or lacks a column.
+    :raises DatabaseUnavailableError: if the control database does not answer.
+    """
+    rows = ports.ledger.rows(step.spec.name)
+    rollout = running_rollout(rows)
+    if rollout is None:
+        raise VerdictError(
+            f"{step.spec.name}: no rollout is under way, so there is nothing to judge",
+            code="WS-ROLLOUT-030",
+            next_action="Nothing to do; a version that waits is started by the next run of "
+            f"{step.spec.name}__ab_rollout.",
+        )
+    before = ports.rollouts.decisions(rollout.model, rollout.experiment)
+    if before and _stands(before[-1], rollout):
+        return _again(step, ports, rollout, before, rows)
+    decision = decide(
+        rollout,
+        ports.events.totals(rollout, now=ports.now()),
+        before,
+        number=before[-1].number + 1 if before else 1,
+        now=ports.now(),
+    )
+    if step.dry_run:
+        return decision.model_copy(update={"dry_run": True})
+    report = page(ports, rollout, [*before, decision])
+    made = _with_evidence(ports, rollout, [*before, decision], rows, report)
+    standing = ports.rollouts.add_decision(made)
+    is_ours = standing.model_dump(mode="json") == made.model_dump(mode="json")
+    if not is_ours:
+        report = page(ports, rollout, [*before, standing])
+    uri = keep_report(ports, rollout, standing, rows, report)
+    log.info("%s: %s %s: %s", rollout.model, rollout.experiment, standing.action.value, standing.reason)
+    return standing.model_copy(update={"unchanged": not is_ours, "report_uri": uri})
+
+
+def _stands(last: RolloutDecision, rollout: Rollout) -> bool:
+    """Return whether the last decision is still to be carried out; a person's pause takes an advance back."""
+    if last.action not in LASTING or last.step != rollout.step:
+        return False
+    return last.action is not RolloutAction.ADVANCE or rollout.paused_by is None
+
+
+def _again(
+    step: JudgeRolloutInput,
+    ports: Ports,
+    rollout: Rollout,
+    decisions: Sequence[RolloutDecision],
+    rows: Sequence[LedgerRow],
+) -> RolloutDecision:
+    """Return the last decision once more, and see that its report was written."""
+    last = decisions[-1]
+    if step.dry_run:
+        return last.model_copy(update={"unchanged": True, "dry_run": True})
+    uri = keep_report(ports, rollout, last, rows, page(ports, rollout, decisions))
+    return last.model_copy(update={"unchanged": True, "report_uri": uri})
+
+
+def _with_evidence(
+    ports: Ports,
+    rollout: Rollout,
+    decisions: Sequence[RolloutDecision],
+    rows: Sequence[LedgerRow],
+    report: bytes | None,
+) -> RolloutDecision:
+    """Return the last decision with the digest of its signed evidence pack, where it ends the rollout.
+
+    A storage or a key that is away holds up a promotion, never a roll back.
+    """
+    decision = decisions[-1]
+    if decision.action not in ENDS:
+        return decision
+    uri = evidence_uri(bare(decision))
+    try:
+        digest = ports.bundles.put_document(uri, evidence_bytes(rollout, decisions, rows, report))
+    except WindsockError as error:
+        if decision.action is not RolloutAction.ROLL_BACK:
+            raise
+        log.warning(
+            "WS-ROLLOUT-081: %s %s is rolled back without an evidence pack (%s)",
+            rollout.model,
+            rollout.experiment,
+            error.code,
+        )
+        return decision
+    return decision.model_copy(update={"evidence_digest": digest, "evidence_uri": uri})

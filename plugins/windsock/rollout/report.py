@@ -1,0 +1,115 @@
+"""The page about a rollout, and where people find it: in the tracking run of its version."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from windsock.exceptions import WindsockError
+from windsock.ports import Ports, RunDraft
+from windsock.records import LedgerAction, LedgerRow, Rollout, RolloutDecision
+from windsock.spec import digest_of
+
+log = logging.getLogger(__name__)
+
+CODE = "WS-ROLLOUT-080"
+FOLDER = "rollout"
+
+
+def bare(decision: RolloutDecision) -> RolloutDecision:
+    """Return a decision as it is before its evidence is stored: so the page does not depend on the pack."""
+    return decision.model_copy(
+        update={"evidence_digest": None, "evidence_uri": None, "report_uri": None, "unchanged": False}
+    )
+
+
+def page(ports: Ports, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes | None:
+    """Return the page; where it cannot be written, say so and go on: the decision stands without it.
+
+    :param decisions: by number.
+    """
+    try:
+        return ports.rollout_reporter.html(rollout, [*decisions[:-1], bare(decisions[-1])])
+    except Exception as error:
+        _warn(rollout, "the page could not be written", error)
+        return None
+
+
+def keep_report(
+    ports: Ports,
+    rollout: Rollout,
+    decision: RolloutDecision,
+    rows: Sequence[LedgerRow],
+    report: bytes | None,
+) -> str | None:
+    """Add page, decision and numbers to the version's tracking run.
+
+    :returns: where people find the page; ``None``: it, or the tracker, is away.
+    """
+    name = f"{FOLDER}/{rollout.experiment}"
+    files = {f"{name}.json": decision.model_dump_json(indent=2).encode()}
+    if report is not None:
+        files[f"{name}.html"] = report
+    try:
+        run_id = _registered_run(rows, rollout) or _own_run(ports, rollout)
+        ports.tracker.add_to_run(run_id, metrics=_numbers(decision), tags=_tags(decision), files=files)
+        link = ports.tracker.run_link(rollout.model, run_id)
+    except Exception as error:
+        _warn(rollout, "the report is not in the tracker", error)
+        return None
+    if report is None:
+        return None
+    return link or f"runs:/{run_id}/{name}.html"
+
+
+def _registered_run(rows: Sequence[LedgerRow], rollout: Rollout) -> str | None:
+    """Return the tracking run that the version was registered from; old rows do not tell it."""
+    told = (
+        row.body.get("run_id")
+        for row in reversed(rows)
+        if row.action is LedgerAction.REGISTER
+        and (row.version, row.digest) == (rollout.version, rollout.digest)
+    )
+    return next((str(run_id) for run_id in told if run_id), None)
+
+
+def _own_run(ports: Ports, rollout: Rollout) -> str:
+    """Return a tracking run that is the rollout's alone; it is found again by its key."""
+    draft = RunDraft(
+        key=digest_of([FOLDER, rollout.model, rollout.experiment]),
+        model=rollout.model,
+        run_name=f"{FOLDER} {rollout.experiment}",
+        tags={"windsock.version": rollout.version, "windsock.bundle": rollout.digest},
+    )
+    return ports.tracker.record_run(draft)
+
+
+def _numbers(decision: RolloutDecision) -> dict[str, float]:
+    seen, totals = decision.estimate, decision.totals
+    numbers = {
+        "number": decision.number,
+        "share": decision.share,
+        "units_champion": totals.champion.units,
+        "units_challenger": totals.challenger.units,
+        "champion": seen.champion,
+        "challenger": seen.challenger,
+        "difference": seen.difference,
+        "difference_low": seen.interval.low if seen.interval else None,
+        "difference_high": seen.interval.high if seen.interval else None,
+    }
+    return {f"{FOLDER}_{name}": float(value) for name, value in numbers.items() if value is not None}
+
+
+def _tags(decision: RolloutDecision) -> dict[str, str]:
+    tags = {"windsock.rollout": decision.experiment, "windsock.rollout_decision": decision.action.value}
+    if decision.evidence_digest is not None:
+        tags["windsock.rollout_evidence"] = decision.evidence_digest
+    return tags
+
+
+def _warn(rollout: Rollout, what: str, error: Exception) -> None:
+    told = error.code if isinstance(error, WindsockError) else type(error).__name__
+    log.warning("%s: %s %s: %s (%s)", CODE, rollout.model, rollout.experiment, what, told)
+
+
+__all__ = ["bare", "keep_report", "page"]
