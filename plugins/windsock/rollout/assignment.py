@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping
-from itertools import accumulate
 from json.encoder import encode_basestring
 
-from windsock.records import BASIS_POINTS
+from windsock.records import BASIS_POINTS, largest_share
 from windsock.spec import canonical_json
 
 BUCKETS = BASIS_POINTS
@@ -32,9 +31,9 @@ def bucket(unit: str, *, salt: str, experiment: str) -> int:
 class Assignment:
     """Arms and their shares, made ready to assign many units: the cost of a unit is that of its hash.
 
-    The arms take ranges of buckets from 0 upwards in the order of ``shares``; the last one has what is left.
-    So name the champion last: while the arms before it stand still, an arm whose share grows only gains units
-    from the champion, and no unit ever moves between two others.
+    The last arm is the champion, and has what is left. Each of the *k* others, its challengers, has a lane of
+    ``10,000 // k`` buckets that it fills from the start. So an arm whose share grows only gains units from
+    the champion, and no unit ever moves between two challengers, as long as the arms and their order stay.
 
     >>> Assignment({"b": 500, "a": 9500}, salt="churn", experiment="").arm("customer-1")
     'a'
@@ -42,14 +41,26 @@ class Assignment:
     :param shares: basis points by arm; they sum to 10,000.
     :param salt: see :func:`bucket`.
     :param experiment: see :func:`bucket`.
-    :raises ValueError: if the shares do not sum to 10,000, or one is negative.
+    :raises ValueError: if the shares do not sum to 10,000, one is negative, or a challenger's is greater
+        than its lane.
     """
 
     def __init__(self, shares: Mapping[str, int], *, salt: str, experiment: str) -> None:
         if sum(shares.values()) != BUCKETS or min(shares.values()) < 0:
             raise ValueError(f"shares must be 0 or more and sum to {BUCKETS}, got {list(shares.values())}")
-        self._arms = tuple(shares)
-        self._ends = tuple(accumulate(shares.values()))
+        *challengers, champion = shares
+        lane = largest_share(len(challengers))
+        self._ends: list[int] = []
+        self._arms: list[str] = []
+        for number, arm in enumerate(challengers):
+            if shares[arm] > lane:
+                raise ValueError(
+                    f"a challenger's share is {shares[arm]}; of {len(challengers)} each may have at most {lane}"
+                )
+            # Below its end of the lane it is the challenger's, above it the champion's.
+            self._ends += [number * lane + shares[arm], (number + 1) * lane]
+            self._arms += [arm, champion]
+        self._arms.append(champion)
         # The hash of what all units have in common; a unit's text is written as canonical_json writes it.
         self._begun = hashlib.sha256(canonical_json([salt, experiment, ""])[:-3].encode())
 
@@ -63,6 +74,6 @@ class Assignment:
 def assign(unit: str, *, salt: str, experiment: str, shares: Mapping[str, int]) -> str:
     """Return the arm of one unit; for many units make one :class:`Assignment`.
 
-    :raises ValueError: if the shares do not sum to 10,000, or one is negative.
+    :raises ValueError: as :class:`Assignment` does.
     """
     return Assignment(shares, salt=salt, experiment=experiment).arm(unit)

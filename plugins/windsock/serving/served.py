@@ -65,11 +65,10 @@ class ServedModel:
 
     @cached_property
     def _assignment(self) -> Assignment | None:
-        shares = {slot.digest: slot.share for slot in self.plan.slots if slot.share}
-        if not shares:
+        champion, challengers = self.plan.champion_slot, self.plan.challengers
+        if champion is None or not challengers:
             return None
-        if self.plan.champion in shares:  # the champion has what is left: it goes last
-            shares[self.plan.champion] = shares.pop(self.plan.champion)
+        shares = {slot.digest: slot.share for slot in (*challengers, champion)}
         return Assignment(shares, salt=self.plan.salt, experiment=self.plan.experiment or "")
 
     def choose(self, unit: str) -> Slot | None:

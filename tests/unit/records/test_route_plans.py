@@ -54,6 +54,25 @@ def test_a_champion_whose_challenger_has_all_traffic_still_stands_in() -> None:
     assert plan.stand_in(digest("2")) == plan.slots[0]
 
 
+def test_challengers_have_traffic_and_are_not_the_champion() -> None:
+    assert SPLIT.challengers == (SPLIT.slots[1],)
+    assert plan_of(slot(1, 10_000), slot(2, shadow=True)).challengers == ()
+    assert plan_of(slot(1), slot(2, 10_000), champion=digest("1")).challengers == (slot(2, 10_000),)
+    assert plan_of(slot(1), slot(2)).challengers == ()
+
+
+@pytest.mark.parametrize(("shares", "most"), [((1, 5_001, 4_998), 5_000), ((0, 1, 3_333, 6_666), 3_333)])
+def test_each_of_several_challengers_has_a_limit(shares: tuple[int, ...], most: int) -> None:
+    slots = [slot(number, share) for number, share in enumerate(shares, start=1)]
+    said = f"{len(shares) - 1} challengers have traffic; each may have at most {most}"
+    with pytest.raises(ValidationError, match=said):
+        plan_of(*slots, champion=digest("1"))
+
+
+def test_a_single_challenger_may_have_all() -> None:
+    assert len(plan_of(slot(1), slot(2, 10_000), slot(3), champion=digest("1")).challengers) == 1
+
+
 def test_without_a_name_the_one_with_all_traffic_is_the_champion() -> None:
     plan = plan_of(slot(1), slot(2, 10_000))
     assert plan.champion_slot == plan.slots[1]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -13,8 +14,8 @@ from pydantic import ValidationError
 from support.builders import digest
 from support.serving import make_plan
 from windsock.exceptions import StaleEpochError, StorageError
-from windsock.records import RoutePlan, StoredBundle
-from windsock.serving.routing import InvalidTableError, RouteFile, RoutingTable
+from windsock.records import FallbackAnswer, RoutePlan, StoredBundle
+from windsock.serving.routing import InvalidTableError, MixedRolloutError, RouteFile, RoutingTable
 
 ONE, TWO, THREE = (StoredBundle(uri=f"memory://{letter}", digest=digest(letter)) for letter in "abc")
 
@@ -73,6 +74,117 @@ def test_epochs_never_fall(tmp_path: Path, epochs: list[int]) -> None:
             assert epoch > seen
             seen = epoch
     assert table.models["churn"].epoch == seen if epochs else not table.models
+
+
+def split(epoch: int, *shares: int, champion: StoredBundle = ONE, **fields: Any) -> RoutePlan:
+    """Return a plan of the rollout ``e`` over bundles 1, 2, 3, as many as have a share."""
+    bundles = (ONE, TWO, THREE)[: len(shares)]
+    made = {"champion": champion.digest, "experiment": "e", **fields}
+    return make_plan(*bundles, epoch=epoch, shares=shares, **made)
+
+
+def as_shadow(plan: RoutePlan, version: str) -> RoutePlan:
+    slots = [one.model_copy(update={"shadow": one.version == version}) for one in plan.slots]
+    return RoutePlan(**{**dict(plan), "slots": slots})
+
+
+def reordered(plan: RoutePlan) -> RoutePlan:
+    return RoutePlan(**{**dict(plan), "slots": plan.slots[::-1]})
+
+
+class TestWithinOneRollout:
+    """What would move units is refused, and the table that stands is kept."""
+
+    @pytest.mark.parametrize(
+        ("plans", "code"),
+        [
+            ([split(1, 9_000, 1_000), split(2, 9_000, 1_000, salt="other")], "WS-SERVING-050"),
+            ([split(1, 9_000, 1_000), split(2, 8_000, 1_000, 1_000)], "WS-SERVING-051"),
+            ([split(1, 8_000, 1_000, 1_000), split(2, 9_000, 1_000)], "WS-SERVING-051"),
+            ([split(1, 9_000, 1_000, 0), split(2, 9_000, 0, 1_000)], "WS-SERVING-051"),
+            (
+                [split(1, 9_000, 1_000, 0), split(2, 10_000, 0, 0), split(3, 9_000, 0, 1_000)],
+                "WS-SERVING-051",
+            ),
+            (
+                [split(1, 8_000, 1_000, 1_000), split(2, 10_000, 0, 0), split(3, 9_000, 0, 1_000)],
+                "WS-SERVING-051",
+            ),
+            ([split(1, 9_000, 1_000), split(2, 9_000, 1_000, champion=TWO)], "WS-SERVING-051"),
+            ([split(1, 10_000, 0), split(2, 0, 10_000, champion=TWO)], "WS-SERVING-051"),
+            ([split(1, 8_000, 1_000, 1_000), reordered(split(2, 8_000, 1_000, 1_000))], "WS-SERVING-051"),
+        ],
+        ids=[
+            "salt",
+            "one more",
+            "one less",
+            "another",
+            "another, after a pause",
+            "one less, after a pause",
+            "champion",
+            "champion of a shadow's",
+            "order",
+        ],
+    )
+    def test_units_would_move(self, routes: RouteFile, plans: list[RoutePlan], code: str) -> None:
+        for plan in plans[:-1]:
+            routes.put(plan)
+        before = routes.read()
+        with pytest.raises(MixedRolloutError, match="rollout e is under way") as refusal:
+            routes.put(plans[-1])
+        assert refusal.value.code == code
+        assert routes.read() == before
+
+    @pytest.mark.parametrize(
+        "plans",
+        [
+            [split(1, 9_500, 500), split(2, 5_000, 5_000), split(3, 0, 10_000), split(4, 10_000, 0)],
+            [split(1, 10_000, 0), split(2, 9_000, 1_000), split(3, 10_000, 0), split(4, 9_000, 1_000)],
+            [split(1, 9_000, 1_000), split(2, 9_000, 1_000, 0), split(3, 9_000, 1_000)],
+            [split(1, 9_000, 1_000), as_shadow(split(2, 9_000, 1_000, 0), "3"), split(3, 9_000, 1_000)],
+            [as_shadow(split(1, 10_000, 0), "2"), as_shadow(split(2, 10_000, 0, 0), "3")],
+            [split(1, 8_000, 1_000, 1_000), split(2, 5_000, 1_000, 4_000), split(3, 10_000, 0, 0)],
+            [split(1, 9_000, 1_000), reordered(split(2, 9_000, 1_000))],
+            [split(1, 9_000, 1_000), split(2, 9_000, 1_000, fallback=FallbackAnswer(policy="error"))],
+        ],
+        ids=[
+            "grows",
+            "pauses",
+            "idle slot",
+            "shadow",
+            "other shadow",
+            "three",
+            "champion's place",
+            "fallback",
+        ],
+    )
+    def test_no_unit_moves_but_by_shares(self, routes: RouteFile, plans: list[RoutePlan]) -> None:
+        for plan in plans:
+            assert routes.put(plan).models["churn"] == plan
+
+    @pytest.mark.parametrize("experiment", ["f", None])
+    def test_another_rollout_or_none_begins_anew(self, routes: RouteFile, experiment: str | None) -> None:
+        routes.put(split(1, 9_000, 1_000))
+        routes.put(split(2, 9_000, 0, 1_000, champion=ONE, salt="other", experiment=experiment))
+        routes.put(split(3, 9_000, 1_000, 0, salt="third", experiment="g"))
+        assert routes.read().challengers == {"churn": (TWO.digest,)}
+
+    def test_outside_of_a_rollout_nothing_is_held(self, routes: RouteFile) -> None:
+        routes.put(split(1, 9_000, 1_000, 0, experiment=None))
+        assert routes.put(split(2, 9_000, 0, 1_000, experiment=None, salt="x")).challengers == {}
+
+    def test_a_file_from_before_knows_the_challengers_by_its_plan(self, routes: RouteFile) -> None:
+        routes.put(split(1, 9_000, 1_000, 0))
+        content = json.loads(routes.file.read_text())
+        del content["challengers"]
+        routes.file.write_text(json.dumps(content))
+        with pytest.raises(MixedRolloutError, match="challenger 2; champion 1 and challenger 3 would move"):
+            routes.put(split(2, 9_000, 0, 1_000))
+
+    def test_models_are_kept_apart(self, routes: RouteFile) -> None:
+        routes.put(split(1, 9_000, 1_000))
+        routes.put(split(1, 9_000, 0, 1_000, model="spend", salt="other"))
+        assert routes.read().challengers == {"churn": (TWO.digest,), "spend": (THREE.digest,)}
 
 
 def test_of_writers_at_once_each_epoch_has_one(routes: RouteFile) -> None:
