@@ -51,8 +51,8 @@ def rollout_route(rows: Sequence[LedgerRow], rollout: Rollout) -> RoutePlan:
 
 
 def decision_digest(decision: RolloutDecision) -> Digest:
-    """Return the digest by which the ledger names a decision."""
-    return digest_of(decision.model_dump(mode="json", exclude={"unchanged"}))
+    """Return the digest by which the ledger names a decision, wherever its report lies."""
+    return digest_of(decision.model_dump(mode="json", exclude={"unchanged", "report_uri"}))
 
 
 def waiting_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:
