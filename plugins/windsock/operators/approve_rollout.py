@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from windsock.exceptions import ApprovalRefusedError
+from windsock.exceptions import ApprovalRefusedError, RolloutRefusedError
 from windsock.operators.approve_model import RESPONSE_TIMEOUT
 from windsock.operators.base import StepOperator
 from windsock.operators.judge_rollout import difference_text
@@ -20,6 +20,7 @@ from windsock.records import (
     Rollout,
     RolloutAction,
     RolloutDecision,
+    RolloutState,
     Status,
     running_rollout,
 )
@@ -82,11 +83,8 @@ class ApproveRolloutOperator(StepOperator, ApprovalOperator):
         result = self.run(context, self._content(decision, rows))
         if _is_settled(result):
             return self.finish(context, result)
-        now, own = self.hook.ports().now(), str(context["run_id"])
-        if rollout.asked_until and rollout.asked_until > now and rollout.asked_by != own:
-            until = f"{rollout.asked_until:%Y-%m-%d %H:%M} UTC"
-            return self._wait(context, f"run {rollout.asked_by} is asking until {until}", decision)
-        self._note_question(context, now + (self.response_timeout or RESPONSE_TIMEOUT))
+        if why := self._note_question(context, self.response_timeout or RESPONSE_TIMEOUT):
+            return self._wait(context, why, decision)
         self.subject = f"Promote {decision.model} version {decision.version}?"
         self.body = rollout_body(self.model_spec(), rollout, decision)
         self._say("HOLD", "a person is asked about the promotion", decision)
@@ -120,7 +118,7 @@ class ApproveRolloutOperator(StepOperator, ApprovalOperator):
         try:
             result = self.run(context, content)
         except ApprovalRefusedError:
-            self._note_question(context, self.hook.ports().now())  # the next look may ask
+            self._note_question(context, timedelta(0))  # the next look may ask
             raise
         return self.finish(context, result)
 
@@ -142,10 +140,18 @@ class ApproveRolloutOperator(StepOperator, ApprovalOperator):
     def _content(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> dict[str, Any]:
         return {"version": registered_version(decision, rows), "experiment": decision.experiment}
 
-    def _note_question(self, context: Context, until: datetime) -> None:
-        """Keep in the ledger until when this run asks, so that no other does."""
+    def _note_question(self, context: Context, length: timedelta) -> str | None:
+        """Keep in the ledger how long this run asks, so that no other does; return why it must not ask."""
+        until = self.hook.ports().now() + length
         content = {"model": self._model_name(), "action": "ask", "asked_until": until}
-        self.run(context, content, step="steer_rollout")
+        try:
+            state = self.run(context, content, step="steer_rollout").record
+        except RolloutRefusedError as refusal:
+            return refusal.message
+        asks = state.rollout if isinstance(state, RolloutState) else None
+        if asks is None or asks.asked_by == str(context["run_id"]):
+            return None
+        return f"run {asks.asked_by} is asking already, until {asks.asked_until:%Y-%m-%d %H:%M} UTC"
 
     def _wait(self, context: Context, why: str, decision: RolloutDecision) -> None:
         """End green without an answer; nothing is promoted by this run."""

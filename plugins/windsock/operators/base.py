@@ -215,6 +215,12 @@ def run_context(context: Context) -> RunContext:
     )
 
 
+def by_hand(context: Context) -> bool:
+    """Return whether a person, or another system, started this run; else a schedule or an event did."""
+    kind = getattr(context["dag_run"], "run_type", None)
+    return getattr(kind, "value", kind) == "manual"
+
+
 def as_list(value: Any) -> list[Any]:
     """Return a mapped task's outputs, or one output, as a list."""
     return [dict(value)] if isinstance(value, Mapping) else list(value)

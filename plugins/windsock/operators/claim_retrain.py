@@ -32,6 +32,7 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
 
     step = "claim_retrain"
     ui_color = "#fce8e6"
+    inherits_from_skipmixin = True
 
     def step_input(self, context: Context) -> dict[str, Any]:
         """Return the episode that the run's asset event announces, or the outside event, or neither."""
@@ -122,14 +123,14 @@ def retrain_outcome(
 ) -> RetrainOutcome:
     """Return what a retrain came to.
 
-    :param promotion: the promotion, or ``None``.
+    :param promotion: the promotion, or ``None``; one that waits says nothing yet.
     :param decision: the gate's decision, or ``None`` where the run did not come so far.
     :param version: the version that people were asked about, or ``None``.
     :param approvals: their answers, ``None`` where none came. A no refuses like one of the gate, and no
         answer in time means no.
     """
     if promotion:
-        return RetrainOutcome.PROMOTED
+        return RetrainOutcome.QUEUED if promotion.get("waiting") else RetrainOutcome.PROMOTED
     if version and any((one or {}).get("status") != Status.PASS.value for one in approvals):
         return RetrainOutcome.REFUSED
     outcomes: Iterable[tuple[str, RetrainOutcome]] = (

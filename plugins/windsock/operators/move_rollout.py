@@ -12,22 +12,18 @@ from windsock.records import (
     Approval,
     LedgerRow,
     Rollout,
-    RolloutAction,
     RolloutDecision,
     Status,
     running_rollout,
 )
 from windsock.spec import SharedSpec
 from windsock.steps import Verdict
-from windsock.steps.rollout_moves import move_of
+from windsock.steps.rollout_moves import held_up_by, move_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from windsock.ports import Ports
-
-NEEDS_CONSENT = frozenset({RolloutAction.ADVANCE, RolloutAction.PROMOTE})
-"""What a person may hold up by a pause."""
 
 
 class Move(NamedTuple):
@@ -78,7 +74,7 @@ class MoveRolloutOperator(StepOperator):
     def _move(self, context: Context) -> Any:
         decision, ports = RolloutDecision.model_validate(self.decision), self.hook.ports()
         if decision.dry_run:
-            self._say("HOLD", f"dry run: {decision.action.value} is not carried out", decision)
+            self._say("DRY RUN", f"{decision.action.value} is not carried out", decision)
             return None
         rows = ports.ledger.rows(decision.model)
         rollout = running_rollout(rows)
@@ -100,7 +96,8 @@ class MoveRolloutOperator(StepOperator):
         decision: RolloutDecision,
         rows: Sequence[LedgerRow],
     ) -> Move | None:
-        why = _overtaken(ports, rollout, decision)
+        looks = ports.rollouts.decisions(rollout.model, rollout.experiment)
+        why = held_up_by(rollout, decision, looks[-1] if looks else None)
         found = None if why else move_of(decision, self.model_spec(), rows, run=run_context(context))
         if found is None:
             self._say("HOLD", why or decision.reason, decision)
@@ -133,16 +130,3 @@ class MoveRolloutOperator(StepOperator):
     def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
         ids = {"model": decision.model, "version": decision.version, "rollout": decision.experiment}
         self.verdict = Verdict(word=word, why=why, ids=ids)
-
-
-def _overtaken(ports: Ports, rollout: Rollout, decision: RolloutDecision) -> str | None:
-    """Return why more traffic is not given by a decision any more, or ``None``."""
-    if decision.action not in NEEDS_CONSENT:
-        return None
-    if rollout.paused_by is not None:
-        return f"{rollout.paused_by} has paused the rollout; {decision.action.value} waits"
-    if decision.action is RolloutAction.PROMOTE:
-        last = ports.rollouts.decisions(rollout.model, rollout.experiment)[-1:]
-        if last and last[0].action is not RolloutAction.PROMOTE:
-            return f"look {last[0].number} says {last[0].action.value} by now: {last[0].reason}"
-    return None

@@ -79,7 +79,7 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
         if action == JUDGE:
             return self._done("PASS", "nothing to steer; the rollout is judged next")
         if param(context, "dry_run"):
-            return self._done("HOLD", f"dry run: nothing was done for {action}")
+            return self._done("DRY RUN", f"nothing was done for {action}")
         rollout = self._rollout(context, action)
         if rollout is None:
             return self._done("UNCHANGED", f"no rollout is under way: nothing to {action}")

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from windsock.operators.base import StepOperator, param
+from windsock.operators.base import StepOperator, by_hand, param
 from windsock.ports import utc_now
 from windsock.records import RolloutEnd, RolloutState
 from windsock.steps import Verdict
@@ -21,9 +21,11 @@ log = logging.getLogger("windsock.task")
 class RolloutSensor(StepOperator):
     """Wait in the triggerer.
 
-    ``mode="look"``: until the next look is due, at most one check long; returns the rollout's name. A dry run
-    does not wait. ``mode="end"``: until the rollout is over; returns its ``RolloutEnd``, whatever the outcome
-    is: a kept champion is an answer, not a fault.
+    ``mode="look"``: until the next look is due, at most one check long; returns the rollout's name. A run by
+    hand, or a dry one, does not wait.
+
+    ``mode="end"``: until the rollout is over; returns its ``RolloutEnd``, whatever the outcome is: a kept
+    champion is an answer, not a fault.
 
     :param mode: what is waited for.
     :param state: for looks: the ``RolloutState`` of the starting task.
@@ -62,7 +64,7 @@ class RolloutSensor(StepOperator):
             )
             self.defer(trigger=trigger, method_name="ended")
         state, now = RolloutState.model_validate(self.state), utc_now()
-        if state.rollout is None or state.look_due is None or param(context, "dry_run"):
+        if state.rollout is None or state.look_due is None or by_hand(context) or param(context, "dry_run"):
             return self.looked(context)
         due = min(state.look_due, now + state.rollout.plan.length("check"))
         if due > now:
