@@ -20,6 +20,7 @@ from windsock.cli.demo import demo
 from windsock.cli.keys import keys
 from windsock.cli.models import ledger, models, rollback
 from windsock.cli.monitor import monitor
+from windsock.cli.rollout import rollout
 from windsock.cli.serve import serve
 from windsock.cli.specs import init, schema, validate
 from windsock.cli.step import step
@@ -39,6 +40,7 @@ for command in (validate, init, schema, models, ledger, rollback, monitor, backt
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(clients, name="clients")
+app.add_typer(rollout, name="rollout")
 
 
 @dataclass
