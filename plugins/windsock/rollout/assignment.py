@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Mapping
 from json.encoder import encode_basestring
 
@@ -50,17 +49,14 @@ class Assignment:
             raise ValueError(f"shares must be 0 or more and sum to {BUCKETS}, got {list(shares.values())}")
         *challengers, champion = shares
         lane = largest_share(len(challengers))
-        self._ends: list[int] = []
-        self._arms: list[str] = []
-        for number, arm in enumerate(challengers):
+        self._arms: list[str] = []  # by bucket
+        for arm in challengers:
             if shares[arm] > lane:
                 raise ValueError(
                     f"a challenger's share is {shares[arm]}; of {len(challengers)} each may have at most {lane}"
                 )
-            # Below its end of the lane it is the challenger's, above it the champion's.
-            self._ends += [number * lane + shares[arm], (number + 1) * lane]
-            self._arms += [arm, champion]
-        self._arms.append(champion)
+            self._arms += [arm] * shares[arm] + [champion] * (lane - shares[arm])
+        self._arms += [champion] * (BUCKETS - len(self._arms))
         # The hash of what all units have in common; a unit's text is written as canonical_json writes it.
         self._begun = hashlib.sha256(canonical_json([salt, experiment, ""])[:-3].encode())
 
@@ -68,7 +64,7 @@ class Assignment:
         """Return the arm of a unit."""
         digest = self._begun.copy()
         digest.update(f"{encode_basestring(unit)}]".encode())
-        return self._arms[bisect_right(self._ends, int.from_bytes(digest.digest()[:8], "big") % BUCKETS)]
+        return self._arms[int.from_bytes(digest.digest()[:8], "big") % BUCKETS]
 
 
 def assign(unit: str, *, salt: str, experiment: str, shares: Mapping[str, int]) -> str:
