@@ -17,6 +17,8 @@ EFFECTS = {
     "records": {"add"},
     "router": {"apply"},
     "predictions": {"close_segments", "remove_older"},
+    "rollouts": {"add_decision"},
+    "events": {"forget"},
 }
 """The calls that change something outside, by port."""
 

@@ -45,9 +45,80 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Server:
+    """A PostgreSQL server on files of its own.
+
+    :param programs: folder of its programs.
+    :param folder: where everything of it lies.
+    :param user: who runs it; ``None``: this user.
+    """
+
+    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+        self.programs, self.folder, self.user = programs, folder, user
+        self.port = _free_port()
+        self.log = (folder / "server.log").open("wb")
+        self.process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+        options = ["-D", self.data, "-A", "trust", "-U", "windsock", "-N", "--locale=C", "-E", "UTF8"]
+        subprocess.run(
+            [programs / "initdb", *options],
+            check=True, user=user, cwd=folder, stdout=self.log, stderr=self.log,
+        )  # fmt: skip
+
+    @property
+    def data(self) -> Path:
+        """Its files."""
+        return self.folder / "data"
+
+    @property
+    def url(self) -> str:
+        """The URL of its first database, which is empty."""
+        return f"postgresql+psycopg://windsock@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        where = ["-k", self.folder, "-h", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(
+            [self.programs / "postgres", "-D", self.data, *where, "-F"],
+            user=self.user, cwd=self.folder, stdout=self.log, stderr=self.log,
+        )  # fmt: skip
+        _wait_until_ready(self.programs, self.process, self.port, self.folder)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT is PostgreSQL's fast shutdown, SIGQUIT the immediate one, SIGKILL a crash."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(timeout=START_SECONDS)
+
+    def restart(self, how: signal.Signals) -> None:
+        """End it and start it again on the same files."""
+        self.stop(how)
+        self.start()
+
+    def new_database(self) -> str:
+        """Return the URL of a further empty database."""
+        self._databases += 1
+        name = f"further_{self._databases}"
+        ask = ["-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "windsock", "-d", "postgres"]
+        subprocess.run(
+            [self.programs / "psql", *ask, "-c", f"CREATE DATABASE {name}"], check=True, cwd=self.folder
+        )
+        return self.url.rpartition("/")[0] + f"/{name}"
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Give the URL of an empty database; the server and its files are gone afterwards.
+
+    Skips the test where PostgreSQL is not installed.
+    """
+    with restartable_server() as server:
+        yield server.url
+
+
+@contextmanager
+def restartable_server() -> Iterator[Server]:
+    """Give a server that runs; it and its files are gone afterwards.
 
     Skips the test where PostgreSQL is not installed.
     """
@@ -60,26 +131,16 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="windsock-pg-"))
     if user:
         shutil.chown(folder, user)
-    data, port = folder / "data", _free_port()
-    initdb = ["-D", data, "-A", "trust", "-U", "windsock", "-N", "--locale=C", "-E", "UTF8"]
-    log = (folder / "server.log").open("wb")
     try:
-        subprocess.run(
-            [programs / "initdb", *initdb],
-            check=True, user=user, cwd=folder, stdout=log, stderr=log,
-        )  # fmt: skip
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-k", folder, "-h", "127.0.0.1", "-p", str(port), "-F"],
-            user=user, cwd=folder, stdout=log, stderr=log,
-        )  # fmt: skip
+        server = Server(programs, folder, user)
         try:
-            _wait_until_ready(programs, server, port, folder)
-            yield f"postgresql+psycopg://windsock@127.0.0.1:{port}/postgres"
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # fast shutdown
-            server.wait(timeout=START_SECONDS)
+            if server.process is not None and server.process.poll() is None:
+                server.stop()
+            server.log.close()
     finally:
-        log.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
