@@ -53,7 +53,7 @@ class Assignment:
         for arm in challengers:
             if shares[arm] > lane:
                 raise ValueError(
-                    f"a share is {shares[arm]}; of {len(challengers)} challengers each may have at most {lane}"
+                    f"share {shares[arm]}: of {len(challengers)} challengers each may have {lane} at most"
                 )
             self._arms += [arm] * shares[arm] + [champion] * (lane - shares[arm])
         self._arms += [champion] * (BUCKETS - len(self._arms))

@@ -162,8 +162,8 @@ def test_shares_that_do_not_cover_the_traffic_are_refused(shares: dict[str, int]
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ({"b": 5_001, "c": 0, "a": 4_999}, "is 5001; of 2 challengers each may have at most 5000"),
-        ({"b": 0, "c": 1, "d": 3_334, "a": 6_665}, "is 3334; of 3 challengers each may have at most 3333"),
+        ({"b": 5_001, "c": 0, "a": 4_999}, "share 5001: of 2 challengers each may have 5000 at most"),
+        ({"b": 0, "c": 1, "d": 3_334, "a": 6_665}, "share 3334: of 3 challengers each may have 3333 at most"),
     ],
 )
 def test_a_share_beyond_its_lane_is_refused(shares: dict[str, int], said: str) -> None:
