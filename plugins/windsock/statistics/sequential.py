@@ -99,8 +99,8 @@ def spending_bounds(
     """Return the bounds of |z| at each planned look, two-sided.
 
     Lan and DeMets (1983) with the spending function of the O'Brien-Fleming type; spending by calendar time,
-    correlations by information (Lan and DeMets 1989). A look with nothing new has the bound of the one
-    before, and what it might have spent is left to the next one.
+    correlations by information (Lan and DeMets 1989). A look without new information spends what is due on
+    itself alone (Bonferroni): that holds however much of what was known has changed since.
 
     :param fractions: part of the horizon at each look, growing, above 0; from 1 on everything is spent.
     :param information: units at each look so far, in any scale; default: the fractions.
@@ -116,8 +116,11 @@ def spending_bounds(
         if walk.adds(units):
             bounds.append(_bound_that_spends(walk, units, due))
             spent += sum(walk.stop(units, bounds[-1]))
+        elif walk.information:
+            bounds.append(_bound_alone(due))
+            spent += due
         else:
-            bounds.append(bounds[-1] if walk.information else HIGHEST_BOUND)
+            bounds.append(HIGHEST_BOUND)
     return tuple(bounds)
 
 
@@ -127,6 +130,12 @@ def _spent_by(time: float, alpha: float) -> float:
     if time <= 0:
         return 0.0
     return float(4 * ndtr(ndtri(alpha / 4) / math.sqrt(min(1.0, time))))
+
+
+def _bound_alone(due: float) -> float:
+    from scipy.special import ndtri
+
+    return min(HIGHEST_BOUND, -float(ndtri(due / 2))) if due > 0 else HIGHEST_BOUND
 
 
 def _bound_that_spends(walk: Walk, units: float, due: float) -> float:

@@ -186,10 +186,24 @@ class TestSpendingBounds:
         assert crossed == pytest.approx(0.05, abs=0.004)
 
     @pytest.mark.parametrize("then", [1000, 900, 1000.000001])
-    def test_a_look_without_new_units_has_the_bound_of_the_one_before(self, then):
-        looked = spending_bounds([0.5, 0.7, 1.0], information=[1000, then, 3000])
-        assert looked[1] == looked[0]
-        assert looked[2] == pytest.approx(spending_bounds([0.5, 1.0], information=[1000, 3000])[1], abs=1e-6)
+    def test_a_look_without_new_units_spends_on_itself_alone(self, then):
+        times = [0.5, 0.7, 1.0]
+        found = spending_bounds(times, information=[1000, then, 3000])
+        due = np.diff([4 * norm.sf(norm.isf(0.0125) / math.sqrt(time)) for time in times])
+        assert found[1] == pytest.approx(norm.isf(due[0] / 2), abs=1e-6)
+        assert found[0] == pytest.approx(spending_bounds(times)[0])
+        assert spent([found[0], found[2]], [1000, 3000]) == pytest.approx(0.05 - due[0], abs=1e-6)
+
+    @pytest.mark.parametrize("same", [0.0, 0.5, 1.0])
+    def test_units_that_come_back_may_tell_more_without_being_more(self, same):
+        """The same units at every look: what they do is chance each day, or theirs for good, or both."""
+        days = np.arange(1, 11)
+        generator = np.random.default_rng(5)
+        noise = generator.normal(size=(40_000, 10)).cumsum(axis=1) / days
+        told = math.sqrt(same) * generator.normal(size=(40_000, 1)) + math.sqrt(1 - same) * noise
+        z = told / np.sqrt(same + (1 - same) / days)
+        crossed = (abs(z) > spending_bounds(days / 10, information=[500] * 10)).any(axis=1).mean()
+        assert 0.01 < crossed < 0.05
 
     def test_next_to_nothing_to_spend_is_a_bound_out_of_reach(self):
         found = spending_bounds([1e-9, 0.0001, 1.0])
@@ -225,6 +239,8 @@ class TestSpendingBounds:
         for at, bound in zip(units, bounds, strict=True):
             if walk.adds(at):
                 total += sum(walk.stop(at, bound))
+            elif walk.information:
+                total += 2 * norm.sf(bound)
         assert total <= alpha + 1e-5
 
     @given(st.integers(1, 12), st.floats(0.001, 0.3))

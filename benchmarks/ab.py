@@ -1,0 +1,166 @@
+"""How often rollouts end wrongly, and how soon rightly: Windsock's decision beside what teams do without it.
+
+Whole tests are simulated: 20 looks, one a day, 2,000 new users between two of them. Every look goes through
+the product's own decision with its usual guardrails, minimum of units, cycle and sample-ratio check. All
+rules see the same users.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+from ab_rules import NAIVE, ONCE, PLANNED, POSTERIOR, RULES, SEQUENCE, End, remember_bounds, windsock
+from ab_worlds import LOOKS, World, tests
+from harness import Bar, report
+from scipy.stats import binomtest
+
+from windsock.records import RolloutAction
+from windsock.rollout import guardrails
+
+RUNS, QUICK_RUNS = 2_000, 200
+PROCESSES = 2
+EQUAL, RARE = World("A = B, 10 %", 0.10, 0.10), World("A = B, 2 %", 0.02, 0.02)
+SPLIT = World("A = B, 10 %, split 90 : 10", 0.10, 0.10, share=1_000)
+DIFFER = World("A = B, users differ", 0.10, 0.10, differ=True)
+REGULARS = World("A = B, users come back", 0.10, 0.10, come_back=True)
+GAIN, HARM = World("10 % -> 11 %", 0.10, 0.11), World("10 % -> 8 %", 0.10, 0.08)
+NO_GAIN = (EQUAL, RARE, SPLIT, DIFFER, REGULARS)
+WORLDS = (*NO_GAIN, GAIN, HARM)
+ENDS = {RolloutAction.PROMOTE: "promoted", RolloutAction.ROLL_BACK: "rolled back"}
+OURS = (SEQUENCE, PLANNED)
+TUNED = (2_000, 5_000, 10_000, 20_000, 40_000)
+"""Planned units of the guardrails that ``--tune`` compares."""
+
+
+class Seen:
+    """How many tests a rule has ended in which way."""
+
+    def __init__(self, ends: Iterable[End]) -> None:
+        self.ends = list(ends)
+
+    def share(self, *actions: RolloutAction) -> tuple[float, float, float]:
+        """Return the share of tests with such an end, and its 95 % interval (Clopper-Pearson)."""
+        count = sum(end.action in actions for end in self.ends)
+        interval = binomtest(count, len(self.ends)).proportion_ci()
+        return count / len(self.ends), interval.low, interval.high
+
+    def median_look(self, action: RolloutAction) -> float:
+        """Return the median look of an end; tests that did not end so count as endless."""
+        return float(np.median([end.look if end.action is action else np.inf for end in self.ends]))
+
+
+def run_world(world: World, *, runs: int) -> dict[str, Seen]:
+    """Let every rule end the same tests."""
+    with get_context("fork").Pool(PROCESSES) as pool:
+        found = pool.map(partial(_part, world, runs // PROCESSES), range(PROCESSES))
+    return {name: Seen(end for part in found for end in part[name]) for name in RULES}
+
+
+def _part(world: World, runs: int, seed: int) -> dict[str, list[End]]:
+    remember_bounds()
+    ends: dict[str, list[End]] = defaultdict(list)
+    for test in tests(world, runs, seed):
+        for name, rule in RULES.items():
+            ends[name].append(rule(world, test))
+    return ends
+
+
+def tune(runs: int) -> int:
+    """Compare where the guardrails' confidence sequences may be narrowest."""
+    usual = guardrails.GUARDRAIL_UNITS
+    great = World("10 % -> 5 %", 0.10, 0.05)
+    print(f"{'units':>7}  {'10 % -> 8 %: median, mean look':30}  {'10 % -> 5 %':30}  A = B, rolled back")
+    for units in TUNED:
+        guardrails.GUARDRAIL_UNITS = units
+        cells = []
+        for world in (HARM, great, EQUAL):
+            seen = Seen(windsock()(world, test) for test in tests(world, runs, 7))
+            looks = [end.look for end in seen.ends]
+            median = seen.median_look(RolloutAction.ROLL_BACK)
+            cells.append(f"{median:g}, {np.mean(looks):.2f}")
+        share = seen.share(RolloutAction.ROLL_BACK)[0]
+        print(f"{units:7,}  {cells[0]:30}  {cells[1]:30}  {share:.4f}{'  (usual)' if units == usual else ''}")
+    return 0
+
+
+def rate_bar(
+    what: str, seen: Seen, limit: float, *actions: RolloutAction, at_most: bool = True, quick: bool = False
+) -> Bar:
+    """Hold the worse end of a rate's 95 % interval against a limit; of a quick run the rate itself."""
+    rate, low, high = seen.share(*actions)
+    worse = high if at_most else low
+    unit = f"(seen {rate:.3f}, 95 % interval {low:.3f} to {high:.3f} of {len(seen.ends):,} tests)"
+    return Bar(bar=what, value=rate if quick else worse, unit=unit, limit=limit, at_most=at_most)
+
+
+def bars_of(found: dict[World, dict[str, Seen]], *, quick: bool) -> list[Bar]:
+    """Return what is promised, and that the simulation shows what it must of the other rules."""
+    promote, back = ENDS
+    bar = partial(rate_bar, quick=quick)
+    bars = []
+    for world in NO_GAIN:
+        for name in OURS:
+            seen = found[world][name]
+            bars.append(bar(f"{world.name}: {name} promotes", seen, 0.05, promote))
+            bars.append(bar(f"{world.name}: {name} rolls back", seen, 0.05, back))
+    bars += [
+        bar(f"{GAIN.name}: {PLANNED} promotes", found[GAIN][PLANNED], 0.85, promote, at_most=False),
+        bar(f"{GAIN.name}: {SEQUENCE} promotes", found[GAIN][SEQUENCE], 0.60, promote, at_most=False),
+    ]
+    for name in OURS:
+        looks = found[HARM][name].median_look(back)
+        bars.append(Bar(bar=f"{HARM.name}: {name} rolls back, median", value=looks, unit="looks", limit=5))
+        bars.append(bar(f"{HARM.name}: {name} promotes", found[HARM][name], 0.01, promote))
+    for world, name, least in (
+        (EQUAL, NAIVE, 0.20),
+        (EQUAL, POSTERIOR, 0.38),
+        (DIFFER, ONCE, 0.20),
+    ):
+        what = f"{world.name}: {name}, by the exposure, ends the test"
+        bars.append(bar(what, found[world][name], least, *ENDS, at_most=False))
+    return bars
+
+
+def rows_of(world: World, found: dict[str, Seen]) -> list[tuple[str, ...]]:
+    """Return the table's rows of a world."""
+    rows = []
+    for name, seen in found.items():
+        cells = [world.name, name]
+        for action in ENDS:
+            rate, low, high = seen.share(action)
+            cells.append(f"{rate:.3f} [{low:.3f}, {high:.3f}]")
+        cells += [f"{seen.median_look(action):g}".replace("inf", "-") for action in ENDS]
+        used = np.mean([end.look for end in seen.ends]) / LOOKS
+        rows.append((*cells, f"{used:.2f}"))
+    return rows
+
+
+def main() -> int:
+    """Simulate, print what each rule did, hold Windsock's against the bars."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} tests a world, not {RUNS:,}")
+    parser.add_argument("--runs", type=int, help="tests a world")
+    parser.add_argument("--tune", action="store_true", help="compare planned units of the guardrails only")
+    asked = parser.parse_args()
+    runs = asked.runs or (QUICK_RUNS if asked.quick else RUNS)
+    if asked.tune:
+        return tune(runs)
+    begun = time.perf_counter()
+    found = {world: run_world(world, runs=runs) for world in WORLDS}
+    bars = bars_of(found, quick=asked.quick)
+    bars.append(Bar(bar="time", value=time.perf_counter() - begun, unit="s"))
+    header = ("truth", "rule", *ENDS.values(), "median look", "of roll back", "users used")
+    rows = [row for world in WORLDS for row in rows_of(world, found[world])]
+    title = f"{runs:,} tests each, {LOOKS} looks; shares with their 95 % interval"
+    return report("ab", title, header, rows, bars)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
