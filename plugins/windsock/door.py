@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from windsock.exceptions import DeploymentRefusedError, GateRefusedError, StaleEpochError
+from windsock.exceptions import (
+    DeploymentRefusedError,
+    GateRefusedError,
+    RolloutRefusedError,
+    StaleEpochError,
+)
 from windsock.ports import Ledger, Ports
 from windsock.records import (
     Champion,
@@ -19,8 +24,10 @@ from windsock.records import (
     SlotPlan,
     champion_of,
     commit_of,
+    experiment_of,
     last_routing_row,
     next_epoch,
+    running_rollout,
 )
 
 log = logging.getLogger(__name__)
@@ -80,6 +87,7 @@ def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow 
 
     :param seen: the last routing row that the entry was made from; ``None``: there was none.
     :raises StaleEpochError: if another routing row came first.
+    :raises RolloutRefusedError: if it would assign the units of a running rollout anew.
     """
 
     def standing(rows: Sequence[LedgerRow]) -> LedgerRow | None:
@@ -96,9 +104,22 @@ def append_unless_routed(ledger: Ledger, entry: LedgerEntry, *, seen: LedgerRow 
                 raise StaleEpochError(
                     f"{entry.model}: another version became champion before {entry.version}"
                 )
+        _require_same_salt(rows, entry)
         return commit_of(rows, entry.epoch) if entry.action is LedgerAction.COMMIT else None
 
     return append_once(ledger, entry, standing=standing)
+
+
+def _require_same_salt(rows: Sequence[LedgerRow], entry: LedgerEntry) -> None:
+    plan = entry.body.get("plan") or {}
+    rollout = running_rollout(rows) if plan.get("experiment") else None
+    if rollout and rollout.experiment == plan["experiment"] and rollout.salt != plan["salt"]:
+        raise RolloutRefusedError(
+            f"{entry.model}: epoch {entry.epoch} has another salt than rollout {rollout.experiment}, which "
+            "is under way; its units would change their version",
+            code="WS-ROLLOUT-010",
+            next_action="Stop the rollout first: `windsock rollout stop NAME`.",
+        )
 
 
 def plan_serving(champion: Champion, state: RouteState | None, rows: Sequence[LedgerRow]) -> RoutePlan:
@@ -114,15 +135,37 @@ def plan_serving(champion: Champion, state: RouteState | None, rows: Sequence[Le
         model=champion.model,
         epoch=next_epoch(rows),
         slots=slots,
-        salt=state.plan.salt if state else champion.model,
+        salt=route_salt(rows) or (state.plan.salt if state else champion.model),
         fallback=state.plan.fallback if state else _last_fallback(rows),
     )
+
+
+def route_salt(rows: Sequence[LedgerRow]) -> str:
+    """Return the salt of the last plan in the ledger; empty if there is none."""
+    return next((str(row.body["plan"]["salt"]) for row in reversed(rows) if "plan" in row.body), "")
 
 
 def _last_fallback(rows: Sequence[LedgerRow]) -> FallbackAnswer:
     """Return the fallback of the last plan in the ledger, or the default if there is none."""
     plans = (RoutePlan.of_row(row) for row in reversed(rows) if "plan" in row.body)
     return next((plan.fallback for plan in plans), FallbackAnswer())
+
+
+def current_route(ports: Ports, rows: Sequence[LedgerRow]) -> RouteState | None:
+    """Return what the server serves, after it was given the ledger's last plan where it did not have it.
+
+    So a task that was killed between the ledger and the server is made up for, as is a server that lost its
+    state. A switch that is open is left to whoever carries it out.
+    """
+    last = last_routing_row(rows)
+    if last is None:
+        return None
+    state = ports.router.state(last.model)
+    behind = state is None or state.plan.epoch < last.epoch
+    is_switch = last.action in (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
+    if behind and not (is_switch and commit_of(rows, last.epoch) is None):
+        return lay_route(ports, last)
+    return state
 
 
 def lay_route(ports: Ports, row: LedgerRow) -> RouteState:
@@ -172,7 +215,7 @@ def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, 
         _bake(ports, intent, slot)
     except DeploymentRefusedError as refusal:
         log.info("%s: version %s is abandoned: %s", intent.model, intent.version, refusal.message)
-        lay_route(ports, _abandon(ports, intent, champion, actor, refusal.message))
+        lay_route(ports, abandon(ports, intent, slot, champion, actor=actor, reason=refusal.message))
         raise
     body = {key: value for key, value in intent.body.items() if key != "plan"}
     entry = LedgerEntry(
@@ -190,8 +233,12 @@ def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, 
 def _bake(ports: Ports, intent: LedgerRow, slot: SlotPlan) -> None:
     """See a new version answer a few times under traffic; a roll back, which must not wait, once.
 
+    The end of a rollout takes no version but the one that served all along: nothing is asked then.
+
     :raises DeploymentRefusedError: at the first answer that is not as it must be.
     """
+    if intent.action is LedgerAction.ROLL_BACK and experiment_of(intent) is not None:
+        return
     require_golden(ports, intent.model, slot)
     if intent.action is LedgerAction.INTEND:
         for _ in range(BAKE_PROBES - 1):
@@ -199,14 +246,28 @@ def _bake(ports: Ports, intent: LedgerRow, slot: SlotPlan) -> None:
             require_golden(ports, intent.model, slot)
 
 
-def _abandon(
-    ports: Ports, intent: LedgerRow, champion: Champion | None, actor: str, reason: str
+def abandon(
+    ports: Ports,
+    row: LedgerRow,
+    slot: SlotPlan,
+    champion: Champion | None,
+    *,
+    actor: str,
+    reason: str,
+    without: bool = False,
 ) -> LedgerRow:
-    plan = RoutePlan.of_row(intent)
-    slots = list(plan.slots)
+    """Write that a version is given up which did not answer; its plan gives the champion all traffic.
+
+    :param row: the routing row that gave it traffic; nothing may have come after it.
+    :param slot: the version's slot.
+    :param champion: the champion by the ledger.
+    :param without: whether its slot goes, too.
+    """
+    plan = RoutePlan.of_row(row)
+    slots = [one for one in plan.slots if not (without and one.digest == slot.digest)]
     if champion and plan.slot(champion.digest) is None:
         slots.append(SlotPlan.idle(champion))
-    epoch = intent.epoch + 1
+    epoch = row.epoch + 1
     back = RoutePlan.serving(
         champion.digest if champion else None,
         model=plan.model,
@@ -216,15 +277,15 @@ def _abandon(
         fallback=plan.fallback,
     )
     entry = LedgerEntry(
-        model=intent.model,
+        model=row.model,
         action=LedgerAction.ABANDON,
         epoch=epoch,
-        version=intent.version,
-        digest=intent.digest,
+        version=slot.version,
+        digest=slot.digest,
         actor=actor,
         body={"reason": reason, "plan": back.row_body()},
     )
-    return append_unless_routed(ports.ledger, entry, seen=intent)
+    return append_unless_routed(ports.ledger, entry, seen=row)
 
 
 def finish_abandoned(ports: Ports, last: LedgerRow | None, digest: str) -> None:

@@ -6,7 +6,13 @@ import json
 import logging
 from collections.abc import Sequence
 
-from windsock.door import append_unless_routed, lay_route, require_golden, require_registered
+from windsock.door import (
+    append_unless_routed,
+    lay_route,
+    require_golden,
+    require_registered,
+    route_salt,
+)
 from windsock.exceptions import DeploymentRefusedError, NotBuiltError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
@@ -23,6 +29,9 @@ from windsock.records import (
     champion_of,
     last_routing_row,
     next_epoch,
+    open_switch,
+    rollout_route,
+    running_rollout,
     was_rolled_back,
 )
 
@@ -138,31 +147,41 @@ def _fallback(step: DeployModelInput, ports: Ports) -> FallbackAnswer:
 def _plan_with(
     step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None, fallback: FallbackAnswer
 ) -> RoutePlan:
-    """Return the plan with the version added at 0 and with what need not be kept left out."""
-    champion = champion_of(rows)
+    """Return the plan with the version added at 0 and with what need not be kept left out.
+
+    A rollout that is under way keeps its split, as the ledger has it: the server may be behind, or have lost
+    its state. Otherwise the champion has all traffic: a server that serves what was never committed, or a
+    split that is over, is put right.
+    """
+    champion, split = champion_of(rows), _split(rows)
     good = {commit.digest for commit in champion_line(rows)[-KEPT_CHAMPIONS:]}
-    served = state.plan.slots if state else ()
-    slots = [slot for slot in served if slot.share or slot.shadow or slot.digest in good]
+    base = split or (state.plan if state else None)
+    slots = [
+        slot for slot in (base.slots if base else ()) if slot.share or slot.shadow or slot.digest in good
+    ]
     if champion and all(slot.digest != champion.digest for slot in slots):
         slots.append(SlotPlan.idle(champion))
     if all(slot.digest != step.version.digest for slot in slots):
         slots.append(SlotPlan.idle(step.version))
-    epoch, salt = next_epoch(rows), state.plan.salt if state else step.spec.name
-    if state and champion and any(slot.share for slot in slots if slot.digest == champion.digest):
-        return RoutePlan(
-            model=step.spec.name,
-            epoch=epoch,
-            slots=tuple(slots),
-            salt=salt,
-            champion=champion.digest,
-            experiment=state.plan.experiment,
-            fallback=fallback,
-        )
-    # The server serves nothing yet, has lost its state, or serves what was never committed.
-    digest = champion.digest if champion else None
+    epoch = next_epoch(rows)
+    if split is not None:
+        return split.model_copy(update={"epoch": epoch, "slots": tuple(slots), "fallback": fallback})
     return RoutePlan.serving(
-        digest, model=step.spec.name, epoch=epoch, slots=slots, salt=salt, fallback=fallback
+        champion.digest if champion else None,
+        model=step.spec.name,
+        epoch=epoch,
+        slots=slots,
+        salt=route_salt(rows) or (state.plan.salt if state else step.spec.name),
+        fallback=fallback,
     )
+
+
+def _split(rows: Sequence[LedgerRow]) -> RoutePlan | None:
+    """Return the split of the rollout that is under way; ``None``: there is none, or it is being ended."""
+    rollout, switch = running_rollout(rows), open_switch(rows)
+    if rollout is None or (switch is not None and switch.action is LedgerAction.ROLL_BACK):
+        return None
+    return rollout_route(rows, rollout)
 
 
 def _held_back(

@@ -14,20 +14,24 @@ from windsock.door import (
     require_golden,
     switch_route,
 )
-from windsock.exceptions import VerdictError
+from windsock.exceptions import RolloutRefusedError, VerdictError
 from windsock.ports import Ports
 from windsock.records import (
+    Digest,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
     RollBack,
     RollBackInput,
+    Rollout,
     champion_by,
     champion_line,
     champion_of,
     commit_of,
+    ended_rollouts,
     last_routing_row,
     open_switch,
+    running_rollout,
 )
 
 log = logging.getLogger(__name__)
@@ -36,20 +40,25 @@ log = logging.getLogger(__name__)
 class Turn(NamedTuple):
     """What a roll back turns.
 
-    :param bad: the row of the version that stops serving.
+    :param bad: digest of the version that stops serving.
+    :param version: its version.
     :param target: the commit of the champion that serves again.
     """
 
-    bad: LedgerRow
+    bad: Digest
+    version: str
     target: LedgerRow
 
 
 def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     """Give an earlier champion all traffic again, and hold what served until a person forces it.
 
-    A promotion that is under way is stopped by it: the champion keeps serving.
+    A promotion that is under way is stopped by it: the champion keeps serving. So is a rollout: the champion
+    gets all traffic back, and its challenger is held. With ``experiment`` that rollout ends and nothing else;
+    where it is over, nothing is done.
 
     :raises VerdictError: if there is nothing to go back to.
+    :raises RolloutRefusedError: if there never was the rollout that was named.
     :raises ServerUnavailableError: if the server does not answer.
     :raises DeploymentRefusedError: if the earlier champion does not answer its golden predictions.
     :raises StaleEpochError: if another routing change came first.
@@ -57,8 +66,13 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     rows = ports.ledger.rows(step.model)
     if (done := _done_before(step, rows)) is not None:
         return _told(step, ports, done, unchanged=True)
-    row = _open_roll_back(step, rows)
-    if row is None:
+    rollout = _ended_by(step, rows)
+    if rollout is None and step.experiment is not None:
+        return _over(step, ports, rows)
+    row = _open_roll_back(step, rows, rollout)
+    if row is None and rollout is not None:
+        row = _begin(step, ports, rows, _turn_of(rollout, rows), rollout)
+    elif row is None:
         turn = choose_turn(step, rows)
         finish_abandoned(ports, last_routing_row(rows), turn.target.digest)
         row = _begin(step, ports, rows, turn)
@@ -113,7 +127,46 @@ def choose_turn(step: RollBackInput, rows: Sequence[LedgerRow]) -> Turn:
             code="WS-ROLLBACK-003",
             next_action="Nothing to do, or name another version.",
         )
-    return Turn(bad, target)
+    return Turn(bad.digest, bad.version, target)
+
+
+def _ended_by(step: RollBackInput, rows: Sequence[LedgerRow]) -> Rollout | None:
+    """Return the rollout that is under way if it is what this ends; an earlier version named is gone to."""
+    rollout = running_rollout(rows)
+    if rollout is None or step.experiment not in (None, rollout.experiment):
+        return None
+    named = step.to_version if step.experiment is None else None
+    return rollout if named in (None, rollout.champion_version) else None
+
+
+def _turn_of(rollout: Rollout, rows: Sequence[LedgerRow]) -> Turn:
+    return Turn(rollout.digest, rollout.version, champion_line(rows)[-1])
+
+
+def _over(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow]) -> RollBack:
+    """Return what there is to say of a rollout that is over.
+
+    :raises RolloutRefusedError: if there never was one of that name.
+    """
+    end = next((end for end in ended_rollouts(rows) if end.experiment == step.experiment), None)
+    champion = champion_of(rows)
+    if end is None or champion is None:
+        raise RolloutRefusedError(
+            f"{step.model}: there never was a rollout {str(step.experiment)[:80]}; nothing was done",
+            code="WS-ROLLOUT-001",
+            next_action="Look at `windsock rollout status NAME`.",
+        )
+    return RollBack(
+        model=step.model,
+        version=champion.version,
+        digest=champion.digest,
+        epoch=champion.epoch,
+        rolled_back_version=end.version,
+        alias_mirrored=mirror_champion(ports, step.model, champion.version),
+        unchanged=True,
+        reason=f"rollout {end.experiment} is over: {end.outcome.value}; nothing was done",
+        committed_at=champion_line(rows)[-1].at,
+    )
 
 
 def _run_of(step: RollBackInput) -> dict[str, str | None] | None:
@@ -123,22 +176,38 @@ def _run_of(step: RollBackInput) -> dict[str, str | None] | None:
 def _done_before(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow | None:
     """Return the commit that this very run has made in an earlier try."""
     run = _run_of(step)
-    own = [row for row in rows if row.action is LedgerAction.ROLL_BACK and run and row.body.get("run") == run]
+    own = [
+        row
+        for row in rows
+        if row.action is LedgerAction.ROLL_BACK
+        and run
+        and row.body.get("run") == run
+        and step.experiment in (None, row.body.get("experiment"))
+    ]
     return commit_of(rows, own[-1].epoch) if own else None
 
 
-def _open_roll_back(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow | None:
-    """Return the roll back to the same version that a killed try left open."""
+def _open_roll_back(
+    step: RollBackInput, rows: Sequence[LedgerRow], rollout: Rollout | None
+) -> LedgerRow | None:
+    """Return the roll back to the same version, or of the same rollout, that a killed try left open."""
     row = open_switch(rows)
     if row is None or row.action is not LedgerAction.ROLL_BACK:
         return None
-    return row if step.to_version in (None, row.version) else None
+    return row if rollout is not None or step.to_version in (None, row.version) else None
 
 
-def _begin(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow], turn: Turn) -> LedgerRow:
+def _begin(
+    step: RollBackInput,
+    ports: Ports,
+    rows: Sequence[LedgerRow],
+    turn: Turn,
+    rollout: Rollout | None = None,
+) -> LedgerRow:
+    """Write the roll back; the champion of a rollout serves already and is not asked first."""
     champion = champion_by(turn.target)
     state = ports.router.state(step.model)
-    if state and (slot := state.plan.slot(champion.digest)):
+    if rollout is None and state and (slot := state.plan.slot(champion.digest)):
         require_golden(ports, step.model, slot)
     plan = plan_serving(champion, state, rows)
     entry = LedgerEntry(
@@ -153,8 +222,9 @@ def _begin(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow], turn: T
             "evidence_digest": turn.target.body.get("evidence_digest"),
             # What it replaced when it was promoted: a retrain on the same data finds that evaluation again.
             "replaced": champion.replaced,
-            "rolled_back": turn.bad.digest,
-            "rolled_back_version": turn.bad.version,
+            "rolled_back": turn.bad,
+            "rolled_back_version": turn.version,
+            **({"experiment": rollout.experiment, "outcome": step.outcome} if rollout else {}),
             "reason": step.reason,
             "requester": step.run.requested_by,
             "run": _run_of(step),

@@ -71,13 +71,14 @@ def requesters(registered: LedgerRow, run: RunContext) -> tuple[str | None, ...]
 
 
 def starters(rows: Sequence[LedgerRow], experiment: str | None) -> tuple[str | None, ...]:
-    """Return everyone who asked for a step of a rollout: their approval of its promotion does not count."""
-    shifts = (
+    """Return everyone who asked for a rollout or a step of it: their yes to its promotion does not count."""
+    shifts = [
         row
         for row in rows
         if row.action is LedgerAction.SHIFT and row.body.get("experiment") == experiment is not None
-    )
-    return tuple(person for row in shifts for person in (row.actor, row.body.get("requester")))
+    ]
+    queued = [row for row in rows if row.seq in {shift.body.get("queued") for shift in shifts}]
+    return tuple(person for row in [*queued, *shifts] for person in (row.actor, row.body.get("requester")))
 
 
 def answer_rows(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from windsock.door import (
     append_unless_routed,
+    current_route,
     finish_abandoned,
     lay_route,
     mirror_champion,
@@ -15,18 +17,21 @@ from windsock.door import (
     require_registered,
     switch_route,
 )
-from windsock.exceptions import (
-    ApprovalRefusedError,
-    DeploymentRefusedError,
-    GateRefusedError,
-    NotBuiltError,
-    VerdictError,
-)
+from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError, VerdictError
 from windsock.governance.approvals import answers_of, needed_for, requesters
+from windsock.governance.rollout_promotion import (
+    let_wait,
+    over_by_now,
+    require_proof,
+    require_rollout_approval,
+    standing_slot,
+    waits_already,
+)
 from windsock.ports import Ports
 from windsock.records import (
     BASIS_POINTS,
     Champion,
+    FallbackAnswer,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
@@ -37,9 +42,13 @@ from windsock.records import (
     SlotPlan,
     champion_line,
     champion_of,
+    decision_digest,
+    has_met,
     last_routing_row,
     next_epoch,
     open_switch,
+    rollout_route,
+    running_rollout,
     was_rolled_back,
 )
 
@@ -49,9 +58,12 @@ log = logging.getLogger(__name__)
 def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     """Give a registered and approved version all traffic and make it the champion by the ledger.
 
+    Where a champion serves and the spec asks for a rollout, the version waits for it instead; with
+    ``experiment`` it is promoted because that rollout has proved it.
+
     :raises GateRefusedError: if the ledger does not know the version, or it never met the present champion.
-    :raises NotBuiltError: if the spec asks for a rollout other than ``direct`` and a champion serves.
     :raises ApprovalRefusedError: if the ledger lacks the approvals for this very version and digest.
+    :raises RolloutRefusedError: if the rollout has not proved the version.
     :raises DeploymentRefusedError: if the version does not answer its golden predictions.
     :raises StaleEpochError: if another routing change came first.
     :raises VerdictError: if the ledger's hash chain is broken.
@@ -62,44 +74,70 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     champion = champion_of(rows)
     if champion and champion.digest == step.version.digest:
         return _already_champion(step, ports, rows, champion)
-    _require_direct(step, champion)
+    if step.experiment is not None:
+        return _promote_proved(step, ports, rows, registered, champion)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         return _held_back(step, rows)
+    intent = _own_open_intent(step, rows)
+    waits = champion is not None and step.spec.rollout.strategy != "direct" and intent is None
+    if waits and (waiting := waits_already(step, rows)) is not None:
+        return waiting
     _require_opponent(rows, registered, champion)
     approvers = _require_approvals(step, ports, rows, registered)
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
-    intent = _own_open_intent(step, rows) or _intend(step, ports, rows, champion, approvers)
+    if champion is not None and waits:
+        return let_wait(step, ports, rows, champion, approvers)
+    intent = intent or _intend(step, ports, rows, champion, ports.router.state(name), approved_by=approvers)
+    return _switch(step, ports, intent, champion)
+
+
+def _promote_proved(
+    step: PromoteModelInput,
+    ports: Ports,
+    rows: Sequence[LedgerRow],
+    registered: LedgerRow,
+    champion: Champion | None,
+) -> Promotion:
+    """Promote the version that a rollout has proved; an intent that was written goes on."""
+    finish_abandoned(ports, last_routing_row(rows), step.version.digest)
+    if (over := over_by_now(step, rows)) is not None:
+        return over
+    intent, rollout = _own_open_intent(step, rows), running_rollout(rows)
+    if intent is None and rollout is not None:
+        decision = require_proof(step, ports, rows, rollout)
+        _require_opponent(rows, registered, champion)
+        approvers = _require_approvals(step, ports, rows, registered)
+        proof = {
+            "experiment": rollout.experiment,
+            "decision": decision_digest(decision),
+            "decision_evidence": getattr(decision, "evidence_digest", None),
+            "promotion_approved_by": list(require_rollout_approval(step, rows, registered, rollout)),
+            "reason": f"{rollout.experiment}: {decision.reason}",
+        }
+        state = current_route(ports, rows)
+        intent = _intend(step, ports, rows, champion, state, approved_by=approvers, **proof)
+    if intent is None:
+        raise StaleEpochError(f"{step.spec.name}: rollout {step.experiment} ended while it was looked at")
+    return _switch(step, ports, intent, champion)
+
+
+def _switch(step: PromoteModelInput, ports: Ports, intent: LedgerRow, champion: Champion | None) -> Promotion:
     commit = switch_route(ports, intent, champion=champion, actor=step.run.actor)
-    log.info("%s: version %s is champion, epoch %d", name, commit.version, commit.epoch)
+    log.info("%s: version %s is champion, epoch %d", commit.model, commit.version, commit.epoch)
     return Promotion(
-        model=name,
+        model=commit.model,
         version=commit.version,
         digest=commit.digest,
         epoch=commit.epoch,
         previous_version=champion.version if champion else None,
-        alias_mirrored=mirror_champion(ports, name, commit.version),
+        alias_mirrored=mirror_champion(ports, commit.model, commit.version),
         committed_at=commit.at,
     )
 
 
-def _require_direct(step: PromoteModelInput, champion: Champion | None) -> None:
-    strategy = step.spec.rollout.strategy
-    if champion and strategy != "direct":
-        raise NotBuiltError(
-            f"{step.spec.name}: rollout.strategy {strategy} is not built yet; "
-            f"version {champion.version} keeps serving",
-            next_action="Write `rollout: {strategy: direct}` in the model's YAML file, then clear this task.",
-        )
-
-
 def _require_opponent(rows: Sequence[LedgerRow], registered: LedgerRow, champion: Champion | None) -> None:
-    """See that the champion to be replaced is the one that the version was judged against.
-
-    A version that was champion already may also take the place of the one that it replaced then.
-    """
-    commits = [row for row in rows if row.action is LedgerAction.COMMIT and row.digest == registered.digest]
-    met = {registered.body.get("opponent"), *(row.body.get("replaced") for row in commits)}
-    if (champion.digest if champion else None) not in met:
+    """See that the champion to be replaced is the one that the version was judged against."""
+    if not has_met(rows, registered, champion.digest if champion else None):
         raise GateRefusedError(
             f"{registered.model} version {registered.version} was judged against another champion than "
             f"{f'version {champion.version}' if champion else 'none'}, which serves by now",
@@ -139,8 +177,9 @@ def _require_approvals(
 def _own_open_intent(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> LedgerRow | None:
     """Return the intent that an earlier try of this promotion left open."""
     row = open_switch(rows)
-    ours = row and row.action is LedgerAction.INTEND and row.digest == step.version.digest
-    return row if ours else None
+    if row is None or row.action is not LedgerAction.INTEND or row.digest != step.version.digest:
+        return None
+    return row if row.body.get("experiment") == step.experiment else None
 
 
 def _intend(
@@ -148,20 +187,20 @@ def _intend(
     ports: Ports,
     rows: Sequence[LedgerRow],
     champion: Champion | None,
-    approvers: Sequence[str],
+    state: RouteState | None,
+    *,
+    approved_by: Sequence[str],
+    **proof: Any,
 ) -> LedgerRow:
-    name = step.spec.name
-    state = ports.router.state(name)
-    slot = state.plan.slot(step.version.digest) if state else None
-    if state is None or slot is None:
-        raise DeploymentRefusedError(
-            f"{name} version {step.version.version} stands in no slot of the server",
-            code="WS-DEPLOYMENT-004",
-            next_action="Deploy the version first: clear the deploy task, then this one.",
-        )
+    """Write the intent.
+
+    :param state: what the server serves.
+    :param proof: what the row keeps of the rollout that has proved the version.
+    """
+    name, slot = step.spec.name, standing_slot(step, state)
     require_golden(ports, name, slot)
-    slots = list(state.plan.slots)
-    if champion and state.plan.slot(champion.digest) is None:
+    slots = list(state.plan.slots) if state else []
+    if champion and all(known.digest != champion.digest for known in slots):
         slots.append(SlotPlan.idle(champion))
     epoch = next_epoch(rows)
     plan = RoutePlan.serving(
@@ -169,8 +208,8 @@ def _intend(
         model=name,
         epoch=epoch,
         slots=slots,
-        salt=state.plan.salt,
-        fallback=state.plan.fallback,
+        salt=state.plan.salt if state else name,
+        fallback=state.plan.fallback if state else FallbackAnswer(),
     )
     entry = LedgerEntry(
         model=name,
@@ -184,8 +223,9 @@ def _intend(
             "evidence_digest": step.version.evidence_digest,
             "replaced": champion.digest if champion else None,
             "requester": step.run.requested_by,
-            "approved_by": list(approvers),
+            "approved_by": list(approved_by),
             "forced": step.force,
+            **proof,
             "plan": plan.row_body(),
         },
     )
@@ -220,12 +260,21 @@ def _restore(
     champion: Champion,
     state: RouteState | None,
 ) -> None:
-    """Bring the champion's route back to a server that lost it, or that serves what was never committed."""
-    last = last_routing_row(rows)
+    """Bring the champion's route back to a server that lost it, or that serves what was never committed.
+
+    While a rollout is under way, that route is its split.
+    """
+    last, rollout = last_routing_row(rows), running_rollout(rows)
+    if rollout is not None and open_switch(rows) is None:
+        current_route(ports, rows)
+        return
     if last and _gives_all(last, champion.digest) and (state is None or state.plan.epoch < last.epoch):
         row = last
     else:
         plan = plan_serving(champion, state, rows)
+        if rollout is not None:
+            split = rollout_route(rows, rollout)
+            plan = split.model_copy(update={"epoch": plan.epoch})
         entry = LedgerEntry(
             model=champion.model,
             action=LedgerAction.DEPLOY,

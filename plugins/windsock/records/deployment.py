@@ -192,14 +192,14 @@ class RoutePlan(Record):
         salt: str,
         fallback: FallbackAnswer,
     ) -> Self:
-        """Return a plan that gives one of the slots all traffic and the others none; shadows stay shadows.
+        """Return a plan that gives one of the slots all traffic and the others none, not even as shadows.
 
         :param digest: the bundle that serves; ``None``: none does.
         """
         shared = tuple(
             slot.model_copy(update={"share": BASIS_POINTS, "shadow": False})
             if slot.digest == digest
-            else slot.model_copy(update={"share": 0})
+            else slot.model_copy(update={"share": 0, "shadow": False})
             for slot in slots
         )
         return cls(model=model, epoch=epoch, slots=shared, salt=salt, fallback=fallback)

@@ -49,6 +49,10 @@ STEPS: dict[str, Step] = {
     "decide_retrain": Step("monitoring", r.DecideRetrainInput, r.RetrainDecision),
     "claim_retrain": Step("monitoring", r.ClaimRetrainInput, r.RetrainClaim),
     "close_retrain": Step("monitoring", r.CloseRetrainInput, r.RetrainEnd),
+    "start_rollout": Step("rollout", r.StartRolloutInput, r.RolloutState),
+    "judge_rollout": Step("rollout", r.JudgeRolloutInput, r.RolloutDecision),
+    "shift_traffic": Step("rollout", r.ShiftTrafficInput, r.TrafficShift),
+    "steer_rollout": Step("rollout", r.SteerRolloutInput, r.RolloutState),
     "keep_house": Step("deployment", r.HousekeepingInput, r.HousekeepingReport),
 }
 

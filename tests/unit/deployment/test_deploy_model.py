@@ -7,6 +7,7 @@ import pytest
 from support.builders import digest, make_spec
 from support.fakes import FakeRouter, fake_ports
 from support.faults import Killed, killed_after
+from support.rollout_steps import AB, decided, end, prove, running, start, started_world, waiting_world
 from support.world import (
     MODEL,
     actions,
@@ -27,7 +28,7 @@ from windsock.exceptions import (
     NotBuiltError,
     ServerUnavailableError,
 )
-from windsock.records import DeployModelInput, RoutePlan, RouteState
+from windsock.records import DeployModelInput, RoutePlan, RouteState, ended_rollouts, was_rolled_back
 
 
 def test_a_first_version_stands_ready_without_traffic() -> None:
@@ -94,17 +95,69 @@ def test_a_version_that_waits_gives_way_to_a_newer_one() -> None:
 
 
 def test_shares_of_a_split_that_runs_are_kept() -> None:
-    ports = world_of(1, 2)
-    state = ports.router.state(MODEL).plan
-    slots = [
-        slot.model_copy(update={"share": 9_000 if slot.version == "2" else 1_000}) for slot in state.slots
-    ]
-    split = {"slots": tuple(slots), "champion": digest("2"), "experiment": "churn-7"}
-    ports.router.plans[MODEL] = state.model_copy(update=split)
+    ports = started_world(spec=AB)
+    before = ports.router.plans[MODEL]
     deploy(ports, 3)
-    assert shares(ports) == {"1": 1_000, "2": 9_000, "3": 0}
+    assert shares(ports) == {"1": 6_000, "2": 4_000, "3": 0}
     plan = ports.router.plans[MODEL]
-    assert (plan.champion, plan.experiment) == (digest("2"), "churn-7")
+    assert (plan.champion, plan.experiment) == (digest("1"), "v2-e4")
+    assert (plan.salt, plan.epoch) == (before.salt, before.epoch + 1)
+
+
+def test_a_server_that_lost_its_state_gets_the_split_back_too() -> None:
+    ports = started_world(spec=AB)
+    ports.router.plans.clear()
+    deploy(ports, 3)
+    assert shares(ports) == {"1": 6_000, "2": 4_000, "3": 0}
+    assert ports.router.plans[MODEL].experiment == "v2-e4"
+    assert running(ports).step_epoch == 4
+
+
+def test_a_server_that_was_not_given_the_split_gets_it_with_the_deployment() -> None:
+    ports = waiting_world(spec=AB)
+    dying, _ = killed_after(ports, 1)
+    with pytest.raises(Killed):
+        start(dying, spec=AB)
+    assert shares(ports)["2"] == 0
+    deploy(ports, 3)
+    assert shares(ports) == {"1": 6_000, "2": 4_000, "3": 0}
+
+
+def test_a_promotion_by_the_rollout_that_was_not_committed_gives_way_and_the_rollout_goes_on() -> None:
+    ports = started_world(spec=AB)
+    decided(ports, "promote")
+    dying, _ = killed_after(ports, 2)
+    with pytest.raises(Killed):
+        prove(dying, 2, "v2-e4", spec=AB)
+    assert shares(ports)["2"] == 10_000
+    deploy(ports, 3)
+    assert shares(ports) == {"1": 6_000, "2": 4_000, "3": 0}
+    assert running(ports).experiment == "v2-e4"
+    assert prove(ports, 2, "v2-e4", spec=AB).version == "2"
+
+
+def test_a_roll_back_of_the_rollout_that_was_not_committed_is_not_undone() -> None:
+    ports = started_world(spec=AB)
+    dying, _ = killed_after(ports, 1)
+    with pytest.raises(Killed):
+        end(dying, "v2-e4")
+    deploy(ports, 3)
+    assert shares(ports) == {"1": 10_000, "2": 0, "3": 0}
+    rows = ports.ledger.rows(MODEL)
+    assert [one.outcome for one in ended_rollouts(rows)] == ["rolled_back"]
+    assert was_rolled_back(rows, digest("2"))
+
+
+def test_a_split_that_is_over_does_not_come_back_from_a_server_that_was_not_told() -> None:
+    ports = started_world(spec=AB)
+    deploy(ports, 3)
+    dying, _ = killed_after(ports, 1)
+    with pytest.raises(Killed):
+        promote(dying, 3)
+    assert ports.router.plans[MODEL].experiment == "v2-e4"
+    deploy(ports, 4)
+    assert shares(ports) == {"1": 10_000, "2": 0, "4": 0}
+    assert ports.router.plans[MODEL].experiment is None
 
 
 def test_twice_is_once() -> None:

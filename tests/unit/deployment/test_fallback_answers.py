@@ -8,6 +8,7 @@ import pytest
 
 from support.builders import make_spec
 from support.fakes import FakeBundles, FakeRouter
+from support.rollout_steps import SHADOW, split, started_world
 from support.world import MODEL, actions, back, deploy, left_of, promote, version_of, world_of
 from windsock.exceptions import DeploymentRefusedError, SpecError
 from windsock.ports import LoadedBundle
@@ -120,15 +121,9 @@ def test_a_constant_that_the_version_never_answers_with_is_refused_before_anythi
     assert left_of(ports) == before
 
 
-def test_a_shadow_stays_behind_the_server_through_the_next_deployment() -> None:
-    ports = world_of(1)
-    deploy(ports, 2)
-    plan = ports.router.plans[MODEL]
-    slots = tuple(
-        slot.model_copy(update={"shadow": True}) if slot.version == "2" else slot for slot in plan.slots
-    )
-    ports.router.plans[MODEL] = plan.model_copy(update={"slots": slots})
+def test_a_shadow_stays_one_through_the_next_deployment_and_ends_with_its_rollout() -> None:
+    ports = started_world(spec=SHADOW)
     deploy(ports, 3)
+    assert split(ports) == {"1": (10_000, False), "2": (0, True), "3": (0, False)}
     promote(ports, 3)
-    found = {slot.version: (slot.share, slot.shadow) for slot in ports.router.plans[MODEL].slots}
-    assert found == {"1": (0, False), "2": (0, True), "3": (10_000, False)}
+    assert split(ports) == {"1": (0, False), "2": (0, False), "3": (10_000, False)}

@@ -24,7 +24,6 @@ from windsock.exceptions import (
     ApprovalRefusedError,
     DeploymentRefusedError,
     GateRefusedError,
-    NotBuiltError,
     ServerUnavailableError,
     StaleEpochError,
     TrackingUnavailableError,
@@ -346,18 +345,6 @@ class TestTwoAtOnce:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("strategy", ["canary", "ab", "shadow"])
-    def test_a_rollout_that_is_not_built_is_named_once_a_champion_serves(self, strategy: str) -> None:
-        spec = make_spec(rollout={"strategy": strategy})
-        ports = world_of()
-        deploy(ports, 1)
-        assert promote(ports, 1, spec=spec).version == "1"
-        assert promote(ports, 1, spec=spec).unchanged
-        deploy(ports, 2)
-        with pytest.raises(NotBuiltError, match=strategy):
-            promote(ports, 2, spec=spec)
-        assert ports.ledger.champion(MODEL).version == "1"
-
     @pytest.mark.parametrize(
         "other",
         [

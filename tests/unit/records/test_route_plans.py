@@ -164,12 +164,16 @@ def test_the_champion_is_no_shadow() -> None:
         plan_of(slot(1, shadow=True), slot(2, 10_000), champion=digest("1"))
 
 
-def test_a_shadow_that_gets_all_traffic_is_none_any_more_and_the_others_stay() -> None:
+def test_where_one_has_all_traffic_there_are_no_shadows_any_more() -> None:
     slots = [slot(1, 10_000), slot(2, shadow=True), slot(3, shadow=True)]
     plan = RoutePlan.serving(
         digest("2"), model="churn", epoch=2, slots=slots, salt="", fallback=FallbackAnswer()
     )
-    assert [(one.share, one.shadow) for one in plan.slots] == [(0, False), (10_000, False), (0, True)]
+    assert [(one.share, one.shadow) for one in plan.slots] == [
+        (0, False),
+        (10_000, False),
+        (0, False),
+    ]
 
 
 def test_fallback_and_shadow_come_back_from_json() -> None:

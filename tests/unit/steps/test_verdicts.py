@@ -21,6 +21,7 @@ from support.monitoring_records import (
     make_performance,
     make_retrain_decision,
 )
+from support.rollouts import make_look, make_rollout
 from windsock import records as r
 from windsock.exceptions import (
     ApprovalRefusedError,
@@ -64,6 +65,11 @@ RECORDS = [
     make_retrain_decision(),
     make_claim(),
     make_end(),
+    r.RolloutState(model="churn", rollout=make_rollout()),
+    make_look(action="advance"),
+    r.TrafficShift(
+        model="churn", experiment="v2-e4", version="2", step=1, share=2500, epoch=5, shifted_at=NOON
+    ),
 ]
 
 

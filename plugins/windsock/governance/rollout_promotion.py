@@ -1,0 +1,221 @@
+"""What a rollout has to do with a promotion: a version waits for it, and is promoted because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from windsock.door import append_once, require_golden
+from windsock.exceptions import ApprovalRefusedError, DeploymentRefusedError, RolloutRefusedError
+from windsock.governance.approvals import answers_of, requesters, starters
+from windsock.ports import Ports
+from windsock.records import (
+    Champion,
+    LedgerAction,
+    LedgerEntry,
+    LedgerRow,
+    PromoteModelInput,
+    Promotion,
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    RouteState,
+    SlotPlan,
+    champion_line,
+    champion_of,
+    ended_rollouts,
+    open_switch,
+    running_rollout,
+    waiting_row,
+)
+
+
+def standing_slot(step: PromoteModelInput, state: RouteState | None) -> SlotPlan:
+    """Return the version's slot behind the server.
+
+    :raises DeploymentRefusedError: if it stands in none.
+    """
+    slot = state.plan.slot(step.version.digest) if state else None
+    if slot is None:
+        raise DeploymentRefusedError(
+            f"{step.spec.name} version {step.version.version} stands in no slot of the server",
+            code="WS-DEPLOYMENT-004",
+            next_action="Deploy the version first: clear the deploy task, then this one.",
+        )
+    return slot
+
+
+def waits_already(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion | None:
+    """Return what there is to say of a version that waits for its rollout, or has it now; else ``None``."""
+    digest = step.version.digest
+    rollout, queued = running_rollout(rows), waiting_row(rows)
+    if rollout is not None and rollout.digest == digest:
+        return _waiting(
+            step, rows, rollout.started_at, f"its rollout {rollout.experiment} is under way", unchanged=True
+        )
+    if queued is not None and queued.digest == digest:
+        return _waiting(step, rows, queued.at, "it waits for its rollout already", unchanged=True)
+    return None
+
+
+def let_wait(
+    step: PromoteModelInput,
+    ports: Ports,
+    rows: Sequence[LedgerRow],
+    champion: Champion,
+    approvers: Sequence[str],
+) -> Promotion:
+    """Let a version wait for its rollout: it answers behind the server, and the ledger says so, once.
+
+    :raises DeploymentRefusedError: if it stands in no slot, or does not answer its golden predictions.
+    :raises RolloutRefusedError: if another version became champion meanwhile.
+    """
+    name = step.spec.name
+    require_golden(ports, name, standing_slot(step, ports.router.state(name)))
+    entry = LedgerEntry(
+        model=name,
+        action=LedgerAction.QUEUE,
+        epoch=0,
+        version=step.version.version,
+        digest=step.version.digest,
+        actor=step.run.actor,
+        body={
+            "bundle_uri": step.version.bundle_uri,
+            "evidence_digest": step.version.evidence_digest,
+            "reason": f"waits for its {step.spec.rollout.strategy} rollout",
+            "requester": step.run.requested_by,
+            "approved_by": list(approvers),
+            "forced": step.force,
+            "run": {"dag_id": step.run.dag_id, "run_id": step.run.run_id},
+        },
+    )
+
+    def standing(found: Sequence[LedgerRow]) -> LedgerRow | None:
+        serves = champion_of(found)
+        if serves is None or serves.digest != champion.digest:
+            raise RolloutRefusedError(
+                f"{name}: another version became champion before version {entry.version} could wait for its "
+                "rollout",
+                code="WS-ROLLOUT-003",
+                next_action="Run the retrain DAG again, so that the model meets the present champion.",
+            )
+        queued, rollout = waiting_row(found), running_rollout(found)
+        if rollout is not None and rollout.digest == entry.digest:
+            return next(row for row in found if row.epoch == rollout.step_epoch)
+        return queued if queued and queued.digest == entry.digest else None
+
+    row = append_once(ports.ledger, entry, standing=standing)
+    waits = f"it waits for its {step.spec.rollout.strategy} rollout"
+    return _waiting(step, rows, row.at, waits, unchanged=False)
+
+
+def _waiting(
+    step: PromoteModelInput, rows: Sequence[LedgerRow], at: datetime, why: str, *, unchanged: bool
+) -> Promotion:
+    serving = champion_line(rows)[-1]
+    return Promotion(
+        model=step.spec.name,
+        version=step.version.version,
+        digest=step.version.digest,
+        epoch=serving.epoch,
+        previous_version=serving.version,
+        unchanged=unchanged,
+        waiting=True,
+        reason=f"version {step.version.version}: {why}; version {serving.version} keeps serving",
+        committed_at=at,
+    )
+
+
+def over_by_now(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion | None:
+    """Return what there is to say where the rollout that proved the version is over, else ``None``.
+
+    :raises RolloutRefusedError: if the ledger knows no such rollout of this very version.
+    """
+    rollout, switch = running_rollout(rows), open_switch(rows)
+    if rollout is not None and (rollout.experiment, rollout.digest) == (
+        step.experiment,
+        step.version.digest,
+    ):
+        if switch is None or switch.action is LedgerAction.INTEND:
+            return None
+        how = "is being rolled back"
+    else:
+        ends = {end.experiment: end for end in ended_rollouts(rows)}
+        end = ends.get(str(step.experiment))
+        if end is None or end.version != step.version.version:
+            raise RolloutRefusedError(
+                f"{step.spec.name}: no rollout {step.experiment} of version {step.version.version} with "
+                f"bundle {step.version.digest[:12]} is under way",
+                code="WS-ROLLOUT-001",
+                next_action="Look at `windsock rollout status NAME`; the champion keeps serving.",
+            )
+        how = f"is over: {end.outcome.value}{f', {end.reason}' if end.reason else ''}"
+    serving = champion_line(rows)[-1]
+    return Promotion(
+        model=step.spec.name,
+        version=step.version.version,
+        digest=step.version.digest,
+        epoch=serving.epoch,
+        previous_version=serving.version,
+        unchanged=True,
+        reason=f"rollout {step.experiment} {how}; version {serving.version} keeps serving",
+        committed_at=serving.at,
+    )
+
+
+def require_proof(
+    step: PromoteModelInput, ports: Ports, rows: Sequence[LedgerRow], rollout: Rollout
+) -> RolloutDecision:
+    """Return the decision that promotes: the rollout's last one, at its present step.
+
+    :raises RolloutRefusedError: if the rollout is paused, or its last look came to something else.
+    """
+    about = f"{step.spec.name}: rollout {rollout.experiment}"
+    if rollout.paused_by is not None:
+        raise RolloutRefusedError(
+            f"{about} is paused by {rollout.paused_by}; nothing is promoted",
+            code="WS-ROLLOUT-009",
+            next_action="Resume it: `windsock rollout resume NAME`.",
+        )
+    stored = ports.rollouts.decisions(rollout.model, rollout.experiment)
+    last = stored[-1] if stored else None
+    proved = last is not None and last.action is RolloutAction.PROMOTE and not last.dry_run
+    same = last is not None and (last.digest, last.step, last.champion_version) == (
+        rollout.digest,
+        rollout.step,
+        rollout.champion_version,
+    )
+    if last is None or not proved or not same:
+        seen = f"decision {last.number} at step {last.step + 1}: {last.action.value}" if last else "none"
+        raise RolloutRefusedError(
+            f"{about} has not proved version {rollout.version}: its last decision is {seen}; "
+            f"it must be promote at step {rollout.step + 1}",
+            code="WS-ROLLOUT-011",
+            next_action="Nothing; the rollout is judged again at its next look.",
+        )
+    return last
+
+
+def require_rollout_approval(
+    step: PromoteModelInput, rows: Sequence[LedgerRow], registered: LedgerRow, rollout: Rollout
+) -> tuple[str, ...]:
+    """Return who said yes to the promotion that a rollout has proved; nobody is needed without ``approve``.
+
+    :raises ApprovalRefusedError: if somebody said no, or nobody said yes who may.
+    """
+    barred = (*requesters(registered, step.run), *starters(rows, rollout.experiment))
+    answers = answers_of(rows, step.version, experiment=rollout.experiment, without=barred)
+    about = f"{step.spec.name}: the promotion of version {rollout.version} by rollout {rollout.experiment}"
+    if answers.rejecters:
+        raise ApprovalRefusedError(
+            f"{about} was rejected by {', '.join(answers.rejecters)}",
+            code="WS-ROLLOUT-012",
+            next_action="Stop the rollout: `windsock rollout stop NAME`; the champion keeps serving.",
+        )
+    if rollout.plan.approve and not answers.approvers:
+        raise ApprovalRefusedError(
+            f"{about} needs the approval of a person who did not trigger it",
+            code="WS-ROLLOUT-013",
+            next_action="Answer the task approve_promotion; a task marked success by hand opens nothing.",
+        )
+    return answers.approvers

@@ -1,0 +1,122 @@
+"""``shift_traffic``: begin the next step of a rollout, as a decision asks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from windsock.door import append_unless_routed
+from windsock.exceptions import StaleEpochError
+from windsock.ports import Ports
+from windsock.records import (
+    LedgerRow,
+    Rollout,
+    RolloutAction,
+    ShiftTrafficInput,
+    TrafficShift,
+    decision_digest,
+    last_routing_row,
+    next_epoch,
+    open_switch,
+    rollout_route,
+    running_rollout,
+)
+from windsock.rollout.splits import lay_split, settle, split_entry, step_words
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+
+
+def shift_traffic(step: ShiftTrafficInput, ports: Ports, key: str) -> TrafficShift:
+    """Give the challenger the share of the next step, if the decision still asks for it.
+
+    A decision that does not stand any more changes nothing and says why: the rollout is over or further, it
+    is paused, or a later look decided otherwise. A step that a killed task began is brought to the server.
+
+    :raises DeploymentRefusedError: if the challenger does not answer its golden predictions; the champion
+        serves by then, and the rollout is over.
+    :raises ServerUnavailableError: if the server does not answer.
+    :raises StaleEpochError: if other changes of the traffic came first, each time it was tried.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return _shift(step, ports)
+        except StaleEpochError as error:
+            log.info("%s: looked at anew: %s", step.spec.name, error.message)
+    return _shift(step, ports)
+
+
+def _shift(step: ShiftTrafficInput, ports: Ports) -> TrafficShift:
+    rows: Sequence[LedgerRow] = ports.ledger.rows(step.spec.name)
+    rollout = running_rollout(rows)
+    if rollout is None or rollout.experiment != step.decision.experiment:
+        return _left(step, ports, rows, f"rollout {step.decision.experiment} is over")
+    if open_switch(rows) is None:
+        settle(ports, rows, actor=step.run.actor)
+    if (reason := _stands_against(step, ports, rows, rollout)) is not None:
+        return _left(step, ports, rows, reason, rollout)
+    epoch = next_epoch(rows)
+    further = rollout.model_copy(update={"step": rollout.step + 1, "step_epoch": epoch})
+    entry = split_entry(
+        further, rollout_route(rows, rollout), step.run, decision=decision_digest(step.decision)
+    )
+    row = append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
+    lay_split(ports, row, further, actor=step.run.actor)
+    log.info("%s: rollout %s: %s, epoch %d", row.model, further.experiment, step_words(further), epoch)
+    return TrafficShift(
+        model=row.model,
+        experiment=further.experiment,
+        version=further.version,
+        step=further.step,
+        share=further.share,
+        epoch=epoch,
+        reason=step_words(further),
+        shifted_at=row.at,
+    )
+
+
+def _stands_against(
+    step: ShiftTrafficInput, ports: Ports, rows: Sequence[LedgerRow], rollout: Rollout
+) -> str | None:
+    """Return why the decision moves nothing, or ``None``."""
+    decision = step.decision
+    if decision.action is not RolloutAction.ADVANCE or decision.dry_run:
+        return f"decision {decision.number} does not advance: {decision.action.value}"
+    if rollout.step != decision.step:
+        return f"{step_words(rollout)} has begun already"
+    if open_switch(rows) is not None:
+        return "its promotion or roll back is under way"
+    if rollout.paused_by is not None:
+        return f"paused by {rollout.paused_by}"
+    if rollout.is_last_step:
+        return f"{step_words(rollout)} is the last one; what follows is the promotion"
+    stored = ports.rollouts.decisions(rollout.model, rollout.experiment)
+    last = stored[-1] if stored else None
+    if last is None or decision_digest(last) != decision_digest(decision):
+        known = f"the last one is {last.number}: {last.action.value}" if last else "there is none"
+        return f"decision {decision.number} does not stand; {known}"
+    return None
+
+
+def _left(
+    step: ShiftTrafficInput,
+    ports: Ports,
+    rows: Sequence[LedgerRow],
+    reason: str,
+    rollout: Rollout | None = None,
+) -> TrafficShift:
+    return TrafficShift(
+        model=step.spec.name,
+        experiment=step.decision.experiment,
+        version=step.decision.version,
+        step=rollout.step if rollout else step.decision.step,
+        share=rollout.share if rollout else 0,
+        epoch=rollout.step_epoch if rollout else next_epoch(rows) - 1,
+        unchanged=True,
+        reason=reason,
+        shifted_at=rollout.step_since if rollout else ports.now(),
+    )
+
+
+__all__ = ["shift_traffic"]

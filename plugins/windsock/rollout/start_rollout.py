@@ -1,0 +1,240 @@
+"""``start_rollout``: go on with the rollout that is under way, else start the version that waits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from windsock.door import append_unless_routed, plan_serving, require_golden
+from windsock.exceptions import (
+    GateRefusedError,
+    RolloutRefusedError,
+    SpecError,
+    StaleEpochError,
+    VerdictError,
+)
+from windsock.ports import Ports
+from windsock.records import (
+    Champion,
+    LedgerAction,
+    LedgerRow,
+    Rollout,
+    RolloutPlan,
+    RolloutState,
+    StartRolloutInput,
+    champion_of,
+    experiment_name,
+    has_met,
+    last_routing_row,
+    next_epoch,
+    open_switch,
+    running_rollout,
+    waiting_row,
+    was_rolled_back,
+)
+from windsock.rollout.look_due import look_due
+from windsock.rollout.splits import lay_split, settle, split_entry
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""Another change of traffic may come first; then it is looked at anew."""
+
+
+def start_rollout(step: StartRolloutInput, ports: Ports, key: str) -> RolloutState:
+    """Return the rollout that is under way, or start the newest version that waits for one.
+
+    What a killed task left half done of a rollout is brought to its end first: a split that the server does
+    not have, a promotion or roll back that was not committed. A version that cannot start is told, and
+    raises nothing.
+
+    :raises RolloutRefusedError: if the version that was asked for does not wait.
+    :raises GateRefusedError: if no row registers the version that waits.
+    :raises SpecError: if the rollout that was asked for cannot be.
+    :raises DeploymentRefusedError: if the version does not answer its golden predictions; the champion does.
+    :raises ServerUnavailableError: if the server does not answer.
+    :raises StaleEpochError: if other changes of the traffic came first, each time it was tried.
+    :raises VerdictError: if the ledger's hash chain is broken.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return _look_or_start(step, ports)
+        except StaleEpochError as error:
+            log.info("%s: looked at anew: %s", step.spec.name, error.message)
+    return _look_or_start(step, ports)
+
+
+def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
+    rows: Sequence[LedgerRow] = ports.ledger.rows(step.spec.name)
+    if not step.only_look:
+        rows = settle(ports, rows, actor=step.run.actor)
+    rollout, queued = running_rollout(rows), waiting_row(rows)
+    waiting = queued.version if queued else None
+    if rollout is not None:
+        return _under_way(step, ports, rollout, waiting)
+    _require_waiting(step, waiting)
+    champion = champion_of(rows)
+    if queued is None or champion is None:
+        return RolloutState(model=step.spec.name, reason="no rollout is under way and no version waits")
+    hindrance = _hindrance(step, rows, queued, champion)
+    if hindrance or step.only_look:
+        return RolloutState(
+            model=step.spec.name,
+            waiting=waiting,
+            reason=hindrance or f"version {waiting} waits for its rollout",
+        )
+    begun = _begin(step, ports, rows, queued, champion)
+    return RolloutState(
+        model=step.spec.name,
+        rollout=begun,
+        started=True,
+        look_due=look_due(begun, ()),
+        reason=f"rollout {begun.experiment} has begun",
+    )
+
+
+def _under_way(step: StartRolloutInput, ports: Ports, rollout: Rollout, waiting: str | None) -> RolloutState:
+    told = []
+    if waiting:
+        told.append(f"version {waiting} waits until rollout {rollout.experiment} is over")
+    if step.version not in (None, rollout.version, waiting):
+        told.append(f"version {step.version} does not wait")
+    return RolloutState(
+        model=step.spec.name,
+        rollout=rollout,
+        waiting=waiting,
+        look_due=look_due(rollout, ports.rollouts.decisions(rollout.model, rollout.experiment)),
+        reason="; ".join(told),
+    )
+
+
+def _require_waiting(step: StartRolloutInput, waiting: str | None) -> None:
+    if step.version in (None, waiting):
+        return
+    instead = f"version {waiting} does, the newest one" if waiting else "no version does"
+    raise RolloutRefusedError(
+        f"{step.spec.name}: version {step.version} does not wait for a rollout; {instead}",
+        code="WS-ROLLOUT-002",
+        next_action="Name that version, or none; a version waits once its retrain has promoted it.",
+    )
+
+
+def _hindrance(
+    step: StartRolloutInput, rows: Sequence[LedgerRow], queued: LedgerRow, champion: Champion
+) -> str:
+    """Return why the version that waits cannot start now; empty if it can."""
+    about = f"version {queued.version} waits and cannot start"
+    registered = _registration(rows, queued)
+    if not has_met(rows, registered, champion.digest):
+        return (
+            f"WS-ROLLOUT-003: {about}: it was judged against another champion than version "
+            f"{champion.version}, which serves by now; the next retrain brings one that was"
+        )
+    if was_rolled_back(rows, queued.digest) and not queued.body.get("forced"):
+        return f"WS-ROLLOUT-004: {about}: it was rolled back and is held"
+    if any(
+        row.action is LedgerAction.REJECT
+        and (row.version, row.digest) == (queued.version, queued.digest)
+        and row.body.get("experiment") is None
+        for row in rows
+    ):
+        return f"WS-APPROVAL-002: {about}: it was rejected"
+    if (switch := open_switch(rows)) is not None:
+        return (
+            f"WS-ROLLOUT-005: {about} yet: {switch.action.value} of version {switch.version} is not "
+            "committed; clear the task that was killed"
+        )
+    if step.spec.rollout.strategy == "direct":
+        return (
+            f"WS-ROLLOUT-006: {about}: the model's file says `strategy: direct` by now; the next retrain "
+            "promotes its version at once"
+        )
+    return ""
+
+
+def _registration(rows: Sequence[LedgerRow], queued: LedgerRow) -> LedgerRow:
+    about = (queued.version, queued.digest, queued.body["bundle_uri"], queued.body["evidence_digest"])
+    for row in rows:
+        if row.action is LedgerAction.REGISTER and about == (
+            row.version,
+            row.digest,
+            row.body["bundle_uri"],
+            row.body["evidence_digest"],
+        ):
+            return row
+    raise GateRefusedError(
+        f"{queued.model} version {queued.version} waits for a rollout, and the ledger has no registration of "
+        f"it with bundle {queued.digest[:12]}; nothing shows that it passed the gate",
+        code="WS-GATE-010",
+        next_action="Find out who wrote that row; run the retrain DAG for a version that passed.",
+    )
+
+
+def _plan(step: StartRolloutInput) -> RolloutPlan:
+    try:
+        return RolloutPlan.of_spec(step.spec, step.overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in ("rollout", *first["loc"]))
+        problem = str(first["msg"])
+    except ValueError as error:
+        place, problem = "rollout", str(error)
+    raise SpecError(
+        problem,
+        key=place,
+        code="WS-ROLLOUT-007",
+        next_action="Mend what the form asks for, or the `rollout` block of the model's YAML file.",
+    )
+
+
+def _begin(
+    step: StartRolloutInput,
+    ports: Ports,
+    rows: Sequence[LedgerRow],
+    queued: LedgerRow,
+    champion: Champion,
+) -> Rollout:
+    name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows)
+    chain = ports.ledger.verify(name)
+    if chain.broken_at is not None:
+        raise VerdictError(
+            f"the ledger of {name} is broken at row {chain.broken_at} of {chain.rows}; nothing can start",
+            code="WS-LEDGER-002",
+            next_action="Find out who changed the control database, and restore it from a backup.",
+        )
+    state = ports.router.state(name)
+    if state is not None and (slot := state.plan.slot(queued.digest)) is not None:
+        require_golden(ports, name, slot)
+    base = plan_serving(champion, state, rows)
+    now = ports.now()
+    rollout = Rollout(
+        model=name,
+        experiment=experiment_name(queued.version, epoch),
+        version=queued.version,
+        digest=queued.digest,
+        bundle_uri=queued.body["bundle_uri"],
+        evidence_digest=queued.body["evidence_digest"],
+        champion_version=champion.version,
+        champion_digest=champion.digest,
+        plan=plan,
+        step=0,
+        step_epoch=epoch,
+        step_since=now,
+        started_at=now,
+        salt=base.salt,
+    )
+    entry = split_entry(
+        rollout, base, step.run, begins=plan.model_dump(mode="json"), decision=None, queued=queued.seq
+    )
+    row = append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
+    lay_split(ports, row, rollout, actor=step.run.actor)
+    log.info("%s: rollout %s has begun, epoch %d", name, rollout.experiment, epoch)
+    begun = running_rollout(ports.ledger.rows(name))
+    if begun is None or begun.experiment != rollout.experiment:
+        raise StaleEpochError(f"{name}: rollout {rollout.experiment} was ended while it began")
+    return begun
+
+
+__all__ = ["start_rollout"]
