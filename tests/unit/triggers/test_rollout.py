@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from support.builders import NOON
+from support.rollouts import shift_entry, under_way
+from support.world import MODEL, deploy, world_of
+from windsock.deployment.roll_back import roll_back
+from windsock.exceptions import DatabaseUnavailableError
+from windsock.hooks.windsock import WindsockHook
+from windsock.records import RollBackInput
+from windsock.triggers.rollout import RolloutTrigger, end_in
+
+LONG_AGO = NOON - timedelta(days=1000)
+
+
+@pytest.fixture
+def world():
+    ports = world_of(1)
+    deploy(ports, 2)
+    return under_way(ports)
+
+
+def stop(ports, outcome="kept"):
+    roll_back(RollBackInput(model=MODEL, experiment="v2-e4", outcome=outcome), ports, "")
+
+
+async def first(trigger):
+    return (await anext(trigger.run())).payload
+
+
+def test_it_can_be_handed_to_a_triggerer():
+    trigger = RolloutTrigger(
+        "churn", version="4", since=NOON.isoformat(), windsock_conn_id="other", poll_seconds=1.5
+    )
+    place, kwargs = trigger.serialize()
+    assert place == "windsock.triggers.rollout.RolloutTrigger"
+    assert RolloutTrigger(**kwargs).serialize() == (place, kwargs)
+
+
+def test_it_waits_through_a_database_that_is_away(world, monkeypatch):
+    running = world.ledger.rows(MODEL)
+    stop(world)
+    answers = [running, DatabaseUnavailableError("away"), running, world.ledger.rows(MODEL)]
+
+    def rows():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    trigger = RolloutTrigger("churn", version="2", poll_seconds=0)
+    monkeypatch.setattr(trigger, "_rows", rows)
+    event = asyncio.run(first(trigger))
+    assert (event["model"], event["end"]["experiment"], event["end"]["outcome"]) == (
+        "churn",
+        "v2-e4",
+        "kept",
+    )
+    assert answers == []
+
+
+def test_it_reads_the_ledger_behind_its_connection(world, monkeypatch):
+    stop(world)
+    monkeypatch.setattr(WindsockHook, "ports", lambda self: world)
+    event = asyncio.run(first(RolloutTrigger("churn", since=LONG_AGO.isoformat(), poll_seconds=0)))
+    assert event["end"]["version"] == "2"
+
+
+def test_another_fault_is_not_waited_out(monkeypatch):
+    trigger = RolloutTrigger("churn", poll_seconds=0)
+
+    def broken():
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(trigger, "_rows", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        asyncio.run(first(trigger))
+
+
+def test_which_end_is_meant(world):
+    assert end_in(world.ledger.rows(MODEL), "2", LONG_AGO) is None
+    assert end_in(world.ledger.rows(MODEL), None, LONG_AGO) is None
+    stop(world)
+    rows = world.ledger.rows(MODEL)
+    assert end_in(rows, "2", NOON + timedelta(days=1000)).experiment == "v2-e4"
+    assert end_in(rows, "3", LONG_AGO) is None
+    assert end_in(rows, None, LONG_AGO).experiment == "v2-e4"
+    assert end_in(rows, None, rows[-1].at) is None
+
+
+def test_an_earlier_end_does_not_stand_for_the_rollout_that_runs_again(world):
+    stop(world)
+    again = shift_entry(experiment="v2-e6")
+    plan = {**again.body["plan"], "experiment": "v2-e6"}
+    again = again.model_copy(update={"epoch": 6, "body": {**again.body, "plan": plan}})
+    world.ledger.append(again, after_seq=len(world.ledger.rows(MODEL)))
+    assert end_in(world.ledger.rows(MODEL), "2", LONG_AGO) is None
