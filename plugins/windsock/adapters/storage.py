@@ -110,6 +110,14 @@ class Storage:
         with self._guard("list", path) as place:
             return tuple(sorted(self._backend.names(place)))
 
+    def marks(self, path: str) -> dict[str, str]:
+        """Return, by name, what tells one state of each file directly in a folder from another.
+
+        A file that is written anew has another mark; to compare marks costs no reading.
+        """
+        with self._guard("list", path) as place:
+            return dict(self._backend.marks(place))
+
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder; one that is not there is fine.
 

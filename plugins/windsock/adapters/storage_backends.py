@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -24,6 +24,8 @@ STALE_SECONDS = 86_400
 """What a killed task left in the scratch folder is removed after this time."""
 RESERVE_BYTES = 16 * 1024 * 1024
 """Free space that a write leaves."""
+MARKS = ("size", "ETag", "etag", "LastModified", "mtime", "updated", "created")
+"""What listings of object stores say of an object, each store in its own words."""
 
 
 class Backend(Protocol):
@@ -43,6 +45,10 @@ class Backend(Protocol):
 
     def names(self, place: str) -> Sequence[str]:
         """Return the names directly in a folder."""
+        ...
+
+    def marks(self, place: str) -> Mapping[str, str]:
+        """Return what tells one state of each file directly in a folder from another."""
         ...
 
     def remove(self, place: str) -> None:
@@ -108,6 +114,15 @@ class LocalFolder:
         """Return the names directly in a folder."""
         folder = Path(place)
         return [entry.name for entry in folder.iterdir() if entry.name != SCRATCH] if folder.is_dir() else []
+
+    def marks(self, place: str) -> Mapping[str, str]:
+        """Return size, time and inode of each file directly in a folder."""
+        found: dict[str, str] = {}
+        for name in self.names(place):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                seen = os.stat(os.path.join(place, name))
+                found[name] = f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}"
+        return found
 
     def remove(self, place: str) -> None:
         """Remove a file, or take a folder out of sight in one move and then remove it."""
@@ -206,6 +221,17 @@ class ObjectStore:
         fs, key = self._open(place)
         found = fs.ls(key, detail=False) if fs.isdir(key) else []
         return [PurePosixPath(str(name).rstrip("/")).name for name in found]
+
+    def marks(self, place: str) -> Mapping[str, str]:
+        """Return size and tag, or time, of each object directly below a prefix."""
+        fs, key = self._open(place)
+        found = fs.ls(key, detail=True) if fs.isdir(key) else []
+        return {
+            PurePosixPath(str(one["name"]).rstrip("/")).name: "-".join(
+                str(one[said]) for said in MARKS if one.get(said) is not None
+            )
+            for one in found
+        }
 
     def remove(self, place: str) -> None:
         """Remove an object, or all below a prefix."""

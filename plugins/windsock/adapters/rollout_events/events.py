@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from windsock.adapters.log_columns import microseconds
+from windsock.adapters.log_reading import LogReader
+from windsock.adapters.rollout_events.engine import open_engine
+from windsock.adapters.rollout_events.intake import Intake
+from windsock.adapters.rollout_events.looking import Look, RacedError
+from windsock.adapters.rollout_events.parts import FOLDER, DamagedPartsError
+from windsock.adapters.rollout_events.reading import Sources
+from windsock.adapters.rollout_events.rows import CountRows, forget_rows
+from windsock.adapters.rollout_events.scope import Scope
+from windsock.adapters.rollout_events.sums import difference, metrics_of, totals_of
 from windsock.adapters.storage import Storage
+from windsock.exceptions import StorageError
 from windsock.ports import Traffic
 from windsock.records import Rollout, RolloutPlan, Span, StepTotals
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 6
+ON_THE_DISK = timedelta(seconds=1)
+"""How long after its receipt a row is on the disk."""
+DAY = timedelta(days=1)
 
 
 class ArchiveRolloutEvents:
@@ -37,13 +56,61 @@ class ArchiveRolloutEvents:
         self.connections = connections
 
     def totals(self, rollout: Rollout, *, now: datetime) -> StepTotals:
-        """Return what was seen of the rollout's present step."""
-        raise NotImplementedError
+        """Return what was seen of the rollout's present step; see :class:`~windsock.ports.RolloutEvents`."""
+        rows = CountRows(self.url, rollout.model, rollout.experiment, rollout.step)
+        anew = False
+        for _ in range(ATTEMPTS):
+            generation = rows.generation()
+            try:
+                numbers = Look(self._sources(), rows, rollout, now).numbers(anew=anew)
+            except RacedError:
+                anew = False
+            except DamagedPartsError:
+                anew = rows.generation() == generation  # else another caller merged the files meanwhile
+                if anew:
+                    log.warning(
+                        "WS-ROLLOUT-041: %s, rollout %s, step %d: a file of counts is missing or damaged; "
+                        "all is counted anew from the log",
+                        rollout.model,
+                        rollout.experiment,
+                        rollout.step,
+                    )
+            else:
+                return totals_of(numbers, rollout, now - ON_THE_DISK)
+        raise StorageError(
+            f"{rollout.model}: the counts of rollout {rollout.experiment} were changed by others "
+            f"{ATTEMPTS} times while they were being made",
+            code="WS-ROLLOUT-044",
+            next_action="Clear this task; see that one installation alone judges this rollout.",
+        )
 
     def traffic(self, model: str, plan: RolloutPlan, span: Span) -> Traffic:
-        """Return what a stretch of the log tells a planner."""
-        raise NotImplementedError
+        """Return what a stretch of the log tells a planner; see :class:`~windsock.ports.RolloutEvents`."""
+        sources, scope = self._sources(), Scope(plan=plan)
+        with self.storage.working_folder() as work, open_engine(work) as connection:
+            intake = Intake(connection, scope)
+            sources.take_span(intake, model, span)
+            sources.take_labels(intake, span.start, span.end)
+            sources.take_before(intake, model, span.start)
+            intake.settle(())
+            numbers = difference(connection, scope, frozenset())
+            days = connection.execute(
+                "SELECT (first - $start) // $day, count(*) FROM units GROUP BY 1",
+                {"start": microseconds(span.start), "day": DAY // timedelta(microseconds=1)},
+            ).fetchall()
+        found = dict(days)
+        return Traffic(
+            span=span,
+            units=int(numbers["champion/units"]),
+            by_day=tuple(int(found.get(day, 0)) for day in range(-((span.start - span.end) // DAY))),
+            metrics=metrics_of(numbers, "champion", scope),
+        )
 
     def forget(self, model: str, experiment: str) -> None:
         """Remove what was kept of a rollout that is over."""
-        raise NotImplementedError
+        forget_rows(self.url, model, experiment)
+        self.storage.remove(f"{FOLDER}/{model}/{experiment}")
+
+    def _sources(self) -> Sources:
+        reader = LogReader(self.state_folder, self.storage)
+        return Sources(reader=reader, roots=self.roots, connections=self.connections)

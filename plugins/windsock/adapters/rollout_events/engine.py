@@ -1,0 +1,72 @@
+"""The database in memory that exposures and outcomes are counted with: small, it spills to a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from windsock.exceptions import SettingsError, StorageError
+from windsock.records.values import LARGEST
+
+MEMORY = "384MB"
+THREADS = "2"
+SETTINGS = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "memory_limit": MEMORY,
+    "threads": THREADS,
+    "preserve_insertion_order": "false",
+}
+MACROS = (
+    # 64 bits of MD5: the same in every version of the database, as kept files need it
+    "CREATE MACRO key_of(side, kind, name) AS md5_number_lower(side || kind || name)",
+    """CREATE MACRO text_of(json) AS CASE
+        WHEN json IS NULL OR json = 'null' THEN NULL
+        WHEN starts_with(json, '"') THEN nullif(trim(json_extract_string(json, '$')), '')
+        ELSE json END""",
+    """CREATE MACRO any_number(said) AS CASE lower(said)
+        WHEN 'true' THEN 1.0::DOUBLE WHEN 'false' THEN 0.0::DOUBLE ELSE try_cast(said AS DOUBLE) END""",
+    f"""CREATE MACRO number_of(said) AS CASE
+        WHEN isfinite(any_number(said)) AND abs(any_number(said)) <= {LARGEST!r} THEN any_number(said) END""",
+    "CREATE MACRO word_of(said) AS CASE WHEN any_number(said) IS NULL THEN said END",
+    """CREATE MACRO truth_of(word) AS CASE
+        WHEN lower(word) IN ('yes', 'y', 't') THEN 1.0::DOUBLE
+        WHEN lower(word) IN ('no', 'n', 'f') THEN 0.0::DOUBLE END""",
+)
+
+
+@contextmanager
+def open_engine(folder: Path) -> Iterator[Any]:
+    """Give a database in memory; what it has no memory for goes to a folder.
+
+    :raises SettingsError: if DuckDB is not installed.
+    :raises StorageError: if it fails; its own words may quote rows, so they are not repeated.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise SettingsError(
+            "a rollout's exposures are counted with DuckDB, which is not installed",
+            code="WS-ROLLOUT-045",
+            next_action="Install `airflow-windsock[ibis]`, or write `strategy: direct`.",
+        ) from None
+    try:
+        with duckdb.connect(":memory:", config={**SETTINGS, "temp_directory": str(folder)}) as connection:
+            for macro in MACROS:
+                connection.execute(macro)
+            yield connection
+    except duckdb.Error as error:
+        raise StorageError(
+            f"the rollout's counts could not be made: DuckDB says {type(error).__name__}",
+            code="WS-ROLLOUT-046",
+            next_action="See that the storage root's disk has space, then clear this task.",
+        ) from None
+
+
+def parquet_source(files: list[Path]) -> str:
+    """Return files as the source of a query."""
+    named = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{named}])"

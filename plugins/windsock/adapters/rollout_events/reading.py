@@ -1,0 +1,77 @@
+"""What is read into an :class:`~windsock.adapters.rollout_events.intake.Intake`: hours of the log, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from windsock.adapters.label_sources import file_labels, table_labels
+from windsock.adapters.log_format import OUTCOMES, PREDICTIONS
+from windsock.adapters.log_reading import HourLog, LogReader, Moments, moments_of
+from windsock.adapters.rollout_events.intake import OUTCOME, Intake
+from windsock.adapters.rollout_events.scope import Scope
+from windsock.records import Span
+from windsock.spec import parse_duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where rows come from.
+
+    :param roots: folders that a file of outcomes may lie in.
+    :param connections: turns an Airflow connection id into a SQLAlchemy URL.
+    """
+
+    reader: LogReader
+    roots: tuple[Path, ...]
+    connections: Callable[[str], str]
+
+    def take_hour(self, intake: Intake, hour: HourLog, moments: Moments) -> None:
+        """Take in what was received in a stretch of an hour."""
+        if hour.kind == PREDICTIONS:
+            for table in hour.tables(moments, columns=intake.exposure_columns, features=()):
+                intake.add_exposures(table)
+        else:
+            for table in hour.tables(moments, columns=list(OUTCOME)):
+                intake.add_outcomes(table)
+        intake.counted["damaged"] += hour.damaged
+
+    def take_span(self, intake: Intake, model: str, span: Span) -> None:
+        """Take in what was received in a stretch."""
+        scope = intake.scope
+        for kind in (PREDICTIONS, OUTCOMES) if scope.needs_outcomes and scope.is_posted else (PREDICTIONS,):
+            for name in self.reader.hours(kind, model, span):
+                with self.reader.hour(kind, model, name) as hour:
+                    self.take_hour(intake, hour, moments_of(span))
+
+    def take_before(self, intake: Intake, model: str, start: datetime) -> None:
+        """Take in the outcomes of units in the time before a rollout began."""
+        length = intake.scope.plan.pre_period
+        if length is None or not intake.scope.needs_before:
+            return
+        span = Span(start=start - parse_duration(length), end=start)
+        for name in self.reader.hours(OUTCOMES, model, span):
+            with self.reader.hour(OUTCOMES, model, name) as hour:
+                for table in hour.tables(moments_of(span), columns=list(OUTCOME)):
+                    intake.add_outcomes(table, to="before")
+
+    def take_labels(self, intake: Intake, since: datetime, now: datetime) -> None:
+        """Take in the labels of a table or a file; those that are posted are in the log."""
+        scope = intake.scope
+        if scope.is_posted or not scope.needs_outcomes:
+            return
+        timed = scope.plan.labels.label_time is not None
+        for piece in self._labels(scope, since):
+            intake.add_labels(piece, now, timed=timed)
+
+    def _labels(self, scope: Scope, since: datetime) -> Iterator[pd.DataFrame]:
+        labels = scope.plan.labels
+        if labels.kind == "table":
+            return table_labels(labels, self.connections, since)
+        return file_labels(labels, self.roots)

@@ -1,0 +1,111 @@
+"""``Scope``: which rows of the log are a rollout's, and what of them is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from windsock.records import Rollout, RolloutPlan
+from windsock.spec import digest_of
+
+TOLERANCE_MINUTES = 5
+"""By how much a client's clock may differ from the server's."""
+TOLERANCE = TOLERANCE_MINUTES * 60 * 1_000_000
+BY_OUTCOME = frozenset({"conversion", "rate", "mean"})
+"""Kinds of metrics that sum outcomes by unit."""
+BY_LABEL = frozenset({"accuracy", "absolute_error"})
+"""Kinds of metrics that hold an answer against its outcome."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is counted.
+
+    :param experiment: the rollout; ``None``: all that the champion answered, inside of rollouts and outside.
+    :param epoch: exposures have this epoch or a later one.
+    :param champion: digest of the champion's bundle; ``None`` without an experiment.
+    :param challenger: digest of the challenger's bundle.
+    """
+
+    plan: RolloutPlan
+    experiment: str | None = None
+    epoch: int = 0
+    champion: str | None = None
+    challenger: str | None = None
+
+    @classmethod
+    def of(cls, rollout: Rollout) -> Scope:
+        """Return what the present step of a rollout counts."""
+        return cls(
+            plan=rollout.plan,
+            experiment=rollout.experiment,
+            epoch=rollout.step_epoch,
+            champion=rollout.champion_digest,
+            challenger=rollout.digest,
+        )
+
+    @property
+    def digest(self) -> str:
+        """What tells counts of one scope from those of another."""
+        plan = self.plan.model_dump(mode="json")
+        return digest_of(
+            {
+                "metrics": plan["metrics"],
+                "labels": plan["labels"],
+                "pre_period": plan["pre_period"],
+                "slow_ms": plan["slow_ms"],
+                "shadow": self.is_shadow,
+                "experiment": self.experiment,
+                "epoch": self.epoch,
+                "champion": self.champion,
+                "challenger": self.challenger,
+            }
+        )
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether both arms answer every unit."""
+        return self.plan.strategy == "shadow" and self.experiment is not None
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Populations that share no unit: one, or with a shadow one for each arm. The first is told of."""
+        return ("0", "1") if self.is_shadow else ("",)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of the plan's metrics."""
+        return frozenset(block.kind for block in self.plan.metrics.values())
+
+    @property
+    def needs_outcomes(self) -> bool:
+        """Whether any metric is about outcomes."""
+        return bool(self.kinds & (BY_OUTCOME | BY_LABEL))
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether any metric holds answers against outcomes."""
+        return bool(self.kinds & BY_LABEL)
+
+    @property
+    def only_labels(self) -> bool:
+        """Whether outcomes are needed as labels of answers, and for nothing else."""
+        return self.needs_answers and not self.kinds & BY_OUTCOME
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether an outcome that is no number says something to any metric."""
+        words = any(
+            block.outcome is not None and block.kind in ("conversion", "rate")
+            for block in self.plan.metrics.values()
+        )
+        return words or "accuracy" in self.kinds
+
+    @property
+    def needs_before(self) -> bool:
+        """Whether units have a covariate."""
+        return self.plan.pre_period is not None and bool(self.kinds & BY_OUTCOME)
+
+    @property
+    def is_posted(self) -> bool:
+        """Whether outcomes arrive at the server, and so in its log by the hour."""
+        return self.plan.labels.kind == "outcomes"
