@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import typer
 
@@ -45,7 +46,7 @@ def effect_of(text: str | None, world: World) -> float:
     plan = world.plan
     if text is None and plan.margin:
         return plan.margin
-    shown = (text or USUAL_EFFECT).strip()
+    shown = (USUAL_EFFECT if text is None else text).strip()
     try:
         number = float(shown.removesuffix("%"))
     except ValueError:
@@ -82,23 +83,13 @@ def plan_lines(world: World, asked: Asked) -> Iterator[str]:
 def _rows(world: World, effect: float, power: float) -> list[tuple[str, ...]]:
     from windsock.statistics.planning import DESIGNS, detectable_effect
 
-    plan = world.plan
     most = world.units_in(parse_duration(world.limit) / timedelta(days=1))
     rows: list[tuple[str, ...]] = []
     for design in DESIGNS:
         units, days = needed(world, design, effect, power)
-        found = detectable_effect(
-            most,
-            variance=world.baseline.variance,
-            share=world.share,
-            alpha=plan.alpha,
-            power=power,
-            design=design,
-            looks=plan.looks,
-            planned_units=planned_units(plan, design),
-        )
+        found = detectable_effect(most, power=power, **_options(world, design))
         part = f" ({found / abs(world.baseline.value):.1%})" if world.baseline.value else ""
-        mark = "; this plan" if design == own_design(plan) else ""
+        mark = "; this plan" if design == own_design(world.plan) else ""
         rows.append(
             (
                 design.replace("_", " "),
@@ -116,27 +107,27 @@ def own_design(plan: RolloutPlan) -> Design:
     return "group_sequential" if plan.horizon else "sequential"
 
 
-def planned_units(plan: RolloutPlan, design: Design) -> float | None:
-    """Return where the confidence sequence is narrowest, as the judge has it."""
-    return float(max(plan.minimum_units, PROMOTION_UNITS)) if design == "sequential" else None
+def _options(world: World, design: Design) -> dict[str, Any]:
+    """Return what the planner's functions are told of a world; the sequence is as narrow as the judge's."""
+    plan = world.plan
+    narrowest = float(max(plan.minimum_units, PROMOTION_UNITS)) if design == "sequential" else None
+    return {
+        "variance": world.baseline.variance,
+        "share": world.share,
+        "alpha": plan.alpha,
+        "design": design,
+        "looks": plan.looks,
+        "planned_units": narrowest,
+    }
 
 
 def needed(world: World, design: Design, effect: float, power: float) -> tuple[int, float]:
     """Return units of both arms and days; never fewer than the plan's minimum and cycle."""
-    from windsock.statistics.planning import sample_size
+    from windsock.statistics.planning import power_at, sample_size
 
-    plan = world.plan
-    units = sample_size(
-        effect,
-        variance=world.baseline.variance,
-        share=world.share,
-        alpha=plan.alpha,
-        power=power,
-        design=design,
-        looks=plan.looks,
-        planned_units=planned_units(plan, design),
-    )
-    units = max(units, plan.minimum_units)
+    plan, units, options = world.plan, world.plan.minimum_units, _options(world, design)
+    if power_at(units, effect, **options) < power:
+        units = max(units, sample_size(effect, power=power, **options))
     cycle = plan.length("cycle") / timedelta(days=1)
     return units, max(cycle, world.days_for(units))
 

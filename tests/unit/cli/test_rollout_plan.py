@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from support.builders import NOON
+from support.rollouts import ab_spec
+from support.world import world_of
+from windsock.cli.app import run
+from windsock.cli.rollout_plan import Asked, effect_of, needed, plan_lines
+from windsock.cli.rollout_traffic import World
+from windsock.ports import Traffic
+from windsock.records import Moments, RolloutPlan, Span
+from windsock.statistics.planning import DESIGNS, Baseline
+
+MODEL_FILE = "model: {{name: churn, owner: ann}}\nrollout: {rollout}\n"
+SPAN = Span(start=NOON - timedelta(days=7), end=NOON)
+BY_HAND = ["--baseline", "0.1", "--units-per-day", "4000"]
+
+
+def world(by_day=(4000.0,), value=0.1, **block):
+    plan = RolloutPlan.of_spec(ab_spec(**{"minimum_units": 2, "cycle": "1m", **block}))
+    return World(
+        model="churn",
+        plan=plan,
+        baseline=Baseline(value, value * (1 - value)),
+        by_day=tuple(map(float, by_day)),
+        source="a test",
+    )
+
+
+@pytest.fixture
+def use(tmp_path, monkeypatch):
+    models = tmp_path / "include" / "models"
+    models.mkdir(parents=True)
+    monkeypatch.setenv("WINDSOCK_MODELS_DIR", str(models))
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path / "home"))
+    ports = world_of(1)
+    monkeypatch.setattr("windsock.cli.rollout.open_standing_ports", lambda settings: ports)
+
+    def set_up(rollout="{strategy: ab, metric: conversion}", traffic=None):
+        (models / "churn.yaml").write_text(MODEL_FILE.format(rollout=rollout))
+        ports.events.told = traffic
+        return ports
+
+    return set_up
+
+
+def traffic(rate=0.1, units=28_000, by_day=(4000,) * 7, name="conversion"):
+    hits = units * rate
+    sums = Moments(units=units, num=hits, den=units, num_num=hits, den_den=units, num_den=hits)
+    return Traffic(span=SPAN, units=units, by_day=by_day, metrics={name: sums})
+
+
+def rows_of(out):
+    lines = out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.split()[:2] == ["design", "units"])
+    return [line.strip() for line in lines[start + 2 : start + 2 + len(DESIGNS)]]
+
+
+# --- the numbers ----------------------------------------------------------------------------------------
+
+
+def test_a_fixed_test_needs_what_the_textbook_says():
+    units, days = needed(world(), "fixed", 0.01, 0.8)
+    textbook = 2 * (1.959964 + 0.841621) ** 2 * 2 * 0.1 * 0.9 / 0.01**2
+    assert units == pytest.approx(textbook, rel=1e-3)  # two-sided, both arms: 28,256
+    assert days == pytest.approx(units / 4000)
+
+
+def test_looking_costs_units_and_a_horizon_costs_the_fewest():
+    sizes = {design: needed(world(), design, 0.01, 0.8)[0] for design in DESIGNS}
+    assert sizes["fixed"] < sizes["group_sequential"] < sizes["sequential"]
+    assert sizes["group_sequential"] < 1.1 * sizes["fixed"]
+    assert 1.2 * sizes["fixed"] < sizes["sequential"] < 2.5 * sizes["fixed"]
+
+
+def test_a_small_share_needs_more_units():
+    half, tenth = (needed(world(share=share), "fixed", 0.01, 0.8)[0] for share in (50.0, 10.0))
+    assert tenth / half == pytest.approx(0.25 / 0.09, rel=1e-3)
+
+
+def test_a_shadow_counts_each_unit_in_both_arms():
+    beside, split = world(strategy="shadow", metric="accuracy"), world()
+    assert needed(beside, "fixed", 0.01, 0.8)[0] == needed(split, "fixed", 0.01, 0.8)[0]
+    assert needed(beside, "fixed", 0.01, 0.8)[1] == pytest.approx(needed(split, "fixed", 0.01, 0.8)[1] / 2)
+
+
+def test_neither_minimum_nor_cycle_is_fallen_short_of():
+    units, days = needed(world(minimum_units=10_000, cycle="7d"), "fixed", 0.5, 0.8)
+    assert (units, days) == (10_000, 7.0)
+
+
+@pytest.mark.parametrize(("units", "days"), [(0, 0), (500, 0.5), (1000, 1), (1200, 2), (1250, 3), (1350, 5)])
+def test_days_follow_the_new_units_of_each_day(units, days):
+    shrinking = world(by_day=(1000, 200, 50))
+    assert shrinking.days_for(units) == pytest.approx(days)
+    assert shrinking.units_in(days) == pytest.approx(units)
+
+
+def test_a_day_without_anybody_is_waited_through():
+    assert world(by_day=(100, 0, 100)).days_for(150) == pytest.approx(2.5)
+
+
+# --- what is asked for ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"), [(None, 0.01), ("10%", 0.01), ("10 %", 0.01), ("0.02", 0.02), (" 5% ", 0.005)]
+)
+def test_an_effect_is_a_part_or_a_number(text, effect):
+    assert effect_of(text, world()) == pytest.approx(effect)
+
+
+def test_a_margin_is_what_is_to_be_found_unless_another_effect_is_asked_for():
+    with_margin = world(promote={"not_worse": 0.03})
+    assert effect_of(None, with_margin) == 0.03
+    assert effect_of("0.01", with_margin) == 0.01
+    assert effect_of(None, world(promote={"not_worse": 0.0})) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("text", ["0", "-1%", "ten", "nan", "inf", "", "%"])
+def test_no_effect_is_wrong_usage(use, text):
+    use(traffic=traffic())
+    assert run(["rollout", "plan", "churn", "--effect", text]) == 2
+
+
+def test_no_design_is_certain():
+    assert run(["rollout", "plan", "churn", "--power", "1.0"]) == 2
+
+
+# --- what is said ---------------------------------------------------------------------------------------
+
+
+def test_the_plan_names_the_champion_the_traffic_and_three_designs(use, capsys):
+    use(traffic=traffic())
+    assert run(["rollout", "plan", "churn"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0] == "churn: ab by conversion, 50 % of the units; from 28,000 units of the last 7 days"
+    assert lines[1] == ("champion: conversion 0.1, standard deviation over units 0.3; 4,000 new units a day")
+    assert lines[2] == (
+        "to see a gain of 0.01 (10.0% of it) with probability 0.8, at most 0.05 false promotions:"
+    )
+    fixed, sequential, group = rows_of(out)
+    assert fixed.split()[:2] == ["fixed", "28,263"]  # the variance has two pseudo units
+    assert sequential.endswith("looks at any time; this plan")
+    assert group.startswith("group sequential ")
+    assert "note: whatever is seen: 10,000 units (minimum_units) and 7d (cycle) at least" in out
+    assert "note: with a horizon of 8d the test takes about " in out
+
+
+def test_numbers_by_hand_need_no_traffic(use, capsys):
+    use()
+    assert run(["rollout", "plan", "churn", *BY_HAND, "--effect", "20%"]) == 0
+    out = capsys.readouterr().out
+    assert "from numbers given by hand" in out
+    assert "gain of 0.02 (20.0% of it)" in out
+
+
+def test_a_gain_that_is_too_small_for_the_deadline_is_told(use, capsys):
+    use()
+    asked = ["--baseline", "0.1", "--units-per-day", "100"]
+    assert run(["rollout", "plan", "churn", *asked]) == 0
+    assert "days are longer than the deadline of 28d: such a gain would mostly end as `kept`" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_horizon_makes_it_the_planned_design(use, capsys):
+    use("{strategy: ab, metric: conversion, horizon: 14d}", traffic())
+    assert run(["rollout", "plan", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert rows_of(out)[2].endswith("planned looks up to a horizon; this plan")
+    assert " in 14d" in out
+
+
+def test_a_canary_tells_of_the_steps_before_the_last(use, capsys):
+    use("{strategy: canary, metric: conversion}", traffic())
+    assert run(["rollout", "plan", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "to see that it loses less than 0.02 (20.0% of it)" in out
+    assert "a canary's 2 steps before the last come on top: each 10,000 units, about 2.5 days" in out
+
+
+def test_a_direct_model_is_planned_as_an_ab(use, capsys):
+    use("{strategy: direct, metric: conversion}", traffic())
+    assert run(["rollout", "plan", "churn"]) == 0
+    assert "note: rollout.strategy is direct: this is what an ab would need" in capsys.readouterr().out
+
+
+def test_a_metric_that_is_no_share_needs_its_spread_by_hand(use, capsys):
+    use("{strategy: ab, metric: mean}")
+    by_hand = ["--baseline", "12.5", "--units-per-day", "4000"]
+    assert run(["rollout", "plan", "churn", *by_hand]) == 2
+    assert run(["rollout", "plan", "churn", *by_hand, "--sd", "30"]) == 0
+    assert "standard deviation over units 30;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        ["--baseline", "0", "--units-per-day", "10"],
+        ["--baseline", "1.5", "--units-per-day", "10"],
+        ["--baseline", "nan", "--units-per-day", "10"],
+        ["--baseline", "0.1", "--units-per-day", "0"],
+        ["--baseline", "0.1", "--units-per-day", "nan"],
+        ["--baseline", "0.1", "--units-per-day", "10", "--sd", "0"],
+    ],
+    ids=" ".join,
+)
+def test_nonsense_by_hand_is_wrong_usage(use, by_hand):
+    use()
+    assert run(["rollout", "plan", "churn", *by_hand]) == 2
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        None,
+        traffic(units=0, by_day=()),
+        traffic(name="another"),
+        traffic(units=1, by_day=(1,)),
+        traffic(by_day=(28_000, 0, 0, 0)),
+    ],
+    ids=["nothing", "no units", "no such metric", "one unit", "nobody lately"],
+)
+def test_too_little_traffic_says_how_to_go_on(use, told, capsys):
+    use(traffic=told)
+    assert run(["rollout", "plan", "churn"]) == 1
+    error = capsys.readouterr().err
+    assert "WS-ROLLOUT-071" in error
+    assert "--baseline and --units-per-day" in error
+
+
+def test_a_champion_who_never_converts_is_still_planned_for(use, capsys):
+    use(traffic=traffic(rate=0.0))
+    assert run(["rollout", "plan", "churn"]) == 2  # ten percent of nothing
+    assert run(["rollout", "plan", "churn", "--effect", "0.01"]) == 0
+    assert "of it)" not in capsys.readouterr().out
+
+
+def test_days_before_the_first_unit_are_no_days_to_come(use, capsys):
+    use(traffic=traffic(by_day=(0, 0, 0, 4000, 4000, 4000, 4000)))
+    assert run(["rollout", "plan", "churn"]) == 0
+    assert "4,000 new units a day" in capsys.readouterr().out
+
+
+def test_what_a_design_finds_shrinks_with_the_time():
+    def found(deadline):
+        line = list(plan_lines(world(deadline=deadline, cycle="1m"), Asked(effect=None, power=0.8)))[5]
+        return float(line.split()[3])
+
+    assert found("4d") / found("16d") == pytest.approx(2.0, rel=0.01)
