@@ -17,9 +17,8 @@ LOOKS = 20
 POWER = 0.8
 WHOLE = 10_000
 """Basis points of all traffic."""
-BISECTIONS = 60
-MOST_DRIFT = 1e3
-"""Standard errors at the end; no design needs so many."""
+LEAST_DRIFT, MOST_DRIFT = 1e-3, 1e3
+"""Standard errors at the end between which every design has its power."""
 
 
 class Baseline(NamedTuple):
@@ -150,15 +149,12 @@ def _power_of_drift(design: Design, *, alpha: float, looks: int, planned: float)
 
 
 def _drift(reach: Callable[[float], float], power: float) -> float:
-    if not 0 < power < 1:
+    """Return the effect, in standard errors at the end, that has this power."""
+    if not (power < 1 and reach(LEAST_DRIFT) < power):
         raise ValueError(f"a power of {power}")
-    low, high = 0.0, 1.0
+    from scipy.optimize import brentq
+
+    high = 1.0
     while reach(high) < power and high < MOST_DRIFT:
-        low, high = high, 2 * high
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        if reach(middle) < power:
-            low = middle
-        else:
-            high = middle
-    return high
+        high *= 2
+    return float(brentq(lambda drift: reach(drift) - power, LEAST_DRIFT, high, xtol=1e-9, rtol=1e-9))

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 HIGHEST_BOUND = 8.5
 """|z| that chance never reaches (2e-17): the bound where there is next to nothing to spend."""
-NODES = (64, 128, 256, 512)
-"""Of the quadrature, from few to many."""
-NODES_A_STEP = 4.0
-"""Nodes for each standard deviation of what a look adds; so many make the quadrature exact to 1e-8."""
-BISECTIONS = 50
+NODES = 256
+"""Of the quadrature (Gauss and Legendre)."""
+FARTHEST = 6.0
+"""Standard deviations beyond which a walk is not followed: 2e-9 of them go there."""
+SMALLEST = 1e-300
+"""Probability that stands for none."""
 
 
 def halfwidth(variance: float, units: float, *, planned_units: float, alpha: float) -> float:
@@ -139,14 +140,15 @@ def _bound_alone(due: float) -> float:
 
 
 def _bound_that_spends(walk: Walk, units: float, due: float) -> float:
-    low, high = 0.0, HIGHEST_BOUND
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        if sum(walk.crossed(units, middle)) > due:
-            low = middle
-        else:
-            high = middle
-    return high
+    """Return the bound that a walk first passes at this look with the probability that is due."""
+    from scipy.optimize import brentq
+
+    def surplus(bound: float) -> float:
+        return math.log(max(sum(walk.crossed(units, bound)), SMALLEST) / max(due, SMALLEST))
+
+    if surplus(HIGHEST_BOUND) >= 0:
+        return HIGHEST_BOUND
+    return float(brentq(surplus, 0.0, HIGHEST_BOUND, xtol=1e-9)) if surplus(0.0) > 0 else 0.0
 
 
 class Walk:
@@ -161,10 +163,12 @@ class Walk:
         """At the last look."""
         self._places: NDArray[Any] | None = None
         self._mass: NDArray[Any] | None = None
+        self._apart = 0.0
 
     def adds(self, information: float) -> bool:
-        """Whether a look so late tells more than rounding beyond the last one."""
-        return information > self.information * (1 + NODES_A_STEP**2 / NODES[-1] ** 2)
+        """Whether a look adds enough to the last one to be told from it by the quadrature."""
+        added = information - self.information
+        return added > 0 and math.sqrt(added) > self._apart
 
     def crossed(self, information: float, bound: float) -> tuple[float, float]:
         """Return the probabilities that it first leaves at this look: above, and below."""
@@ -181,13 +185,15 @@ class Walk:
         import numpy as np
 
         left = self.crossed(information, bound)
-        limit = bound * math.sqrt(information)
+        root = math.sqrt(information)
+        limit = min(bound, FARTHEST + abs(self.drift) * root) * root
         places, mass, deviation = self._start(information)
-        nodes, weights = _nodes(2 * limit / deviation)
+        nodes, weights = _legendre()
         new = nodes * limit
         density = np.exp(-0.5 * ((new[:, None] - places) / deviation) ** 2) @ mass
         self._mass = density * weights * (limit / deviation / math.sqrt(2 * math.pi))
         self._places, self.information = new, information
+        self._apart = math.pi * limit / NODES
         return left
 
     def _start(self, information: float) -> tuple[NDArray[Any], NDArray[Any], float]:
@@ -201,15 +207,9 @@ class Walk:
         return self._places + drifted, self._mass, math.sqrt(added)
 
 
-def _nodes(deviations: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the Gauss-Legendre quadrature of an interval so many standard deviations wide."""
-    needed = NODES_A_STEP * deviations
-    return _legendre(next((count for count in NODES if count >= needed), NODES[-1]))
-
-
 @cache
-def _legendre(count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _legendre() -> tuple[NDArray[Any], NDArray[Any]]:
     from scipy.special import roots_legendre
 
-    places, weights = roots_legendre(count)
+    places, weights = roots_legendre(NODES)
     return places, weights

@@ -91,6 +91,14 @@ def test_size_effect_and_power_are_one_thing(design):
     assert found == pytest.approx(effect, rel=1e-3)
 
 
+def test_a_bound_far_out_does_not_lose_what_is_beyond_usual_reach():
+    """Sharpest a thousand times later: the bound at the end is 32, and so strong an effect passes it."""
+    bound = halfwidth(1.0, 1.0, planned_units=1000.0, alpha=0.05)
+    assert bound > 25
+    found = power_at(100, 2 * (bound + 1) / 10, variance=1.0, design="sequential", planned_units=100_000)
+    assert found == pytest.approx(norm.cdf(1), abs=0.01)
+
+
 def test_a_sequence_that_is_narrowest_elsewhere_needs_more():
     options = {"variance": 0.09, "design": "sequential"}
     at_the_end = sample_size(0.01, **options)
@@ -117,7 +125,8 @@ def test_the_baseline_of_what_was_seen():
 
 
 @pytest.mark.parametrize(
-    "asked", [{"effect": 0.0}, {"variance": 0.0}, {"share": 0}, {"share": 10_000}, {"power": 1.0}]
+    "asked",
+    [{"effect": 0.0}, {"variance": 0.0}, {"share": 0}, {"share": 10_000}, {"power": 1.0}, {"power": 0.01}],
 )
 def test_what_cannot_be_planned(asked):
     with pytest.raises(ValueError, match="an effect|a share|a power"):
