@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import pytest
+
+from support.specs import HEAD, only_fault
+from windsock.spec import RolloutBlock
+from windsock.spec.loader import spec_from_bytes
+from windsock.spec.rollout import USUAL_METRICS
+
+
+def block(text=""):
+    """Return the rollout block of a model's file."""
+    line = f"rollout: {{{text}}}\n" if text else ""
+    return spec_from_bytes(f"{HEAD}{line}".encode(), "churn.yaml").rollout
+
+
+# fmt: off
+@pytest.mark.parametrize(
+    ("text", "key", "problem", "allowed", "cure"),
+    [
+        ("strategy: blue", "strategy", "blue", "direct, canary, ab, shadow", ""),
+        ("share: 0", "share", "out of range: number 0", "more than 0", ""),
+        ("share: 100", "share", "out of range: number 100", "less than 100", ""),
+        ("strategy: ab, share: 0.001", "", "less than 0.01 percent of the units", "0.01 or more", ""),
+        ("steps: []", "steps", "", "at least 1", ""),
+        ("steps: [5, 5, 100]", "steps", "the steps do not grow", "5, 25, 50, 100", ""),
+        ("steps: [50, 25]", "steps", "the steps do not grow", "5, 25, 50, 100", ""),
+        ("steps: [5, 101]", "steps[1]", "101", "at most 100", ""),
+        ("steps: [0, 50]", "steps[0]", "number 0", "more than 0", ""),
+        ("strategy: canary, steps: [100]", "steps", "no step below 100", "", "strategy: direct"),
+        ("metric: clicks", "metric", "unknown metric clicks", "ctr", ""),
+        ("metric: rate", "metric", "unknown metric rate", "ctr", ""),
+        ("metrics: {ctr: {kind: rate}}", "metrics.ctr", "a usual name", "", "name it otherwise"),
+        ("metrics: {harm: {kind: rate}}", "metrics.harm", "a usual name", "", "name it otherwise"),
+        ("metrics: {buys: {kind: count}}", "metrics.buys.kind", "count", "conversion, rate, mean", ""),
+        ("metrics: {buys: {}}", "metrics.buys.kind", "missing", "", "add kind"),
+        ("metrics: {buys: {kind: rate, better: more}}", "metrics.buys.better", "more", "higher, lower", ""),
+        ("promote: always", "promote", "always", "better", ""),
+        ("promote: {not_worse: -0.1}", "promote.not_worse", "-0.1", "at least 0", ""),
+        ("promote: {}", "promote.not_worse", "missing", "largest loss", "add not_worse"),
+        ("guardrails: {clicks: 0.1}", "guardrails.clicks", "unknown metric clicks", "harm", ""),
+        ("guardrails: {errors: -0.01}", "guardrails.errors", "-0.01 is below 0", "0 or more", ""),
+        ("minimum_units: 1", "minimum_units", "1", "2", ""),
+        ("minimum_units: 1e3", "minimum_units", "1000.0", "a whole number", ""),
+        ("bake: 29d", "bake", "bake 29d is longer than the deadline 28d", "up to 28d", ""),
+        ("cycle: 5w", "cycle", "cycle 5w is longer than the deadline 28d", "up to 28d", ""),
+        ("horizon: 30d", "horizon", "horizon 30d is longer than the deadline 28d", "up to 28d", ""),
+        ("horizon: 3d", "cycle", "cycle 7d is longer than the horizon 3d", "up to 3d", ""),
+        ("check: 1s", "check", "a check each 1s", "5s or more", ""),
+        ("check: soon", "check", "soon", "", ""),
+        ("looks: 0", "looks", "0", "1", ""),
+        ("looks: 101", "looks", "101", "100", ""),
+        ("alpha: 0", "alpha", "number 0", "more than 0", ""),
+        ("alpha: 0.5", "alpha", "number 0.5", "less than 0.5", ""),
+        ("labels: {kind: table}", "labels.kind", "need `conn_id`", "", "add `conn_id`"),
+        ("approve: maybe", "approve", "maybe", "true or false", ""),
+        ("stratgy: ab", "stratgy", "unknown key", "strategy", "did you mean strategy?"),
+    ],
+)
+# fmt: on
+def test_what_cannot_be_is_refused_with_its_cure(text, key, problem, allowed, cure):
+    fault = only_fault(f"{HEAD}rollout: {{{text}}}")
+    assert fault.key == (f"rollout.{key}" if key else "rollout")
+    assert problem in fault.problem
+    assert allowed in (fault.allowed or "")
+    assert cure in (fault.cure or "")
+
+
+def test_the_defaults():
+    usual = block()
+    assert (usual.strategy, usual.share, usual.steps) == ("direct", 50.0, (5.0, 25.0, 50.0, 100.0))
+    assert (usual.check, usual.bake, usual.cycle, usual.deadline) == ("1h", "1h", "7d", "28d")
+    assert (usual.minimum_units, usual.looks, usual.alpha) == (10_000, 20, 0.05)
+    assert (usual.horizon, usual.metric, usual.pre_period, usual.labels) == (None, None, None, None)
+    assert usual.approve is False
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("", {"harm": 0.0, "errors": 0.01, "slow": 0.05}),
+        ("guardrails: {harm: 0.02}", {"harm": 0.02, "errors": 0.01, "slow": 0.05}),
+        ("guardrails: {slow: null, ctr: 0.01}", {"harm": 0.0, "errors": 0.01, "ctr": 0.01}),
+        ("guardrails: {harm: null, errors: null, slow: null}", {}),
+    ],
+)
+def test_guardrails_that_are_not_named_stay(text, limits):
+    assert block(text).limits == limits
+
+
+@pytest.mark.parametrize(
+    ("text", "margin"),
+    [
+        ("strategy: ab", None),
+        ("strategy: canary", 0.02),
+        ("strategy: shadow", 0.02),
+        ("strategy: canary, promote: better", None),
+        ("strategy: ab, promote: {not_worse: 0.01}", 0.01),
+        ("strategy: ab, promote: {not_worse: 0}", 0.0),
+    ],
+)
+def test_what_a_promotion_must_prove(text, margin):
+    assert block(text).margin == margin
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        ("strategy: canary", (500, 2500, 5000)),
+        ("strategy: canary, steps: [0.01, 33.33]", (1, 3333)),
+        ("strategy: ab", (5000,)),
+        ("strategy: ab, share: 12.5", (1250,)),
+        ("strategy: shadow", (0,)),
+        ("strategy: shadow, share: 0.001", (0,)),
+    ],
+)
+def test_shares_are_basis_points(text, shares):
+    assert block(text).shares == shares
+
+
+def test_a_metric_of_one_s_own_may_decide_and_guard():
+    made = block("metric: orders, metrics: {orders: {kind: mean}}, guardrails: {orders: 0.1}")
+    assert made.metric_blocks["orders"].kind == "mean"
+    assert set(made.metric_blocks) == {*USUAL_METRICS, "orders"}
+    assert made.limits["orders"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("kind", "better", "lower"),
+    [
+        ("conversion", None, False),
+        ("rate", None, False),
+        ("mean", None, False),
+        ("accuracy", None, False),
+        ("absolute_error", None, True),
+        ("errors", None, True),
+        ("slow", None, True),
+        ("mean", "lower", True),
+        ("slow", "higher", False),
+    ],
+)
+def test_which_way_is_good(kind, better, lower):
+    said = f", better: {better}" if better else ""
+    made = block(f"metrics: {{m: {{kind: {kind}{said}}}}}")
+    assert made.metrics["m"].lower_is_better is lower
+
+
+@pytest.mark.parametrize("text", ["horizon: 28d", "horizon: 7d", "cycle: 28d", "check: 5s", "bake: 4w"])
+def test_what_just_fits_is_taken(text):
+    assert isinstance(block(text), RolloutBlock)
