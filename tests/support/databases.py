@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from support.fake_monitor import FakeMonitor
+from support.fake_rollout import FakeRollouts
 from support.postgres import postgres_server
 from windsock.adapters.monitor_table import SqlMonitor
-from windsock.ports import Monitor
+from windsock.adapters.rollout_table import SqlRollouts
+from windsock.ports import Monitor, Rollouts
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])]
 
@@ -35,6 +37,14 @@ def monitor(request: pytest.FixtureRequest, tmp_path: Path) -> Monitor:
     if request.param == "memory":
         return FakeMonitor()
     return SqlMonitor(new_database(request, request.param, tmp_path))
+
+
+@pytest.fixture(params=["memory", *ENGINES])
+def rollouts(request: pytest.FixtureRequest, tmp_path: Path) -> Rollouts:
+    """Each kind of what keeps decisions: the one of the tests, and the real one on both engines."""
+    if request.param == "memory":
+        return FakeRollouts()
+    return SqlRollouts(new_database(request, request.param, tmp_path))
 
 
 def new_database(request: pytest.FixtureRequest, engine: str, folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from windsock.exceptions import VerdictError
 from windsock.ports import Traffic
 from windsock.records import Rollout, RolloutDecision, RolloutPlan, Span, StepTotals
 
@@ -40,6 +41,8 @@ class FakeRollouts:
 
     def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
         kept = self.kept.setdefault((decision.model, decision.experiment), {})
+        if decision.number > len(kept) + 1:
+            raise VerdictError(f"decision {decision.number} leaves others out", code="WS-ROLLOUT-061")
         return kept.setdefault(decision.number, decision)
 
 

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.postgres import Server, restartable_server
+from support.retraining import make_episode
+from support.rollouts import make_look
+from support.world import MODEL
+from windsock.adapters import database
+from windsock.adapters.database import writing
+from windsock.adapters.monitor_table import SqlMonitor
+from windsock.adapters.rollout_table import SqlRollouts
+from windsock.exceptions import DatabaseUnavailableError, VerdictError
+from windsock.ports import Rollouts
+from windsock.records import RolloutAction
+
+pytest_plugins = ["support.databases"]
+TESTS = Path(__file__).parents[2]
+PLUGINS = Path(database.__file__).parents[2]
+EXPERIMENT = "v2-e4"
+
+
+def change(url: str, statement: str) -> None:
+    """Change rows behind Windsock's back."""
+    with writing(url) as connection:
+        assert connection.exec_driver_sql(statement).rowcount == 1
+
+
+class TestContract:
+    def test_decisions_come_back_by_number_as_they_were_written(self, rollouts: Rollouts) -> None:
+        made = [make_look(number, reason="größer, 'besser'; \"so\"") for number in range(1, 13)]
+        assert [rollouts.add_decision(one) for one in made] == made
+        assert rollouts.decisions(MODEL, EXPERIMENT) == tuple(made)
+
+    def test_the_first_of_a_number_stands(self, rollouts: Rollouts) -> None:
+        first = rollouts.add_decision(make_look(1, "roll_back"))
+        assert rollouts.add_decision(make_look(1, "promote", reason="another look")) == first
+        rollouts.add_decision(make_look(2))
+        assert rollouts.add_decision(make_look(1)) == first
+        assert [one.action for one in rollouts.decisions(MODEL, EXPERIMENT)] == [
+            RolloutAction.ROLL_BACK,
+            RolloutAction.HOLD,
+        ]
+
+    @pytest.mark.parametrize(("kept", "number"), [(0, 2), (1, 3), (2, 10)])
+    def test_a_number_that_leaves_others_out_is_refused(
+        self, rollouts: Rollouts, kept: int, number: int
+    ) -> None:
+        made = tuple(rollouts.add_decision(make_look(one)) for one in range(1, kept + 1))
+        with pytest.raises(VerdictError) as refusal:
+            rollouts.add_decision(make_look(number))
+        assert refusal.value.code == "WS-ROLLOUT-061"
+        assert rollouts.decisions(MODEL, EXPERIMENT) == made
+
+    def test_rollouts_and_models_are_kept_apart(self, rollouts: Rollouts) -> None:
+        here = rollouts.add_decision(make_look(1))
+        later = rollouts.add_decision(make_look(1, experiment="v2-e41"))
+        other = rollouts.add_decision(make_look(1, model="basket"))
+        assert rollouts.decisions(MODEL, EXPERIMENT) == (here,)
+        assert rollouts.decisions(MODEL, "v2-e41") == (later,)
+        assert rollouts.decisions("basket", EXPERIMENT) == (other,)
+        assert rollouts.decisions("basket", "v2-e41") == ()
+
+
+class TestRows:
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "SET record = '{\"secret\": 17}'",
+            "SET record = ''",
+            "SET record = replace(record, '\"hold\"', '\"harm\"')",
+            "SET number = 2",
+            "SET model = 'basket'",
+            "SET experiment = 'v2-e5'",
+        ],
+    )
+    def test_a_row_that_is_not_what_was_written_is_told(self, database_url: str, damage: str) -> None:
+        rollouts = SqlRollouts(database_url)
+        rollouts.add_decision(make_look(1))
+        change(database_url, f"UPDATE rollout_decisions {damage}")
+        model = "basket" if "basket" in damage else MODEL
+        experiment = "v2-e5" if "v2-e5" in damage else EXPERIMENT
+        number = 2 if "number" in damage else 1
+        again = make_look(number, model=model, experiment=experiment)
+        for act in (
+            lambda: rollouts.decisions(model, experiment),
+            lambda: rollouts.add_decision(again),
+        ):
+            with pytest.raises(VerdictError) as refusal:
+                act()
+            assert refusal.value.code == "WS-ROLLOUT-060"
+            assert "17" not in str(refusal.value)
+
+    def test_the_columns_say_what_the_record_says(self, database_url: str) -> None:
+        one = SqlRollouts(database_url).add_decision(make_look(1, "keep"))
+        with writing(database_url) as connection:
+            found = connection.exec_driver_sql(
+                "SELECT model, experiment, number, action, judged_at FROM rollout_decisions"
+            ).one()
+        at = f"{one.judged_at:%Y-%m-%dT%H:%M:%S}.000000Z"
+        assert tuple(found) == (MODEL, EXPERIMENT, 1, "keep", at)
+
+    def test_a_database_of_the_version_before_is_brought_up_to_date(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "HEAD", "0002")
+        kept = SqlMonitor(database_url).announce(make_episode())
+        monkeypatch.undo()
+        database._opened.cache_clear()
+        rollouts = SqlRollouts(database_url)
+        assert rollouts.decisions(MODEL, EXPERIMENT) == ()
+        assert rollouts.add_decision(make_look(1)) == make_look(1)
+        assert SqlMonitor(database_url).episodes("churn") == (kept,)
+
+
+class TestAtOnce:
+    def test_all_that_judge_at_once_get_the_one_that_stands(self, database_url: str) -> None:
+        rollouts = SqlRollouts(database_url)
+        rollouts.decisions(MODEL, EXPERIMENT)
+        barrier, stands = threading.Barrier(8), []
+
+        def judge(judge: int) -> None:
+            for number in (1, 2, 3):
+                barrier.wait()
+                stands.append(rollouts.add_decision(make_look(number, reason=f"judge {judge}")))
+
+        threads = [threading.Thread(target=judge, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        kept = rollouts.decisions(MODEL, EXPERIMENT)
+        assert [one.number for one in kept] == [1, 2, 3]
+        assert len(stands) == 24
+        assert {one.reason for one in stands} == {one.reason for one in kept}
+        assert all(one == kept[one.number - 1] for one in stands)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("killed", [0, 2])
+    def test_processes_at_once_leave_one_decision_a_number_and_no_gap(
+        self, database_url: str, killed: int
+    ) -> None:
+        with Judges(database_url, 4) as judges:
+            judges.more(3)
+            for process in judges.started[:killed]:
+                process.kill()
+                process.wait()
+            judges.more(10)
+        judges.require_one_truth(SqlRollouts(database_url))
+
+
+@pytest.fixture(scope="class")
+def server() -> Iterator[Server]:
+    with restartable_server() as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+class TestRestart:
+    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
+    def test_postgresql_restarts_and_every_decision_that_was_told_stands(
+        self, server: Server, how: signal.Signals
+    ) -> None:
+        url = server.new_database()
+        with Judges(url, 3) as judges:
+            judges.more(5)
+            server.restart(how)
+            judges.more(10)
+        assert judges.away > 0, "no judge met the restart"
+        judges.require_one_truth(SqlRollouts(url))
+
+    def test_what_is_away_is_told_and_comes_back(self, server: Server) -> None:
+        rollouts = SqlRollouts(server.new_database())
+        first = rollouts.add_decision(make_look(1))
+        server.stop()
+        try:
+            with pytest.raises(DatabaseUnavailableError):
+                rollouts.add_decision(make_look(2))
+        finally:
+            server.start()
+        assert rollouts.add_decision(make_look(2)) == make_look(2)
+        assert rollouts.decisions(MODEL, EXPERIMENT) == (first, make_look(2))
+
+
+JUDGE = """
+import json, os, sys
+from support.rollouts import make_look
+from windsock.adapters.rollout_table import SqlRollouts
+from windsock.exceptions import DatabaseUnavailableError
+
+rollouts, mine = SqlRollouts(sys.argv[1]), None
+while True:
+    try:
+        if mine is None:
+            number = len(rollouts.decisions("churn", "v2-e4")) + 1
+            mine = make_look(number, reason=f"process {os.getpid()}")
+        stands = rollouts.add_decision(mine)
+    except DatabaseUnavailableError:
+        print("away", flush=True)
+        continue
+    mine = None
+    print(json.dumps([stands.number, stands.reason]), flush=True)
+"""
+
+
+class Judges:
+    """Processes that decide on the same rollout again and again, as fast as they can.
+
+    What was said before an answer was lost is said again.
+    """
+
+    def __init__(self, url: str, count: int) -> None:
+        self.url, self.count = url, count
+        self.told: list[tuple[int, str]] = []
+        self.by: Counter[int] = Counter()
+        self.away = 0
+        self.started: list[subprocess.Popen[str]] = []
+        self._lock = threading.Condition()
+        self._readers: list[threading.Thread] = []
+
+    def __enter__(self) -> Judges:
+        SqlRollouts(self.url).decisions(MODEL, EXPERIMENT)
+        env = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
+        self.started = [
+            subprocess.Popen(
+                [sys.executable, "-c", JUDGE, self.url], stdout=subprocess.PIPE, text=True, env=env
+            )
+            for _ in range(self.count)
+        ]
+        self._readers = [threading.Thread(target=self._read, args=(one,)) for one in self.started]
+        for reader in self._readers:
+            reader.start()
+        return self
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if not line.endswith("\n"):  # it was killed while it wrote
+                continue
+            with self._lock:
+                if line == "away\n":
+                    self.away += 1
+                else:
+                    number, reason = json.loads(line)
+                    self.told.append((number, reason))
+                    self.by[process.pid] += 1
+                self._lock.notify_all()
+
+    def more(self, count: int) -> None:
+        """Wait until each process that lives has told so many decisions more."""
+        with self._lock:
+            goals = {one.pid: self.by[one.pid] + count for one in self.started if one.poll() is None}
+            assert self._lock.wait_for(
+                lambda: all(self.by[pid] >= goal for pid, goal in goals.items()), timeout=120
+            ), (self.by, goals)
+
+    def __exit__(self, *failure: object) -> None:
+        for process in self.started:
+            process.kill()
+            process.wait()
+        for reader in self._readers:
+            reader.join()
+
+    def require_one_truth(self, rollouts: Rollouts) -> None:
+        """See that numbers have no gap, and that each decision that was told is the one that stands."""
+        kept = rollouts.decisions(MODEL, EXPERIMENT)
+        assert [one.number for one in kept] == list(range(1, len(kept) + 1))
+        assert set(self.told) <= {(one.number, one.reason) for one in kept}
