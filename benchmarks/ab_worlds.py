@@ -84,6 +84,7 @@ def _sums(world: World, generator: np.random.Generator) -> dict[str, NDArray[np.
 def _regulars(generator: np.random.Generator, users: int, rate: float) -> dict[str, NDArray[np.float64]]:
     own = generator.beta(IMPRESSIONS * rate, IMPRESSIONS * (1 - rate), users)
     today = generator.poisson(1, (LOOKS, users))
+    today[0] += 1  # all are known from the first look on
     clicks, shown = generator.binomial(today, own).cumsum(axis=0), today.cumsum(axis=0)
     products = (shown > 0, clicks, shown, clicks * clicks, shown * shown, clicks * shown)
     return {name: values.sum(axis=1).astype(float) for name, values in zip(SUMS, products, strict=True)}

@@ -1,0 +1,57 @@
+"""The simulation of ``make bench NAME=ab``, reduced."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from windsock.records import RolloutAction
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    folder = str(Path(__file__).resolve().parents[3] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import ab
+    finally:
+        sys.path.remove(folder)
+    return ab
+
+
+def ends(bench: ModuleType, world, rule: str, runs: int) -> list:
+    return [bench.RULES[rule](world, test) for test in bench.tests(world, runs, 3)]
+
+
+def test_equal_versions_are_seldom_promoted_however_often_they_are_looked_at(bench: ModuleType) -> None:
+    ours = ends(bench, bench.EQUAL, bench.SEQUENCE, 60)
+    assert sum(end.action is not RolloutAction.KEEP for end in ours) <= 5
+    naive = ends(bench, bench.EQUAL, bench.NAIVE, 300)
+    assert 0.15 < np.mean([end.action is not RolloutAction.KEEP for end in naive]) < 0.32
+    belief = ends(bench, bench.EQUAL, bench.POSTERIOR, 300)
+    assert 0.34 < np.mean([end.action is not RolloutAction.KEEP for end in belief]) < 0.52
+
+
+def test_harm_is_rolled_back_soon(bench: ModuleType) -> None:
+    harmed = ends(bench, bench.HARM, bench.SEQUENCE, 40)
+    assert {end.action for end in harmed} == {RolloutAction.ROLL_BACK}
+    assert np.median([end.look for end in harmed]) <= 5
+
+
+def test_a_gain_is_promoted(bench: ModuleType) -> None:
+    gained = ends(bench, bench.GAIN, bench.SEQUENCE, 60)
+    assert 0.45 < np.mean([end.action is RolloutAction.PROMOTE for end in gained]) < 0.85
+
+
+def test_users_are_those_of_the_world(bench: ModuleType) -> None:
+    for world, mean in ((bench.DIFFER, 10), (bench.REGULARS, 21)):
+        seen = next(bench.tests(world, 1, 4)).sums
+        assert seen["num"][:, -1] / seen["den"][:, -1] == pytest.approx([0.1, 0.1], rel=0.1)
+        assert seen["den"][:, -1] / seen["units"][:, -1] == pytest.approx([mean, mean], rel=0.05)
+        assert (np.diff(seen["units"]) >= 0).all()
