@@ -8,6 +8,8 @@ import pytest
 from support.builders import NOON, digest, make_registration, make_spec, make_version
 from support.fakes import FakeLedger, fake_ports
 from support.faults import Killed, killed_after
+from support.rollouts import ab_spec, under_way
+from support.world import deploy, version_of, world_of
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
 from windsock.governance.approvals import needed_approvals
 from windsock.governance.approve_model import approve_model
@@ -299,3 +301,77 @@ def test_killed_after_the_answer_and_run_again_it_is_one_answer() -> None:
         answered(dying, "approve", "bob")
     assert answered(world, "approve", "bob").status is Status.PASS
     assert len(answers(world)) == 1
+
+
+class TestRolloutsPromotion:
+    """An answer about the promotion that a rollout has proved."""
+
+    @staticmethod
+    def world(**begun: Any) -> Any:
+        ports = world_of(1)
+        deploy(ports, 2)
+        return under_way(ports, **begun)
+
+    @staticmethod
+    def said(
+        ports: Ports,
+        answer: Any = None,
+        approver: str | None = None,
+        *,
+        experiment: str | None = "v2-e4",
+        tier: str = "high",
+        requester: str | None = None,
+    ) -> Approval:
+        step = ApproveModelInput(
+            spec=ab_spec().model_copy(update={"model": make_spec(model={"tier": tier}).model}),
+            version=version_of(2),
+            experiment=experiment,
+            answer=answer,
+            approver=approver,
+            answered_at=NOON if answer else None,
+            run=RunContext(requested_by=requester),
+        )
+        return approve_model(step, ports, "")
+
+    def test_one_person_says_yes_whatever_the_tier(self) -> None:
+        ports = self.world()
+        assert self.said(ports).status is Status.INSUFFICIENT
+        assert self.said(ports, "approve", "rita").status is Status.PASS
+        assert ports.ledger.rows("churn")[-1].body["experiment"] == "v2-e4"
+
+    def test_it_stands_for_no_registration_nor_the_other_way_round(self) -> None:
+        ports = self.world()
+        self.said(ports, "approve", "rita")
+        assert self.said(ports, experiment=None).approvers == ()
+        self.said(ports, "reject", "bob", experiment=None)
+        assert self.said(ports).status is Status.PASS
+
+    def test_an_approval_of_the_registration_is_none_of_the_promotion(self) -> None:
+        ports = self.world()
+        self.said(ports, "approve", "rita", experiment=None)
+        assert self.said(ports).status is Status.INSUFFICIENT
+
+    def test_no_is_a_no(self) -> None:
+        ports = self.world()
+        assert self.said(ports, "reject", "rita").status is Status.FAIL
+        with pytest.raises(ApprovalRefusedError) as refusal:
+            self.said(ports, "approve", "rita")
+        assert refusal.value.code == "WS-APPROVAL-002"
+
+    @pytest.mark.parametrize(("begun", "requester"), [({"requester": "rita"}, None), ({}, "rita")])
+    def test_who_asked_for_the_rollout_or_for_this_run_cannot_approve(
+        self, begun: dict[str, Any], requester: str | None
+    ) -> None:
+        ports = self.world(**begun)
+        with pytest.raises(ApprovalRefusedError) as refusal:
+            self.said(ports, "approve", "Rita", requester=requester)
+        assert refusal.value.code == "WS-APPROVAL-004"
+
+    @pytest.mark.parametrize("experiment", ["v2-e9", "v1-e1"])
+    def test_an_answer_about_a_rollout_that_is_not_under_way_is_not_kept(self, experiment: str) -> None:
+        ports = self.world()
+        before = ports.ledger.rows("churn")
+        with pytest.raises(ApprovalRefusedError) as refusal:
+            self.said(ports, "approve", "rita", experiment=experiment)
+        assert refusal.value.code == "WS-ROLLOUT-091"
+        assert ports.ledger.rows("churn") == before

@@ -200,6 +200,8 @@ class TestClaimRetrain:
     ("promotion", "decision", "outcome"),
     [
         ({"version": "2"}, {"outcome": "promote"}, r.RetrainOutcome.PROMOTED),
+        ({"version": "2", "waiting": False}, {"outcome": "promote"}, r.RetrainOutcome.PROMOTED),
+        ({"version": "2", "waiting": True}, {"outcome": "promote"}, r.RetrainOutcome.QUEUED),
         (None, {"outcome": "keep"}, r.RetrainOutcome.KEPT),
         (None, {"outcome": "refuse"}, r.RetrainOutcome.REFUSED),
         (None, {"outcome": "promote"}, r.RetrainOutcome.FAILED),
