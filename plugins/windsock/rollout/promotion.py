@@ -105,12 +105,8 @@ def _planned(look: Look, seen: Comparison, told: Estimate) -> Proof:
 
 
 def planned_looks(look: Look) -> list[RolloutDecision]:
-    """Return the planned looks of the present step that were made before."""
-    return [
-        one
-        for one in look.before
-        if one.planned_look is not None and one.step == look.rollout.step and one.estimate.bound is not None
-    ]
+    """Return the planned looks that were made before; only a last step has any."""
+    return [one for one in look.before if one.planned_look is not None]
 
 
 def due_look(look: Look) -> int:
