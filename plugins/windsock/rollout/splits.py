@@ -135,6 +135,8 @@ def _slot_of(rollout: Rollout) -> SlotPlan:
 def settle(ports: Ports, rows: Sequence[LedgerRow], *, actor: str) -> tuple[LedgerRow, ...]:
     """Bring to its end what a killed task has left half done of a rollout: at the server, or in the ledger.
 
+    A split that stands is handed over again, which changes nothing, and its challenger is asked once more.
+
     :returns: the model's rows afterwards.
     :raises DeploymentRefusedError: if a version did not answer; the champion serves by then.
     :raises StaleEpochError: if another routing change came first.
@@ -149,10 +151,7 @@ def settle(ports: Ports, rows: Sequence[LedgerRow], *, actor: str) -> tuple[Ledg
         commit = switch_route(ports, switch, champion=champion_of(rows), actor=actor)
         mirror_champion(ports, commit.model, commit.version)
         return ports.ledger.rows(commit.model)
-    state = ports.router.state(rollout.model)
-    if state is None or state.plan.epoch < last.epoch:
-        lay_split(ports, last, rollout, actor=actor)
-        log.info("%s: the server has the split of rollout %s again", rollout.model, rollout.experiment)
+    lay_split(ports, last, rollout, actor=actor)
     return tuple(rows)
 
 
