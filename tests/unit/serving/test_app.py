@@ -324,6 +324,33 @@ class TestAdmin:
             assert (refused.status_code, refused.json()["code"]) == (409, "WS-SERVING-006")
         assert app.service.served["churn"].plan.epoch == 5
 
+    @pytest.mark.parametrize(
+        ("fields", "code"),
+        [({"salt": "other"}, "WS-SERVING-050"), ({"shares": (0, 8_000, 2_000)}, "WS-SERVING-051")],
+    )
+    def test_what_would_move_units_of_a_rollout(
+        self, app: App, stored: Stored, fields: dict[str, Any], code: str
+    ) -> None:
+        bundles = [stored[name] for name in ("second", "first", "number")]
+        split = {"champion": stored["first"].digest, "experiment": "e", "shares": (2_000, 8_000, 0)}
+        serve(app, make_plan(*bundles, epoch=1, **split))
+        before = app.service.worker.routes.read()
+        refused = app.put(make_plan(*bundles, epoch=2, **{**split, **fields}))
+        assert (refused.status_code, refused.json()["code"]) == (422, code)
+        assert "rollout e is under way" in refused.json()["error"]
+        assert app.service.worker.routes.read() == before
+        assert app.service.served["churn"].plan.epoch == 1
+        serve(app, make_plan(*bundles, epoch=3, **{**split, **fields, "experiment": "f"}))
+
+    def test_a_share_beyond_a_challengers_lane(self, app: App, stored: Stored) -> None:
+        plan = make_plan(*(stored[name] for name in ("first", "second", "number")))
+        content = json.loads(plan.model_dump_json()) | {"champion": stored["first"].digest}
+        for slot, share in zip(content["slots"], (3_999, 5_001, 1_000), strict=True):
+            slot["share"] = share
+        refused = app.client.put("/admin/routes/churn", json=content, headers=app.admin)
+        assert (refused.status_code, refused.json()["code"]) == (422, "WS-SERVING-019")
+        assert "each may have at most 5000 basis points" in refused.text
+
     def test_a_refused_bundle_leaves_the_table(
         self, app: App, stored: Stored, monkeypatch: pytest.MonkeyPatch
     ) -> None:
