@@ -84,7 +84,7 @@ def registered_version(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> 
     """Return the challenger as ``register_model`` wrote it into the ledger.
 
     A bundle may have been registered more than once, each time with other evidence: the rollout's first row
-    says which one it tries. The tracking run is not in the ledger; it is empty here.
+    says which one it tries. Rows of old do not name the tracking run; it is empty then.
 
     :raises GateRefusedError: if no row registers this version, bundle and evidence.
     """
@@ -114,7 +114,7 @@ def _version_of(row: LedgerRow) -> RegisteredVersion:
         version=row.version,
         digest=row.digest,
         bundle_uri=row.body["bundle_uri"],
-        run_id="",
+        run_id=row.body.get("run_id") or "",
         snapshot_digest=row.body["snapshot_digest"],
         evidence_digest=row.body["evidence_digest"],
         evidence_uri=row.body["evidence_uri"],
