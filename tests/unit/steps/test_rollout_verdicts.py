@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.builders import NOON, digest
+from support.rollout_cases import after, make_conversions, make_plan, make_rollout
+from windsock import records as r
+from windsock.rollout.decision import decide
+from windsock.steps import StepResult, refusal_of, verdict_of
+
+BETTER = make_conversions(2_000, 2_400)
+
+
+def result(record: r.Record, *, unchanged: bool = False) -> StepResult:
+    return StepResult(step="x", record=record, key="", unchanged=unchanged)
+
+
+def decision(totals: r.StepTotals = BETTER, *, days: float = 8, **fields: Any) -> r.RolloutDecision:
+    made = decide(make_rollout(), totals, (), number=3, now=after(days=days))
+    return made.model_copy(update=fields)
+
+
+@pytest.mark.parametrize(
+    ("action", "word"),
+    [("hold", "HOLD"), ("advance", "PASS"), ("promote", "PASS"), ("keep", "KEEP"), ("roll_back", "FAIL")],
+)
+def test_each_decision_has_its_word_and_none_is_red(action, word):
+    given = result(decision(action=r.RolloutAction(action)))
+    assert verdict_of(given).word == word
+    assert refusal_of(given) is None
+
+
+def test_a_roll_back_says_the_number_against_the_limit():
+    verdict = verdict_of(result(decision(make_conversions(2_000, 1_600), evidence_digest=digest("c"))))
+    assert verdict.lines()[0] == "VERDICT: FAIL"
+    assert "conversion is worse by 0.02 [0.01" in verdict.why
+    assert "against <= 0 on 40,000 units" in verdict.why
+    assert "champion gets all traffic back" in verdict.next_action
+    assert verdict.ids == {
+        "model": "churn",
+        "version": "2",
+        "experiment": "v2-e5",
+        "number": "3",
+        "bundle": digest("b")[:12],
+        "evidence": digest("c")[:12],
+    }
+
+
+def test_a_decision_that_is_said_again_keeps_its_word_unless_it_was_good():
+    keep = decision(make_conversions(2_000, 2_000), days=28, unchanged=True)
+    assert verdict_of(result(keep, unchanged=True)).word == "KEEP"
+    assert verdict_of(result(decision(unchanged=True), unchanged=True)).word == "UNCHANGED"
+
+
+def test_a_dry_run_says_what_would_be():
+    verdict = verdict_of(result(decision(dry_run=True)))
+    assert verdict.word == "DRY RUN"
+    assert verdict.why.startswith("would promote: WS-ROLLOUT-026")
+    assert verdict.next_action == "nothing was stored, and nothing follows"
+
+
+def test_a_broken_split_says_what_to_look_for():
+    broken = decision(make_conversions(2_000, 2_400, challenger_units=18_000))
+    verdict = verdict_of(result(broken))
+    assert verdict.word == "HOLD"
+    assert verdict.next_action.startswith("find out why units are missing in one arm")
+
+
+def test_a_pause_says_how_it_ends():
+    paused = decide(make_rollout(paused_by="alice"), BETTER, (), number=1, now=after(days=8))
+    verdict = verdict_of(result(paused))
+    assert verdict.why.startswith("paused by alice")
+    assert "resume" in verdict.next_action
+
+
+def test_what_is_under_way():
+    state = r.RolloutState(model="churn", rollout=make_rollout(), look_due=after(hours=1))
+    verdict = verdict_of(result(state, unchanged=True))
+    assert verdict.why == (
+        "version 2 is tried against version 1: step 1 of 1, 50 % of the units; "
+        "next look 2026-05-01 13:00:00 UTC"
+    )
+    assert verdict.ids["experiment"] == "v2-e5"
+
+
+def test_a_paused_rollout_holds():
+    verdict = verdict_of(result(r.RolloutState(model="churn", rollout=make_rollout(paused_by="alice"))))
+    assert verdict.word == "HOLD"
+    assert "paused by alice" in verdict.why
+    assert "resume" in verdict.next_action
+
+
+def test_a_shadow_answers_nobody():
+    rollout = make_rollout(make_plan("shadow", metric="accuracy"))
+    assert "as a shadow" in verdict_of(result(r.RolloutState(model="churn", rollout=rollout))).why
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, "no rollout is under way; none waits"),
+        ({"waiting": "4"}, "no rollout is under way; version 4 waits for its rollout"),
+        ({"reason": "version 4 is held"}, "version 4 is held"),
+    ],
+)
+def test_nothing_under_way(fields, why):
+    verdict = verdict_of(result(r.RolloutState(model="churn", **fields)))
+    assert (verdict.word, verdict.why) == ("PASS", why)
+
+
+def test_a_step_that_has_begun():
+    shift = r.TrafficShift(
+        model="churn", experiment="v2-e5", version="2", step=1, share=2_500, epoch=6, shifted_at=NOON
+    )
+    verdict = verdict_of(result(shift))
+    assert verdict.why == "version 2 answers 25 % of the units, step 2"
+    assert verdict.ids == {"model": "churn", "version": "2", "experiment": "v2-e5", "epoch": "6"}
+    over = shift.model_copy(update={"unchanged": True, "reason": "rollout v2-e5 is over"})
+    assert verdict_of(result(over, unchanged=True)).why == "rollout v2-e5 is over"
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("", "version 4 waits for its rollout"),
+        ("version 4 waits for its rollout", "version 4 waits for its rollout"),
+        ("approved by bob", "version 4 waits for its rollout; approved by bob"),
+    ],
+)
+def test_a_version_that_waits_does_not_say_that_it_serves(reason, why):
+    waits = r.Promotion(
+        model="churn", version="4", digest=digest(), epoch=3, waiting=True, reason=reason, committed_at=NOON
+    )
+    verdict = verdict_of(result(waits))
+    assert (verdict.word, verdict.why) == ("PASS", why)
+    assert "churn__ab_rollout" in verdict.next_action
+    assert "serves" not in " ".join(verdict.lines())
