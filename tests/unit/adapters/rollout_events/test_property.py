@@ -1,0 +1,111 @@
+"""Whatever comes in whatever order, is archived and counted how often: it comes to the plain count."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
+
+HOURS = 4
+MOMENT = st.integers(0, HOURS * 3600 - 1)
+EXPOSED = st.tuples(
+    MOMENT,
+    st.integers(0, 11),  # prediction
+    st.one_of(st.none(), st.integers(0, 4)),  # unit
+    st.sampled_from(["champion", "challenger", "challenger", "shadow", "third"]),
+    st.sampled_from([None, None, None, "champion", "challenger"]),  # fallback for
+    st.booleans(),
+    st.sampled_from([5, 7, 7, 9]),  # epoch
+)
+HAPPENED = st.tuples(
+    MOMENT,
+    st.sampled_from(["prediction", "unit", "both"]),
+    st.integers(0, 11),
+    st.integers(0, 4),
+    st.one_of(st.none(), st.integers(0, 6)),  # event
+    st.sampled_from([True, False, 0, 1, 3, "2"]),
+    st.sampled_from([None, None, 0, -200, -400, -4000, 500]),  # the client's clock, in seconds
+)
+PACE = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=HOURS, max_size=HOURS)
+
+
+def _exposure(place: int, drawn: tuple[Any, ...]) -> Any:
+    second, prediction, unit, variant, fallback, slow, epoch = drawn
+    return shown(
+        f"p{prediction}",
+        unit=None if unit is None else f"u{unit}",
+        receive_time=at(0) + timedelta(seconds=second, microseconds=place),
+        variant=variant,
+        fallback_for=fallback,
+        inference_ms=20.0 if slow else 1.0,
+        prediction=slow,
+        epoch=epoch,
+    )
+
+
+def _outcome(place: int, drawn: tuple[Any, ...]) -> Any:
+    second, by, prediction, unit, event, value, skew = drawn
+    received = at(0) + timedelta(seconds=second, microseconds=500 + place)
+    named: dict[str, Any] = {"event_id": None if event is None else f"e{event}"}
+    if by == "unit":
+        named["event_id"] = f"e{event}"
+    if by != "unit":
+        named["prediction_id"] = f"p{prediction}"
+    if by != "prediction":
+        named["unit"] = f"u{unit}"
+    if skew is not None:
+        named["event_time"] = received + timedelta(seconds=skew)
+    return happened(value, receive_time=received, **named)
+
+
+@given(
+    exposed=st.lists(EXPOSED, max_size=40),
+    told=st.lists(HAPPENED, max_size=30),
+    late=st.sets(st.integers(0, 69), max_size=6),
+    pace=PACE,
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_it_comes_to_the_plain_count(exposed, told, late, pace):
+    rows = [_exposure(place, drawn) for place, drawn in enumerate(exposed)]
+    rows += [_outcome(place, drawn) for place, drawn in enumerate(told)]
+    one = rollout(plan())
+    with TemporaryDirectory() as folder:
+        log, written, waiting = RolloutLog(Path(folder)), [], []
+        for hour, (in_parts, archives, looks) in enumerate(pace):
+            begin, end = at(60 * hour), at(60 * hour + 60)
+            held = {id(row) for place, row in enumerate(rows) if place in late}
+            now = [row for row in rows if begin <= row.receive_time < end]
+            waiting += [row for row in now if id(row) in held]
+            now = [row for row in now if id(row) not in held]
+            if looks:
+                half = [row for row in now if row.receive_time < at(60 * hour + 30)]
+                log.write(*half)
+                written += half
+                now = [row for row in now if row.receive_time >= at(60 * hour + 30)]
+                assert told_of(log.totals(one, 60 * hour + 40)) == _plain(one, written)
+            log.write(*(now[::2] if in_parts else now))
+            log.write(*(now[1::2] if in_parts else ()))
+            written += now
+            if archives:
+                log.archive(60 * hour + 61)
+            if looks:
+                assert told_of(log.totals(one, 60 * hour + 62)) == _plain(one, written)
+            if hour == 2:
+                log.write(*waiting)
+                written, waiting = written + waiting, []
+        log.write(*waiting)
+        written += waiting
+        for minute in (60 * HOURS + 1, 60 * HOURS + 2):
+            assert told_of(log.totals(one, minute)) == _plain(one, written)
+            log.archive(minute)
+
+
+def _plain(one: Any, written: list[Any]) -> dict[str, Any]:
+    exposures = [row for row in written if hasattr(row, "variant")]
+    return naive(one, exposures, [row for row in written if not hasattr(row, "variant")])
