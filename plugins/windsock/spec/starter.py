@@ -229,6 +229,11 @@ def _lines(
         "  card:   # only a person can write these two; the gate refuses while they are empty",
         '    intended_use: ""',
         '    limitations: ""',
+        "",
+        "# Without this a new version gets all traffic at once; docs/rollout.md has canary, ab and shadow.",
+        "# rollout: {strategy: canary, steps: [5, 25, 50, 100], metric: accuracy}"
+        if proposal.task == "classification"
+        else "# rollout: {strategy: canary, steps: [5, 25, 50, 100], metric: absolute_error}",
     ]
 
 

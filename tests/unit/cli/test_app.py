@@ -29,6 +29,8 @@ COMMANDS = [
     "demo",
     "up",
     "keys",
+    "clients",
+    "rollout",
 ]
 
 

@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from windsock.exceptions import SpecError
+from windsock.records import RolloutPlan
 from windsock.spec import MODEL_NAME
 from windsock.spec.column_facts import look_at
 from windsock.spec.loader import spec_from_bytes
@@ -259,3 +260,14 @@ def test_real_tables(shared_data, file, target, entity, sensitive):
     frame = pd.read_csv(shared_data / file, dtype=str, keep_default_na=False)
     data = spec_of(start(frame)).data
     assert (data.target, data.entity, data.sensitive) == (target, entity, sensitive)
+
+
+@pytest.mark.parametrize(("target", "metric"), [("churned", "accuracy"), ("total", "absolute_error")])
+def test_the_rollout_that_is_proposed_is_one(target, metric):
+    totals = [str(number) for number in range(ROWS)]
+    starter = start(customers(total=totals), target=target)
+    assert spec_of(starter).rollout.strategy == "direct"
+    asked = starter.text.replace("# rollout:", "rollout:")
+    spec = spec_from_bytes(asked.encode(), "churn.yaml")
+    assert (spec.rollout.strategy, spec.rollout.metric) == ("canary", metric)
+    assert RolloutPlan.of_spec(spec).metric == metric
