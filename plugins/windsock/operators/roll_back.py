@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from windsock.operators.assets import emit, rollout_asset
 from windsock.operators.base import StepOperator, param
+from windsock.records import RollBack, ended_rollouts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from windsock.steps import StepResult
+
 
 class RollBackOperator(StepOperator):
     """Serve the champion before this one again; needs neither MLflow nor an approval.
+
+    While a rollout is under way it ends that one, and the champion gets all traffic back.
 
     :param spec: the model; only its name is used, so a broken file does not stop a roll back.
     :param to_version: version to serve again; the DAG param of that name overrides it.
@@ -34,3 +40,13 @@ class RollBackOperator(StepOperator):
             "to_version": param(context, "to_version") or self.to_version,
             "reason": param(context, "reason") or self.reason,
         }
+
+    def finish(self, context: Context, result: StepResult) -> Any:
+        """Push what serves; where a rollout was ended by it, tell its end."""
+        record = result.record
+        if isinstance(record, RollBack):
+            ended = ended_rollouts(self.hook.ports().ledger.rows(record.model))
+            for end in ended:
+                if end.epoch == record.epoch:
+                    emit(self, context, rollout_asset(record.model), end.model_dump(mode="json"))
+        return super().finish(context, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
+from windsock.operators.assets import rollout_asset, sometimes
 from windsock.operators.roll_back import RollBackOperator
 from windsock.pipelines.docs import RED
 from windsock.pipelines.retries import default_args
@@ -43,5 +44,9 @@ def rollback_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
         },
         tags=["windsock", f"model:{spec.name}"],
     ) as dag:
-        RollBackOperator(task_id="roll_back", spec=spec.name)
+        RollBackOperator(
+            task_id="roll_back",
+            spec=spec.name,
+            outlets=[sometimes(rollout_asset(spec.name))] if spec.rollout.strategy != "direct" else [],
+        )
     return dag

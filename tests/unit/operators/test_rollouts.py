@@ -19,6 +19,7 @@ from windsock.operators.assets import challenger_asset, rollout_asset, sometimes
 from windsock.operators.judge_rollout import JudgeRolloutOperator
 from windsock.operators.move_rollout import MoveRolloutOperator
 from windsock.operators.promote_model import PromoteModelOperator
+from windsock.operators.roll_back import RollBackOperator
 from windsock.operators.start_rollout import StartRolloutOperator, steps_of
 from windsock.operators.steer_rollout import SteerRolloutOperator
 
@@ -123,6 +124,25 @@ class TestPromote:
         context = context_of(task)
         assert task.execute(context)["waiting"] is False
         assert context["outlet_events"].added == []
+
+
+class TestRollBack:
+    def test_one_click_ends_a_rollout_and_tells_it(self, ports):
+        under_way(ports)
+        for _ in range(2):  # tried again, it tells it again
+            task = RollBackOperator(task_id="roll_back", spec=MODEL, outlets=ENDED)
+            context = context_of(task, user="ann", reason="complaints")
+            assert task.execute(context)["rolled_back_version"] == "2"
+            assert ends(context)[0][:2] == ("x-windsock://churn/rollout", "v2-e4")
+        assert shares(ports)["1"] == 10_000
+
+    def test_without_a_rollout_no_end_is_told(self, monkeypatch):
+        made = world_of(1, 2)
+        monkeypatch.setattr(WindsockHook, "ports", lambda self: made)
+        task = RollBackOperator(task_id="roll_back", spec=MODEL, outlets=ENDED)
+        context = context_of(task)
+        assert task.execute(context)["version"] == "1"
+        assert ends(context) == []
 
 
 class TestSteer:

@@ -39,6 +39,8 @@ def test_it_is_there_where_a_version_must_prove_itself(built, strategy, there):
     for name in ("daily_retrain", "drift_retrain"):
         outlets = dags[f"churn__{name}"].get_task("promote_model").outlets
         assert outlets == ([sometimes(challenger_asset("churn"))] if there else [])
+    outlets = dags["churn__rollback"].get_task("roll_back").outlets
+    assert outlets == ([sometimes(rollout_asset("churn"))] if there else [])
 
 
 def test_structure(built):
