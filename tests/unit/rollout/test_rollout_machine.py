@@ -67,6 +67,11 @@ class Rollouts(RuleBasedStateMachine):
     def a_retrain_promotes_at_once(self, kill: int | None) -> None:
         self._retrain(DIRECT, kill)
 
+    @rule(spec=SPECS, kill=KILLS)
+    def a_retrain_brings_a_version_that_starts(self, spec: Any, kill: int | None) -> None:
+        self._retrain(spec, None)
+        self.the_hourly_run_starts_or_goes_on(spec, kill)
+
     def _retrain(self, spec: Any, kill: int | None) -> None:
         self.newest += 1
         champion = self.ports.ledger.champion(MODEL)
@@ -75,6 +80,9 @@ class Rollouts(RuleBasedStateMachine):
         self.does(lambda ports: promote(ports, self.newest, spec=spec), kill)
 
     @rule(spec=SPECS, kill=KILLS)
+    def an_hour_has_passed(self, spec: Any, kill: int | None) -> None:
+        self.the_hourly_run_starts_or_goes_on(spec, kill)
+
     def the_hourly_run_starts_or_goes_on(self, spec: Any, kill: int | None) -> None:
         held = {row.digest for row in self.rows if was_rolled_back(self.rows, row.digest)}
         answer = self.does(lambda ports: start(ports, spec=spec), kill)
