@@ -114,7 +114,7 @@ def _waits(rollout: Rollout) -> str:
 
 
 def _facts(rollout: Rollout) -> str:
-    plan, step = rollout.plan, rollout.step + 1
+    plan = rollout.plan
     share = "0 %, beside the champion" if plan.strategy == "shadow" else f"{rollout.share / 100:g} %"
     margin, proof = margin_of(plan), "better"
     if margin is not None:
@@ -126,14 +126,15 @@ def _facts(rollout: Rollout) -> str:
         ("champion", f"version {rollout.champion_version}"),
         ("strategy", plan.strategy),
         ("challenger's units", share),
-        ("step", f"{step} of {len(plan.shares)}, since {rollout.step_since:{DATE}}"),
+        ("step", f"{rollout.step + 1} of {len(plan.shares)}"),
+        ("step began (UTC)", f"{rollout.step_since:{DATE}}"),
         ("began (UTC)", f"{rollout.started_at:{DATE}}"),
         ("ends without a decision", f"{rollout.deadline_at:{DATE}}"),
         ("must be", f"{proof}: {plan.metric}"),
         ("guardrails", limits),
         ("looks", f"{looks}, every {plan.check}"),
         ("units needed in a step", f"{plan.minimum_units:,}"),
-        ("shortest time", f"{plan.cycle}, a step {plan.bake}"),
+        ("shortest time", plan.cycle if plan.strategy == "ab" else f"{plan.cycle}, a step {plan.bake}"),
         ("risk of a false promotion", f"{plan.alpha:g}"),
         ("a person approves", "yes" if plan.approve else "no"),
     )

@@ -77,8 +77,7 @@ def _running(ports: Ports, name: str) -> Rollout:
     found = running_rollout(ports.ledger.rows(name))
     if found is None:
         raise RolloutRefusedError(
-            f"{name}: no rollout is under way",
-            code="WS-ROLLOUT-070",
+            f"{name}: no rollout is under way, so there is nothing to end",
             next_action=f"See `windsock rollout status {name}` for what waits and what has ended.",
         )
     return found
