@@ -14,7 +14,7 @@ from windsock.door import (
     require_golden,
     switch_route,
 )
-from windsock.exceptions import RolloutRefusedError, VerdictError
+from windsock.exceptions import RolloutRefusedError, StaleEpochError, VerdictError
 from windsock.ports import Ports
 from windsock.records import (
     Digest,
@@ -35,6 +35,9 @@ from windsock.records import (
 )
 
 log = logging.getLogger(__name__)
+
+TRIES = 3
+"""Another change of traffic may come before the end of a rollout; then it is looked at anew."""
 
 
 class Turn(NamedTuple):
@@ -67,15 +70,38 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     if (done := _done_before(step, rows)) is not None:
         return _told(step, ports, done, unchanged=True)
     rollout = _ended_by(step, rows)
-    if rollout is None and step.experiment is not None:
-        return _over(step, ports, rows)
-    row = _open_roll_back(step, rows, rollout)
-    if row is None and rollout is not None:
-        row = _begin(step, ports, rows, _turn_of(rollout, rows), rollout)
-    elif row is None:
+    if rollout is not None or step.experiment is not None:
+        named = rollout.experiment if rollout else step.experiment
+        return _end_rollout(step.model_copy(update={"experiment": named}), ports)
+    row = _open_roll_back(step, rows)
+    if row is None:
         turn = choose_turn(step, rows)
         finish_abandoned(ports, last_routing_row(rows), turn.target.digest)
         row = _begin(step, ports, rows, turn)
+    return _switch(step, ports, rows, row)
+
+
+def _end_rollout(step: RollBackInput, ports: Ports) -> RollBack:
+    """End the rollout that the step names; a deployment that comes first holds nothing up."""
+    for left in reversed(range(TRIES)):
+        rows = ports.ledger.rows(step.model)
+        if (done := _done_before(step, rows)) is not None:
+            return _told(step, ports, done, unchanged=True)
+        if (rollout := _ended_by(step, rows)) is None:
+            return _over(step, ports, rows)
+        switch = open_switch(rows)
+        try:
+            if switch is None or switch.action is not LedgerAction.ROLL_BACK:
+                switch = _begin(step, ports, rows, _turn_of(rollout, rows), rollout)
+            return _switch(step, ports, rows, switch)
+        except StaleEpochError as error:
+            if not left:
+                raise
+            log.info("%s: looked at anew: %s", step.model, error.message)
+    raise AssertionError("the last try returns or raises")
+
+
+def _switch(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow], row: LedgerRow) -> RollBack:
     commit = switch_route(ports, row, champion=champion_of(rows), actor=step.run.actor)
     log.info(
         "%s: version %s serves again instead of %s, epoch %d",
@@ -187,14 +213,12 @@ def _done_before(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow | 
     return commit_of(rows, own[-1].epoch) if own else None
 
 
-def _open_roll_back(
-    step: RollBackInput, rows: Sequence[LedgerRow], rollout: Rollout | None
-) -> LedgerRow | None:
-    """Return the roll back to the same version, or of the same rollout, that a killed try left open."""
+def _open_roll_back(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow | None:
+    """Return the roll back to the same version that a killed try left open."""
     row = open_switch(rows)
     if row is None or row.action is not LedgerAction.ROLL_BACK:
         return None
-    return row if rollout is not None or step.to_version in (None, row.version) else None
+    return row if step.to_version in (None, row.version) else None
 
 
 def _begin(

@@ -54,6 +54,9 @@ from windsock.records import (
 
 log = logging.getLogger(__name__)
 
+TRIES = 3
+"""Another change of traffic may come before a promotion by a rollout; then it is looked at anew."""
+
 
 def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     """Give a registered and approved version all traffic and make it the champion by the ledger.
@@ -75,7 +78,7 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     if champion and champion.digest == step.version.digest:
         return _already_champion(step, ports, rows, champion)
     if step.experiment is not None:
-        return _promote_proved(step, ports, rows, registered, champion)
+        return _promote_proved(step, ports, registered)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         return _held_back(step, rows)
     intent = _own_open_intent(step, rows)
@@ -91,14 +94,22 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     return _switch(step, ports, intent, champion)
 
 
-def _promote_proved(
-    step: PromoteModelInput,
-    ports: Ports,
-    rows: Sequence[LedgerRow],
-    registered: LedgerRow,
-    champion: Champion | None,
-) -> Promotion:
-    """Promote the version that a rollout has proved; an intent that was written goes on."""
+def _promote_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) -> Promotion:
+    """Promote the version that a rollout has proved; a deployment that comes first holds nothing up."""
+    for _ in range(TRIES - 1):
+        try:
+            return _try_proved(step, ports, registered)
+        except StaleEpochError as error:
+            log.info("%s: looked at anew: %s", step.spec.name, error.message)
+    return _try_proved(step, ports, registered)
+
+
+def _try_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) -> Promotion:
+    """Write the intent, or go on with the one that was written, and carry it out."""
+    rows = ports.ledger.rows(step.spec.name)
+    champion = champion_of(rows)
+    if champion and champion.digest == step.version.digest:
+        return _already_champion(step, ports, rows, champion)
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
     if (over := over_by_now(step, rows)) is not None:
         return over
@@ -110,7 +121,7 @@ def _promote_proved(
         proof = {
             "experiment": rollout.experiment,
             "decision": decision_digest(decision),
-            "decision_evidence": getattr(decision, "evidence_digest", None),
+            "decision_evidence": decision.evidence_digest,
             "promotion_approved_by": list(require_rollout_approval(step, rows, registered, rollout)),
             "reason": f"{rollout.experiment}: {decision.reason}",
         }
