@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from support.serving import (
     store_bundle,
 )
 from windsock.adapters.server_client import ServerRouter
+from windsock.exceptions import DeploymentRefusedError
 from windsock.records import RoutePlan, StoredBundle
 from windsock.rollout.assignment import bucket
 
@@ -346,6 +348,77 @@ def test_while_a_share_grows_no_unit_flips_back(changed: tuple[Tables, Load]) ->
             ]
             assert {answer.version for answer in answers} == {"1", "2"}
             assert flipped_back(answers) == []
+
+
+SIDE_BY_SIDE = (
+    (9_000, 500, 500),
+    (8_000, 1_500, 500),
+    (6_000, 1_500, 2_500),
+    (2_000, 4_000, 4_000),
+    (0, 5_000, 5_000),
+)
+
+
+def version_of_three(plan: RoutePlan, unit: str) -> str:
+    """Return the version of a unit, worked out here: each challenger fills its half from the start."""
+    half, place = divmod(bucket(unit, salt=plan.salt, experiment=plan.experiment or ""), 5_000)
+    champion, *challengers = plan.slots
+    return (challengers[half] if place < challengers[half].share else champion).version
+
+
+async def grow_side_by_side(
+    server: Server, tables: Tables, plans: Sequence[RoutePlan], refused: Sequence[RoutePlan]
+) -> tuple[Load, list[str]]:
+    """Let two challengers grow in turn under load; what would move units is sent in between."""
+    codes = []
+    await tables.lay(plans[0])
+    async with under_load(server) as load:
+        await load.more()
+        for plan in plans[1:]:
+            for wrong in refused:
+                later = wrong.model_copy(update={"epoch": plan.epoch})
+                with pytest.raises(DeploymentRefusedError) as refusal:
+                    await asyncio.to_thread(tables.router.apply, later)
+                codes.append(refusal.value.code)
+            await load.more()
+            await tables.lay(plan)
+            await load.more(UNITS + 1)  # the first of them may have begun before
+    return load, codes
+
+
+def test_two_challengers_grow_side_by_side_and_take_units_from_the_champion_only(
+    server: Server, router: ServerRouter, stored: tuple[StoredBundle, StoredBundle]
+) -> None:
+    bundles = (*stored, store_bundle(server.settings, make_bundle(seed=3)))
+    split: dict[str, Any] = {"champion": stored[0].digest, "experiment": "side-by-side"}
+    first = next_epoch(router)
+    plans = [
+        make_plan(*bundles, epoch=epoch, shares=shares, **split)
+        for epoch, shares in enumerate(SIDE_BY_SIDE, start=first)
+    ]
+    refused = [
+        make_plan(*bundles, epoch=1, shares=(5_000, 2_500, 2_500), **{**split, "salt": "another"}),
+        make_plan(*stored, epoch=1, shares=(5_000, 5_000), **split),
+    ]
+    tables = Tables(router)
+    load, codes = asyncio.run(grow_side_by_side(server, tables, plans, refused))
+    assert codes == ["WS-SERVING-050", "WS-SERVING-051"] * (len(plans) - 1)
+    assert [caller.lost + caller.refused for caller in load.callers if caller.lost + caller.refused] == []
+    wrong = [
+        answer
+        for answer in load.answers
+        if answer.version
+        not in {version_of_three(plans[number], answer.unit) for number in tables.possible(answer)}
+    ]
+    assert wrong == []
+    by_unit: dict[str, list[str]] = {}
+    for caller in load.callers:
+        for answer in caller.answers:
+            if caller in load.kept or len(tables.possible(answer)) == 1:
+                by_unit.setdefault(answer.unit, []).append(answer.version)
+    moves = {tuple(version for version, _ in groupby(versions)) for versions in by_unit.values()}
+    assert moves <= {("1", "2"), ("1", "3"), ("2",), ("3",)}
+    assert {("1", "2"), ("1", "3")} <= moves
 
 
 async def kill_one(server: Server, tables: Tables, plan: RoutePlan) -> tuple[Load, int]:
