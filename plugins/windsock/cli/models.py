@@ -18,7 +18,15 @@ from windsock.cli.surroundings import (
     user,
 )
 from windsock.exceptions import SettingsError
-from windsock.records import ChainCheck, Champion, LedgerRow, RollBackInput, RunContext
+from windsock.records import (
+    ChainCheck,
+    Champion,
+    LedgerRow,
+    RollBackInput,
+    RunContext,
+    champion_of,
+    running_rollout,
+)
 from windsock.settings import Settings
 from windsock.spec import ModelSpec, schedule_word
 from windsock.spec.faults import closest
@@ -104,6 +112,18 @@ def _no_rows(name: str, known: Sequence[str]) -> SettingsError:
     )
 
 
+def rollback_question(name: str, rows: Sequence[LedgerRow], to: str | None) -> str:
+    """Return what a person is asked before a roll back: what serves now, and what would."""
+    serving, rollout = champion_of(rows), running_rollout(rows)
+    now = f"version {serving.version} of {name} serves now" if serving else f"no version of {name} serves"
+    if rollout is None:
+        return f"{now}. Serve {f'version {to}' if to else 'the one before it'} instead?"
+    now += f", and version {rollout.version} is tried against it by rollout {rollout.experiment}"
+    if to in (None, rollout.champion_version):
+        return f"{now}. End the rollout, so that version {rollout.champion_version} serves alone?"
+    return f"{now}. End the rollout and serve version {to} instead?"
+
+
 def rollback(
     name: ModelName,
     reason: Annotated[str, typer.Option(help="Why, for the ledger.")],
@@ -114,17 +134,17 @@ def rollback(
 ) -> None:
     """Serve an earlier champion again, by the same door as the DAG NAME__rollback.
 
-    Each call goes one version further back; that is why a person is shown which version serves now.
+    A rollout that is under way is ended instead, and its champion gets all traffic back. Else each call goes
+    one version further back; that is why a person is shown which version serves now.
     """
     if not reason.strip():
         raise typer.BadParameter("write why", param_hint="--reason")
     ports = open_standing_ports(Settings.from_environment())
-    if not ports.ledger.rows(name):
+    rows = ports.ledger.rows(name)
+    if not rows:
         raise _no_rows(name, ports.ledger.models())
     if sys.stdin.isatty() and not yes:
-        serving = ports.ledger.champion(name)
-        now = f"version {serving.version} of {name} serves now" if serving else f"no version of {name} serves"
-        typer.confirm(f"{now}. Serve {f'version {to}' if to else 'the one before it'} instead?", abort=True)
+        typer.confirm(rollback_question(name, rows, to), abort=True)
     asked = RollBackInput(
         model=name, to_version=to, reason=reason.strip(), run=RunContext(requested_by=user())
     )

@@ -10,6 +10,8 @@ from windsock.spec import ModelSpec, Tier
 
 NEEDED: dict[Tier, int] = {"low": 0, "medium": 1, "high": 2}
 """Approvals that a model's tier asks for."""
+CLI = "cli:"
+"""Stands before the name of who came by the command line."""
 
 
 class Answers(NamedTuple):
@@ -47,13 +49,14 @@ def needed_for(spec: ModelSpec, registered: LedgerRow) -> int:
 def same_person(one: Iterable[str | None], other: Iterable[str | None]) -> bool:
     """Return whether two people are one: whether any name or user id of theirs is the same.
 
-    Case and outer spaces make no difference; an absent or blank one is nobody's.
+    Case and outer spaces make no difference, nor does the mark of who came by the command line; an absent or
+    blank one is nobody's.
     """
     return bool(_words(one) & _words(other))
 
 
 def _words(person: Iterable[str | None]) -> set[str]:
-    return {word.strip().casefold() for word in person if word and word.strip()}
+    return {word.strip().casefold().removeprefix(CLI) for word in person if word and word.strip()}
 
 
 def answerer(row: LedgerRow) -> tuple[str | None, ...]:

@@ -186,12 +186,11 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
     if isinstance(record, r.Promotion) and record.waiting:
         return describe_waiting(record)
     before = record.rolled_back_version if isinstance(record, r.RollBack) else record.previous_version
-    reason = record.reason if isinstance(record, r.Promotion) else ""
     instead = f" instead of version {before}" if before else ""
     mirrored = "" if record.alias_mirrored else "; the registry's alias could not be set"
     return Verdict(
         word="PASS",
-        why=reason or f"version {record.version} serves{instead}, epoch {record.epoch}{mirrored}",
+        why=record.reason or f"version {record.version} serves{instead}, epoch {record.epoch}{mirrored}",
         next_action="nothing to do"
         if record.alias_mirrored
         else "nothing; housekeeping sets the alias within the hour",

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from support.fakes import fake_ports
+from support.rollout_steps import started_world
 from support.world import MODEL, shares, world_of
 from windsock.cli.app import run
+from windsock.cli.models import rollback_question
 from windsock.exceptions import DatabaseUnavailableError
 
 
@@ -142,6 +144,34 @@ def test_a_person_is_shown_what_serves_and_may_stop(use, folder, capsys, monkeyp
     assert run(["rollback", MODEL, "--to", "2", "--reason", "x", "--yes"]) == 0
     assert len(asked) == 1
     assert ports.ledger.champion(MODEL).version == "2"
+
+
+@pytest.mark.parametrize(
+    ("to", "ends"),
+    [
+        (None, "End the rollout, so that version 2 serves alone?"),
+        ("2", "End the rollout, so that version 2 serves alone?"),
+        ("1", "End the rollout and serve version 1 instead?"),
+    ],
+)
+def test_a_person_is_told_that_a_rollout_ends(to, ends):
+    rows = started_world(1, 2, starts=3).ledger.rows(MODEL)
+    question = rollback_question(MODEL, rows, to)
+    assert (
+        question
+        == f"version 2 of {MODEL} serves now, and version 3 is tried against it by rollout v3-e6. {ends}"
+    )
+
+
+def test_rollback_ends_the_rollout_and_goes_no_version_back(use, folder, capsys):
+    ports = use(started_world(1, 2, starts=3))
+    assert run(["rollback", MODEL, "--reason", "errors", "--yes"]) == 0
+    assert ports.ledger.champion(MODEL).version == "2"
+    assert "version 2 serves instead of version 3" in capsys.readouterr().out
+    assert run(["ledger", MODEL]) == 0
+    shown = capsys.readouterr().out
+    assert "v3-e6: step 1 of 2, 5 %" in shown
+    assert "waits for its canary rollout" in shown
 
 
 def test_rollback_to_a_named_version(use, folder):

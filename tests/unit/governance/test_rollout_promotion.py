@@ -285,6 +285,28 @@ class TestItIsProved:
         assert not prove(ports, 2, running(ports).experiment, spec=AB).unchanged
         assert ports.ledger.champion(MODEL).version == "2"
 
+    def test_a_deployment_at_that_moment_holds_nothing_up(self) -> None:
+        class Racing(FakeLedger):
+            race: Any = None
+
+            def append(self, entry: LedgerEntry, *, after_seq: int) -> Any:
+                if self.race and entry.action is LedgerAction.INTEND:
+                    race, self.race = self.race, None
+                    race()
+                return super().append(entry, after_seq=after_seq)
+
+        ledger = Racing()
+        ports = started_world(spec=AB, ledger=ledger)
+        decided(ports, "promote")
+        ledger.race = lambda: deploy(ports, 3)
+        assert not prove(ports, 2, "v2-e4", spec=AB).unchanged
+        assert shares(ports) == {"1": 0, "2": 10_000, "3": 0}
+        ports = started_world(spec=AB, ledger=(ledger := Racing()))
+        decided(ports, "promote")
+        ledger.race = lambda: end(ports, "v2-e4")
+        assert "is over: rolled_back" in prove(ports, 2, "v2-e4", spec=AB).reason
+        assert ports.ledger.champion(MODEL).version == "1"
+
 
 class TestItIsNotProved:
     def refused(self, ports: Any, code: str, number: int = 2, experiment: str = "v2-e4", **how: Any) -> None:
@@ -413,12 +435,13 @@ class TestAPersonIsAsked:
         assert experiment != "v2-e4"
         TestItIsNotProved().refused(ports, "WS-ROLLOUT-013", experiment=experiment, spec=ASKED)
 
+    @pytest.mark.parametrize("asked_as", ["Ann", "cli:ann"])
     @pytest.mark.parametrize("role", ["waits", "starts", "runs"])
-    def test_whoever_asked_for_it_does_not_count(self, role: str) -> None:
+    def test_whoever_asked_for_it_does_not_count(self, role: str, asked_as: str) -> None:
         ports = world_of(1)
         deploy(ports, 2, spec=ASKED)
-        promote(ports, 2, spec=ASKED, requester="Ann" if role == "waits" else None)
-        start(ports, spec=ASKED, requester="Ann" if role == "starts" else None)
+        promote(ports, 2, spec=ASKED, requester=asked_as if role == "waits" else None)
+        start(ports, spec=ASKED, requester=asked_as if role == "starts" else None)
         decided(ports, "promote")
         row = LedgerEntry(
             model=MODEL,
@@ -430,7 +453,7 @@ class TestAPersonIsAsked:
             body={"experiment": "v2-e4"},
         )
         ports.ledger.append(row, after_seq=len(ports.ledger.rows(MODEL)))
-        who = "Ann" if role == "runs" else None
+        who = asked_as if role == "runs" else None
         TestItIsNotProved().refused(ports, "WS-ROLLOUT-013", spec=ASKED, requester=who)
 
     def test_a_no_stands_even_where_nobody_had_to_be_asked(self) -> None:
