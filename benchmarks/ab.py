@@ -93,11 +93,11 @@ def tune(runs: int) -> int:
 def rate_bar(
     what: str, seen: Seen, limit: float, *actions: RolloutAction, at_most: bool = True, quick: bool = False
 ) -> Bar:
-    """Hold the worse end of a rate's 95 % interval against a limit; of a quick run the rate itself."""
+    """Hold the worse end of a rate's 95 % interval against a limit; the better end of a quick run's."""
     rate, low, high = seen.share(*actions)
-    worse = high if at_most else low
+    held = high if at_most is not quick else low
     unit = f"(seen {rate:.3f}, 95 % interval {low:.3f} to {high:.3f} of {len(seen.ends):,} tests)"
-    return Bar(bar=what, value=rate if quick else worse, unit=unit, limit=limit, at_most=at_most)
+    return Bar(bar=what, value=held, unit=unit, limit=limit, at_most=at_most)
 
 
 def bars_of(found: dict[World, dict[str, Seen]], *, quick: bool) -> list[Bar]:

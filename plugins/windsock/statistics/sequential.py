@@ -104,7 +104,8 @@ def spending_bounds(
     itself alone (Bonferroni): that holds however much of what was known has changed since.
 
     :param fractions: part of the horizon at each look, growing, above 0; from 1 on everything is spent.
-    :param information: units at each look so far, in any scale; default: the fractions.
+    :param information: at each look so far, in any scale, such as units, or :func:`information_of` several
+        counts; default: the fractions.
     :param alpha: risk of all looks together.
     :raises ValueError: if there are more or fewer numbers of information than fractions.
     """
@@ -123,6 +124,23 @@ def spending_bounds(
         else:
             bounds.append(HIGHEST_BOUND)
     return tuple(bounds)
+
+
+def information_of(*counts: Sequence[float]) -> tuple[float, ...]:
+    """Return information that grows from look to look as fast as the fastest of several counts.
+
+    New units bring information, and so do answers to the units that come back. Taking it to grow faster than
+    it does takes the looks to be less alike than they are: that errs on the safe side.
+
+    :param counts: each of them at every look so far, such as units, and exposures.
+    """
+    found, known = list[float](), 0.0
+    looks = list(zip(*counts, strict=True))
+    for before, now in zip([(), *looks], looks, strict=False):
+        growth = [new / old for old, new in zip(before, now, strict=False) if old > 0]
+        known = known * max(1.0, *growth) if known else float(any(now))
+        found.append(known)
+    return tuple(found)
 
 
 def _spent_by(time: float, alpha: float) -> float:

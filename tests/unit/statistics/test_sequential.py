@@ -13,6 +13,7 @@ from windsock.statistics.sequential import (
     HIGHEST_BOUND,
     Walk,
     halfwidth,
+    information_of,
     lower_bound,
     one_sided_halfwidth,
     sequence_interval,
@@ -204,6 +205,24 @@ class TestSpendingBounds:
         z = told / np.sqrt(same + (1 - same) / days)
         crossed = (abs(z) > spending_bounds(days / 10, information=[500] * 10)).any(axis=1).mean()
         assert 0.01 < crossed < 0.05
+
+    def test_information_grows_with_whatever_grows_fastest(self):
+        assert information_of([100, 200, 200], [300, 330, 660]) == (1.0, 2.0, 4.0)
+        assert information_of([0, 0, 50, 60]) == (0.0, 0.0, 1.0, 1.2)
+        assert information_of([10, 8, 8], [20, 20, 30]) == (1.0, 1.0, 1.5)
+        assert information_of([7], [9]) == (1.0,)
+        assert information_of([], []) == ()
+        units = [100, 250, 900]
+        assert spending_bounds([0.2, 0.5, 1.0], information=information_of(units)) == pytest.approx(
+            spending_bounds([0.2, 0.5, 1.0], information=units)
+        )
+
+    def test_units_that_come_back_are_judged_as_well_as_new_ones(self):
+        """Ten days of the same users: their answers grow, and the bounds stay those of the plan."""
+        days = range(1, 11)
+        found = spending_bounds([day / 10 for day in days], information=information_of([500] * 10, days))
+        assert found == pytest.approx(spending_bounds([day / 10 for day in days]))
+        assert found[-1] < spending_bounds([day / 10 for day in days], information=[500] * 10)[-1] - 0.3
 
     def test_next_to_nothing_to_spend_is_a_bound_out_of_reach(self):
         found = spending_bounds([1e-9, 0.0001, 1.0])
