@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "windsock_schema"
-HEAD = "0003"
+HEAD = "0004"
 """Revision that this code needs; a test holds it against the newest file of ``migrations/versions``."""
 
 LOCK_SECONDS = 60
