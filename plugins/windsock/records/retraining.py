@@ -75,8 +75,8 @@ def open_episode(episodes: Sequence[Episode]) -> Episode | None:
 def useless_in_a_row(episodes: Sequence[Episode], digest: str) -> int:
     """Return how many retrains of this version came to nothing, one after the other, up to now.
 
-    One that failed by a fault does not count and breaks no row. A promotion ends the row, as does another
-    version that serves, or a person.
+    One that failed by a fault does not count and breaks no row; nor does one whose version waits for its
+    rollout. A promotion ends the row, as does another version that serves, or a person.
 
     :param episodes: in the order in which they were opened.
     """
