@@ -245,6 +245,11 @@ class StepTotals(Record):
         """Units of both arms."""
         return self.champion.units + self.challenger.units
 
+    @property
+    def exposures(self) -> int:
+        """Exposures of both arms."""
+        return self.champion.exposures + self.challenger.exposures
+
 
 class RolloutAction(StrEnum):
     """What a look at a rollout comes to."""

@@ -10,7 +10,7 @@ from windsock.records import CheckResult, Estimate, Interval, RolloutDecision, S
 from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.rollout.soundness import is_foreign
 from windsock.statistics.experiments import Comparison, chance_better, fixed_interval, interval_around
-from windsock.statistics.sequential import sequence_interval, spending_bounds
+from windsock.statistics.sequential import information_of, sequence_interval, spending_bounds
 
 PROMOTION = "promotion"
 CODE = "WS-ROLLOUT-026"
@@ -118,10 +118,15 @@ def due_look(look: Look) -> int:
 
 
 def _bound(look: Look, made: list[RolloutDecision], fraction: float, information: int) -> float:
-    """Return the bound of |z| at this planned look: what the looks before it were held against stays."""
+    """Return the bound of |z| at this planned look: what the looks before it were held against stays.
+
+    Information grows with units, or with exposures where the same units come back.
+    """
     fractions = [one.estimate.fraction or 0.0 for one in made] + [fraction]
-    units = [float(one.estimate.information) for one in made] + [float(information)]
-    return spending_bounds(fractions, information=units, alpha=look.plan.alpha)[-1]
+    units = [one.estimate.information for one in made] + [information]
+    exposures = [one.totals.exposures for one in made] + [look.totals.exposures]
+    known = information_of(units, exposures)
+    return spending_bounds(fractions, information=known, alpha=look.plan.alpha)[-1]
 
 
 def promotion(look: Look, proof: Proof) -> CheckResult:

@@ -63,7 +63,7 @@ def _of_split(
 def counts(look: Look) -> CheckResult:
     """Check that the counts are those of this step, and that nothing of them is strange or lost."""
     totals, rollout = look.totals, look.rollout
-    exposures = sum(arm.exposures for arm in look.arms)
+    exposures = totals.exposures
     if is_foreign(look):
         message = (
             f"the counts are of {totals.experiment} step {totals.step}, not of {rollout.experiment} "
