@@ -75,6 +75,13 @@ def test_the_bundled_model_goes_from_data_to_a_served_answer(project, tmp_path):
     assert re.search(r"^  check +status +value +95 % interval +limit +what was seen$", out, re.MULTILINE)
     assert '"version": "1"' in out
     assert "commit version 1" in out
+    looks = re.findall(r"^Look +(\d+) .+ users, .*; (\w+): ", out, re.MULTILINE)
+    assert [int(number) for number, _ in looks] == list(range(1, len(looks) + 1))
+    assert looks[-1][1] == "promote", out
+    assert {action for _, action in looks[:-1]} <= {"hold"}
+    assert re.search(
+        r"^End +promoted \d+ s after its start: version 2 .* decision [0-9a-f]{12}$", out, re.MULTILINE
+    )
     assert '"version": "2"' in out
     assert "commit version 2" in out
     assert "make up" in out

@@ -16,6 +16,7 @@ from windsock.adapters.ledger_table import SqlLedger
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say, table
 from windsock.cli.demo_drift import DriftChapter, with_short_windows
+from windsock.cli.demo_rollout import RolloutChapter, with_quick_rollout
 from windsock.cli.follow import RunFollower
 from windsock.cli.stack import Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
@@ -66,9 +67,7 @@ def demo(
     begun = datetime.now(UTC)
     project = project.absolute()
     home = (keep_home or project / ".windsock").absolute()
-    staged = stage_model(
-        (spec or project / SAMPLE).absolute(), project=project, home=home, change=with_short_windows
-    )
+    staged = stage_model((spec or project / SAMPLE).absolute(), project=project, home=home, change=in_a_hurry)
     model = staged.spec.model
     say(f"Model    {model.name}: owner {model.owner}, tier {model.tier}, {staged.file}")
     say(f"Rows     {describe_source(staged.spec)}")
@@ -145,7 +144,7 @@ class Demo:
             self.show_gate(decision)
             schema = self.predict(champion)
             self.show_ledger(champion)
-            champion = self.drift(api, champion, schema)
+            champion = self.renew(api, schema)
             self.predict(champion)
             self.show_ledger(champion)
 
@@ -234,16 +233,17 @@ class Demo:
             raise DemoFailedError(f"the ledger has no champion of {self.model}.")
         return champion
 
-    def drift(self, api: AirflowApi, champion: Champion, schema: InputSchema) -> Champion:
-        """Tell the chapter on drift; return the version that serves after it."""
-        chapter = DriftChapter(
-            api=api,
-            spec=self.spec,
-            schema=schema,
-            settings=self.settings,
-            pause=self.supervisor.pause,
-        )
-        return chapter.tell(champion)
+    def renew(self, api: AirflowApi, schema: InputSchema) -> Champion:
+        """Tell the chapters on drift and on the rollout that follows; return the version that serves."""
+        shared: dict[str, Any] = {
+            "api": api,
+            "spec": self.spec,
+            "schema": schema,
+            "settings": self.settings,
+            "pause": self.supervisor.pause,
+        }
+        DriftChapter(**shared).tell()
+        return RolloutChapter(**shared).tell()
 
     def predict(self, champion: Champion) -> InputSchema:
         """Ask the server with the made-up row of its own description, and see that the champion answers.
@@ -277,6 +277,11 @@ class Demo:
         )
         if chain.broken_at is not None:
             raise DemoFailedError(f"the ledger of {self.model} is broken at row {chain.broken_at}.")
+
+
+def in_a_hurry(spec: ModelSpec) -> ModelSpec:
+    """Return a model whose windows and rollouts are short enough to be waited for."""
+    return with_quick_rollout(with_short_windows(spec))
 
 
 def ask_server(method: str, address: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

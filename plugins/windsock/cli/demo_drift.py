@@ -1,4 +1,4 @@
-"""The demo's chapter on drift: the world moves, the monitor sees it, one retrain follows."""
+"""The demo's chapter on drift: the world moves, the monitor sees it, one retrain makes a challenger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from windsock.cli.demo_traffic import ROWS, moved_rows, send_traffic
 from windsock.cli.follow import ENDED, RunFollower
 from windsock.cli.surroundings import open_ports
 from windsock.exceptions import WindsockError
-from windsock.records import Champion, DriftReport, InputSchema, RetrainClaim, Status
+from windsock.records import DriftReport, InputSchema, RetrainClaim, Status, waiting_row
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
 
@@ -33,7 +33,7 @@ WAIT_SECONDS = 240.0
 
 
 class DriftNotAnsweredError(WindsockError):
-    """The demo's drift did not end with a new version that serves."""
+    """The demo's drift did not end with a new version that waits for its rollout."""
 
     default_code = "WS-CORE-022"
     default_next = "Do what the block above says, then run the demo again."
@@ -48,7 +48,7 @@ def with_short_windows(spec: ModelSpec) -> ModelSpec:
 
 
 class DriftChapter:
-    """From moved traffic to the version that has learned from it.
+    """From moved traffic to the version that has learned from it and waits to be tried.
 
     :param schema: what the served version is asked with.
     :param pause: sleeps; raises when the user asks to stop.
@@ -71,17 +71,16 @@ class DriftChapter:
         self.ports: Ports = open_ports(settings)
         self.monitor, self.retrain = f"{spec.name}__monitor", f"{spec.name}__drift_retrain"
 
-    def tell(self, before: Champion) -> Champion:
-        """Tell the chapter; return the version that serves at its end.
+    def tell(self) -> None:
+        """Tell the chapter.
 
-        :param before: the version that serves at its beginning.
-        :raises DriftNotAnsweredError: if no new version serves, or not in time.
+        :raises DriftNotAnsweredError: if no new version waits at its end, or not in time.
         """
         paused = [dag_id for dag_id in (self.monitor, self.retrain) if self._is_paused(dag_id)]
         for dag_id in paused:
             self.api.set_paused(dag_id, paused=False)
         try:
-            return self._tell(before)
+            self._tell()
         finally:
             with suppress(AirflowApiError):  # what ended the chapter may have ended Airflow, too
                 for dag_id in paused:
@@ -91,7 +90,7 @@ class DriftChapter:
         dag = self.api.dag(dag_id)
         return dag is None or bool(dag["is_paused"])
 
-    def _tell(self, before: Champion) -> Champion:
+    def _tell(self) -> None:
         closes = self._send()
         judged = self._follow(self.monitor, self._await_run(self.monitor, self._comes_of(closes)))
         report = DriftReport.model_validate(self._drift_of(judged))
@@ -101,15 +100,13 @@ class DriftChapter:
         run_id = self._await_run(self.retrain, self._comes_of(closes))
         self._follow(self.retrain, run_id)
         claim = RetrainClaim.model_validate(self.api.xcom(self.retrain, run_id, "claim_retrain"))
-        champion = self.ports.ledger.champion(self.spec.name)
-        if champion is None or champion.version == before.version:
-            raise DriftNotAnsweredError(f"version {before.version} still serves.")
-        commit = self.ports.ledger.rows(self.spec.name)[-1]
-        seconds = (commit.at - closes).total_seconds()
+        row = waiting_row(self.ports.ledger.rows(self.spec.name))
+        if row is None or row.at < closes:
+            raise DriftNotAnsweredError("no new version waits for its rollout.")
+        seconds = (row.at - closes).total_seconds()
         episode = claim.episode.key if claim.episode else "none"
-        say(f"Retrain  episode {episode}: version {champion.version} serves instead of {before.version}")
-        say(f"Time     {seconds:.0f} s from the end of the moved window to the new version serving")
-        return champion
+        say(f"Retrain  episode {episode}: version {row.version} is ready to be tried")
+        say(f"Time     {seconds:.0f} s from the end of the moved window to the new version behind the server")
 
     def _send(self) -> datetime:
         """Send the moved rows with their outcomes within one window, and return when it ends."""

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from support.builders import CARD, make_spec
+from support.rollouts import make_estimate, make_look
 from windsock.cli import demo, follow
 from windsock.cli.airflow_rest import LogLine, TaskState
 from windsock.cli.console import say, table
 from windsock.cli.demo_drift import with_short_windows
+from windsock.cli.demo_rollout import look_line, with_quick_rollout
 from windsock.cli.follow import RunFollower, last_block, verdict_line
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.staging import stage_model
@@ -251,3 +253,26 @@ def test_a_terminal_that_is_gone_is_no_error(monkeypatch):
 
     monkeypatch.setattr("builtins.print", gone)
     say("into the void")
+
+
+# --- the rollout
+
+
+def test_the_demo_tries_new_versions_quickly_whatever_the_file_asks_for():
+    canary = make_spec(rollout={"strategy": "canary", "steps": [1, 100], "horizon": "7d"})
+    for spec in (make_spec(), canary):
+        quick = with_quick_rollout(spec).rollout
+        assert (quick.strategy, quick.metric, quick.horizon) == ("ab", "conversion", None)
+        assert quick.cycle == "20s"
+        assert with_quick_rollout(spec).training == spec.training
+
+
+def test_a_look_is_told_in_one_line():
+    assert look_line(make_look(3, "promote", reason="it is better")) == (
+        "Look 3   10,000 and 10,000 users, 10.0% and 10.6%, difference [-0.4%, +1.6%]; promote: it is better"
+    )
+
+
+def test_a_look_without_a_value_says_so():
+    line = look_line(make_look(1, estimate=make_estimate(), reason="too few units"))
+    assert line == "Look 1   10,000 and 10,000 users, - and -; hold: too few units"
