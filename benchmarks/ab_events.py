@@ -31,6 +31,8 @@ LIVE_ROWS = 100_000
 JUDGE_SECONDS = 1.0
 MORE_MEMORY = 1.3
 """Peak memory with ten times the rows, against that with a tenth."""
+MOST_MIB = 1024
+"""Of the process that counts, whatever the size: its database has a limit, the rest is what it imports."""
 SEED = 20260501
 
 
@@ -304,12 +306,7 @@ def tell(small: dict[str, Any], large: dict[str, Any]) -> int:
             unit="x",
             limit=MORE_MEMORY,
         ),
-        Bar(
-            bar="peak memory of counting, against a tenth of the rows",
-            value=large["cold"]["mib"] / small["cold"]["mib"],
-            unit="x",
-            limit=MORE_MEMORY,
-        ),
+        Bar(bar="peak memory of counting", value=large["cold"]["mib"], unit="MiB", limit=MOST_MIB),
         Bar(
             bar="exposures counted of those written",
             value=large["judged"]["exposures"] / expected,

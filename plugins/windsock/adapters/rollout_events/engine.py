@@ -10,7 +10,7 @@ from typing import Any
 from windsock.exceptions import SettingsError, StorageError
 from windsock.records.values import LARGEST
 
-MEMORY = "384MB"
+MEMORY = "256MB"
 THREADS = "2"
 SETTINGS = {
     "autoinstall_known_extensions": "false",

@@ -128,9 +128,12 @@ class Intake:
         :param kept: kinds of rows that something was counted of before.
         """
         self.counted["strange"] += self._count("raw_exposures", f"arm = {sql.STRANGE}")
+        if "exposures" in kept:
+            self.connection.execute(sql.MEET)
         for name, (key, order) in sql.KEYS.items():
             mine = f"arm < {sql.STRANGE}" if name == "exposures" else "true"
-            known = sql.KNOWN.format(key=key, name=name) if name in kept else ""
+            known = sql.KNOWN_EXPOSURES if name == "exposures" else sql.KNOWN.format(key=key, name=name)
+            known = known if name in kept else ""
             self.connection.execute(
                 sql.SETTLE.format(name=name, key=key, order=order, mine=mine, known=known)
             )

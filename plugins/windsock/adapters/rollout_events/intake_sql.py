@@ -62,4 +62,9 @@ SELECT fresh.* FROM fresh ANTI JOIN twice USING ({key})
 UNION ALL
 (SELECT fresh.* FROM fresh SEMI JOIN twice USING ({key})
  QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}) = 1)"""
+MEET = """
+CREATE OR REPLACE TABLE met AS SELECT pid, unit FROM kept_exposures SEMI JOIN (
+    SELECT pid FROM raw_exposures UNION ALL SELECT pid FROM raw_outcomes WHERE pid IS NOT NULL) USING (pid)"""
+"""Kept exposures that new rows are about; one pass over them."""
 KNOWN = "ANTI JOIN (SELECT {key} FROM kept_{name} SEMI JOIN raw_{name} USING ({key})) USING ({key})"
+KNOWN_EXPOSURES = "ANTI JOIN met USING (pid)"

@@ -145,7 +145,10 @@ class Look:
         intake.settle(there)
         added = plus(intake.counted, difference(connection, self.scope, there))
         made = [
-            files.write(connection, kind, f"new_{kind}", self.now) for kind in KINDS if intake.counted[kind]
+            part
+            for kind in KINDS
+            if intake.counted[kind]
+            for part in files.write(connection, kind, f"new_{kind}", self.now)
         ]
         after = Kept(
             generation=kept.generation + 1,

@@ -30,6 +30,8 @@ AT_ONCE = 8
 """So many files of a level become one of the next."""
 LARGEST_BYTES = 64 * 1024 * 1024
 """Files that come to more than this together stay as they are."""
+FILE_BYTES = 32 * 1024 * 1024
+GROUP_ROWS = 65_536
 KINDS: tuple[PartKind, ...] = ("exposures", "outcomes", "before")
 
 
@@ -62,27 +64,28 @@ class PartFiles:
                 connection.execute(f"CREATE VIEW kept_{kind} AS SELECT * FROM {parquet_source(files)}")  # noqa: S608
         return frozenset(part.kind for part in parts)
 
-    def write(self, connection: Any, kind: PartKind, source: str, now: datetime, *, level: int = 0) -> Part:
-        """Write rows to a new file.
+    def write(
+        self, connection: Any, kind: PartKind, source: str, now: datetime, *, level: int = 0
+    ) -> tuple[Part, ...]:
+        """Write rows to new files, mostly one; none of them is much larger than :data:`FILE_BYTES`.
 
         :param source: a table, or what stands for one in a query.
         """
-        name = f"{kind}-{now.astimezone(UTC).strftime(STAMP)}-{uuid4().hex[:12]}{SUFFIX}"
-        made = self.work / name
+        made = self.work / uuid4().hex
+        target = str(made).replace("'", "''")
         connection.execute(
-            f"COPY (SELECT * FROM {source}) TO '{str(made).replace(chr(39), chr(39) * 2)}' "  # noqa: S608
-            "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536)"
+            f"COPY (SELECT * FROM {source}) TO '{target}' "  # noqa: S608 - no word of it comes from elsewhere
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS}, FILE_SIZE_BYTES {FILE_BYTES})"
         )
+        return tuple(self._put(file, kind, now, level) for file in sorted(made.iterdir()))
+
+    def _put(self, made: Path, kind: PartKind, now: datetime, level: int) -> Part:
+        name = f"{kind}-{now.astimezone(UTC).strftime(STAMP)}-{uuid4().hex[:12]}{SUFFIX}"
         content = made.read_bytes()
         made.unlink()
         self.storage.write_bytes(f"{self.folder}/{name}", content)
-        return Part(
-            kind=kind,
-            name=name,
-            size=len(content),
-            digest=hashlib.sha256(content).hexdigest(),
-            level=level,
-        )
+        digest = hashlib.sha256(content).hexdigest()
+        return Part(kind=kind, name=name, size=len(content), digest=digest, level=level)
 
     def merge(self, connection: Any, parts: Sequence[Part], now: datetime) -> tuple[Part, ...]:
         """Return files in which many small ones of a level have become one, so that there are never many."""
@@ -93,8 +96,8 @@ class PartFiles:
                 if len(alike) < AT_ONCE or sum(part.size for part in alike) > LARGEST_BYTES:
                     continue
                 source = parquet_source([self._find(part, verify=True) for part in alike])
-                one = self.write(connection, kind, source, now, level=level + 1)
-                found = [part for part in found if part not in alike] + [one]
+                merged = self.write(connection, kind, source, now, level=level + 1)
+                found = [*(part for part in found if part not in alike), *merged]
         return tuple(found)
 
     def remove(self, parts: Sequence[Part]) -> None:

@@ -26,7 +26,7 @@ SELECT DISTINCT unit FROM (
     SELECT unit FROM new_exposures
     UNION ALL SELECT unit FROM new_outcomes WHERE pid IS NULL
     {kept})"""
-TOUCH_KEPT = "UNION ALL SELECT unit FROM kept_exposures SEMI JOIN new_outcomes USING (pid)"
+TOUCH_KEPT = "UNION ALL SELECT unit FROM met SEMI JOIN new_outcomes USING (pid)"
 GATHER_EXPOSURES = """
 CREATE OR REPLACE TABLE exposures AS
 SELECT *, true AS is_new FROM new_exposures
@@ -45,7 +45,7 @@ def difference(connection: Any, scope: Scope, kept: frozenset[str]) -> Numbers:
     """Return what the new rows add to the sums.
 
     :param connection: with ``new_exposures``, ``new_outcomes``, ``new_before``, and ``kept_`` ones of the
-        kinds that are kept.
+        kinds that are kept, as :meth:`~windsock.adapters.rollout_events.intake.Intake.settle` leaves them.
     """
     has = "exposures" in kept
     connection.execute(TOUCH.format(kept=TOUCH_KEPT if has else ""))

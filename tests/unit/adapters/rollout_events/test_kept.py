@@ -134,6 +134,20 @@ class TestKept:
         log.totals(rollout(), 60 * 31 + 2)
         assert sorted(log.kept()) == sorted(part.name for part in row_of(log).parts)
 
+    def test_many_rows_become_several_files(self, log, monkeypatch):
+        monkeypatch.setattr(parts, "FILE_BYTES", 1_000)
+        monkeypatch.setattr(parts, "GROUP_ROWS", 2_048)
+        rows = [shown(f"{number}", unit=f"{number}", minute=number / 150) for number in range(8_000)]
+        one = RolloutLog(log.folder / "other")
+        one.write(*rows)
+        assert told_of(one.totals(rollout(), 130)) == plain(*rows)
+        assert told_of(one.totals(rollout(), 131)) == plain(*rows)
+        assert {part.level for part in row_of(one).parts} == {0}
+        assert len(row_of(one).parts) > 1
+        one.write(*(row.model_copy(update={"receive_time": at(125)}) for row in rows[:9]))
+        totals = one.totals(rollout(), 126)
+        assert (totals.champion.units, totals.repeated_exposures) == (8_000, 9)
+
 
 class TestFaults:
     def test_a_kill_between_files_and_row_counts_nothing_twice(self, log, monkeypatch):

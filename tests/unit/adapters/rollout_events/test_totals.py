@@ -39,6 +39,10 @@ class TestExposures:
         assert told_of(log.totals(one, 90)) == live
         assert len(log.kept()) == 2
         assert told_of(log.totals(one, 95)) == live
+        more = [shown("6", unit="a", minute=100), shown("1", unit="x", minute=101)]
+        log.write(*more)
+        assert told_of(log.totals(one, 110)) == naive(one, [*rows, *more], said)
+        assert told_of(log.totals(one, 130)) == naive(one, [*rows, *more], said)
 
     def test_nothing_at_all_is_zero(self, log):
         totals = log.totals(rollout(), 30)
