@@ -117,25 +117,15 @@ from windsock.records.profile import (
     ReferencePerformance,
 )
 from windsock.records.rollout import (
-    ENDS,
     Arm,
     ArmTotals,
-    Estimate,
-    JudgeRolloutInput,
     Moments,
     Rollout,
-    RolloutAction,
-    RolloutDecision,
     RolloutEnd,
     RolloutOutcome,
     RolloutOverrides,
     RolloutPlan,
-    RolloutState,
-    ShiftTrafficInput,
-    StartRolloutInput,
-    SteerRolloutInput,
     StepTotals,
-    TrafficShift,
 )
 from windsock.records.rollout_rows import (
     decision_digest,
@@ -145,6 +135,18 @@ from windsock.records.rollout_rows import (
     rollout_route,
     running_rollout,
     waiting_row,
+)
+from windsock.records.rollout_steps import (
+    ENDS,
+    Estimate,
+    JudgeRolloutInput,
+    RolloutAction,
+    RolloutDecision,
+    RolloutState,
+    ShiftTrafficInput,
+    StartRolloutInput,
+    SteerRolloutInput,
+    TrafficShift,
 )
 from windsock.records.rows import (
     content_digest,

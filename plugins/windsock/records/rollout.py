@@ -1,4 +1,4 @@
-"""Records of the rollout room: what is tried, what was seen of it, what was decided."""
+"""Records of the rollout room: what is tried, and what was seen of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from windsock.records.base import CheckResult, Digest, Interval, Moment, Record, RunContext
+from windsock.records.base import Digest, Moment, Record
 from windsock.spec import HARM, Duration, LabelsBlock, ModelSpec, RolloutMetricBlock, parse_duration
 
 Arm = Literal["champion", "challenger"]
@@ -251,193 +251,14 @@ class StepTotals(Record):
         return self.champion.exposures + self.challenger.exposures
 
 
-class RolloutAction(StrEnum):
-    """What a look at a rollout comes to."""
-
-    HOLD = "hold"
-    ADVANCE = "advance"
-    PROMOTE = "promote"
-    KEEP = "keep"
-    ROLL_BACK = "roll_back"
-
-
-ENDS = frozenset({RolloutAction.PROMOTE, RolloutAction.KEEP, RolloutAction.ROLL_BACK})
-
-
-class Estimate(Record):
-    """The challenger's metric against the champion's.
-
-    :param difference: challenger minus champion, in the metric's own unit; ``None`` without a value.
-    :param interval: the confidence sequence, or the group sequential interval of the look.
-    :param fixed: the usual interval of a single look: information only.
-    :param method: ``confidence_sequence`` or ``group_sequential``.
-    :param z: difference in standard errors.
-    :param bound: group sequential: the bound that ``z`` is held against at this planned look.
-    :param fraction: group sequential: part of the horizon at this look.
-    :param information: units behind it.
-    :param chance_better: Bayesian read-out: probability that the challenger is better; information only.
-    :param variance_ratio: CUPED: variance with the covariate against without it; ``None`` without.
-    """
-
-    metric: str
-    champion: float | None = None
-    challenger: float | None = None
-    difference: float | None = None
-    interval: Interval | None = None
-    fixed: Interval | None = None
-    method: Literal["confidence_sequence", "group_sequential"] = "confidence_sequence"
-    z: float | None = None
-    bound: float | None = None
-    fraction: float | None = None
-    information: int = Field(default=0, ge=0)
-    chance_better: float | None = None
-    variance_ratio: float | None = None
-
-
-class RolloutDecision(Record):
-    """One look at a rollout: what was seen, and what follows.
-
-    :param number: 1, 2, 3 ... within the rollout; the first decision of a number stands.
-    :param checks: sample ratio, minimum of units, cycle, guardrails, promotion: each with number and limit.
-    :param planned_look: group sequential: 1 .. looks where this was a planned one.
-    :param dry_run: whether it was only shown: nothing was stored, nothing follows.
-    :param unchanged: whether it stood already: a decision that ends a step is made once.
-    :param report_uri: where the report lies; ``None`` where it could not be written.
-    :param evidence_digest: of the signed evidence pack of a decision that ends the rollout.
-    :param evidence_uri: where that lies, as a path under the storage root.
-    """
-
-    model: str
-    experiment: str
-    version: str
-    digest: Digest
-    champion_version: str
-    number: int = Field(ge=1)
-    step: int = Field(ge=0)
-    share: int = Field(ge=0)
-    action: RolloutAction
-    reason: str
-    checks: tuple[CheckResult, ...]
-    estimate: Estimate
-    totals: StepTotals
-    planned_look: int | None = None
-    judged_at: Moment
-    dry_run: bool = False
-    unchanged: bool = False
-    report_uri: str | None = None
-    evidence_digest: Digest | None = None
-    evidence_uri: str | None = None
-
-
-class StartRolloutInput(Record):
-    """Input of ``start_rollout``: go on with the rollout that is under way, else start a waiting version.
-
-    :param version: start this waiting version and no other.
-    :param only_look: start nothing.
-    """
-
-    spec: ModelSpec
-    overrides: RolloutOverrides = RolloutOverrides()
-    version: str | None = None
-    only_look: bool = False
-    run: RunContext = RunContext()
-
-
-class RolloutState(Record):
-    """What is under way.
-
-    :param rollout: the rollout; ``None``: there is none.
-    :param waiting: version that waits for its own.
-    :param started: whether it was started now.
-    :param steered: whether it was paused or resumed, or a question was kept, now.
-    :param look_due: when the next look is due.
-    """
-
-    model: str
-    rollout: Rollout | None = None
-    waiting: str | None = None
-    started: bool = False
-    steered: bool = False
-    look_due: Moment | None = None
-    reason: str = ""
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether nothing was done."""
-        return not (self.started or self.steered)
-
-
-class SteerRolloutInput(Record):
-    """Input of ``steer_rollout``: pause or resume what is under way, or keep for a run that it asks a person.
-
-    :param asked_until: with ``ask``: until when.
-    """
-
-    model: str
-    action: Literal["pause", "resume", "ask"]
-    reason: str = ""
-    asked_until: Moment | None = None
-    run: RunContext = RunContext()
-
-    @model_validator(mode="after")
-    def _asks_until(self) -> Self:
-        if (self.action == "ask") != (self.asked_until is not None):
-            raise ValueError("`ask` needs `asked_until`, and nothing else has it")
-        return self
-
-
-class JudgeRolloutInput(Record):
-    """Input of ``judge_rollout``."""
-
-    spec: ModelSpec
-    dry_run: bool = False
-    run: RunContext = RunContext()
-
-
-class ShiftTrafficInput(Record):
-    """Input of ``shift_traffic``: carry out a decision to advance."""
-
-    spec: ModelSpec
-    decision: RolloutDecision
-    run: RunContext = RunContext()
-
-
-class TrafficShift(Record):
-    """A step of a rollout that has begun.
-
-    :param share: basis points of the challenger.
-    :param unchanged: whether it had begun before, or the rollout is over.
-    """
-
-    model: str
-    experiment: str
-    version: str
-    step: int
-    share: int
-    epoch: int
-    unchanged: bool = False
-    reason: str = ""
-    shifted_at: Moment
-
-
 __all__ = [
-    "ENDS",
     "Arm",
     "ArmTotals",
-    "Estimate",
-    "JudgeRolloutInput",
     "Moments",
     "Rollout",
-    "RolloutAction",
-    "RolloutDecision",
     "RolloutEnd",
     "RolloutOutcome",
     "RolloutOverrides",
     "RolloutPlan",
-    "RolloutState",
-    "ShiftTrafficInput",
-    "StartRolloutInput",
-    "SteerRolloutInput",
     "StepTotals",
-    "TrafficShift",
 ]

@@ -13,7 +13,8 @@ from typing import Any
 from windsock.records.base import Digest
 from windsock.records.deployment import RoutePlan
 from windsock.records.ledger import ROUTING, LedgerAction, LedgerRow, commit_of, last_routing_row
-from windsock.records.rollout import Rollout, RolloutDecision, RolloutEnd, RolloutOutcome, RolloutPlan
+from windsock.records.rollout import Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
+from windsock.records.rollout_steps import RolloutDecision
 from windsock.spec import digest_of
 
 SWITCHES = (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
