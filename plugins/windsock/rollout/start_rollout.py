@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from windsock.door import append_unless_routed, plan_serving, require_golden
 from windsock.exceptions import (
+    DeploymentRefusedError,
     GateRefusedError,
     RolloutRefusedError,
     SpecError,
@@ -23,6 +24,7 @@ from windsock.records import (
     Rollout,
     RolloutPlan,
     RolloutState,
+    RouteState,
     StartRolloutInput,
     champion_of,
     experiment_name,
@@ -53,7 +55,8 @@ def start_rollout(step: StartRolloutInput, ports: Ports, key: str) -> RolloutSta
     :raises RolloutRefusedError: if the version that was asked for does not wait.
     :raises GateRefusedError: if no row registers the version that waits.
     :raises SpecError: if the rollout that was asked for cannot be.
-    :raises DeploymentRefusedError: if the version does not answer its golden predictions; the champion does.
+    :raises DeploymentRefusedError: if the version does not answer once it has traffic; the champion serves
+        again by then.
     :raises ServerUnavailableError: if the server does not answer.
     :raises StaleEpochError: if other changes of the traffic came first, each time it was tried.
     :raises VerdictError: if the ledger's hash chain is broken.
@@ -78,14 +81,17 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
     champion = champion_of(rows)
     if queued is None or champion is None:
         return RolloutState(model=step.spec.name, reason="no rollout is under way and no version waits")
-    hindrance = _hindrance(step, rows, queued, champion)
+    hindrance, state = _hindrance(step, rows, queued, champion), None
+    if not (hindrance or step.only_look):
+        state = ports.router.state(step.spec.name)
+        hindrance = _golden_hindrance(ports, queued, state)
     if hindrance or step.only_look:
         return RolloutState(
             model=step.spec.name,
             waiting=waiting,
             reason=hindrance or f"version {waiting} waits for its rollout",
         )
-    begun = _begin(step, ports, rows, queued, champion)
+    begun = _begin(step, ports, rows, queued, champion, state)
     return RolloutState(
         model=step.spec.name,
         rollout=begun,
@@ -154,6 +160,17 @@ def _hindrance(
     return ""
 
 
+def _golden_hindrance(ports: Ports, queued: LedgerRow, state: RouteState | None) -> str:
+    """Return what keeps a version from traffic that is behind the server and does not answer as it must."""
+    if state is None or (slot := state.plan.slot(queued.digest)) is None:
+        return ""
+    try:
+        require_golden(ports, queued.model, slot)
+    except DeploymentRefusedError as refusal:
+        return f"WS-ROLLOUT-014: version {queued.version} waits and cannot start: {refusal.message}"
+    return ""
+
+
 def _registration(rows: Sequence[LedgerRow], queued: LedgerRow) -> LedgerRow:
     about = (queued.version, queued.digest, queued.body["bundle_uri"], queued.body["evidence_digest"])
     for row in rows:
@@ -195,6 +212,7 @@ def _begin(
     rows: Sequence[LedgerRow],
     queued: LedgerRow,
     champion: Champion,
+    state: RouteState | None,
 ) -> Rollout:
     name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows)
     chain = ports.ledger.verify(name)
@@ -204,9 +222,6 @@ def _begin(
             code="WS-LEDGER-002",
             next_action="Find out who changed the control database, and restore it from a backup.",
         )
-    state = ports.router.state(name)
-    if state is not None and (slot := state.plan.slot(queued.digest)) is not None:
-        require_golden(ports, name, slot)
     base = plan_serving(champion, state, rows)
     now = ports.now()
     rollout = Rollout(

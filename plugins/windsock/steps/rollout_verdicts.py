@@ -26,6 +26,17 @@ CURES = {
     "WS-ROLLOUT-020": "find out why units are missing in one arm; mend it, stop the rollout, start it anew",
     "WS-ROLLOUT-021": "look at `GET /health` and at the log below the server's state folder",
 }
+HINDRANCES = {
+    "WS-ROLLOUT-003": "nothing to do; {model}__daily_retrain brings a version that met the champion",
+    "WS-ROLLOUT-004": "run {model}__daily_retrain with `force` if it shall be tried again",
+    "WS-ROLLOUT-005": "clear the task that was killed; the rollout starts by itself after it",
+    "WS-ROLLOUT-006": "write the strategy back into the model's file, or run {model}__daily_retrain: it "
+    "promotes at once",
+    "WS-ROLLOUT-014": "clear `deploy_model` of the run that brought it, or run {model}__daily_retrain for another "
+    "version; the champion keeps serving",
+    "WS-APPROVAL-002": "run {model}__daily_retrain for another version; the champion keeps serving",
+}
+"""What helps a version that waits and cannot start, by the code that its reason begins with."""
 
 
 def describe_rollout_decision(record: r.RolloutDecision) -> Verdict:
@@ -54,9 +65,11 @@ def describe_rollout(record: r.RolloutState) -> Verdict:
     rollout = record.rollout
     if rollout is None:
         waits = f"version {record.waiting} waits for its rollout" if record.waiting else "none waits"
+        helps = next((text for code, text in HINDRANCES.items() if record.reason.startswith(code)), None)
         return Verdict(
-            word="PASS",
+            word="HOLD" if helps else "PASS",
             why=record.reason or f"no rollout is under way; {waits}",
+            next_action=helps.format(model=record.model) if helps else "nothing to do",
             ids={"model": record.model, "version": record.waiting or ""},
         )
     share, steps = rollout.share / PERCENT, len(rollout.plan.shares)

@@ -246,9 +246,19 @@ class TestItDoesNotAnswer:
         ports = waiting_world()
         ports.router.sick.add(digest("2"))
         before = left_of(ports)
-        with pytest.raises(DeploymentRefusedError):
-            start(ports)
+        for _ in range(2):
+            state = start(ports)
+            assert (state.rollout, state.waiting, state.unchanged) == (None, "2", True)
+            assert state.reason.startswith("WS-ROLLOUT-014")
+            assert "golden" in state.reason
         assert left_of(ports) == before
+        ports.router.sick.clear()
+        assert start(ports).started
+
+    def test_a_look_alone_asks_the_server_nothing(self) -> None:
+        ports = waiting_world()
+        ports.router.sick.add(digest("2"))
+        assert start(ports, only_look=True).reason == "version 2 waits for its rollout"
 
     @pytest.mark.parametrize("spec", [CANARY, SHADOW])
     def test_with_traffic_the_champion_has_it_all_again_and_the_rollout_is_over(self, spec: Any) -> None:

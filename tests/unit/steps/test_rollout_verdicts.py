@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +9,10 @@ import pytest
 from support.builders import NOON, digest
 from support.rollout_cases import after, make_conversions, make_plan, make_rollout
 from windsock import records as r
+from windsock.rollout import start_rollout
 from windsock.rollout.decision import decide
 from windsock.steps import StepResult, refusal_of, verdict_of
+from windsock.steps.rollout_verdicts import HINDRANCES
 
 BETTER = make_conversions(2_000, 2_400)
 
@@ -108,6 +112,21 @@ def test_a_shadow_answers_nobody():
 def test_nothing_under_way(fields, why):
     verdict = verdict_of(result(r.RolloutState(model="churn", **fields)))
     assert (verdict.word, verdict.why) == ("PASS", why)
+
+
+@pytest.mark.parametrize("code", sorted(HINDRANCES))
+def test_a_version_that_cannot_start_holds_and_says_what_helps(code):
+    state = r.RolloutState(model="churn", waiting="4", reason=f"{code}: version 4 waits and cannot start")
+    verdict = verdict_of(result(state, unchanged=True))
+    assert verdict.word == "HOLD"
+    assert verdict.why == state.reason
+    assert verdict.next_action == HINDRANCES[code].format(model="churn")
+    assert refusal_of(result(state, unchanged=True)) is None
+
+
+def test_every_reason_why_a_version_cannot_start_has_what_helps():
+    told = set(re.findall(r'f"(WS-[A-Z]+-\d+): ', Path(start_rollout.__file__).read_text()))
+    assert told == set(HINDRANCES)
 
 
 def test_a_step_that_has_begun():
