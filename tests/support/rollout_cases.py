@@ -13,9 +13,14 @@ NAME = "v2-e5"
 
 
 def make_plan(strategy: str = "ab", **block: Any) -> RolloutPlan:
-    """Return a plan of conversions; name what the model's file says otherwise."""
-    asked = {"metric": "conversion", **block, "strategy": strategy}
-    return RolloutPlan.of_spec(ModelSpec.model_validate({"model": {"name": "churn"}, "rollout": asked}))
+    """Return a plan of conversions; name what the model's file says otherwise.
+
+    A shadow's is made past the file, which refuses one of conversions.
+    """
+    is_shadow = strategy == "shadow"
+    asked = {"metric": "conversion", **block, "strategy": "canary" if is_shadow else strategy}
+    plan = RolloutPlan.of_spec(ModelSpec.model_validate({"model": {"name": "churn"}, "rollout": asked}))
+    return plan.model_copy(update={"strategy": "shadow", "shares": (0,)}) if is_shadow else plan
 
 
 def make_rollout(plan: RolloutPlan | None = None, **fields: Any) -> Rollout:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from windsock.records import ArmTotals, Moments, Rollout, RolloutDecision, RolloutPlan, StepTotals
-from windsock.spec import RolloutMetricBlock
+from windsock.spec import SEEN_BY_SHADOWS, RolloutMetricBlock
 from windsock.statistics.experiments import Comparison, compare
 
 FEWEST_UNITS = 100
 """Units that an arm needs before anything is said of it: below, no variance can be trusted."""
 SHARES_OF = frozenset({"conversion", "rate", "accuracy", "errors", "slow"})
 """Kinds of metrics that lie between 0 and 1."""
-SEEN_BY_SHADOWS = frozenset({"accuracy", "absolute_error", "errors", "slow"})
-"""Kinds of metrics that an answer has which nobody acts upon."""
 NOTHING = Moments()
 
 

@@ -17,6 +17,8 @@ from windsock.spec.words import Switch
 Strategy = Literal["direct", "canary", "ab", "shadow"]
 MetricKind = Literal["conversion", "rate", "mean", "accuracy", "absolute_error", "errors", "slow"]
 LOWER_IS_BETTER: frozenset[str] = frozenset({"absolute_error", "errors", "slow"})
+SEEN_BY_SHADOWS: frozenset[str] = frozenset({"accuracy", "absolute_error", "errors", "slow"})
+"""Kinds of metrics that an answer has which nobody acts upon."""
 USUAL_METRICS: dict[str, MetricKind] = {
     "conversion": "conversion",
     "ctr": "rate",
@@ -160,6 +162,22 @@ class RolloutBlock(Frozen):
                 )
             if limit is not None and limit < 0:
                 raise NotAllowedError(f"{limit} is below 0", allowed="0 or more", at=("guardrails", name))
+        return self
+
+    @model_validator(mode="after")
+    def _a_shadow_shows_its_metrics(self) -> Self:
+        if self.strategy != "shadow":
+            return self
+        known = self.metric_blocks
+        asked = [(name, ("guardrails", name)) for name in self.limits if name != HARM]
+        for name, at in [*([(self.metric, ("metric",))] if self.metric else []), *asked]:
+            if known[name].kind not in SEEN_BY_SHADOWS:
+                raise NotAllowedError(
+                    f"{name} cannot be seen of a shadow: nobody acts upon answers that nobody gets",
+                    allowed=sorted(name for name, one in known.items() if one.kind in SEEN_BY_SHADOWS),
+                    cure="choose a metric of the answers themselves, or `strategy: ab`",
+                    at=at,
+                )
         return self
 
     @model_validator(mode="after")

@@ -32,8 +32,8 @@ HINDRANCES = {
     "WS-ROLLOUT-005": "clear the task that was killed; the rollout starts by itself after it",
     "WS-ROLLOUT-006": "write the strategy back into the model's file, or run {model}__daily_retrain: it "
     "promotes at once",
-    "WS-ROLLOUT-014": "clear `deploy_model` of the run that brought it, or run {model}__daily_retrain for another "
-    "version; the champion keeps serving",
+    "WS-ROLLOUT-014": "clear `deploy_model` of the run that brought it, or run {model}__daily_retrain for "
+    "another version; the champion keeps serving",
     "WS-APPROVAL-002": "run {model}__daily_retrain for another version; the champion keeps serving",
 }
 """What helps a version that waits and cannot start, by the code that its reason begins with."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import typing
+
 import pytest
 
 from support.specs import HEAD, only_fault
 from windsock.spec import RolloutBlock
 from windsock.spec.loader import spec_from_bytes
-from windsock.spec.rollout import USUAL_METRICS
+from windsock.spec.rollout import SEEN_BY_SHADOWS, USUAL_METRICS, MetricKind
 
 
 def block(text=""):
@@ -30,6 +32,9 @@ def block(text=""):
         ("strategy: canary, steps: [100]", "steps", "no step below 100", "", "strategy: direct"),
         ("metric: clicks", "metric", "unknown metric clicks", "ctr", ""),
         ("metric: rate", "metric", "unknown metric rate", "ctr", ""),
+        ("strategy: shadow, metric: ctr", "metric", "ctr cannot be seen", "accuracy", "strategy: ab"),
+        ("strategy: shadow, metric: buys, metrics: {buys: {kind: mean}}", "metric", "buys cannot", "", ""),
+        ("strategy: shadow, guardrails: {mean: 1}", "guardrails.mean", "mean cannot be seen", "slow", ""),
         ("metrics: {ctr: {kind: rate}}", "metrics.ctr", "a usual name", "", "name it otherwise"),
         ("metrics: {harm: {kind: rate}}", "metrics.harm", "a usual name", "", "name it otherwise"),
         ("metrics: {buys: {kind: count}}", "metrics.buys.kind", "count", "conversion, rate, mean", ""),
@@ -123,6 +128,29 @@ def test_a_metric_of_one_s_own_may_decide_and_guard():
     assert made.metric_blocks["orders"].kind == "mean"
     assert set(made.metric_blocks) == {*USUAL_METRICS, "orders"}
     assert made.limits["orders"] == 0.1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metric: accuracy",
+        "metric: absolute_error, guardrails: {accuracy: 0.1}",
+        "guardrails: {ctr: null}",
+        "metric: late, metrics: {late: {kind: slow}, orders: {kind: mean}}",
+    ],
+)
+def test_a_shadow_shows_what_its_answers_have(text):
+    assert block(f"strategy: shadow, {text}").strategy == "shadow"
+
+
+@pytest.mark.parametrize("kind", [*typing.get_args(MetricKind)])
+def test_what_a_shadow_cannot_show_an_ab_test_may(kind):
+    text = f"metric: m, metrics: {{m: {{kind: {kind}}}}}"
+    assert block(f"strategy: ab, {text}").metric == "m"
+    if kind in SEEN_BY_SHADOWS:
+        assert block(f"strategy: shadow, {text}").metric == "m"
+    else:
+        assert only_fault(f"{HEAD}rollout: {{strategy: shadow, {text}}}").key == "rollout.metric"
 
 
 @pytest.mark.parametrize(
