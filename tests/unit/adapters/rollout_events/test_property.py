@@ -65,9 +65,9 @@ def _outcome(place: int, drawn: tuple[Any, ...]) -> Any:
 
 
 @given(
-    exposed=st.lists(EXPOSED, max_size=40),
-    told=st.lists(HAPPENED, max_size=30),
-    late=st.sets(st.integers(0, 69), max_size=6),
+    exposed=st.lists(EXPOSED, min_size=40, max_size=40),
+    told=st.lists(HAPPENED, min_size=30, max_size=30),
+    late=st.one_of(st.just(set()), st.just(set()), st.sets(st.integers(0, 69), max_size=6)),
     pace=PACE,
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
