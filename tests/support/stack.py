@@ -49,6 +49,25 @@ monitoring:
   lateness: 5s
   retrain: {windows: 1, of: 1, cooldown: 1m, per_day: 100, recent: 1h, history: 0.1}
 """
+TRIED = """\
+model: {name: tried, owner: ds@company.com}
+data: {source: tried.csv, target: bought, entity: visitor}
+training: {candidates: [{estimator: logistic_regression}]}
+gate:
+  against_champion: {not_worse: 0.5}
+  latency_ms: 1000
+  card: {intended_use: Rank visitors., limitations: Made up.}
+monitoring: {data_drift: false, performance_tracking: false}
+rollout:
+  strategy: ab
+  metric: conversion
+  guardrails: {errors: 0.05, slow: null}
+  check: 20s
+  cycle: 15s
+  bake: 10s
+  minimum_units: 600
+  deadline: 10m
+"""
 KEPT_BY_ALL_BUT_ONE_ROW = {
     "name": "refused",
     "expectations": [
@@ -101,8 +120,10 @@ def write_models(include: Path, project: Path) -> None:
     (include / "expectations" / "refused.json").write_text(json.dumps(KEPT_BY_ALL_BUT_ONE_ROW))
     (models / "broken.yaml").write_text(BROKEN)
     (models / "moving.yaml").write_text(MOVING)
+    (models / "tried.yaml").write_text(TRIED)
     shutil.copy(project / "include" / "data" / "churn_sample.csv", models)
     write_visits(models / "reviewed.csv")
+    write_visits(models / "tried.csv")
 
 
 def write_visits(file: Path, rows: int = 800) -> None:
