@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from windsock.records import Alert, Episode, RetrainClaim, RetrainOutcome, WindowKind, WindowVerdict
@@ -59,9 +59,16 @@ class FakeMonitor:
             self._put(episode.model, change.episodes)
             return stands
 
-    def sweep(self, model: str, *, digest: str | None, now: datetime) -> tuple[Episode, ...]:
+    def sweep(
+        self,
+        model: str,
+        *,
+        digest: str | None,
+        now: datetime,
+        ended: Mapping[str, RetrainOutcome] | None = None,
+    ) -> tuple[Episode, ...]:
         with self._lock:
-            change = sweep_in(self._rows(model), self.leases.get(model), digest=digest, now=now)
+            change = sweep_in(self._rows(model), self.leases.get(model), digest=digest, now=now, ended=ended)
             self._put(model, change.episodes)
             self.leases[model] = change.lease
             return change.episodes

@@ -52,13 +52,15 @@ def promote(
     spec: ModelSpec | None = None,
     force: bool = False,
     requester: str | None = None,
+    dag_id: str | None = None,
+    run_id: str | None = None,
 ) -> Promotion:
     """Run ``promote_model`` for a version."""
     step = PromoteModelInput(
         spec=spec or make_spec(),
         version=version_of(number),
         force=force,
-        run=RunContext(requested_by=requester),
+        run=RunContext(dag_id=dag_id, run_id=run_id, requested_by=requester),
     )
     return promote_model(step, ports, "")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -47,10 +47,17 @@ class SqlRetraining:
             change.write(made.episodes)
         return stands
 
-    def sweep(self, model: str, *, digest: str | None, now: datetime) -> tuple[Episode, ...]:
+    def sweep(
+        self,
+        model: str,
+        *,
+        digest: str | None,
+        now: datetime,
+        ended: Mapping[str, RetrainOutcome] | None = None,
+    ) -> tuple[Episode, ...]:
         """Close what nobody will close; return it."""
         with self._changing(model) as change:
-            made = sweep_in(change.known, change.lease, digest=digest, now=now)
+            made = sweep_in(change.known, change.lease, digest=digest, now=now, ended=ended)
             change.write(made.episodes)
             change.put_lease(made.lease)
         return made.episodes

@@ -193,9 +193,16 @@ class MemoryMonitor:
         self._put(episode.model, change.episodes)
         return stands
 
-    def sweep(self, model: str, *, digest: str | None, now: datetime) -> tuple[Episode, ...]:
+    def sweep(
+        self,
+        model: str,
+        *,
+        digest: str | None,
+        now: datetime,
+        ended: Mapping[str, RetrainOutcome] | None = None,
+    ) -> tuple[Episode, ...]:
         """Close what nobody will close."""
-        change = sweep_in(self.episodes(model), self._leases.get(model), digest=digest, now=now)
+        change = sweep_in(self.episodes(model), self._leases.get(model), digest=digest, now=now, ended=ended)
         self._put(model, change.episodes)
         self._leases[model] = change.lease
         return change.episodes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from windsock.exceptions import MonitoringError
-from windsock.monitoring.decide_retrain import decide_retrain, event_key
+from windsock.monitoring.decide_retrain import decide_retrain, event_key, sweep_episodes
 from windsock.ports import Ports
 from windsock.records import ClaimRetrainInput, DecideRetrainInput, RetrainClaim, RunContext
 
@@ -22,7 +22,7 @@ def claim_retrain(step: ClaimRetrainInput, ports: Ports, key: str) -> RetrainCla
     champion = ports.ledger.champion(name)
     holder = holder_of(name, step.run)
     # An episode of a version that serves no more is closed by this: its retrain would answer nothing.
-    ports.monitor.sweep(name, digest=champion.digest if champion else None, now=now)
+    sweep_episodes(ports, name, champion.digest if champion else None, now)
     episode_key = step.episode_key
     if step.event_id is not None:
         episode_key = event_key(step.event_id)
@@ -48,4 +48,4 @@ def holder_of(model: str, run: RunContext) -> str:
             code="WS-MONITORING-050",
             next_action="Name the run in the step's input: run: {dag_id: ..., run_id: ...}.",
         )
-    return f"{run.dag_id or 'cli'}/{run.run_id}"
+    return run.label

@@ -13,9 +13,11 @@ from windsock.records import (
     EpisodeState,
     RetrainDecision,
     RetrainOrder,
+    RetrainOutcome,
     Span,
     Status,
     WindowVerdict,
+    retrains_by_rollout,
 )
 from windsock.records.retraining import answered_until, hold_of, open_episode
 from windsock.spec import RetrainBlock, digest_of
@@ -43,7 +45,7 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
     name, monitoring, now = step.spec.name, step.spec.monitoring, ports.now()
     champion = ports.ledger.champion(name)
     digest = champion.digest if champion else None
-    ports.monitor.sweep(name, digest=digest, now=now)
+    sweep_episodes(ports, name, digest, now)
     span = look_back(monitoring.retrain, monitoring.window_length)
     decision = decide(
         ports.monitor.windows(name, since=now - span),
@@ -63,6 +65,16 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
     return decision.model_copy(
         update={"order": RetrainOrder.WAIT, "episode": None, "reason": _standing(stands)}
     )
+
+
+def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) -> None:
+    """Close what nobody will close, and learn from the ledger what became of the versions that waited.
+
+    :param digest: bundle that serves; ``None``: none does.
+    """
+    waited = any(one.outcome is RetrainOutcome.QUEUED for one in ports.monitor.episodes(model))
+    ended = retrains_by_rollout(ports.ledger.rows(model)) if waited else {}
+    ports.monitor.sweep(model, digest=digest, now=now, ended=ended)
 
 
 def look_back(policy: RetrainBlock, window_length: timedelta) -> timedelta:

@@ -188,13 +188,22 @@ class Monitor(Protocol):
         """
         ...
 
-    def sweep(self, model: str, *, digest: str | None, now: datetime) -> tuple[Episode, ...]:
+    def sweep(
+        self,
+        model: str,
+        *,
+        digest: str | None,
+        now: datetime,
+        ended: Mapping[str, RetrainOutcome] | None = None,
+    ) -> tuple[Episode, ...]:
         """Close what nobody will close; return it.
 
         An episode whose run was lost (its lease has run out) failed. One that nobody claimed is superseded
-        once another version than the one it is about serves.
+        once another version than the one it is about serves. One whose version waited for its rollout has
+        the outcome of that by now.
 
         :param digest: bundle that serves; ``None``: none, or not known.
+        :param ended: what retrains came to by the end of a rollout, by the holder of the claim.
         """
         ...
 

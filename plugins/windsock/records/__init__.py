@@ -132,6 +132,7 @@ from windsock.records.rollout_rows import (
     ended_rollouts,
     experiment_name,
     experiment_of,
+    retrains_by_rollout,
     rollout_route,
     running_rollout,
     waiting_row,
@@ -178,6 +179,7 @@ from windsock.records.training import (
 __all__ = [
     "decision_digest",
     "has_met",
+    "retrains_by_rollout",
     "rollout_route",
     "ENDS",
     "Arm",

@@ -105,6 +105,11 @@ class RunContext(Record):
         """Who did it, for the ledger: the person, or ``scheduler``."""
         return self.requested_by or "scheduler"
 
+    @property
+    def label(self) -> str:
+        """The run, as a claim names its holder: ``DAG_ID/RUN_ID``."""
+        return f"{self.dag_id or 'cli'}/{self.run_id}"
+
 
 Moment = AwareDatetime
 """A time with a zone; records are written in UTC."""

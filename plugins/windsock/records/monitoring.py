@@ -229,7 +229,7 @@ class RetrainOutcome(StrEnum):
 
     PROMOTED = "promoted"
     QUEUED = "queued"
-    """The new version waits for its rollout: says nothing yet."""
+    """The new version waits for its rollout or is in it: says nothing until that has ended."""
     KEPT = "kept"
     REFUSED = "refused"
     FAILED = "failed"

@@ -6,7 +6,7 @@ rule and writes what it says, in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from windsock.records.base import Moment, Record
@@ -76,7 +76,7 @@ def useless_in_a_row(episodes: Sequence[Episode], digest: str) -> int:
     """Return how many retrains of this version came to nothing, one after the other, up to now.
 
     One that failed by a fault does not count and breaks no row; nor does one whose version waits for its
-    rollout. A promotion ends the row, as does another version that serves, or a person.
+    rollout or is in it. A promotion ends the row, as does another version that serves, or a person.
 
     :param episodes: in the order in which they were opened.
     """
@@ -165,8 +165,18 @@ def announce_in(known: Sequence[Episode], episode: Episode) -> tuple[Episode, Ch
     return first, Change(episodes=(first,))
 
 
-def sweep_in(known: Sequence[Episode], lease: Lease | None, *, digest: str | None, now: datetime) -> Change:
-    """Close what nobody will close: the episode of a lost run, and one of a version that serves no more."""
+def sweep_in(
+    known: Sequence[Episode],
+    lease: Lease | None,
+    *,
+    digest: str | None,
+    now: datetime,
+    ended: Mapping[str, RetrainOutcome] | None = None,
+) -> Change:
+    """Close what nobody will close: the episode of a lost run, and one of a version that serves no more.
+
+    :param ended: what retrains came to whose version waited for its rollout, by the run that had the claim.
+    """
     lost = lease is not None and lease.is_over(now)
     closed = []
     for one in known:
@@ -174,6 +184,8 @@ def sweep_in(known: Sequence[Episode], lease: Lease | None, *, digest: str | Non
             closed.append(_closed(one, RetrainOutcome.FAILED, now))
         elif one.state is EpisodeState.ANNOUNCED and digest is not None and one.digest != digest:
             closed.append(_closed(one, RetrainOutcome.SUPERSEDED, now))
+        elif one.outcome is RetrainOutcome.QUEUED and (told := (ended or {}).get(one.claimed_by or "")):
+            closed.append(one.model_copy(update={"outcome": told}))
     return Change(episodes=tuple(closed), lease=None if lost else lease)
 
 

@@ -10,13 +10,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from windsock.records.base import Digest
+from windsock.records.base import Digest, RunContext
 from windsock.records.deployment import RoutePlan
 from windsock.records.ledger import ROUTING, LedgerAction, LedgerRow, commit_of, last_routing_row
+from windsock.records.monitoring import RetrainOutcome
 from windsock.records.rollout import Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
 from windsock.records.rollout_steps import RolloutDecision
 from windsock.spec import digest_of
 
+LEARNED = {
+    RolloutOutcome.PROMOTED: RetrainOutcome.PROMOTED,
+    RolloutOutcome.KEPT: RetrainOutcome.KEPT,
+    RolloutOutcome.ROLLED_BACK: RetrainOutcome.KEPT,
+    RolloutOutcome.STOPPED: RetrainOutcome.KEPT,
+}
+"""What a retrain came to by the end of its version's rollout; one that was broken off says nothing."""
 SWITCHES = (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
 
 
@@ -82,6 +90,21 @@ def ended_rollouts(rows: Sequence[LedgerRow]) -> tuple[RolloutEnd, ...]:
     return tuple(
         _end(rows, _shifts(rows, name)) for name in names if running is None or name != running.experiment
     )
+
+
+def retrains_by_rollout(rows: Sequence[LedgerRow]) -> dict[str, RetrainOutcome]:
+    """Return what those retrains came to whose version had its rollout, by the label of the run."""
+    queued = {row.seq: row for row in rows if row.action is LedgerAction.QUEUE}
+    began = {
+        row.body["experiment"]: queued[row.body["queued"]]
+        for row in rows
+        if row.action is LedgerAction.SHIFT and row.body.get("queued") in queued
+    }
+    return {
+        RunContext(**(began[one.experiment].body.get("run") or {})).label: LEARNED[one.outcome]
+        for one in ended_rollouts(rows)
+        if one.experiment in began and one.outcome in LEARNED
+    }
 
 
 def _about(rows: Sequence[LedgerRow], experiment: str, *actions: LedgerAction) -> list[LedgerRow]:
@@ -191,6 +214,7 @@ __all__ = [
     "ended_rollouts",
     "experiment_name",
     "experiment_of",
+    "retrains_by_rollout",
     "rollout_route",
     "running_rollout",
     "waiting_row",

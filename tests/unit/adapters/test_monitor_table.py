@@ -310,6 +310,18 @@ class TestLostRuns:
         assert len(monitor.sweep("churn", digest=digest("b"), now=NOW)) == 1
         assert outcomes(monitor) == [("one", "superseded")]
 
+    def test_a_version_that_waited_has_what_became_of_it(self, monitor):
+        monitor.announce(make_episode())
+        claim(monitor)
+        monitor.close("churn", holder="dag/1", outcome=r.RetrainOutcome.QUEUED, now=NOW)
+        assert (
+            monitor.sweep("churn", digest=digest("a"), now=NOW, ended={"dag/2": r.RetrainOutcome.KEPT}) == ()
+        )
+        ended = {"dag/1": r.RetrainOutcome.KEPT}
+        assert len(monitor.sweep("churn", digest=digest("a"), now=NOW, ended=ended)) == 1
+        assert outcomes(monitor) == [("one", "kept")]
+        assert monitor.sweep("churn", digest=digest("a"), now=NOW, ended=ended) == ()
+
     def test_a_claimed_one_is_not(self, monitor):
         monitor.announce(make_episode())
         claim(monitor)

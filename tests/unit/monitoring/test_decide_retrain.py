@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import world as served
 from support.builders import digest
 from support.fakes import FakeLedger, fake_ports
 from support.retraining import (
@@ -19,6 +20,7 @@ from support.retraining import (
     make_windows,
     policy_spec,
 )
+from support.rollout_steps import AB, end, running, start
 from windsock import records as r
 from windsock.monitoring.decide_retrain import decide, decide_retrain
 from windsock.spec import RetrainBlock
@@ -400,3 +402,25 @@ class TestStep:
         assert (
             decide_retrain(r.DecideRetrainInput(spec=policy_spec()), ports, "").order is r.RetrainOrder.WAIT
         )
+
+
+class TestRollouts:
+    """The loop ends where rollouts, one after the other, do not help."""
+
+    def ask(self, ports: Any) -> r.RetrainDecision:
+        return decide_retrain(r.DecideRetrainInput(spec=policy_spec(breaker=1)), ports, "")
+
+    def test_a_version_that_its_rollout_kept_out_counts_at_the_next_decision(self):
+        ports = served.world_of(1)
+        served.deploy(ports, 2)
+        served.promote(ports, 2, spec=AB, dag_id="dag", run_id="1")
+        episode = make_closed(
+            "one", day(0), "queued", digest=ports.ledger.champion("churn").digest, claimed_by="dag/1"
+        )
+        ports.monitor.kept_episodes["churn"] = {"one": episode}
+        assert not self.ask(ports).breaker
+        start(ports, spec=AB)
+        assert not self.ask(ports).breaker
+        end(ports, running(ports).experiment, "kept")
+        assert self.ask(ports).breaker
+        assert [one.outcome for one in ports.monitor.episodes("churn")] == [r.RetrainOutcome.KEPT]

@@ -3,10 +3,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.builders import NOON, digest
 from windsock.records import Episode, EpisodeState, RetrainOutcome, Span
-from windsock.records.retraining import useless_in_a_row
+from windsock.records.retraining import hold_of, sweep_in, useless_in_a_row
+from windsock.spec import RetrainBlock
 
 
 def episodes(*outcomes: str) -> list[Episode]:
@@ -19,7 +22,9 @@ def episodes(*outcomes: str) -> list[Episode]:
             span=Span(start=NOON, end=NOON + timedelta(days=1)),
             state=EpisodeState.CLOSED,
             opened_at=NOON,
+            claimed_by=f"dag/{number}",
             claimed_at=NOON,
+            closed_at=NOON,
             outcome=RetrainOutcome(outcome),
         )
         for number, outcome in enumerate(outcomes)
@@ -39,3 +44,51 @@ def episodes(*outcomes: str) -> list[Episode]:
 )
 def test_a_version_that_waits_neither_counts_nor_breaks_the_row(outcomes: list[str], count: int) -> None:
     assert useless_in_a_row(episodes(*outcomes), digest("1")) == count
+
+
+KEPT, PROMOTED, QUEUED = RetrainOutcome.KEPT, RetrainOutcome.PROMOTED, RetrainOutcome.QUEUED
+LATER = NOON + timedelta(days=9)
+
+
+def swept(known: list[Episode], ended: dict[str, RetrainOutcome]) -> list[Episode]:
+    change = sweep_in(known, None, digest=digest("1"), now=LATER, ended=ended)
+    written = {one.key: one for one in change.episodes}
+    return [written.get(one.key, one) for one in known]
+
+
+def test_rollouts_that_came_to_nothing_open_the_breaker() -> None:
+    known, policy = episodes("queued", "queued"), RetrainBlock(breaker=2)
+    assert hold_of(known, policy, digest=digest("1"), now=LATER) is None
+    known = swept(known, {"dag/0": KEPT})
+    assert hold_of(known, policy, digest=digest("1"), now=LATER) is None
+    known = swept(known, {"dag/0": KEPT, "dag/1": KEPT})
+    hold = hold_of(known, policy, digest=digest("1"), now=LATER)
+    assert hold is not None
+    assert hold.breaker
+    assert [one.closed_at for one in known] == [NOON, NOON], "windows since then asked for nothing yet"
+
+
+def test_what_a_person_has_forgiven_stays_so() -> None:
+    forgiven = episodes("queued")[0].model_copy(update={"forgiven_by": "ann"})
+    assert useless_in_a_row(swept([forgiven], {"dag/0": KEPT}), digest("1")) == 0
+
+
+OUTCOMES = st.sampled_from([one.value for one in RetrainOutcome])
+
+
+@given(
+    st.lists(OUTCOMES, max_size=8),
+    st.dictionaries(
+        st.sampled_from([f"dag/{number}" for number in range(9)]), st.sampled_from([KEPT, PROMOTED])
+    ),
+)
+def test_only_what_waited_learns_what_became_of_it(
+    outcomes: list[str], ended: dict[str, RetrainOutcome]
+) -> None:
+    known = episodes(*outcomes)
+    after = swept(known, ended)
+    for before, one in zip(known, after, strict=True):
+        waited = before.outcome is QUEUED and before.claimed_by in ended
+        assert one.outcome is (ended[str(before.claimed_by)] if waited else before.outcome)
+        assert one.model_copy(update={"outcome": before.outcome}) == before
+    assert swept(after, ended) == after

@@ -20,11 +20,12 @@ from support.rollout_steps import (
     waiting_world,
 )
 from support.rollouts import make_look
-from support.world import MODEL, back, deploy, promote, register
+from support.world import MODEL, back, deploy, promote, register, world_of
 from windsock.records import (
     RolloutOutcome,
     decision_digest,
     ended_rollouts,
+    retrains_by_rollout,
     rollout_route,
     running_rollout,
     waiting_row,
@@ -170,3 +171,47 @@ def test_a_decision_is_named_whatever_is_told_of_it_later() -> None:
     told = look.model_copy(update={"unchanged": True, "report_uri": "runs:/1/rollout.html"})
     assert decision_digest(told) == decision_digest(look)
     assert decision_digest(make_look(2, "promote")) != decision_digest(look)
+
+
+class TestRetrains:
+    """What a retrain came to whose version had its rollout."""
+
+    def world(self) -> Any:
+        ports = world_of(1)
+        deploy(ports, 2)
+        promote(ports, 2, spec=AB, dag_id="churn__drift_retrain", run_id="one")
+        return ports
+
+    def test_nothing_is_known_while_it_waits_or_runs(self) -> None:
+        ports = self.world()
+        assert retrains_by_rollout(rows_of(ports)) == {}
+        start(ports, spec=AB)
+        assert retrains_by_rollout(rows_of(ports)) == {}
+
+    @pytest.mark.parametrize("outcome", ["kept", "rolled_back", "stopped"])
+    def test_an_end_without_its_promotion_kept_it_out(self, outcome: str) -> None:
+        ports = self.world()
+        start(ports, spec=AB)
+        end(ports, running(ports).experiment, outcome)
+        assert retrains_by_rollout(rows_of(ports)) == {"churn__drift_retrain/one": "kept"}
+
+    def test_its_promotion_helped(self) -> None:
+        ports = self.world()
+        start(ports, spec=AB)
+        decided(ports, "promote")
+        prove(ports, 2, running(ports).experiment, spec=AB)
+        assert retrains_by_rollout(rows_of(ports)) == {"churn__drift_retrain/one": "promoted"}
+
+    def test_what_was_broken_off_or_superseded_says_nothing(self) -> None:
+        ports = self.world()
+        start(ports, spec=AB)
+        deploy(ports, 3)
+        promote(ports, 3, spec=DIRECT)
+        assert [*outcomes(ports).values()] == ["broken_off"]
+        assert retrains_by_rollout(rows_of(ports)) == {}
+        ports = self.world()
+        deploy(ports, 3)
+        promote(ports, 3, spec=AB)
+        start(ports, spec=AB)
+        end(ports, running(ports).experiment)
+        assert "churn__drift_retrain/one" not in retrains_by_rollout(rows_of(ports))
