@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk.bases.skipmixin import SkipMixin
 
 from windsock.operators.base import StepOperator, by_hand, param
 from windsock.ports import utc_now
@@ -18,23 +21,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("windsock.task")
 
 
-class RolloutSensor(StepOperator):
+class RolloutSensor(StepOperator, SkipMixin):
     """Wait in the triggerer.
 
     ``mode="look"``: until the next look is due, at most one check long; returns the rollout's name. A run by
-    hand, or a dry one, does not wait.
+    hand, or a dry one, does not wait. In a DAG whose runs come a check apart, ``wait=False`` holds up no
+    run: each look is taken by the run that is nearest to when it is due, and the others skip what follows.
 
     ``mode="end"``: until the rollout is over; returns its ``RolloutEnd``, whatever the outcome is: a kept
     champion is an answer, not a fault.
 
     :param mode: what is waited for.
     :param state: for looks: the ``RolloutState`` of the starting task.
+    :param wait: for looks: whether a look that is not due is waited for.
     :param version: for ends: the version whose rollout it is; empty: the next one of the model that ends.
     :param poll_seconds: for ends: seconds between two looks into the ledger.
     """
 
     step = "start_rollout"  # whose record says when
     ui_color = "#e8f0fe"
+    inherits_from_skipmixin = True
     template_fields: Sequence[str] = ("state", "version")
 
     def __init__(
@@ -42,6 +48,7 @@ class RolloutSensor(StepOperator):
         *,
         mode: Literal["look", "end"] = "look",
         state: Any = None,
+        wait: bool = True,
         version: str | None = None,
         poll_seconds: float = POLL_SECONDS,
         **kwargs: Any,
@@ -49,6 +56,7 @@ class RolloutSensor(StepOperator):
         super().__init__(**kwargs)
         self.mode = mode
         self.state = state
+        self.wait = wait
         self.version = version
         self.poll_seconds = poll_seconds
 
@@ -66,13 +74,27 @@ class RolloutSensor(StepOperator):
         state, now = RolloutState.model_validate(self.state), utc_now()
         if state.rollout is None or state.look_due is None or by_hand(context) or param(context, "dry_run"):
             return self.looked(context)
-        due = min(state.look_due, now + state.rollout.plan.length("check"))
+        check = state.rollout.plan.length("check")
+        if not self.wait:
+            is_early = state.look_due - now > check / 2
+            return self._leave(context, state.look_due) if is_early else self.looked(context)
+        due = min(state.look_due, now + check)
         if due > now:
             from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
             log.info("waiting until %s UTC for the next look", f"{due:%Y-%m-%d %H:%M:%S}")
             self.defer(trigger=DateTimeTrigger(moment=due), method_name="looked")
         return self.looked(context)
+
+    def _leave(self, context: Context, due: datetime) -> None:
+        """End green and skip what follows: a later run is nearer to the look."""
+        self._end_with_verdict()
+        self.verdict = Verdict(
+            word="UNCHANGED",
+            why=f"the next look is due at {due:%Y-%m-%d %H:%M:%S} UTC: a later run takes it",
+            ids={"model": self._model_name()},
+        )
+        self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))
 
     def looked(self, context: Context, event: Any = None) -> str | None:
         """Return the name of the rollout that is looked at."""

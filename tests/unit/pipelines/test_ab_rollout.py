@@ -10,7 +10,7 @@ from windsock.pipelines.factory import build_dags
 FILE = """\
 model: {{name: churn, owner: ann, tier: {tier}}}
 data: {{source: data.csv, target: y}}
-rollout: {{strategy: {strategy}, metric: conversion, check: {check}, approve: true}}
+rollout: {{strategy: {strategy}, metric: {metric}, check: {check}, approve: true}}
 """
 
 
@@ -21,7 +21,8 @@ def built(tmp_path):
     def build(*, strategy="canary", check="1h", tier="medium", shared=""):
         folder = tmp_path / "include" / "models"
         folder.mkdir(parents=True, exist_ok=True)
-        text = FILE.format(strategy=strategy, check=check, tier=tier)
+        metric = "accuracy" if strategy == "shadow" else "conversion"
+        text = FILE.format(strategy=strategy, metric=metric, check=check, tier=tier)
         (folder / "churn.yaml").write_text(text, encoding="utf-8")
         if shared:
             (folder.parent / "windsock.yaml").write_text(shared, encoding="utf-8")
@@ -61,12 +62,17 @@ def test_structure(built):
             "none_failed_min_one_success",
         ),
     }
-    assert (dag.catchup, dag.max_active_runs) == (False, 3)
+    assert (dag.catchup, dag.max_active_runs) == (False, 5)
     assert dag.dag_display_name == "churn: rollout (canary)"
     assert set(dag.tags) == {"windsock", "model:churn"}
     assert all(task.retries >= 2 and task.owner == "ann" for task in dag.tasks)
     for task_id in ("steer_rollout", "move_rollout"):
         assert dag.get_task(task_id).outlets == [sometimes(rollout_asset("churn"))]
+
+
+def test_no_run_waits_for_its_look(built):
+    """Runs that wait would fill ``max_active_runs``, and a stop by the form would be queued behind them."""
+    assert built()["churn__ab_rollout"].get_task("wait_for_look").wait is False
 
 
 def test_what_skips_can_be_cleared(built):
@@ -76,7 +82,13 @@ def test_what_skips_can_be_cleared(built):
     dags = built()
     dag = DagSerialization.from_dict(DagSerialization.to_dict(dags["churn__ab_rollout"]))
     skipping = {name for name, task in dag.task_dict.items() if task.inherits_from_skipmixin}
-    assert skipping == {"steer_rollout", "start_rollout", "judge_rollout", "approve_promotion"}
+    assert skipping == {
+        "steer_rollout",
+        "start_rollout",
+        "wait_for_look",
+        "judge_rollout",
+        "approve_promotion",
+    }
 
 
 @pytest.mark.parametrize(
