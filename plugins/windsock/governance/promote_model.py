@@ -21,6 +21,7 @@ from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpo
 from windsock.governance.approvals import answers_of, needed_for, requesters
 from windsock.governance.rollout_promotion import (
     let_wait,
+    not_moved,
     over_by_now,
     require_proof,
     require_rollout_approval,
@@ -80,7 +81,8 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     if step.experiment is not None:
         return _promote_proved(step, ports, registered)
     if was_rolled_back(rows, step.version.digest) and not step.force:
-        return _held_back(step, rows)
+        why = f"version {step.version.version} was rolled back and is held"
+        return not_moved(step, rows, why, advice="Run with force to promote it all the same", held=True)
     intent = _own_open_intent(step, rows)
     waits = champion is not None and step.spec.rollout.strategy != "direct" and intent is None
     if waits and (waiting := waits_already(step, rows)) is not None:
@@ -310,19 +312,3 @@ def _restore(
 def _gives_all(row: LedgerRow, digest: str) -> bool:
     slot = RoutePlan.of_row(row).slot(digest)
     return slot is not None and slot.share == BASIS_POINTS
-
-
-def _held_back(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion:
-    last = champion_line(rows)[-1]
-    return Promotion(
-        model=step.spec.name,
-        version=step.version.version,
-        digest=step.version.digest,
-        epoch=last.epoch,
-        previous_version=last.version,
-        unchanged=True,
-        reason=f"version {step.version.version} was rolled back and is held; "
-        f"version {last.version} keeps serving. "
-        "Run with force to promote it all the same",
-        committed_at=last.at,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from windsock.door import append_once, require_golden
 from windsock.exceptions import ApprovalRefusedError, DeploymentRefusedError, RolloutRefusedError
@@ -109,21 +110,35 @@ def let_wait(
     return _waiting(step, rows, row.at, waits, unchanged=False)
 
 
+def not_moved(
+    step: PromoteModelInput, rows: Sequence[LedgerRow], why: str, *, advice: str = "", **told: Any
+) -> Promotion:
+    """Return what there is to say where the champion keeps serving.
+
+    :param why: what holds the version, after its name.
+    :param advice: what a person may do about it.
+    :param told: what else the record says.
+    """
+    serving = champion_line(rows)[-1]
+    reason = f"{why}; version {serving.version} keeps serving"
+    known: dict[str, Any] = {
+        "model": step.spec.name,
+        "version": step.version.version,
+        "digest": step.version.digest,
+        "epoch": serving.epoch,
+        "previous_version": serving.version,
+        "unchanged": True,
+        "reason": f"{reason}. {advice}" if advice else reason,
+        "committed_at": serving.at,
+    }
+    return Promotion(**{**known, **told})
+
+
 def _waiting(
     step: PromoteModelInput, rows: Sequence[LedgerRow], at: datetime, why: str, *, unchanged: bool
 ) -> Promotion:
-    serving = champion_line(rows)[-1]
-    return Promotion(
-        model=step.spec.name,
-        version=step.version.version,
-        digest=step.version.digest,
-        epoch=serving.epoch,
-        previous_version=serving.version,
-        unchanged=unchanged,
-        waiting=True,
-        reason=f"version {step.version.version}: {why}; version {serving.version} keeps serving",
-        committed_at=at,
-    )
+    about = f"version {step.version.version}: {why}"
+    return not_moved(step, rows, about, waiting=True, unchanged=unchanged, committed_at=at)
 
 
 def over_by_now(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion | None:
@@ -150,17 +165,7 @@ def over_by_now(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion
                 next_action="Look at `windsock rollout status NAME`; the champion keeps serving.",
             )
         how = f"is over: {end.outcome.value}{f', {end.reason}' if end.reason else ''}"
-    serving = champion_line(rows)[-1]
-    return Promotion(
-        model=step.spec.name,
-        version=step.version.version,
-        digest=step.version.digest,
-        epoch=serving.epoch,
-        previous_version=serving.version,
-        unchanged=True,
-        reason=f"rollout {step.experiment} {how}; version {serving.version} keeps serving",
-        committed_at=serving.at,
-    )
+    return not_moved(step, rows, f"rollout {step.experiment} {how}")
 
 
 def require_proof(

@@ -123,13 +123,16 @@ def retrain_outcome(
 ) -> RetrainOutcome:
     """Return what a retrain came to.
 
-    :param promotion: the promotion, or ``None``; one that waits says nothing yet.
+    :param promotion: the promotion, or ``None``; one that waits says nothing yet, and where the version is
+        held the champion was kept.
     :param decision: the gate's decision, or ``None`` where the run did not come so far.
     :param version: the version that people were asked about, or ``None``.
     :param approvals: their answers, ``None`` where none came. A no refuses like one of the gate, and no
         answer in time means no.
     """
     if promotion:
+        if promotion.get("held"):
+            return RetrainOutcome.KEPT
         return RetrainOutcome.QUEUED if promotion.get("waiting") else RetrainOutcome.PROMOTED
     if version and any((one or {}).get("status") != Status.PASS.value for one in approvals):
         return RetrainOutcome.REFUSED

@@ -174,6 +174,7 @@ class Promotion(Record):
     :param alias_mirrored: whether the registry's alias could be set; housekeeping repairs it if not.
     :param unchanged: whether it was champion already, or is held back by a roll back.
     :param waiting: whether it does not serve, but waits for its rollout.
+    :param held: whether it does not serve, because it was rolled back.
     """
 
     model: str
@@ -184,5 +185,6 @@ class Promotion(Record):
     alias_mirrored: bool = True
     unchanged: bool = False
     waiting: bool = False
+    held: bool = False
     reason: str = ""
     committed_at: Moment

@@ -117,6 +117,15 @@ class TestItWaits:
 
         survives_kills(make_world, lambda ports: promote(ports, 2, spec=CANARY), effects=1)
 
+    def test_a_version_that_lost_its_rollout_is_held_and_no_promotion(self) -> None:
+        ports = started_world(spec=AB)
+        assert not promote(ports, 2, spec=AB).held
+        end(ports, "v2-e4", "kept")
+        told = promote(ports, 2, spec=AB)
+        assert (told.held, told.waiting, told.unchanged) == (True, False, True)
+        assert (told.version, told.previous_version) == ("2", "1")
+        assert "is held; version 1 keeps serving. Run with force" in told.reason
+
     def test_a_promotion_that_was_begun_at_once_goes_on_whatever_the_file_says(self) -> None:
         ports = world_of(1)
         deploy(ports, 2)

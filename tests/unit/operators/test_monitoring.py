@@ -202,6 +202,8 @@ class TestClaimRetrain:
         ({"version": "2"}, {"outcome": "promote"}, r.RetrainOutcome.PROMOTED),
         ({"version": "2", "waiting": False}, {"outcome": "promote"}, r.RetrainOutcome.PROMOTED),
         ({"version": "2", "waiting": True}, {"outcome": "promote"}, r.RetrainOutcome.QUEUED),
+        ({"version": "2", "unchanged": True}, {"outcome": "promote"}, r.RetrainOutcome.PROMOTED),
+        ({"version": "2", "unchanged": True, "held": True}, {"outcome": "promote"}, r.RetrainOutcome.KEPT),
         (None, {"outcome": "keep"}, r.RetrainOutcome.KEPT),
         (None, {"outcome": "refuse"}, r.RetrainOutcome.REFUSED),
         (None, {"outcome": "promote"}, r.RetrainOutcome.FAILED),
