@@ -74,6 +74,9 @@ def _rollout(world: World, horizon: str | None) -> Rollout:
         "share": world.share / 100,
         "metric": "ctr" if world.differ or world.come_back else "conversion",
     }
+    if world.skewed:
+        spent = {"kind": "mean", "better": "lower" if world.lower else "higher"}
+        block |= {"metric": "spent", "metrics": {"spent": spent}}
     block |= {"horizon": horizon, "looks": LOOKS} if horizon else {}
     plan = RolloutPlan.of_spec(ModelSpec.model_validate({"model": {"name": "simulated"}, "rollout": block}))
     return Rollout(
@@ -187,3 +190,9 @@ RULES: Mapping[str, Rule] = {
     NAIVE: chi_square,
     POSTERIOR: bayes,
 }
+OURS = (SEQUENCE, PLANNED)
+
+
+def rules_of(world: World) -> tuple[str, ...]:
+    """Return the rules that a world's tests can be ended by: the others count events only."""
+    return OURS if world.skewed else tuple(RULES)

@@ -21,6 +21,8 @@ FAULTS = {"errors": 0.001, "slow": 0.01}
 """Share of the answers of either arm that come from the fallback, and that come late."""
 REGULARS = 12_000
 """Users who come back day after day, of both arms; an impression a day on average."""
+BUYERS, SPREAD = 0.02, 1.5
+"""Share of the users who buy, and standard deviation of the logarithm of what they spend."""
 SUMS = ("units", "num", "den", "num_num", "den_den", "num_den")
 
 
@@ -33,6 +35,9 @@ class World:
     :param share: basis points of the challenger.
     :param differ: users have many impressions or few, and a rate of their own (Beta, like 1 : 9 for 10 %).
     :param come_back: the same users at every look instead of new ones; they differ too.
+    :param skewed: what counts is what users spend: most nothing, few very much; the rates are of buyers.
+    :param users: new ones of both arms between two looks.
+    :param lower: less of it is better.
     """
 
     name: str
@@ -41,6 +46,9 @@ class World:
     share: int = WHOLE // 2
     differ: bool = False
     come_back: bool = False
+    skewed: bool = False
+    users: int = USERS
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,9 @@ def _sums(world: World, generator: np.random.Generator) -> dict[str, NDArray[np.
         users = (REGULARS - challengers, challengers)
         arms = [_regulars(generator, many, rate) for many, rate in zip(users, rates, strict=True)]
         return {name: np.stack([arm[name] for arm in arms]) for name in SUMS}
-    new = generator.binomial(USERS, part, LOOKS)
-    draw = _impressions if world.differ else _conversions
-    seen = [draw(generator, size, rate) for size, rate in zip((USERS - new, new), rates, strict=True)]
+    new = generator.binomial(world.users, part, LOOKS)
+    draw = _impressions if world.differ else _spent if world.skewed else _conversions
+    seen = [draw(generator, size, rate) for size, rate in zip((world.users - new, new), rates, strict=True)]
     return {name: np.stack([one[name] for one in seen]).cumsum(axis=1) for name in SUMS}
 
 
@@ -95,6 +103,16 @@ def _conversions(
 ) -> dict[str, NDArray[np.float64]]:
     units, hits = sizes.astype(float), generator.binomial(sizes, rate).astype(float)
     return dict(zip(SUMS, (units, hits, units, hits, units, hits), strict=True))
+
+
+def _spent(
+    generator: np.random.Generator, sizes: NDArray[np.int64], rate: float
+) -> dict[str, NDArray[np.float64]]:
+    buyers = generator.binomial(sizes, rate)
+    spent = [np.exp(generator.normal(0, SPREAD, many)) for many in buyers]
+    units, total = sizes.astype(float), np.array([one.sum() for one in spent])
+    squares = np.array([one @ one for one in spent])
+    return dict(zip(SUMS, (units, total, units, squares, units, total), strict=True))
 
 
 def _impressions(

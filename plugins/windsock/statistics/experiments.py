@@ -58,29 +58,42 @@ class _Arm(NamedTuple):
     pre_squares: float
     pre: float
 
-    def variance(self, theta: float = 0.0, *, pseudo: bool = False) -> float:
-        """Return the variance of the value, of which ``theta`` times the covariate is subtracted."""
+    def unit_variance(self, theta: float = 0.0, *, pseudo: bool = False) -> tuple[float, int]:
+        """Return the variance of one unit, less ``theta`` times its covariate, and the units to divide by."""
         explained = theta * theta * self.pre_squares
         squares = _spread(self.squares - 2 * theta * self.products + explained, self.squares + explained)
         units = self.units
         if pseudo:
             squares += (1 - self.value) * (1 - self.value) + self.value * self.value
             units += PSEUDO_UNITS
-        return squares / (units - 1) / units
+        return squares / (units - 1), units
 
 
 def compare(
-    champion: Moments, challenger: Moments, *, bounded: bool = False, covariate: bool = False
+    champion: Moments,
+    challenger: Moments,
+    *,
+    bounded: bool = False,
+    covariate: bool = False,
+    plain: bool = False,
 ) -> Comparison:
     """Compare two arms.
 
     The variance is that of the delta method over units (Deng, Knoblich and Lu 2018, section 3). Where one arm
     has no spread it is given the other's.
 
+    A unit of the smaller arm is taken to vary at least as much as one of the larger arm. Mean and variance of
+    a skewed metric go together (Kohavi, Deng, Longbotham and Xu 2014, rule 7: such a mean is normal only from
+    355 times its squared skewness in units): revenue of which few units have any has a low mean where it
+    missed the great ones, and then a low variance too, so that a mean which is low by chance looks certain.
+    Between arms of one size that cancels out; a small arm beside a large one has nothing to cancel it. It
+    only ever widens the error.
+
     :param bounded: whether the value is a share: then one pseudo unit with events only and one with none
         are added to each arm's variance (Agresti and Caffo 2000), so that no event at all is no certainty.
     :param covariate: subtract what the covariate explains (CUPED: Deng, Xu, Kohavi and Walker 2013), by one
         coefficient for both arms; where a covariate does not vary in both arms nothing is subtracted.
+    :param plain: each arm has its own variance whatever its size, as other packages count.
     :returns: no values for an arm with fewer than two units, without a denominator, or not finite.
     """
     theirs, ours = _arm(champion), _arm(challenger)
@@ -88,10 +101,10 @@ def compare(
     if theirs is None or ours is None:
         return Comparison(theirs and theirs.value, ours and ours.value, None, None, units)
     theta = _theta(theirs, ours) if covariate else None
-    variance = _variance(theirs, ours, theta or 0.0, bounded=bounded)
+    variance = _variance(theirs, ours, theta or 0.0, bounded=bounded, plain=plain)
     ratio = None
-    if theta is not None and (plain := _variance(theirs, ours, 0.0, bounded=bounded)) > 0:
-        ratio = variance / plain
+    if theta is not None and (without := _variance(theirs, ours, 0.0, bounded=bounded, plain=plain)) > 0:
+        ratio = variance / without
     difference = ours.value - theirs.value - (theta or 0.0) * (ours.pre - theirs.pre)
     error = math.sqrt(variance)
     if not (math.isfinite(difference) and math.isfinite(error)):
@@ -99,12 +112,14 @@ def compare(
     return Comparison(theirs.value, ours.value, difference, error or None, units, ratio)
 
 
-def _variance(champion: _Arm, challenger: _Arm, theta: float, *, bounded: bool) -> float:
-    theirs, ours = (arm.variance(theta, pseudo=bounded) for arm in (champion, challenger))
-    if not theirs or not ours:
-        theirs = theirs or ours * challenger.units / champion.units
-        ours = ours or theirs * champion.units / challenger.units
-    return theirs + ours
+def _variance(champion: _Arm, challenger: _Arm, theta: float, *, bounded: bool, plain: bool) -> float:
+    theirs, their_units = champion.unit_variance(theta, pseudo=bounded)
+    ours, our_units = challenger.unit_variance(theta, pseudo=bounded)
+    if not theirs or (not plain and their_units < our_units):
+        theirs = max(theirs, ours)
+    if not ours or (not plain and our_units < their_units):
+        ours = max(theirs, ours)
+    return theirs / their_units + ours / our_units
 
 
 def _theta(champion: _Arm, challenger: _Arm) -> float | None:

@@ -76,7 +76,7 @@ class TestAgainstTeaTasting:
     def test_a_ratio_of_means(self):
         frame = visits(1)
         theirs = self.analysed(frame, tt.RatioOfMeans("clicks", "shown", use_t=False, equal_var=False))
-        ours = compare(*self.arms(frame, "clicks", "shown"))
+        ours = compare(*self.arms(frame, "clicks", "shown"), plain=True)
         interval = fixed_interval(ours, 0.05)
         assert (ours.champion, ours.challenger) == pytest.approx((theirs.control, theirs.treatment))
         assert ours.difference == pytest.approx(theirs.effect_size)
@@ -88,7 +88,7 @@ class TestAgainstTeaTasting:
     def test_a_mean(self):
         frame = visits(2)
         theirs = self.analysed(frame, tt.Mean("spent", use_t=False, equal_var=False))
-        ours = compare(*self.arms(frame, "spent"))
+        ours = compare(*self.arms(frame, "spent"), plain=True)
         assert ours.difference / ours.error == pytest.approx(theirs.statistic)
         assert 2 * min(chance_better(ours), 1 - chance_better(ours)) == pytest.approx(theirs.pvalue)
 
@@ -96,11 +96,11 @@ class TestAgainstTeaTasting:
         frame = visits(3)
         metric = tt.Mean("spent", "before", use_t=False, equal_var=False)
         theirs = self.analysed(frame, metric)
-        ours = compare(*self.arms(frame, "spent", None, "before"), covariate=True)
+        ours = compare(*self.arms(frame, "spent", None, "before"), covariate=True, plain=True)
         # they take the coefficient from all rows at once, we from the spread within the arms
         assert ours.difference == pytest.approx(theirs.effect_size, rel=2e-3)
         assert ours.difference / ours.error == pytest.approx(theirs.statistic, rel=2e-3)
-        plain = compare(*self.arms(frame, "spent"))
+        plain = compare(*self.arms(frame, "spent"), plain=True)
         assert ours.variance_ratio == pytest.approx((ours.error / plain.error) ** 2)
         assert (ours.champion, ours.challenger) == (plain.champion, plain.challenger)
 
@@ -109,7 +109,7 @@ class TestAgainstTeaTasting:
         frame["clicks"] += frame["before"]
         metric = tt.RatioOfMeans("clicks", "shown", "before", use_t=False, equal_var=False)
         theirs = self.analysed(frame, metric)
-        ours = compare(*self.arms(frame, "clicks", "shown", "before"), covariate=True)
+        ours = compare(*self.arms(frame, "clicks", "shown", "before"), covariate=True, plain=True)
         assert ours.difference / ours.error == pytest.approx(theirs.statistic, rel=0.02)
         assert ours.variance_ratio < 0.8
 
@@ -256,16 +256,67 @@ shares = st.tuples(st.integers(2, 60), st.floats(0, 1)).map(
 )
 
 
-@given(st.one_of(st.tuples(arms, arms, st.just(False)), st.tuples(shares, shares, st.just(True))))
-def test_swapped_arms_mirror_the_comparison(case):
+@given(
+    st.one_of(st.tuples(arms, arms, st.just(False)), st.tuples(shares, shares, st.just(True))), st.booleans()
+)
+def test_swapped_arms_mirror_the_comparison(case, plain):
     champion, challenger, bounded = case
-    one = compare(champion, challenger, bounded=bounded)
-    other = compare(challenger, champion, bounded=bounded)
+    one = compare(champion, challenger, bounded=bounded, plain=plain)
+    other = compare(challenger, champion, bounded=bounded, plain=plain)
     assert other.difference == pytest.approx(-one.difference)
     assert other.error == pytest.approx(one.error)
     if one.error is not None:
         assert chance_better(other) == pytest.approx(1 - chance_better(one))
         assert chance_better(other, lower_is_better=True) == pytest.approx(chance_better(one))
+
+
+covaried = st.integers(2, 40).flatmap(
+    lambda units: hnp.arrays(np.float64, (2, units), elements=st.integers(-20, 20).map(float))
+)
+
+
+class TestASmallArmBesideALargeOne:
+    def test_it_varies_no_less_than_the_large_one(self):
+        large, calm, wild = moments([0.0, 4.0] * 50), moments([1.0, 2.0] * 5), moments([0.0, 40.0] * 5)
+        of_large, of_wild = 4 * 100 / 99, 400 * 10 / 9
+        for pair in ((large, calm), (calm, large)):
+            assert compare(*pair).error == pytest.approx(math.sqrt(of_large * (1 / 100 + 1 / 10)))
+        assert compare(large, wild).error == pytest.approx(math.sqrt(of_large / 100 + of_wild / 10))
+        assert compare(large, wild) == compare(large, wild, plain=True)
+
+    def test_a_share_has_its_pseudo_units_first(self):
+        large, small = conversions(1000, 500), conversions(100, 0)
+        per_unit = (250 + 0.5) / 1001
+        expected = math.sqrt(per_unit / 1002 + per_unit / 102)
+        assert compare(large, small, bounded=True).error == pytest.approx(expected)
+
+    def test_what_a_covariate_leaves_is_what_is_compared(self):
+        """The small arm's rest is floored by the large arm's rest, not by all of its variance."""
+        generator = np.random.default_rng(10)
+        pre = generator.normal(0, 10, 1000)
+        large, small = pre[:900], pre[900:]
+        arms = moments(large + generator.normal(size=900), None, large), moments(small, None, small)
+        found = compare(*arms, covariate=True)
+        assert found.error == pytest.approx(math.sqrt(1 / 900 + 1 / 100), rel=0.05)
+        assert found.variance_ratio == pytest.approx(0.01, rel=0.3)
+
+    @given(covaried, covaried, st.booleans())
+    def test_it_only_widens_and_moves_nothing(self, theirs, ours, covariate):
+        pair = [moments(num, None, pre) for num, pre in (theirs, ours)]
+        guarded = compare(*pair, covariate=covariate)
+        plain = compare(*pair, covariate=covariate, plain=True)
+        assert guarded[:3] == plain[:3]
+        assert (guarded.error is None) == (plain.error is None)
+        if guarded.error is not None:
+            assert guarded.error >= plain.error
+        if pair[0].units == pair[1].units:
+            assert guarded == plain
+
+    @given(shares, shares)
+    def test_a_share_only_widens_too(self, theirs, ours):
+        guarded, plain = (compare(theirs, ours, bounded=True, plain=plain) for plain in (False, True))
+        assert guarded.difference == plain.difference
+        assert guarded.error >= plain.error > 0
 
 
 @given(
