@@ -39,14 +39,8 @@ class DuckdbBusinessQuery:
 
     def number(self, sql: str, frame: pd.DataFrame) -> float | None:
         """Return the one number that a query gives; see :class:`~windsock.ports.BusinessQuery`."""
-        try:
-            import duckdb
-        except ImportError:
-            raise MonitoringError(
-                "the query of the business needs DuckDB, which is not installed",
-                code=CODE,
-                next_action="Install `airflow-windsock[ibis]`, or leave `performance.business` out.",
-            ) from None
+        import duckdb
+
         statement = sql if QUERY.match(sql) else f"SELECT {sql} FROM predictions"  # noqa: S608 - the owner wrote it
         try:
             with duckdb.connect(":memory:", config=dict(CLOSED)) as connection:

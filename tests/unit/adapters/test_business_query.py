@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -102,12 +101,3 @@ def test_a_query_that_takes_too_long_is_stopped() -> None:
     endless = "select sum(a.i * b.i) from range(10000000) a(i), range(10000000) b(i)"
     with pytest.raises(MonitoringError, match="stopped"):
         DuckdbBusinessQuery(seconds=0.2).number(endless, FRAME)
-
-
-def test_without_duckdb_it_says_what_to_install(
-    query: DuckdbBusinessQuery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(MonitoringError, match="not installed") as caught:
-        query.number("count(*)", FRAME)
-    assert "airflow-windsock[ibis]" in caught.value.next_action
