@@ -52,6 +52,11 @@ class RolloutPlan(Record):
         """
         block = spec.rollout
         if overrides is not None:
+            if overrides.steps is not None and block.strategy in ("ab", "shadow"):
+                raise ValueError(
+                    f"`steps` were given, and the strategy is `{block.strategy}`: only a canary has steps. "
+                    "Leave them empty, or write `strategy: canary` into the model's file"
+                )
             asked = overrides.model_dump(exclude_none=True, mode="json")
             block = type(block).model_validate({**block.model_dump(mode="json", exclude_unset=True), **asked})
         if block.strategy == "direct":

@@ -187,7 +187,7 @@ def _end(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> RolloutEnd:
         or experiment_of(row) != experiment
         or commit_of(rows, row.epoch) is not None
     )
-    outcome, reason = _told(rows, closing, first.digest)
+    outcome, reason = _told(rows, closing, first)
     return RolloutEnd(
         experiment=experiment,
         version=first.version,
@@ -199,12 +199,13 @@ def _end(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> RolloutEnd:
     )
 
 
-def _told(rows: Sequence[LedgerRow], closing: LedgerRow, digest: Digest) -> tuple[RolloutOutcome, str]:
-    reason = str(closing.body.get("reason", ""))
+def _told(rows: Sequence[LedgerRow], closing: LedgerRow, first: LedgerRow) -> tuple[RolloutOutcome, str]:
+    """Return outcome and reason; a version that was promoted without this rollout's proof broke it off."""
+    reason, digest = str(closing.body.get("reason", "")), first.digest
     if closing.action is LedgerAction.ROLL_BACK and closing.body.get("rolled_back") == digest:
         return RolloutOutcome(closing.body.get("outcome", RolloutOutcome.STOPPED)), reason
-    committed = commit_of(rows, closing.epoch) is not None
-    if closing.action is LedgerAction.INTEND and closing.digest == digest and committed:
+    proved = closing.action is LedgerAction.INTEND and experiment_of(closing) == first.body["experiment"]
+    if proved and closing.digest == digest and commit_of(rows, closing.epoch) is not None:
         return RolloutOutcome.PROMOTED, reason
     return RolloutOutcome.BROKEN_OFF, reason or f"{closing.action.value} of version {closing.version}"
 

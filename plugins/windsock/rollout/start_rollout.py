@@ -107,6 +107,10 @@ def _under_way(step: StartRolloutInput, ports: Ports, rollout: Rollout, waiting:
         told.append(f"version {waiting} waits until rollout {rollout.experiment} is over")
     if step.version not in (None, rollout.version, waiting):
         told.append(f"version {step.version} does not wait")
+    if asked := step.overrides.model_dump(exclude_none=True):
+        told.append(
+            f"{', '.join(asked)}: not taken, rollout {rollout.experiment} keeps the plan that it began with"
+        )
     return RolloutState(
         model=step.spec.name,
         rollout=rollout,

@@ -91,6 +91,12 @@ def test_what_cannot_be_is_refused(asked, named):
         RolloutPlan.of_spec(spec_with(strategy="canary"), asked)
 
 
+@pytest.mark.parametrize("strategy", ["ab", "shadow"])
+def test_steps_for_what_has_none_are_refused_with_a_cure(strategy):
+    with pytest.raises(ValueError, match=f"is `{strategy}`: only a canary has steps. Leave them empty"):
+        RolloutPlan.of_spec(spec_with(strategy=strategy), RolloutOverrides(steps=(1.0, 5.0)))
+
+
 def test_a_direct_rollout_has_no_plan():
     with pytest.raises(ValueError, match="direct"):
         RolloutPlan.of_spec(spec_with(strategy="direct"))

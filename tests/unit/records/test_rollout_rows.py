@@ -112,10 +112,12 @@ def test_a_promotion_by_hand_breaks_it_off_and_a_later_one_does_not_change_that(
     assert outcomes(ports) == {"v2-e4": "broken_off"}
 
 
-def test_the_challenger_promoted_by_hand_was_promoted() -> None:
+def test_the_challenger_promoted_without_its_proof_breaks_it_off() -> None:
     ports = started_world()
+    decided(ports, "promote")
     promote(ports, 2, spec=DIRECT)
-    assert outcomes(ports) == {"v2-e4": "promoted"}
+    assert outcomes(ports) == {"v2-e4": "broken_off"}
+    assert ports.ledger.champion(MODEL).version == "2"
 
 
 def test_a_champion_that_is_rolled_back_by_name_breaks_it_off() -> None:

@@ -192,6 +192,16 @@ class TestNothingBegins:
         assert "version 4 waits until rollout" in state.reason
         assert "version 2 does not wait" in start(ports, version=2).reason
 
+    def test_what_a_form_asks_for_while_one_runs_is_not_taken_and_told(self) -> None:
+        ports = started_world()
+        before, rows = running(ports), left_of(ports)
+        state = start(ports, metric="conversion", horizon="14d", steps=(1, 2))
+        assert state.reason == (
+            "steps, metric, horizon: not taken, rollout v2-e4 keeps the plan that it began with"
+        )
+        assert (state.rollout, left_of(ports)) == (before, rows)
+        assert "not taken" not in start(ports).reason
+
     @pytest.mark.parametrize(
         ("asked", "place"),
         [
