@@ -238,12 +238,11 @@ class Demo:
         shared: dict[str, Any] = {
             "api": api,
             "spec": self.spec,
-            "schema": schema,
             "settings": self.settings,
             "pause": self.supervisor.pause,
         }
-        DriftChapter(**shared).tell()
-        return RolloutChapter(**shared).tell()
+        learned = DriftChapter(schema=schema, **shared).tell()
+        return RolloutChapter(learned=learned, **shared).tell()
 
     def predict(self, champion: Champion) -> InputSchema:
         """Ask the server with the made-up row of its own description, and see that the champion answers.

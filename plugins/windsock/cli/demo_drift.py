@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say
-from windsock.cli.demo_traffic import ROWS, moved_rows, send_traffic
+from windsock.cli.demo_traffic import ROWS, MovedRow, moved_rows, send_traffic
 from windsock.cli.follow import ENDED, RunFollower
 from windsock.cli.surroundings import open_ports
 from windsock.exceptions import WindsockError
-from windsock.records import DriftReport, InputSchema, RetrainClaim, Status, waiting_row
+from windsock.records import DriftReport, InputSchema, LedgerAction, RetrainClaim, Status
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
 
@@ -37,6 +38,18 @@ class DriftNotAnsweredError(WindsockError):
 
     default_code = "WS-CORE-022"
     default_next = "Do what the block above says, then run the demo again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What came of the drift.
+
+    :param version: the new version.
+    :param rows: what the world is like now.
+    """
+
+    version: str
+    rows: list[MovedRow]
 
 
 def with_short_windows(spec: ModelSpec) -> ModelSpec:
@@ -71,8 +84,8 @@ class DriftChapter:
         self.ports: Ports = open_ports(settings)
         self.monitor, self.retrain = f"{spec.name}__monitor", f"{spec.name}__drift_retrain"
 
-    def tell(self) -> None:
-        """Tell the chapter.
+    def tell(self) -> Learned:
+        """Tell the chapter; return what came of it.
 
         :raises DriftNotAnsweredError: if no new version waits at its end, or not in time.
         """
@@ -80,7 +93,7 @@ class DriftChapter:
         for dag_id in paused:
             self.api.set_paused(dag_id, paused=False)
         try:
-            self._tell()
+            return self._tell()
         finally:
             with suppress(AirflowApiError):  # what ended the chapter may have ended Airflow, too
                 for dag_id in paused:
@@ -90,26 +103,28 @@ class DriftChapter:
         dag = self.api.dag(dag_id)
         return dag is None or bool(dag["is_paused"])
 
-    def _tell(self) -> None:
-        closes = self._send()
-        judged = self._follow(self.monitor, self._await_run(self.monitor, self._comes_of(closes)))
-        report = DriftReport.model_validate(self._drift_of(judged))
+    def _tell(self) -> Learned:
+        rows, closes = self._send()
+        self._follow(self.monitor, self._await_run(self.monitor, self._comes_of(closes)))
+        report = self._drift_until(closes)
         say(f"Drift    {report.status.value}, severity {report.severity.value}: {report.reason}")
         if report.status is not Status.FAIL:
             raise DriftNotAnsweredError(f"the moved window was judged {report.status.value}.")
         run_id = self._await_run(self.retrain, self._comes_of(closes))
         self._follow(self.retrain, run_id)
         claim = RetrainClaim.model_validate(self.api.xcom(self.retrain, run_id, "claim_retrain"))
-        row = waiting_row(self.ports.ledger.rows(self.spec.name))
-        if row is None or row.at < closes:
+        queued = [row for row in self.ports.ledger.rows(self.spec.name) if row.action is LedgerAction.QUEUE]
+        if not queued or queued[-1].at < closes:
             raise DriftNotAnsweredError("no new version waits for its rollout.")
+        row = queued[-1]
         seconds = (row.at - closes).total_seconds()
         episode = claim.episode.key if claim.episode else "none"
         say(f"Retrain  episode {episode}: version {row.version} is ready to be tried")
         say(f"Time     {seconds:.0f} s from the end of the moved window to the new version behind the server")
+        return Learned(version=row.version, rows=rows)
 
-    def _send(self) -> datetime:
-        """Send the moved rows with their outcomes within one window, and return when it ends."""
+    def _send(self) -> tuple[list[MovedRow], datetime]:
+        """Send moved rows with their outcomes within one window; return them and when it ends."""
         length = self.spec.monitoring.window_length
         now = datetime.now(UTC)
         closes = self.spec.monitoring.window_end(now + self.spec.monitoring.lateness_allowance) + length
@@ -125,7 +140,7 @@ class DriftChapter:
             f"Traffic  {ROWS:,} requests whose numbers are mirrored, {told:,} outcomes; "
             f"the window ({self.spec.monitoring.window} in the demo) ends at {closes:%H:%M:%S} UTC"
         )
-        return closes
+        return rows, closes
 
     def _comes_of(self, closes: datetime) -> Callable[[dict[str, Any]], bool]:
         """Return whether a run came of the window that closes at a time."""
@@ -140,7 +155,7 @@ class DriftChapter:
             self.pause(1.0)
         raise DriftNotAnsweredError(f"Airflow started no run of {dag_id} within {WAIT_SECONDS:.0f} s.")
 
-    def _follow(self, dag_id: str, run_id: str) -> str:
+    def _follow(self, dag_id: str, run_id: str) -> None:
         say(f"Run      {dag_id}, started by Airflow: {run_id}")
         follower = RunFollower(api=self.api, dag_id=dag_id, run_id=run_id, say=say, pause=self.pause)
         if follower.follow() != ENDED[0]:
@@ -149,12 +164,16 @@ class DriftChapter:
                 for line in follower.block_of(task) or ["(none: read its log in Airflow)"]:
                     say(f"  {line}")
             raise DriftNotAnsweredError(f"the run of {dag_id} is red.")
-        return run_id
 
-    def _drift_of(self, run_id: str) -> Any:
-        """Return the verdict on the latest window that a run judged."""
-        judged = [task for task in self.api.tasks(self.monitor, run_id) if task.task_id == "check_drift"]
-        if not judged:
-            raise DriftNotAnsweredError("the monitor judged no window.")
-        last = max(task.map_index for task in judged)
-        return self.api.xcom(self.monitor, run_id, "check_drift", map_index=last)
+    def _drift_until(self, closes: datetime) -> DriftReport:
+        """Return the verdict on the window that ends at a time; a run before may have judged it, too."""
+        for run in self.api.runs(self.monitor):
+            run_id = run["dag_run_id"]
+            for task in self.api.tasks(self.monitor, run_id):
+                if task.task_id != "check_drift" or task.state != ENDED[0]:
+                    continue
+                pushed = self.api.xcom(self.monitor, run_id, task.task_id, map_index=task.map_index)
+                report = DriftReport.model_validate(pushed)
+                if report.window.end == closes:
+                    return report
+        raise DriftNotAnsweredError(f"the monitor did not judge the window to {closes:%H:%M:%S} UTC.")

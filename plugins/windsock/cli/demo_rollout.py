@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say
-from windsock.cli.demo_traffic import plain_rows
+from windsock.cli.demo_drift import Learned
 from windsock.cli.demo_users import Tally, Users
-from windsock.cli.surroundings import open_ports
+from windsock.cli.surroundings import open_ports, user
 from windsock.exceptions import WindsockError
 from windsock.records import (
     Champion,
-    InputSchema,
     Rollout,
     RolloutDecision,
     RolloutEnd,
@@ -25,6 +24,7 @@ from windsock.records import (
 )
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
+from windsock.steps import run_step
 
 if TYPE_CHECKING:
     from windsock.ports import Ports
@@ -66,7 +66,7 @@ def with_quick_rollout(spec: ModelSpec) -> ModelSpec:
 class RolloutChapter:
     """From the version that waits to the version that has proved itself.
 
-    :param schema: what the served versions are asked with.
+    :param learned: that version, and what it is asked with.
     :param pause: sleeps; raises when the user asks to stop.
     """
 
@@ -75,13 +75,13 @@ class RolloutChapter:
         *,
         api: AirflowApi,
         spec: ModelSpec,
-        schema: InputSchema,
+        learned: Learned,
         settings: Settings,
         pause: Callable[[float], None],
     ) -> None:
         self.api = api
         self.spec, self.model = spec, spec.name
-        self.schema = schema
+        self.learned = learned
         self.settings = settings
         self.pause = pause
         self.ports: Ports = open_ports(settings)
@@ -94,6 +94,7 @@ class RolloutChapter:
         """
         dag = self.api.dag(self.dag_id)
         was_paused = dag is None or bool(dag["is_paused"])
+        self._end_others()
         self.api.set_paused(self.dag_id, paused=False)
         try:
             return self._tell()
@@ -122,24 +123,33 @@ class RolloutChapter:
             raise NotPromotedError(f"rollout {rollout.experiment} ended as {end.outcome.value}.")
         return champion
 
+    def _end_others(self) -> None:
+        """End the rollout of another version, which an interrupted demo has left: one runs at a time."""
+        rollout = running_rollout(self.ports.ledger.rows(self.model))
+        if rollout is None or rollout.version == self.learned.version:
+            return
+        ask = {"model": self.model, "experiment": rollout.experiment, "outcome": "stopped"}
+        run_step("roll_back", {**ask, "reason": "another demo", "run": {"requested_by": user()}}, self.ports)
+        say(f"Rollout  {rollout.experiment} of version {rollout.version} was under way: it is stopped")
+
     def _await_start(self) -> Rollout:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             rollout = running_rollout(self.ports.ledger.rows(self.model))
-            plan = self.ports.router.state(self.model) if rollout else None
-            if rollout and plan and plan.plan.epoch >= rollout.step_epoch:
+            if rollout is not None and rollout.version == self.learned.version and self._is_split(rollout):
                 return rollout
             self.pause(LOOK_SECONDS)
         raise NotPromotedError(f"{self.dag_id} started no rollout within {START_SECONDS:.0f} s.")
 
+    def _is_split(self, rollout: Rollout) -> bool:
+        state = self.ports.router.state(self.model)
+        return state is not None and state.plan.epoch >= rollout.step_epoch
+
     def _users(self, rollout: Rollout) -> Users:
-        snapshot = self.ports.snapshots.latest(self.model)
-        if snapshot is None:
-            raise NotPromotedError(f"no snapshot of {self.model} is stored.")
         return Users(
             server_url=self.settings.server_url,
             model=self.model,
-            rows=plain_rows(self.ports.snapshots.load(snapshot), self.schema),
+            rows=[row.features for row in self.learned.rows],
             rates={rollout.champion_version: CHAMPION_RATE, rollout.version: CHALLENGER_RATE},
             name=rollout.experiment,
         )

@@ -65,17 +65,6 @@ def moved_rows(frame: pd.DataFrame, schema: InputSchema, spec: ModelSpec, rows: 
     return moved
 
 
-def plain_rows(frame: pd.DataFrame, schema: InputSchema, rows: int = ROWS) -> list[dict[str, Any]]:
-    """Draw training rows as they are, as JSON has them.
-
-    :param frame: rows of a snapshot.
-    :param rows: how many; drawn with replacement under a fixed seed.
-    """
-    names = [field.name for field in schema.fields]
-    drawn = frame[names].sample(n=rows, replace=True, random_state=SEED)
-    return [{name: _plain(row[name]) for name in names} for _, row in drawn.iterrows()]
-
-
 def _plain(value: Any) -> Any:
     """Return a cell as JSON has it; ``None`` where it is missing."""
     if hasattr(value, "item"):
