@@ -54,9 +54,10 @@ def decide(
 ) -> RolloutDecision:
     """Judge what was seen of a rollout's present step. Pure: the same input, the same decision.
 
-    In this order: a guardrail that is broken rolls back at any look; while paused nothing else follows; a
-    broken split or strange counts hold; then every check that the plan asks for must have run and passed,
-    and the rollout advances or its challenger is promoted; last the horizon and the deadline end it.
+    In this order: a guardrail that is broken rolls back at any look; while paused nothing else follows before
+    the deadline; a broken split or strange counts hold; then every check that the plan asks for must have run
+    and passed, and the rollout advances or its challenger is promoted; last the horizon and the deadline end
+    it. After the deadline nothing waits for a person: neither for an approval nor for the end of a pause.
 
     :param totals: sums of the present step.
     :param before: the decisions that stand, by number; the planned looks among them are the test's history.
@@ -107,10 +108,10 @@ def _decided(look: Look, checks: dict[str, CheckResult], proof: Proof) -> Verdic
     for name, check in checks.items():
         if name.startswith(PREFIX) and check.status is Status.FAIL:
             return Verdict(RolloutAction.ROLL_BACK, _told(check))
-    if look.rollout.paused_by is not None:
+    if look.rollout.paused_by is not None and not look.is_due:
         return Verdict(RolloutAction.HOLD, f"paused by {look.rollout.paused_by}; only a guardrail acts")
     missing = _unmet(look, checks)
-    if missing is None and look.rollout.is_last_step:
+    if missing is None and look.rollout.is_last_step and not _is_too_late(look):
         return Verdict(RolloutAction.PROMOTE, _told(checks[PROMOTION]))
     ended = _ended(look, checks, proof, missing)
     if ended is not None:
@@ -118,6 +119,11 @@ def _decided(look: Look, checks: dict[str, CheckResult], proof: Proof) -> Verdic
     if missing is None:
         return Verdict(RolloutAction.ADVANCE, _next_step(look, checks))
     return Verdict(RolloutAction.HOLD, missing)
+
+
+def _is_too_late(look: Look) -> bool:
+    """Return whether a promotion would come after the deadline: a proof may, what waits for a person not."""
+    return look.is_due and (look.plan.approve or look.rollout.paused_by is not None)
 
 
 def _unmet(look: Look, checks: dict[str, CheckResult]) -> str | None:
@@ -149,16 +155,26 @@ def _ended(look: Look, checks: dict[str, CheckResult], proof: Proof, missing: st
     plan, horizon = look.plan, look.plan.horizon_length
     lacking = _lacking(checks, proof)
     past = horizon is not None and look.elapsed >= horizon and look.rollout.is_last_step
-    if past and lacking is None:
+    if past and lacking is None and missing is not None:
         return Verdict(RolloutAction.KEEP, f"no proof of gain by the horizon of {plan.horizon}: {missing}")
     if not look.is_due:
         return None
-    if lacking is None:
-        shown = missing or f"still at step {look.rollout.step + 1} of {len(plan.shares)}"
-        return Verdict(RolloutAction.KEEP, f"no proof of gain by the deadline of {plan.deadline}: {shown}")
-    return Verdict(
-        RolloutAction.ROLL_BACK, f"not enough evidence by the deadline of {plan.deadline}: {lacking}"
-    )
+    if lacking is not None:
+        reason = f"not enough evidence by the deadline of {plan.deadline}: {lacking}"
+        return Verdict(RolloutAction.ROLL_BACK, reason)
+    return Verdict(RolloutAction.KEEP, _out_of_time(look, missing))
+
+
+def _out_of_time(look: Look, missing: str | None) -> str:
+    """Return why the deadline ends a rollout that could be judged."""
+    by = f"by the deadline of {look.plan.deadline}"
+    if missing is not None:
+        return f"no proof of gain {by}: {missing}"
+    if not look.rollout.is_last_step:
+        return f"no proof of gain {by}: still at step {look.rollout.step + 1} of {len(look.plan.shares)}"
+    if look.rollout.paused_by is not None:
+        return f"paused by {look.rollout.paused_by}, so nothing was promoted {by}"
+    return f"nobody approved {by}"
 
 
 def _lacking(checks: dict[str, CheckResult], proof: Proof) -> str | None:

@@ -133,17 +133,17 @@ def units(look: Look) -> CheckResult:
 
 
 def cycle(look: Look) -> CheckResult:
-    """Check that the rollout has seen a whole cycle of what people do."""
-    return _lasted(CYCLE, "WS-ROLLOUT-023", look.elapsed, look.plan.length("cycle"), "since the start")
+    """Check that the present step, whose counts decide, has seen a whole cycle of what people do."""
+    return _lasted(CYCLE, "WS-ROLLOUT-023", look, look.plan.length("cycle"))
 
 
 def bake(look: Look) -> CheckResult:
     """Check that the present step has lasted long enough."""
+    return _lasted(BAKE, "WS-ROLLOUT-024", look, look.plan.length("bake"))
+
+
+def _lasted(name: str, code: str, look: Look, least: timedelta) -> CheckResult:
     lasted = look.now - look.rollout.step_since
-    return _lasted(BAKE, "WS-ROLLOUT-024", lasted, look.plan.length("bake"), "in this step")
-
-
-def _lasted(name: str, code: str, lasted: timedelta, least: timedelta, since: str) -> CheckResult:
     shown = timedelta(seconds=int(lasted.total_seconds()))
     return CheckResult(
         name=name,
@@ -152,7 +152,7 @@ def _lasted(name: str, code: str, lasted: timedelta, least: timedelta, since: st
         value=lasted.total_seconds(),
         limit=least.total_seconds(),
         relation=">=",
-        message=f"{shown} {since} against >= {least}",
+        message=f"{shown} in this step against >= {least}",
     )
 
 

@@ -99,7 +99,8 @@ class RolloutBlock(Frozen):
         default=10_000, ge=2, le=1_000_000_000, description="units in all arms of a step before it is decided"
     )
     cycle: Duration = Field(
-        default="7d", description="shortest time before a promotion: a whole cycle of what people do"
+        default="7d",
+        description="shortest time at the last step before a promotion: a whole cycle of what people do",
     )
     horizon: Duration | None = Field(
         default=None, description="declared length of the test: looks become planned, and the test stronger"

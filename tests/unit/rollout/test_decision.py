@@ -80,7 +80,37 @@ def test_harm_is_rolled_back_while_paused_while_a_person_is_asked_and_with_a_bro
 def test_nothing_is_promoted_while_paused():
     decision = look(BETTER, make_rollout(paused_by="alice"))
     assert (decision.action, decision.reason[:15]) == (RolloutAction.HOLD, "paused by alice")
-    assert look(BETTER, make_rollout(paused_by="alice"), now=after(days=40)).action is RolloutAction.HOLD
+    late = after(days=28, seconds=-1)
+    assert look(BETTER, make_rollout(paused_by="alice"), now=late).action is RolloutAction.HOLD
+
+
+@pytest.mark.parametrize(
+    ("totals", "action", "reason"),
+    [
+        (BETTER, RolloutAction.KEEP, "paused by alice, so nothing was promoted by the deadline of 28d"),
+        (EQUAL, RolloutAction.KEEP, "no proof of gain by the deadline of 28d: WS-ROLLOUT-026"),
+        (make_totals(), RolloutAction.ROLL_BACK, "not enough evidence by the deadline of 28d: WS-ROLLOUT"),
+        (WORSE, RolloutAction.ROLL_BACK, "WS-ROLLOUT-025 guardrail:harm"),
+    ],
+    ids=["better", "equal", "nothing", "worse"],
+)
+def test_a_pause_ends_at_the_deadline(totals, action, reason):
+    decision = look(totals, make_rollout(paused_by="alice"), now=after(days=28))
+    assert decision.action is action
+    assert decision.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("horizon", [None, "14d"])
+def test_an_approval_is_waited_for_until_the_deadline_and_no_longer(horizon):
+    rollout = make_rollout(
+        make_plan(approve=True, horizon=horizon), asked_by="run-1", asked_until=after(days=40)
+    )
+    first = look(BETTER, rollout, now=after(days=28, seconds=-1))
+    assert first.action is RolloutAction.PROMOTE
+    late = look(BETTER, rollout, now=after(days=28), before=(first,))
+    assert (late.action, late.reason) == (RolloutAction.KEEP, "nobody approved by the deadline of 28d")
+    assert look(WORSE, rollout, now=after(days=28)).action is RolloutAction.ROLL_BACK
+    assert look(make_totals(), rollout, now=after(days=28)).action is RolloutAction.ROLL_BACK
 
 
 def test_a_promotion_is_repeated_while_a_person_is_asked():
@@ -333,6 +363,17 @@ class TestCanary:
     def test_the_horizon_of_a_test_is_none_of_the_small_steps(self):
         rollout = make_rollout(make_plan("canary", horizon="14d"), step=0)
         assert look(SMALL_STEP, rollout, now=after(days=15)).action is RolloutAction.ADVANCE
+
+    def test_its_last_step_lasts_a_whole_cycle(self):
+        """However long the steps before it took: what decides are the counts of this one."""
+        rollout = make_rollout(make_plan("canary"), step_since=after(days=8))
+        seen = make_conversions(2_000, 1_990, step=2)
+        decision = look(seen, rollout, now=after(days=15, seconds=-1))
+        assert decision.action is RolloutAction.HOLD
+        assert decision.reason == (
+            "WS-ROLLOUT-023 cycle: 6 days, 23:59:59 in this step against >= 7 days, 0:00:00"
+        )
+        assert look(seen, rollout, now=after(days=15)).action is RolloutAction.PROMOTE
 
     def test_its_last_step_is_the_promotion(self):
         rollout = make_rollout(make_plan("canary"))
