@@ -16,6 +16,7 @@ class FakeRolloutEvents:
     def __init__(self) -> None:
         self.seen: dict[tuple[str, int], StepTotals] = {}
         self.told: Traffic | None = None
+        self.stored: set[tuple[str, str]] = set()
         self.forgotten: list[tuple[str, str]] = []
 
     def totals(self, rollout: Rollout, *, now: datetime) -> StepTotals:
@@ -26,7 +27,11 @@ class FakeRolloutEvents:
     def traffic(self, model: str, plan: RolloutPlan, span: Span) -> Traffic:
         return self.told or Traffic(span=span, units=0, by_day=(), metrics={})
 
+    def kept(self, model: str) -> tuple[str, ...]:
+        return tuple(sorted(name for owner, name in self.stored if owner == model))
+
     def forget(self, model: str, experiment: str) -> None:
+        self.stored.discard((model, experiment))
         self.forgotten.append((model, experiment))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
+from windsock.deployment.keep_rollouts import forget_ended, unattended
 from windsock.door import CHAMPION_ALIAS
 from windsock.exceptions import TransportError, WindsockError
 from windsock.ports import Ports
-from windsock.records import HousekeepingInput, HousekeepingReport
+from windsock.records import HousekeepingInput, HousekeepingReport, LedgerRow
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class _Faults:
 def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingReport:
     """Check every ledger, mirror the champions to the registry, close what was left open, keep the retention.
 
+    Counts of rollouts that ended long ago are removed, and a rollout that nobody looks at is told.
+
     Nothing is raised: what could not be done stands in the report.
     """
     faults = _Faults()
@@ -57,6 +60,8 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         if model not in broken and faults.run(f"alias of {model}", _mirror(ports, model), otherwise=False)
     )
     now = ports.now()
+    sound = [model for model in models if model not in broken]
+    rollouts = [_tend_rollouts(ports, model, now, faults) for model in sound]
     oldest_run = now - timedelta(hours=step.stale_run_hours)
     runs = faults.run("stale runs", lambda: ports.tracker.close_stale_runs(models, oldest_run), 0)
     closed = faults.run("prediction segments", ports.predictions.close_segments, 0)
@@ -69,10 +74,20 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         runs_closed=runs,
         segments_closed=closed,
         segments_removed=removed,
+        rollouts_forgotten=sum(forgotten for forgotten, _ in rollouts),
         broken_ledgers=broken,
+        unattended=tuple(told for _, told in rollouts if told),
         faults=tuple(faults.told),
         away=tuple(faults.away),
     )
+
+
+def _tend_rollouts(ports: Ports, model: str, now: datetime, faults: _Faults) -> tuple[int, str]:
+    """Return of how many rollouts the counts were removed, and what is to be told of the one under way."""
+    none: tuple[LedgerRow, ...] = ()
+    rows = faults.run(f"rollouts of {model}", lambda: tuple(ports.ledger.rows(model)), none)
+    forgotten = faults.run(f"counts of {model}", lambda: forget_ended(ports, model, rows, now), 0)
+    return forgotten, faults.run(f"looks at {model}", lambda: unattended(ports, rows, now), "")
 
 
 def _whole(ports: Ports, model: str) -> Callable[[], bool]:

@@ -39,5 +39,5 @@ class HousekeepingOperator(StepOperator):
     def report(self, result: StepResult) -> None:
         """Log what could not be done."""
         if isinstance(result.record, HousekeepingReport):
-            for fault in result.record.faults:
+            for fault in (*result.record.faults, *result.record.unattended):
                 log.warning("fault: %s", fault)

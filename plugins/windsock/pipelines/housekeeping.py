@@ -14,7 +14,8 @@ from windsock.pipelines.schedules import at
 DAG_ID = "windsock__housekeeping"
 PURPOSE = (
     "Sets MLflow's aliases as the ledger says, closes orphan runs and finished hours of the prediction log, "
-    "checks every ledger's hash chain, keeps the retention."
+    "checks every ledger's hash chain, keeps the retention, removes the counts of rollouts that ended a week "
+    "ago, and tells of a rollout that nobody looks at."
 )
 
 

@@ -48,8 +48,20 @@ class RolloutEvents(Protocol):
         """
         ...
 
+    def kept(self, model: str) -> tuple[str, ...]:
+        """Return the rollouts of which anything is kept, by the experiment's name, in order.
+
+        :raises StorageError: if the storage root does not answer.
+        :raises DatabaseUnavailableError: if the control database does not answer.
+        """
+        ...
+
     def forget(self, model: str, experiment: str) -> None:
-        """Remove what was kept of a rollout that is over."""
+        """Remove what was kept of a rollout that is over; one of which nothing is kept is fine.
+
+        :raises StorageError: if it cannot be removed.
+        :raises DatabaseUnavailableError: if the control database does not answer.
+        """
         ...
 
 

@@ -272,6 +272,8 @@ class RollBackInput(Record):
         while a rollout is under way.
     :param experiment: end this rollout and nothing else: where it is over, nothing is done.
     :param outcome: with ``experiment``: why it ends.
+    :param decision: digest of the decision that ends it; ``None``: a person does.
+    :param decision_evidence: of that decision's evidence pack.
     :param reason: why, for the ledger.
     """
 
@@ -279,6 +281,8 @@ class RollBackInput(Record):
     to_version: str | None = None
     experiment: str | None = None
     outcome: Literal["rolled_back", "kept", "stopped"] = "rolled_back"
+    decision: Digest | None = None
+    decision_evidence: Digest | None = None
     reason: str = ""
     run: RunContext = RunContext()
 
@@ -319,7 +323,9 @@ class HousekeepingReport(Record):
     :param runs_closed: open tracking runs that were closed as killed.
     :param segments_closed: prediction-log segments turned into Parquet.
     :param segments_removed: archived hours and files of rejected lines that the retention removed.
+    :param rollouts_forgotten: rollouts that ended long ago and whose counts were removed.
     :param broken_ledgers: models whose ledger's hash chain is broken.
+    :param unattended: rollouts that run and that nobody looks at, one sentence each.
     :param faults: what could not be done, one sentence each.
     :param away: code of each fault that was a system that did not answer.
     """
@@ -328,11 +334,14 @@ class HousekeepingReport(Record):
     runs_closed: int = 0
     segments_closed: int = 0
     segments_removed: int = 0
+    rollouts_forgotten: int = 0
     broken_ledgers: tuple[str, ...] = ()
+    unattended: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     away: tuple[str, ...] = ()
 
     @property
     def is_transport_only(self) -> bool:
         """Whether something is wrong, and a retry may help with all of it."""
-        return bool(self.faults) and len(self.away) == len(self.faults) and not self.broken_ledgers
+        found = self.broken_ledgers or self.unattended
+        return bool(self.faults) and len(self.away) == len(self.faults) and not found

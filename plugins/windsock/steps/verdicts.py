@@ -14,6 +14,7 @@ from windsock.exceptions import (
     VerdictError,
     WindsockError,
 )
+from windsock.steps.housekeeping_verdicts import describe_housekeeping
 from windsock.steps.monitoring_verdicts import (
     describe_claim,
     describe_decision,
@@ -203,36 +204,6 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
     )
 
 
-SYSTEMS = {
-    "TRACKING": "MLflow",
-    "DATABASE": "the control database",
-    "STORAGE": "the storage root",
-    "SERVING": "the server",
-}
-
-
-def _housekeeping(record: r.HousekeepingReport) -> Verdict:
-    bad = [*record.faults, *(f"the ledger of {name} is broken" for name in record.broken_ledgers)]
-    done = (
-        f"{len(record.aliases_repaired)} aliases repaired, {record.runs_closed} runs closed, "
-        f"{record.segments_closed} log segments closed, {record.segments_removed} removed"
-    )
-    if record.is_transport_only:
-        systems = dict.fromkeys(
-            SYSTEMS.get(code.split("-")[1], f"the system of {code}") for code in record.away
-        )
-        return Verdict(
-            word="ERROR",
-            why="; ".join(bad[:3]),
-            next_action=f"see that {' and '.join(systems)} can be reached; the task is tried again by itself",
-        )
-    return Verdict(
-        word="FAIL" if bad else "PASS",
-        why="; ".join(bad[:3]) if bad else done,
-        next_action="read `windsock ledger NAME` and the named system's log" if bad else "nothing to do",
-    )
-
-
 DESCRIBE: dict[type[r.Record], Callable[..., Verdict]] = {
     r.DataSnapshot: _snapshot,
     r.ValidationReport: _validation,
@@ -244,7 +215,7 @@ DESCRIBE: dict[type[r.Record], Callable[..., Verdict]] = {
     r.Deployment: _deployment,
     r.Promotion: _promotion,
     r.RollBack: _promotion,
-    r.HousekeepingReport: _housekeeping,
+    r.HousekeepingReport: describe_housekeeping,
     r.DriftReport: describe_drift,
     r.PerformanceReport: describe_performance,
     r.RetrainDecision: describe_decision,

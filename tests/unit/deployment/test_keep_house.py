@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from support.builders import make_spec
+from support.fake_rollout import FakeRolloutEvents, FakeRollouts
 from support.fakes import FakeLedger, FakePredictions, FakeRegistry, FakeTracker
+from support.rollout_steps import decided, end, running, started_world, steer
 from support.world import MODEL, world_of
 from windsock.deployment.keep_house import keep_house
-from windsock.exceptions import DatabaseUnavailableError, TrackingUnavailableError
+from windsock.exceptions import DatabaseUnavailableError, StorageError, TrackingUnavailableError
 from windsock.ports import Ports
-from windsock.records import ChainCheck, HousekeepingInput, HousekeepingReport
+from windsock.records import ChainCheck, HousekeepingInput, HousekeepingReport, RolloutDecision
 
 
 def kept(ports: Ports, **fields: Any) -> HousekeepingReport:
@@ -126,10 +130,107 @@ class TestFaults:
             "the ledger's list of models",
             f"ledger of {MODEL}",
             f"alias of {MODEL}",
+            f"rollouts of {MODEL}",
             "stale runs",
             "prediction segments",
             "retention",
         ]
         assert all("WS-DATABASE-001" in fault for fault in report.faults)
-        assert report.away == ("WS-DATABASE-001",) * 6
+        assert report.away == ("WS-DATABASE-001",) * 7
+        assert report.is_transport_only
+
+
+def later(ports: Any, **span: float) -> Any:
+    """Return the same world at a later time."""
+    now = ports.now() + timedelta(**span)
+    return replace(ports, now=lambda: now)
+
+
+class TestCountsOfRollouts:
+    def ended(self) -> Any:
+        ports = started_world()
+        end(ports, "v2-e4", "kept")
+        ports.events.stored = {(MODEL, "v2-e4"), (MODEL, "v9-e9"), ("other", "v2-e4")}
+        return ports
+
+    def test_they_go_once_seven_days_after_the_end(self) -> None:
+        ports = self.ended()
+        assert kept(later(ports, days=6.9)).rollouts_forgotten == 0
+        assert ports.events.forgotten == []
+        week = later(ports, days=7.1)
+        assert [kept(week).rollouts_forgotten for _ in range(2)] == [1, 0]
+        assert ports.events.forgotten == [(MODEL, "v2-e4")]
+        assert ports.events.stored == {(MODEL, "v9-e9"), ("other", "v2-e4")}
+
+    def test_those_of_one_under_way_stay_whatever_its_age(self) -> None:
+        ports = started_world()
+        ports.events.stored = {(MODEL, "v2-e4")}
+        assert kept(later(ports, days=90)).rollouts_forgotten == 0
+        assert ports.events.forgotten == []
+
+    def test_where_none_has_ended_nobody_asks_what_is_kept(self) -> None:
+        class Away(FakeRolloutEvents):
+            def kept(self, model: str) -> tuple[str, ...]:
+                raise AssertionError
+
+        assert kept(replace(later(world_of(1), days=9), events=Away())).faults == ()
+
+    def test_a_storage_root_that_is_away_is_told_and_stops_nothing(self) -> None:
+        class Away(FakeRolloutEvents):
+            def kept(self, model: str) -> tuple[str, ...]:
+                raise StorageError("no answer")
+
+        ports = replace(later(self.ended(), days=9), events=Away(), predictions=CountingPredictions())
+        report = kept(ports)
+        assert [fault.split(":")[0] for fault in report.faults] == [f"counts of {MODEL}"]
+        assert report.segments_closed == 2
+
+
+class TestUnattendedRollouts:
+    def test_from_its_start_and_from_each_look_it_has_three_checks(self) -> None:
+        ports = started_world(spec=make_spec(rollout={"strategy": "ab", "check": "2h"}))
+        since = running(ports).step_since
+        assert kept(replace(ports, now=lambda: since + timedelta(hours=6))).unattended == ()
+        late = replace(ports, now=lambda: since + timedelta(hours=6, seconds=1))
+        (told,) = kept(late).unattended
+        assert told.startswith(
+            f"WS-HOUSEKEEPING-004: rollout v2-e4 of {MODEL} was last looked at {since:%Y-%m-%d}"
+        )
+        assert f"{MODEL}__ab_rollout" in told
+        decided(ports, "hold", judged_at=since + timedelta(hours=1))
+        assert kept(late).unattended == ()
+        assert len(kept(later(late, hours=1.1)).unattended) == 1
+
+    @pytest.mark.parametrize(("check", "hours"), [("5s", 1.0), ("10m", 7 / 6), ("30m", 1.5), ("1d", 72.0)])
+    def test_a_short_check_has_an_hour_more(self, check: str, hours: float) -> None:
+        ports = started_world(spec=make_spec(rollout={"strategy": "ab", "check": check}))
+        since, slack = running(ports).step_since, timedelta(seconds=6)
+        limit = since + timedelta(hours=hours)
+        assert kept(replace(ports, now=lambda: limit - slack)).unattended == ()
+        assert len(kept(replace(ports, now=lambda: limit + slack)).unattended) == 1
+
+    def test_a_new_step_was_looked_at_when_it_began(self) -> None:
+        ports = started_world()
+        rollout = running(ports)
+        decided(ports, "hold", judged_at=rollout.started_at - timedelta(days=9))
+        assert kept(ports).unattended == ()
+
+    def test_one_that_a_person_paused_is_looked_at_too(self) -> None:
+        ports = started_world()
+        steer(ports, "pause")
+        assert len(kept(later(ports, days=1)).unattended) == 1
+
+    def test_one_that_is_over_is_none(self) -> None:
+        ports = started_world()
+        end(ports, "v2-e4", "kept")
+        assert kept(later(ports, days=1)).unattended == ()
+
+    def test_a_database_that_is_away_is_a_fault_and_no_silence(self) -> None:
+        class Away(FakeRollouts):
+            def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+                raise DatabaseUnavailableError("no answer")
+
+        report = kept(replace(later(started_world(), days=1), rollouts=Away()))
+        assert report.unattended == ()
+        assert report.faults[0].startswith(f"looks at {MODEL}: WS-DATABASE-001")
         assert report.is_transport_only

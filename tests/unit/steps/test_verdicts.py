@@ -137,6 +137,18 @@ def test_housekeeping_that_could_not_do_something_is_red():
     assert isinstance(refusal_of(result(r.HousekeepingReport(broken_ledgers=("churn",)))), VerdictError)
 
 
+def test_a_rollout_that_nobody_looks_at_is_red_and_says_what_to_do():
+    report = r.HousekeepingReport(unattended=("WS-HOUSEKEEPING-004: rollout v4-e17 of churn",))
+    verdict = verdict_of(result(report))
+    assert (verdict.word, verdict.why) == ("FAIL", report.unattended[0])
+    assert verdict.next_action.startswith("switch NAME__ab_rollout on")
+    assert "ledger" not in verdict.next_action
+    assert isinstance(refusal_of(result(report)), VerdictError)
+    both = verdict_of(result(report.model_copy(update={"broken_ledgers": ("churn",)})))
+    assert "windsock ledger NAME" in both.next_action
+    assert "windsock rollout stop NAME" in both.next_action
+
+
 def test_comparison_with_the_champion_is_told():
     champion = r.Champion(model="churn", version="4", digest=digest("c"), bundle_uri="memory://c", epoch=7)
     against = make_difference(0.01, 0.03, opponent="champion")
@@ -192,7 +204,12 @@ def test_housekeeping_is_tried_again_where_only_systems_were_away():
 
 
 @pytest.mark.parametrize(
-    "worse", [{"broken_ledgers": ("churn",)}, {"faults": ("alias: x", "unexpected KeyError")}]
+    "worse",
+    [
+        {"broken_ledgers": ("churn",)},
+        {"faults": ("alias: x", "unexpected KeyError")},
+        {"unattended": ("WS-HOUSEKEEPING-004: rollout v4-e17 of churn",)},
+    ],
 )
 def test_housekeeping_with_another_fault_is_not_tried_again(worse):
     report = r.HousekeepingReport(**{"faults": ("alias: x",), "away": ("WS-TRACKING-001",), **worse})

@@ -11,6 +11,7 @@ from windsock.adapters.log_columns import microseconds
 from windsock.adapters.log_reading import LogReader
 from windsock.adapters.rollout_events.engine import open_engine
 from windsock.adapters.rollout_events.intake import Intake
+from windsock.adapters.rollout_events.kept import kept_rollouts
 from windsock.adapters.rollout_events.looking import Look, RacedError
 from windsock.adapters.rollout_events.parts import FOLDER, DamagedPartsError
 from windsock.adapters.rollout_events.reading import Sources
@@ -105,6 +106,10 @@ class ArchiveRolloutEvents:
             by_day=tuple(int(found.get(day, 0)) for day in range(-((span.start - span.end) // DAY))),
             metrics=metrics_of(numbers, "champion", scope),
         )
+
+    def kept(self, model: str) -> tuple[str, ...]:
+        """Return the rollouts of which anything is kept."""
+        return kept_rollouts(self.storage, self.url, model)
 
     def forget(self, model: str, experiment: str) -> None:
         """Remove what was kept of a rollout that is over."""

@@ -118,6 +118,19 @@ class TestKept:
         assert not log.storage.exists("rollouts/churn/v2-e7")
         assert told_of(log.totals(rollout(), 131)) == plain(*ROWS)
 
+    def test_what_is_kept_is_named_until_it_is_forgotten(self, log):
+        assert log.events().kept("churn") == ()
+        log.archive(130)
+        log.totals(rollout(), 130)
+        assert log.events().kept("churn") == ("v2-e7",)
+        assert log.events().kept("other") == ()
+        log.storage.write_bytes("rollouts/churn/v1-e3/0/left.parquet", b"")  # of a removal that was killed
+        assert log.events().kept("churn") == ("v1-e3", "v2-e7")
+        for experiment in ("v1-e3", "v2-e7"):
+            log.events().forget("churn", experiment)
+            log.events().forget("churn", experiment)
+        assert log.events().kept("churn") == ()
+
     def test_small_files_become_one(self, tmp_path, monkeypatch):
         monkeypatch.setattr(looking, "FOLD_ROWS", 1)
         log, rows = RolloutLog(tmp_path), []

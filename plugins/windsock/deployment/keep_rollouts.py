@@ -1,0 +1,54 @@
+"""What housekeeping does about rollouts: counts of old ones go, one that nobody looks at is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from windsock.ports import Ports
+from windsock.records import LedgerRow, Rollout, ended_rollouts, running_rollout
+
+KEEP_COUNTS = timedelta(days=7)
+"""How long after its end the counts of a rollout are kept; its decisions and reports stay."""
+CHECKS_MISSED = 3
+"""Nobody looks at a rollout whose last look is so many checks ago, and more than an hour beyond one."""
+GRACE = timedelta(hours=1)
+
+
+def forget_ended(ports: Ports, model: str, rows: Sequence[LedgerRow], now: datetime) -> int:
+    """Remove the counts of rollouts that ended long ago; return of how many there were any.
+
+    :param rows: the model's ledger.
+    """
+    old = {one.experiment for one in ended_rollouts(rows) if one.ended_at + KEEP_COUNTS < now}
+    forgotten = [experiment for experiment in ports.events.kept(model) if experiment in old] if old else []
+    for experiment in forgotten:
+        ports.events.forget(model, experiment)
+    return len(forgotten)
+
+
+def unattended(ports: Ports, rows: Sequence[LedgerRow], now: datetime) -> str:
+    """Return a sentence about the rollout that is under way if nobody looks at it; empty if somebody does.
+
+    :param rows: the model's ledger.
+    """
+    rollout = running_rollout(rows)
+    if rollout is None:
+        return ""
+    seen = _last_looked_at(ports, rollout)
+    check = rollout.plan.length("check")
+    if now - seen <= max(CHECKS_MISSED * check, check + GRACE):
+        return ""
+    return (
+        f"WS-HOUSEKEEPING-004: rollout {rollout.experiment} of {rollout.model} was last looked at "
+        f"{seen:%Y-%m-%d %H:%M} UTC, its check is {rollout.plan.check}: its DAG {rollout.model}__ab_rollout "
+        "is switched off or red, or the model's file says `strategy: direct`"
+    )
+
+
+def _last_looked_at(ports: Ports, rollout: Rollout) -> datetime:
+    decisions = ports.rollouts.decisions(rollout.model, rollout.experiment)
+    return max([rollout.step_since, *(one.judged_at for one in decisions[-1:])])
+
+
+__all__ = ["forget_ended", "unattended"]
