@@ -6,16 +6,19 @@ import pytest
 
 from support.builders import CARD, make_spec
 from support.rollouts import make_estimate, make_look
-from windsock.cli import demo, follow
+from support.world import deploy, promote, world_of
+from windsock.cli import demo, demo_rollout, follow
 from windsock.cli.airflow_rest import LogLine, TaskState
 from windsock.cli.console import say, table
-from windsock.cli.demo_drift import with_short_windows
-from windsock.cli.demo_rollout import look_line, with_quick_rollout
+from windsock.cli.demo_drift import Learned, with_short_windows
+from windsock.cli.demo_rollout import RolloutChapter, look_line, with_quick_rollout
 from windsock.cli.follow import RunFollower, last_block, verdict_line
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.staging import stage_model
 from windsock.exceptions import SpecError
+from windsock.records import RolloutOutcome, StartRolloutInput, ended_rollouts, running_rollout
 from windsock.spec.loader import load_shared, load_spec
+from windsock.steps import run_step
 
 BLOCK = ["VERDICT: PASS", "WHY: 800 rows", "NEXT: nothing to do", "IDS: model=churn"]
 SPEC = """\
@@ -276,3 +279,47 @@ def test_a_look_is_told_in_one_line():
 def test_a_look_without_a_value_says_so():
     line = look_line(make_look(1, estimate=make_estimate(), reason="too few units"))
     assert line == "Look 1   10,000 and 10,000 users, - and -; hold: too few units"
+
+
+@pytest.fixture
+def chapter_of(monkeypatch):
+    """The chapter of a version, in a world where the rollout of version 2 is under way."""
+    spec = with_quick_rollout(make_spec())
+    ports = world_of(1)
+    deploy(ports, 2, spec=spec)
+    promote(ports, 2, spec=spec)
+    run_step("start_rollout", StartRolloutInput(spec=spec), ports)
+    monkeypatch.setattr(demo_rollout, "open_ports", lambda settings: ports)
+
+    def made(version: str) -> RolloutChapter:
+        return RolloutChapter(
+            api=None,
+            spec=spec,
+            learned=Learned(version=version, rows=[]),
+            settings=None,
+            pause=lambda _: None,
+        )
+
+    return made
+
+
+def test_a_rollout_that_an_interrupted_demo_left_is_stopped(chapter_of, capsys):
+    chapter = chapter_of("3")
+    chapter._end_others()
+    (end,) = ended_rollouts(chapter.ports.ledger.rows("churn"))
+    assert (end.version, end.outcome) == ("2", RolloutOutcome.STOPPED)
+    assert "version 2 was under way: it is stopped" in capsys.readouterr().out
+
+
+def test_the_rollout_of_the_new_version_goes_on(chapter_of):
+    chapter = chapter_of("2")
+    chapter._end_others()
+    rollout = running_rollout(chapter.ports.ledger.rows("churn"))
+    assert rollout is not None
+    assert chapter._await_start() == rollout
+
+
+def test_a_rollout_that_does_not_begin_is_told(chapter_of, monkeypatch):
+    monkeypatch.setattr(demo_rollout, "START_SECONDS", 0.0)
+    with pytest.raises(demo_rollout.NotPromotedError, match="started no rollout"):
+        chapter_of("3")._await_start()
