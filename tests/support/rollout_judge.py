@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 from support.rollout_log import RolloutLog, rollout, told_of
-from windsock.adapters.rollout_events import looking
+from windsock.adapters.rollout_events import step_count
 
 
 def main(folder: Path, url: str, minute: float) -> None:
     """Count, and print what it comes to."""
-    looking.FOLD_ROWS = 1
+    step_count.FOLD_ROWS = 1
     print("begins", flush=True)  # noqa: T201
     print(json.dumps(told_of(RolloutLog(folder, url=url).totals(rollout(), minute))), flush=True)  # noqa: T201
 

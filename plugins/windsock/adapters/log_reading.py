@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 PARQUET = ".parquet"
-Moments = tuple[int, int]
+Bounds = tuple[int, int]
 """From the first up to, but without, the second; microseconds since 1970."""
-EVER: Moments = (-(2**63), 2**63 - 1)
+EVER: Bounds = (-(2**63), 2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class HourLog:
     damaged: int = 0
 
     def tables(
-        self, moments: Moments, *, columns: Sequence[str] | None = None, features: Sequence[str] | None = None
+        self, moments: Bounds, *, columns: Sequence[str] | None = None, features: Sequence[str] | None = None
     ) -> Iterator[pa.Table]:
         """Yield the rows received in a stretch, some ten thousand at a time, the archived ones first.
 
@@ -93,7 +93,7 @@ class HourLog:
         yield from self.live_tables(moments)
 
     def archived_tables(
-        self, moments: Moments, *, columns: Sequence[str] | None = None, features: Sequence[str] | None = None
+        self, moments: Bounds, *, columns: Sequence[str] | None = None, features: Sequence[str] | None = None
     ) -> Iterator[pa.Table]:
         """Yield archived rows; see :meth:`tables`. Texts come as dictionaries where columns are named."""
         import pyarrow as pa
@@ -133,7 +133,7 @@ class HourLog:
         source = BytesIO(self.source) if isinstance(self.source, bytes) else self.source
         return pq.ParquetFile(source, metadata=parquet.metadata, read_dictionary=texts)
 
-    def live_tables(self, moments: Moments) -> Iterator[pa.Table]:
+    def live_tables(self, moments: Bounds) -> Iterator[pa.Table]:
         """Yield the rows of segments; see :meth:`tables`. Identical lines count once, as in the archive."""
         rows, size, recent = Columns(self.kind), 0, Recent()
         streams = [self._lines(segment) for segment in self.segments]
@@ -270,12 +270,12 @@ class LogReader:
             raise _unreadable(path, error) from error
 
 
-def moments_of(span: Span) -> Moments:
+def moments_of(span: Span) -> Bounds:
     """Return a stretch in microseconds since 1970."""
     return microseconds(span.start), microseconds(span.end)
 
 
-def within(table: pa.Table, moments: Moments) -> pa.Table:
+def within(table: pa.Table, moments: Bounds) -> pa.Table:
     """Return the rows received in a stretch."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -300,7 +300,7 @@ def _paths(
     return list(dict.fromkeys(wanted))
 
 
-def received(parquet: pq.ParquetFile, number: int) -> Moments:
+def received(parquet: pq.ParquetFile, number: int) -> Bounds:
     """Return the first and the last time of receipt in a row group, as far as is known."""
     place = parquet.schema_arrow.names.index("receive_time")
     group = parquet.metadata.row_group(number)
@@ -312,7 +312,7 @@ def received(parquet: pq.ParquetFile, number: int) -> Moments:
     return EVER
 
 
-def received_all(parquet: pq.ParquetFile | None) -> Moments:
+def received_all(parquet: pq.ParquetFile | None) -> Bounds:
     """Return the first and the last time of receipt in a file; without rows the first is the later one."""
     groups = [received(parquet, number) for number in range(parquet.num_row_groups if parquet else 0)]
     return min((one for one, _ in groups), default=EVER[1]), max((one for _, one in groups), default=EVER[0])

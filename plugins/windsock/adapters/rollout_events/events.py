@@ -12,11 +12,11 @@ from windsock.adapters.log_reading import LogReader
 from windsock.adapters.rollout_events.engine import open_engine
 from windsock.adapters.rollout_events.intake import Intake
 from windsock.adapters.rollout_events.kept import kept_rollouts
-from windsock.adapters.rollout_events.looking import Look, RacedError
 from windsock.adapters.rollout_events.parts import FOLDER, DamagedPartsError
 from windsock.adapters.rollout_events.reading import Sources
 from windsock.adapters.rollout_events.rows import CountRows, forget_rows
 from windsock.adapters.rollout_events.scope import Scope
+from windsock.adapters.rollout_events.step_count import RacedError, StepCount
 from windsock.adapters.rollout_events.sums import difference, metrics_of, totals_of
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError
@@ -63,7 +63,7 @@ class ArchiveRolloutEvents:
         for _ in range(ATTEMPTS):
             generation = rows.generation()
             try:
-                numbers = Look(self._sources(), rows, rollout, now).numbers(anew=anew)
+                numbers = StepCount(self._sources(), rows, rollout, now).numbers(anew=anew)
             except RacedError:
                 anew = False
             except DamagedPartsError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from windsock.adapters.label_sources import file_labels, table_labels
 from windsock.adapters.log_format import OUTCOMES, PREDICTIONS
-from windsock.adapters.log_reading import HourLog, LogReader, Moments, moments_of
+from windsock.adapters.log_reading import Bounds, HourLog, LogReader, moments_of
 from windsock.adapters.rollout_events.intake import OUTCOME, Intake
 from windsock.adapters.rollout_events.scope import Scope
 from windsock.records import Span
@@ -32,7 +32,7 @@ class Sources:
     roots: tuple[Path, ...]
     connections: Callable[[str], str]
 
-    def take_hour(self, intake: Intake, hour: HourLog, moments: Moments) -> None:
+    def take_hour(self, intake: Intake, hour: HourLog, moments: Bounds) -> None:
         """Take in what was received in a stretch of an hour."""
         if hour.kind == PREDICTIONS:
             for table in hour.tables(moments, columns=intake.exposure_columns, features=()):

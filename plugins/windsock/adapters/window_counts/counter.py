@@ -12,7 +12,7 @@ from typing import Protocol
 
 from windsock.adapters.column_cipher import LOG_KEY, ColumnCipher
 from windsock.adapters.log_format import PREDICTIONS
-from windsock.adapters.log_reading import HourLog, LogReader, Moments, received_all
+from windsock.adapters.log_reading import Bounds, HourLog, LogReader, received_all
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts.files import CountFiles, Totals, counts_of, totals_of
 from windsock.adapters.window_counts.ibis_engine import IbisEngine
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Engine(Protocol):
     """Counts the rows of an hour's files."""
 
-    def count(self, hour: HourLog, moments: Moments, plan: Plan, *, live: bool = True) -> WindowCounts:
+    def count(self, hour: HourLog, moments: Bounds, plan: Plan, *, live: bool = True) -> WindowCounts:
         """Return the counts of a stretch."""
         ...
 
@@ -113,7 +113,7 @@ class _Counting:
     now: datetime
     live: Mapping[str, tuple[str, ...]]
     archived: frozenset[str]
-    received: dict[str, Moments] = field(default_factory=dict)
+    received: dict[str, Bounds] = field(default_factory=dict)
 
     def day(self, day: Day) -> Totals | None:
         """Return the counts of a day's slices; ``None`` where there is no log.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from windsock.adapters.log_leaves import FEATURES, Fields, Leaf, Leaves, fields_of, is_typed, leaves_of
-from windsock.adapters.log_reading import HourLog, Moments
+from windsock.adapters.log_reading import Bounds, HourLog
 from windsock.adapters.window_counts.ibis_query import CATEGORIES, NUMBERS, Ends, Query
 from windsock.adapters.window_counts.plan import SHADOW, Plan, no_rows
 from windsock.adapters.window_counts.values import class_names, count_values
@@ -59,7 +59,7 @@ class IbisEngine:
     def __init__(self) -> None:
         self._connection: Any = None
 
-    def count(self, hour: HourLog, moments: Moments, plan: Plan, *, live: bool = True) -> WindowCounts:
+    def count(self, hour: HourLog, moments: Bounds, plan: Plan, *, live: bool = True) -> WindowCounts:
         """Return the counts of an hour's rows of a stretch; lines that could not be read are not among them.
 
         :param live: whether segments count, too.
@@ -70,7 +70,7 @@ class IbisEngine:
             counts += self._count(source, plan)
         return counts
 
-    def _sources(self, hour: HourLog, moments: Moments, *, live: bool) -> Iterator[Source]:
+    def _sources(self, hour: HourLog, moments: Bounds, *, live: bool) -> Iterator[Source]:
         connection, ibis = self._connect()
         archived, path = hour.archived, hour.source
         tables = hour.live_tables(moments) if live else iter(())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.column_cipher import PREFIX
 from windsock.adapters.log_leaves import FEATURES, Fields, Leaf, Leaves, fields_of, leaves_of
-from windsock.adapters.log_reading import HourLog, Moments
+from windsock.adapters.log_reading import Bounds, HourLog
 from windsock.adapters.window_counts.plan import SHADOW, Plan, no_rows
 from windsock.adapters.window_counts.values import class_names, count_values
 from windsock.records import ColumnKind, ColumnProfile
@@ -35,7 +35,7 @@ COLUMNS = ("digest", "variant", "fallback_for", "inference_ms", "score", "predic
 class ParquetEngine:
     """Counts by reading the columns that are needed."""
 
-    def count(self, hour: HourLog, moments: Moments, plan: Plan, *, live: bool = True) -> WindowCounts:
+    def count(self, hour: HourLog, moments: Bounds, plan: Plan, *, live: bool = True) -> WindowCounts:
         """Return the counts of an hour's rows of a stretch; lines that could not be read are not among them.
 
         :param live: whether segments count, too.
@@ -48,7 +48,7 @@ class ParquetEngine:
         return counts
 
 
-def count_rows(hour: HourLog, moments: Moments) -> int:
+def count_rows(hour: HourLog, moments: Bounds) -> int:
     """Return how many rows of an hour's stretch count, whatever they hold."""
     rows = 0
     for table in hour.tables(moments, columns=["variant"], features=()):

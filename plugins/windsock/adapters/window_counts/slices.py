@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from windsock.adapters.log_columns import microseconds
 from windsock.adapters.log_format import hour_of
-from windsock.adapters.log_reading import HOUR, Moments
+from windsock.adapters.log_reading import HOUR, Bounds
 from windsock.adapters.window_counts.files import DAY, SUFFIX
 from windsock.records import Span
 from windsock.spec.monitoring import EPOCH
@@ -36,7 +36,7 @@ class Slice(NamedTuple):
         return self.hour[:8]
 
     @property
-    def moments(self) -> Moments:
+    def moments(self) -> Bounds:
         """In microseconds since 1970."""
         return microseconds(self.start), microseconds(self.end)
 
@@ -46,7 +46,7 @@ class Slice(NamedTuple):
         return EPOCH + (self.start - EPOCH) // HOUR * HOUR
 
     @property
-    def hour_moments(self) -> Moments:
+    def hour_moments(self) -> Bounds:
         """Those of its hour."""
         return microseconds(self.hour_start), microseconds(self.hour_start + HOUR)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from support.databases import database_url, postgres_url  # noqa: F401 - fixtures
 from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
-from windsock.adapters.rollout_events import looking, parts
+from windsock.adapters.rollout_events import parts, step_count
 from windsock.adapters.rollout_events.parts import PartFiles
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.exceptions import SettingsError, StorageError
@@ -56,8 +56,8 @@ class TestKept:
     def test_what_is_kept_is_not_read_again(self, log, monkeypatch):
         log.archive(130)
         first = log.totals(rollout(), 130)
-        monkeypatch.setattr(looking, "open_engine", None)
-        monkeypatch.setattr(looking.Sources, "take_hour", None)
+        monkeypatch.setattr(step_count, "open_engine", None)
+        monkeypatch.setattr(step_count.Sources, "take_hour", None)
         assert told_of(log.totals(rollout(), 140)) == told_of(first) == plain(*ROWS)
         assert row_of(log).generation == 1
 
@@ -132,7 +132,7 @@ class TestKept:
         assert log.events().kept("churn") == ()
 
     def test_small_files_become_one(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(looking, "FOLD_ROWS", 1)
+        monkeypatch.setattr(step_count, "FOLD_ROWS", 1)
         log, rows = RolloutLog(tmp_path), []
         for hour in range(20):
             rows += [shown(f"{hour}", unit=f"{hour % 5}", minute=60 * hour + 1)]
@@ -217,7 +217,7 @@ class TestFaults:
 
     def test_a_failing_database_says_no_value(self, log, monkeypatch):
         monkeypatch.setattr(
-            looking, "difference", lambda connection, *_: connection.execute("SELECT 'a'::INT")
+            step_count, "difference", lambda connection, *_: connection.execute("SELECT 'a'::INT")
         )
         with pytest.raises(StorageError) as raised:
             log.totals(rollout(), 30)

@@ -1,4 +1,4 @@
-"""``Look``: one look at a step: hours that are final are counted once and kept, the rest on top of them."""
+"""``StepCount``: counts a step: hours that are final once, and kept; the rest on top of them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class RacedError(RuntimeError):
     """Another caller kept something since this one looked."""
 
 
-class Look:
-    """One look at the present step of a rollout.
+class StepCount:
+    """One count of the present step of a rollout.
 
     :param rows: which of the kept files hold.
     """
