@@ -48,7 +48,7 @@ MODEL = "churn"
 
 def quick_spec(**block: Any) -> ModelSpec:
     """Return an A/B test that may be decided at once."""
-    quick = {"check": "5s", "cycle": "1s", "bake": "1s", "deadline": "1d", "minimum_units": 200}
+    quick = {"check": "5s", "cycle": "1s", "bake": "1s", "deadline": "12h", "minimum_units": 200}
     return ab_spec(**{**quick, "guardrails": {"errors": 0.05, "slow": None}, **block})
 
 

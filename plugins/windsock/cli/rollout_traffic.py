@@ -12,8 +12,7 @@ import typer
 from windsock.exceptions import RolloutRefusedError
 from windsock.ports import Ports, Traffic
 from windsock.records import RolloutPlan, Span
-from windsock.rollout.look import SHARES_OF
-from windsock.spec import ModelSpec
+from windsock.spec import SHARE_KINDS, ModelSpec
 
 if TYPE_CHECKING:
     from windsock.statistics.planning import Baseline
@@ -111,7 +110,7 @@ def plan_world(spec: ModelSpec, ports: Ports, days: int, given: Given) -> World:
 def _baseline(model: str, plan: RolloutPlan, seen: Traffic | None, given: Given) -> Baseline:
     from windsock.statistics.planning import Baseline, baseline_of
 
-    bounded = plan.metrics[plan.metric].kind in SHARES_OF
+    bounded = plan.metrics[plan.metric].kind in SHARE_KINDS
     if given.baseline is not None:
         if bounded and not 0 < given.baseline < 1:
             raise typer.BadParameter("a share between 0 and 1, such as 0.05", param_hint="--baseline")

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from windsock.records import ArmTotals, Moments, Rollout, RolloutDecision, RolloutPlan, StepTotals
-from windsock.spec import SEEN_BY_SHADOWS, RolloutMetricBlock
+from windsock.spec import SEEN_BY_SHADOWS, SHARE_KINDS, RolloutMetricBlock
 from windsock.statistics.experiments import Comparison, compare
 
 FEWEST_UNITS = 100
 """Units that an arm needs before anything is said of it: below, no variance can be trusted."""
-SHARES_OF = frozenset({"conversion", "rate", "accuracy", "errors", "slow"})
-"""Kinds of metrics that lie between 0 and 1."""
 NOTHING = Moments()
 
 
@@ -63,7 +61,7 @@ class Look:
         champion, challenger = (arm.metrics.get(metric, NOTHING) for arm in self.arms)
         covariate = self.plan.pre_period is not None
         seen = compare(
-            champion, challenger, bounded=self.block(metric).kind in SHARES_OF, covariate=covariate
+            champion, challenger, bounded=self.block(metric).kind in SHARE_KINDS, covariate=covariate
         )
         if min(champion.units, challenger.units) < FEWEST_UNITS:
             return seen._replace(difference=None, error=None, variance_ratio=None)

@@ -28,7 +28,7 @@ from windsock.spec.monitoring import (
     RetrainBlock,
 )
 from windsock.spec.registries import Metric, Task, extension, metric_facts
-from windsock.spec.rollout import HARM, SEEN_BY_SHADOWS, RolloutBlock, RolloutMetricBlock
+from windsock.spec.rollout import HARM, SEEN_BY_SHADOWS, SHARE_KINDS, RolloutBlock, RolloutMetricBlock
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec
 from windsock.spec.sources import (
@@ -44,6 +44,7 @@ from windsock.spec.words import MODEL_NAME
 __all__ = [
     "HARM",
     "SEEN_BY_SHADOWS",
+    "SHARE_KINDS",
     "ApiSource",
     "BusinessBlock",
     "CandidateBlock",

@@ -288,6 +288,17 @@ class ModelSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _a_regression_has_a_margin(self) -> Self:
+        if self.task == "regression" and self.rollout.metric is None:
+            try:
+                self.rollout.require_margin("absolute_error")
+            except NotAllowedError as no:
+                raise NotAllowedError(
+                    no.problem, allowed=no.allowed, cure=no.cure, at=("rollout", *no.at)
+                ) from None
+        return self
+
+    @model_validator(mode="after")
     def _words_fit_the_task(self) -> Self:
         asked: list[tuple[str, tuple[str | int, ...]]] = [(self.metric, ("training", "metric"))]
         asked += [(metric, ("gate", "minimum", metric)) for metric in self.gate.minimum]

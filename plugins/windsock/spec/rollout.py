@@ -19,6 +19,8 @@ MetricKind = Literal["conversion", "rate", "mean", "accuracy", "absolute_error",
 LOWER_IS_BETTER: frozenset[str] = frozenset({"absolute_error", "errors", "slow"})
 SEEN_BY_SHADOWS: frozenset[str] = frozenset({"accuracy", "absolute_error", "errors", "slow"})
 """Kinds of metrics that an answer has which nobody acts upon."""
+SHARE_KINDS: frozenset[str] = frozenset({"conversion", "rate", "accuracy", "errors", "slow"})
+"""Kinds of metrics that lie between 0 and 1, whatever the model is about."""
 USUAL_METRICS: dict[str, MetricKind] = {
     "conversion": "conversion",
     "ctr": "rate",
@@ -34,8 +36,12 @@ HARM = "harm"
 USUAL_GUARDRAILS: dict[str, float] = {HARM: 0.0, "errors": 0.01, "slow": 0.05}
 PERCENT = 100
 """Basis points of one percent."""
+WHOLE = 100 * PERCENT
 USUAL_MARGIN = 0.02
+"""Of a metric that is a share; no number is usual in a unit that only the model's owner knows."""
 SHORTEST_CHECK = timedelta(seconds=5)
+MOST_LOOKS = 10_000
+"""Decisions of one rollout that are kept, and read again by its report."""
 
 
 class RolloutMetricBlock(Frozen):
@@ -87,7 +93,8 @@ class RolloutBlock(Frozen):
     )
     promote: AgainstChampion | None = Field(
         default=None,
-        description="better, or {not_worse: 0.01}; default: better for ab, {not_worse: 0.02} for the others",
+        description="better, or {not_worse: 0.01}; default: better for ab; {not_worse: 0.02} for the others, "
+        "where the metric is a share such as accuracy; else it must be said",
     )
     guardrails: dict[str, float | None] = Field(
         default_factory=dict,
@@ -191,9 +198,46 @@ class RolloutBlock(Frozen):
                 cure="write `strategy: direct`, or add steps",
                 at=("steps",),
             )
-        if self.strategy in ("canary", "ab") and min(self.shares) < 1:
-            raise NotAllowedError("less than 0.01 percent of the units", allowed="0.01 or more")
+        if self.strategy == "ab" and not 0 < self.shares[0] < WHOLE:
+            raise NotAllowedError(
+                f"{self.share:g} percent is {self.shares[0]:,} of 10,000 buckets",
+                allowed="0.01 to 99.99",
+                at=("share",),
+            )
+        if self.strategy == "canary":
+            self._require_steps_apart()
         return self
+
+    def _require_steps_apart(self) -> None:
+        before = 0
+        for place, share in enumerate(self.shares):
+            if not before < share < WHOLE:
+                raise NotAllowedError(
+                    f"a step of {self.steps[place]:g} percent is {share:,} of 10,000 buckets, after {before:,}",
+                    allowed="0.01 or more apart, 0.01 to 99.99; 100 is the promotion",
+                    at=("steps", place),
+                )
+            before = share
+
+    @model_validator(mode="after")
+    def _the_metric_has_a_margin(self) -> Self:
+        if self.metric is not None:
+            self.require_margin(self.metric)
+        return self
+
+    def require_margin(self, metric: str) -> None:
+        """Refuse a rollout that would be held against the usual margin by a metric that is no share.
+
+        :raises NotAllowedError: with what to write instead.
+        """
+        kind = self.metric_blocks[metric].kind
+        if self.strategy in ("canary", "shadow") and self.promote is None and kind not in SHARE_KINDS:
+            raise NotAllowedError(
+                f"missing: a {self.strategy} by {metric} has no usual margin",
+                allowed="better, or the largest loss that is no harm",
+                cure="write `promote: {not_worse: ...}` in the metric's own unit, or `promote: better`",
+                at=("promote",),
+            )
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
@@ -212,6 +256,34 @@ class RolloutBlock(Frozen):
                 allowed=f"up to {self.horizon}",
                 at=("cycle",),
             )
-        if parse_duration(self.check) < SHORTEST_CHECK:
-            raise NotAllowedError(f"a check each {self.check}", allowed="5s or more", at=("check",))
+        self._require_looks(deadline)
+        if self.strategy == "canary":
+            baked = (len(self.shares) - 1) * parse_duration(self.bake)
+            if baked + parse_duration(self.cycle) > deadline:
+                raise NotAllowedError(
+                    f"the steps before the last one, and cycle {self.cycle} at that, are longer than the "
+                    f"deadline {self.deadline}",
+                    cure="shorten bake or cycle, leave out steps, or lengthen the deadline",
+                    at=("deadline",),
+                )
         return self
+
+    def _require_looks(self, deadline: timedelta) -> None:
+        check = parse_duration(self.check)
+        if check < SHORTEST_CHECK:
+            raise NotAllowedError(f"a check each {self.check}", allowed="5s or more", at=("check",))
+        if check > deadline:
+            raise NotAllowedError(
+                f"check {self.check} is longer than the deadline {self.deadline}",
+                allowed=f"up to {self.deadline}",
+                at=("check",),
+            )
+        if deadline > MOST_LOOKS * check:
+            least = -(-deadline // (MOST_LOOKS * timedelta(seconds=1)))
+            raise NotAllowedError(
+                f"a check each {self.check} up to the deadline {self.deadline} are more than "
+                f"{MOST_LOOKS:,} looks",
+                allowed=f"{least}s or more",
+                cure="look less often, or shorten the deadline",
+                at=("check",),
+            )

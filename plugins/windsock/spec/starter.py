@@ -233,7 +233,7 @@ def _lines(
         "# Without this a new version gets all traffic at once; docs/rollout.md has canary, ab and shadow.",
         "# rollout: {strategy: canary, steps: [5, 25, 50, 100], metric: accuracy}"
         if proposal.task == "classification"
-        else "# rollout: {strategy: canary, steps: [5, 25, 50, 100], metric: absolute_error}",
+        else "# rollout: {strategy: canary, steps: [5, 25, 100], metric: absolute_error, promote: better}",
     ]
 
 

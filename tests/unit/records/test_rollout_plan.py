@@ -83,6 +83,8 @@ def test_a_person_may_ask_for_something_else_this_once():
     [
         (RolloutOverrides(steps=(50.0, 10.0)), "do not grow"),
         (RolloutOverrides(metric="clicks"), "unknown metric clicks"),
+        (RolloutOverrides(metric="mean"), "a canary by mean has no usual margin"),
+        (RolloutOverrides(steps=(5.0, 5.001)), "5.001 percent is 500 of 10,000"),
         (RolloutOverrides(horizon="90d"), "longer than the deadline"),
     ],
 )

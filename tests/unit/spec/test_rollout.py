@@ -23,7 +23,17 @@ def block(text=""):
         ("strategy: blue", "strategy", "blue", "direct, canary, ab, shadow", ""),
         ("share: 0", "share", "out of range: number 0", "more than 0", ""),
         ("share: 100", "share", "out of range: number 100", "less than 100", ""),
-        ("strategy: ab, share: 0.001", "", "less than 0.01 percent of the units", "0.01 or more", ""),
+        ("strategy: ab, share: 0.001", "share", "0.001 percent is 0 of 10,000", "0.01 to 99.99", ""),
+        ("strategy: ab, share: 99.999", "share", "99.999 percent is 10,000 of", "0.01 to 99.99", ""),
+        ("strategy: canary, steps: [0.001, 5]", "steps[0]", "0.001 percent is 0 of 10,000", "0.01", ""),
+        ("strategy: canary, steps: [99.999]", "steps[0]", "99.999 percent is 10,000 of", "99.99", ""),
+        ("strategy: canary, steps: [5, 5.001]", "steps[1]", "is 500 of 10,000 buckets, after 500", "apart", ""),
+        ("strategy: canary, metric: mean", "promote", "a canary by mean has no usual", "better", "own unit"),
+        ("strategy: shadow, metric: absolute_error", "promote", "a shadow by abs", "", "promote: better"),
+        ("strategy: canary, metric: m, metrics: {m: {kind: mean}}", "promote", "by m has no", "", "unit"),
+        ("strategy: canary, cycle: 28d", "deadline", "cycle 28d at that, are longer", "", "leave out steps"),
+        ("check: 29d", "check", "check 29d is longer than the deadline 28d", "up to 28d", ""),
+        ("check: 241s", "check", "more than 10,000 looks", "242s or more", "shorten the deadline"),
         ("steps: []", "steps", "", "at least 1", ""),
         ("steps: [5, 5, 100]", "steps", "the steps do not grow", "5, 25, 50, 100", ""),
         ("steps: [50, 25]", "steps", "the steps do not grow", "5, 25, 50, 100", ""),
@@ -108,6 +118,18 @@ def test_what_a_promotion_must_prove(text, margin):
     assert block(text).margin == margin
 
 
+@pytest.mark.parametrize("strategy", ["canary", "shadow"])
+def test_a_regression_says_what_no_harm_is(strategy):
+    text = HEAD.replace("name: churn", "name: churn, task: regression") + f"rollout: {{strategy: {strategy}"
+    assert "task: regression" in text
+    fault = only_fault(f"{text}}}")
+    assert fault.key == "rollout.promote"
+    assert f"a {strategy} by absolute_error has no usual margin" in fault.problem
+    assert "promote: better" in fault.cure
+    for said in ("promote: {not_worse: 0.5}", "promote: better", "metric: accuracy"):
+        assert spec_from_bytes(f"{text}, {said}}}".encode(), "churn.yaml").rollout.strategy == strategy
+
+
 @pytest.mark.parametrize(
     ("text", "shares"),
     [
@@ -134,7 +156,7 @@ def test_a_metric_of_one_s_own_may_decide_and_guard():
     "text",
     [
         "metric: accuracy",
-        "metric: absolute_error, guardrails: {accuracy: 0.1}",
+        "metric: absolute_error, guardrails: {accuracy: 0.1}, promote: {not_worse: 3}",
         "guardrails: {ctr: null}",
         "metric: late, metrics: {late: {kind: slow}, orders: {kind: mean}}",
     ],
@@ -148,7 +170,7 @@ def test_what_a_shadow_cannot_show_an_ab_test_may(kind):
     text = f"metric: m, metrics: {{m: {{kind: {kind}}}}}"
     assert block(f"strategy: ab, {text}").metric == "m"
     if kind in SEEN_BY_SHADOWS:
-        assert block(f"strategy: shadow, {text}").metric == "m"
+        assert block(f"strategy: shadow, promote: better, {text}").metric == "m"
     else:
         assert only_fault(f"{HEAD}rollout: {{strategy: shadow, {text}}}").key == "rollout.metric"
 
@@ -173,6 +195,10 @@ def test_which_way_is_good(kind, better, lower):
     assert made.metrics["m"].lower_is_better is lower
 
 
-@pytest.mark.parametrize("text", ["horizon: 28d", "horizon: 7d", "cycle: 28d", "check: 5s", "bake: 4w"])
+@pytest.mark.parametrize("text", [
+    "horizon: 28d", "horizon: 7d", "cycle: 28d", "bake: 4w", "check: 28d", "check: 242s",
+    "check: 5s, cycle: 1h, deadline: 50000s", "strategy: ab, share: 99.99", "strategy: ab, share: 0.01",
+    "strategy: canary, steps: [0.01, 0.02, 99.99, 100]", "strategy: canary, cycle: 27d, bake: 12h",
+])  # fmt: skip
 def test_what_just_fits_is_taken(text):
     assert isinstance(block(text), RolloutBlock)
