@@ -173,7 +173,8 @@ def judge(
 ) -> None:
     """Look at the rollout now and carry out what follows, as the DAG NAME__ab_rollout does.
 
-    A promotion that a person must approve is refused here until the DAG has asked and was answered.
+    A promotion that a person must approve is refused here until the DAG has asked and was answered. An end
+    is told to the model's owner by the next run of that DAG.
     """
     spec, ports = _open(name)
     decision = _do(ports, "judge_rollout", JudgeRolloutInput(spec=spec, dry_run=dry_run, run=_run()))

@@ -14,11 +14,18 @@ from windsock.monitoring.alerts import (
     Condition,
     conditions_of,
     decide_alerts,
-    rollout_condition,
     sent,
 )
-from windsock.ports import Monitor
-from windsock.records import Alert, DriftReport, PerformanceReport, RetrainDecision, RolloutEnd, Severity
+from windsock.monitoring.rollout_alerts import rollout_conditions
+from windsock.ports import Monitor, Ports
+from windsock.records import (
+    Alert,
+    DriftReport,
+    PerformanceReport,
+    RetrainDecision,
+    Severity,
+    running_rollout,
+)
 from windsock.spec import ModelSpec, SharedSpec, parse_duration
 from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel
 
@@ -59,17 +66,19 @@ def send_alerts(
     return _send(spec, shared, monitor, conditions_of(drift, performance, decision), now)
 
 
-def tell_rollout(
-    spec: ModelSpec, shared: SharedSpec, monitor: Monitor, end: RolloutEnd, *, now: datetime
-) -> tuple[Alert, ...]:
-    """Tell the model's owner that a rollout did not end well; return the alerts that were due.
+def tell_rollouts(spec: ModelSpec, shared: SharedSpec, ports: Ports) -> tuple[Alert, ...]:
+    """Tell people what they must know of a model's rollouts; return the alerts that were due.
 
+    All of it follows from the ledger and the looks that are kept: an end by hand is told by the next run.
     What no channel takes is kept and tried again, as by :func:`send_alerts`.
 
     :raises DatabaseUnavailableError: if the control database does not answer.
     """
-    condition = rollout_condition(spec.name, end)
-    return _send(spec, shared, monitor, (condition,), now) if condition is not None else ()
+    rows, now = ports.ledger.rows(spec.name), ports.now()
+    rollout = running_rollout(rows)
+    looks = ports.rollouts.decisions(spec.name, rollout.experiment) if rollout else ()
+    found = rollout_conditions(spec.name, rows, looks, ports.monitor.alerts(spec.name), now)
+    return _send(spec, shared, ports.monitor, found, now)
 
 
 def _send(

@@ -14,8 +14,6 @@ from windsock.records import (
     PerformanceReport,
     RetrainDecision,
     RetrainOrder,
-    RolloutEnd,
-    RolloutOutcome,
     Severity,
     Status,
 )
@@ -83,31 +81,6 @@ def conditions_of(
             )
         )
     return tuple(found)
-
-
-ROLLOUT_SEVERITIES = {RolloutOutcome.ROLLED_BACK: Severity.HIGH, RolloutOutcome.KEPT: Severity.LOW}
-
-
-def rollout_condition(model: str, end: RolloutEnd) -> Condition | None:
-    """Return what the end of a rollout says; a promotion ends the alert of the one before.
-
-    :returns: ``None`` for an end that a person, or another change of traffic, brought about.
-    """
-    bad = ROLLOUT_SEVERITIES.get(end.outcome)
-    if bad is None and end.outcome is not RolloutOutcome.PROMOTED:
-        return None
-    word = end.outcome.value.replace("_", " ")
-    what = (
-        "the champion was kept" if end.outcome is RolloutOutcome.KEPT else f"version {end.version} was {word}"
-    )
-    return Condition(
-        key="rollout",
-        active=bad is not None,
-        severity=bad or Severity.NONE,
-        title=f"{model}: {what}",
-        text=f"Rollout {end.experiment} of version {end.version} ended: {_bare(end.reason) or word}.",
-        episode=end.experiment,
-    )
 
 
 def _what_follows(decision: RetrainDecision | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.operators.base import StepOperator, run_context
-from windsock.operators.rollout_end import tell_end
+from windsock.operators.rollout_end import emit_end, send_rollout_alerts
 from windsock.records import (
     ENDS,
     Approval,
@@ -67,15 +67,17 @@ class MoveRolloutOperator(StepOperator):
         self.shared = shared or {}
 
     def execute(self, context: Context) -> Any:
-        """Run the step that follows from the decision; tell the rollout's end, if it is one."""
+        """Run the step that follows from the decision; tell what a person must know of the rollout."""
         with self._verdict_on_error():
-            return self._move(context)
+            decision, ports = RolloutDecision.model_validate(self.decision), self.hook.ports()
+            if decision.dry_run:
+                self._say("DRY RUN", f"{decision.action.value} is not carried out", decision)
+                return None
+            pushed = self._move(context, ports, decision)
+            send_rollout_alerts(self, ports, shared=self.shared)
+            return pushed
 
-    def _move(self, context: Context) -> Any:
-        decision, ports = RolloutDecision.model_validate(self.decision), self.hook.ports()
-        if decision.dry_run:
-            self._say("DRY RUN", f"{decision.action.value} is not carried out", decision)
-            return None
+    def _move(self, context: Context, ports: Ports, decision: RolloutDecision) -> Any:
         rows = ports.ledger.rows(decision.model)
         rollout = running_rollout(rows)
         if rollout is None or rollout.experiment != decision.experiment:
@@ -85,7 +87,7 @@ class MoveRolloutOperator(StepOperator):
             return None
         result = self.run(context, move.content, step=move.step)
         if move.step != "shift_traffic":
-            tell_end(self, context, ports, decision.experiment, shared=self.shared)
+            emit_end(self, context, ports, decision.experiment)
         return self.finish(context, result)
 
     def _next(
@@ -122,7 +124,7 @@ class MoveRolloutOperator(StepOperator):
         """Tell the end again where this decision brought it about: the try before may not have come to it."""
         end = None
         if decision.action in ENDS:
-            end = tell_end(self, context, ports, decision.experiment, shared=self.shared)
+            end = emit_end(self, context, ports, decision.experiment)
         how = f": {end.outcome.value}" if end else ""
         self._say("UNCHANGED", f"rollout {decision.experiment} is over{how}", decision)
         return end.model_dump(mode="json") if end else None

@@ -9,7 +9,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from windsock.exceptions import VerdictError
 from windsock.operators.base import StepOperator, param
-from windsock.operators.rollout_end import tell_end
+from windsock.operators.rollout_end import emit_end, send_rollout_alerts
 from windsock.records import Rollout, running_rollout
 from windsock.spec import SharedSpec
 from windsock.steps import Verdict
@@ -92,7 +92,9 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
             "reason": param(context, "reason") or self.reason,
         }
         result = self.run(context, content, step="roll_back")
-        tell_end(self, context, self.hook.ports(), rollout.experiment, shared=self.shared)
+        ports = self.hook.ports()
+        emit_end(self, context, ports, rollout.experiment)
+        send_rollout_alerts(self, ports, shared=self.shared)
         return self.finish(context, result)
 
     def _rollout(self, context: Context, action: str) -> Rollout | None:

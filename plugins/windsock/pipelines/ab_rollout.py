@@ -108,7 +108,7 @@ def build_rollout(spec: ModelSpec, shared: SharedSpec) -> None:
     channels = shared.model_dump(mode="json", include={"alert_channels"})
     ended = [sometimes(rollout_asset(spec.name))]
     steer = SteerRolloutOperator(task_id="steer_rollout", spec=content, shared=channels, outlets=ended)
-    start = StartRolloutOperator(task_id="start_rollout", spec=content)
+    start = StartRolloutOperator(task_id="start_rollout", spec=content, shared=channels)
     wait = RolloutSensor(task_id="wait_for_look", spec=content, state=start.output, wait=False)
     judge = JudgeRolloutOperator(task_id="judge_rollout", spec=content, rollout=wait.output)
     approve = ApproveRolloutOperator(

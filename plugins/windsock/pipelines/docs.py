@@ -101,6 +101,9 @@ def ab_rollout_doc(spec: ModelSpec) -> str:
     form = (
         "**By hand**: trigger the DAG; `action` pause, resume, stop or roll_back acts at once, `dry_run` "
         f"only shows the decision. `{spec.name}__rollback` ends a rollout with one click, too. A roll back "
-        "never waits for an approval."
+        "never waits for an approval.\n\n"
+        "**If this DAG goes away** (the model's file says `direct`, or is gone) a rollout that runs keeps "
+        f'its split, and nobody looks at it: `windsock rollout stop {spec.name} --reason "..."` ends it. '
+        "`windsock__housekeeping` tells of one that nobody looks at."
     )
     return f"{purpose}\n\n| | |\n|---|---|\n{table}\n\n{form}\n\n{RED.format(name=spec.name)}"

@@ -15,7 +15,6 @@ from windsock.monitoring.alerts import (
     Condition,
     conditions_of,
     decide_alerts,
-    rollout_condition,
     sent,
 )
 from windsock.records import Severity, Status
@@ -38,59 +37,6 @@ def drifted(**fields: Any) -> r.DriftReport:
 
 def by_key(*reports: Any) -> dict[str, Condition]:
     return {one.key: one for one in conditions_of(*reports)}
-
-
-def ended(outcome: str, version: int = 2, **fields: Any) -> r.RolloutEnd:
-    made: dict[str, Any] = {
-        "experiment": f"v{version}-e4",
-        "version": str(version),
-        "outcome": r.RolloutOutcome(outcome),
-        "epoch": 5,
-        "started_at": NOON,
-        "ended_at": NOON + DAY,
-        "reason": "errors beyond the limit.",
-    }
-    return r.RolloutEnd(**{**made, **fields})
-
-
-class TestRollouts:
-    @pytest.mark.parametrize(
-        ("outcome", "active", "severity"),
-        [
-            ("rolled_back", True, Severity.HIGH),
-            ("kept", True, Severity.LOW),
-            ("promoted", False, Severity.NONE),
-        ],
-    )
-    def test_harm_and_no_proof_begin_it_and_a_promotion_ends_it(self, outcome, active, severity):
-        condition = rollout_condition("churn", ended(outcome))
-        assert condition is not None
-        assert (condition.key, condition.active, condition.severity) == ("rollout", active, severity)
-        assert condition.text == "Rollout v2-e4 of version 2 ended: errors beyond the limit."
-
-    @pytest.mark.parametrize("outcome", ["stopped", "broken_off"])
-    def test_what_somebody_did_is_no_alert(self, outcome):
-        assert rollout_condition("churn", ended(outcome)) is None
-
-    def test_an_end_without_a_reason_names_the_outcome(self):
-        condition = rollout_condition("churn", ended("rolled_back", reason=""))
-        assert condition is not None
-        assert condition.text.endswith("ended: rolled back.")
-
-    def test_each_rollout_is_told_once_though_the_alert_stands(self):
-        def due(end: r.RolloutEnd, known: list[r.Alert]) -> list[str | None]:
-            condition = rollout_condition("churn", end)
-            assert condition is not None
-            return [one.episode for one in decide_alerts([condition], known, NOON, DAY, spec=SPEC).send]
-
-        first = rollout_condition("churn", ended("rolled_back"))
-        assert first is not None
-        (alert,) = decide_alerts([first], [], NOON, DAY, spec=SPEC).send
-        known = [sent(alert, NOON)]
-        assert due(ended("rolled_back"), known) == []
-        assert due(ended("rolled_back", 3), known) == ["v3-e4"]
-        assert due(ended("promoted", 3), known) == ["v2-e4"]
-        assert due(ended("promoted", 3), []) == []
 
 
 class TestConditions:

@@ -22,6 +22,7 @@ from windsock.operators.promote_model import PromoteModelOperator
 from windsock.operators.roll_back import RollBackOperator
 from windsock.operators.start_rollout import StartRolloutOperator, steps_of
 from windsock.operators.steer_rollout import SteerRolloutOperator
+from windsock.steps.run import run_step
 
 SPEC = ab_spec()
 CANARY = ab_spec(strategy="canary")
@@ -411,3 +412,43 @@ class TestMove:
         assert again.execute(context)["outcome"] == "rolled_back"
         assert len(ends(context)) == 1
         assert [alert.key for alert in ports.monitor.alerts(MODEL, firing=True)] == ["rollout"]
+
+
+class TestAlerts:
+    """What is told follows from ledger and looks: the same, whoever brought it about."""
+
+    def told(self, ports):
+        return [(one.key, one.state, one.episode) for one in ports.monitor.alerts(MODEL)]
+
+    def by_command(self, ports, outcome):
+        asked = {"model": MODEL, "experiment": "v2-e4", "outcome": outcome, "reason": "complaints"}
+        run_step("roll_back", r.RollBackInput.model_validate(asked), ports)
+
+    def test_a_roll_back_by_command_is_told_by_the_next_run_once(self, ports):
+        under_way(ports)
+        self.by_command(ports, "rolled_back")
+        skips(first := start(), context_of(first, dry_run=True))
+        assert self.told(ports) == []
+        for _ in range(2):
+            task = start()
+            skips(task, context_of(task))
+            assert self.told(ports) == [("rollout", "firing", "v2-e4")]
+        assert len(ports.monitor.alert_history(MODEL)) == 1
+
+    def test_a_stop_is_no_alert(self, ports):
+        under_way(ports)
+        self.by_command(ports, "stopped")
+        task = start()
+        skips(task, context_of(task))
+        assert self.told(ports) == []
+
+    def test_a_split_that_stays_broken_is_told_and_ends_with_the_rollout(self, ports):
+        under_way(ports)
+        broken = make_look().checks[0].model_copy(update={"status": r.Status.FAIL})
+        counts = broken.model_copy(update={"name": "counts", "status": r.Status.PASS})
+        for number, known in [(1, []), (2, [("rollout-split", "firing", "v2-e4")])]:
+            task = move(decided(ports, number, "hold", checks=(broken, counts)))
+            task.execute(context_of(task))
+            assert self.told(ports) == known
+        skips(stop := steer(), context_of(stop, action="stop", reason="a proxy"))
+        assert self.told(ports)[0][:2] == ("rollout-split", "resolved")

@@ -119,9 +119,9 @@ def test_the_scheduler_runs_it_by_the_clock_and_by_the_event(built, check, next_
 def test_a_check_that_is_no_part_of_an_hour_ticks_as_well(built):
     from airflow.serialization.serialized_objects import DagSerialization
 
-    dag = built(check="5s")["churn__ab_rollout"]
+    dag = built(check="90m")["churn__ab_rollout"]
     timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
-    assert timetable.timetable._delta == timedelta(seconds=5)
+    assert timetable.timetable._delta == timedelta(minutes=90)
 
 
 def test_the_tiers_approvers_are_asked(built):
@@ -188,6 +188,6 @@ def test_a_run_of_the_scheduler_has_the_defaults(built):
 def test_its_page_says_what_is_tried_and_what_to_do(built, strategy, words):
     dags = built(strategy=strategy)
     text = dags["churn__ab_rollout"].doc_md
-    for word in (*words, "churn__rollback", "When it is red", "dry_run"):
+    for word in (*words, "churn__rollback", "When it is red", "dry_run", "windsock__housekeeping"):
         assert word in text
     assert "ends that one" in dags["churn__rollback"].doc_md

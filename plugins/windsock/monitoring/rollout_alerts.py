@@ -1,0 +1,148 @@
+"""Alerts about rollouts: how the last one ended, and what keeps one that is under way from going on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from windsock.monitoring.alerts import Condition
+from windsock.records import (
+    Alert,
+    LedgerAction,
+    LedgerRow,
+    Rollout,
+    RolloutDecision,
+    RolloutEnd,
+    RolloutOutcome,
+    Severity,
+    Status,
+    ended_rollouts,
+    running_rollout,
+)
+
+ENDED, SPLIT, PAUSED = "rollout", "rollout-split", "rollout-paused"
+SEVERITIES = {RolloutOutcome.ROLLED_BACK: Severity.HIGH, RolloutOutcome.KEPT: Severity.LOW}
+SOUND = ("sample_ratio", "counts")
+"""Checks without which nothing that a rollout shows means anything."""
+FAILED_LOOKS = 2
+LONG_PAUSE = timedelta(days=1)
+
+
+def rollout_conditions(
+    model: str,
+    rows: Sequence[LedgerRow],
+    decisions: Sequence[RolloutDecision],
+    known: Sequence[Alert],
+    now: datetime,
+) -> tuple[Condition, ...]:
+    """Return what a person must know of a model's rollouts, whoever brought it about.
+
+    An end is told once: it is among them until an alert about it is kept.
+
+    :param rows: the model's ledger.
+    :param decisions: the looks at the rollout that is under way, by number; none without one.
+    :param known: the present state of the model's alerts.
+    """
+    found: list[Condition] = []
+    ends, rollout = ended_rollouts(rows), running_rollout(rows)
+    told = next((alert.episode for alert in known if alert.key == ENDED), None)
+    if ends and ends[-1].experiment != told and (ended := rollout_condition(model, ends[-1])) is not None:
+        found.append(ended)
+    if rollout is None:
+        over = f"Rollout {ends[-1].experiment} is over." if ends else "No rollout is under way."
+        return (*found, _split(model, None, active=False, text=over), _pause(model, None, text=over))
+    if (split := split_condition(rollout, decisions)) is not None:
+        found.append(split)
+    return (*found, pause_condition(rollout, rows, now))
+
+
+def rollout_condition(model: str, end: RolloutEnd) -> Condition | None:
+    """Return what the end of a rollout says; a promotion ends the alert of the one before.
+
+    :returns: ``None`` for an end that a person, or another change of traffic, brought about.
+    """
+    bad = SEVERITIES.get(end.outcome)
+    if bad is None and end.outcome is not RolloutOutcome.PROMOTED:
+        return None
+    word = end.outcome.value.replace("_", " ")
+    what = (
+        "the champion was kept" if end.outcome is RolloutOutcome.KEPT else f"version {end.version} was {word}"
+    )
+    return Condition(
+        key=ENDED,
+        active=bad is not None,
+        severity=bad or Severity.NONE,
+        title=f"{model}: {what}",
+        text=f"Rollout {end.experiment} of version {end.version} ended: {end.reason.rstrip('. ') or word}.",
+        episode=end.experiment,
+    )
+
+
+def split_condition(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Condition | None:
+    """Return whether split and counts can be trusted.
+
+    :param decisions: the rollout's looks by number.
+    :returns: ``None`` where nothing can be said: no look yet, too few units, or the first look that failed.
+    """
+    last = [_soundness(look) for look in decisions[-FAILED_LOOKS:]]
+    if last and all(status is Status.PASS for status in last[-1].values()):
+        text = f"Rollout {rollout.experiment}: split and counts are as they should be."
+        return _split(rollout.model, rollout.experiment, active=False, text=text)
+    failed = [any(status in (Status.FAIL, Status.ERROR) for status in one.values()) for one in last]
+    if len(failed) < FAILED_LOOKS or not all(failed):
+        return None
+    look = decisions[-1]
+    told = "; ".join(
+        f"{check.code} {check.name}: {check.message.rstrip('. ')}"
+        for check in look.checks
+        if check.name in SOUND and check.status in (Status.FAIL, Status.ERROR)
+    )
+    text = (
+        f"Rollout {rollout.experiment} of version {rollout.version}, look {look.number}: {told}. "
+        "Nothing that it shows can be trusted; it neither advances nor promotes. Mend the cause, stop it and "
+        f"start again: windsock rollout stop {rollout.model}"
+    )
+    return _split(rollout.model, rollout.experiment, active=True, text=text)
+
+
+def _soundness(look: RolloutDecision) -> dict[str, Status]:
+    return {
+        name: next((check.status for check in look.checks if check.name == name), Status.INSUFFICIENT)
+        for name in SOUND
+    }
+
+
+def pause_condition(rollout: Rollout, rows: Sequence[LedgerRow], now: datetime) -> Condition:
+    """Return whether a rollout has been paused for so long that it may have been forgotten."""
+    since = paused_since(rows, rollout.experiment)
+    if since is None or now - since <= LONG_PAUSE:
+        text = f"Rollout {rollout.experiment} is not paused, or not for long."
+        return _pause(rollout.model, rollout.experiment, text=text)
+    text = (
+        f"{rollout.paused_by} has paused rollout {rollout.experiment} of version {rollout.version} since "
+        f"{since:%Y-%m-%d %H:%M} UTC; its deadline is {rollout.deadline_at:%Y-%m-%d %H:%M} UTC. "
+        f"Go on or end it: windsock rollout resume {rollout.model}, or stop"
+    )
+    return _pause(rollout.model, rollout.experiment, active=True, text=text)
+
+
+def paused_since(rows: Sequence[LedgerRow], experiment: str) -> datetime | None:
+    """Return when a rollout was paused, or ``None`` where it is not; a pause of a pause begins nothing."""
+    since = None
+    for row in rows:
+        if row.body.get("experiment") != experiment:
+            continue
+        if row.action is LedgerAction.PAUSE:
+            since = since or row.at
+        elif row.action is LedgerAction.RESUME:
+            since = None
+    return since
+
+
+def _split(model: str, episode: str | None, *, active: bool, text: str) -> Condition:
+    title = f"{model}: the split of the rollout is broken"
+    return Condition(SPLIT, active, Severity.MEDIUM, title, text, episode)
+
+
+def _pause(model: str, episode: str | None, *, text: str, active: bool = False) -> Condition:
+    return Condition(PAUSED, active, Severity.LOW, f"{model}: the rollout is paused", text, episode)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from support.builders import NOON, make_check, make_spec
+from support.rollouts import make_look, make_rollout, under_way
+from support.world import MODEL, world_of
+from windsock import records as r
+from windsock.deployment.roll_back import roll_back
+from windsock.monitoring.alerts import decide_alerts, sent
+from windsock.monitoring.rollout_alerts import (
+    pause_condition,
+    paused_since,
+    rollout_condition,
+    rollout_conditions,
+    split_condition,
+)
+from windsock.records import Severity, Status
+from windsock.steps.run import run_step
+
+SPEC = make_spec(monitoring={"alert_repeat": "1d"})
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def ended(outcome: str, version: int = 2, **fields: Any) -> r.RolloutEnd:
+    made: dict[str, Any] = {
+        "experiment": f"v{version}-e4",
+        "version": str(version),
+        "outcome": r.RolloutOutcome(outcome),
+        "epoch": 5,
+        "started_at": NOON,
+        "ended_at": NOON + DAY,
+        "reason": "errors beyond the limit.",
+    }
+    return r.RolloutEnd(**{**made, **fields})
+
+
+def look(number: int, ratio: Status, counts: Status = Status.PASS) -> r.RolloutDecision:
+    """Return a look whose split and counts are so."""
+    checks = (
+        make_check("sample_ratio", ratio, code="WS-ROLLOUT-020", message="1 of 900 units, p 1e-9"),
+        make_check("counts", counts, code="WS-ROLLOUT-021", message="3 answers are strange."),
+    )
+    return make_look(number, checks=checks)
+
+
+class TestEnds:
+    @pytest.mark.parametrize(
+        ("outcome", "active", "severity"),
+        [
+            ("rolled_back", True, Severity.HIGH),
+            ("kept", True, Severity.LOW),
+            ("promoted", False, Severity.NONE),
+        ],
+    )
+    def test_harm_and_no_proof_begin_it_and_a_promotion_ends_it(self, outcome, active, severity):
+        condition = rollout_condition("churn", ended(outcome))
+        assert condition is not None
+        assert (condition.key, condition.active, condition.severity) == ("rollout", active, severity)
+        assert condition.text == "Rollout v2-e4 of version 2 ended: errors beyond the limit."
+
+    @pytest.mark.parametrize("outcome", ["stopped", "broken_off"])
+    def test_what_somebody_did_is_no_alert(self, outcome):
+        assert rollout_condition("churn", ended(outcome)) is None
+
+    def test_an_end_without_a_reason_names_the_outcome(self):
+        condition = rollout_condition("churn", ended("rolled_back", reason=""))
+        assert condition is not None
+        assert condition.text.endswith("ended: rolled back.")
+
+    def test_each_rollout_is_told_once_though_the_alert_stands(self):
+        def due(end: r.RolloutEnd, known: list[r.Alert]) -> list[str | None]:
+            condition = rollout_condition("churn", end)
+            assert condition is not None
+            return [one.episode for one in decide_alerts([condition], known, NOON, DAY, spec=SPEC).send]
+
+        first = rollout_condition("churn", ended("rolled_back"))
+        assert first is not None
+        (alert,) = decide_alerts([first], [], NOON, DAY, spec=SPEC).send
+        known = [sent(alert, NOON)]
+        assert due(ended("rolled_back"), known) == []
+        assert due(ended("rolled_back", 3), known) == ["v3-e4"]
+        assert due(ended("promoted", 3), known) == ["v2-e4"]
+        assert due(ended("promoted", 3), []) == []
+
+    def test_an_end_is_among_them_until_it_is_told(self):
+        """Whoever ended it: the ledger says so, and it is told once, however long it lies back."""
+        ports = under_way(world_of(1))
+        asked = {"model": MODEL, "experiment": "v2-e4", "outcome": "rolled_back", "reason": "harm"}
+        roll_back(r.RollBackInput.model_validate(asked), ports, "key")
+        rows = ports.ledger.rows(MODEL)
+
+        def told(known: list[r.Alert], now: Any) -> list[r.Alert]:
+            found = rollout_conditions(MODEL, rows, (), known, now)
+            return [sent(one, now) for one in decide_alerts(found, known, now, DAY, spec=SPEC).send]
+
+        first = told([], NOON)
+        assert [(one.key, one.severity, one.episode) for one in first] == [
+            ("rollout", Severity.HIGH, "v2-e4")
+        ]
+        assert told(first, NOON + 30 * DAY) == []
+
+    def test_of_a_model_without_rollouts_nothing_is_wrong(self):
+        found = rollout_conditions(MODEL, world_of(1).ledger.rows(MODEL), (), (), NOON)
+        assert [one.active for one in found] == [False, False]
+
+
+class TestSplit:
+    @pytest.mark.parametrize("bad", [(Status.FAIL,), (Status.ERROR,), (Status.PASS, Status.FAIL)])
+    def test_it_is_told_after_two_looks(self, bad):
+        rollout = make_rollout()
+        assert split_condition(rollout, [look(1, *bad)]) is None
+        assert split_condition(rollout, [look(1, Status.PASS), look(2, *bad)]) is None
+        condition = split_condition(rollout, [look(1, *bad), look(2, *bad)])
+        assert condition is not None
+        assert (condition.key, condition.active, condition.severity) == (
+            "rollout-split",
+            True,
+            Severity.MEDIUM,
+        )
+        assert condition.episode == "v2-e4"
+        assert ("WS-ROLLOUT-021" in condition.text) == (len(bad) == 2)
+        assert ("WS-ROLLOUT-020" in condition.text) == (len(bad) == 1)
+        assert "look 2" in condition.text
+
+    def test_it_is_over_when_both_pass(self):
+        looks = [look(1, Status.FAIL), look(2, Status.FAIL), look(3, Status.PASS)]
+        condition = split_condition(make_rollout(), looks)
+        assert condition is not None
+        assert condition.active is False
+
+    @pytest.mark.parametrize("unknown", [(Status.INSUFFICIENT,), (Status.PASS, Status.INSUFFICIENT)])
+    def test_too_little_begins_and_ends_nothing(self, unknown):
+        assert split_condition(make_rollout(), [look(1, Status.FAIL), look(2, *unknown)]) is None
+
+    def test_a_look_without_these_checks_is_no_pass(self):
+        assert split_condition(make_rollout(), [make_look(1, checks=())]) is None
+
+    def test_no_look_says_nothing(self):
+        assert split_condition(make_rollout(), []) is None
+
+    def test_it_is_repeated_while_it_stands_and_over_with_the_rollout(self):
+        ports = under_way(world_of(1))
+        rows, looks = ports.ledger.rows(MODEL), [look(1, Status.FAIL), look(2, Status.FAIL)]
+        known: list[r.Alert] = []
+        for now, due in [(NOON, 1), (NOON + HOUR, 0), (NOON + DAY, 1)]:
+            found = rollout_conditions(MODEL, rows, looks, known, now)
+            send = decide_alerts(found, known, now, DAY, spec=SPEC).send
+            assert len(send) == due
+            known = [sent(one, now) for one in send] or known
+        asked = {"model": MODEL, "experiment": "v2-e4", "outcome": "stopped", "reason": "a proxy"}
+        roll_back(r.RollBackInput.model_validate(asked), ports, "key")
+        found = rollout_conditions(MODEL, ports.ledger.rows(MODEL), (), known, NOON + DAY)
+        (alert,) = decide_alerts(found, known, NOON + DAY, DAY, spec=SPEC).send
+        assert (alert.key, alert.state, alert.text) == (
+            "rollout-split",
+            "resolved",
+            "Rollout v2-e4 is over.",
+        )
+
+
+class TestPause:
+    def steered(self, *actions: str) -> tuple[r.Rollout, Any]:
+        ports = under_way(world_of(1))
+        for action in actions:
+            asked = {"model": MODEL, "action": action, "reason": "a sale", "run": {"requested_by": "ann"}}
+            run_step("steer_rollout", r.SteerRolloutInput.model_validate(asked), ports)
+        rows = ports.ledger.rows(MODEL)
+        rollout = r.running_rollout(rows)
+        assert rollout is not None
+        return rollout, rows
+
+    @pytest.mark.parametrize(
+        ("actions", "after", "active"),
+        [
+            (["pause"], DAY, False),
+            (["pause"], DAY + HOUR, True),
+            (["pause", "resume"], 9 * DAY, False),
+            (["pause", "resume", "pause"], DAY + HOUR, True),
+            ([], 9 * DAY, False),
+        ],
+    )
+    def test_a_long_one_is_told(self, actions, after, active):
+        rollout, rows = self.steered(*actions)
+        since = paused_since(rows, rollout.experiment) or rows[-1].at
+        condition = pause_condition(rollout, rows, since + after)
+        assert (condition.key, condition.active, condition.severity) == (
+            "rollout-paused",
+            active,
+            Severity.LOW,
+        )
+        assert ("ann has paused" in condition.text) is active
+
+    def test_a_pause_of_another_rollout_does_not_count(self):
+        _, rows = self.steered("pause")
+        assert paused_since(rows, "v9-e9") is None
