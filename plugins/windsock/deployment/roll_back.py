@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from windsock.door import (
-    append_unless_routed,
+    Turn,
+    end_rollout,
     finish_abandoned,
+    looked_at_anew,
     mirror_champion,
-    plan_serving,
-    require_golden,
     switch_route,
+    write_roll_back,
 )
-from windsock.exceptions import RolloutRefusedError, StaleEpochError, VerdictError
+from windsock.exceptions import RolloutRefusedError, VerdictError
 from windsock.ports import Ports
 from windsock.records import (
-    Digest,
     LedgerAction,
-    LedgerEntry,
     LedgerRow,
     RollBack,
     RollBackInput,
     Rollout,
-    champion_by,
     champion_line,
     champion_of,
     commit_of,
@@ -35,22 +32,6 @@ from windsock.records import (
 )
 
 log = logging.getLogger(__name__)
-
-TRIES = 3
-"""Another change of traffic may come before the end of a rollout; then it is looked at anew."""
-
-
-class Turn(NamedTuple):
-    """What a roll back turns.
-
-    :param bad: digest of the version that stops serving.
-    :param version: its version.
-    :param target: the commit of the champion that serves again.
-    """
-
-    bad: Digest
-    version: str
-    target: LedgerRow
 
 
 def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
@@ -77,32 +58,26 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     if row is None:
         turn = choose_turn(step, rows)
         finish_abandoned(ports, last_routing_row(rows), turn.target.digest)
-        row = _begin(step, ports, rows, turn)
-    return _switch(step, ports, rows, row)
+        row = write_roll_back(step, ports, rows, turn)
+    commit = switch_route(ports, row, champion=champion_of(rows), actor=step.run.actor)
+    return _turned(step, ports, commit)
 
 
 def _end_rollout(step: RollBackInput, ports: Ports) -> RollBack:
     """End the rollout that the step names; a deployment that comes first holds nothing up."""
-    for left in reversed(range(TRIES)):
+
+    def end() -> RollBack:
         rows = ports.ledger.rows(step.model)
         if (done := _done_before(step, rows)) is not None:
             return _told(step, ports, done, unchanged=True)
         if (rollout := _ended_by(step, rows)) is None:
             return _over(step, ports, rows)
-        switch = open_switch(rows)
-        try:
-            if switch is None or switch.action is not LedgerAction.ROLL_BACK:
-                switch = _begin(step, ports, rows, _turn_of(rollout, rows), rollout)
-            return _switch(step, ports, rows, switch)
-        except StaleEpochError as error:
-            if not left:
-                raise
-            log.info("%s: looked at anew: %s", step.model, error.message)
-    raise AssertionError("the last try returns or raises")
+        return _turned(step, ports, end_rollout(step, ports, rows, rollout))
+
+    return looked_at_anew(end, model=step.model)
 
 
-def _switch(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow], row: LedgerRow) -> RollBack:
-    commit = switch_route(ports, row, champion=champion_of(rows), actor=step.run.actor)
+def _turned(step: RollBackInput, ports: Ports, commit: LedgerRow) -> RollBack:
     log.info(
         "%s: version %s serves again instead of %s, epoch %d",
         step.model,
@@ -165,10 +140,6 @@ def _ended_by(step: RollBackInput, rows: Sequence[LedgerRow]) -> Rollout | None:
     return rollout if named in (None, rollout.champion_version) else None
 
 
-def _turn_of(rollout: Rollout, rows: Sequence[LedgerRow]) -> Turn:
-    return Turn(rollout.digest, rollout.version, champion_line(rows)[-1])
-
-
 def _over(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow]) -> RollBack:
     """Return what there is to say of a rollout that is over.
 
@@ -195,13 +166,9 @@ def _over(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow]) -> RollB
     )
 
 
-def _run_of(step: RollBackInput) -> dict[str, str | None] | None:
-    return {"dag_id": step.run.dag_id, "run_id": step.run.run_id} if step.run.run_id else None
-
-
 def _done_before(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow | None:
     """Return the commit that this very run has made in an earlier try."""
-    run = _run_of(step)
+    run = step.run.named
     own = [
         row
         for row in rows
@@ -219,43 +186,6 @@ def _open_roll_back(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow
     if row is None or row.action is not LedgerAction.ROLL_BACK:
         return None
     return row if step.to_version in (None, row.version) else None
-
-
-def _begin(
-    step: RollBackInput,
-    ports: Ports,
-    rows: Sequence[LedgerRow],
-    turn: Turn,
-    rollout: Rollout | None = None,
-) -> LedgerRow:
-    """Write the roll back; the champion of a rollout serves already and is not asked first."""
-    champion = champion_by(turn.target)
-    state = ports.router.state(step.model)
-    if rollout is None and state and (slot := state.plan.slot(champion.digest)):
-        require_golden(ports, step.model, slot)
-    plan = plan_serving(champion, state, rows)
-    entry = LedgerEntry(
-        model=step.model,
-        action=LedgerAction.ROLL_BACK,
-        epoch=plan.epoch,
-        version=champion.version,
-        digest=champion.digest,
-        actor=step.run.actor,
-        body={
-            "bundle_uri": champion.bundle_uri,
-            "evidence_digest": turn.target.body.get("evidence_digest"),
-            # What it replaced when it was promoted: a retrain on the same data finds that evaluation again.
-            "replaced": champion.replaced,
-            "rolled_back": turn.bad,
-            "rolled_back_version": turn.version,
-            **({"experiment": rollout.experiment, "outcome": step.outcome} if rollout else {}),
-            "reason": step.reason,
-            "requester": step.run.requested_by,
-            "run": _run_of(step),
-            "plan": plan.row_body(),
-        },
-    )
-    return append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
 
 
 def _told(step: RollBackInput, ports: Ports, commit: LedgerRow, *, unchanged: bool) -> RollBack:

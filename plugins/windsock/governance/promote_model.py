@@ -10,7 +10,9 @@ from windsock.door import (
     append_unless_routed,
     current_route,
     finish_abandoned,
+    finish_switch,
     lay_route,
+    looked_at_anew,
     mirror_champion,
     plan_serving,
     require_golden,
@@ -55,9 +57,6 @@ from windsock.records import (
 
 log = logging.getLogger(__name__)
 
-TRIES = 3
-"""Another change of traffic may come before a promotion by a rollout; then it is looked at anew."""
-
 
 def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     """Give a registered and approved version all traffic and make it the champion by the ledger.
@@ -98,12 +97,7 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
 
 def _promote_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) -> Promotion:
     """Promote the version that a rollout has proved; a deployment that comes first holds nothing up."""
-    for _ in range(TRIES - 1):
-        try:
-            return _try_proved(step, ports, registered)
-        except StaleEpochError as error:
-            log.info("%s: looked at anew: %s", step.spec.name, error.message)
-    return _try_proved(step, ports, registered)
+    return looked_at_anew(lambda: _try_proved(step, ports, registered), model=step.spec.name)
 
 
 def _try_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) -> Promotion:
@@ -115,8 +109,10 @@ def _try_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) ->
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
     if (over := over_by_now(step, rows)) is not None:
         return over
-    intent, rollout = _own_open_intent(step, rows), running_rollout(rows)
-    if intent is None and rollout is not None:
+    rollout, switch = running_rollout(rows), open_switch(rows)
+    if rollout is None:
+        raise StaleEpochError(f"{step.spec.name}: rollout {step.experiment} ended while it was looked at")
+    if switch is None:
         decision = require_proof(step, ports, rows, rollout)
         _require_opponent(rows, registered, champion)
         approvers = _require_approvals(step, ports, rows, registered)
@@ -129,13 +125,19 @@ def _try_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) ->
         }
         state = current_route(ports, rows)
         intent = _intend(step, ports, rows, champion, state, approved_by=approvers, **proof)
-    if intent is None:
-        raise StaleEpochError(f"{step.spec.name}: rollout {step.experiment} ended while it was looked at")
-    return _switch(step, ports, intent, champion)
+        return _switch(step, ports, intent, champion)
+    commit = finish_switch(ports, rows, switch, rollout, run=step.run)
+    if commit.digest == step.version.digest:
+        return _promoted(ports, commit, champion)
+    rows = ports.ledger.rows(step.spec.name)
+    return not_moved(step, rows, f"rollout {rollout.experiment} is over: {commit.body['reason']}")
 
 
 def _switch(step: PromoteModelInput, ports: Ports, intent: LedgerRow, champion: Champion | None) -> Promotion:
-    commit = switch_route(ports, intent, champion=champion, actor=step.run.actor)
+    return _promoted(ports, switch_route(ports, intent, champion=champion, actor=step.run.actor), champion)
+
+
+def _promoted(ports: Ports, commit: LedgerRow, champion: Champion | None) -> Promotion:
     log.info("%s: version %s is champion, epoch %d", commit.model, commit.version, commit.epoch)
     return Promotion(
         model=commit.model,

@@ -25,7 +25,6 @@ from windsock.records import (
     champion_line,
     champion_of,
     ended_rollouts,
-    open_switch,
     running_rollout,
     waiting_row,
 )
@@ -146,25 +145,19 @@ def over_by_now(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion
 
     :raises RolloutRefusedError: if the ledger knows no such rollout of this very version.
     """
-    rollout, switch = running_rollout(rows), open_switch(rows)
-    if rollout is not None and (rollout.experiment, rollout.digest) == (
-        step.experiment,
-        step.version.digest,
-    ):
-        if switch is None or switch.action is LedgerAction.INTEND:
-            return None
-        how = "is being rolled back"
-    else:
-        ends = {end.experiment: end for end in ended_rollouts(rows)}
-        end = ends.get(str(step.experiment))
-        if end is None or end.version != step.version.version:
-            raise RolloutRefusedError(
-                f"{step.spec.name}: no rollout {step.experiment} of version {step.version.version} with "
-                f"bundle {step.version.digest[:12]} is under way",
-                code="WS-ROLLOUT-001",
-                next_action="Look at `windsock rollout status NAME`; the champion keeps serving.",
-            )
-        how = f"is over: {end.outcome.value}{f', {end.reason}' if end.reason else ''}"
+    rollout, asked = running_rollout(rows), (step.experiment, step.version.digest)
+    if rollout is not None and (rollout.experiment, rollout.digest) == asked:
+        return None
+    ends = {end.experiment: end for end in ended_rollouts(rows)}
+    end = ends.get(str(step.experiment))
+    if end is None or end.version != step.version.version:
+        raise RolloutRefusedError(
+            f"{step.spec.name}: no rollout {step.experiment} of version {step.version.version} with "
+            f"bundle {step.version.digest[:12]} is under way",
+            code="WS-ROLLOUT-001",
+            next_action="Look at `windsock rollout status NAME`; the champion keeps serving.",
+        )
+    how = f"is over: {end.outcome.value}{f', {end.reason}' if end.reason else ''}"
     return not_moved(step, rows, f"rollout {step.experiment} {how}")
 
 

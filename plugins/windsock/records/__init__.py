@@ -130,6 +130,7 @@ from windsock.records.rollout import (
 from windsock.records.rollout_rows import (
     decision_digest,
     ended_rollouts,
+    ending_of,
     experiment_name,
     experiment_of,
     retrains_by_rollout,
@@ -201,6 +202,7 @@ __all__ = [
     "StepTotals",
     "TrafficShift",
     "ended_rollouts",
+    "ending_of",
     "experiment_name",
     "experiment_of",
     "running_rollout",

@@ -106,6 +106,11 @@ class RunContext(Record):
         return self.requested_by or "scheduler"
 
     @property
+    def named(self) -> dict[str, str | None] | None:
+        """DAG and run, as a row of the ledger keeps them; ``None`` where no run is known."""
+        return {"dag_id": self.dag_id, "run_id": self.run_id} if self.run_id else None
+
+    @property
     def label(self) -> str:
         """The run, as a claim names its holder: ``DAG_ID/RUN_ID``."""
         return f"{self.dag_id or 'cli'}/{self.run_id}"

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from windsock.records.base import Digest, RunContext
-from windsock.records.deployment import RoutePlan
+from windsock.records.deployment import RollBackInput, RoutePlan
 from windsock.records.ledger import ROUTING, LedgerAction, LedgerRow, commit_of, last_routing_row
 from windsock.records.monitoring import RetrainOutcome
 from windsock.records.rollout import Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
-from windsock.records.rollout_steps import RolloutDecision
+from windsock.records.rollout_steps import RolloutAction, RolloutDecision
 from windsock.spec import digest_of
 
 LEARNED = {
@@ -62,6 +62,23 @@ def rollout_route(rows: Sequence[LedgerRow], rollout: Rollout) -> RoutePlan:
 def decision_digest(decision: RolloutDecision) -> Digest:
     """Return the digest by which the ledger names a decision, wherever its report lies."""
     return digest_of(decision.model_dump(mode="json", exclude={"unchanged", "report_uri"}))
+
+
+def ending_of(decision: RolloutDecision, *, run: RunContext, reason: str | None = None) -> RollBackInput:
+    """Return what ends a rollout because of its last decision, which does not promote.
+
+    :param reason: for the ledger; default: the decision's own.
+    """
+    harmed = decision.action is RolloutAction.ROLL_BACK
+    return RollBackInput(
+        model=decision.model,
+        experiment=decision.experiment,
+        outcome="rolled_back" if harmed else "kept",
+        decision=decision_digest(decision),
+        decision_evidence=decision.evidence_digest,
+        reason=decision.reason if reason is None else reason,
+        run=run,
+    )
 
 
 def waiting_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:
@@ -213,6 +230,7 @@ def _told(rows: Sequence[LedgerRow], closing: LedgerRow, first: LedgerRow) -> tu
 __all__ = [
     "decision_digest",
     "ended_rollouts",
+    "ending_of",
     "experiment_name",
     "experiment_of",
     "retrains_by_rollout",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from windsock.door import append_unless_routed
-from windsock.exceptions import StaleEpochError
+from windsock.door import append_unless_routed, looked_at_anew
 from windsock.ports import Ports
 from windsock.records import (
     LedgerRow,
@@ -25,8 +24,6 @@ from windsock.rollout.splits import lay_split, settle, split_entry, step_words
 
 log = logging.getLogger(__name__)
 
-TRIES = 3
-
 
 def shift_traffic(step: ShiftTrafficInput, ports: Ports, key: str) -> TrafficShift:
     """Give the challenger the share of the next step, if the decision still asks for it.
@@ -39,12 +36,7 @@ def shift_traffic(step: ShiftTrafficInput, ports: Ports, key: str) -> TrafficShi
     :raises ServerUnavailableError: if the server does not answer.
     :raises StaleEpochError: if other changes of the traffic came first, each time it was tried.
     """
-    for _ in range(TRIES - 1):
-        try:
-            return _shift(step, ports)
-        except StaleEpochError as error:
-            log.info("%s: looked at anew: %s", step.spec.name, error.message)
-    return _shift(step, ports)
+    return looked_at_anew(lambda: _shift(step, ports), model=step.spec.name)
 
 
 def _shift(step: ShiftTrafficInput, ports: Ports) -> TrafficShift:
@@ -53,7 +45,7 @@ def _shift(step: ShiftTrafficInput, ports: Ports) -> TrafficShift:
     if rollout is None or rollout.experiment != step.decision.experiment:
         return _left(step, ports, rows, f"rollout {step.decision.experiment} is over")
     if open_switch(rows) is None:
-        settle(ports, rows, actor=step.run.actor)
+        settle(ports, rows, run=step.run)
     if (reason := _stands_against(step, ports, rows, rollout)) is not None:
         return _left(step, ports, rows, reason, rollout)
     epoch = next_epoch(rows)

@@ -9,10 +9,10 @@ from typing import Any
 from windsock.door import (
     abandon,
     finish_abandoned,
+    finish_switch,
     lay_route,
     mirror_champion,
     require_golden,
-    switch_route,
 )
 from windsock.exceptions import DeploymentRefusedError
 from windsock.ports import Ports
@@ -132,10 +132,11 @@ def _slot_of(rollout: Rollout) -> SlotPlan:
     return SlotPlan(version=rollout.version, digest=rollout.digest, bundle_uri=rollout.bundle_uri, share=0)
 
 
-def settle(ports: Ports, rows: Sequence[LedgerRow], *, actor: str) -> tuple[LedgerRow, ...]:
+def settle(ports: Ports, rows: Sequence[LedgerRow], *, run: RunContext) -> tuple[LedgerRow, ...]:
     """Bring to its end what a killed task has left half done of a rollout: at the server, or in the ledger.
 
-    A split that stands is handed over again, which changes nothing, and its challenger is asked once more.
+    A split that stands is handed over again, which changes nothing, and its challenger is asked once more. A
+    promotion that was begun is finished only if the last look still says so; else the rollout ends.
 
     :returns: the model's rows afterwards.
     :raises DeploymentRefusedError: if a version did not answer; the champion serves by then.
@@ -148,10 +149,10 @@ def settle(ports: Ports, rows: Sequence[LedgerRow], *, actor: str) -> tuple[Ledg
     if rollout is None or last is None:
         return tuple(rows)
     if (switch := open_switch(rows)) is not None:
-        commit = switch_route(ports, switch, champion=champion_of(rows), actor=actor)
+        commit = finish_switch(ports, rows, switch, rollout, run=run)
         mirror_champion(ports, commit.model, commit.version)
         return ports.ledger.rows(commit.model)
-    lay_split(ports, last, rollout, actor=actor)
+    lay_split(ports, last, rollout, actor=run.actor)
     return tuple(rows)
 
 

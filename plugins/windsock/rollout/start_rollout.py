@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from windsock.door import append_unless_routed, plan_serving, require_golden
+from windsock.door import append_unless_routed, looked_at_anew, plan_serving, require_golden
 from windsock.exceptions import (
     DeploymentRefusedError,
     GateRefusedError,
@@ -41,9 +41,6 @@ from windsock.rollout.splits import lay_split, settle, split_entry
 
 log = logging.getLogger(__name__)
 
-TRIES = 3
-"""Another change of traffic may come first; then it is looked at anew."""
-
 
 def start_rollout(step: StartRolloutInput, ports: Ports, key: str) -> RolloutState:
     """Return the rollout that is under way, or start the newest version that waits for one.
@@ -61,18 +58,13 @@ def start_rollout(step: StartRolloutInput, ports: Ports, key: str) -> RolloutSta
     :raises StaleEpochError: if other changes of the traffic came first, each time it was tried.
     :raises VerdictError: if the ledger's hash chain is broken.
     """
-    for _ in range(TRIES - 1):
-        try:
-            return _look_or_start(step, ports)
-        except StaleEpochError as error:
-            log.info("%s: looked at anew: %s", step.spec.name, error.message)
-    return _look_or_start(step, ports)
+    return looked_at_anew(lambda: _look_or_start(step, ports), model=step.spec.name)
 
 
 def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
     rows: Sequence[LedgerRow] = ports.ledger.rows(step.spec.name)
     if not step.only_look:
-        rows = settle(ports, rows, actor=step.run.actor)
+        rows = settle(ports, rows, run=step.run)
     rollout, queued = running_rollout(rows), waiting_row(rows)
     waiting = queued.version if queued else None
     if rollout is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from windsock.exceptions import GateRefusedError
 from windsock.records import (
@@ -12,19 +11,14 @@ from windsock.records import (
     PromoteModelInput,
     Record,
     RegisteredVersion,
-    RollBackInput,
     Rollout,
     RolloutAction,
     RolloutDecision,
     RunContext,
     ShiftTrafficInput,
+    ending_of,
 )
 from windsock.spec import ModelSpec
-
-OUTCOMES: dict[RolloutAction, Literal["kept", "rolled_back"]] = {
-    RolloutAction.KEEP: "kept",
-    RolloutAction.ROLL_BACK: "rolled_back",
-}
 
 NEEDS_CONSENT = frozenset({RolloutAction.ADVANCE, RolloutAction.PROMOTE})
 """What a person may hold up by a pause; nobody holds up the end of something that did harm."""
@@ -71,13 +65,7 @@ def move_of(
         return "promote_model", PromoteModelInput(
             spec=spec, version=version, experiment=decision.experiment, run=by
         )
-    return "roll_back", RollBackInput(
-        model=decision.model,
-        experiment=decision.experiment,
-        outcome=OUTCOMES[decision.action],
-        reason=decision.reason,
-        run=by,
-    )
+    return "roll_back", ending_of(decision, run=by)
 
 
 def registered_version(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> RegisteredVersion:

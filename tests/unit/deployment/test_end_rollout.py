@@ -42,10 +42,13 @@ from windsock.records import (
     LedgerEntry,
     champion_line,
     champion_of,
+    decision_digest,
     ended_rollouts,
     running_rollout,
     was_rolled_back,
 )
+from windsock.steps.rollout_moves import move_of
+from windsock.steps.run import run_step
 
 
 @pytest.mark.parametrize("spec", [CANARY, AB, SHADOW])
@@ -68,6 +71,25 @@ def test_the_champion_has_all_traffic_and_the_challenger_is_held(spec: Any) -> N
     after = champion_of(rows)
     assert (after.version, after.digest, after.replaced) == (before.version, before.digest, before.replaced)
     assert [row.version for row in champion_line(rows)] == ["1"]
+
+
+@pytest.mark.parametrize("action", ["keep", "roll_back"])
+def test_the_decision_that_ends_it_and_its_evidence_are_chained_into_the_ledger(action: str) -> None:
+    ports = started_world()
+    decision = decided(ports, action, evidence_digest=digest("f"))
+    name, step = move_of(decision, CANARY, ports.ledger.rows(MODEL))
+    run_step(name, step, ports)
+    for row in ports.ledger.rows(MODEL)[-2:]:
+        assert row.body["decision"] == decision_digest(decision)
+        assert row.body["decision_evidence"] == digest("f")
+
+
+def test_what_a_person_ends_has_the_person_and_the_reason_and_no_decision() -> None:
+    ports = started_world()
+    back(ports, requester="ann")
+    for row in ports.ledger.rows(MODEL)[-2:]:
+        assert (row.body["decision"], row.body["decision_evidence"]) == (None, None)
+        assert (row.actor, row.body["requester"], row.body["reason"]) == ("ann", "ann", "it answers nonsense")
 
 
 @pytest.mark.parametrize("after", ["roll_back", "promote", "broken_off"])

@@ -54,6 +54,7 @@ from windsock.records import (
     decision_digest,
     ended_rollouts,
     running_rollout,
+    was_rolled_back,
 )
 
 ASKED = make_spec(rollout={"strategy": "ab", "share": 40, "approve": True})
@@ -260,14 +261,75 @@ class TestItIsProved:
 
         survives_kills(make_world, lambda ports: prove(ports, 2, "v2-e4", spec=AB), effects=4)
 
-    def test_what_was_begun_goes_on_though_it_is_judged_otherwise_by_now(self) -> None:
+    @pytest.mark.parametrize("after", [1, 2, 3])
+    @pytest.mark.parametrize(
+        ("later", "outcome"), [("hold", "kept"), ("keep", "kept"), ("roll_back", "rolled_back")]
+    )
+    @pytest.mark.parametrize("by", ["promote_model", "start_rollout", "roll_back"])
+    def test_what_was_begun_is_ended_where_a_later_look_says_otherwise(
+        self, after: int, later: str, outcome: str, by: str
+    ) -> None:
+        def make_world() -> Any:
+            ports = started_world(spec=AB)
+            decided(ports, "promote")
+            with pytest.raises(Killed):
+                prove(killed_after(ports, 2 if after == 2 else 1)[0], 2, "v2-e4", spec=AB)
+            if after == 3:
+                ports.router.plans.clear()
+            decided(ports, later, evidence_digest=digest("f"), reason="errors 4 %")
+            return ports
+
+        def act(ports: Any) -> Any:
+            if by == "promote_model":
+                return prove(ports, 2, "v2-e4", spec=AB)
+            if by == "start_rollout":
+                return start(ports, spec=AB)
+            return end(ports, "v2-e4", outcome)
+
+        survives_kills(make_world, act, effects=3)
+        ports = make_world()
+        told = act(ports)
+        rows = ports.ledger.rows(MODEL)
+        assert ports.ledger.champion(MODEL).version == "1"
+        assert shares(ports)["1"] == 10_000
+        assert [one.outcome.value for one in ended_rollouts(rows)] == [outcome]
+        assert was_rolled_back(rows, digest("2"))
+        if by == "roll_back":
+            return
+        last = ports.rollouts.decisions(MODEL, "v2-e4")[-1]
+        assert (rows[-1].body["decision"], rows[-1].body["decision_evidence"]) == (
+            decision_digest(last),
+            digest("f"),
+        )
+        assert rows[-1].body["reason"] == (
+            f"its promotion was begun and not finished; look 2 says {later}: errors 4 %"
+        )
+        if by == "promote_model":
+            assert (told.unchanged, told.waiting, told.previous_version) == (True, False, "1")
+            assert "rollout v2-e4 is over" in told.reason
+        else:
+            assert told.rollout is None
+
+    @pytest.mark.parametrize("by", ["promote_model", "start_rollout"])
+    def test_what_was_begun_goes_on_while_the_last_look_still_says_so(self, by: str) -> None:
         ports = started_world(spec=AB)
         decided(ports, "promote")
         with pytest.raises(Killed):
             prove(killed_after(ports, 2)[0], 2, "v2-e4", spec=AB)
-        decided(ports, "hold")
-        assert prove(ports, 2, "v2-e4", spec=AB).version == "2"
+        decided(ports, "promote")
+        prove(ports, 2, "v2-e4", spec=AB) if by == "promote_model" else start(ports, spec=AB)
         assert ports.ledger.champion(MODEL).version == "2"
+
+    def test_what_was_begun_is_ended_where_no_look_is_kept(self) -> None:
+        ports = started_world(spec=AB)
+        decided(ports, "promote")
+        with pytest.raises(Killed):
+            prove(killed_after(ports, 1)[0], 2, "v2-e4", spec=AB)
+        ports.rollouts.kept.clear()
+        start(ports, spec=AB)
+        row = ports.ledger.rows(MODEL)[-1]
+        assert (row.version, row.body["outcome"], row.body["decision"]) == ("1", "kept", None)
+        assert "no look is kept" in row.body["reason"]
 
     def test_a_server_that_lost_its_state_gets_the_split_first(self) -> None:
         ports = started_world(spec=AB)
@@ -377,15 +439,16 @@ class TestItIsNotProved:
         assert "is over: rolled_back, errors 4 %" in told.reason
         assert left_of(ports) == before
 
-    def test_a_roll_back_that_is_not_committed_yet_is_not_overtaken(self) -> None:
+    def test_a_roll_back_that_is_not_committed_yet_is_finished(self) -> None:
         ports = started_world(spec=AB)
         decided(ports, "promote")
         with pytest.raises(Killed):
             end(killed_after(ports, 1)[0], "v2-e4")
-        before = left_of(ports)
         told = prove(ports, 2, "v2-e4", spec=AB)
-        assert "is being rolled back" in told.reason
-        assert left_of(ports) == before
+        assert "rollout v2-e4 is over: errors 4 %" in told.reason
+        rows = ports.ledger.rows(MODEL)
+        assert (running_rollout(rows), ports.ledger.champion(MODEL).version) == (None, "1")
+        assert [row.action.value for row in rows[-2:]] == ["roll_back", "commit"]
 
     def test_by_a_broken_ledger(self) -> None:
         class Broken(FakeLedger):

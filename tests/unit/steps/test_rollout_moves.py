@@ -6,7 +6,7 @@ from support.builders import make_registration
 from support.rollouts import ab_spec, make_look, make_rollout, shift_entry, under_way
 from support.world import MODEL, version_of, world_of
 from windsock.exceptions import GateRefusedError
-from windsock.records import PromoteModelInput, RollBackInput, RunContext, ShiftTrafficInput
+from windsock.records import PromoteModelInput, RollBackInput, RunContext, ShiftTrafficInput, decision_digest
 from windsock.steps.rollout_moves import held_up_by, move_of
 
 ANN = RunContext(requested_by="cli:ann")
@@ -36,11 +36,17 @@ def test_an_advance_shifts_traffic(rows):
 
 @pytest.mark.parametrize(("action", "outcome"), [("keep", "kept"), ("roll_back", "rolled_back")])
 def test_the_ends_without_promotion_give_the_champion_all_traffic(rows, action, outcome):
-    decision = make_look(action=action, reason="harm: -0.03 [-0.05, -0.01]")
+    decision = make_look(action=action, reason="harm: -0.03 [-0.05, -0.01]", evidence_digest="e" * 64)
     assert move_of(decision, ab_spec(), rows, run=ANN) == (
         "roll_back",
         RollBackInput(
-            model=MODEL, experiment="v2-e4", outcome=outcome, reason="harm: -0.03 [-0.05, -0.01]", run=ANN
+            model=MODEL,
+            experiment="v2-e4",
+            outcome=outcome,
+            decision=decision_digest(decision),
+            decision_evidence="e" * 64,
+            reason="harm: -0.03 [-0.05, -0.01]",
+            run=ANN,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The one door to a route: take an epoch, switch, bake, commit; every change of traffic uses it."""
+"""The way to the server: take an epoch, switch, bake, commit."""
 
 from __future__ import annotations
 

@@ -1,0 +1,42 @@
+"""The one door to a route: take an epoch, switch, bake, commit; every change of traffic uses it."""
+
+from __future__ import annotations
+
+from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
+from windsock.door.route import (
+    CHAMPION_ALIAS,
+    abandon,
+    append_once,
+    append_unless_routed,
+    current_route,
+    finish_abandoned,
+    lay_route,
+    mirror_champion,
+    plan_serving,
+    require_golden,
+    require_registered,
+    route_salt,
+    switch_route,
+)
+from windsock.door.tries import looked_at_anew
+
+__all__ = [
+    "CHAMPION_ALIAS",
+    "Turn",
+    "abandon",
+    "append_once",
+    "append_unless_routed",
+    "current_route",
+    "end_rollout",
+    "finish_abandoned",
+    "finish_switch",
+    "lay_route",
+    "looked_at_anew",
+    "mirror_champion",
+    "plan_serving",
+    "require_golden",
+    "require_registered",
+    "route_salt",
+    "switch_route",
+    "write_roll_back",
+]
