@@ -135,7 +135,8 @@ def rollback(
     """Serve an earlier champion again, by the same door as the DAG NAME__rollback.
 
     A rollout that is under way is ended instead, and its champion gets all traffic back. Else each call goes
-    one version further back; that is why a person is shown which version serves now.
+    one version further back; that is why a person is shown which version serves now. Within 15 minutes of a
+    rollout's end it does so only with --to.
     """
     if not reason.strip():
         raise typer.BadParameter("write why", param_hint="--reason")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from windsock.door import (
     Turn,
@@ -33,13 +34,17 @@ from windsock.records import (
 
 log = logging.getLogger(__name__)
 
+MEANT_FOR_ROLLOUT = timedelta(minutes=15)
+"""So long after a rollout ended by a roll back, one that names no version is taken to be meant for it."""
+
 
 def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     """Give an earlier champion all traffic again, and hold what served until a person forces it.
 
     A promotion that is under way is stopped by it: the champion keeps serving. So is a rollout: the champion
     gets all traffic back, and its challenger is held. With ``experiment`` that rollout ends and nothing else;
-    where it is over, nothing is done.
+    where it is over, nothing is done. Shortly after a rollout has ended by a roll back only a version that is
+    named is gone back to: whoever names none may have meant the rollout.
 
     :raises VerdictError: if there is nothing to go back to.
     :raises RolloutRefusedError: if there never was the rollout that was named.
@@ -56,6 +61,8 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
         return _end_rollout(step.model_copy(update={"experiment": named}), ports)
     row = _open_roll_back(step, rows)
     if row is None:
+        if (ended := _just_ended(step, rows, ports.now())) is not None:
+            return _meant_for(ended, step, ports)
         turn = choose_turn(step, rows)
         finish_abandoned(ports, last_routing_row(rows), turn.target.digest)
         row = write_roll_back(step, ports, rows, turn)
@@ -164,6 +171,24 @@ def _over(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow]) -> RollB
         reason=f"rollout {end.experiment} is over: {end.outcome.value}; nothing was done",
         committed_at=champion_line(rows)[-1].at,
     )
+
+
+def _just_ended(step: RollBackInput, rows: Sequence[LedgerRow], now: datetime) -> LedgerRow | None:
+    """Return the commit by which a rollout ended shortly before, where no version to go back to is named."""
+    line = champion_line(rows)
+    if step.to_version is not None or not line or open_switch(rows) is not None:
+        return None
+    ended = line[-1]
+    by_roll_back = ended.body.get("experiment") is not None and "rolled_back" in ended.body
+    return ended if by_roll_back and abs(now - ended.at) < MEANT_FOR_ROLLOUT else None
+
+
+def _meant_for(ended: LedgerRow, step: RollBackInput, ports: Ports) -> RollBack:
+    minutes = int(abs(ports.now() - ended.at).total_seconds() // 60)
+    ago = f"{minutes} minute{'' if minutes == 1 else 's'} ago" if minutes else "just now"
+    told = _told(step, ports, ended, unchanged=True)
+    why = f"rollout {ended.body['experiment']} ended {ago}: version {ended.version} serves"
+    return told.model_copy(update={"reason": f"WS-ROLLOUT-016: {why}; name to_version to go further back"})
 
 
 def _done_before(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow | None:

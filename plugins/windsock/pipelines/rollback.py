@@ -12,7 +12,8 @@ from windsock.spec import ModelSpec, SharedSpec
 
 PURPOSE = (
     "Serves an earlier champion again; needs neither MLflow nor an approval. While a rollout is under way it "
-    "ends that one, and the champion serves all traffic again: one more click goes one version further back."
+    "ends that one, and the champion serves all traffic again. One more click goes one version further back; "
+    "within 15 minutes of a rollout's end it does nothing, unless it names the version."
 )
 
 

@@ -189,12 +189,19 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
     before = record.rolled_back_version if isinstance(record, r.RollBack) else record.previous_version
     instead = f" instead of version {before}" if before else ""
     mirrored = "" if record.alias_mirrored else "; the registry's alias could not be set"
+    next_action = (
+        "nothing to do" if record.alias_mirrored else "nothing; housekeeping sets the alias within the hour"
+    )
+    meant_for_rollout = record.reason.startswith("WS-ROLLOUT-016")
+    if meant_for_rollout:
+        next_action = (
+            f"nothing, if the rollout was meant; else `windsock rollback {record.model} --to VERSION`, "
+        )
+        next_action += f"or `to_version` in the form of {record.model}__rollback"
     return Verdict(
-        word="PASS",
+        word="HOLD" if meant_for_rollout else "PASS",
         why=record.reason or f"version {record.version} serves{instead}, epoch {record.epoch}{mirrored}",
-        next_action="nothing to do"
-        if record.alias_mirrored
-        else "nothing; housekeeping sets the alias within the hour",
+        next_action=next_action,
         ids={
             "model": record.model,
             "version": record.version,

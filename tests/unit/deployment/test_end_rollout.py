@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -48,7 +49,8 @@ from windsock.records import (
     was_rolled_back,
 )
 from windsock.steps.rollout_moves import move_of
-from windsock.steps.run import run_step
+from windsock.steps.run import StepResult, run_step
+from windsock.steps.verdicts import verdict_of
 
 
 @pytest.mark.parametrize("spec", [CANARY, AB, SHADOW])
@@ -144,7 +146,69 @@ def test_a_roll_back_by_a_person_ends_it_and_goes_no_version_back() -> None:
     assert (told.version, told.rolled_back_version) == ("2", "3")
     assert shares(ports) == {"1": 0, "2": 10_000, "3": 0}
     assert [one.outcome.value for one in ended_rollouts(ports.ledger.rows(MODEL))] == ["rolled_back"]
+
+
+@pytest.mark.parametrize("ended_by", ["the decision", "a person"])
+def test_a_click_shortly_after_its_end_goes_no_version_back(ended_by: str) -> None:
+    ports = started_world(1, 2, starts=3)
+    end(ports, "v3-e6", "kept") if ended_by == "the decision" else back(ports)
+    ports.now.time += timedelta(minutes=1)
+    before = left_of(ports)
+    told = back(ports, run_id="manual__7")
+    assert told.unchanged
+    assert (told.version, told.rolled_back_version) == ("2", "3")
+    assert told.reason == (
+        "WS-ROLLOUT-016: rollout v3-e6 ended 1 minute ago: version 2 serves; "
+        "name to_version to go further back"
+    )
+    assert left_of(ports) == before
+    verdict = verdict_of(StepResult(step="roll_back", record=told, key="", unchanged=True))
+    assert (verdict.word, verdict.why) == ("HOLD", told.reason)
+    assert "windsock rollback churn --to VERSION" in verdict.next_action
+
+
+def test_a_deployment_in_between_changes_nothing_of_that() -> None:
+    ports = started_world(1, 2, starts=3)
+    end(ports, "v3-e6", "kept")
+    deploy(ports, 4)
+    assert back(ports).unchanged
+
+
+def test_whoever_names_the_version_goes_back_to_it_at_once() -> None:
+    ports = started_world(1, 2, starts=3)
+    end(ports, "v3-e6", "kept")
+    assert back(ports, to=1).version == "1"
+    ports = started_world(1, 2, starts=3)
+    end(ports, "v3-e6", "kept")
+    with pytest.raises(VerdictError) as refusal:
+        back(ports, to=2)
+    assert refusal.value.code == "WS-ROLLBACK-003"
+
+
+@pytest.mark.parametrize("minutes", [15, 60, -30])
+def test_a_click_later_goes_back_whatever_the_clock_did(minutes: int) -> None:
+    ports = started_world(1, 2, starts=3)
+    end(ports, "v3-e6", "kept")
+    ports.now.time += timedelta(minutes=minutes)
     assert back(ports).version == "1"
+
+
+def test_a_click_after_a_promotion_by_a_rollout_goes_back() -> None:
+    ports = started_world(1, 2, starts=3, spec=AB)
+    decided(ports, "promote")
+    prove(ports, 3, "v3-e6", spec=AB)
+    told = back(ports)
+    assert (told.version, told.rolled_back_version, told.unchanged) == ("2", "3", False)
+
+
+def test_a_click_stops_a_promotion_that_began_after_its_end() -> None:
+    ports = started_world(1, 2, starts=3)
+    end(ports, "v3-e6", "kept")
+    deploy(ports, 4)
+    with pytest.raises(Killed):
+        promote(killed_after(ports, 1)[0], 4)
+    told = back(ports)
+    assert (told.version, told.rolled_back_version, told.unchanged) == ("2", "4", False)
 
 
 def test_the_same_run_ends_it_once() -> None:
