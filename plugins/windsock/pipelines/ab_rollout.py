@@ -19,8 +19,8 @@ from windsock.spec import ModelSpec, SharedSpec, parse_duration
 DURATION = r"^(\d{1,6}\s*[wdhms]\s*)+$"
 PERCENTS = r"^\s*\d{1,3}(\.\d{1,2})?(\s*,\s*\d{1,3}(\.\d{1,2})?){0,19}\s*$"
 RUNS = 5
-"""Runs at once. Only a question to a person lasts, and one is asked at a time; that about a rollout which is
-over may still be open. No run waits for its look, so one by hand always has room."""
+"""Runs at once. One may ask a person, one may wait for its look, and a question about a rollout that is over
+may still be open: one by hand has room beside them."""
 
 
 def rollout_params(spec: ModelSpec) -> dict[str, Param]:
@@ -109,7 +109,7 @@ def build_rollout(spec: ModelSpec, shared: SharedSpec) -> None:
     ended = [sometimes(rollout_asset(spec.name))]
     steer = SteerRolloutOperator(task_id="steer_rollout", spec=content, shared=channels, outlets=ended)
     start = StartRolloutOperator(task_id="start_rollout", spec=content, shared=channels)
-    wait = RolloutSensor(task_id="wait_for_look", spec=content, state=start.output, wait=False)
+    wait = RolloutSensor(task_id="wait_for_look", spec=content, state=start.output, nearest=True)
     judge = JudgeRolloutOperator(task_id="judge_rollout", spec=content, rollout=wait.output)
     approve = ApproveRolloutOperator(
         task_id="approve_promotion",

@@ -25,15 +25,16 @@ class RolloutSensor(StepOperator, SkipMixin):
     """Wait in the triggerer.
 
     ``mode="look"``: until the next look is due, at most one check long; returns the rollout's name. A run by
-    hand, or a dry one, does not wait. In a DAG whose runs come a check apart, ``wait=False`` holds up no
-    run: each look is taken by the run that is nearest to when it is due, and the others skip what follows.
+    hand, or a dry one, does not wait. In a DAG whose runs come a check apart, ``nearest=True`` lets that run
+    alone wait which is nearest to the look: half a check at most. A run that comes too early skips what
+    follows, so that runs do not pile up.
 
     ``mode="end"``: until the rollout is over; returns its ``RolloutEnd``, whatever the outcome is: a kept
     champion is an answer, not a fault.
 
     :param mode: what is waited for.
     :param state: for looks: the ``RolloutState`` of the starting task.
-    :param wait: for looks: whether a look that is not due is waited for.
+    :param nearest: for looks: whether to skip what follows where a later run is nearer to the look.
     :param version: for ends: the version whose rollout it is; empty: the next one of the model that ends.
     :param poll_seconds: for ends: seconds between two looks into the ledger.
     """
@@ -48,7 +49,7 @@ class RolloutSensor(StepOperator, SkipMixin):
         *,
         mode: Literal["look", "end"] = "look",
         state: Any = None,
-        wait: bool = True,
+        nearest: bool = False,
         version: str | None = None,
         poll_seconds: float = POLL_SECONDS,
         **kwargs: Any,
@@ -56,7 +57,7 @@ class RolloutSensor(StepOperator, SkipMixin):
         super().__init__(**kwargs)
         self.mode = mode
         self.state = state
-        self.wait = wait
+        self.nearest = nearest
         self.version = version
         self.poll_seconds = poll_seconds
 
@@ -75,9 +76,8 @@ class RolloutSensor(StepOperator, SkipMixin):
         if state.rollout is None or state.look_due is None or by_hand(context) or param(context, "dry_run"):
             return self.looked(context)
         check = state.rollout.plan.length("check")
-        if not self.wait:
-            is_early = state.look_due - now > check / 2
-            return self._leave(context, state.look_due) if is_early else self.looked(context)
+        if self.nearest and state.look_due - now > check / 2:
+            return self._leave(context, state.look_due)
         due = min(state.look_due, now + check)
         if due > now:
             from airflow.providers.standard.triggers.temporal import DateTimeTrigger

@@ -70,9 +70,9 @@ def test_structure(built):
         assert dag.get_task(task_id).outlets == [sometimes(rollout_asset("churn"))]
 
 
-def test_no_run_waits_for_its_look(built):
-    """Runs that wait would fill ``max_active_runs``, and a stop by the form would be queued behind them."""
-    assert built()["churn__ab_rollout"].get_task("wait_for_look").wait is False
+def test_runs_do_not_pile_up_in_wait_for_a_look(built):
+    """They would fill ``max_active_runs``, and a stop by the form would be queued behind them."""
+    assert built()["churn__ab_rollout"].get_task("wait_for_look").nearest is True
 
 
 def test_what_skips_can_be_cleared(built):

@@ -74,63 +74,63 @@ def test_nothing_under_way_is_not_waited_for():
     assert task.verdict.why == "no rollout is under way"
 
 
-def takes(due, now, monkeypatch, run_type="scheduled"):
-    """Return whether a run of the rollout DAG takes the look now; it never waits."""
+def looks_at(due, now, monkeypatch, run_type="scheduled"):
+    """Return when a run of the rollout DAG that starts now looks; ``None``: it leaves that to a later one."""
     monkeypatch.setattr(rollout, "utc_now", lambda: now)
     with DAG("rollout", schedule=None):
-        task = sensor(due, wait=False)
+        task = sensor(due, nearest=True)
         task >> BaseOperator(task_id="after")
-    context = context_of(task, run_type)
     try:
-        return task.execute(context) == "v2-e4"
+        assert task.execute(context_of(task, run_type)) == "v2-e4"
+    except TaskDeferred as deferred:
+        return deferred.trigger.moment
     except DownstreamTasksSkipped as skipped:
-        return skipped.tasks != ["after"] or task.verdict.word != "UNCHANGED"
+        return None if (skipped.tasks, task.verdict.word) == (["after"], "UNCHANGED") else now
+    return now
 
 
 @pytest.mark.parametrize(
-    ("due", "taken"),
+    ("due", "looked"),
     [
-        (-HOUR, True),
-        (timedelta(0), True),
-        (timedelta(seconds=5), True),
-        (HOUR / 2, True),
-        (HOUR / 2 + timedelta(seconds=1), False),
-        (HOUR, False),
+        (-HOUR, timedelta(0)),
+        (timedelta(0), timedelta(0)),
+        (timedelta(seconds=5), timedelta(seconds=5)),
+        (HOUR / 2, HOUR / 2),
+        (HOUR / 2 + timedelta(seconds=1), None),
+        (HOUR, None),
     ],
 )
 @pytest.mark.parametrize("run_type", ["scheduled", "asset_triggered"])
-def test_without_waiting_the_nearest_run_takes_the_look(due, taken, run_type, monkeypatch):
-    assert takes(NOON + due, NOON, monkeypatch, run_type) is taken
+def test_the_run_nearest_to_the_look_takes_it(due, looked, run_type, monkeypatch):
+    found = looks_at(NOON + due, NOON, monkeypatch, run_type)
+    assert found == (None if looked is None else NOON + looked)
 
 
-def test_without_waiting_a_run_by_hand_looks_at_once(monkeypatch):
-    assert takes(NOON + HOUR, NOON, monkeypatch, "manual") is True
+def test_a_run_by_hand_looks_at_once_also_where_the_nearest_one_waits(monkeypatch):
+    assert looks_at(NOON + HOUR, NOON, monkeypatch, "manual") == NOON
 
 
 @given(
     begun=st.integers(0, 3599),
     delays=st.lists(st.integers(0, 900), min_size=12, max_size=12),
-    by_hand_at=st.none() | st.integers(0, 3 * 3600),
+    judging=st.integers(1, 300),
 )
-def test_looks_stay_regular_whenever_it_began_and_however_late_runs_are(begun, delays, by_hand_at):
-    """Ticks each hour, runs up to a quarter late, a look by hand in between: no gap is beyond 1.75 checks."""
+def test_looks_stay_regular_and_one_run_at_most_waits(begun, delays, judging):
+    """Ticks each hour, runs up to a quarter of it late, seconds from a look's turn to its decision."""
     under_way = make_rollout(step_since=NOON + timedelta(seconds=begun))
-    runs = [(HOUR * (place + 1) + timedelta(seconds=delay), False) for place, delay in enumerate(delays)]
-    if by_hand_at is not None:
-        runs.append((timedelta(seconds=3600 + by_hand_at), True))
-    looks = []
+    waited, looks = [], []
     with pytest.MonkeyPatch.context() as patched:
-        for after, is_by_hand in sorted(runs):
-            now = NOON + after
-            due = look_due(under_way, looks)
-            if is_by_hand or takes(due, now, patched):
-                looks.append(make_look(len(looks) + 1, judged_at=now))
+        for place, delay in enumerate(delays):
+            now = NOON + HOUR * (place + 1) + timedelta(seconds=delay)
+            turn = looks_at(look_due(under_way, looks), now, patched)
+            if turn is not None:
+                waited.append((now, turn))
+                looks.append(make_look(len(looks) + 1, judged_at=turn + timedelta(seconds=judging)))
     times = [under_way.step_since, *(look.judged_at for look in looks)]
     gaps = [later - sooner for sooner, later in pairwise(times)]
-    assert max(gaps) <= HOUR * 1.75
-    assert len(looks) >= len(delays) - 2
-    if by_hand_at is None:
-        assert min(gaps) >= HOUR / 2
+    assert min(gaps) >= HOUR
+    assert max(gaps) <= HOUR * 1.75 + timedelta(seconds=judging)
+    assert all(turn <= start for (_, turn), (start, _) in pairwise(waited))
 
 
 @pytest.mark.parametrize("outcome", ["promoted", "kept", "rolled_back", "stopped", "broken_off"])
