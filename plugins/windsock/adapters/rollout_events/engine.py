@@ -51,7 +51,7 @@ def open_engine(folder: Path) -> Iterator[Any]:
         raise SettingsError(
             "a rollout's exposures are counted with DuckDB, which is not installed",
             code="WS-ROLLOUT-045",
-            next_action="Install `airflow-windsock[ibis]`, or write `strategy: direct`.",
+            next_action="Install `airflow-windsock` with what it requires, or write `strategy: direct`.",
         ) from None
     try:
         with duckdb.connect(":memory:", config={**SETTINGS, "temp_directory": str(folder)}) as connection:

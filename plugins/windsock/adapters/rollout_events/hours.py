@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
@@ -61,9 +62,10 @@ class Hours:
         """Return the hours that have a log, in order."""
         return sorted({one.partition("/")[2] for one in {*self.live, *self.archived}})
 
-    def kinds_of(self, hour: str) -> list[str]:
-        """Return the kinds of log that an hour has."""
-        return [kind for kind in self.kinds if f"{kind}/{hour}" in {*self.live, *self.archived}]
+    def of(self, hour: str) -> list[str]:
+        """Return the logs that an hour has, ``KIND/HOUR``."""
+        there = {*self.live, *self.archived}
+        return [one for kind in self.kinds if (one := f"{kind}/{hour}") in there]
 
     def is_final(self, hour: str, now: datetime) -> bool:
         """Return whether an hour is over and nobody writes to it."""
@@ -74,31 +76,55 @@ class Hours:
         start = hour_start(hour)
         return start is not None and start + HOUR + ON_THE_DISK <= now
 
-    def mark(self, log: HourLog) -> HourMark:
-        """Return what marks an hour whose rows were read from its open log."""
-        names = {*archived_segments(log.archived), *(segment.file.name for segment in log.segments)}
-        archived = self.archived.get(f"{log.kind}/{log.name}", "") if log.archived is not None else ""
-        return HourMark(segments=tuple(sorted(map(short, names))), archived=archived)
+    def mark(self, log: HourLog, before: HourMark | None) -> HourMark:
+        """Return what marks an hour once the rows of its open log are counted.
 
-    def agrees(self, kept: Kept) -> tuple[bool, Kept]:
-        """Return whether counted hours hold what they held, and what is kept with the marks of now.
-
-        An hour that was archived since holds the same rows. One that is gone does not matter: its rows are
-        counted.
+        :param before: its mark, if some of them are.
         """
+        written = (segment for segment in log.segments if os.fstat(segment.stream.fileno()).st_size)
+        names = {*archived_segments(log.archived), *(segment.file.name for segment in written)}
+        archived = self.archived.get(f"{log.kind}/{log.name}", "") if log.archived is not None else ""
+        segments = {*map(short, names), *(before.segments if before else ())}
+        return HourMark(segments=tuple(sorted(segments)), archived=archived)
+
+    def compare(self, kept: Kept) -> tuple[list[str], Kept]:
+        """Return the counted hours, ``KIND/HOUR``, that have got more since, and what is kept.
+
+        An hour that was archived since holds the same rows: it is kept with its mark of now. One that is gone
+        has got none: its rows are counted.
+        """
+        late: list[str] = []
         changed: dict[str, HourMark] = {}
-        for one in {*self.live, *self.archived}:
+        for one in sorted({*self.live, *self.archived}):
             if one.partition("/")[2] > kept.last:
                 continue
-            mark = kept.hours.get(one)
+            mark, archived = kept.hours.get(one), self.archived.get(one, "")
             if mark is None or not self.live.get(one, frozenset()) <= set(mark.segments):
-                return False, kept
-            archived = self.archived.get(one, "")
-            if archived and archived != mark.archived:
-                if not self._archived_names(one) <= set(mark.segments):
-                    return False, kept
-                changed[one] = mark.model_copy(update={"archived": archived})
-        return True, kept.model_copy(update={"hours": {**kept.hours, **changed}}) if changed else kept
+                late.append(one)
+            elif archived and archived != mark.archived:
+                if self._archived_names(one) <= set(mark.segments):
+                    changed[one] = mark.model_copy(update={"archived": archived})
+                else:
+                    late.append(one)
+        return late, kept.model_copy(update={"hours": {**kept.hours, **changed}}) if changed else kept
+
+    def gone(self, kept: Kept) -> list[str]:
+        """Return the counted hours, ``KIND/HOUR``, whose log is not there any more, in order."""
+        mine = (one for one in kept.hours if one.partition("/")[0] in self.kinds)
+        return sorted(one for one in mine if self._is_gone(one, kept.hours[one]))
+
+    def _is_gone(self, one: str, mark: HourMark) -> bool:
+        live, archived = self.live.get(one, frozenset()), self.archived.get(one, "")
+        if not archived:
+            return not live >= set(mark.segments)
+        # a file may be there that is made of late segments alone
+        return archived != mark.archived and live.union(self._archived_names(one)).isdisjoint(mark.segments)
+
+    def go_back_to(self, hour: str) -> bool:
+        """Return whether there is a log of an hour or of one before it: the oldest ones are removed first."""
+        reader = self.reader
+        there = reader.live(PREDICTIONS, self.model).keys() | reader.archived(PREDICTIONS, self.model)
+        return any(hour_start(one) is not None and one <= hour for one in there)
 
     def _archived_names(self, one: str) -> frozenset[str]:
         kind, _, hour = one.partition("/")
@@ -119,6 +145,20 @@ class Hours:
             except FileNotFoundError:  # archived meanwhile
                 continue
         return False
+
+
+def leave_new(log: HourLog, mark: HourMark | None) -> bool:
+    """Leave of an open hour what is not counted; return whether counted rows are still among it.
+
+    :param mark: of what is counted. Rows of an archived file cannot be told apart by their segments.
+    """
+    if mark is None:
+        return False
+    counted = set(mark.segments)
+    log.segments = [segment for segment in log.segments if short(segment.file.name) not in counted]
+    if set(map(short, archived_segments(log.archived))) <= counted:
+        log.archived, log.damaged = None, 0
+    return log.archived is not None
 
 
 def short(name: str) -> str:

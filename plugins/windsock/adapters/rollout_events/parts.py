@@ -51,7 +51,7 @@ class PartFiles:
         self.work = work
         self._here: dict[str, Path] = {}
 
-    def view(self, connection: Any, parts: Sequence[Part], *, verify: bool = False) -> frozenset[str]:
+    def view(self, connection: Any, parts: Sequence[Part], *, verify: bool = False) -> frozenset[PartKind]:
         """Let a connection read files as ``kept_KIND``; return the kinds that there are.
 
         :param verify: hold them against their digests; else against their sizes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -11,22 +11,26 @@ from typing import Any
 
 from windsock.adapters.log_columns import microseconds
 from windsock.adapters.log_format import OUTCOMES, PREDICTIONS, hour_of
-from windsock.adapters.log_reading import EVER
+from windsock.adapters.log_reading import EVER, Bounds
 from windsock.adapters.rollout_events.engine import open_engine
-from windsock.adapters.rollout_events.hours import Hours
+from windsock.adapters.rollout_events.hours import Hours, leave_new
 from windsock.adapters.rollout_events.intake import Intake
 from windsock.adapters.rollout_events.parts import KINDS, PartFiles
 from windsock.adapters.rollout_events.reading import Sources
-from windsock.adapters.rollout_events.records import HourMark, Kept
+from windsock.adapters.rollout_events.records import HourMark, Kept, PartKind
 from windsock.adapters.rollout_events.rows import CountRows
-from windsock.adapters.rollout_events.scope import TOLERANCE_MINUTES, Scope
+from windsock.adapters.rollout_events.scope import Scope
 from windsock.adapters.rollout_events.sums import Numbers, difference, plus
+from windsock.exceptions import StorageError
 from windsock.records import Rollout
 
 log = logging.getLogger(__name__)
 
 FOLD_ROWS = 500_000
 """Hours are counted together up to so many rows of the log; one hour with more is counted at once."""
+ANEW = "all is counted anew from the log"
+CLOCK = timedelta(hours=1)
+"""By how much a server's clock may be behind the one that wrote when the step began."""
 
 
 class RacedError(RuntimeError):
@@ -47,8 +51,12 @@ class StepCount:
         self.scope = Scope.of(rollout)
         posted = self.scope.needs_outcomes and self.scope.is_posted
         self.kinds = (PREDICTIONS, OUTCOMES) if posted else (PREDICTIONS,)
-        first = hour_of(rollout.step_since - timedelta(minutes=TOLERANCE_MINUTES))
+        first = hour_of(rollout.step_since - CLOCK)
         self.hours = Hours(sources.reader, rollout.model, first, kinds=self.kinds)
+        self.late: list[str] = []
+        """Logs of counted hours, ``KIND/HOUR``, whose new rows are to be added to what is kept."""
+        self.reread = False
+        """Whether rows that are counted are among those that were taken in."""
 
     def numbers(self, *, anew: bool = False) -> Numbers:
         """Return the sums of all that was received.
@@ -56,42 +64,57 @@ class StepCount:
         :param anew: trust nothing that was kept.
         :raises RacedError: if another caller kept something meanwhile.
         :raises DamagedPartsError: if a kept file is not what was written.
+        :raises StorageError: if all is to be counted anew, and the log of counted hours is gone.
         """
         read = self.rows.read()
-        kept = self._empty(read) if anew else self._trusted(read)
+        kept = self._anew(read) if anew else self._trusted(read)
         waiting = [hour for hour in self.hours.names() if hour > kept.last]
-        if not waiting and self.scope.is_posted:
+        if not waiting and not self.late and self.scope.is_posted:
             if kept != read and kept.last:
                 self.rows.switch(read.generation, kept.model_copy(update={"generation": read.generation + 1}))
             return dict(kept.numbers)
         with self.sources.reader.storage.working_folder() as work, open_engine(work) as connection:
             return self._count(connection, work, kept, waiting)
 
-    def _empty(self, read: Kept) -> Kept:
+    def _anew(self, read: Kept) -> Kept:
+        """Return that nothing is kept, if the log still has all that was counted."""
+        gone = self.hours.gone(read)
+        is_unknown = bool(read.generation) and not read.last  # which hours were counted cannot be read
+        since = hour_of(self.rollout.step_since)
+        if gone or (is_unknown and not self.hours.go_back_to(since)):
+            what = f"{len(gone):,} counted hours, from {gone[0]} on," if gone else f"the hours since {since}"
+            step = f"rollout {self.rollout.experiment}, step {self.rollout.step}"
+            raise StorageError(
+                f"{self.rollout.model}: {step}, is to be counted anew, and the log of {what} is gone: "
+                "units would be lost",
+                code="WS-ROLLOUT-047",
+                next_action="Restore that log, or the files below `rollouts/` and the control database, "
+                f"from a backup; or end the rollout: `windsock rollout stop {self.rollout.model}`.",
+            )
         return Kept(generation=read.generation, plan=self.scope.digest)
 
     def _trusted(self, read: Kept) -> Kept:
         """Return what is kept if it still holds, with the marks of now; else nothing."""
         if not read.last:
-            return self._empty(read)
+            return self._anew(read)
         if read.plan != self.scope.digest:
-            self._tell("WS-ROLLOUT-042", "what was kept is of another plan")
-            return self._empty(read)
-        agrees, kept = self.hours.agrees(read)
-        if not agrees:
-            self._tell("WS-ROLLOUT-040", "an hour that was counted has got more rows since")
-            return self._empty(read)
+            self._tell("WS-ROLLOUT-042: %s, rollout %s, step %d: what was kept is of another plan; " + ANEW)
+            return self._anew(read)
+        late, kept = self.hours.compare(read)
+        if not late:
+            return kept
+        if not self.hours.gone(read):
+            self._tell("WS-ROLLOUT-040: %s, rollout %s, step %d: a counted hour has got more rows; " + ANEW)
+            return self._anew(read)
+        self._tell(
+            "WS-ROLLOUT-040: %s, rollout %s, step %d: a counted hour has got more rows; they alone are "
+            "added, as the log of counted hours is gone"
+        )
+        self.late = late
         return kept
 
-    def _tell(self, code: str, why: str) -> None:
-        log.warning(
-            "%s: %s, rollout %s, step %d: %s; all is counted anew from the log",
-            code,
-            self.rollout.model,
-            self.rollout.experiment,
-            self.rollout.step,
-            why,
-        )
+    def _tell(self, sentence: str) -> None:
+        log.warning(sentence, self.rollout.model, self.rollout.experiment, self.rollout.step)
 
     def _count(self, connection: Any, work: Path, kept: Kept, waiting: Sequence[str]) -> Numbers:
         rollout = self.rollout
@@ -101,19 +124,28 @@ class StepCount:
         final = list(takewhile(lambda hour: self.hours.is_final(hour, self.now), waiting))
         if self.scope.needs_before and not kept.has_before and not self._before_is_final():
             final = []
-        rest = list(waiting[len(final) :])
+        rest = [one for hour in waiting[len(final) :] for one in self.hours.of(hour)]
+        added = [one for one in self.late if self.hours.is_final(one.partition("/")[2], self.now)]
+        if added:
+            kept = self._keep(intake, files, kept, self._take(intake, added, EVER, kept), kept.last)
         while final:
             kept, final = self._fold(intake, files, kept, final)
-        for hour in rest:
-            self._take(intake, hour, (EVER[0], microseconds(self.now) + 1))
+        rest += [one for one in self.late if one not in added]
+        self._take(intake, rest, (EVER[0], microseconds(self.now) + 1), kept)
         self.sources.take_labels(intake, rollout.step_since, self.now)
         if not intake.rows and not any(intake.counted.values()):
             return dict(kept.numbers)
         if not kept.has_before:
             self.sources.take_before(intake, rollout.model, rollout.started_at)
-        there = files.view(connection, kept.parts)
+        return plus(kept.numbers, self._sums(intake, files.view(connection, kept.parts)))
+
+    def _sums(self, intake: Intake, there: frozenset[PartKind]) -> Numbers:
+        """Return what the rows that were taken in add to the sums."""
         intake.settle(there)
-        return plus(kept.numbers, plus(intake.counted, difference(connection, self.scope, there)))
+        if self.reread:  # counted rows that came again are no repeats
+            intake.counted.pop("repeated_exposures", None)
+            intake.counted.pop("repeated_outcomes", None)
+        return plus(intake.counted, difference(intake.connection, self.scope, there))
 
     def _before_is_final(self) -> bool:
         """Return whether nothing of the time before the rollout is still being written."""
@@ -122,28 +154,37 @@ class StepCount:
             self.hours.is_final(hour, self.now) for hour in self.hours.names() if hour <= last
         )
 
-    def _take(self, intake: Intake, hour: str, moments: tuple[int, int]) -> dict[str, HourMark]:
+    def _take(self, intake: Intake, ones: Iterable[str], bounds: Bounds, kept: Kept) -> dict[str, HourMark]:
+        """Take in what is not counted of some logs, ``KIND/HOUR``; return their marks."""
         marks = {}
-        for kind in self.hours.kinds_of(hour):
+        for one in ones:
+            kind, _, hour = one.partition("/")
+            before = kept.hours.get(one)
             with self.sources.reader.hour(kind, self.rollout.model, hour) as opened:
-                self.sources.take_hour(intake, opened, moments)
-                marks[f"{kind}/{hour}"] = self.hours.mark(opened)
+                marks[one] = self.hours.mark(opened, before)
+                self.reread |= leave_new(opened, before)
+                self.sources.take_hour(intake, opened, bounds)
         return marks
 
     def _fold(
         self, intake: Intake, files: PartFiles, kept: Kept, final: Sequence[str]
     ) -> tuple[Kept, list[str]]:
         """Count some final hours, keep what they come to; return what is kept and the hours that are left."""
-        done, marks = 0, dict(kept.hours)
+        done = 0
+        marks: dict[str, HourMark] = {}
         while done < len(final) and intake.rows < FOLD_ROWS:
-            marks |= self._take(intake, final[done], EVER)
+            marks |= self._take(intake, self.hours.of(final[done]), EVER, kept)
             done += 1
+        return self._keep(intake, files, kept, marks, final[done - 1]), list(final[done:])
+
+    def _keep(
+        self, intake: Intake, files: PartFiles, kept: Kept, marks: dict[str, HourMark], last: str
+    ) -> Kept:
+        """Keep what the rows that were taken in come to; return what is kept now."""
         if not kept.has_before:
             self.sources.take_before(intake, self.rollout.model, self.rollout.started_at)
         connection = intake.connection
-        there = files.view(connection, kept.parts, verify=True)
-        intake.settle(there)
-        added = plus(intake.counted, difference(connection, self.scope, there))
+        added = self._sums(intake, files.view(connection, kept.parts, verify=True))
         made = [
             part
             for kind in KINDS
@@ -154,8 +195,8 @@ class StepCount:
             generation=kept.generation + 1,
             plan=self.scope.digest,
             parts=files.merge(connection, [*kept.parts, *made], self.now),
-            hours=marks,
-            last=final[done - 1],
+            hours={**kept.hours, **marks},
+            last=last,
             numbers=plus(kept.numbers, added),
             has_before=True,
         )
@@ -165,4 +206,5 @@ class StepCount:
             raise RacedError
         files.sweep(after, self.now)
         intake.clear()
-        return after, list(final[done:])
+        self.reread = False
+        return after
