@@ -7,7 +7,7 @@ from datetime import datetime
 
 from windsock.exceptions import VerdictError
 from windsock.ports import Traffic
-from windsock.records import Rollout, RolloutDecision, RolloutPlan, Span, StepTotals
+from windsock.records import Rollout, RolloutAction, RolloutDecision, RolloutPlan, Span, StepTotals
 
 
 class FakeRolloutEvents:
@@ -43,6 +43,23 @@ class FakeRollouts:
 
     def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
         return tuple(one for _, one in sorted(self.kept.get((model, experiment), {}).items()))
+
+    def last(self, model: str, experiment: str) -> RolloutDecision | None:
+        found = self.decisions(model, experiment)
+        return found[-1] if found else None
+
+    def planned(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+        return tuple(one for one in self.decisions(model, experiment) if one.planned_look is not None)
+
+    def series(self, model: str, experiment: str, *, newest: int, every: int) -> tuple[RolloutDecision, ...]:
+        found = self.decisions(model, experiment)
+        return tuple(
+            one
+            for place, one in enumerate(found)
+            if place >= len(found) - newest
+            or place % every == 0
+            or one.action not in (RolloutAction.HOLD, RolloutAction.PROMOTE)
+        )
 
     def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
         kept = self.kept.setdefault((decision.model, decision.experiment), {})

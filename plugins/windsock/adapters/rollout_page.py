@@ -236,7 +236,8 @@ def _counts(totals: StepTotals) -> str:
 def _looks(decisions: Sequence[RolloutDecision]) -> str:
     early = decisions[:-MOST_ROWS]
     kept = [look for look in early if look.action is not RolloutAction.HOLD]
-    left_out = len(early) - len(kept)
+    shown = [*kept, *decisions[-MOST_ROWS:]]
+    left_out = decisions[-1].number - len(shown)
     rows = (
         (
             str(look.number),
@@ -250,10 +251,10 @@ def _looks(decisions: Sequence[RolloutDecision]) -> str:
             _interval(look.estimate.interval),
             look.reason,
         )
-        for look in reversed([*kept, *decisions[-MOST_ROWS:]])
+        for look in reversed(shown)
     )
     head = ("look", "time (UTC)", "step", "share", "comes to", "champion's units", "challenger's units")
-    note = f'<p class="note">{left_out:,} earlier looks that held are not shown.</p>' if left_out else ""
+    note = f'<p class="note">{left_out:,} earlier looks are not shown.</p>' if left_out else ""
     return table((*head, "difference", "interval", "why"), rows) + note
 
 

@@ -9,6 +9,30 @@ from windsock.records import RolloutDecision
 
 UNREADABLE = "WS-ROLLOUT-060"
 """Code of a row about a rollout that is not what was written."""
+ALL = """
+SELECT number, record FROM rollout_decisions
+WHERE model = :model AND experiment = :experiment ORDER BY number
+"""
+LAST = """
+SELECT number, record FROM rollout_decisions
+WHERE model = :model AND experiment = :experiment ORDER BY number DESC LIMIT 1
+"""
+PLANNED = """
+SELECT number, record FROM rollout_decisions
+WHERE model = :model AND experiment = :experiment AND record NOT LIKE :unplanned ORDER BY number
+"""
+SERIES = """
+SELECT number, record FROM rollout_decisions
+WHERE model = :model AND experiment = :experiment AND (
+    number > (
+        SELECT max(number) FROM rollout_decisions WHERE model = :model AND experiment = :experiment
+    ) - :newest
+    OR (number - 1) % :every = 0
+    OR action NOT IN ('hold', 'promote')
+) ORDER BY number
+"""
+UNPLANNED = '%"planned_look":null%'
+"""Within a text of the record a quotation mark has a backslash before it, so only the field is like this."""
 
 
 class SqlRollouts:
@@ -21,18 +45,46 @@ class SqlRollouts:
         self._url = url
 
     def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
-        """Return a rollout's decisions by number.
+        """Return all of a rollout's decisions by number; there may be thousands.
 
         :raises VerdictError: if a row is not what was written.
         """
+        return self._decisions(ALL, model, experiment)
+
+    def last(self, model: str, experiment: str) -> RolloutDecision | None:
+        """Return a rollout's newest decision; ``None`` before the first look.
+
+        :raises VerdictError: if its row is not what was written.
+        """
+        found = self._decisions(LAST, model, experiment)
+        return found[0] if found else None
+
+    def planned(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+        """Return the planned looks among a rollout's decisions, by number.
+
+        :raises VerdictError: if a row is not what was written.
+        """
+        return self._decisions(PLANNED, model, experiment, unplanned=UNPLANNED)
+
+    def series(self, model: str, experiment: str, *, newest: int, every: int) -> tuple[RolloutDecision, ...]:
+        """Return a rollout's course in few decisions, by number.
+
+        :param newest: so many of the newest ones, all of them.
+        :param every: of those before, the first and each so many after it; and each that neither held nor
+            promoted.
+        :raises VerdictError: if a row is not what was written.
+        """
+        return self._decisions(SERIES, model, experiment, newest=newest, every=every)
+
+    def _decisions(
+        self, query: str, model: str, experiment: str, **values: object
+    ) -> tuple[RolloutDecision, ...]:
         from sqlalchemy import text
 
-        query = text(
-            "SELECT number, record FROM rollout_decisions "
-            "WHERE model = :model AND experiment = :experiment ORDER BY number"
-        )
         with reading(self._url) as connection:
-            found = connection.execute(query, {"model": model, "experiment": experiment}).all()
+            found = connection.execute(
+                text(query), {"model": model, "experiment": experiment, **values}
+            ).all()
         return tuple(_decision_of(raw, (model, experiment, number)) for number, raw in found)
 
     def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
@@ -64,7 +116,7 @@ class SqlRollouts:
                     f"{decision.model}: decision {decision.number} on rollout {decision.experiment} "
                     f"is refused: the last one that is kept is {last}",
                     code="WS-ROLLOUT-061",
-                    next_action="Judge again; if it stays, find out who removed rows of the control database.",
+                    next_action="Judge again; if it stays, find out who removed rows of the database.",
                 )
             # A writer of the same number waits here for the first one, and the read below then sees its row.
             connection.execute(

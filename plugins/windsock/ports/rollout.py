@@ -69,7 +69,24 @@ class Rollouts(Protocol):
     """The decisions on rollouts, in the control database."""
 
     def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
-        """Return a rollout's decisions by number."""
+        """Return all of a rollout's decisions by number; there may be thousands."""
+        ...
+
+    def last(self, model: str, experiment: str) -> RolloutDecision | None:
+        """Return a rollout's newest decision; ``None`` before the first look."""
+        ...
+
+    def planned(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+        """Return the planned looks among a rollout's decisions, by number."""
+        ...
+
+    def series(self, model: str, experiment: str, *, newest: int, every: int) -> tuple[RolloutDecision, ...]:
+        """Return a rollout's course in few decisions, by number.
+
+        :param newest: so many of the newest ones, all of them.
+        :param every: of those before, the first and each so many after it; and each that neither held nor
+            promoted.
+        """
         ...
 
     def add_decision(self, decision: RolloutDecision) -> RolloutDecision:

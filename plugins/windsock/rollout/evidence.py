@@ -26,7 +26,8 @@ def evidence_bytes(
 ) -> bytes:
     """Return the pack's one JSON text: plan, decisions with what was seen, the ledger's rows, the report.
 
-    :param decisions: by number; the last one is what it comes to.
+    :param decisions: the rollout's course by number, all planned looks among them; the last one is what it
+        comes to.
     :param rows: the model's rows; those of the rollout and of its version are kept, with their hashes.
     :param report: the page, of which the digest is kept; ``None`` where it could not be written.
     """

@@ -19,7 +19,7 @@ from windsock.records import (
 from windsock.rollout.decision import decide
 from windsock.rollout.evidence import evidence_bytes, evidence_uri
 from windsock.rollout.look_due import LASTING
-from windsock.rollout.report import bare, keep_report, page
+from windsock.rollout.report import bare, course_to, keep_report, page
 
 log = logging.getLogger(__name__)
 
@@ -45,27 +45,33 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
             next_action="Nothing to do; a version that waits is started by the next run of "
             f"{step.spec.name}__ab_rollout.",
         )
-    before = ports.rollouts.decisions(rollout.model, rollout.experiment)
-    if before and _stands(before[-1], rollout):
-        return _again(step, ports, rollout, before, rows)
+    last = ports.rollouts.last(rollout.model, rollout.experiment)
+    if last is not None and _stands(last, rollout):
+        return _again(step, ports, rollout, last, rows)
     decision = decide(
         rollout,
         ports.events.totals(rollout, now=ports.now()),
-        before,
-        number=before[-1].number + 1 if before else 1,
+        _planned(ports, rollout),
+        number=last.number + 1 if last else 1,
         now=ports.now(),
     )
     if step.dry_run:
         return decision.model_copy(update={"dry_run": True})
-    report = page(ports, rollout, [*before, decision])
-    made = _with_evidence(ports, rollout, [*before, decision], rows, report)
+    course = course_to(ports, decision)
+    report = page(ports, rollout, course)
+    made = _with_evidence(ports, rollout, last, course, rows, report)
     standing = ports.rollouts.add_decision(made)
     is_ours = standing.model_dump(mode="json") == made.model_dump(mode="json")
     if not is_ours:
-        report = page(ports, rollout, [*before, standing])
+        report = page(ports, rollout, course_to(ports, standing))
     uri = keep_report(ports, rollout, standing, rows, report)
     log.info("%s: %s %s: %s", rollout.model, rollout.experiment, standing.action.value, standing.reason)
     return standing.model_copy(update={"unchanged": not is_ours, "report_uri": uri})
+
+
+def _planned(ports: Ports, rollout: Rollout) -> Sequence[RolloutDecision]:
+    """Return the looks that the next planned one depends on; there are none without a horizon."""
+    return ports.rollouts.planned(rollout.model, rollout.experiment) if rollout.plan.horizon else ()
 
 
 def _stands(last: RolloutDecision, rollout: Rollout) -> bool:
@@ -79,34 +85,42 @@ def _again(
     step: JudgeRolloutInput,
     ports: Ports,
     rollout: Rollout,
-    decisions: Sequence[RolloutDecision],
+    last: RolloutDecision,
     rows: Sequence[LedgerRow],
 ) -> RolloutDecision:
     """Return the last decision once more, and see that its report was written."""
-    last = decisions[-1]
     if step.dry_run:
         return last.model_copy(update={"unchanged": True, "dry_run": True})
-    uri = keep_report(ports, rollout, last, rows, page(ports, rollout, decisions))
+    uri = keep_report(ports, rollout, last, rows, page(ports, rollout, course_to(ports, last)))
     return last.model_copy(update={"unchanged": True, "report_uri": uri})
 
 
 def _with_evidence(
     ports: Ports,
     rollout: Rollout,
-    decisions: Sequence[RolloutDecision],
+    last: RolloutDecision | None,
+    course: Sequence[RolloutDecision],
     rows: Sequence[LedgerRow],
     report: bytes | None,
 ) -> RolloutDecision:
-    """Return the last decision with the digest of its signed evidence pack, where it ends the rollout.
+    """Return the course's last decision with the digest of its signed evidence pack, where it ends it.
+
+    A promotion that was decided at the look before too, and waits for a person, goes on standing on the pack
+    of the first of these looks: it proved as much, and one that is written at each look would fill the disk.
+    After a look that came to something else a new one is written.
 
     A storage or a key that is away holds up a promotion, never a roll back.
     """
-    decision = decisions[-1]
+    decision = course[-1]
     if decision.action not in ENDS:
         return decision
+    if last is not None and last.evidence_digest is not None and _is_repeated(decision, last):
+        return decision.model_copy(
+            update={"evidence_digest": last.evidence_digest, "evidence_uri": last.evidence_uri}
+        )
     uri = evidence_uri(bare(decision))
     try:
-        digest = ports.bundles.put_document(uri, evidence_bytes(rollout, decisions, rows, report))
+        digest = ports.bundles.put_document(uri, evidence_bytes(rollout, course, rows, report))
     except WindsockError as error:
         if decision.action is not RolloutAction.ROLL_BACK:
             raise
@@ -118,3 +132,11 @@ def _with_evidence(
         )
         return decision
     return decision.model_copy(update={"evidence_digest": digest, "evidence_uri": uri})
+
+
+def _is_repeated(decision: RolloutDecision, last: RolloutDecision) -> bool:
+    """Return whether a promotion says what the look before said, of the same bundles at the same step."""
+    about, before = (
+        (one.action, one.step, one.share, one.digest, one.champion_version) for one in (decision, last)
+    )
+    return decision.action is RolloutAction.PROMOTE and about == before

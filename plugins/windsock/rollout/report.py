@@ -14,13 +14,29 @@ log = logging.getLogger(__name__)
 
 CODE = "WS-ROLLOUT-080"
 FOLDER = "rollout"
+NEWEST_LOOKS, EARLIER_LOOKS = 100, 400
+"""Of a rollout's looks, those that its page and its evidence show: the newest, and of those before."""
 
 
 def bare(decision: RolloutDecision) -> RolloutDecision:
     """Return a decision as it is before its evidence is stored: so the page does not depend on the pack."""
-    return decision.model_copy(
-        update={"evidence_digest": None, "evidence_uri": None, "report_uri": None, "unchanged": False}
+    return decision.bare
+
+
+def course_to(ports: Ports, decision: RolloutDecision) -> tuple[RolloutDecision, ...]:
+    """Return a rollout's course up to a decision, and with it, in few looks: thousands would fill each page.
+
+    Planned looks and what did not just hold are always among them.
+    """
+    earlier = max(0, decision.number - NEWEST_LOOKS)
+    every = -(-earlier // EARLIER_LOOKS) or 1
+    about = (decision.model, decision.experiment)
+    kept = (
+        *ports.rollouts.series(*about, newest=NEWEST_LOOKS, every=every),
+        *(ports.rollouts.planned(*about) if decision.estimate.method == "group_sequential" else ()),
     )
+    shown = {one.number: one for one in kept if one.number < decision.number}
+    return (*(shown[number] for number in sorted(shown)), decision)
 
 
 def page(ports: Ports, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes | None:
@@ -112,4 +128,4 @@ def _warn(rollout: Rollout, what: str, error: Exception) -> None:
     log.warning("%s: %s %s: %s (%s)", CODE, rollout.model, rollout.experiment, what, told)
 
 
-__all__ = ["bare", "keep_report", "page"]
+__all__ = ["bare", "course_to", "keep_report", "page"]

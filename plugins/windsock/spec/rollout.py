@@ -213,7 +213,7 @@ class RolloutBlock(Frozen):
         for place, share in enumerate(self.shares):
             if not before < share < WHOLE:
                 raise NotAllowedError(
-                    f"a step of {self.steps[place]:g} percent is {share:,} of 10,000 buckets, after {before:,}",
+                    f"step {self.steps[place]:g} percent is {share:,} of 10,000 buckets after {before:,}",
                     allowed="0.01 or more apart, 0.01 to 99.99; 100 is the promotion",
                     at=("steps", place),
                 )

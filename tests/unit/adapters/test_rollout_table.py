@@ -71,6 +71,45 @@ class TestContract:
         assert rollouts.decisions("basket", EXPERIMENT) == (other,)
         assert rollouts.decisions("basket", "v2-e41") == ()
 
+    def test_the_last_one_is_the_newest(self, rollouts: Rollouts) -> None:
+        assert rollouts.last(MODEL, EXPERIMENT) is None
+        for number in range(1, 12):
+            made = rollouts.add_decision(make_look(number))
+            assert rollouts.last(MODEL, EXPERIMENT) == made
+        rollouts.add_decision(make_look(1, experiment="v2-e41"))
+        assert rollouts.last(MODEL, EXPERIMENT) == made
+        assert rollouts.last("basket", EXPERIMENT) is None
+
+    def test_planned_looks_are_found_whatever_others_say(self, rollouts: Rollouts) -> None:
+        quoted = 'look 7, "planned_look":null, \\"planned_look\\":null, "planned_look":3'
+        assert rollouts.planned(MODEL, EXPERIMENT) == ()
+        made = [
+            rollouts.add_decision(make_look(number, reason=quoted, planned_look=planned))
+            for number, planned in enumerate((None, 1, None, 2, 11, None), start=1)
+        ]
+        rollouts.add_decision(make_look(1, experiment="v2-e41", planned_look=1))
+        assert rollouts.planned(MODEL, EXPERIMENT) == (made[1], made[3], made[4])
+
+    @pytest.mark.parametrize(
+        ("newest", "every", "numbers"),
+        [
+            (3, 4, [1, 4, 5, 9, 10, 11, 12]),
+            (0, 100, [1, 4]),
+            (2, 1, list(range(1, 13))),
+            (100, 50, list(range(1, 13))),
+        ],
+    )
+    def test_a_series_tells_the_course_in_few(
+        self, rollouts: Rollouts, newest: int, every: int, numbers: list[int]
+    ) -> None:
+        actions = {4: "advance", 6: "promote"}
+        for number in range(1, 13):
+            rollouts.add_decision(make_look(number, actions.get(number, "hold")))
+        rollouts.add_decision(make_look(1, "keep", experiment="v2-e41"))
+        found = rollouts.series(MODEL, EXPERIMENT, newest=newest, every=every)
+        assert [one.number for one in found] == numbers
+        assert rollouts.series("basket", EXPERIMENT, newest=newest, every=every) == ()
+
 
 class TestRows:
     @pytest.mark.parametrize(
@@ -94,6 +133,8 @@ class TestRows:
         again = make_look(number, model=model, experiment=experiment)
         for act in (
             lambda: rollouts.decisions(model, experiment),
+            lambda: rollouts.last(model, experiment),
+            lambda: rollouts.series(model, experiment, newest=1, every=1),
             lambda: rollouts.add_decision(again),
         ):
             with pytest.raises(VerdictError) as refusal:

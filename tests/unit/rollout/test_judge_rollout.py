@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -243,6 +244,108 @@ def test_a_promotion_is_judged_again_at_each_look():
     assert (last.number, last.action) == (3, RolloutAction.ROLL_BACK)
 
 
+def test_a_promotion_that_is_repeated_stands_on_the_pack_of_the_first():
+    ports = world(BETTER, make_plan(approve=True))
+    first, second = judge(ports), judge(ports)
+    assert [first.action, second.action] == [RolloutAction.PROMOTE] * 2
+    assert first.evidence_digest is not None
+    assert (second.evidence_digest, second.evidence_uri) == (first.evidence_digest, first.evidence_uri)
+    assert list(ports.bundles.documents) == [first.evidence_uri]
+    assert kept(ports)[1].evidence_digest == first.evidence_digest
+
+
+def test_after_another_look_a_promotion_has_a_pack_of_its_own():
+    ports = world(BETTER, make_plan(approve=True))
+    first = judge(ports)
+    ports.events.seen[(NAME, 0)] = EQUAL
+    assert judge(ports).evidence_digest is None
+    ports.events.seen[(NAME, 0)] = BETTER
+    third = judge(ports)
+    assert (third.number, third.action) == (3, RolloutAction.PROMOTE)
+    assert set(ports.bundles.documents) == {first.evidence_uri, third.evidence_uri}
+    pack = json.loads(ports.bundles.documents[third.evidence_uri])
+    assert [one["number"] for one in pack["decisions"]] == [1, 2, 3]
+
+
+def test_a_roll_back_after_a_promotion_has_its_own_pack():
+    ports = world(BETTER)
+    judge(ports)
+    ports.events.seen[(NAME, 0)] = WORSE
+    last = judge(ports)
+    pack = json.loads(ports.bundles.documents[last.evidence_uri])
+    assert pack["decision"]["action"] == "roll_back"
+
+
+class CountedRollouts(FakeRollouts):
+    """Counts what is read; nobody reads everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = 0
+        self.planned_reads = 0
+
+    def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+        found = super().decisions(model, experiment)
+        assert sys._getframe(1).f_code.co_filename.endswith("fake_rollout.py"), "all were read"
+        return found
+
+    def planned(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+        self.planned_reads += 1
+        return super().planned(model, experiment)
+
+    def series(self, model: str, experiment: str, *, newest: int, every: int) -> tuple[RolloutDecision, ...]:
+        found = super().series(model, experiment, newest=newest, every=every)
+        self.read += len(found)
+        return found
+
+
+def test_a_look_after_thousands_reads_hundreds():
+    rollouts = CountedRollouts()
+    ports = world(EQUAL, rollouts=rollouts)
+    first = judge(ports)
+    looks = rollouts.kept[("churn", NAME)]
+    for number in range(2, 5_001):
+        looks[number] = first.model_copy(update={"number": number})
+    looks[77] = looks[77].model_copy(update={"action": RolloutAction.ADVANCE})
+    rollouts.read = 0
+    decision = judge(ports)
+    assert decision.number == 5_001
+    assert 400 < rollouts.read <= 501
+    assert rollouts.planned_reads == 0
+    page = ports.tracker.added["run2"]["files"][f"rollout/{NAME}.html"]
+    assert page == f"<html>{NAME}: {rollouts.read + 1}</html>".encode()
+    ports.events.seen[(NAME, 0)] = WORSE
+    pack = json.loads(ports.bundles.documents[judge(ports).evidence_uri])
+    numbers = [one["number"] for one in pack["decisions"]]
+    assert numbers == sorted(set(numbers))
+    assert {1, 77, *range(4_903, 5_003)} <= set(numbers)
+    assert len(numbers) <= 502
+
+
+def test_planned_looks_are_never_left_out():
+    ports = world(EQUAL, make_plan(horizon="20d", cycle="1d"))
+    first = judge(ports)
+    assert first.planned_look == 8
+    looks = ports.rollouts.kept[("churn", NAME)]
+    for number in range(2, 1_001):
+        looks[number] = first.model_copy(update={"number": number, "planned_look": None})
+    looks[500] = looks[500].model_copy(update={"planned_look": 9})
+    ports.now.time = after(days=10)
+    made = judge(ports)
+    assert (made.number, made.planned_look) == (1_001, 10)
+    alone = decide(
+        make_rollout(make_plan(horizon="20d", cycle="1d")),
+        ports.events.seen[(NAME, 0)],
+        kept(ports)[:-1],
+        number=1_001,
+        now=after(days=10),
+    )
+    assert made.estimate.bound == alone.estimate.bound
+    page = ports.tracker.added["run2"]["files"][f"rollout/{NAME}.html"]
+    shown = int(page.split(b": ")[1].split(b"<")[0])
+    assert shown == len({*range(1, 1_001, 3), *range(901, 1_001), 500}) + 1
+
+
 @pytest.mark.parametrize(
     ("totals", "block", "action"),
     [
@@ -316,7 +419,7 @@ class AwayEvents(FakeRolloutEvents):
 
 
 class AwayRollouts(FakeRollouts):
-    def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
+    def last(self, model: str, experiment: str) -> RolloutDecision | None:
         raise DatabaseUnavailableError("the control database does not answer")
 
 

@@ -27,7 +27,7 @@ def block(text=""):
         ("strategy: ab, share: 99.999", "share", "99.999 percent is 10,000 of", "0.01 to 99.99", ""),
         ("strategy: canary, steps: [0.001, 5]", "steps[0]", "0.001 percent is 0 of 10,000", "0.01", ""),
         ("strategy: canary, steps: [99.999]", "steps[0]", "99.999 percent is 10,000 of", "99.99", ""),
-        ("strategy: canary, steps: [5, 5.001]", "steps[1]", "is 500 of 10,000 buckets, after 500", "apart", ""),
+        ("strategy: canary, steps: [5, 5.001]", "steps[1]", "500 of 10,000 buckets after 500", "apart", ""),
         ("strategy: canary, metric: mean", "promote", "a canary by mean has no usual", "better", "own unit"),
         ("strategy: shadow, metric: absolute_error", "promote", "a shadow by abs", "", "promote: better"),
         ("strategy: canary, metric: m, metrics: {m: {kind: mean}}", "promote", "by m has no", "", "unit"),
