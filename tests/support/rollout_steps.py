@@ -27,6 +27,7 @@ from windsock.records import (
     TrafficShift,
     running_rollout,
 )
+from windsock.rollout.evidence import evidence_bytes, evidence_uri
 from windsock.rollout.shift_traffic import shift_traffic
 from windsock.rollout.start_rollout import start_rollout
 from windsock.rollout.steer_rollout import steer_rollout
@@ -80,8 +81,18 @@ def running(ports: Ports) -> Rollout:
     return rollout
 
 
-def decided(ports: Ports, action: str, **fields: Any) -> RolloutDecision:
-    """Keep the next decision on the rollout that is under way."""
+def with_pack(ports: Ports, decision: RolloutDecision) -> RolloutDecision:
+    """Store the evidence pack of a decision, as the look at the rollout under way does; return it with it."""
+    rows = ports.ledger.rows(decision.model)
+    rollout, uri = running_rollout(rows), evidence_uri(decision.bare)
+    if rollout is None:
+        return decision
+    digest = ports.bundles.put_document(uri, evidence_bytes(rollout, [decision.bare], rows, None))
+    return decision.model_copy(update={"evidence_digest": digest, "evidence_uri": uri})
+
+
+def decided(ports: Ports, action: str, *, pack: bool = True, **fields: Any) -> RolloutDecision:
+    """Keep the next decision on the rollout that is under way; one that promotes has its evidence pack."""
     rollout = running(ports)
     number = len(ports.rollouts.decisions(MODEL, rollout.experiment)) + 1
     about = {
@@ -93,7 +104,8 @@ def decided(ports: Ports, action: str, **fields: Any) -> RolloutDecision:
         "share": rollout.share,
         "judged_at": rollout.step_since + timedelta(hours=number),
     }
-    return ports.rollouts.add_decision(make_look(number, action, **{**about, **fields}))
+    look = make_look(number, action, **{**about, **fields})
+    return ports.rollouts.add_decision(with_pack(ports, look) if pack and action == "promote" else look)
 
 
 def shift(ports: Ports, decision: RolloutDecision, *, spec: ModelSpec = CANARY) -> TrafficShift:

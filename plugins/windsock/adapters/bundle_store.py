@@ -173,6 +173,25 @@ class SignedBundleStore:
             self.storage.write_bytes(signature, Signer(self.keys_dir).sign(content))
         return _digest(stored)
 
+    def read_document(self, uri: str, digest: str) -> bytes:
+        """Return a document that was stored, after its signature was verified.
+
+        :param digest: SHA-256 that it must have.
+        :raises UnverifiedBundleError: if it is not there, is another one, or no trusted key has signed it.
+        """
+        signature = f"{uri}.sig"
+        if self.storage.exists(uri) and self.storage.exists(signature):
+            stored = self.storage.read_bytes(uri)
+            if _digest(stored) == digest and self._verifier.verify(
+                stored, self.storage.read_bytes(signature)
+            ):
+                return stored
+        raise UnverifiedBundleError(
+            f"the document {uri} is not there as it was signed",
+            code="WS-BUNDLE-010",
+            next_action="Find out who changed it, and restore it from a backup.",
+        )
+
     @cached_property
     def _verifier(self) -> Verifier:
         return Verifier(self.keys_dir)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from windsock.door import append_once, require_golden
-from windsock.exceptions import ApprovalRefusedError, DeploymentRefusedError, RolloutRefusedError
+from windsock.exceptions import (
+    ApprovalRefusedError,
+    DeploymentRefusedError,
+    RolloutRefusedError,
+    UnverifiedBundleError,
+)
 from windsock.governance.approvals import answers_of, requesters, starters
 from windsock.ports import Ports
 from windsock.records import (
@@ -24,10 +31,13 @@ from windsock.records import (
     SlotPlan,
     champion_line,
     champion_of,
+    decision_digest,
     ended_rollouts,
     running_rollout,
     waiting_row,
 )
+
+log = logging.getLogger(__name__)
 
 
 def standing_slot(step: PromoteModelInput, state: RouteState | None) -> SlotPlan:
@@ -164,9 +174,13 @@ def over_by_now(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion
 def require_proof(
     step: PromoteModelInput, ports: Ports, rows: Sequence[LedgerRow], rollout: Rollout
 ) -> RolloutDecision:
-    """Return the decision that promotes: the rollout's last one, at its present step.
+    """Return the decision that promotes: the rollout's last one, at its present step, with its evidence.
 
-    :raises RolloutRefusedError: if the rollout is paused, or its last look came to something else.
+    A row of the database alone promotes nothing: a pack that a trusted key signed must hold that decision.
+
+    :raises RolloutRefusedError: if the rollout is paused, its last look came to something else, or nothing
+        signed stands behind it.
+    :raises StorageError: if the evidence pack cannot be read.
     """
     about = f"{step.spec.name}: rollout {rollout.experiment}"
     if rollout.paused_by is not None:
@@ -191,7 +205,26 @@ def require_proof(
             code="WS-ROLLOUT-011",
             next_action="Nothing; the rollout is judged again at its next look.",
         )
+    if not _holds_pack(ports, last):
+        raise RolloutRefusedError(
+            f"{about}: decision {last.number} says promote, and no signed evidence pack holds it",
+            code="WS-ROLLOUT-015",
+            next_action="Nothing; the next look stores one. If it comes again, find out who wrote it.",
+        )
     return last
+
+
+def _holds_pack(ports: Ports, decision: RolloutDecision) -> bool:
+    """Return whether a decision names a signed evidence pack that is about this very decision."""
+    if decision.evidence_digest is None or decision.evidence_uri is None:
+        return False
+    try:
+        pack = json.loads(ports.bundles.read_document(decision.evidence_uri, decision.evidence_digest))
+        told = RolloutDecision.model_validate(pack["decision"])
+    except (UnverifiedBundleError, ValueError, TypeError, KeyError) as error:
+        log.warning("WS-ROLLOUT-015: the evidence of decision %d: %s", decision.number, type(error).__name__)
+        return False
+    return decision_digest(told.bare) == decision_digest(decision.bare)
 
 
 def require_rollout_approval(

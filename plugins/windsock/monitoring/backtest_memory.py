@@ -140,6 +140,10 @@ class ReplayedBundles:
         """
         raise _refuse("a document")
 
+    def read_document(self, uri: str, digest: str) -> bytes:
+        """Return a document that was stored."""
+        return self._bundles.read_document(uri, digest)
+
 
 class SilentGauges:
     """Implements :class:`windsock.ports.Gauges`: what a replay finds is not what Prometheus shows."""

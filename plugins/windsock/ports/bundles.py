@@ -124,3 +124,13 @@ class BundleStore(Protocol):
         :returns: SHA-256 of the stored content.
         """
         ...
+
+    def read_document(self, uri: str, digest: str) -> bytes:
+        """Return a document that was stored, after its signature was verified.
+
+        :param uri: path under the storage root.
+        :param digest: SHA-256 that it must have.
+        :raises UnverifiedBundleError: if it is not there, is another one, or no trusted key has signed it.
+        :raises StorageError: if it cannot be read.
+        """
+        ...

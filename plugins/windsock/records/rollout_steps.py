@@ -89,6 +89,12 @@ class RolloutDecision(Record):
     evidence_digest: Digest | None = None
     evidence_uri: str | None = None
 
+    @property
+    def bare(self) -> Self:
+        """The decision without what was stored about it afterwards: as it stands in its own evidence pack."""
+        later = {"evidence_digest": None, "evidence_uri": None, "report_uri": None, "unchanged": False}
+        return self.model_copy(update=later)
+
 
 class StartRolloutInput(Record):
     """Input of ``start_rollout``: go on with the rollout that is under way, else start a waiting version.

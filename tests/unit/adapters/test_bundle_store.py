@@ -624,3 +624,27 @@ def test_a_document_that_was_changed_is_never_signed(store, tmp_path, signature)
     with pytest.raises(UnverifiedBundleError) as caught:
         store.put_document(DOCUMENT, b"content")
     assert caught.value.code == "WS-BUNDLE-010"
+
+
+def test_a_document_is_read_as_it_was_signed(store):
+    told = store.put_document(DOCUMENT, b"content")
+    assert store.read_document(DOCUMENT, told) == b"content"
+
+
+@pytest.mark.parametrize("fault", ["changed", "another digest", "no signature", "foreign", "gone"])
+def test_a_document_that_is_not_what_was_signed_is_not_read(store, tmp_path, fault):
+    told = store.put_document(DOCUMENT, b"content")
+    if fault == "changed":
+        store.storage.write_bytes(DOCUMENT, b"changed")
+    elif fault == "another digest":
+        told = hashlib.sha256(b"other").hexdigest()
+    elif fault == "no signature":
+        store.storage.remove(f"{DOCUMENT}.sig")
+    elif fault == "foreign":
+        foreign = Signer(create_keys(tmp_path / "foreign")).sign(b"content")
+        store.storage.write_bytes(f"{DOCUMENT}.sig", foreign)
+    else:
+        store.storage.remove(DOCUMENT)
+    with pytest.raises(UnverifiedBundleError) as caught:
+        store.read_document(DOCUMENT, told)
+    assert caught.value.code == "WS-BUNDLE-010"

@@ -23,7 +23,9 @@ from support.rollout_steps import (
     started_world,
     steer,
     waiting_world,
+    with_pack,
 )
+from support.rollouts import make_look
 from support.world import (
     MODEL,
     actions,
@@ -231,7 +233,7 @@ class TestItWaits:
 class TestItIsProved:
     def test_the_champion_by_the_ledger_and_what_proved_it_stands_in_the_rows(self) -> None:
         ports = started_world(spec=AB)
-        look = decided(ports, "promote", evidence_digest=digest("d"))
+        look = decided(ports, "promote")
         told = prove(ports, 2, "v2-e4", spec=AB, requester="ann")
         assert (told.version, told.previous_version, told.epoch) == ("2", "1", 5)
         assert (told.waiting, told.unchanged, told.alias_mirrored) == (False, False, True)
@@ -243,7 +245,7 @@ class TestItIsProved:
         for row in (intent, commit):
             assert row.body["experiment"] == "v2-e4"
             assert row.body["decision"] == decision_digest(look)
-            assert row.body["decision_evidence"] == digest("d")
+            assert row.body["decision_evidence"] == look.evidence_digest
             assert row.body["replaced"] == digest("1")
         assert "plan" not in commit.body
 
@@ -449,6 +451,37 @@ class TestItIsNotProved:
         rows = ports.ledger.rows(MODEL)
         assert (running_rollout(rows), ports.ledger.champion(MODEL).version) == (None, "1")
         assert [row.action.value for row in rows[-2:]] == ["roll_back", "commit"]
+
+    @pytest.mark.parametrize("forged", ["no pack", "another digest", "another decision", "no json", "gone"])
+    def test_by_a_decision_that_nothing_signed_stands_behind(self, forged: str) -> None:
+        ports = started_world(spec=AB)
+        if forged == "no pack":
+            decided(ports, "promote", pack=False)
+        elif forged == "another digest":
+            look = with_pack(ports, make_look(1, "promote"))
+            decided(ports, "promote", pack=False, evidence_uri=look.evidence_uri, evidence_digest=digest("9"))
+        elif forged == "another decision":
+            held = with_pack(ports, make_look(1, "hold"))
+            decided(
+                ports,
+                "promote",
+                pack=False,
+                evidence_uri=held.evidence_uri,
+                evidence_digest=held.evidence_digest,
+            )
+        elif forged == "no json":
+            told = ports.bundles.put_document("evidence/x.json", b"[]")
+            decided(ports, "promote", pack=False, evidence_uri="evidence/x.json", evidence_digest=told)
+        else:
+            decided(ports, "promote")
+            ports.bundles.documents.clear()
+        before = left_of(ports)
+        with pytest.raises(RolloutRefusedError) as refusal:
+            prove(ports, 2, "v2-e4", spec=AB)
+        assert refusal.value.code == "WS-ROLLOUT-015"
+        assert left_of(ports) == before
+        decided(ports, "promote", reason="judged again")
+        assert prove(ports, 2, "v2-e4", spec=AB).version == "2"
 
     def test_by_a_broken_ledger(self) -> None:
         class Broken(FakeLedger):
