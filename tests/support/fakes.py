@@ -156,6 +156,12 @@ class FakeBundles:
         kept = self.documents.setdefault(uri, content)
         return hashlib.sha256(kept).hexdigest()
 
+    def read_document(self, uri: str, digest: str) -> bytes:
+        kept = self.documents.get(uri)
+        if kept is None or hashlib.sha256(kept).hexdigest() != digest:
+            raise UnverifiedBundleError(f"no document {uri} of digest {digest}")
+        return kept
+
 
 class FakeTracker:
     """Keeps runs in a dict."""
