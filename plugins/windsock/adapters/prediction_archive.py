@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -101,20 +101,22 @@ class ParquetPredictionArchive:
                     _tell(hour, tally)
         return tallies
 
-    def remove_older(self, than: datetime) -> int:
+    def remove_older(self, than: datetime, *, needed: Mapping[str, datetime] | None = None) -> int:
         """Remove Parquet files of hours that ended before a time, and rejected lines kept since before it.
 
         Stored counts go with the days that they are of.
 
+        :param needed: of models the time from which on their hours stay, however old they are.
         :returns: how many files.
         :raises StorageError: if one cannot be removed.
         """
         hours = rejected = 0
         for kind in EVENTS:
             for model in self.storage.names(kind):
+                oldest = min(than, (needed or {}).get(model, than))
                 for name in self.storage.names(f"{kind}/{model}"):
                     hour = hour_start(name.removesuffix(".parquet"))
-                    if hour is not None and hour + timedelta(hours=1) <= than:
+                    if hour is not None and hour + timedelta(hours=1) <= oldest:
                         self.storage.remove(f"{kind}/{model}/{name}")
                         hours += 1
         forget_days(self.storage, hour_of(than)[:8])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from windsock.deployment.keep_log import remove_older
 from windsock.deployment.keep_rollouts import forget_ended, unattended
 from windsock.door import CHAMPION_ALIAS
 from windsock.exceptions import TransportError, WindsockError
@@ -68,7 +69,7 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
     removed = 0
     if step.keep_predictions_days > 0:
         oldest = now - timedelta(days=step.keep_predictions_days)
-        removed = faults.run("retention", lambda: ports.predictions.remove_older(oldest), 0)
+        removed = faults.run("retention", lambda: remove_older(ports, oldest, broken=broken), 0)
     return HousekeepingReport(
         aliases_repaired=repaired,
         runs_closed=runs,

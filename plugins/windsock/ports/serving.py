@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -44,6 +45,9 @@ class PredictionArchive(Protocol):
         """Turn the segments of hours that are over into Parquet under the storage root; return how many."""
         ...
 
-    def remove_older(self, than: datetime) -> int:
-        """Remove closed segments of hours before a time; return how many."""
+    def remove_older(self, than: datetime, *, needed: Mapping[str, datetime] | None = None) -> int:
+        """Remove closed segments of hours before a time; return how many.
+
+        :param needed: of models the time from which on their hours stay, however old they are.
+        """
         ...

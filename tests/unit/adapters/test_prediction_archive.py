@@ -409,3 +409,15 @@ def test_whatever_a_kill_cuts_off_every_whole_line_is_read(events: list[Predicti
     assert list(segment.events) == events[: left.count(b"\n")]
     assert segment.torn == (bool(left) and not left.endswith(b"\n"))
     assert not segment.unreadable
+
+
+def test_hours_that_a_model_needs_stay_however_old(spool: Spool) -> None:
+    spool.write(prediction("a"))
+    spool.archive.close_segments()
+    hour = NOON.replace(minute=0, second=0, microsecond=0)
+    later = NOON + timedelta(days=9)
+    for since in (datetime.min.replace(tzinfo=UTC), hour, hour + timedelta(minutes=59)):
+        assert spool.archive.remove_older(later, needed={"churn": since}) == 0
+    assert spool.archive.remove_older(hour, needed={"churn": later}) == 0  # nothing younger goes
+    assert spool.ids() == ["a"]
+    assert spool.archive.remove_older(later, needed={"churn": hour + timedelta(hours=1), "other": hour}) == 1

@@ -69,12 +69,13 @@ class CountingTracker(FakeTracker):
 
 class CountingPredictions(FakePredictions):
     than: datetime | None = None
+    needed: Any = None
 
     def close_segments(self) -> int:
         return 2
 
-    def remove_older(self, than: datetime) -> int:
-        self.than = than
+    def remove_older(self, than: datetime, *, needed: Any = None) -> int:
+        self.than, self.needed = than, needed
         return 1
 
 
@@ -87,6 +88,13 @@ def test_what_was_left_open_is_closed_and_the_retention_kept() -> None:
     assert predictions.than is not None
     assert tracker.seen[0] == (MODEL,)
     assert tracker.seen[1] - predictions.than == timedelta(days=30) - timedelta(hours=6)
+
+
+def test_the_retention_leaves_what_a_rollout_needs() -> None:
+    predictions = CountingPredictions()
+    ports = replace(started_world(), predictions=predictions)
+    assert kept(ports, keep_predictions_days=30.0).segments_removed == 1
+    assert predictions.needed == {MODEL: running(ports).started_at - timedelta(hours=2)}
 
 
 def test_without_a_retention_nothing_is_removed() -> None:

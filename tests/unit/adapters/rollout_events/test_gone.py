@@ -106,6 +106,15 @@ def test_all_is_counted_anew_as_long_as_the_log_is_there(log):
     assert told_of(log.totals(rollout(), 431)) == counted(late)
 
 
+def test_retention_that_leaves_what_a_rollout_needs_loses_nothing(log):
+    one = rollout()
+    assert retain(log, 360, needed={"churn": one.started_at}) == 0
+    log.write(late := shown("late", unit="new", minute=301))
+    for name in log.kept():
+        log.storage.remove(f"rollouts/churn/v2-e7/0/{name}")
+    assert told_of(log.totals(one, 431)) == counted(late)
+
+
 class TestRefused:
     def refused(self, log, one=None):
         log.write(shown("next", unit="next", minute=433))
