@@ -8,9 +8,8 @@ import pytest
 
 from support.builders import digest
 from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
-from windsock.exceptions import MonitoringError
 from windsock.records import Moments, Span
-from windsock.spec import LabelsBlock, RolloutMetricBlock
+from windsock.spec import RolloutMetricBlock
 
 
 @pytest.fixture
@@ -283,37 +282,6 @@ class TestCovariate:
             assert (mean.units, mean.pre, mean.pre_pre, mean.num_pre, mean.den_pre) == (2, 5, 25, 50, 5)
             assert (metrics["rate"].pre, metrics["conversion"].pre, metrics["errors"].pre) == (2, 1, 0)
             log.archive(minute)
-
-
-class TestLabels:
-    def write(self, folder, *lines):
-        (folder / "labels.csv").write_text("\n".join(["prediction_id,outcome,known", *lines]) + "\n")
-
-    @pytest.fixture
-    def one(self):
-        labels = LabelsBlock(kind="file", path="labels.csv", label_time="known")
-        return rollout(plan("accuracy", "mean", labels=labels))
-
-    def test_labels_of_a_file_are_read_anew(self, log, one, tmp_path):
-        log.write(shown("1", prediction=1), shown("2", minute=2, variant="challenger", prediction=1))
-        log.archive(61)
-        self.write(
-            tmp_path, "1,1,2026-05-01", "1,5,2029-01-01", "2,,2026-05-01", "9,1,2026-05-01", "2,1,soon"
-        )
-        for minute in (62, 63):
-            totals = log.totals(one, minute)
-            assert totals.champion.metrics["accuracy"].num == 1
-            assert (totals.outcomes, totals.unknown, totals.unusable, totals.early) == (1, 1, 2, 0)
-        self.write(tmp_path, "1,0,2026-05-01", "2,1,2026-05-01", "2,0,2026-05-02")
-        totals = log.totals(one, 60 * 72)
-        assert totals.champion.metrics["accuracy"].num == 0
-        assert totals.challenger.metrics["accuracy"].num == 1
-        assert (totals.outcomes, totals.repeated_outcomes, totals.unknown) == (2, 1, 0)
-
-    def test_a_file_that_is_not_there_is_an_error(self, log, one):
-        log.write(shown("1"))
-        with pytest.raises(MonitoringError):
-            log.totals(one, 30)
 
 
 class TestTraffic:
