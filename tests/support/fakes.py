@@ -312,7 +312,7 @@ class FakePredictions:
     def close_segments(self) -> int:
         return 0
 
-    def remove_older(self, than: datetime) -> int:
+    def remove_older(self, than: datetime, *, needed: Mapping[str, datetime] | None = None) -> int:
         return 0
 
 
