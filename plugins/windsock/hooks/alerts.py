@@ -16,13 +16,14 @@ from windsock.monitoring.alerts import (
     decide_alerts,
     sent,
 )
-from windsock.monitoring.rollout_alerts import rollout_conditions
+from windsock.monitoring.rollout_alerts import FAILED_LOOKS, rollout_conditions
 from windsock.ports import Monitor, Ports
 from windsock.records import (
     Alert,
     DriftReport,
     PerformanceReport,
     RetrainDecision,
+    RolloutDecision,
     Severity,
     running_rollout,
 )
@@ -76,7 +77,9 @@ def tell_rollouts(spec: ModelSpec, shared: SharedSpec, ports: Ports) -> tuple[Al
     """
     rows, now = ports.ledger.rows(spec.name), ports.now()
     rollout = running_rollout(rows)
-    looks = ports.rollouts.decisions(spec.name, rollout.experiment) if rollout else ()
+    looks: tuple[RolloutDecision, ...] = ()
+    if rollout is not None:  # of thousands the newest ones say it
+        looks = ports.rollouts.series(spec.name, rollout.experiment, newest=FAILED_LOOKS, every=10_000)
     found = rollout_conditions(spec.name, rows, looks, ports.monitor.alerts(spec.name), now)
     return _send(spec, shared, ports.monitor, found, now)
 

@@ -40,7 +40,8 @@ def rollout_conditions(
     An end is told once: it is among them until an alert about it is kept.
 
     :param rows: the model's ledger.
-    :param decisions: the looks at the rollout that is under way, by number; none without one.
+    :param decisions: looks at the rollout that is under way, by number, at least the newest two; none without
+        one.
     :param known: the present state of the model's alerts.
     """
     found: list[Condition] = []

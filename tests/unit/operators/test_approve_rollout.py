@@ -8,6 +8,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped, TaskAwaitingInput
 
 from support.context import make_context
+from support.rollout_steps import with_pack
 from support.rollouts import ab_spec, make_look, make_rollout, under_way
 from support.world import MODEL, actions, deploy, shares, world_of
 from windsock import records as r
@@ -50,6 +51,8 @@ def asked(monkeypatch):
 
 def decided(ports, number=1, action="promote", **fields):
     look = make_look(number, action, **fields)
+    if action == "promote":
+        look = with_pack(ports, look)
     ports.rollouts.add_decision(look)
     return look
 

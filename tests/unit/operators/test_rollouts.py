@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from support.builders import digest
 from support.context import make_context
+from support.rollout_steps import with_pack
 from support.rollouts import ab_spec, make_look, under_way
 from support.world import MODEL, actions, deploy, shares, version_of, world_of
 from windsock import records as r
@@ -95,6 +96,8 @@ def move(decision, *, approval=None, spec=SPEC):
 def decided(ports, number, action, **fields):
     """Return a look's decision, as the judging task hands it over, after it was kept."""
     look = make_look(number, action, **fields)
+    if action == "promote":
+        look = with_pack(ports, look)
     ports.rollouts.add_decision(look)
     return look.model_copy(update={"report_uri": "memory://reports/1.html"})
 
