@@ -189,8 +189,7 @@ def carry_out(decision: RolloutDecision, spec: ModelSpec, ports: Ports) -> None:
     if now is None or now.experiment != decision.experiment:
         say(f"rollout {decision.experiment} is over; nothing is moved")
         return
-    kept = ports.rollouts.decisions(spec.name, now.experiment)
-    why = held_up_by(now, decision, kept[-1] if kept else None)
+    why = held_up_by(now, decision, ports.rollouts.last(spec.name, now.experiment))
     move = None if why else move_of(decision, spec, rows, run=_run())
     if move is None:
         say(why or ("dry run: nothing is moved" if decision.dry_run else "nothing is moved"))

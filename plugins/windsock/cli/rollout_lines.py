@@ -36,12 +36,12 @@ def status_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
     tried = f"rollout {running.experiment} is under way" if running else "no rollout is under way"
     yield f"{name}: {serves}; {tried}; new versions: {spec.rollout.strategy}"
     if running is not None:
-        yield from running_lines(running, ports.rollouts.decisions(name, running.experiment))
+        yield from running_lines(running, ports.rollouts.last(name, running.experiment))
     yield _waiting(queued, running)
     yield from _ended(ended_rollouts(rows))
 
 
-def running_lines(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Iterator[str]:
+def running_lines(rollout: Rollout, last: RolloutDecision | None) -> Iterator[str]:
     """Yield how the rollout stands."""
     plan = rollout.plan
     share = "beside the champion" if plan.strategy == "shadow" else f"{rollout.share / 100:g} % of the units"
@@ -50,8 +50,7 @@ def running_lines(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Ite
         f"{rollout.champion_version}: {plan.strategy} by {plan.metric}, step {rollout.step + 1} of "
         f"{len(plan.shares)}, {share} since {_time(rollout.step_since)}"
     )
-    if decisions:
-        last = decisions[-1]
+    if last is not None:
         yield f"look {last.number}, {_time(last.judged_at)}: {last.action.value}; {last.reason}"
         totals = last.totals
         yield f"units: {totals.champion.units:,} champion, {totals.challenger.units:,} challenger"
@@ -62,7 +61,7 @@ def running_lines(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Ite
     if rollout.asked_until:
         until = _time(rollout.asked_until)
         yield f"a person is asked about its promotion by {rollout.asked_by}, until {until}"
-    due = look_due(rollout, decisions)
+    due = look_due(rollout, last)
     yield f"next look: {_time(due)}; ends without a decision: {_time(rollout.deadline_at)}"
 
 

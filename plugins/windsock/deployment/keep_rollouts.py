@@ -47,8 +47,8 @@ def unattended(ports: Ports, rows: Sequence[LedgerRow], now: datetime) -> str:
 
 
 def _last_looked_at(ports: Ports, rollout: Rollout) -> datetime:
-    decisions = ports.rollouts.decisions(rollout.model, rollout.experiment)
-    return max([rollout.step_since, *(one.judged_at for one in decisions[-1:])])
+    last = ports.rollouts.last(rollout.model, rollout.experiment)
+    return max(rollout.step_since, last.judged_at) if last else rollout.step_since
 
 
 __all__ = ["forget_ended", "unattended"]

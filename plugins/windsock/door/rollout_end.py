@@ -116,8 +116,7 @@ def finish_switch(
     """
     if switch.action is not LedgerAction.INTEND:
         return switch_route(ports, switch, champion=champion_of(rows), actor=run.actor)
-    looks = ports.rollouts.decisions(rollout.model, rollout.experiment)
-    last = looks[-1] if looks else None
+    last = ports.rollouts.last(rollout.model, rollout.experiment)
     if last is not None and last.action is RolloutAction.PROMOTE:
         return switch_route(ports, switch, champion=champion_of(rows), actor=run.actor)
     about = "its promotion was begun and not finished"

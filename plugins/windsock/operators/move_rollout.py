@@ -98,8 +98,8 @@ class MoveRolloutOperator(StepOperator):
         decision: RolloutDecision,
         rows: Sequence[LedgerRow],
     ) -> Move | None:
-        looks = ports.rollouts.decisions(rollout.model, rollout.experiment)
-        why = held_up_by(rollout, decision, looks[-1] if looks else None)
+        last = ports.rollouts.last(rollout.model, rollout.experiment)
+        why = held_up_by(rollout, decision, last)
         found = None if why else move_of(decision, self.model_spec(), rows, run=run_context(context))
         if found is None:
             self._say("HOLD", why or decision.reason, decision)

@@ -22,7 +22,12 @@ def evidence_uri(decision: RolloutDecision) -> str:
 
 
 def evidence_bytes(
-    rollout: Rollout, decisions: Sequence[RolloutDecision], rows: Sequence[LedgerRow], report: bytes | None
+    rollout: Rollout,
+    decisions: Sequence[RolloutDecision],
+    rows: Sequence[LedgerRow],
+    report: bytes | None,
+    *,
+    before: RolloutDecision | None = None,
 ) -> bytes:
     """Return the pack's one JSON text: plan, decisions with what was seen, the ledger's rows, the report.
 
@@ -30,6 +35,7 @@ def evidence_bytes(
         comes to.
     :param rows: the model's rows; those of the rollout and of its version are kept, with their hashes.
     :param report: the page, of which the digest is kept; ``None`` where it could not be written.
+    :param before: the decision that this one repeats: its pack, which is named, holds the rest.
     """
     kept = [
         row
@@ -42,11 +48,14 @@ def evidence_bytes(
         "experiment": rollout.experiment,
         "rollout": rollout.model_dump(mode="json"),
         "decision": decisions[-1].model_dump(mode="json"),
-        "decisions": [one.model_dump(mode="json") for one in decisions],
-        "ledger": [row.model_dump(mode="json") for row in kept],
         "report": hashlib.sha256(report).hexdigest() if report is not None else None,
         "versions": {"windsock": __version__},
     }
+    if before is not None:
+        content["before"] = {"digest": before.evidence_digest, "uri": before.evidence_uri}
+    else:
+        content["decisions"] = [one.model_dump(mode="json") for one in decisions]
+        content["ledger"] = [row.model_dump(mode="json") for row in kept]
     return canonical_json(content).encode()
 
 

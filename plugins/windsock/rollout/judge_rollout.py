@@ -105,22 +105,19 @@ def _with_evidence(
 ) -> RolloutDecision:
     """Return the course's last decision with the digest of its signed evidence pack, where it ends it.
 
-    A promotion that was decided at the look before too, and waits for a person, goes on standing on the pack
-    of the first of these looks: it proved as much, and one that is written at each look would fill the disk.
-    After a look that came to something else a new one is written.
+    A promotion that the look before decided too, and that waits for a person, has a short pack: the decision,
+    and the name of the pack before, back to the first, which holds the rest. So each decision has a pack that
+    is signed for it, and a question of three days does not fill the disk.
 
     A storage or a key that is away holds up a promotion, never a roll back.
     """
     decision = course[-1]
     if decision.action not in ENDS:
         return decision
-    if last is not None and last.evidence_digest is not None and _is_repeated(decision, last):
-        return decision.model_copy(
-            update={"evidence_digest": last.evidence_digest, "evidence_uri": last.evidence_uri}
-        )
+    before = last if last is not None and _is_repeated(decision, last) else None
     uri = evidence_uri(bare(decision))
     try:
-        digest = ports.bundles.put_document(uri, evidence_bytes(rollout, course, rows, report))
+        digest = ports.bundles.put_document(uri, evidence_bytes(rollout, course, rows, report, before=before))
     except WindsockError as error:
         if decision.action is not RolloutAction.ROLL_BACK:
             raise
@@ -136,6 +133,8 @@ def _with_evidence(
 
 def _is_repeated(decision: RolloutDecision, last: RolloutDecision) -> bool:
     """Return whether a promotion says what the look before said, of the same bundles at the same step."""
+    if last.evidence_digest is None:
+        return False
     about, before = (
         (one.action, one.step, one.share, one.digest, one.champion_version) for one in (decision, last)
     )

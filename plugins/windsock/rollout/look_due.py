@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from windsock.records import Rollout, RolloutAction, RolloutDecision
@@ -11,15 +10,14 @@ LASTING = frozenset({RolloutAction.ADVANCE, RolloutAction.KEEP, RolloutAction.RO
 """What is decided once: it is carried out next, however often it is asked."""
 
 
-def look_due(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> datetime:
+def look_due(rollout: Rollout, last: RolloutDecision | None) -> datetime:
     """Return when the next look is due: a check after the step began, then a check after each look.
 
     Bake time delays no look: a guardrail may roll back at each. What was decided and not carried out yet is
     due at once, and so is the end at the deadline.
 
-    :param decisions: the rollout's decisions by number.
+    :param last: the rollout's newest decision.
     """
-    last = decisions[-1] if decisions else None
     if last is not None and last.step == rollout.step and last.action in LASTING:
         return last.judged_at
     since = max(rollout.step_since, last.judged_at) if last else rollout.step_since

@@ -83,8 +83,7 @@ def _stands_against(
         return f"paused by {rollout.paused_by}"
     if rollout.is_last_step:
         return f"{step_words(rollout)} is the last one; what follows is the promotion"
-    stored = ports.rollouts.decisions(rollout.model, rollout.experiment)
-    last = stored[-1] if stored else None
+    last = ports.rollouts.last(rollout.model, rollout.experiment)
     if last is None or decision_digest(last) != decision_digest(decision):
         known = f"the last one is {last.number}: {last.action.value}" if last else "there is none"
         return f"decision {decision.number} does not stand; {known}"

@@ -32,6 +32,7 @@ from windsock.records import (
     last_routing_row,
     next_epoch,
     open_switch,
+    registration_of,
     running_rollout,
     waiting_row,
     was_rolled_back,
@@ -88,7 +89,7 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
         model=step.spec.name,
         rollout=begun,
         started=True,
-        look_due=look_due(begun, ()),
+        look_due=look_due(begun, None),
         reason=f"rollout {begun.experiment} has begun",
     )
 
@@ -107,7 +108,7 @@ def _under_way(step: StartRolloutInput, ports: Ports, rollout: Rollout, waiting:
         model=step.spec.name,
         rollout=rollout,
         waiting=waiting,
-        look_due=look_due(rollout, ports.rollouts.decisions(rollout.model, rollout.experiment)),
+        look_due=look_due(rollout, ports.rollouts.last(rollout.model, rollout.experiment)),
         reason="; ".join(told),
     )
 
@@ -168,15 +169,10 @@ def _golden_hindrance(ports: Ports, queued: LedgerRow, state: RouteState | None)
 
 
 def _registration(rows: Sequence[LedgerRow], queued: LedgerRow) -> LedgerRow:
-    about = (queued.version, queued.digest, queued.body["bundle_uri"], queued.body["evidence_digest"])
-    for row in rows:
-        if row.action is LedgerAction.REGISTER and about == (
-            row.version,
-            row.digest,
-            row.body["bundle_uri"],
-            row.body["evidence_digest"],
-        ):
-            return row
+    uri, evidence = queued.body["bundle_uri"], queued.body["evidence_digest"]
+    row = registration_of(rows, queued.version, queued.digest, evidence, bundle_uri=uri)
+    if row is not None:
+        return row
     raise GateRefusedError(
         f"{queued.model} version {queued.version} waits for a rollout, and the ledger has no registration of "
         f"it with bundle {queued.digest[:12]}; nothing shows that it passed the gate",

@@ -73,7 +73,7 @@ def steer_rollout(step: SteerRolloutInput, ports: Ports, key: str) -> RolloutSta
         rollout=present,
         waiting=queued.version if queued else None,
         steered=steered,
-        look_due=look_due(present, ports.rollouts.decisions(step.model, present.experiment)),
+        look_due=look_due(present, ports.rollouts.last(step.model, present.experiment)),
         reason=_words(step, present, steered=steered),
     )
 

@@ -244,14 +244,18 @@ def test_a_promotion_is_judged_again_at_each_look():
     assert (last.number, last.action) == (3, RolloutAction.ROLL_BACK)
 
 
-def test_a_promotion_that_is_repeated_stands_on_the_pack_of_the_first():
+def test_a_promotion_that_is_repeated_has_a_short_pack_that_names_the_one_before():
     ports = world(BETTER, make_plan(approve=True))
     first, second = judge(ports), judge(ports)
     assert [first.action, second.action] == [RolloutAction.PROMOTE] * 2
     assert first.evidence_digest is not None
-    assert (second.evidence_digest, second.evidence_uri) == (first.evidence_digest, first.evidence_uri)
-    assert list(ports.bundles.documents) == [first.evidence_uri]
-    assert kept(ports)[1].evidence_digest == first.evidence_digest
+    assert list(ports.bundles.documents) == [first.evidence_uri, second.evidence_uri]
+    pack = json.loads(ports.bundles.documents[second.evidence_uri])
+    assert pack["before"] == {"digest": first.evidence_digest, "uri": first.evidence_uri}
+    assert RolloutDecision.model_validate(pack["decision"]).number == 2
+    assert not {"decisions", "ledger"} & set(pack)
+    content = ports.bundles.documents[second.evidence_uri]
+    assert kept(ports)[1].evidence_digest == hashlib.sha256(content).hexdigest()
 
 
 def test_after_another_look_a_promotion_has_a_pack_of_its_own():
@@ -265,6 +269,7 @@ def test_after_another_look_a_promotion_has_a_pack_of_its_own():
     assert set(ports.bundles.documents) == {first.evidence_uri, third.evidence_uri}
     pack = json.loads(ports.bundles.documents[third.evidence_uri])
     assert [one["number"] for one in pack["decisions"]] == [1, 2, 3]
+    assert "before" not in pack
 
 
 def test_a_roll_back_after_a_promotion_has_its_own_pack():

@@ -122,7 +122,7 @@ def test_looks_stay_regular_and_one_run_at_most_waits(begun, delays, judging):
     with pytest.MonkeyPatch.context() as patched:
         for place, delay in enumerate(delays):
             now = NOON + HOUR * (place + 1) + timedelta(seconds=delay)
-            turn = looks_at(look_due(under_way, looks), now, patched)
+            turn = looks_at(look_due(under_way, looks[-1] if looks else None), now, patched)
             if turn is not None:
                 waited.append((now, turn))
                 looks.append(make_look(len(looks) + 1, judged_at=turn + timedelta(seconds=judging)))
