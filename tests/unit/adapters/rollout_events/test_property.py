@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
+from windsock.adapters.log_format import hour_of
+from windsock.adapters.prediction_archive import ParquetPredictionArchive
 
 HOURS = 4
 MOMENT = st.integers(0, HOURS * 3600 - 1)
@@ -104,6 +106,45 @@ def test_it_comes_to_the_plain_count(exposed, told, late, pace):
         for minute in (60 * HOURS + 1, 60 * HOURS + 2):
             assert told_of(log.totals(one, minute)) == _plain(one, written)
             log.archive(minute)
+
+
+@given(
+    exposed=st.lists(EXPOSED, min_size=30, max_size=30),
+    told=st.lists(HAPPENED, min_size=20, max_size=20),
+    late=st.sets(st.integers(0, 49), min_size=1, max_size=9),
+    pace=PACE,
+)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exposed, told, late, pace):
+    """Each prediction and each event is there once; without the log it is not known which was the first."""
+    variants = {"shadow": "champion", "third": "challenger"}
+    rows = [
+        _exposure(place, (second, place, unit, variants.get(variant, variant), *rest))
+        for place, (second, _, unit, variant, *rest) in enumerate(exposed)
+    ]
+    rows += [
+        _outcome(place, (second, by, prediction, unit, place, *rest))
+        for place, (second, by, prediction, unit, _, *rest) in enumerate(told)
+    ]
+    one = rollout(plan())
+    with TemporaryDirectory() as folder:
+        log, written = RolloutLog(Path(folder)), []
+        for hour, (removes, archives, catches_up) in enumerate([*pace, (True, True, True)]):
+            held = [row for place, row in enumerate(rows) if place in late and row not in written]
+            now = [row for row in rows if hour_of(row.receive_time) == hour_of(at(60 * hour))]
+            now = [row for row in now if row not in held]
+            if catches_up:
+                now += [row for row in held if row.receive_time < at(60 * hour)]
+            log.write(*now)
+            written += now
+            if archives:
+                log.archive(60 * hour + 61)
+            assert told_of(log.totals(one, 60 * hour + 62)) == _plain(one, written)
+            if removes:  # all that is archived is counted
+                archive = ParquetPredictionArchive(log.state, log.storage, now=lambda: at(0))
+                archive.remove_older(at(60 * hour + 60))
+        assert len(written) == len(rows)
+        assert told_of(log.totals(one, 60 * HOURS + 130)) == _plain(one, written)
 
 
 def _plain(one: Any, written: list[Any]) -> dict[str, Any]:
