@@ -189,8 +189,7 @@ def require_proof(
             code="WS-ROLLOUT-009",
             next_action="Resume it: `windsock rollout resume NAME`.",
         )
-    stored = ports.rollouts.decisions(rollout.model, rollout.experiment)
-    last = stored[-1] if stored else None
+    last = ports.rollouts.last(rollout.model, rollout.experiment)
     proved = last is not None and last.action is RolloutAction.PROMOTE and not last.dry_run
     same = last is not None and (last.digest, last.step, last.champion_version) == (
         rollout.digest,
@@ -215,7 +214,11 @@ def require_proof(
 
 
 def _holds_pack(ports: Ports, decision: RolloutDecision) -> bool:
-    """Return whether a decision names a signed evidence pack that is about this very decision."""
+    """Return whether a signed evidence pack holds a decision to promote, or the first of its repetitions.
+
+    While a person is asked, each look repeats the promotion and names the pack of the first: it counts as
+    long as every look since then has said the same of the same bundles, and named that pack.
+    """
     if decision.evidence_digest is None or decision.evidence_uri is None:
         return False
     try:
@@ -224,7 +227,15 @@ def _holds_pack(ports: Ports, decision: RolloutDecision) -> bool:
     except (UnverifiedBundleError, ValueError, TypeError, KeyError) as error:
         log.warning("WS-ROLLOUT-015: the evidence of decision %d: %s", decision.number, type(error).__name__)
         return False
-    return decision_digest(told.bare) == decision_digest(decision.bare)
+    looks = ports.rollouts.decisions(decision.model, decision.experiment)
+    since = [one for one in looks if told.number <= one.number <= decision.number]
+    held = bool(since) and decision_digest(since[0].bare) == decision_digest(told.bare)
+    return held and all(_says(one) == _says(decision) for one in since)
+
+
+def _says(decision: RolloutDecision) -> tuple[object, ...]:
+    about = (decision.action, decision.step, decision.digest, decision.champion_version)
+    return (*about, decision.evidence_digest, decision.evidence_uri)
 
 
 def require_rollout_approval(

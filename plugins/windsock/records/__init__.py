@@ -64,6 +64,7 @@ from windsock.records.governance import (
     Promotion,
     RegisteredVersion,
     RegisterModelInput,
+    registration_of,
 )
 from windsock.records.ledger import (
     GENESIS,
@@ -205,6 +206,7 @@ __all__ = [
     "ending_of",
     "experiment_name",
     "experiment_of",
+    "registration_of",
     "running_rollout",
     "waiting_row",
     "Alert",

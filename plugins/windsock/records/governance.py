@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -103,15 +103,47 @@ class RegisteredVersion(Record):
 
     def registration(self, rows: Sequence[LedgerRow]) -> LedgerRow | None:
         """Return the row by which the ledger knows this very version, bundle and evidence, or ``None``."""
-        return next((row for row in rows if self._is_registered_by(row)), None)
-
-    def _is_registered_by(self, row: LedgerRow) -> bool:
-        return (
-            row.action is LedgerAction.REGISTER
-            and (row.model, row.version, row.digest) == (self.model, self.version, self.digest)
-            and row.body["bundle_uri"] == self.bundle_uri
-            and row.body["evidence_digest"] == self.evidence_digest
+        row = registration_of(
+            rows, self.version, self.digest, self.evidence_digest, bundle_uri=self.bundle_uri
         )
+        return row if row is not None and row.model == self.model else None
+
+    @classmethod
+    def of_row(cls, row: LedgerRow) -> Self:
+        """Return the version that a registration is about; rows of old do not name the tracking run."""
+        return cls(
+            model=row.model,
+            version=row.version,
+            digest=row.digest,
+            bundle_uri=row.body["bundle_uri"],
+            run_id=row.body.get("run_id") or "",
+            snapshot_digest=row.body["snapshot_digest"],
+            evidence_digest=row.body["evidence_digest"],
+            evidence_uri=row.body["evidence_uri"],
+            asks=tuple(row.body["asks"]),
+            registered_at=row.at,
+        )
+
+
+def registration_of(
+    rows: Sequence[LedgerRow],
+    version: str,
+    digest: Digest,
+    evidence_digest: Digest | None,
+    *,
+    bundle_uri: str | None = None,
+) -> LedgerRow | None:
+    """Return the row that registers a version with this bundle and this evidence, or ``None``.
+
+    :param rows: one model's rows; a bundle may have been registered more than once, with other evidence.
+    :param bundle_uri: where the bundle must lie by that row; ``None``: wherever it says.
+    """
+    about = (version, digest, evidence_digest)
+    for row in rows:
+        known = row.action is LedgerAction.REGISTER and bundle_uri in (None, row.body["bundle_uri"])
+        if known and (row.version, row.digest, row.body["evidence_digest"]) == about:
+            return row
+    return None
 
 
 class ApproveModelInput(Record):

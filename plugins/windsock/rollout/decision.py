@@ -30,10 +30,8 @@ from windsock.rollout.soundness import (
     sample_ratio,
     units,
 )
-from windsock.spec import HARM
+from windsock.spec import HARM, PERCENT
 
-PERCENT = 100
-"""Basis points of one percent."""
 OWN_CHECKS = {SAMPLE_RATIO: sample_ratio, COUNTS: counts, UNITS: units, CYCLE: cycle, BAKE: bake}
 
 

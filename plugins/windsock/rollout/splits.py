@@ -31,11 +31,10 @@ from windsock.records import (
     open_switch,
     running_rollout,
 )
+from windsock.spec import PERCENT
 
 log = logging.getLogger(__name__)
 
-PERCENT = 100
-"""Basis points of one percent."""
 
 
 def split_entry(rollout: Rollout, base: RoutePlan, run: RunContext, **body: Any) -> LedgerEntry:

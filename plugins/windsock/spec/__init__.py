@@ -28,7 +28,14 @@ from windsock.spec.monitoring import (
     RetrainBlock,
 )
 from windsock.spec.registries import Metric, Task, extension, metric_facts
-from windsock.spec.rollout import HARM, SEEN_BY_SHADOWS, SHARE_KINDS, RolloutBlock, RolloutMetricBlock
+from windsock.spec.rollout import (
+    HARM,
+    PERCENT,
+    SEEN_BY_SHADOWS,
+    SHARE_KINDS,
+    RolloutBlock,
+    RolloutMetricBlock,
+)
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec
 from windsock.spec.sources import (
@@ -67,6 +74,7 @@ __all__ = [
     "ModelSpec",
     "MonitoringBlock",
     "NotWorse",
+    "PERCENT",
     "PerformanceBlock",
     "RetrainBlock",
     "RolloutBlock",

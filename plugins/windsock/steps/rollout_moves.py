@@ -17,6 +17,7 @@ from windsock.records import (
     RunContext,
     ShiftTrafficInput,
     ending_of,
+    registration_of,
 )
 from windsock.spec import ModelSpec
 
@@ -72,7 +73,7 @@ def registered_version(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> 
     """Return the challenger as ``register_model`` wrote it into the ledger.
 
     A bundle may have been registered more than once, each time with other evidence: the rollout's first row
-    says which one it tries. Rows of old do not name the tracking run; it is empty then.
+    says which one it tries.
 
     :raises GateRefusedError: if no row registers this version, bundle and evidence.
     """
@@ -84,30 +85,14 @@ def registered_version(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> 
         ),
         None,
     )
-    for row in rows:
-        known = row.action is LedgerAction.REGISTER and row.body["evidence_digest"] == evidence
-        if known and (row.version, row.digest) == (decision.version, decision.digest):
-            return _version_of(row)
+    row = registration_of(rows, decision.version, decision.digest, evidence)
+    if row is not None:
+        return RegisteredVersion.of_row(row)
     raise GateRefusedError(
         f"{decision.model} version {decision.version}: the ledger has no registration with the evidence that "
         f"rollout {decision.experiment} began with; nothing shows that it passed the gate",
         code="WS-GATE-010",
         next_action="Read `windsock ledger NAME`; stop it with `windsock rollout stop`, then retrain.",
-    )
-
-
-def _version_of(row: LedgerRow) -> RegisteredVersion:
-    return RegisteredVersion(
-        model=row.model,
-        version=row.version,
-        digest=row.digest,
-        bundle_uri=row.body["bundle_uri"],
-        run_id=row.body.get("run_id") or "",
-        snapshot_digest=row.body["snapshot_digest"],
-        evidence_digest=row.body["evidence_digest"],
-        evidence_uri=row.body["evidence_uri"],
-        asks=tuple(row.body["asks"]),
-        registered_at=row.at,
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from windsock import records as r
+from windsock.spec import PERCENT
 from windsock.steps.words import Verdict, shorten
 
-PERCENT = 100
-"""Basis points of one percent."""
 WORDS = {
     r.RolloutAction.HOLD: "HOLD",
     r.RolloutAction.ADVANCE: "PASS",
