@@ -36,6 +36,7 @@ class RolloutEvents(Protocol):
         and kept; those of the hour that runs are counted anew each time. Two callers at once are as one.
 
         :raises StorageError: if the log, or what was kept, cannot be read.
+        :raises RolloutRefusedError: if what was kept cannot be used, and the log of counted hours is gone.
         :raises SourceUnavailableError: if the table of the outcomes does not answer.
         :raises MonitoringError: if the table or file of the outcomes is not there or lacks a column.
         """

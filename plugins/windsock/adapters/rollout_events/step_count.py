@@ -21,7 +21,7 @@ from windsock.adapters.rollout_events.records import HourMark, Kept, PartKind
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.adapters.rollout_events.scope import Scope
 from windsock.adapters.rollout_events.sums import Numbers, difference, plus
-from windsock.exceptions import StorageError
+from windsock.exceptions import RolloutRefusedError
 from windsock.records import Rollout
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class StepCount:
         :param anew: trust nothing that was kept.
         :raises RacedError: if another caller kept something meanwhile.
         :raises DamagedPartsError: if a kept file is not what was written.
-        :raises StorageError: if all is to be counted anew, and the log of counted hours is gone.
+        :raises RolloutRefusedError: if all is to be counted anew, and the log of counted hours is gone.
         """
         read = self.rows.read()
         kept = self._anew(read) if anew else self._trusted(read)
@@ -84,7 +84,7 @@ class StepCount:
         if gone or (is_unknown and not self.hours.go_back_to(since)):
             what = f"{len(gone):,} counted hours, from {gone[0]} on," if gone else f"the hours since {since}"
             step = f"rollout {self.rollout.experiment}, step {self.rollout.step}"
-            raise StorageError(
+            raise RolloutRefusedError(
                 f"{self.rollout.model}: {step}, is to be counted anew, and the log of {what} is gone: "
                 "units would be lost",
                 code="WS-ROLLOUT-047",

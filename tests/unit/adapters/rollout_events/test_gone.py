@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.rollout_events.rows import CountRows
-from windsock.exceptions import StorageError
+from windsock.exceptions import RolloutRefusedError
 
 HOURS = 6
 ROWS = [
@@ -119,7 +119,7 @@ class TestRefused:
     def refused(self, log, one=None):
         log.write(shown("next", unit="next", minute=433))
         before = row_of(log)
-        with pytest.raises(StorageError) as raised:
+        with pytest.raises(RolloutRefusedError) as raised:
             log.totals(one or rollout(), 434)
         assert raised.value.code == "WS-ROLLOUT-047"
         assert row_of(log) == before
