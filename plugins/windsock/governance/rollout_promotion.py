@@ -214,11 +214,7 @@ def require_proof(
 
 
 def _holds_pack(ports: Ports, decision: RolloutDecision) -> bool:
-    """Return whether a signed evidence pack holds a decision to promote, or the first of its repetitions.
-
-    While a person is asked, each look repeats the promotion and names the pack of the first: it counts as
-    long as every look since then has said the same of the same bundles, and named that pack.
-    """
+    """Return whether a signed evidence pack holds a decision to promote."""
     if decision.evidence_digest is None or decision.evidence_uri is None:
         return False
     try:
@@ -227,15 +223,7 @@ def _holds_pack(ports: Ports, decision: RolloutDecision) -> bool:
     except (UnverifiedBundleError, ValueError, TypeError, KeyError) as error:
         log.warning("WS-ROLLOUT-015: the evidence of decision %d: %s", decision.number, type(error).__name__)
         return False
-    looks = ports.rollouts.decisions(decision.model, decision.experiment)
-    since = [one for one in looks if told.number <= one.number <= decision.number]
-    held = bool(since) and decision_digest(since[0].bare) == decision_digest(told.bare)
-    return held and all(_says(one) == _says(decision) for one in since)
-
-
-def _says(decision: RolloutDecision) -> tuple[object, ...]:
-    about = (decision.action, decision.step, decision.digest, decision.champion_version)
-    return (*about, decision.evidence_digest, decision.evidence_uri)
+    return decision_digest(told.bare) == decision_digest(decision.bare)
 
 
 def require_rollout_approval(
