@@ -36,7 +36,6 @@ from windsock.spec import PERCENT
 log = logging.getLogger(__name__)
 
 
-
 def split_entry(rollout: Rollout, base: RoutePlan, run: RunContext, **body: Any) -> LedgerEntry:
     """Return the row that gives a rollout the split of its present step.
 

@@ -209,7 +209,9 @@ class TestUnattendedRollouts:
         assert kept(late).unattended == ()
         assert len(kept(later(late, hours=1.1)).unattended) == 1
 
-    @pytest.mark.parametrize(("check", "hours"), [("5m", 13 / 12), ("10m", 7 / 6), ("30m", 1.5), ("1d", 72.0)])
+    @pytest.mark.parametrize(
+        ("check", "hours"), [("5m", 13 / 12), ("10m", 7 / 6), ("30m", 1.5), ("1d", 72.0)]
+    )
     def test_a_short_check_has_an_hour_more(self, check: str, hours: float) -> None:
         ports = started_world(spec=make_spec(rollout={"strategy": "ab", "check": check}))
         since, slack = running(ports).step_since, timedelta(seconds=6)
