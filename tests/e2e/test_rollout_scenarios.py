@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "equal": {"horizon": "60s", "looks": 3},
     "harmful": {},
     "broken": {},
+    "killed": {},
     "asked": {"approve": True},
     "stepwise": {
         "strategy": "canary",
@@ -93,6 +97,39 @@ def test_a_harmful_challenger_is_rolled_back(begun):
     assert any("harm" in check.name for check in failed), last.checks
     (back,) = [row for row in tried.rows if row.action is LedgerAction.ROLL_BACK]
     assert back.body["rolled_back"] == rollout.digest
+
+
+def kill_part(live, *words: str) -> None:
+    """Kill a process of the stack that has these words on its command line, at once; it is started again."""
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0") for pid in live.pids}
+    pid = min(pid for pid, command in commands.items() if set(words) <= set(command))
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("begun", ["killed"], indirect=True)
+def test_killed_triggerer_and_scheduler_change_nothing(live, begun):
+    tried, rollout = begun
+
+    def waits() -> bool:
+        runs = [run["dag_run_id"] for run in live.admin.runs(tried.dag_id) if run["state"] == "running"]
+        tasks = [task for run_id in runs for task in live.admin.tasks(tried.dag_id, run_id)]
+        return any((task.task_id, task.state) == ("wait_for_look", "deferred") for task in tasks)
+
+    wait_for(waits, seconds=120, what="a look that is waited for")
+    kill_part(live, "triggerer")
+    users = tried.users(rollout, challenger=0.3)
+    users.send(USERS // 2)
+    kill_part(live, "scheduler")
+    users.send(USERS // 2)
+    end = tried.await_end(rollout)
+    assert end.outcome is RolloutOutcome.PROMOTED
+    assert champion_of(tried) == "2"
+    totals = tried.await_totals(rollout, users.tally)
+    assert totals.units == users.tally.units("1") + users.tally.units("2")
+    assert totals.repeated_exposures == totals.repeated_outcomes == totals.moved == 0
+    decisions = tried.decisions(rollout)
+    assert [one.number for one in decisions] == list(range(1, len(decisions) + 1))
+    assert len([row for row in tried.rows if row.action is LedgerAction.INTEND]) == 2, "one for each version"
 
 
 @pytest.mark.parametrize("begun", ["broken"], indirect=True)

@@ -61,10 +61,10 @@ def waits_already(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promoti
     rollout, queued = running_rollout(rows), waiting_row(rows)
     if rollout is not None and rollout.digest == digest:
         return _waiting(
-            step, rows, rollout.started_at, f"its rollout {rollout.experiment} is under way", unchanged=True
+            step, rows, rollout.started_at, f"has its rollout {rollout.experiment} now", unchanged=True
         )
     if queued is not None and queued.digest == digest:
-        return _waiting(step, rows, queued.at, "it waits for its rollout already", unchanged=True)
+        return _waiting(step, rows, queued.at, "waits for its rollout already", unchanged=True)
     return None
 
 
@@ -115,7 +115,7 @@ def let_wait(
         return queued if queued and queued.digest == entry.digest else None
 
     row = append_once(ports.ledger, entry, standing=standing)
-    waits = f"it waits for its {step.spec.rollout.strategy} rollout"
+    waits = f"waits for its rollout ({step.spec.rollout.strategy})"
     return _waiting(step, rows, row.at, waits, unchanged=False)
 
 
@@ -146,7 +146,7 @@ def not_moved(
 def _waiting(
     step: PromoteModelInput, rows: Sequence[LedgerRow], at: datetime, why: str, *, unchanged: bool
 ) -> Promotion:
-    about = f"version {step.version.version}: {why}"
+    about = f"version {step.version.version} {why}"
     return not_moved(step, rows, about, waiting=True, unchanged=unchanged, committed_at=at)
 
 

@@ -242,7 +242,7 @@ class RolloutBlock(Frozen):
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
         deadline = parse_duration(self.deadline)
-        for name in ("cycle", "horizon", "bake"):
+        for name in ("cycle", "horizon", *(() if self.strategy == "ab" else ("bake",))):
             length = getattr(self, name)
             if length is not None and parse_duration(length) > deadline:
                 raise NotAllowedError(

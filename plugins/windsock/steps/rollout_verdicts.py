@@ -114,11 +114,9 @@ def describe_shift(record: r.TrafficShift) -> Verdict:
 
 def describe_waiting(record: r.Promotion) -> Verdict:
     """Return the block of a version that is not promoted at once."""
-    waits = f"version {record.version} waits for its rollout"
-    told = record.reason if waits in record.reason else "; ".join(filter(None, (waits, record.reason)))
     return Verdict(
         word="PASS",
-        why=told,
+        why=record.reason or f"version {record.version} waits for its rollout",
         next_action=f"nothing to do; {record.model}__ab_rollout begins it",
         ids={"model": record.model, "version": record.version, "bundle": shorten(record.digest)},
     )

@@ -91,7 +91,7 @@ class TestItWaits:
         told = promote(ports, 8, spec=spec, requester="ann")
         assert (told.waiting, told.unchanged) == (True, False)
         assert (told.version, told.previous_version) == ("8", "1")
-        assert f"waits for its {spec.rollout.strategy} rollout" in told.reason
+        assert f"version 2 waits for its rollout ({spec.rollout.strategy}); version 1 keeps" in told.reason
         assert ports.router.plans[MODEL] == before
         row = ports.ledger.rows(MODEL)[-1]
         assert (row.action, row.epoch, row.version, row.actor) == (LedgerAction.QUEUE, 0, "8", "ann")
@@ -109,7 +109,7 @@ class TestItWaits:
         before = left_of(ports)
         again = promote(ports, 2, spec=CANARY)
         assert (again.waiting, again.unchanged) == (True, True)
-        assert "v2-e4 is under way" in again.reason
+        assert "version 2 has its rollout v2-e4 now" in again.reason
         assert left_of(ports) == before
 
     def test_killed_and_run_again_it_is_written_once(self) -> None:
