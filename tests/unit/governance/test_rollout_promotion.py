@@ -91,7 +91,7 @@ class TestItWaits:
         told = promote(ports, 8, spec=spec, requester="ann")
         assert (told.waiting, told.unchanged) == (True, False)
         assert (told.version, told.previous_version) == ("8", "1")
-        assert f"version 2 waits for its rollout ({spec.rollout.strategy}); version 1 keeps" in told.reason
+        assert f"version 8 waits for its rollout ({spec.rollout.strategy}); version 1 keeps" in told.reason
         assert ports.router.plans[MODEL] == before
         row = ports.ledger.rows(MODEL)[-1]
         assert (row.action, row.epoch, row.version, row.actor) == (LedgerAction.QUEUE, 0, "8", "ann")
