@@ -12,6 +12,7 @@ import yaml
 
 from support.stack import TRIED, wait_for, write_visits
 from support.tried import Tried
+from windsock.cli.demo_traffic import MovedRow, send_traffic
 from windsock.records import LedgerAction, RolloutAction, RolloutOutcome, Status
 from windsock.rollout.assignment import assign
 
@@ -22,6 +23,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "harmful": {},
     "broken": {},
     "killed": {},
+    "shadowed": {"strategy": "shadow", "metric": "accuracy", "promote": {"not_worse": 0.1}},
     "asked": {"approve": True},
     "stepwise": {
         "strategy": "canary",
@@ -220,3 +222,27 @@ def test_a_canary_goes_through_its_steps(begun):
     actions = [one.action for one in tried.decisions(rollout)]
     assert actions.count(RolloutAction.ADVANCE) == 1
     assert actions[-1] is RolloutAction.PROMOTE
+
+
+@pytest.mark.parametrize("begun", ["shadowed"], indirect=True)
+def test_a_shadow_is_promoted_by_what_turns_out_to_be_true(live, begun):
+    tried, rollout = begun
+    assert rollout.share == 0
+    snapshot = tried.ports.snapshots.latest(tried.name)
+    frame = tried.ports.snapshots.load(snapshot).astype(object)
+    fields = [field.name for field in tried.schema(rollout).fields]
+    rows = [
+        MovedRow(
+            unit=f"shadow-{number}", features={name: row[name] for name in fields}, outcome=row["bought"]
+        )
+        for number, row in enumerate(frame.to_dict("records"))
+    ]
+    assert send_traffic(live.stack.server_url, tried.name, rows) == len(rows)
+    end = tried.await_end(rollout)
+    assert end.outcome is RolloutOutcome.PROMOTED, end
+    assert champion_of(tried) == "2"
+    last = tried.decisions(rollout)[-1]
+    assert last.totals.champion.units == last.totals.challenger.units == len(rows)
+    assert last.estimate.metric == "accuracy"
+    assert last.estimate.champion is not None
+    assert last.estimate.champion > 0.7

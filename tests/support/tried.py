@@ -12,6 +12,7 @@ from windsock.adapters.build import build_ports
 from windsock.cli.demo_users import Tally, Users
 from windsock.ports import Ports
 from windsock.records import (
+    InputSchema,
     LedgerRow,
     Rollout,
     RolloutDecision,
@@ -85,13 +86,9 @@ class Tried:
     def users(self, rollout: Rollout, *, challenger: float, champion: float = 0.1, **options: Any) -> Users:
         """Return users who convert at these rates."""
         snapshot = self.ports.snapshots.latest(self.name)
-        state = self.ports.router.state(self.name)
         assert snapshot is not None
-        assert state is not None
-        slot = state.plan.slot(rollout.digest)
-        assert slot is not None
         rates: Mapping[str, float] = {rollout.champion_version: champion, rollout.version: challenger}
-        schema = self.ports.bundles.load(slot.bundle_uri, rollout.digest).schema
+        schema = self.schema(rollout)
         frame = self.ports.snapshots.load(snapshot)[[field.name for field in schema.fields]]
         return Users(
             server_url=self.settings.server_url,
@@ -99,6 +96,10 @@ class Tried:
             rows=frame.astype(object).to_dict("records"),
             **{"rates": rates, "name": rollout.experiment, "visits": 1.5, **options},
         )
+
+    def schema(self, rollout: Rollout) -> InputSchema:
+        """Return what the challenger is asked with."""
+        return self.ports.bundles.load(rollout.bundle_uri, rollout.digest).schema
 
     def steer(self, action: str) -> None:
         """Pause or resume the rollout, as a person does."""
