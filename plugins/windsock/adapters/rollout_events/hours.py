@@ -114,11 +114,9 @@ class Hours:
         return sorted(one for one in mine if self._is_gone(one, kept.hours[one]))
 
     def _is_gone(self, one: str, mark: HourMark) -> bool:
-        live, archived = self.live.get(one, frozenset()), self.archived.get(one, "")
-        if not archived:
-            return not live >= set(mark.segments)
-        # a file may be there that is made of late segments alone
-        return archived != mark.archived and live.union(self._archived_names(one)).isdisjoint(mark.segments)
+        """Return whether a counted segment is neither live nor archived; a file may be of late ones alone."""
+        missing = set(mark.segments) - self.live.get(one, frozenset())
+        return bool(missing) and not (one in self.archived and missing <= self._archived_names(one))
 
     def go_back_to(self, hour: str) -> bool:
         """Return whether there is a log of an hour or of one before it: the oldest ones are removed first."""
