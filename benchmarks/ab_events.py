@@ -267,11 +267,13 @@ def main() -> int:
     parser.add_argument("--look", type=Path)
     parser.add_argument("--hours", type=float, default=20)
     parser.add_argument("--rows", type=int, default=HOUR_ROWS, help="exposures in an hour")
-    parser.add_argument("--folder", type=Path, help="where the files are made; removed afterwards")
+    parser.add_argument("--folder", type=Path, help="below which the files are made, and removed")
     given = parser.parse_args()
     if given.look:
         look(given.look, given.hours)
         return 0
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=given.folder) as name:
         small = scenario(Path(name) / "small", 2, given.rows)
         shutil.rmtree(Path(name) / "small")
