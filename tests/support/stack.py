@@ -155,6 +155,7 @@ class LiveStack:
         self.stack_id = json.loads((stack.home / "stack.json").read_text())["stack_id"]
         self.admin = stack.api("admin")
         self.reviewer = stack.api("reviewer")
+        self.dags_when_up = self.admin.dag_ids()
 
     @property
     def pids(self) -> list[int]:

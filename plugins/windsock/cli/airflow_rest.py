@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
 from windsock.exceptions import TransportError
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 90.0  # more than SQLite's busy timeout in the stack: a writer may have to wait that long
+RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before each repetition of a request that a 5xx answered
 
 
 class AirflowApiError(TransportError):
@@ -70,12 +74,16 @@ class AirflowApi:
     :param url: address of Airflow, such as ``http://127.0.0.1:8080``.
     :param user: user name.
     :param password: that user's password.
+    :param sleep: pauses between two tries of a request.
     """
 
-    def __init__(self, url: str, *, user: str, password: str) -> None:
+    def __init__(
+        self, url: str, *, user: str, password: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self.url = url.rstrip("/")
         self.user = user
         self.password = password
+        self.sleep = sleep
         self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -105,18 +113,30 @@ class AirflowApi:
                 f"{method} {path}: no answer from {self.url} ({type(error).__name__})."
             ) from error
 
-    def request(self, method: str, path: str, **kwargs: Any) -> Any:
+    def request(self, method: str, path: str, *, repeat: bool | None = None, **kwargs: Any) -> Any:
         """Call ``/api/v2`` + path and return the JSON content.
 
-        :raises AirflowApiError: for no answer, and for one that is not 2xx.
+        :param repeat: whether doing it twice is the same as doing it once, so that a 5xx answer may be tried
+            again, :data:`RETRY_PAUSES` apart; default: only GET.
+        :param kwargs: as ``httpx`` takes them.
+        :raises AirflowApiError: if Airflow does not answer or refuses; for a 5xx, after the last repetition.
         """
+        repeat = method == "GET" if repeat is None else repeat
+        for pause in RETRY_PAUSES if repeat else ():
+            answer = self._authorized(method, path, **kwargs)
+            if not answer.is_server_error:
+                return _content(answer)
+            self.sleep(pause)
+        return _content(self._authorized(method, path, **kwargs))
+
+    def _authorized(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         if "Authorization" not in self._client.headers:
             self.sign_in()
         answer = self._send(method, f"/api/v2{path}", **kwargs)
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # the token is too old
             self.sign_in()
             answer = self._send(method, f"/api/v2{path}", **kwargs)
-        return _content(answer)
+        return answer
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         """Return what Airflow knows of a DAG, or ``None`` while it has not been parsed."""
@@ -135,12 +155,24 @@ class AirflowApi:
 
     def set_paused(self, dag_id: str, paused: bool) -> None:
         """Pause a DAG, or let its schedule and its runs go on."""
-        self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
+        self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": paused}, repeat=True)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run by hand and return its id."""
-        body = {"logical_date": None, "conf": dict(conf or {})}
-        return str(self.request("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+        """Start a run by hand and return its id.
+
+        The id is made here, so that a repeated request finds the run of the first one.
+
+        :raises AirflowApiError: if Airflow refuses, or still answers 5xx at the last repetition.
+        """
+        run_id = f"manual__{datetime.now(UTC).isoformat()}_{uuid4().hex[:8]}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
+        try:
+            self.request("POST", f"/dags/{dag_id}/dagRuns", json=body, repeat=True)
+        except AirflowApiError as error:
+            if error.status != httpx.codes.CONFLICT:
+                raise
+            self.run_state(dag_id, run_id)  # an earlier try stored the run; if not, this says so
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run, such as ``running``."""
@@ -156,7 +188,7 @@ class AirflowApi:
 
     def fail_run(self, dag_id: str, run_id: str) -> None:
         """End a run that is under way, as failed."""
-        self.request("PATCH", _run(dag_id, run_id), json={"state": "failed"})
+        self.request("PATCH", _run(dag_id, run_id), json={"state": "failed"}, repeat=True)
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Return the task instances of a run, mapped ones each."""
@@ -216,7 +248,7 @@ class AirflowApi:
         action = {"action": "create", "action_on_existence": "overwrite", "entities": list(entities)}
         if not action["entities"]:
             return
-        done = self.request("PATCH", f"/{kind}", json={"actions": [action]})
+        done = self.request("PATCH", f"/{kind}", json={"actions": [action]}, repeat=True)
         if errors := (done.get("create") or {}).get("errors"):
             raise AirflowApiError(f"Airflow refused {kind}: {errors[0].get('error')}.")
 

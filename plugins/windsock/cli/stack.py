@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ import httpx
 from windsock.adapters.signing import create_keys
 from windsock.cli.airflow_rest import AirflowApi, health
 from windsock.cli.airflow_settings import fingerprint, read_airflow_settings
+from windsock.cli.first_pass import FirstPass
 from windsock.cli.stack_home import own_home, passwords
 from windsock.cli.stack_ports import HOST, StackPorts
 from windsock.cli.supervisor import Part, Say, Supervisor
@@ -33,6 +34,8 @@ ROLES = {"admin": "admin", "reviewer": "op"}
 START_SECONDS = 240.0
 MIGRATE_SECONDS = 180.0
 HEALTH_SECONDS = 0.5
+# How long a writer waits for SQLite's lock: the DAG processor holds it while it stores all DAGs of a file.
+LOCK_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,11 @@ class Stack:
     def airflow_home(self) -> Path:
         """Airflow's home: its database, passwords and task logs."""
         return self.home / "airflow"
+
+    @property
+    def airflow_database(self) -> Path:
+        """Airflow's metadata database."""
+        return self.airflow_home / "airflow.db"
 
     @property
     def logs(self) -> Path:
@@ -135,7 +143,7 @@ class Stack:
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": False,
             "CORE__EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
             "CORE__TEST_CONNECTION": "Enabled",
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_home / 'airflow.db'}",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_database}?timeout={LOCK_SECONDS}",
             "API__HOST": HOST,
             "API__PORT": self.ports.airflow,
             "API__BASE_URL": self.airflow_url,
@@ -181,24 +189,20 @@ class Stack:
         return self._part("mlflow", command, lambda: answers(f"{self.mlflow_url}/health"))
 
     def airflow_parts(self) -> list[Part]:
-        """Return Airflow's four parts."""
+        """Return Airflow's four parts; the DAG processor is ready when the models' DAGs are stored."""
         seen = _HealthOfAirflow(self.airflow_url)
-        commands: dict[str, tuple[str, ...]] = {
-            "scheduler": ("scheduler", "--skip-serve-logs"),
-            "dag_processor": ("dag-processor",),
-            "triggerer": ("triggerer", "--skip-serve-logs"),
-        }
-        api = ("api-server", "--host", HOST, "--port", str(self.ports.airflow), "--workers", "1")
+        first_pass = FirstPass(dags=self.project / "dags", connect=self.api)
+        address = ("--host", HOST, "--port", str(self.ports.airflow))
+
+        def part(name: str, job: str, *arguments: str) -> Part:
+            return self._part(f"airflow-{name}", self._airflow(*arguments), lambda: seen.healthy(job))
+
+        processor = part("dag-processor", "dag_processor", "dag-processor")
         return [
-            self._part("airflow-api", self._airflow(*api), lambda: seen.healthy("metadatabase")),
-            *(
-                self._part(
-                    f"airflow-{name.replace('_', '-')}",
-                    self._airflow(*arguments),
-                    lambda name=name: seen.healthy(name),  # type: ignore[misc]
-                )
-                for name, arguments in commands.items()
-            ),
+            part("api", "metadatabase", "api-server", *address, "--workers", "1"),
+            part("scheduler", "scheduler", "scheduler", "--skip-serve-logs"),
+            replace(processor, ready=lambda: seen.healthy("dag_processor") and first_pass.done()),
+            part("triggerer", "triggerer", "triggerer", "--skip-serve-logs"),
         ]
 
     def prepare(self) -> None:
@@ -240,7 +244,7 @@ class Stack:
     def _migrate(self, supervisor: Supervisor) -> None:
         """Bring Airflow's database up to date, unless this version of Airflow has done so before."""
         stamp, wanted = self.airflow_home / "migrated", version("apache-airflow-core")
-        if stamp.exists() and stamp.read_text() == wanted and (self.airflow_home / "airflow.db").exists():
+        if stamp.exists() and stamp.read_text() == wanted and self.airflow_database.exists():
             return
         job = self._part("airflow-migrate", self._airflow("db", "migrate"), lambda: True)
         supervisor.run(job, timeout=MIGRATE_SECONDS)

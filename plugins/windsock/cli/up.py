@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from windsock.cli.console import say
+from windsock.cli.first_pass import broken_files
 from windsock.cli.stack import ROLES, Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.supervisor import StopSignalError
@@ -54,7 +55,7 @@ def up(
     try:
         with running_stack(stack, say=say) as supervisor:
             say(f"Windsock is up after {time.monotonic() - begun:.0f} s. Ctrl-C stops all of it.")
-            for line in [*addresses(stack), *logins(stack)]:
+            for line in [*addresses(stack), *logins(stack), *broken(stack)]:
                 say(line)
             try:
                 supervisor.watch()
@@ -73,6 +74,15 @@ def addresses(stack: Stack) -> list[str]:
         f"  models     {stack.models}",
         f"  logs       {stack.logs}/*.log; those of tasks are in Airflow",
     ]
+
+
+def broken(stack: Stack) -> list[str]:
+    """Return the line that names the DAG files which do not load; none if all do."""
+    with stack.api() as api:
+        files = broken_files(api)
+    return (
+        [f"  broken     {', '.join(files)}: Airflow's import errors say file, line and key"] if files else []
+    )
 
 
 def logins(stack: Stack) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -18,13 +19,12 @@ class FakeAirflow:
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], object] = {("POST", "/auth/token"): {"access_token": "first"}}
+        self.answer_all: object = httpx.Response(404, json={"detail": "no"})
         self.asked: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
-        answer = self.answers.get(
-            (request.method, request.url.path), httpx.Response(404, json={"detail": "no"})
-        )
+        answer = self.answers.get((request.method, request.url.path), self.answer_all)
         if isinstance(answer, Exception):
             raise answer
         if callable(answer):
@@ -41,8 +41,14 @@ def airflow():
 
 
 @pytest.fixture
-def api(airflow):
-    with AirflowApi(URL, user="admin", password="secret") as made:
+def pauses() -> list[float]:
+    """The pauses between tries, which the client would have slept."""
+    return []
+
+
+@pytest.fixture
+def api(airflow, pauses):
+    with AirflowApi(URL, user="admin", password="secret", sleep=pauses.append) as made:
         made._client = httpx.Client(base_url=URL, transport=httpx.MockTransport(airflow))
         yield made
 
@@ -101,10 +107,70 @@ def test_any_other_refusal_of_a_dag_is_an_error(api, airflow):
         api.dag("a")
 
 
+def in_turn(*answers):
+    """Answer with each of these in turn."""
+    left = iter(answers)
+    return lambda _: next(left)
+
+
 def test_triggering(api, airflow):
-    airflow.answers["POST", "/api/v2/dags/a/dagRuns"] = {"dag_run_id": RUN}
-    assert api.trigger("a", {"force": True}) == RUN
-    assert airflow.last() == {"logical_date": None, "conf": {"force": True}}
+    airflow.answers["POST", "/api/v2/dags/a/dagRuns"] = {}
+    run_id = api.trigger("a", {"force": True})
+    assert run_id.startswith("manual__")
+    assert airflow.last() == {"dag_run_id": run_id, "logical_date": None, "conf": {"force": True}}
+    assert api.trigger("a") != run_id
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_trigger_that_fails_is_repeated_with_the_same_run_id(api, airflow, pauses, status):
+    fails = httpx.Response(status)
+    airflow.answers["POST", "/api/v2/dags/a/dagRuns"] = in_turn(fails, fails, httpx.Response(200, json={}))
+    run_id = api.trigger("a")
+    sent = [json.loads(request.content)["dag_run_id"] for request in airflow.asked[1:]]
+    assert sent == [run_id] * 3
+    assert pauses == [0.5, 1.0]
+
+
+def test_a_run_that_the_first_try_stored_is_found(api, airflow):
+    airflow.answers["POST", "/api/v2/dags/a/dagRuns"] = in_turn(httpx.Response(500), httpx.Response(409))
+    stored = []
+
+    def state(request: httpx.Request) -> httpx.Response:
+        stored.append(unquote(request.url.path).rpartition("/")[2])
+        return httpx.Response(200, json={"state": "queued"})
+
+    airflow.answer_all = state
+    assert stored == [api.trigger("a")]
+
+
+def test_a_conflict_without_the_run_is_an_error(api, airflow):
+    airflow.answers["POST", "/api/v2/dags/a/dagRuns"] = httpx.Response(409, json={"detail": "paused"})
+    with pytest.raises(AirflowApiError, match="answered with 404"):
+        api.trigger("a")
+
+
+def test_repetition_has_an_end(api, airflow, pauses):
+    airflow.answers["GET", "/api/v2/dags/a"] = httpx.Response(500, json={"detail": "Database error"})
+    with pytest.raises(AirflowApiError, match="answered with 500: Database error"):
+        api.dag("a")
+    assert pauses == list(airflow_rest.RETRY_PAUSES)
+    assert len(airflow.asked) == 1 + len(pauses) + 1  # the sign-in, the repeated ones, the last one
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 422])
+def test_a_refusal_is_not_repeated(api, airflow, pauses, status):
+    airflow.answers["PATCH", "/api/v2/dags/a"] = httpx.Response(status)
+    with pytest.raises(AirflowApiError):
+        api.set_paused("a", paused=True)
+    assert pauses == []
+
+
+def test_what_may_not_be_done_twice_is_not_repeated(api, airflow, pauses):
+    path = "/api/v2/dags/a/dagRuns/r/taskInstances/t/-1/hitlDetails"
+    airflow.answers["PATCH", path] = httpx.Response(500)
+    with pytest.raises(AirflowApiError):
+        api.answer("a", "r", "t", "Approve")
+    assert pauses == []
 
 
 def test_a_run_id_with_a_plus_survives_the_address(api, airflow):

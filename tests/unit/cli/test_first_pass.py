@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from windsock.cli.airflow_rest import AirflowApiError
+from windsock.cli.first_pass import FACTORY_DAG, FACTORY_FILE, FirstPass, broken_files
+
+STARTED = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
+BEFORE = (STARTED - timedelta(minutes=5)).isoformat()
+AFTER = (STARTED + timedelta(seconds=7)).isoformat().replace("+00:00", "Z")
+
+
+class FakeApi:
+    """What Airflow says of its DAGs and import errors."""
+
+    def __init__(self, parsed: str | None = None, errors: dict[str, str] | None = None) -> None:
+        self.dags = {FACTORY_DAG: {"last_parsed_time": parsed}} if parsed else {}
+        self.errors = [{"filename": name, "timestamp": at} for name, at in (errors or {}).items()]
+        self.asked = 0
+
+    def dag(self, dag_id):
+        self.asked += 1
+        return self.dags.get(dag_id)
+
+    def import_errors(self):
+        return self.errors
+
+
+@pytest.fixture
+def dags(tmp_path):
+    (tmp_path / FACTORY_FILE).touch()
+    return tmp_path
+
+
+def first_pass(dags, api) -> FirstPass:
+    return FirstPass(dags=dags, connect=lambda: api, since=STARTED)
+
+
+@pytest.mark.parametrize(
+    ("api", "done"),
+    [
+        (FakeApi(), False),
+        (FakeApi(BEFORE), False),  # an earlier start of this home stored it
+        (FakeApi(AFTER), True),
+        (FakeApi(errors={f"/project/dags/{FACTORY_FILE}": AFTER}), True),  # it never will be stored
+        (FakeApi(BEFORE, {f"/project/dags/{FACTORY_FILE}": BEFORE}), False),
+        (FakeApi(errors={"/project/dags/other.py": AFTER}), False),
+    ],
+)
+def test_it_is_done_when_the_factory_file_was_parsed_since_the_start(dags, api, done):
+    assert first_pass(dags, api).done() is done
+
+
+def test_without_the_factory_there_is_nothing_to_wait_for(tmp_path):
+    assert first_pass(tmp_path, FakeApi()).done()
+
+
+def test_while_airflow_does_not_answer_it_is_not_done(dags):
+    def refuse():
+        raise AirflowApiError("no answer")
+
+    assert not FirstPass(dags=dags, connect=refuse, since=STARTED).done()
+
+
+def test_what_is_done_is_not_asked_again(dags):
+    api = FakeApi(AFTER)
+    waiting = first_pass(dags, api)
+    assert [waiting.done() for _ in range(3)] == [True, True, True]
+    assert api.asked == 1
+
+
+def test_broken_files_are_named_once_each():
+    api = FakeApi(errors={"dags/b.py": AFTER, "dags/a.py": AFTER, "more/a.py": BEFORE})
+    assert broken_files(api) == ["a.py", "b.py"]
