@@ -7,12 +7,15 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Tests run in as many processes as there are cores, four at most: more of them starve the stacks they start.
+WORKERS ?= logical
+PARALLEL := -n $(WORKERS) --maxprocesses 4
 QUICK := not e2e and not docker and not browser and not postgres and not slow and not acceptance
 NAME ?=
 SPEC ?=
 ARGS ?=
 
-.PHONY: help setup demo up test-quick test acceptance bench lint format format-check types contracts \
+.PHONY: help setup demo up test-quick test coverage acceptance bench static lint format format-check types contracts \
 	snapshots check wheel clean
 
 help: ## show this list
@@ -39,11 +42,14 @@ demo: setup ## run the daily retrain of the sample model, or of SPEC=path/to/mod
 up: setup ## start Airflow, MLflow and the server on 127.0.0.1; Ctrl-C stops all of it
 	@exec $(BIN)/windsock up
 
-test-quick: setup ## unit tests: under two minutes, all the time
-	$(PYTEST) -q -rs -m '$(QUICK)' $(ARGS)
+test-quick: setup ## unit tests: under 90 seconds, all the time
+	$(PYTEST) $(PARALLEL) -q -rs -m '$(QUICK)' $(ARGS)
 
-test: setup lint types contracts ## all but the acceptance tests; what is missing for a test is named as its reason to skip
-	$(PYTEST) -rs -m 'not acceptance' $(ARGS)
+test: setup static ## all but the acceptance tests; what is missing for a test is named as its reason to skip
+	$(PYTEST) $(PARALLEL) -q -rs --durations=30 -m 'not acceptance' $(ARGS)
+
+coverage: setup ## the tests of `make test` with the share of each module that they reach
+	$(PYTEST) $(PARALLEL) -q -rs --cov=windsock --cov-report=term:skip-covered -m 'not acceptance' $(ARGS)
 
 acceptance: setup ## the long tests, by hand before a change is called done
 	$(PYTEST) -rs -m acceptance $(ARGS)
@@ -53,6 +59,8 @@ bench: setup ## run one benchmark: NAME=...; without NAME, list them
 	if [ -n "$(NAME)" ]; then echo "bench: no benchmark is named $(NAME)" >&2; else echo "bench: NAME is missing" >&2; fi; \
 	echo "usage: make bench NAME=..., one of:" >&2; \
 	grep -ls __main__ benchmarks/*.py | sed -E 's,.*/(.*)\.py,  \1,' >&2; exit 2
+
+static: lint types contracts ## what is checked without running anything
 
 lint: setup ## ruff's rules
 	$(BIN)/ruff check .

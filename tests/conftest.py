@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from support import phases, shared
+from support.distribution import ByWorld, order_of
 
 HOME = Path(tempfile.mkdtemp(prefix="windsock-tests-"))
 PROJECT = Path(__file__).resolve().parent.parent
@@ -27,11 +32,34 @@ for name in [n for n in os.environ if n.startswith(("WINDSOCK_", "AIRFLOW_CONN_"
     del os.environ[name]
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Remove the temporary home."""
-    import shutil
+def pytest_configure(config: pytest.Config) -> None:
+    """Say which process is the run: what is made once for all workers lives as long as it."""
+    os.environ.setdefault(shared.OWNER, str(os.getpid()))
 
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
+    """Deal the tests to the workers by the world that they share."""
+    return ByWorld(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long."""
+    items.sort(key=lambda item: order_of(item.nodeid))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the temporary home, and end what was made once for the whole run."""
     shutil.rmtree(HOME, ignore_errors=True)
+    factory: pytest.TempPathFactory | None = getattr(session.config, "_tmp_path_factory", None)
+    if os.environ[shared.OWNER] == str(os.getpid()) and factory is not None and factory._basetemp is not None:
+        shared.end_services(factory.getbasetemp())
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how long each part of the tests took."""
+    phases.tell(terminalreporter)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from support.stack import live_stack
+from support.stack import LiveStack, live_stack
+from support.stack_logs import keep_logs
+
+KEPT_LOGS = Path(__file__).resolve().parents[2] / "build" / "test-logs"
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +27,11 @@ def first_run(live):
     return live.run_green("churn__daily_retrain")
 
 
-def pytest_collection_modifyitems(items):
-    """Run what starts a stack of its own first: one Airflow at a time is enough for a small machine."""
-    items.sort(key=lambda item: "e2e" in item.path.parts and item.path.name != "test_demo.py")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: Any) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the stack's logs when a test on it fails."""
+    report = yield
+    stack = item.funcargs.get("live") if hasattr(item, "funcargs") else None
+    if report.failed and isinstance(stack, LiveStack):
+        report.sections.append(("logs of the stack", keep_logs(stack.stack.logs, item.nodeid, KEPT_LOGS)))
+    return report

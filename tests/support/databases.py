@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from support.fake_monitor import FakeMonitor
 from support.fake_rollout import FakeRollouts
-from support.postgres import postgres_server
+from support.postgres import shared_postgres
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.rollout_table import SqlRollouts
 from windsock.ports import Monitor, Rollouts
@@ -18,11 +18,10 @@ from windsock.ports import Monitor, Rollouts
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])]
 
 
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of the module's own; skip where none is installed."""
-    with postgres_server() as url:
-        yield url
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The PostgreSQL server of this run; skip where none is installed."""
+    return shared_postgres(tmp_path_factory)
 
 
 @pytest.fixture(params=ENGINES)
@@ -52,7 +51,7 @@ def new_database(request: pytest.FixtureRequest, engine: str, folder: Path) -> s
     if engine == "sqlite":
         return f"sqlite:///{folder / 'control.db'}"
     server: str = request.getfixturevalue("postgres_url")
-    name = f"control_{abs(hash(str(folder))):x}"
+    name = f"control_{uuid4().hex}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")

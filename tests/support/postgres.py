@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from support.shared import shared_service
+
 PROGRAMS = Path("/usr/lib/postgresql")
 UNPRIVILEGED = ("postgres", "nobody")
 START_SECONDS = 60
@@ -116,17 +118,34 @@ def postgres_server() -> Iterator[str]:
         yield server.url
 
 
+def shared_postgres(factory: pytest.TempPathFactory) -> str:
+    """Return the URL of the server that all tests of this run share; each makes a database of its own.
+
+    Skips the test where PostgreSQL is not installed.
+    """
+    require_postgres()
+    url: str = shared_service(factory, "postgres", "support.postgres:postgres_server")
+    return url
+
+
+def require_postgres() -> Path:
+    """Return the folder of the server's programs; skip the test where they are not installed."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip(
+            f"no PostgreSQL server is installed below {PROGRAMS} (Debian: apt-get install postgresql)"
+        )
+    _unprivileged_user()
+    return programs
+
+
 @contextmanager
 def restartable_server() -> Iterator[Server]:
     """Give a server that runs; it and its files are gone afterwards.
 
     Skips the test where PostgreSQL is not installed.
     """
-    programs = find_programs()
-    if programs is None:
-        pytest.skip(
-            f"no PostgreSQL server is installed below {PROGRAMS} (Debian: apt-get install postgresql)"
-        )
+    programs = require_postgres()
     user = _unprivileged_user()
     folder = Path(tempfile.mkdtemp(prefix="windsock-pg-"))
     if user:

@@ -34,7 +34,11 @@ def test_what_was_never_written_is_unknown() -> None:
     assert CIPHER.decrypt(UNAVAILABLE) is None
 
 
-@pytest.mark.parametrize("text", ["planted", "fernet:planted", CIPHER.encrypt("planted")[:-8]])
+@pytest.mark.parametrize(
+    "text",
+    ["planted", "fernet:planted", CIPHER.encrypt("planted")[:-8]],
+    ids=["plain", "no token", "cut off"],
+)
 def test_what_no_key_made_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         CIPHER.decrypt(text)
