@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from support import phases, shared
+from support import memory, phases, shared
 from support.distribution import ByWorld, order_of
 
+memory.use_for_temporary_files()
 HOME = Path(tempfile.mkdtemp(prefix="windsock-tests-"))
 PROJECT = Path(__file__).resolve().parent.parent
 for folder in ("dags", "plugins"):
@@ -48,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order_of(item.nodeid))
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove the temporary home, and end what was made once for the whole run."""
     shutil.rmtree(HOME, ignore_errors=True)

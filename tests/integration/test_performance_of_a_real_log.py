@@ -24,6 +24,7 @@ from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.prediction_rows import ArchivePredictionRows
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts import ArchiveWindowCounter
+from windsock.exceptions import StorageError
 from windsock.monitoring.check_performance import check_performance
 from windsock.ports import Ports, utc_now
 from windsock.records import CheckPerformanceInput, OutcomeEvent, ReferencePerformance, Span, Status
@@ -58,10 +59,21 @@ def serve(folder: Path, *, right: float, rows: int = 2000) -> None:
             assert log.add_rows(*answered(*made, at=at, digest=CHAMPION))
             assert log.add_rows(*answered(*made, at=at, digest=CHAMPION, variant="shadow"))
         told = [outcome(place, truth[place], WINDOW.start + place * length) for place in range(rows)]
-        await asyncio.gather(*[log.add_outcome(one) for one in told if int(one.event_id or 0) % 5])
+        await asyncio.gather(*[tell(log, one) for one in told if int(one.event_id or 0) % 5])
 
     asyncio.run(write())
     log.stop()
+
+
+async def tell(log: PredictionLog, one: OutcomeEvent, *, tries: int = 100) -> None:
+    """Tell an outcome as clients are asked to: again, when the disk was too slow to confirm it."""
+    for _ in range(tries):
+        try:
+            await log.add_outcome(one)
+        except StorageError:
+            continue
+        return
+    raise AssertionError(f"outcome {one.event_id} was not confirmed in {tries} tries")
 
 
 def outcome(place: int, truth: bool, at: datetime) -> OutcomeEvent:

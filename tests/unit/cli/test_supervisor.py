@@ -170,12 +170,19 @@ def test_pause_notices_a_dead_part(supervisor):
 
 def test_pause_ends_by_itself(supervisor):
     with supervisor:
+        supervisor.start(part("a", "import time; time.sleep(600)"))
+        supervisor.wait_ready(timeout=20)
+        begun = time.monotonic()
         supervisor.pause(0.05)
+        assert time.monotonic() - begun >= 0.05
+        assert supervisor.names == ("a",)
+        assert len(processes.marked_processes(supervisor.stack_id)) == 1
 
 
 SUPERVISED = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 sys.path.insert(0, sys.argv[1])
 from windsock.cli.supervisor import Part, StopSignalError, Supervisor
 
