@@ -1,4 +1,4 @@
-"""One running stack for all end-to-end tests."""
+"""One running stack for all end-to-end tests, on which the long scenarios run side by side."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.scenarios import DriftStory, RolloutStory, drift_story, in_background, rollout_story
 from support.stack import LiveStack, live_stack
 from support.stack_logs import keep_logs
 
@@ -21,10 +22,33 @@ def live(tmp_path_factory, project):
         yield running
 
 
+STORIES = {"drift": drift_story, "tried_out": rollout_story}
+"""By the fixture that gives them: each begins with the stack if a test of this run asks for it."""
+
+
 @pytest.fixture(scope="session")
-def first_run(live):
+def stories(live, request):
+    """The long scenarios, under way."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    return {name: in_background(story, live) for name, story in STORIES.items() if name in wanted}
+
+
+@pytest.fixture(scope="session")
+def first_run(live, stories):
     """The first run of the churn model's retrain DAG, triggered through REST; green."""
     return live.run_green("churn__daily_retrain")
+
+
+@pytest.fixture(scope="session")
+def drift(stories) -> DriftStory:
+    """The world that moved, and the retrain that followed."""
+    return stories["drift"].result()
+
+
+@pytest.fixture(scope="session")
+def tried_out(stories) -> RolloutStory:
+    """The rollout of a better version, at its end."""
+    return stories["tried_out"].result()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from support.rollout_world import same_as_tally
-from support.tried import Tried
+from support.scenarios import USERS
 from windsock.cli.follow import BLOCK, last_block
 from windsock.records import (
     LedgerAction,
@@ -21,57 +21,43 @@ from windsock.records import (
 pytestmark = pytest.mark.e2e
 
 RETRAIN = "tried__daily_retrain"
-USERS = 2_000
 
 
 @pytest.fixture(scope="module")
-def tried(live):
+def tried(tried_out):
     """The model, with its first version serving and its rollouts switched on."""
-    found = Tried(live, "tried")
-    assert found.make_version() == "1"
-    live.await_dag(found.dag_id)
-    live.admin.set_paused(found.dag_id, paused=False)
-    yield found
-    live.admin.set_paused(found.dag_id, paused=True)
+    return tried_out.tried
 
 
 @pytest.fixture(scope="module")
-def retrained(live, tried):
+def retrained(tried_out):
     """The retrain that made version 2."""
-    tried.grow()
-    return live.run_green(RETRAIN)
+    return tried_out.retrained
 
 
 @pytest.fixture(scope="module")
-def rollout(retrained, tried):
-    """The rollout of version 2; it is paused, so that the test says when it may be decided."""
-    found = tried.await_rollout()
-    tried.steer("pause")
-    return found
+def rollout(tried_out):
+    """The rollout of version 2; it was paused until all users had come."""
+    return tried_out.rollout
 
 
 @pytest.fixture(scope="module")
-def users(tried, rollout):
+def users(tried_out):
     """Users who like the challenger, all of whom came while the rollout was paused."""
-    made = tried.users(rollout, challenger=0.25, doubled=0.2)
-    made.send(USERS)
-    made.come_again()
-    return made
+    return tried_out.users
 
 
 @pytest.fixture(scope="module")
-def held(tried, rollout, users):
+def held(tried_out):
     """What was decided while it was paused and everything had been seen."""
-    tried.await_totals(rollout, users.tally)
-    return tried.await_looks(rollout, 1)
+    return tried_out.held
 
 
 @pytest.fixture(scope="module")
-def ended(live, tried, rollout, held):
+def ended(live, tried, tried_out):
     """How it ended after it was resumed and looked at by hand."""
-    tried.steer("resume")
-    live.admin.trigger(tried.dag_id)
-    return tried.await_end(rollout)
+    yield tried_out.ended
+    live.admin.set_paused(tried.dag_id, paused=True)
 
 
 def test_the_retrain_ends_with_a_version_that_waits(live, tried, retrained):
@@ -94,8 +80,8 @@ def test_no_user_changes_the_arm(tried, rollout, users):
     assert min(users.tally.units("1"), users.tally.units("2")) > 0.4 * USERS
 
 
-def test_the_count_is_what_the_users_did_to_the_unit(tried, rollout, users, held):
-    same_as_tally(tried.totals(rollout), rollout, users.tally)
+def test_the_count_is_what_the_users_did_to_the_unit(tried_out):
+    same_as_tally(tried_out.counted, tried_out.rollout, tried_out.users.tally)
 
 
 def test_nothing_is_promoted_while_it_is_paused(tried, rollout, held):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 import httpx
 import pytest
 
+from support.scenarios import MOVED_ROWS as ROWS
 from support.stack import wait_for
-from windsock.adapters.build import build_ports
-from windsock.cli.demo_traffic import moved_rows, send_traffic
 from windsock.cli.follow import last_block
 from windsock.records import (
     DataSnapshot,
     DriftReport,
     EpisodeState,
     Evaluation,
-    InputSchema,
     RetrainClaim,
     RetrainDecision,
     RetrainEnd,
@@ -25,57 +23,27 @@ from windsock.records import (
     RetrainOutcome,
     Status,
 )
-from windsock.settings import Settings
-from windsock.spec.loader import find_model
 
 pytestmark = pytest.mark.e2e
 
 RETRAIN, MONITOR = "moving__drift_retrain", "moving__monitor"
-ROWS = 3_000
 
 
 @pytest.fixture(scope="module")
-def ports(live):
-    settings = Settings.from_environment(live.stack.environment())
-    return build_ports(settings, connections=lambda conn_id: conn_id)
+def ports(drift):
+    return drift.ports
 
 
 @pytest.fixture(scope="module")
-def spec(live):
-    settings = Settings.from_environment(live.stack.environment())
-    return find_model(settings.models_dir, "moving", shared_file=settings.shared_file)
-
-
-def schema_of(live) -> InputSchema:
-    answer = httpx.get(f"{live.stack.server_url}/models/moving", timeout=10, trust_env=False)
-    return InputSchema.model_validate(answer.raise_for_status().json()["schema"])
+def moved(drift):
+    """When the window closed in which the traffic had moved."""
+    return drift.moved
 
 
 @pytest.fixture(scope="module")
-def moved(live, ports, spec):
-    """The first version, then traffic that has moved; returns when its window closed."""
-    live.run_green("moving__daily_retrain")
-    for dag_id in (MONITOR, RETRAIN):
-        live.await_dag(dag_id)
-        live.admin.set_paused(dag_id, paused=False)
-    block = spec.monitoring
-    snapshot = ports.snapshots.latest("moving")
-    rows = moved_rows(ports.snapshots.load(snapshot), schema_of(live), spec, ROWS)
-    wait_for(lambda: datetime.now(UTC).second < 30, seconds=40, what="the first half of a minute")
-    closes = block.window_end(datetime.now(UTC) + block.lateness_allowance) + block.window_length
-    assert send_traffic(live.stack.server_url, "moving", rows) == ROWS
-    assert datetime.now(UTC) < closes
-    return closes
-
-
-@pytest.fixture(scope="module")
-def retrained(live, moved):
+def retrained(drift):
     """The run that the drift started, at its end."""
-    wait_for(lambda: live.admin.runs(RETRAIN), seconds=180, what="a run of the retrain on drift")
-    run_id = live.admin.runs(RETRAIN)[-1]["dag_run_id"]
-    state = live.await_state(RETRAIN, run_id)
-    assert state == "success", live.failures(RETRAIN, run_id)
-    return run_id
+    return drift.retrained
 
 
 def reports(live) -> list[DriftReport]:

@@ -7,9 +7,10 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 STACK = "the stack of all end-to-end tests"
-# Files whose tests share nothing: each test may go to another worker. The longest ones, so that no worker
-# is left with a long file while the other has nothing to do.
+# What takes long begins first, so that no worker is left with a long file while the others have nothing to do.
 FIRST = ("tests/e2e/", "tests/integration/")
+# The long scenarios go on beside the other tests of the stack; those that look at their ends come last.
+STORIES = ("tests/e2e/test_ab_rollout.py", "tests/e2e/test_drift_retrain.py")
 
 
 def scope_of(nodeid: str) -> str:
@@ -23,8 +24,8 @@ def scope_of(nodeid: str) -> str:
 def order_of(nodeid: str) -> int:
     """Return where a test stands: what takes long begins first, and the stack before all else."""
     if scope_of(nodeid) == STACK:
-        return 0
-    return next((place for place, folder in enumerate(FIRST, start=1) if nodeid.startswith(folder)), 9)
+        return 1 if nodeid.startswith(STORIES) else 0
+    return next((place for place, folder in enumerate(FIRST, start=2) if nodeid.startswith(folder)), 9)
 
 
 class ByWorld(LoadScopeScheduling):  # type: ignore[misc]

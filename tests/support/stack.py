@@ -45,7 +45,7 @@ data:
 training: {candidates: [{estimator: hist_gradient_boosting, params: {max_iter: 60, max_leaf_nodes: 7}}]}
 gate: {card: {intended_use: Rank customers., limitations: Made up.}}
 monitoring:
-  window: 1m
+  window: 2m
   lateness: 5s
   retrain: {windows: 1, of: 1, cooldown: 1m, per_day: 100, recent: 1h, history: 0.1}
 """
@@ -88,7 +88,7 @@ training:
   schedule: sometimes
 """
 START_SECONDS = 300.0
-RUN_SECONDS = 240.0
+RUN_SECONDS = 420.0
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float, what: str) -> None:

@@ -1,0 +1,144 @@
+"""The long scenarios of the stack, each told by a function: they run side by side on one stack."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from support.stack import LiveStack, wait_for
+from support.tried import Tried
+from windsock.adapters.build import build_ports
+from windsock.cli.demo_traffic import moved_rows, send_traffic
+from windsock.cli.demo_users import Users
+from windsock.ports import Ports
+from windsock.records import InputSchema, Rollout, RolloutDecision, RolloutEnd, StepTotals
+from windsock.settings import Settings
+from windsock.spec import ModelSpec
+from windsock.spec.loader import find_model
+
+MOVED_ROWS = 3_000
+USERS = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftStory:
+    """The world of the model ``moving`` moves; one retrain follows.
+
+    :param moved: the end of the window in which it moved.
+    :param retrained: the run that the drift started, at its end.
+    """
+
+    ports: Ports
+    spec: ModelSpec
+    moved: datetime
+    retrained: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutStory:
+    """A retrain of the model ``tried`` makes version 2, which is tried on users who like it.
+
+    :param retrained: the retrain's run.
+    :param users: all of them came while the rollout was paused.
+    :param counted: what the log held of them then.
+    :param held: what was decided while the rollout was paused and everything had been seen.
+    :param ended: how it ended after it was resumed.
+    """
+
+    tried: Tried
+    retrained: str
+    rollout: Rollout
+    users: Users
+    counted: StepTotals
+    held: RolloutDecision
+    ended: RolloutEnd
+
+
+def drift_story(live: LiveStack) -> DriftStory:
+    """Retrain ``moving``, send traffic that moved in one window, and wait for the retrain that follows."""
+    settings = Settings.from_environment(live.stack.environment())
+    ports = build_ports(settings, connections=lambda conn_id: conn_id)
+    spec = find_model(settings.models_dir, "moving", shared_file=settings.shared_file)
+    monitor, retrain = "moving__monitor", "moving__drift_retrain"
+    live.run_green("moving__daily_retrain")
+    for dag_id in (monitor, retrain):
+        live.await_dag(dag_id)
+        live.admin.set_paused(dag_id, paused=False)
+    moved = _move(live, ports, spec)
+    wait_for(lambda: live.admin.runs(retrain), seconds=300, what="a run of the retrain on drift")
+    run_id = live.admin.runs(retrain)[-1]["dag_run_id"]
+    state = live.await_state(retrain, run_id)
+    assert state == "success", live.failures(retrain, run_id)
+    live.admin.set_paused(monitor, paused=True)
+    return DriftStory(ports=ports, spec=spec, moved=moved, retrained=run_id)
+
+
+def _move(live: LiveStack, ports: Ports, spec: ModelSpec) -> datetime:
+    """Send the traffic within one window; return when that window closes."""
+    block, address = spec.monitoring, f"{live.stack.server_url}/models/moving"
+    snapshot = ports.snapshots.latest("moving")
+    assert snapshot is not None
+    answer = httpx.get(address, timeout=10, trust_env=False).raise_for_status()
+    schema = InputSchema.model_validate(answer.json()["schema"])
+    rows = moved_rows(ports.snapshots.load(snapshot), schema, spec, MOVED_ROWS)
+
+    def closes() -> datetime:
+        return block.window_end(datetime.now(UTC) + block.lateness_allowance) + block.window_length
+
+    def begins() -> bool:
+        return closes() - datetime.now(UTC) > 0.6 * block.window_length
+
+    wait_for(begins, seconds=2 * block.window_length.total_seconds(), what="the first part of a window")
+    end = closes()
+    assert send_traffic(live.stack.server_url, "moving", rows) == MOVED_ROWS
+    assert datetime.now(UTC) < end, "the machine was too slow to send all rows within one window"
+    return end
+
+
+def rollout_story(live: LiveStack) -> RolloutStory:
+    """Make two versions of ``tried``, send users who like the second, and wait for the rollout's end."""
+    tried = Tried(live, "tried")
+    assert tried.make_version() == "1"
+    live.await_dag(tried.dag_id)
+    live.admin.set_paused(tried.dag_id, paused=False)
+    tried.grow()
+    retrained = live.run_green("tried__daily_retrain")
+    rollout = tried.await_rollout()
+    tried.steer("pause")
+    users = tried.users(rollout, challenger=0.25, doubled=0.2)
+    users.send(USERS)
+    users.come_again()
+    counted = tried.await_totals(rollout, users.tally)
+    held = tried.await_looks(rollout, 1)
+    tried.steer("resume")
+    live.admin.trigger(tried.dag_id)
+    ended = tried.await_end(rollout)
+    return RolloutStory(
+        tried=tried,
+        retrained=retrained,
+        rollout=rollout,
+        users=users,
+        counted=counted,
+        held=held,
+        ended=ended,
+    )
+
+
+def in_background(story: Callable[[LiveStack], Any], live: LiveStack) -> Future[Any]:
+    """Tell a story in a thread of its own; a run that ends before does not wait for it."""
+    told: Future[Any] = Future()
+
+    def tell() -> None:
+        try:
+            told.set_result(story(live))
+        except BaseException as error:
+            told.set_exception(error)
+
+    threading.Thread(target=tell, name=story.__name__, daemon=True).start()
+    return told
