@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from windsock.ports import Ports
-from windsock.records import Outcome, RunContext, Span
+from windsock.records import Outcome, RunContext, Span, Status
 from windsock.spec import ModelSpec
 from windsock.steps import StepResult, run_step
 
@@ -17,10 +18,12 @@ def retrain(
     run: RunContext | None = None,
     nonce: str | None = None,
     recent: Span | None = None,
+    people: Sequence[str] | None = None,
 ) -> dict[str, StepResult]:
     """Run every step as the DAG chains them; stop after the gate if it does not promote.
 
     :param recent: the window whose labelled answers are mixed in.
+    :param people: who approves the version; where more are needed, it stops there. ``None``: nobody is asked.
     :returns: results by step; candidates as ``train_model[0]``, ``train_model[1]`` ...
     """
     shared: dict[str, Any] = {"spec": spec, "run": run or RunContext(run_id="run-1")}
@@ -50,7 +53,17 @@ def retrain(
     decision = step("gate_model", validation=validation, evaluation=evaluation)
     if decision.outcome is Outcome.PROMOTE:
         version = step("register_model", decision=decision, evaluation=evaluation)
-        step("approve_model", version=version)
+        for person in people or ():
+            answer = {
+                "answer": "approve",
+                "approver": person,
+                "approver_id": person,
+                "answered_at": ports.now(),
+            }
+            step("approve_model", version=version, **answer)
+        approval = step("approve_model", version=version)
+        if people is not None and approval.status is not Status.PASS:
+            return done
         step("deploy_model", version=version)
         step("promote_model", version=version)
     return done
