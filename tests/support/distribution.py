@@ -7,7 +7,7 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 STACK = "the stack of all end-to-end tests"
-# What takes long begins first, so that no worker is left with a long file while the others have nothing to do.
+# What takes long begins first, so that no worker is left with a long file at the end.
 FIRST = ("tests/e2e/", "tests/integration/")
 # The long scenarios go on beside the other tests of the stack; those that look at their ends come last.
 STORIES = ("tests/e2e/test_ab_rollout.py", "tests/e2e/test_drift_retrain.py")
