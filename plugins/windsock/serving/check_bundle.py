@@ -6,18 +6,16 @@ import asyncio
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from windsock.exceptions import DeploymentRefusedError, StorageError, TransportError, WindsockError
 from windsock.records import ProbeResult, SlotPlan
 from windsock.serving.bundles import BundleShelf
+from windsock.serving.own_process import command_of
 from windsock.serving.slots import compare_golden, compiled_scores, golden_values, pipeline_scores
 from windsock.settings import Settings
 
 LIMIT_SECONDS = 90.0
-PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
-CODE = "import sys; sys.path.append(sys.argv.pop(1)); from windsock.serving.check_bundle import main; main()"
 UNREFUSED = "The version that served before still serves. Look at the bundle; train the model again."
 
 
@@ -60,7 +58,7 @@ async def check_apart(
         "slot": plan.model_dump(mode="json"),
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-c", CODE, PACKAGE_ROOT),
+        *command_of("windsock.serving.check_bundle"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from windsock.ports import utc_now
 from windsock.serving.files import replace_file
 from windsock.serving.log_lines import SEALED_FILE
 from windsock.serving.open_server import who_is_answered
+from windsock.serving.own_process import command_of
 from windsock.serving.rate_limit import RATES_FILE, RATES_VARIABLE, RateTable
 from windsock.serving.workers import WorkerNotes
 from windsock.settings import Settings
@@ -42,10 +42,6 @@ YOUNG_SECONDS = 10.0
 LONGEST_PAUSE = 10.0
 BACKLOG = 2048
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
-PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
-CODE = (
-    "import sys; sys.path.append(sys.argv.pop(1)); from windsock.serving.worker_process import main; main()"
-)
 
 
 def run(
@@ -169,7 +165,7 @@ class Supervisor:
         threads = dict.fromkeys(THREAD_VARIABLES, "1")
         shared = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics), RATES_VARIABLE: str(self.metrics)}
         worker = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-P", "-c", CODE, PACKAGE_ROOT],
+            command_of("windsock.serving.worker_process"),
             stdin=subprocess.PIPE,
             pass_fds=[self.listening.fileno()],
             env={**os.environ, **threads, **shared},

@@ -11,7 +11,7 @@ from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import DeploymentRefusedError, StorageError
 from windsock.ports import LoadedBundle
 from windsock.records import MODEL_FILE, TREES_FILE, GoldenPredictions, SlotPlan, StoredBundle
-from windsock.serving import check_bundle
+from windsock.serving import own_process
 from windsock.serving.check_bundle import check_apart
 from windsock.training.golden import make_golden
 from windsock.training.preprocessing import build_preprocessing, to_features
@@ -147,6 +147,6 @@ def test_a_bundle_that_crashes_or_hangs_hurts_nobody(
 ) -> None:
     """What a crafted tree does to the process that asks it, done to it directly."""
     stored = store_bundle(check.settings, bundles["first"])  # type: ignore[attr-defined]
-    monkeypatch.setattr(check_bundle, "CODE", code)
+    monkeypatch.setattr(own_process, "CODE", code)
     with pytest.raises(DeploymentRefusedError, match=said):
         check(slot_of(stored), seconds=3)
