@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import memory, phases, shared
+from support import imports, memory, phases, shared
 from support.distribution import ByWorld, order_of
 
 memory.use_for_temporary_files()
@@ -76,6 +78,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def modules_after(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], frozenset[str]]:
+    """What is loaded after a proof of ``support.imports``, by its name."""
+    return functools.partial(imports.modules_after, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
