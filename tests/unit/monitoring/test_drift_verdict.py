@@ -59,10 +59,31 @@ def test_why_names_the_worst_columns_with_their_numbers() -> None:
     assert judged(*many).reason.endswith("c8 0.18 >= 0.05, c7 0.17 >= 0.05, c6 0.16 >= 0.05 and 6 more")
 
 
+def test_the_worst_columns_are_those_farthest_beyond_their_own_limit() -> None:
+    drifted = [
+        column("unmeasured", Status.FAIL, effect=None),
+        column("unknown", Status.FAIL, effect=None, limit=None),
+        column("unlimited", Status.FAIL, effect=0.5, limit=None),
+        column("wide", Status.FAIL, effect=0.3, limit=0.2),
+        column("narrow", Status.FAIL, effect=0.2),
+    ]
+    assert judged(*drifted).reason == (
+        "WS-MONITORING-020 5 of 5 columns drifted: "
+        "narrow 0.2 >= 0.05, wide 0.3 >= 0.2, unlimited 0.5 >= 0 and 2 more"
+    )
+    assert judged(*drifted[:3]).reason.endswith(": unlimited 0.5 >= 0, unmeasured 0 >= 0.05, unknown 0 >= 0")
+
+
+def test_the_closest_column_is_one_that_did_not_drift_and_has_a_number() -> None:
+    assert judged(CALM, MOVED, columns=2).reason == (
+        "1 of 2 columns drifted; the closest, age: 0.02 against 0.05"
+    )
+    assert judged(MOVED, columns=2).reason == "1 of 1 columns drifted"
+    assert judged(column("plan", effect=None)).reason == "none of 1 columns drifted"
+
+
 def test_so_many_columns_must_drift_as_the_spec_says() -> None:
-    found = judged(CALM, MOVED, columns=2)
-    assert found.status is Status.PASS
-    assert found.reason.startswith("1 of 2 columns drifted")
+    assert judged(CALM, MOVED, columns=2).status is Status.PASS
     assert judged(MOVED, MOVED, columns=2).status is Status.FAIL
 
 
@@ -104,6 +125,10 @@ def test_a_damaged_log_does_not_pass() -> None:
 
 def test_a_column_that_cannot_be_counted_is_named() -> None:
     assert judged(CALM, BROKEN).reason == "WS-MONITORING-025 could not be counted: member"
+    broken = [column(name, Status.ERROR, effect=None) for name in "abcdefghijk"]
+    told = "WS-MONITORING-025 could not be counted: a, b, c, d, e, f, g, h, i, j"
+    assert judged(*broken[:10]).reason == told
+    assert judged(*broken).reason == f"{told} and 1 more"
 
 
 def test_scores_make_a_window_fail_only_where_they_count() -> None:
@@ -126,6 +151,7 @@ def test_scores_make_a_window_fail_only_where_they_count() -> None:
         (0.06, 0.3, Severity.MEDIUM),
         (0.2, 0.1, Severity.CRITICAL),
         (0.2, 0.05, Severity.HIGH),
+        (0.2, 0.01, Severity.HIGH),
         (0.2, 0.001, Severity.MEDIUM),
         (0.06, 0.0, Severity.LOW),
     ],
@@ -135,6 +161,24 @@ def test_severity_weighs_the_effect_by_importance(
 ) -> None:
     calm = column("a", Status.FAIL, effect=0.05, importance=0.0)
     assert severity_of([calm, column("b", Status.FAIL, effect=effect, importance=importance)]) is severity
+
+
+def test_drift_without_a_limit_is_great_and_without_an_effect_small() -> None:
+    assert severity_of([column("a", Status.FAIL, limit=None)]) is Severity.HIGH
+    assert severity_of([column("a", Status.FAIL, limit=0.0)]) is Severity.HIGH
+    assert severity_of([column("a", Status.FAIL, effect=None)]) is Severity.LOW
+
+
+def test_a_window_that_fails_without_a_drifted_column_is_of_low_severity() -> None:
+    found = judged(column("a", psi=0.6), rules={"drift_score": 0.25})
+    assert (found.status, found.severity) == (Status.FAIL, Severity.LOW)
+
+
+def test_scores_that_do_not_count_make_nothing_more_severe() -> None:
+    small, score = column("a", Status.FAIL, effect=0.06), column("score", Status.FAIL, effect=0.3)
+    assert judged(small, score=score).severity is Severity.HIGH
+    assert judged(small, score=score, predictions=False).severity is Severity.LOW
+    assert judged(small, score=column("score", effect=0.3)).severity is Severity.LOW
 
 
 def test_only_a_failed_window_is_severe() -> None:
