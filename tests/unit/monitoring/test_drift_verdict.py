@@ -8,7 +8,7 @@ import pytest
 from support.drift_windows import count_frame, draw_frame, profile_of
 from windsock.monitoring.drift_columns import Judgement
 from windsock.monitoring.drift_verdict import WindowJudgement, judge_window, severity_of
-from windsock.records import ColumnDrift, ColumnKind, Severity, Status
+from windsock.records import CheckResult, ColumnDrift, ColumnKind, Severity, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.counting import WindowCounts
 
@@ -80,6 +80,112 @@ def test_the_closest_column_is_one_that_did_not_drift_and_has_a_number() -> None
     )
     assert judged(MOVED, columns=2).reason == "1 of 1 columns drifted"
     assert judged(column("plan", effect=None)).reason == "none of 1 columns drifted"
+
+
+@pytest.mark.parametrize(("minimum", "status"), [(500, Status.PASS), (501, Status.INSUFFICIENT)])
+def test_as_many_rows_as_are_needed_are_enough(minimum: int, status: Status) -> None:
+    first = judged(CALM, minimum_rows=minimum).checks[0]
+    assert first == CheckResult(
+        name="minimum_rows",
+        status=status,
+        code="WS-MONITORING-024",
+        value=500,
+        limit=minimum,
+        relation=">=",
+        n=500,
+        message="" if status is Status.PASS else "500 rows; 501 are needed",
+    )
+
+
+def test_the_count_of_drifted_columns_is_told_against_its_limit() -> None:
+    assert judged(CALM, MOVED, FEW, columns=2).checks[1] == CheckResult(
+        name="drifted_columns",
+        status=Status.PASS,
+        code="WS-MONITORING-020",
+        value=1,
+        limit=2,
+        relation="<",
+        n=2,
+        message="1 of 2 columns drifted",
+    )
+
+
+def test_a_named_rule_is_told_against_its_limit_which_is_allowed() -> None:
+    assert judged(CALM, MOVED, FEW, rules={"drift_ratio": 0.5}).checks[1] == CheckResult(
+        name="drift_ratio",
+        status=Status.PASS,
+        code="WS-MONITORING-022",
+        value=0.5,
+        limit=0.5,
+        relation="<=",
+        n=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "code", "limit"),
+    [({}, "drifted_columns", "020", 1), ({"rules": {"drift_ratio": 0.3}}, "drift_ratio", "022", 0.3)],
+)
+def test_why_no_column_could_be_judged_is_told(rule: Any, name: str, code: str, limit: float) -> None:
+    expected = CheckResult(
+        name=name,
+        status=Status.INSUFFICIENT,
+        code=f"WS-MONITORING-{code}",
+        limit=limit,
+        message="no column could be judged",
+    )
+    assert judged(FEW, **rule).checks[1] == expected
+    blind = column("plan", Status.INSUFFICIENT, findings=("few_reference",))
+    told = "no column could be judged: too few training rows to show a large shift: plan"
+    assert judged(blind, FEW, **rule).checks[1] == expected.model_copy(update={"message": told})
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(Status.FAIL, "scores are not distributed as on held-out rows"), (Status.PASS, "")],
+)
+def test_the_scores_are_told_against_their_limit(status: Status, message: str) -> None:
+    assert judged(CALM, score=column("score", status, effect=0.3)).checks[-1] == CheckResult(
+        name="prediction_drift",
+        status=status,
+        code="WS-MONITORING-023",
+        value=0.3,
+        limit=0.05,
+        relation="<",
+        n=500,
+        message=message,
+    )
+
+
+def test_what_keeps_a_window_from_passing_is_told_against_its_limit() -> None:
+    *_, uncounted, damage = judged(CALM, BROKEN, counts=replace(COUNTS, rows=475, damaged=25)).checks
+    assert uncounted == CheckResult(
+        name="countable_columns",
+        status=Status.ERROR,
+        code="WS-MONITORING-025",
+        value=1,
+        limit=0,
+        relation="<=",
+        n=2,
+        message="could not be counted: member",
+    )
+    assert damage == CheckResult(
+        name="log_damage",
+        status=Status.PASS,
+        code="WS-MONITORING-026",
+        value=0.05,
+        limit=0.05,
+        relation="<=",
+        n=500,
+        message="25 damaged lines of the prediction log are left out",
+    )
+
+
+def test_all_that_failed_is_told() -> None:
+    assert judged(CALM, MOVED, score=column("score", Status.FAIL, effect=0.3)).reason == (
+        "WS-MONITORING-020 1 of 2 columns drifted: visits 0.2 >= 0.05; "
+        "prediction_drift 0.3 >= 0.05: scores are not distributed as on held-out rows"
+    )
 
 
 def test_so_many_columns_must_drift_as_the_spec_says() -> None:
