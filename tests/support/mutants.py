@@ -8,6 +8,7 @@ Its settings stand in pyproject.toml, the room and its tests are put in there fo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -75,8 +76,11 @@ def report(folder: Path) -> None:
         found[mutant.rpartition(".")[0]][status] += 1
         if status != "killed":
             alive.append((mutant, status))
-    for mutant, status in alive:
-        diff = mutmut(folder, "show", mutant).splitlines()[1:]
+    with contextlib.chdir(folder):  # mutmut reads its settings where it is imported
+        from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+        diffs = [(status, get_diff_for_mutant(mutant).splitlines()) for mutant, status in alive]
+    for status, diff in diffs:
         print(f"\n{place_of(diff)}: {status}", *(line for line in diff[3:] if line[:1] in "+-"), sep="\n")
     print()
     for module, counts in sorted(found.items()):
