@@ -155,11 +155,19 @@ def test_a_version_is_known_by_its_own_bundle_and_evidence_only() -> None:
 # --- writing --------------------------------------------------------------------------------------------
 
 
-def test_what_came_first_is_told() -> None:
+def test_a_ledger_without_the_row_that_was_seen_is_told() -> None:
     ledger = FakeLedger()
-    with pytest.raises(StaleEpochError, match="epoch 7 for version 1 came too late; nothing of version -"):
-        append_unless_routed(ledger, make_entry(epoch=7), seen=FakeLedger().append(make_entry(), after_seq=0))
+    elsewhere = FakeLedger().append(make_entry(), after_seq=0)
+    with pytest.raises(StaleEpochError, match="version 1 came too late; nothing of version - holds epoch 0"):
+        append_unless_routed(ledger, make_entry(epoch=7), seen=elsewhere)
     assert ledger.rows(MODEL) == ()
+
+
+def test_only_a_commit_is_taken_for_the_commit_that_stands() -> None:
+    ledger = FakeLedger()
+    intent = append_unless_routed(ledger, make_entry(LedgerAction.INTEND), seen=None)
+    append_unless_routed(ledger, make_entry(LedgerAction.COMMIT), seen=intent)
+    assert append_unless_routed(ledger, make_entry(), seen=intent).action is LedgerAction.DEPLOY
 
 
 def test_an_intent_that_replaces_the_present_champion_is_written() -> None:
@@ -192,6 +200,12 @@ def test_a_salt_is_free_outside_of_the_rollout(experiment: str | None) -> None:
     plan = {**seen.body["plan"], "salt": "other", "experiment": experiment}
     entry = make_entry(LedgerAction.SHIFT, 5, body={**seen.body, "plan": plan})
     assert append_unless_routed(ports.ledger, entry, seen=seen).epoch == 5
+
+
+def test_a_row_without_a_plan_is_written_while_a_rollout_runs() -> None:
+    ports = under_way(world_of(1))
+    seen = last_routing_row(ports.ledger.rows(MODEL))
+    assert append_unless_routed(ports.ledger, make_entry(LedgerAction.COMMIT, 5), seen=seen).epoch == 5
 
 
 # --- plans ----------------------------------------------------------------------------------------------
