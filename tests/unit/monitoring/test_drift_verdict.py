@@ -181,6 +181,13 @@ def test_what_keeps_a_window_from_passing_is_told_against_its_limit() -> None:
     )
 
 
+@pytest.mark.parametrize("missing", ["effect", "limit"])
+def test_scores_without_a_number_or_a_limit_are_told_without_them(missing: str) -> None:
+    score = column("score", Status.FAIL, **{missing: None})
+    told = "WS-MONITORING-023 scores are not distributed as on held-out rows"
+    assert judged(CALM, score=score).reason == told
+
+
 def test_all_that_failed_is_told() -> None:
     assert judged(CALM, MOVED, score=column("score", Status.FAIL, effect=0.3)).reason == (
         "WS-MONITORING-020 1 of 2 columns drifted: visits 0.2 >= 0.05; "
