@@ -56,7 +56,7 @@ bench: setup ## run one benchmark: NAME=...; without NAME, list them
 	grep -ls __main__ benchmarks/*.py | sed -E 's,.*/(.*)\.py,  \1,' >&2; exit 2
 
 mutants: setup ## which changes of ROOM=governance/gate_model.py (a file or folder of the package) no test notices
-	PYTEST_ADDOPTS="-m '$(QUICK)'" $(BIN)/python tests/support/mutants.py $(ROOM) $(ARGS)
+	@PYTEST_ADDOPTS="-m '$(QUICK)'" $(BIN)/python tests/support/mutants.py $(ROOM) $(ARGS)
 
 lint: setup ## ruff's rules
 	$(BIN)/ruff check .

@@ -63,8 +63,9 @@ def place_of(diff: list[str]) -> str:
     hunk = [line for line in diff[3:] if not line.startswith("+")]
     old = [line[1:].strip() for line in hunk]
     lines = [line.strip() for line in (PROJECT / path).read_text(encoding="utf-8").splitlines()]
-    first = next(start for start in range(len(lines)) if lines[start : start + len(old)] == old)
-    return f"{path}:{first + 1 + next(at for at, line in enumerate(hunk) if line.startswith('-'))}"
+    changed = next(at for at, line in enumerate(hunk) if line.startswith("-"))
+    found = (start for start in range(len(lines)) if lines[start : start + len(old)] == old)
+    return f"{path}:{next(found, -1) + 1 + changed}"
 
 
 def report(folder: Path) -> None:
@@ -98,11 +99,16 @@ def main() -> None:
     room = asked.room.removeprefix(f"{PACKAGE}/").rstrip("/")
     if not (PROJECT / PACKAGE / room).exists():
         parser.error(f"there is no {PACKAGE / room}")
+    if not (tests := [*tests_of(room), *asked.tests]):
+        parser.error(f"{room} has no unit tests of its own; name some: ARGS=tests/...")
     with tempfile.TemporaryDirectory(prefix="windsock-mutants-") as name:
-        lay_out(Path(name), room, [*tests_of(room), *asked.tests])
+        lay_out(Path(name), room, tests)
         mutmut(Path(name), "run", "--max-children", asked.jobs, shown=sys.stdout.isatty())
         report(Path(name))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("mutants: stopped") from None
