@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("room", help="a file or a folder below plugins/windsock")
     parser.add_argument("tests", nargs="*", help="more tests to run than the room's own")
     parser.add_argument("--jobs", default="2", help="processes at a time")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     room = asked.room.removeprefix(f"{PACKAGE}/").rstrip("/")
     if not (PROJECT / PACKAGE / room).exists():
         parser.error(f"there is no {PACKAGE / room}")
