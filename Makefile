@@ -13,10 +13,11 @@ PARALLEL := -n $(WORKERS) --maxprocesses 4
 QUICK := not e2e and not docker and not browser and not postgres and not slow and not acceptance
 NAME ?=
 SPEC ?=
+ROOM ?=
 ARGS ?=
 
-.PHONY: help setup demo up test-quick test coverage acceptance bench static lint format format-check types contracts \
-	snapshots check wheel clean
+.PHONY: help setup demo up test-quick test coverage acceptance bench mutants static lint format format-check \
+	types contracts snapshots check wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) \
@@ -59,6 +60,9 @@ bench: setup ## run one benchmark: NAME=...; without NAME, list them
 	if [ -n "$(NAME)" ]; then echo "bench: no benchmark is named $(NAME)" >&2; else echo "bench: NAME is missing" >&2; fi; \
 	echo "usage: make bench NAME=..., one of:" >&2; \
 	grep -ls __main__ benchmarks/*.py | sed -E 's,.*/(.*)\.py,  \1,' >&2; exit 2
+
+mutants: setup ## which changes of ROOM=governance/gate_model.py (a file or folder of the package) no test notices
+	@PYTEST_ADDOPTS="-m '$(QUICK)'" $(BIN)/python tests/support/mutants.py $(ROOM) $(ARGS)
 
 static: lint types contracts ## what is checked without running anything
 

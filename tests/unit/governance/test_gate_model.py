@@ -18,6 +18,7 @@ from support.builders import (
 from support.fakes import FakeLedger, fake_ports
 from windsock.exceptions import DatabaseUnavailableError
 from windsock.governance import gate_model as gate
+from windsock.governance.checks import Case
 from windsock.governance.gate_model import decide, gate_model
 from windsock.records import (
     Champion,
@@ -91,6 +92,11 @@ class TestGateModel:
         assert decision.outcome is Outcome.PROMOTE
         assert not decision.first_model
 
+    def test_the_opponent_is_the_champion_that_was_met(self) -> None:
+        ledger = make_ledger(OLD)
+        assert judged(fake_ports(ledger=ledger), **met(ledger, 0.01, 0.03)).opponent == OLD
+        assert judged().opponent is None
+
     @pytest.mark.parametrize(("low", "high"), [(-0.01, 0.03), (-0.03, -0.01)])
     def test_a_champion_that_is_not_beaten_is_kept(self, low: float, high: float) -> None:
         ledger = make_ledger(OLD)
@@ -149,6 +155,24 @@ class TestGateModel:
         decision = judged()
         assert decision.outcome is Outcome.REFUSE
         assert "did not run" in decision.reason
+
+    def test_a_check_is_given_the_step_the_ports_and_the_champion_of_the_ledger(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen = []
+
+        def run(name: str, case: Case) -> CheckResult:
+            seen.append(case)
+            return make_check(name)
+
+        monkeypatch.setattr(gate, "run_check", run)
+        ports = fake_ports(ledger=make_ledger(OLD))
+        judged(ports)
+        assert seen
+        for case in seen:
+            assert case.ports is ports
+            assert case.step.evaluation == make_evaluation()
+            assert case.champion == ports.ledger.champion("churn")
 
     def test_one_check_in_the_place_of_another_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(gate, "run_check", lambda name, case: make_check("latency"))
@@ -289,12 +313,34 @@ class TestDecide:
         decision = decide([check.name for check in good], good, "refuse")
         assert (decision.outcome, decision.asks) == (Outcome.PROMOTE, ())
 
-    def test_nothing_refuses(self) -> None:
-        assert decide([], [], "ask").outcome is Outcome.REFUSE
+    @pytest.mark.parametrize(
+        ("required", "ran", "reason"),
+        [
+            ("", "", "no check ran; a gate without checks lets nothing through"),
+            ("latency", "", "no check ran; a gate without checks lets nothing through"),
+            ("", "latency", "no check ran; a gate without checks lets nothing through"),
+            ("a b c", "b", "required checks did not run: a, c"),
+            ("b", "c b a", "checks ran that the policy does not ask for: a, c"),
+            ("a b", "a b a", "a check ran more than once"),
+        ],
+    )
+    def test_a_set_that_is_not_the_required_one_refuses_and_says_why(
+        self, required: str, ran: str, reason: str
+    ) -> None:
+        checks = [make_check(name) for name in ran.split()]
+        assert decide(required.split(), checks, "ask") == (Outcome.REFUSE, (), reason)
 
-    def test_a_check_twice_refuses(self) -> None:
-        checks = [make_check("latency"), make_check("latency")]
-        assert decide(["latency"], checks, "ask").outcome is Outcome.REFUSE
+    def test_a_silent_champion_without_a_baseline_refuses_and_says_why(self) -> None:
+        silent = make_check("champion_comparison", Status.INSUFFICIENT, code="WS-GATE-012")
+        assert decide([silent.name], [silent], "ask").reason == (
+            "the champion cannot answer these rows, and the model did not meet the baseline"
+        )
+
+    def test_as_many_failures_as_are_shown_are_listed_in_full(self) -> None:
+        checks = [make_check(name, Status.FAIL, message="too slow") for name in ("a", "b", "c")]
+        assert decide(["a", "b", "c"], checks, "refuse").reason == (
+            "WS-DATA-100 a: fail, too slow; WS-DATA-100 b: fail, too slow; WS-DATA-100 c: fail, too slow"
+        )
 
     def test_many_failures_are_counted_not_listed(self) -> None:
         checks = [make_check(f"check{number}", Status.FAIL) for number in range(5)]

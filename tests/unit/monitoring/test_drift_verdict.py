@@ -8,7 +8,7 @@ import pytest
 from support.drift_windows import count_frame, draw_frame, profile_of
 from windsock.monitoring.drift_columns import Judgement
 from windsock.monitoring.drift_verdict import WindowJudgement, judge_window, severity_of
-from windsock.records import ColumnDrift, ColumnKind, Severity, Status
+from windsock.records import CheckResult, ColumnDrift, ColumnKind, Severity, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.counting import WindowCounts
 
@@ -59,10 +59,144 @@ def test_why_names_the_worst_columns_with_their_numbers() -> None:
     assert judged(*many).reason.endswith("c8 0.18 >= 0.05, c7 0.17 >= 0.05, c6 0.16 >= 0.05 and 6 more")
 
 
+def test_the_worst_columns_are_those_farthest_beyond_their_own_limit() -> None:
+    drifted = [
+        column("unmeasured", Status.FAIL, effect=None),
+        column("unknown", Status.FAIL, effect=None, limit=None),
+        column("unlimited", Status.FAIL, effect=0.5, limit=None),
+        column("wide", Status.FAIL, effect=0.3, limit=0.2),
+        column("narrow", Status.FAIL, effect=0.2),
+    ]
+    assert judged(*drifted).reason == (
+        "WS-MONITORING-020 5 of 5 columns drifted: "
+        "narrow 0.2 >= 0.05, wide 0.3 >= 0.2, unlimited 0.5 >= 0 and 2 more"
+    )
+    assert judged(*drifted[:3]).reason.endswith(": unlimited 0.5 >= 0, unmeasured 0 >= 0.05, unknown 0 >= 0")
+
+
+def test_the_closest_column_is_one_that_did_not_drift_and_has_a_number() -> None:
+    assert judged(CALM, MOVED, columns=2).reason == (
+        "1 of 2 columns drifted; the closest, age: 0.02 against 0.05"
+    )
+    assert judged(MOVED, columns=2).reason == "1 of 1 columns drifted"
+    assert judged(column("plan", effect=None)).reason == "none of 1 columns drifted"
+
+
+@pytest.mark.parametrize(("minimum", "status"), [(500, Status.PASS), (501, Status.INSUFFICIENT)])
+def test_as_many_rows_as_are_needed_are_enough(minimum: int, status: Status) -> None:
+    first = judged(CALM, minimum_rows=minimum).checks[0]
+    assert first == CheckResult(
+        name="minimum_rows",
+        status=status,
+        code="WS-MONITORING-024",
+        value=500,
+        limit=minimum,
+        relation=">=",
+        n=500,
+        message="" if status is Status.PASS else "500 rows; 501 are needed",
+    )
+
+
+def test_the_count_of_drifted_columns_is_told_against_its_limit() -> None:
+    assert judged(CALM, MOVED, FEW, columns=2).checks[1] == CheckResult(
+        name="drifted_columns",
+        status=Status.PASS,
+        code="WS-MONITORING-020",
+        value=1,
+        limit=2,
+        relation="<",
+        n=2,
+        message="1 of 2 columns drifted",
+    )
+
+
+def test_a_named_rule_is_told_against_its_limit_which_is_allowed() -> None:
+    assert judged(CALM, MOVED, FEW, rules={"drift_ratio": 0.5}).checks[1] == CheckResult(
+        name="drift_ratio",
+        status=Status.PASS,
+        code="WS-MONITORING-022",
+        value=0.5,
+        limit=0.5,
+        relation="<=",
+        n=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "code", "limit"),
+    [({}, "drifted_columns", "020", 1), ({"rules": {"drift_ratio": 0.3}}, "drift_ratio", "022", 0.3)],
+)
+def test_why_no_column_could_be_judged_is_told(rule: Any, name: str, code: str, limit: float) -> None:
+    expected = CheckResult(
+        name=name,
+        status=Status.INSUFFICIENT,
+        code=f"WS-MONITORING-{code}",
+        limit=limit,
+        message="no column could be judged",
+    )
+    assert judged(FEW, **rule).checks[1] == expected
+    blind = column("plan", Status.INSUFFICIENT, findings=("few_reference",))
+    told = "no column could be judged: too few training rows to show a large shift: plan"
+    assert judged(blind, FEW, **rule).checks[1] == expected.model_copy(update={"message": told})
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(Status.FAIL, "scores are not distributed as on held-out rows"), (Status.PASS, "")],
+)
+def test_the_scores_are_told_against_their_limit(status: Status, message: str) -> None:
+    assert judged(CALM, score=column("score", status, effect=0.3)).checks[-1] == CheckResult(
+        name="prediction_drift",
+        status=status,
+        code="WS-MONITORING-023",
+        value=0.3,
+        limit=0.05,
+        relation="<",
+        n=500,
+        message=message,
+    )
+
+
+def test_what_keeps_a_window_from_passing_is_told_against_its_limit() -> None:
+    *_, uncounted, damage = judged(CALM, BROKEN, counts=replace(COUNTS, rows=475, damaged=25)).checks
+    assert uncounted == CheckResult(
+        name="countable_columns",
+        status=Status.ERROR,
+        code="WS-MONITORING-025",
+        value=1,
+        limit=0,
+        relation="<=",
+        n=2,
+        message="could not be counted: member",
+    )
+    assert damage == CheckResult(
+        name="log_damage",
+        status=Status.PASS,
+        code="WS-MONITORING-026",
+        value=0.05,
+        limit=0.05,
+        relation="<=",
+        n=500,
+        message="25 damaged lines of the prediction log are left out",
+    )
+
+
+@pytest.mark.parametrize("missing", ["effect", "limit"])
+def test_scores_without_a_number_or_a_limit_are_told_without_them(missing: str) -> None:
+    score = column("score", Status.FAIL, **{missing: None})
+    told = "WS-MONITORING-023 scores are not distributed as on held-out rows"
+    assert judged(CALM, score=score).reason == told
+
+
+def test_all_that_failed_is_told() -> None:
+    assert judged(CALM, MOVED, score=column("score", Status.FAIL, effect=0.3)).reason == (
+        "WS-MONITORING-020 1 of 2 columns drifted: visits 0.2 >= 0.05; "
+        "prediction_drift 0.3 >= 0.05: scores are not distributed as on held-out rows"
+    )
+
+
 def test_so_many_columns_must_drift_as_the_spec_says() -> None:
-    found = judged(CALM, MOVED, columns=2)
-    assert found.status is Status.PASS
-    assert found.reason.startswith("1 of 2 columns drifted")
+    assert judged(CALM, MOVED, columns=2).status is Status.PASS
     assert judged(MOVED, MOVED, columns=2).status is Status.FAIL
 
 
@@ -104,6 +238,10 @@ def test_a_damaged_log_does_not_pass() -> None:
 
 def test_a_column_that_cannot_be_counted_is_named() -> None:
     assert judged(CALM, BROKEN).reason == "WS-MONITORING-025 could not be counted: member"
+    broken = [column(name, Status.ERROR, effect=None) for name in "abcdefghijk"]
+    told = "WS-MONITORING-025 could not be counted: a, b, c, d, e, f, g, h, i, j"
+    assert judged(*broken[:10]).reason == told
+    assert judged(*broken).reason == f"{told} and 1 more"
 
 
 def test_scores_make_a_window_fail_only_where_they_count() -> None:
@@ -126,6 +264,7 @@ def test_scores_make_a_window_fail_only_where_they_count() -> None:
         (0.06, 0.3, Severity.MEDIUM),
         (0.2, 0.1, Severity.CRITICAL),
         (0.2, 0.05, Severity.HIGH),
+        (0.2, 0.01, Severity.HIGH),
         (0.2, 0.001, Severity.MEDIUM),
         (0.06, 0.0, Severity.LOW),
     ],
@@ -135,6 +274,24 @@ def test_severity_weighs_the_effect_by_importance(
 ) -> None:
     calm = column("a", Status.FAIL, effect=0.05, importance=0.0)
     assert severity_of([calm, column("b", Status.FAIL, effect=effect, importance=importance)]) is severity
+
+
+def test_drift_without_a_limit_is_great_and_without_an_effect_small() -> None:
+    assert severity_of([column("a", Status.FAIL, limit=None)]) is Severity.HIGH
+    assert severity_of([column("a", Status.FAIL, limit=0.0)]) is Severity.HIGH
+    assert severity_of([column("a", Status.FAIL, effect=None)]) is Severity.LOW
+
+
+def test_a_window_that_fails_without_a_drifted_column_is_of_low_severity() -> None:
+    found = judged(column("a", psi=0.6), rules={"drift_score": 0.25})
+    assert (found.status, found.severity) == (Status.FAIL, Severity.LOW)
+
+
+def test_scores_that_do_not_count_make_nothing_more_severe() -> None:
+    small, score = column("a", Status.FAIL, effect=0.06), column("score", Status.FAIL, effect=0.3)
+    assert judged(small, score=score).severity is Severity.HIGH
+    assert judged(small, score=score, predictions=False).severity is Severity.LOW
+    assert judged(small, score=column("score", effect=0.3)).severity is Severity.LOW
 
 
 def test_only_a_failed_window_is_severe() -> None:

@@ -209,6 +209,13 @@ def test_a_metric_that_is_missing_in_one_arm_never_passes(metric):
     assert late.action is RolloutAction.ROLL_BACK
 
 
+def test_a_metric_that_no_guardrail_needs_is_missed_at_the_deadline_too():
+    rollout = make_rollout(make_plan(guardrails={"harm": None}))
+    decision = look(without(BETTER, "conversion"), rollout, now=after(days=28))
+    assert decision.action is RolloutAction.ROLL_BACK
+    assert "not enough evidence by the deadline of 28d: WS-ROLLOUT-026 promotion: " in decision.reason
+
+
 @pytest.mark.parametrize("sums", [
     Moments(units=20_000, num=1e200, den=20_000, num_num=1.7e308, den_den=20_000, num_den=1e200),
     Moments(units=20_000, num=2_000, den=0, num_num=2_000),
