@@ -70,7 +70,7 @@ def judge_window(
     return WindowJudgement(
         status=status,
         severity=severity_of(failing) if status is Status.FAIL else Severity.NONE,
-        reason=_reason(status, checks, columns, judgement.score),
+        reason=_reason(status, checks, columns),
         checks=tuple(checks),
         drift_score=drift_score,
         drift_ratio=drift_ratio,
@@ -222,13 +222,11 @@ def _status(checks: Sequence[CheckResult]) -> Status:
     return Status.PASS
 
 
-def _reason(
-    status: Status, checks: Sequence[CheckResult], columns: Sequence[ColumnDrift], score: ColumnDrift | None
-) -> str:
+def _reason(status: Status, checks: Sequence[CheckResult], columns: Sequence[ColumnDrift]) -> str:
     if status is Status.PASS:
         return _calm(columns)
     told = [check for check in checks if check.status is status]
-    parts = [_told(check, columns, score) for check in told]
+    parts = [_told(check, columns) for check in told]
     return f"{told[0].code} " + "; ".join(parts)
 
 
@@ -246,7 +244,7 @@ def _calm(columns: Sequence[ColumnDrift]) -> str:
     return f"{word}; the closest, {closest.name}: {closest.effect:.3g} against {closest.limit:.3g}"
 
 
-def _told(check: CheckResult, columns: Sequence[ColumnDrift], score: ColumnDrift | None) -> str:
+def _told(check: CheckResult, columns: Sequence[ColumnDrift]) -> str:
     if check.name == "drifted_columns" and check.status is Status.FAIL:
         drifted = sorted(
             (column for column in columns if column.status is Status.FAIL), key=_share_of_limit, reverse=True
@@ -254,13 +252,11 @@ def _told(check: CheckResult, columns: Sequence[ColumnDrift], score: ColumnDrift
         told = [f"{one.name} {one.effect or 0:.3g} >= {one.limit or 0:.3g}" for one in drifted[:SHOWN]]
         more = f" and {len(drifted) - SHOWN} more" if len(drifted) > SHOWN else ""
         return f"{check.message}: {', '.join(told)}{more}"
-    if check.value is None or check.limit is None or check.name in ("minimum_rows", "countable_columns"):
+    if check.status is not Status.FAIL or check.value is None or check.limit is None:
         return check.message
-    if check.status is Status.FAIL:
-        beyond = ">=" if check.relation == "<" else ">"
-        held = f"{check.name} {check.value:.3g} {beyond} {check.limit:.3g}"
-        return f"{held}: {check.message}" if check.message else held
-    return check.message
+    beyond = ">=" if check.relation == "<" else ">"
+    held = f"{check.name} {check.value:.3g} {beyond} {check.limit:.3g}"
+    return f"{held}: {check.message}" if check.message else held
 
 
 def _share_of_limit(column: ColumnDrift) -> float:
