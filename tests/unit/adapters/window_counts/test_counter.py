@@ -7,52 +7,28 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from support.builders import NOON, digest
+from support.counted_logs import (
+    NAMED,
+    NAMES,
+    PROFILE,
+    VALUES,
+    make_profile,
+    write_damaged,
+    write_sealed,
+    write_values,
+)
 from support.logged_hours import DIGEST, LoggedHours, event, plain, span
-from windsock.adapters.column_cipher import UNAVAILABLE, ColumnCipher, make_log_key
+from windsock.adapters.column_cipher import make_log_key
 from windsock.adapters.log_reading import EVER, LogReader, Segment
 from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.adapters.window_counts.parquet_engine import ParquetEngine
 from windsock.exceptions import StorageError
-from windsock.records import ColumnKind, ColumnProfile, DriftProfile, InputField
+from windsock.records import ColumnKind, ColumnProfile, DriftProfile
 from windsock.statistics.counting import LATENCY_EDGES, WindowCounts
-from windsock.statistics.profiling import build_profile
-
-AGES = np.arange(20.0, 60.0)
-SCORES = ColumnProfile(
-    name="score", kind=ColumnKind.NUMBER, rows=3, nulls=0, edges=(0.25, 0.5), below=(0, 1), up_to=(1, 2)
-)
-
-
-def make_profile(**more: ColumnKind) -> DriftProfile:
-    frame = pd.DataFrame({"age": AGES, "plan": ["basic", "gold"] * 20})
-    profile = build_profile(
-        frame,
-        [
-            InputField(name="age", kind=ColumnKind.NUMBER),
-            InputField(name="plan", kind=ColumnKind.CATEGORY),
-        ],
-    )
-    added = tuple(
-        ColumnProfile(
-            name=name,
-            kind=kind,
-            rows=1,
-            nulls=0,
-            categories={"true": 1, "false": 1} if kind is ColumnKind.BOOLEAN else {},
-            true_word="yes" if kind is ColumnKind.BOOLEAN else None,
-        )
-        for name, kind in more.items()
-    )
-    return profile.model_copy(update={"score": SCORES, "columns": (*profile.columns, *added)})
-
-
-PROFILE = make_profile()
 
 
 class Counting:
@@ -277,20 +253,8 @@ def test_an_hour_of_nothing_but_damage_is_told(counting: Counting) -> None:
 
 
 @pytest.mark.parametrize("archived", [False, True])
-@pytest.mark.parametrize("engine", ["parquet", "ibis"])
-def test_a_part_of_an_hour_has_its_share_of_the_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, archived: bool
-) -> None:
-    if engine == "ibis":
-        pytest.importorskip("ibis")
-    counting = Counting(tmp_path, monkeypatch, engine=engine)
-    shadows = counting.log.events(600, variant="shadow", digest=digest("d"))
-    counting.log.write(*counting.log.events(600), tail=b"nonsense\n" * 20)
-    counting.log.write(
-        *[one.model_copy(update={"prediction_id": f"s{one.prediction_id}"}) for one in shadows]
-    )
-    if archived:
-        counting.log.archive()
+def test_a_part_of_an_hour_has_its_share_of_the_damage(counting: Counting, archived: bool) -> None:
+    write_damaged(counting.log, archived=archived)
     parts = [counting.count(number / 6, (number + 1) / 6) for number in range(6)]
     assert [(part.rows, part.damaged) for part in parts] == [(100, 4)] * 6  # 20 / 6 each, rounded up
     whole = counting.count(0, 1)
@@ -416,35 +380,11 @@ def test_a_field_that_nobody_knows_any_more(counting: Counting) -> None:
     assert (gone.rows, gone.nulls, gone.absent) == (0, 0, 1)
 
 
-VALUES = [
-    (ColumnKind.NUMBER, [1.5, 2, None, 1e31], (2, 2, 0)),
-    (ColumnKind.NUMBER, ["1.5", True, None, 2.0], (1, 1, 2)),
-    (ColumnKind.NUMBER, ["text", "more"], (0, 0, 2)),
-    (ColumnKind.NUMBER, [True, False], (0, 0, 2)),
-    (ColumnKind.INTEGER, [1, 2**60, None], (2, 1, 0)),
-    (ColumnKind.BOOLEAN, [True, False, None], (2, 1, 0)),
-    (ColumnKind.BOOLEAN, ["yes", "no", None], (2, 1, 0)),
-    (ColumnKind.BOOLEAN, [1, 0, None], (0, 1, 2)),
-    (ColumnKind.DATETIME, ["2026-05-01T00:00:00+00:00", None], (1, 1, 0)),
-    (ColumnKind.DATETIME, [1, 2, None], (0, 1, 2)),
-    (ColumnKind.NUMBER, [None, None], (0, 2, 0)),
-]
-
-
-@pytest.mark.parametrize("engine", ["parquet", "ibis"])
 @pytest.mark.parametrize(("kind", "values", "expected"), VALUES)
 def test_values_of_every_kind(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    engine: str,
-    kind: ColumnKind,
-    values: list[Any],
-    expected: tuple[int, int, int],
+    counting: Counting, kind: ColumnKind, values: list[Any], expected: tuple[int, int, int]
 ) -> None:
-    counting = Counting(tmp_path, monkeypatch, engine=engine)
-    for number, value in enumerate(values):
-        counting.log.write(event(str(number), features={"x": value}))
-    counting.log.archive()
+    write_values(counting.log, values)
     found = counting.count(0, 1, make_profile(x=kind)).columns["x"]
     assert (found.rows, found.nulls, found.unreadable) == expected
     if kind is ColumnKind.BOOLEAN and found.rows:
@@ -452,20 +392,11 @@ def test_values_of_every_kind(
         assert found.named.tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("engine", ["parquet", "ibis"])
-def test_a_number_that_is_a_name_is_that_category(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
-) -> None:
-    column = ColumnProfile(
-        name="x", kind=ColumnKind.CATEGORY, rows=2, nulls=0, categories={"3": 1, "2.5": 1, "a": 1}
-    )
-    profile = PROFILE.model_copy(update={"columns": (column,)})
-    for values in ([3, 3.0, 2.5, 7], [3, "3", 2.5, "b"], [3, 3, 4, 4]):
-        counting = Counting(tmp_path / repr(values[1]), monkeypatch, engine=engine)
-        for number, value in enumerate(values):
-            counting.log.write(event(str(number), features={"x": value}))
-        counting.log.archive()
-        found = counting.count(0, 1, profile).columns["x"]
+def test_a_number_that_is_a_name_is_that_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for values in NAMES:
+        counting = Counting(tmp_path / repr(values[1]), monkeypatch)
+        write_values(counting.log, values)
+        found = counting.count(0, 1, NAMED).columns["x"]
         assert found.named is not None
         half = 0 if values[2] == 4 else 1
         assert (found.named.tolist(), found.unseen) == ([2, half, 0], 2 - half)
@@ -479,21 +410,11 @@ class TestSensitiveValues:
         make_log_key(folder)
         return folder
 
-    def write(self, log: LoggedHours, keys: Path) -> None:
-        cipher = ColumnCipher.from_folder(keys)
-        assert cipher is not None
-        for number, (age, plan) in enumerate([(30.0, "gold"), (30.0, "new"), (None, None)]):
-            sealed = {"age": cipher.encrypt(age), "plan": cipher.encrypt(plan)}
-            log.write(event(str(number), features=sealed))
-        log.write(event("u", features={"age": UNAVAILABLE, "plan": UNAVAILABLE}))
-        log.archive()
-
-    @pytest.mark.parametrize("engine", ["parquet", "ibis"])
     def test_they_are_read_with_the_key(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Path, engine: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Path
     ) -> None:
-        counting = Counting(tmp_path, monkeypatch, keys_dir=keys, engine=engine)
-        self.write(counting.log, keys)
+        counting = Counting(tmp_path, monkeypatch, keys_dir=keys)
+        write_sealed(counting.log, keys)
         counts = counting.count(0, 1)
         age, plan = counts.columns["age"], counts.columns["plan"]
         assert (age.rows, age.nulls, age.unreadable, age.lowest) == (2, 1, 1, 30.0)
@@ -503,7 +424,7 @@ class TestSensitiveValues:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Path
     ) -> None:
         counting = Counting(tmp_path, monkeypatch)
-        self.write(counting.log, keys)
+        write_sealed(counting.log, keys)
         assert counting.count(0, 1).columns["age"].unreadable == 4
         counting.options["keys_dir"] = keys
         assert counting.count(0, 1).columns["age"].unreadable == 1
@@ -517,7 +438,7 @@ class TestSensitiveValues:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         counting = Counting(tmp_path, monkeypatch, keys_dir=keys)
-        self.write(counting.log, keys)
+        write_sealed(counting.log, keys)
         (keys / "log.key").chmod(0o644)
         assert counting.count(0, 1).columns["plan"].unreadable == 4
         assert "WS-SERVING-034" in caplog.text
@@ -526,7 +447,7 @@ class TestSensitiveValues:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Path
     ) -> None:
         counting = Counting(tmp_path, monkeypatch, keys_dir=keys)
-        self.write(counting.log, keys)
+        write_sealed(counting.log, keys)
         (keys / "log.key").unlink()
         make_log_key(keys)
         assert counting.count(0, 1).columns["age"].unreadable == 4

@@ -14,9 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.builders import NOON, digest
+from support.counted_logs import (
+    NAMED,
+    NAMES,
+    PROFILE,
+    VALUES,
+    make_profile,
+    write_damaged,
+    write_sealed,
+    write_values,
+)
 from support.logged_hours import DIGEST, LoggedHours, event, plain, span
+from windsock.adapters.column_cipher import make_log_key
 from windsock.adapters.log_leaves import fields_of, leaves_of
 from windsock.adapters.log_reading import EVER, LogReader, moments_of
+from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.adapters.window_counts.ibis_engine import IbisEngine, Source, make_query
 from windsock.adapters.window_counts.ibis_query import GRID, Ends
 from windsock.adapters.window_counts.parquet_engine import ParquetEngine
@@ -105,6 +117,52 @@ def test_both_engines_count_alike(
         with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
             found.append(plain(engine.count(hour, moments, plan)))
     assert found[0] == found[1]
+
+
+SIXTHS = [(number / 6, (number + 1) / 6) for number in range(6)]
+HARD_LOGS = {
+    **{f"{kind.value} {values}": (write_values, (values,), kind) for kind, values, _ in VALUES},
+    **{f"names {values}": (write_values, (values,), None) for values in NAMES},
+}
+"""What writes a log, with which values, and the kind of the column ``x``; ``None``: a category of numbers."""
+
+
+def counts_of(
+    log: LoggedHours, profile: DriftProfile, engine: str, *windows: Any, **options: Any
+) -> list[Any]:
+    """Return what an engine counts of windows, given in hours from noon; nothing is stored between them."""
+    counter = ArchiveWindowCounter(log.folder, log.storage, now=lambda: log.now, engine=engine, **options)
+    found = [plain(counter.count("churn", DIGEST, profile, span(*window))) for window in windows]
+    log.storage.remove("counts")
+    return found
+
+
+@pytest.mark.parametrize("name", HARD_LOGS)
+def test_both_engines_count_values_of_every_kind_alike(tmp_path: Path, name: str) -> None:
+    write, given, kind = HARD_LOGS[name]
+    log, profile = LoggedHours(tmp_path), NAMED if kind is None else make_profile(x=kind)
+    write(log, *given)
+    assert counts_of(log, profile, "parquet", (0, 1)) == counts_of(log, profile, "ibis", (0, 1))
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_both_engines_share_damage_out_alike(tmp_path: Path, archived: bool) -> None:
+    log = LoggedHours(tmp_path)
+    write_damaged(log, archived=archived)
+    windows = [*SIXTHS, (0, 1)]
+    found = counts_of(log, PROFILE, "parquet", *windows)
+    assert [(one["rows"], one["damaged"]) for one in found] == [(100, 4)] * 6 + [(600, 20)]
+    assert counts_of(log, PROFILE, "ibis", *windows) == found
+
+
+def test_both_engines_read_sensitive_values_alike(tmp_path: Path) -> None:
+    log, keys = LoggedHours(tmp_path), tmp_path / "keys"
+    keys.mkdir()
+    make_log_key(keys)
+    write_sealed(log, keys)
+    found = counts_of(log, PROFILE, "parquet", (0, 1), keys_dir=keys)
+    assert found[0]["columns"]["age"]["rows"] == 2
+    assert counts_of(log, PROFILE, "ibis", (0, 1), keys_dir=keys) == found
 
 
 @pytest.mark.parametrize("shape", ["normal", "lognormal", "poisson", "pareto", "constant"])
