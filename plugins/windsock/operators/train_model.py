@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from windsock.exceptions import SpecError
 from windsock.operators.base import StepOperator
 from windsock.records import Record, TrainModelInput
 
@@ -16,7 +17,10 @@ class TrainModelOperator(StepOperator):
 
     :param snapshot: the ``DataSnapshot`` of the snapshot task.
     :param validation: the ``ValidationReport`` that lets it be trained on.
-    :param candidate: one candidate of the spec, as its JSON content.
+    :param candidate: which candidate of the spec: its position in ``candidates``, from 0. Or a candidate of
+        the DAG author's own, as JSON content; that is rendered as a template, as everything that is written
+        in a DAG file. What stands in a model's file is data and never rendered: only positions of it are
+        handed over.
     """
 
     step = "train_model"
@@ -31,7 +35,32 @@ class TrainModelOperator(StepOperator):
 
     def step_input(self, context: Context) -> dict[str, Any]:
         """Return the snapshot, its report and the candidate."""
-        return {"snapshot": self.snapshot, "validation": self.validation, "candidate": self.candidate}
+        candidate = self._chosen() if self._is_position else self.candidate
+        return {"snapshot": self.snapshot, "validation": self.validation, "candidate": candidate}
+
+    @property
+    def candidate_label(self) -> str:
+        """What people call the candidate: its estimator; Airflow shows it instead of the task's map index."""
+        chosen = self._chosen() if self._is_position else self.candidate
+        return str(chosen["estimator"])
+
+    @property
+    def _is_position(self) -> bool:
+        return isinstance(self.candidate, int)
+
+    def _chosen(self) -> dict[str, Any]:
+        """Return the candidate at the position.
+
+        :raises SpecError: if the spec has none there.
+        """
+        candidates = self.model_spec().candidates
+        if not 0 <= self.candidate < len(candidates):
+            raise SpecError(
+                f"candidate {self.candidate} of {self._model_name()}: its file lists {len(candidates)}, "
+                "counted from 0",
+                next_action="Hand over the position of a candidate that the file lists.",
+            )
+        return dict(candidates[self.candidate].model_dump(mode="json"))
 
     def announce(self, step: Record) -> str:
         """Name the candidate and the rows."""

@@ -96,9 +96,9 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
         spec=content,
         snapshot=snapshot.output,
         validation=validation.output,
-        map_index_template="{{ task.candidate['estimator'] }}",
+        map_index_template="{{ task.candidate_label }}",
         **place,
-    ).expand(candidate=[candidate.model_dump(mode="json") for candidate in spec.candidates])
+    ).expand(candidate=list(range(len(spec.candidates))))
     evaluation = EvaluateModelOperator(
         task_id="evaluate_model", spec=content, snapshot=snapshot.output, candidates=trained.output, **place
     )
