@@ -27,6 +27,7 @@ IMPORTS = {
     "apache-airflow-providers-smtp": "airflow.providers.smtp.hooks.smtp",
     "apache-airflow-providers-standard": "airflow.providers.standard.operators.hitl",
     "ibis-framework": "ibis",
+    "markdown-it-py": "markdown_it",
     "pytest-xdist": "xdist",
     "import-linter": "importlinter",
     "playwright": "playwright.sync_api",

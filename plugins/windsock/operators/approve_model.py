@@ -12,6 +12,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from windsock.exceptions import ApprovalRefusedError
 from windsock.monitoring.claim_retrain import holder_of
 from windsock.operators.base import StepOperator, run_context
+from windsock.operators.markdown import inline, table
 from windsock.records import Approval, RegisteredVersion, Status
 from windsock.records.retraining import LEASE
 from windsock.steps import StepResult, limit_text, shorten, verdict_of, verdict_of_error
@@ -19,6 +20,7 @@ from windsock.steps import StepResult, limit_text, shorten, verdict_of, verdict_
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from windsock.records import GateDecision
     from windsock.spec import ModelSpec
 
 log = logging.getLogger("windsock.task")
@@ -119,34 +121,42 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
 
 
 def approval_body(spec: ModelSpec, version: RegisteredVersion, decision: Mapping[str, Any] | None) -> str:
-    """Return the page that the reviewer sees: the evidence in Markdown.
+    """Return the page that the reviewer sees, in Markdown: the gate's table first, then the version.
+
+    What people wrote into the model's file is escaped and kept to one line each.
 
     :param decision: the gate's decision as JSON content, where the DAG hands it over.
     """
     from windsock.records import GateDecision
 
+    judged = GateDecision.model_validate(dict(decision)) if decision else None
+    return "\n".join([*_gate_lines(judged), *_version_lines(spec, version)])
+
+
+def _gate_lines(judged: GateDecision | None) -> list[str]:
+    """Return what the gate decided; it stands above all that people wrote."""
+    if judged is None:
+        return []
+    checks = [(check.name, check.status.value, limit_text(check)) for check in judged.checks]
     lines = [
-        f"**{spec.name}**, owned by {spec.model.owner}, tier {spec.model.tier}",
+        f"Gate: **{judged.outcome.value}**, {inline(judged.reason)}",
+        "",
+        *table(("check", "status", "value"), checks),
+        "",
+    ]
+    if judged.asks:
+        asked = ", ".join(inline(name) for name in judged.asks)
+        lines += [f"The evidence was not enough for: {asked}. You are asked to decide.", ""]
+    return lines
+
+
+def _version_lines(spec: ModelSpec, version: RegisteredVersion) -> list[str]:
+    return [
+        f"**{spec.name}**, owned by {inline(spec.model.owner)}, tier {spec.model.tier}",
         "",
         f"- version: {version.version}, bundle `{shorten(version.digest)}`",
         f"- snapshot: `{shorten(version.snapshot_digest)}`",
-        f"- evidence: `{version.evidence_uri}` (sha256 `{shorten(version.evidence_digest)}`)",
-        f"- intended use: {spec.gate.card.intended_use}",
-        f"- limitations: {spec.gate.card.limitations}",
+        f"- evidence: {inline(version.evidence_uri)} (sha256 `{shorten(version.evidence_digest)}`)",
+        f"- intended use: {inline(spec.gate.card.intended_use)}",
+        f"- limitations: {inline(spec.gate.card.limitations)}",
     ]
-    if decision:
-        judged = GateDecision.model_validate(dict(decision))
-        lines += [
-            "",
-            f"Gate: **{judged.outcome.value}**, {judged.reason}",
-            "",
-            "| check | status | value |",
-            "|---|---|---|",
-        ]
-        lines += [f"| {check.name} | {check.status.value} | {limit_text(check)} |" for check in judged.checks]
-        if judged.asks:
-            lines += [
-                "",
-                f"The evidence was not enough for: {', '.join(judged.asks)}. You are asked to decide.",
-            ]
-    return "\n".join(lines)

@@ -14,6 +14,7 @@ from windsock.exceptions import ApprovalRefusedError, RolloutRefusedError
 from windsock.operators.approve_model import RESPONSE_TIMEOUT
 from windsock.operators.base import StepOperator
 from windsock.operators.judge_rollout import difference_text
+from windsock.operators.markdown import inline, table
 from windsock.records import (
     Approval,
     LedgerRow,
@@ -176,10 +177,15 @@ def _is_settled(result: StepResult) -> bool:
 
 
 def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -> str:
-    """Return the page that the reviewer sees: decision, estimate and checks in Markdown."""
+    """Return the page that the reviewer sees, in Markdown: decision and checks first, then the rollout."""
     totals, estimate = decision.totals, decision.estimate
+    checks = [(check.name, check.status.value, limit_text(check)) for check in decision.checks]
     lines = [
-        f"**{spec.name}**, owned by {spec.model.owner}, tier {spec.model.tier}",
+        f"Decision: **{decision.action.value}**, {inline(decision.reason)}",
+        "",
+        *table(("check", "status", "value"), checks),
+        "",
+        f"**{spec.name}**, owned by {inline(spec.model.owner)}, tier {spec.model.tier}",
         "",
         f"- new version: {rollout.version}, bundle `{shorten(rollout.digest)}`",
         f"- share: {decision.share / 100:g} % of the units",
@@ -187,19 +193,11 @@ def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -
         f"- rollout: {rollout.experiment}, {rollout.plan.strategy}, look {decision.number}",
         f"- since: {rollout.started_at:%Y-%m-%d %H:%M} UTC",
         f"- units: {totals.champion.units:,} champion, {totals.challenger.units:,} new version",
-        f"- {estimate.metric}: difference {difference_text(estimate)} ({estimate.method})",
+        f"- {inline(estimate.metric)}: difference {difference_text(estimate)} ({estimate.method})",
     ]
     if estimate.chance_better is not None:
         lines.append(f"- chance that it is better, for information: {estimate.chance_better:.1%}")
     if decision.report_uri:
-        lines.append(f"- report: `{decision.report_uri}`")
-    lines += [
-        "",
-        f"Decision: **{decision.action.value}**, {decision.reason}",
-        "",
-        "| check | status | value |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {check.name} | {check.status.value} | {limit_text(check)} |" for check in decision.checks]
+        lines.append(f"- report: {inline(decision.report_uri)}")
     lines += ["", "No ends the rollout: the champion keeps serving and this version is held."]
     return "\n".join(lines)

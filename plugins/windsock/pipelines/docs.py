@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from windsock.operators.markdown import inline, table
 from windsock.spec import ModelSpec, schedule_word
 
 RED = """\
@@ -16,11 +19,13 @@ Every code (`WS-...`) is explained in docs/runbook.md.
 """
 
 
+def _page(purpose: str, rows: Sequence[tuple[str, object]], *more: str) -> str:
+    """Return a page: a paragraph, a table of names and values, further paragraphs; values are escaped."""
+    return "\n\n".join([purpose, "\n".join(table(("", ""), rows)), *more])
+
+
 def retrain_doc(spec: ModelSpec) -> str:
     """Return the Markdown of a model's daily retrain DAG."""
-    runbook = (
-        f"[runbook]({spec.model.runbook})" if spec.model.runbook.startswith("http") else spec.model.runbook
-    )
     rows = [
         ("model", f"{spec.name} ({spec.task}, tier {spec.model.tier})"),
         ("owner", spec.model.owner),
@@ -29,14 +34,13 @@ def retrain_doc(spec: ModelSpec) -> str:
         ("metric", spec.metric),
         ("serving", f"{spec.serving.type}, {spec.serving.target}, {spec.serving.sla_latency_ms:g} ms"),
         ("rollout", spec.rollout.strategy),
-        ("runbook", runbook or "docs/runbook.md"),
+        ("runbook", spec.model.runbook or "docs/runbook.md"),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    purpose = (
+    purpose = inline(
         spec.model.description
         or "Retrains the model and promotes the new version if the gate lets it through."
     )
-    return f"{purpose}\n\n| | |\n|---|---|\n{table}\n\n{RED.format(name=spec.name)}"
+    return _page(purpose, rows, RED.format(name=spec.name))
 
 
 def monitor_doc(spec: ModelSpec) -> str:
@@ -52,12 +56,11 @@ def monitor_doc(spec: ModelSpec) -> str:
         ("bounds", f"cooldown {retrain.cooldown}, {retrain.per_day} in 24 hours, breaker {retrain.breaker}"),
         ("alerts", block.alert_channel or "connection windsock_alerts"),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     purpose = (
         f"Waits for the end of each window of what {spec.name} is asked, judges drift and performance, and "
         "applies the trigger policy. A window that drifted is a green task whose verdict says FAIL."
     )
-    return f"{purpose}\n\n| | |\n|---|---|\n{table}\n\n{RED.format(name=spec.name)}"
+    return _page(purpose, rows, RED.format(name=spec.name))
 
 
 def drift_retrain_doc(spec: ModelSpec) -> str:
@@ -92,7 +95,6 @@ def ab_rollout_doc(spec: ModelSpec) -> str:
         ("deadline", block.deadline),
         ("approval", "a person is asked before the promotion" if block.approve else "nobody is asked"),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     purpose = (
         f"Tries a new version of {spec.name} on its share of the traffic. Each run is one look: it goes on "
         "with the rollout that is under way or starts the version that waits, judges it, and gives it more "
@@ -106,4 +108,4 @@ def ab_rollout_doc(spec: ModelSpec) -> str:
         f'its split, and nobody looks at it: `windsock rollout stop {spec.name} --reason "..."` ends it. '
         "`windsock__housekeeping` tells of one that nobody looks at."
     )
-    return f"{purpose}\n\n| | |\n|---|---|\n{table}\n\n{form}\n\n{RED.format(name=spec.name)}"
+    return _page(purpose, rows, form, RED.format(name=spec.name))
