@@ -29,7 +29,7 @@ from windsock.settings import Settings
 from windsock.spec import ModelSpec
 
 SAMPLE = Path("include/models/churn.yaml")
-PARSE_SECONDS = 90.0
+PARSE_SECONDS = 240.0
 ACTIVE = ("queued", "running")
 
 SpecOption = Annotated[

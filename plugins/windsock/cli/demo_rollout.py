@@ -45,7 +45,7 @@ QUICK = {
 """What the demo asks of the rollout instead of the model file: weeks are too long to wait for."""
 CHAMPION_RATE, CHALLENGER_RATE = 0.10, 0.20
 USERS_A_SECOND = 50.0
-START_SECONDS = 90.0
+START_SECONDS = 240.0
 WAIT_SECONDS = 300.0
 LOOK_SECONDS = 0.5
 
