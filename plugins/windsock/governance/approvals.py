@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,12 @@ NEEDED: dict[Tier, int] = {"low": 0, "medium": 1, "high": 2}
 """Approvals that a model's tier asks for."""
 CLI = "cli:"
 """Stands before the name of who came by the command line."""
+UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Unicode's categories of characters without a shape of their own."""
+FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
+    chr(code) for code in (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+)
+"""Characters of other categories that are blank: fillers, the empty Braille cell, variation selectors."""
 
 
 class Answers(NamedTuple):
@@ -49,14 +56,34 @@ def needed_for(spec: ModelSpec, registered: LedgerRow) -> int:
 def same_person(one: Iterable[str | None], other: Iterable[str | None]) -> bool:
     """Return whether two people are one: whether any name or user id of theirs is the same.
 
-    Case and outer spaces make no difference, nor does the mark of who came by the command line; an absent or
-    blank one is nobody's.
+    Case, spaces and the width or form of letters make no difference (Unicode's NFKC and case folding), nor
+    do characters that nobody sees, nor the mark of who came by the command line; an absent or blank one is
+    nobody's. Letters of two scripts that look alike stay two letters.
     """
-    return bool(_words(one) & _words(other))
+    return bool(_identities(one) & _identities(other))
 
 
-def _words(person: Iterable[str | None]) -> set[str]:
-    return {word.strip().casefold().removeprefix(CLI) for word in person if word and word.strip()}
+def _identities(person: Iterable[str | None]) -> set[str]:
+    found = (identity(word) for word in person if word)
+    return {word.removeprefix(CLI) for word in found} - {""}
+
+
+def identity(word: str) -> str:
+    """Return the form by which names and user ids are compared."""
+    seen = "".join(one for one in word if not is_invisible(one))
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
+    return " ".join(folded.split())
+
+
+def is_invisible(character: str) -> bool:
+    """Return whether nobody sees a character: controls, marks of format and direction, fillers, selectors."""
+    return unicodedata.category(character) in UNSEEN or character in FILLERS
+
+
+def hidden_in(*words: str | None) -> str:
+    """Return the first invisible character of some words, as ``U+200B``; empty if there is none."""
+    found = (one for word in words for one in word or "" if is_invisible(one))
+    return next((f"U+{ord(one):04X}" for one in found), "")
 
 
 def answerer(row: LedgerRow) -> tuple[str | None, ...]:

@@ -11,6 +11,7 @@ from windsock.governance.approvals import (
     answer_rows,
     answerer,
     answers_of,
+    hidden_in,
     needed_for,
     requesters,
     same_person,
@@ -99,6 +100,13 @@ def _permitted_approver(step: ApproveModelInput, rows: Sequence[LedgerRow], regi
             f"{named}: the answer {step.answer} names no person; a timeout means no",
             code="WS-APPROVAL-003",
             next_action="Clear this task to ask again; the answer must come from a signed-in person.",
+        )
+    if hidden := hidden_in(step.approver, step.approver_id):
+        raise ApprovalRefusedError(
+            f"{named}: the name or id of who answered holds a character that nobody sees ({hidden}); "
+            "such a name may be another person's",
+            code="WS-APPROVAL-007",
+            next_action="Let a person answer whose user name and id hold visible characters only.",
         )
     if step.answer == "approve" and same_person(
         (approver, step.approver_id), _barred(step, rows, registered)

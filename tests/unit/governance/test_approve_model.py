@@ -375,3 +375,28 @@ class TestRolloutsPromotion:
             self.said(ports, "approve", "rita", experiment=experiment)
         assert refusal.value.code == "WS-ROLLOUT-091"
         assert ports.ledger.rows("churn") == before
+
+
+@pytest.mark.parametrize(
+    ("approver", "approver_id", "hidden"),
+    [("e\u200bve", None, "U+200B"), ("mallory", "id\u202e1", "U+202E"), ("eve\u3164", "7", "U+3164")],
+)
+def test_a_name_with_a_character_that_nobody_sees_is_refused(
+    approver: str, approver_id: str | None, hidden: str
+) -> None:
+    ports = world_with(requester="eve")
+    with pytest.raises(
+        ApprovalRefusedError, match=rf"character that nobody sees \({hidden[:1]}\{hidden[1:]}\)"
+    ) as caught:
+        answered(ports, "approve", approver, approver_id=approver_id)
+    assert caught.value.code == "WS-APPROVAL-007"
+    assert f"({hidden})" in str(caught.value)
+    assert answers(ports) == ()
+
+
+def test_the_requester_in_another_width_is_the_requester() -> None:
+    ports = world_with(requester="eve")
+    with pytest.raises(ApprovalRefusedError) as caught:
+        answered(ports, "approve", "ｅＶｅ", requester="eve")
+    assert caught.value.code == "WS-APPROVAL-004"
+    assert answers(ports) == ()
