@@ -7,9 +7,10 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-# Tests run in as many processes as there are cores, four at most: more of them starve the stacks they start.
-WORKERS ?= logical
-PARALLEL := -n $(WORKERS) --maxprocesses 4
+# WORKERS=... says in how many processes tests run; unless it is set, as many as there are cores, four at most:
+# more of them starve the stacks that they start.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+PARALLEL := -n $(WORKERS)
 QUICK := not e2e and not docker and not browser and not postgres and not slow and not acceptance
 NAME ?=
 SPEC ?=
@@ -62,6 +63,7 @@ bench: setup ## run one benchmark: NAME=...; without NAME, list them
 	grep -ls __main__ benchmarks/*.py | sed -E 's,.*/(.*)\.py,  \1,' >&2; exit 2
 
 mutants: setup ## which changes of ROOM=governance/gate_model.py (a file or folder of the package) no test notices
+	@test -n "$(ROOM)" || { echo "usage: make mutants ROOM=governance/gate_model.py, a file or folder of plugins/windsock" >&2; exit 2; }
 	@PYTEST_ADDOPTS="-m '$(QUICK)'" $(BIN)/python tests/support/mutants.py $(ROOM) $(ARGS)
 
 static: lint types contracts ## what is checked without running anything

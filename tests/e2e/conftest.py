@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.scenarios import DriftStory, RolloutStory, drift_story, in_background, rollout_story
-from support.stack import LiveStack, live_stack
+from support.stack import STARTED, live_stack
 from support.stack_logs import keep_logs
 
 KEPT_LOGS = Path(__file__).resolve().parents[2] / "build" / "test-logs"
@@ -53,9 +53,10 @@ def tried_out(stories) -> RolloutStory:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: Any) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep the stack's logs when a test on it fails."""
+    """Keep the logs of the stack when a test on it fails; of the test's own stack, where it starts one."""
     report = yield
-    stack = item.funcargs.get("live") if hasattr(item, "funcargs") else None
-    if report.failed and isinstance(stack, LiveStack):
-        report.sections.append(("logs of the stack", keep_logs(stack.stack.logs, item.nodeid, KEPT_LOGS)))
+    own = item.funcargs.get("tmp_path", Path()) / "home" / "logs" if hasattr(item, "funcargs") else Path()
+    logs = [folder for folder in (own, *STARTED[-1:]) if folder.parts and folder.is_dir()]
+    if report.failed and logs:
+        report.sections.append(("logs of the stack", keep_logs(logs[0], item.nodeid, KEPT_LOGS)))
     return report

@@ -140,3 +140,4 @@ def test_windows_without_drift_ask_for_nothing(live, retrained):
         if run["state"] == "success"
     ]
     assert len({one.episode.key for one in decisions if one.order is RetrainOrder.GRANT}) == 1
+    assert [one for one in decisions if one.order is not RetrainOrder.GRANT]

@@ -143,7 +143,7 @@ def test_it_serves_a_signed_bundle_as_nobody_in_particular(container: tuple[str,
     assert docker("exec", name, "python", "-c", inside).stdout.strip() == "10001 []"
     began = time.monotonic()
     assert docker("stop", "--time", "20", name).returncode == 0
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 19  # it ends by itself; Docker would kill it after 20
     state = json.loads(docker("inspect", "--format", "{{json .State}}", name).stdout)
     assert (state["ExitCode"], state["OOMKilled"]) == (0, False)
 

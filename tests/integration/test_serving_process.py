@@ -34,6 +34,7 @@ from windsock.adapters.prediction_archive import read_segment
 from windsock.adapters.server_client import ServerRouter
 from windsock.exceptions import DeploymentRefusedError, ServerUnavailableError, StaleEpochError
 from windsock.records import MODEL_FILE, StoredBundle
+from windsock.serving.server import GRACE_SECONDS
 from windsock.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -408,7 +409,7 @@ def test_it_stops_quickly_and_leaves_nothing(tmp_path: Path) -> None:
             client.get(f"{server.address}/health")
             began = time.monotonic()
             assert server.stop() == 0
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < GRACE_SECONDS
     finally:
         server.kill()
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)

@@ -75,8 +75,20 @@ def drift_story(live: LiveStack) -> DriftStory:
     run_id = live.admin.runs(retrain)[-1]["dag_run_id"]
     state = live.await_state(retrain, run_id)
     assert state == "success", live.failures(retrain, run_id)
+    later = moved + spec.monitoring.window_length
+    wait_for(
+        lambda: _judged(live, monitor, later), seconds=400, what="a run of the monitor after the retrain"
+    )
     live.admin.set_paused(monitor, paused=True)
     return DriftStory(ports=ports, spec=spec, moved=moved, retrained=run_id)
+
+
+def _judged(live: LiveStack, monitor: str, since: datetime) -> bool:
+    """Say whether a run of the monitor for a window after a time has ended well."""
+    return any(
+        run["state"] == "success" and datetime.fromisoformat(run["run_after"]) >= since
+        for run in live.admin.runs(monitor)
+    )
 
 
 def _move(live: LiveStack, ports: Ports, spec: ModelSpec) -> datetime:

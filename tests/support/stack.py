@@ -45,7 +45,7 @@ data:
 training: {candidates: [{estimator: hist_gradient_boosting, params: {max_iter: 60, max_leaf_nodes: 7}}]}
 gate: {card: {intended_use: Rank customers., limitations: Made up.}}
 monitoring:
-  window: 2m
+  window: 2m  # long enough to send thousands of rows into one window on a busy machine
   lateness: 5s
   retrain: {windows: 1, of: 1, cooldown: 1m, per_day: 100, recent: 1h, history: 0.1}
 """
@@ -88,7 +88,7 @@ training:
   schedule: sometimes
 """
 START_SECONDS = 300.0
-RUN_SECONDS = 420.0
+RUN_SECONDS = 420.0  # several runs go on side by side, beside other tests
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float, what: str) -> None:
@@ -265,6 +265,10 @@ def start_up(stack: Stack, log: Path) -> subprocess.Popen[str]:
         )
 
 
+STARTED: list[Path] = []
+"""Folders of the logs of the stacks that this process has started."""
+
+
 @contextmanager
 def live_stack(folder: Path, project: Path) -> Iterator[LiveStack]:
     """Run a stack on free ports with models of its own; on leaving, see that Ctrl-C ends every process."""
@@ -273,6 +277,7 @@ def live_stack(folder: Path, project: Path) -> Iterator[LiveStack]:
     stack = Stack(project=project, home=folder / "home", ports=free_ports(), models_dir=models)
     log = folder / "up.log"
     process = start_up(stack, log)
+    STARTED.append(stack.logs)
 
     def is_up() -> bool:
         assert process.poll() is None, f"windsock up ended:\n{log.read_text()}"

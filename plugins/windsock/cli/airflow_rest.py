@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -16,8 +16,9 @@ import httpx
 from windsock.exceptions import TransportError
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-TIMEOUT_SECONDS = 90.0  # more than SQLite's busy timeout in the stack: a writer may have to wait that long
-RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before each repetition of a request that a 5xx answered
+# SQLite's busy timeout in the stack, and the longest wait for a turn before it: a writer may need both.
+TIMEOUT_SECONDS = 95.0
+RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 
 class AirflowApiError(TransportError):
@@ -74,17 +75,27 @@ class AirflowApi:
     :param url: address of Airflow, such as ``http://127.0.0.1:8080``.
     :param user: user name.
     :param password: that user's password.
+    :param timeout: seconds that an answer may take.
+    :param pauses: seconds before each repetition of a request that a 5xx answered.
     :param sleep: pauses between two tries of a request.
     """
 
     def __init__(
-        self, url: str, *, user: str, password: str, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        *,
+        user: str,
+        password: str,
+        timeout: float = TIMEOUT_SECONDS,
+        pauses: Sequence[float] = RETRY_PAUSES,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url.rstrip("/")
         self.user = user
         self.password = password
+        self.pauses = pauses
         self.sleep = sleep
-        self._client = httpx.Client(base_url=self.url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -117,12 +128,12 @@ class AirflowApi:
         """Call ``/api/v2`` + path and return the JSON content.
 
         :param repeat: whether doing it twice is the same as doing it once, so that a 5xx answer may be tried
-            again, :data:`RETRY_PAUSES` apart; default: only GET.
+            again, with the client's pauses; default: only GET.
         :param kwargs: as ``httpx`` takes them.
         :raises AirflowApiError: if Airflow does not answer or refuses; for a 5xx, after the last repetition.
         """
         repeat = method == "GET" if repeat is None else repeat
-        for pause in RETRY_PAUSES if repeat else ():
+        for pause in self.pauses if repeat else ():
             answer = self._authorized(method, path, **kwargs)
             if not answer.is_server_error:
                 return _content(answer)
@@ -171,8 +182,18 @@ class AirflowApi:
         except AirflowApiError as error:
             if error.status != httpx.codes.CONFLICT:
                 raise
-            self.run_state(dag_id, run_id)  # an earlier try stored the run; if not, this says so
+            if not self._has_run(dag_id, run_id):  # no earlier try of this request stored it
+                raise
         return run_id
+
+    def _has_run(self, dag_id: str, run_id: str) -> bool:
+        try:
+            self.run_state(dag_id, run_id)
+        except AirflowApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return True
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run, such as ``running``."""

@@ -39,6 +39,8 @@ class FirstPass:
                 self._done = not (self.dags / FACTORY_FILE).exists() or self._stored() or self._refused()
             except AirflowApiError:
                 return False
+            if self._done and self._api is not None:
+                self._api.close()
         return self._done
 
     @property
@@ -59,11 +61,3 @@ class FirstPass:
 
     def _is_new(self, at: Any) -> bool:
         return at is not None and datetime.fromisoformat(at) >= self.since
-
-
-def broken_files(api: AirflowApi) -> list[str]:
-    """Return the names of the DAG files that Airflow cannot load.
-
-    :raises AirflowApiError: if Airflow does not answer.
-    """
-    return sorted({Path(error["filename"]).name for error in api.import_errors()})

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -34,6 +35,7 @@ ROLES = {"admin": "admin", "reviewer": "op"}
 START_SECONDS = 240.0
 MIGRATE_SECONDS = 180.0
 HEALTH_SECONDS = 0.5
+ASK_SECONDS = 5.0
 # How long a writer waits for SQLite's lock: the DAG processor holds it while it stores all DAGs of a file.
 LOCK_SECONDS = 60
 
@@ -100,9 +102,12 @@ class Stack:
         """Users and passwords of Airflow, made on the first start."""
         return passwords(self.airflow_home / "simple_auth_manager_passwords.json.generated", ROLES)
 
-    def api(self, user: str = "admin") -> AirflowApi:
-        """Return a client of Airflow's REST interface, as one of the users."""
-        return AirflowApi(self.airflow_url, user=user, password=self.logins[user])
+    def api(self, user: str = "admin", **options: Any) -> AirflowApi:
+        """Return a client of Airflow's REST interface, as one of the users.
+
+        :param options: see :class:`AirflowApi`.
+        """
+        return AirflowApi(self.airflow_url, user=user, password=self.logins[user], **options)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every program of the stack."""
@@ -191,7 +196,9 @@ class Stack:
     def airflow_parts(self) -> list[Part]:
         """Return Airflow's four parts; the DAG processor is ready when the models' DAGs are stored."""
         seen = _HealthOfAirflow(self.airflow_url)
-        first_pass = FirstPass(dags=self.project / "dags", connect=self.api)
+        # Asked again and again while everything starts: neither a slow answer nor a 5xx is waited for.
+        ask = partial(self.api, timeout=ASK_SECONDS, pauses=())
+        first_pass = FirstPass(dags=self.project / "dags", connect=ask)
         address = ("--host", HOST, "--port", str(self.ports.airflow))
 
         def part(name: str, job: str, *arguments: str) -> Part:

@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from windsock.cli.console import say
-from windsock.cli.first_pass import broken_files
 from windsock.cli.stack import ROLES, Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.supervisor import StopSignalError
+from windsock.exceptions import SpecError
+from windsock.spec.loader import load_models, load_shared
+
+SHOWN_ERRORS = 5
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Where everything is kept; default: .windsock in the project.")
@@ -77,12 +80,15 @@ def addresses(stack: Stack) -> list[str]:
 
 
 def broken(stack: Stack) -> list[str]:
-    """Return the line that names the DAG files which do not load; none if all do."""
-    with stack.api() as api:
-        files = broken_files(api)
-    return (
-        [f"  broken     {', '.join(files)}: Airflow's import errors say file, line and key"] if files else []
-    )
+    """Return a line for each model file that cannot be used, the first ones, and how many more there are."""
+    errors: tuple[SpecError, ...]
+    try:
+        _, errors = load_models(stack.models, load_shared(stack.models.parent / "windsock.yaml"))
+    except SpecError as error:
+        errors = (error,)
+    lines = [f"  broken     {error.message}" for error in errors[:SHOWN_ERRORS]]
+    more = len(errors) - SHOWN_ERRORS
+    return [*lines, f"  broken     and {more} more: `windsock validate` names them"] if more > 0 else lines
 
 
 def logins(stack: Stack) -> list[str]:

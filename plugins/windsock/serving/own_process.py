@@ -6,12 +6,20 @@ import sys
 from pathlib import Path
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
-# Where the package is importable already, nothing moves: site-packages must not stand before the standard
-# library.
-CODE = (
-    "import sys; from importlib import import_module; root, module = sys.argv[1:3]; del sys.argv[1:3];"
-    "root in sys.path or sys.path.insert(0, root); import_module(module).main()"
-)
+# Where this very package is what would be imported, nothing moves: site-packages must not stand before the
+# standard library.
+CODE = """
+import os, sys
+from importlib import import_module
+from importlib.util import find_spec
+root, module = sys.argv[1:3]
+del sys.argv[1:3]
+found = find_spec("windsock")
+place = found and found.origin and os.path.dirname(os.path.dirname(os.path.realpath(found.origin)))
+if place != root:
+    sys.path.insert(0, root)
+import_module(module).main()
+"""
 
 
 def command_of(module: str, *arguments: str) -> list[str]:

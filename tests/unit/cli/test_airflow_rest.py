@@ -145,7 +145,7 @@ def test_a_run_that_the_first_try_stored_is_found(api, airflow):
 
 def test_a_conflict_without_the_run_is_an_error(api, airflow):
     airflow.answers["POST", "/api/v2/dags/a/dagRuns"] = httpx.Response(409, json={"detail": "paused"})
-    with pytest.raises(AirflowApiError, match="answered with 404"):
+    with pytest.raises(AirflowApiError, match="answered with 409: paused"):
         api.trigger("a")
 
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from windsock.cli.airflow_rest import AirflowApiError
-from windsock.cli.first_pass import FACTORY_DAG, FACTORY_FILE, FirstPass, broken_files
+from windsock.cli.first_pass import FACTORY_DAG, FACTORY_FILE, FirstPass
+from windsock.pipelines import housekeeping
 
 STARTED = datetime(2026, 11, 29, 3, 0, tzinfo=UTC)
 BEFORE = (STARTED - timedelta(minutes=5)).isoformat()
@@ -19,6 +20,10 @@ class FakeApi:
         self.dags = {FACTORY_DAG: {"last_parsed_time": parsed}} if parsed else {}
         self.errors = [{"filename": name, "timestamp": at} for name, at in (errors or {}).items()]
         self.asked = 0
+        self.closed = False
+
+    def close(self):
+        self.closed = True
 
     def dag(self, dag_id):
         self.asked += 1
@@ -71,6 +76,11 @@ def test_what_is_done_is_not_asked_again(dags):
     assert api.asked == 1
 
 
-def test_broken_files_are_named_once_each():
-    api = FakeApi(errors={"dags/b.py": AFTER, "dags/a.py": AFTER, "more/a.py": BEFORE})
-    assert broken_files(api) == ["a.py", "b.py"]
+def test_the_client_is_closed_when_it_is_done(dags):
+    api = FakeApi(AFTER)
+    assert first_pass(dags, api).done()
+    assert api.closed
+
+
+def test_the_dag_that_is_asked_for_is_the_one_that_is_always_there():
+    assert FACTORY_DAG == housekeeping.DAG_ID

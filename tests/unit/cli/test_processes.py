@@ -66,7 +66,7 @@ def test_signals_to_the_dead_are_no_error():
 def test_stopping_nothing_takes_no_time():
     begun = time.monotonic()
     assert processes.stop_marked(uuid4().hex, grace=60) == []
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30  # the grace is not waited for
 
 
 def test_the_watchdog_needs_the_standard_library_only():
