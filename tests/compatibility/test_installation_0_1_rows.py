@@ -18,7 +18,7 @@ from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.rollout_events.records import Kept
 from windsock.exceptions import StaleEpochError
-from windsock.governance.approvals import answers_of, needed_for
+from windsock.governance.approvals import answerer, answers_of, needed_for
 from windsock.ports import utc_now
 from windsock.steps.run import STEPS
 
@@ -170,6 +170,20 @@ def test_answers_of_people_stand(house):
         said = answers_of(rows, r.RegisteredVersion.of_row(registered))
         assert (said.approvers, said.rejecters) == (approved, rejected)
         assert needed_for(house.spec("delivery"), registered) == 1
+
+
+def test_an_answer_names_its_person_by_name_and_by_id(house):
+    rows = house.ports().ledger.rows("delivery")
+    people = [row for row in rows if row.action in (r.LedgerAction.APPROVE, r.LedgerAction.REJECT)]
+    assert [answerer(row) for row in people] == [("rita", "rita")] * 3
+
+
+def test_a_rollout_s_end_is_the_end_of_the_retrain_that_made_its_version(house):
+    rows = house.ports().ledger.rows("churn")
+    ((run, outcome),) = r.retrains_by_rollout(rows).items()
+    queued = next(row for row in rows if row.action is r.LedgerAction.QUEUE)
+    assert outcome is r.RetrainOutcome.PROMOTED
+    assert run == r.RunContext(**queued.body["run"]).label != r.RunContext().label
 
 
 def test_an_answer_about_a_promotion_is_none_about_the_registration(house):

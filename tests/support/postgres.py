@@ -80,8 +80,10 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         where = ["-k", self.folder, "-h", "127.0.0.1", "-p", str(self.port)]
+        # It ends with this process, also where that is killed.
+        ends_too = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
         self.process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.data, *where, "-F"],
+            [*ends_too, self.programs / "postgres", "-D", self.data, *where, "-F"],
             user=self.user, cwd=self.folder, stdout=self.log, stderr=self.log,
         )  # fmt: skip
         _wait_until_ready(self.programs, self.process, self.port, self.folder)

@@ -38,8 +38,9 @@ def once_per_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Pat
     made = folder / "made.json"
     with FileLock(folder / "lock"):
         if not made.exists():
-            value = make(folder)
-            made.write_text(json.dumps(value), encoding="utf-8")
+            part = made.with_suffix(".part")
+            part.write_text(json.dumps(make(folder)), encoding="utf-8")
+            part.replace(made)
     return json.loads(made.read_text(encoding="utf-8"))
 
 
@@ -58,10 +59,11 @@ def shared_service(factory: pytest.TempPathFactory, name: str, context: str) -> 
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
             )  # fmt: skip
-        (folder / "keeper.pid").write_text(str(keeper.pid))
+        (folder / f"keeper-{keeper.pid}.pid").write_text(str(keeper.pid))
         deadline = time.monotonic() + START_SECONDS
         while not answer.exists():
             if keeper.poll() is not None or time.monotonic() > deadline:
+                keeper.terminate()
                 raise RuntimeError(f"{name} did not start:\n{log.read_text()[-3000:]}")
             time.sleep(0.02)
         return json.loads(answer.read_text())
@@ -71,7 +73,7 @@ def shared_service(factory: pytest.TempPathFactory, name: str, context: str) -> 
 
 def end_services(folder: Path, *, seconds: float = 30.0) -> None:
     """End the keepers of a run, and wait until what they kept is gone."""
-    pids = [int(file.read_text()) for file in folder.glob("once-*/keeper.pid")]
+    pids = [int(file.read_text()) for file in folder.glob("once-*/keeper-*.pid")]
     for pid in pids:
         _signal(pid, signal.SIGTERM)
     deadline = time.monotonic() + seconds

@@ -113,8 +113,10 @@ class AirflowApi:
         :raises AirflowApiError: if the user is refused.
         """
         body = {"username": self.user, "password": self.password}
-        answer = self._send("POST", "/auth/token", json=body)
-        self._client.headers["Authorization"] = f"Bearer {_content(answer)['access_token']}"
+        content = _content(self._send("POST", "/auth/token", json=body))
+        if not isinstance(content, Mapping) or "access_token" not in content:
+            raise AirflowApiError("POST /auth/token was answered without a token.")
+        self._client.headers["Authorization"] = f"Bearer {content['access_token']}"
 
     def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
@@ -241,7 +243,8 @@ class AirflowApi:
 
     def import_errors(self) -> list[dict[str, Any]]:
         """Return Airflow's import errors: ``filename`` and ``stack_trace`` each."""
-        errors: list[dict[str, Any]] = self.request("GET", "/importErrors")["import_errors"]
+        newest = {"order_by": "-timestamp", "limit": 100}
+        errors: list[dict[str, Any]] = self.request("GET", "/importErrors", params=newest)["import_errors"]
         return errors
 
     def open_questions(self, dag_id: str = "~", run_id: str = "~") -> list[dict[str, Any]]:
@@ -290,7 +293,11 @@ def health(url: str) -> dict[str, str]:
 
 def _content(answer: httpx.Response) -> Any:
     if answer.is_success:
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as error:
+            asked = f"{answer.request.method} {answer.request.url.path}"
+            raise AirflowApiError(f"{asked} was answered with something that is not JSON.") from error
     try:
         detail = answer.json().get("detail")
     except (ValueError, AttributeError):

@@ -22,7 +22,7 @@ import httpx
 from windsock.adapters.signing import create_keys
 from windsock.cli.airflow_rest import AirflowApi, health
 from windsock.cli.airflow_settings import fingerprint, read_airflow_settings
-from windsock.cli.first_pass import FirstPass
+from windsock.cli.first_pass import FACTORY_FILE, FirstPass
 from windsock.cli.stack_home import own_home, passwords
 from windsock.cli.stack_ports import HOST, StackPorts
 from windsock.cli.supervisor import Part, Say, Supervisor
@@ -193,12 +193,18 @@ class Stack:
         )
         return self._part("mlflow", command, lambda: answers(f"{self.mlflow_url}/health"))
 
-    def airflow_parts(self) -> list[Part]:
-        """Return Airflow's four parts; the DAG processor is ready when the models' DAGs are stored."""
-        seen = _HealthOfAirflow(self.airflow_url)
+    def first_pass(self) -> FirstPass:
+        """Return what tells whether the models' DAGs are stored from now on."""
         # Asked again and again while everything starts: neither a slow answer nor a 5xx is waited for.
         ask = partial(self.api, timeout=ASK_SECONDS, pauses=())
-        first_pass = FirstPass(dags=self.project / "dags", connect=ask)
+        return FirstPass(dags=self.project / "dags", connect=ask)
+
+    def airflow_parts(self, first_pass: FirstPass | None = None) -> list[Part]:
+        """Return Airflow's four parts.
+
+        :param first_pass: what must be over before the DAG processor is ready; ``None``: nothing.
+        """
+        seen = _HealthOfAirflow(self.airflow_url)
         address = ("--host", HOST, "--port", str(self.ports.airflow))
 
         def part(name: str, job: str, *arguments: str) -> Part:
@@ -208,7 +214,7 @@ class Stack:
         return [
             part("api", "metadatabase", "api-server", *address, "--workers", "1"),
             part("scheduler", "scheduler", "scheduler", "--skip-serve-logs"),
-            replace(processor, ready=lambda: seen.healthy("dag_processor") and first_pass.done()),
+            replace(processor, ready=lambda: processor.ready() and (first_pass is None or first_pass.done())),
             part("triggerer", "triggerer", "triggerer", "--skip-serve-logs"),
         ]
 
@@ -243,9 +249,15 @@ class Stack:
         supervisor.start(self.mlflow_part())
         supervisor.start(self.server_part())
         self._migrate(supervisor)
-        for part in self.airflow_parts():
+        first_pass = self.first_pass()
+        for part in self.airflow_parts(first_pass):
             supervisor.start(part)
         supervisor.wait_ready(timeout=START_SECONDS)
+        if first_pass.is_late:
+            log = supervisor.log_file("airflow-dag-processor")
+            supervisor.say(
+                f"  the models' DAGs are missing: {FACTORY_FILE} was not parsed; read {log}"
+            )
         self.load_settings()
 
     def _migrate(self, supervisor: Supervisor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import SpecError
@@ -42,11 +43,11 @@ class TrainModelOperator(StepOperator):
     def candidate_label(self) -> str:
         """What people call the candidate: its estimator; Airflow shows it instead of the task's map index."""
         chosen = self._chosen() if self._is_position else self.candidate
-        return str(chosen["estimator"])
+        return str(chosen.get("estimator", "")) if isinstance(chosen, Mapping) else str(chosen)
 
     @property
     def _is_position(self) -> bool:
-        return isinstance(self.candidate, int)
+        return isinstance(self.candidate, int) and not isinstance(self.candidate, bool)
 
     def _chosen(self) -> dict[str, Any]:
         """Return the candidate at the position.

@@ -97,6 +97,20 @@ def test_an_answer_that_is_no_json_object_is_an_error(api, airflow):
         api.dag_ids()
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(201, json={}), "without a token"),
+        (httpx.Response(201, json=["a"]), "without a token"),
+        (httpx.Response(200, text="<html>sign in</html>"), "something that is not JSON"),
+    ],
+)
+def test_a_sign_in_that_gives_no_token_is_an_error(api, airflow, answer, said):
+    airflow.answers["POST", "/auth/token"] = answer
+    with pytest.raises(AirflowApiError, match=said):
+        api.dag("a")
+
+
 def test_an_unknown_dag_is_none(api):
     assert api.dag("a") is None
 

@@ -84,3 +84,15 @@ def test_the_client_is_closed_when_it_is_done(dags):
 
 def test_the_dag_that_is_asked_for_is_the_one_that_is_always_there():
     assert FACTORY_DAG == housekeeping.DAG_ID
+
+
+def test_a_file_that_is_never_parsed_is_not_waited_for_for_good(dags):
+    waiting = FirstPass(dags=dags, connect=FakeApi, since=STARTED, patience=0.0)
+    assert waiting.done()
+    assert waiting.is_late
+
+
+def test_what_is_there_is_not_late(dags):
+    waiting = FirstPass(dags=dags, connect=lambda: FakeApi(AFTER), since=STARTED, patience=0.0)
+    assert waiting.done()
+    assert not waiting.is_late

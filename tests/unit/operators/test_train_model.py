@@ -55,5 +55,12 @@ def test_what_a_dag_author_writes_is_a_template():
     assert task.candidate_label == "logistic_regression"
 
 
+@pytest.mark.parametrize("other", [True, "0", None, {}, [0], 0.0])
+def test_what_is_no_position_is_left_to_the_step(other):
+    task = operator(other)
+    assert task.step_input({})["candidate"] is other
+    assert isinstance(task.candidate_label, str)
+
+
 def test_the_input_is_what_the_step_takes():
     assert set(operator(0).step_input({})) <= set(TrainModelInput.model_fields)

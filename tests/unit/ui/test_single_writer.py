@@ -26,8 +26,13 @@ def request(method: str, path: str = "/x", kind: str = "http") -> dict:
     return {"type": kind, "method": method, "path": path}
 
 
+async def whole():
+    """Receive a request without a body."""
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
 async def start(middleware, *requests):
-    tasks = [asyncio.create_task(middleware(scope, None, None)) for scope in requests]
+    tasks = [asyncio.create_task(middleware(scope, whole, None)) for scope in requests]
     for _ in range(5):  # a few rounds of the loop: all that can go on has gone on
         await asyncio.sleep(0)
     return tasks
@@ -83,7 +88,7 @@ def test_a_request_that_fails_gives_its_turn_back():
         middleware = SingleWriter(fails)
         for _ in range(3):
             with pytest.raises(ValueError, match="no"):
-                await middleware(request("POST"), None, None)
+                await middleware(request("POST"), whole, None)
 
     asyncio.run(run())
 
@@ -104,7 +109,115 @@ def test_a_cancelled_request_gives_its_turn_back():
     asyncio.run(run())
 
 
-def test_a_client_that_never_ends_its_body_stops_the_others_for_a_while_only():
+class Client:
+    """A client that sends its body in parts, and reads the answer when it likes."""
+
+    def __init__(self, *parts: dict) -> None:
+        self.parts = list(parts)
+        self.more = asyncio.Event()
+        self.reads = asyncio.Event()
+        self.got: list[dict] = []
+
+    async def receive(self):
+        if not self.parts:
+            await self.more.wait()
+        return self.parts.pop(0)
+
+    async def send(self, message):
+        self.got.append(message)
+        await self.reads.wait()
+
+
+async def echo(scope, receive, send):
+    """Answer with the body."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def part(body: bytes, more: bool) -> dict:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def rounds() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_a_body_that_does_not_end_holds_no_turn():
+    async def run():
+        app = App()
+        middleware = SingleWriter(app)
+        slow = Client(part(b"a", True))
+        stalled = asyncio.create_task(middleware(request("POST", "/slow"), slow.receive, slow.send))
+        await rounds()
+        (quick,) = await start(middleware, request("POST", "/quick"))
+        assert app.inside == ["/quick"]
+        app.end.set()
+        await quick
+        stalled.cancel()
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_is_not_read_holds_no_turn():
+    async def run():
+        middleware = SingleWriter(echo)
+        slow, quick = Client(part(b"slow", False)), Client(part(b"quick", False))
+        quick.reads.set()
+        stalled = asyncio.create_task(middleware(request("POST"), slow.receive, slow.send))
+        await rounds()
+        slow.reads.set()  # the head is read, then the client stops
+        await asyncio.sleep(0)
+        slow.reads.clear()
+        await rounds()
+        await asyncio.wait_for(middleware(request("POST"), quick.receive, quick.send), 5)
+        assert [message.get("body") for message in quick.got] == [None, b"quick"]
+        stalled.cancel()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("parts", [[b""], [b"whole"], [b"in ", b"three ", b"parts"]])
+def test_the_body_arrives_as_it_was_sent(parts):
+    async def run():
+        client = Client(*(part(body, body is not parts[-1]) for body in parts))
+        client.reads.set()
+        await SingleWriter(echo)(request("PATCH"), client.receive, client.send)
+        return client.got[-1]["body"]
+
+    assert asyncio.run(run()) == b"".join(parts)
+
+
+def test_a_client_that_goes_away_in_its_body_asks_for_nothing():
+    async def run():
+        app = App()
+        client = Client(part(b"a", True), {"type": "http.disconnect"})
+        await SingleWriter(app)(request("POST"), client.receive, client.send)
+        return app.most, client.got
+
+    assert asyncio.run(run()) == (0, [])
+
+
+def test_what_follows_the_body_reaches_the_application():
+    async def application(scope, receive, send):
+        seen.append((await receive())["type"])
+        seen.append((await receive())["type"])
+
+    seen: list[str] = []
+
+    async def run():
+        client = Client(part(b"", False), {"type": "http.disconnect"})
+        await SingleWriter(application)(request("POST"), client.receive, client.send)
+
+    asyncio.run(run())
+    assert seen == ["http.request", "http.disconnect"]
+
+
+def test_a_request_that_hangs_stops_the_others_for_a_while_only():
     async def run():
         app = App()
         middleware = SingleWriter(app, wait=0.01)
