@@ -87,14 +87,16 @@ def demo(
         say("Stopped; no process is left.")
         raise typer.Exit(error.exit_code) from error
     say(f"Done after {seconds_since(begun):.0f} s; everything is stopped.")
-    say("`make up` brings it all back, with what was made in it:")
+    again = "make up" if keep_home is None else f"windsock up --project {project} --home {home}"
+    say(f"`{again}` brings it all back, with what was made in it:")
     for line in [
         *addresses(Stack(project=project, home=home, ports=StackPorts.from_environment())),
         *logins(stack),
     ]:
         say(line)
     if not staged.is_own:
-        say(f"To keep {staged.spec.name}, copy {staged.file} to {project / 'include' / 'models'}.")
+        say(f"To keep {staged.spec.name}, copy {staged.file} to {project / 'include' / 'models'},")
+        say(f"and what its sources name, relative to it, to {project}; or write whole paths.")
 
 
 def _free_ports(wanted: StackPorts) -> StackPorts:

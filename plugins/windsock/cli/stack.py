@@ -255,9 +255,7 @@ class Stack:
         supervisor.wait_ready(timeout=START_SECONDS)
         if first_pass.is_late:
             log = supervisor.log_file("airflow-dag-processor")
-            supervisor.say(
-                f"  the models' DAGs are missing: {FACTORY_FILE} was not parsed; read {log}"
-            )
+            supervisor.say(f"  the models' DAGs are missing: {FACTORY_FILE} was not parsed; read {log}")
         self.load_settings()
 
     def _migrate(self, supervisor: Supervisor) -> None:

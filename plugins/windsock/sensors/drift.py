@@ -11,6 +11,7 @@ from windsock.monitoring.pending_windows import pending_windows
 from windsock.operators.base import StepOperator
 from windsock.ports import utc_now
 from windsock.records import live_since
+from windsock.sensors.near import wait_if_near
 from windsock.steps import Verdict
 from windsock.triggers.drift import POLL_SECONDS, DriftTrigger
 
@@ -61,7 +62,7 @@ class DriftSensor(StepOperator):
             self.defer(trigger=trigger, method_name="drifted")
         began = context["dag_run"].run_after
         due = self.due(spec, began)
-        if due > utc_now():
+        if not wait_if_near(due, utc_now()):
             from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
             log.info("waiting until %s UTC: the window is closed then, late rows included", f"{due:%H:%M:%S}")

@@ -12,6 +12,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from windsock.operators.base import StepOperator, by_hand, param
 from windsock.ports import utc_now
 from windsock.records import RolloutEnd, RolloutState
+from windsock.sensors.near import wait_if_near
 from windsock.steps import Verdict
 from windsock.triggers.rollout import POLL_SECONDS, RolloutTrigger
 
@@ -79,7 +80,7 @@ class RolloutSensor(StepOperator, SkipMixin):
         if self.nearest and state.look_due - now > check / 2:
             return self._leave(context, state.look_due)
         due = min(state.look_due, now + check)
-        if due > now:
+        if not wait_if_near(due, now):
             from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
             log.info("waiting until %s UTC for the next look", f"{due:%Y-%m-%d %H:%M:%S}")

@@ -95,5 +95,8 @@ def describe_end(record: r.RetrainEnd) -> Verdict:
     return Verdict(
         word="PASS",
         why=f"the retrain came to: {record.outcome.value}",
+        next_action="open the run's red task and do what its NEXT says"
+        if record.outcome is r.RetrainOutcome.FAILED
+        else "nothing to do",
         ids={"model": record.model, "episode": record.episode_key or "", "holder": record.holder},
     )

@@ -14,7 +14,7 @@ from support.context import make_context
 from support.rollouts import ab_spec, make_look, make_rollout
 from windsock import records as r
 from windsock.rollout.look_due import look_due
-from windsock.sensors import rollout
+from windsock.sensors import near, rollout
 from windsock.sensors.rollout import RolloutSensor
 
 HOUR = timedelta(hours=1)
@@ -76,7 +76,9 @@ def test_nothing_under_way_is_not_waited_for():
 
 def looks_at(due, now, monkeypatch, run_type="scheduled"):
     """Return when a run of the rollout DAG that starts now looks; ``None``: it leaves that to a later one."""
+    slept: list[float] = []
     monkeypatch.setattr(rollout, "utc_now", lambda: now)
+    monkeypatch.setattr(near.time, "sleep", slept.append)
     with DAG("rollout", schedule=None):
         task = sensor(due, nearest=True)
         task >> BaseOperator(task_id="after")
@@ -86,7 +88,7 @@ def looks_at(due, now, monkeypatch, run_type="scheduled"):
         return deferred.trigger.moment
     except DownstreamTasksSkipped as skipped:
         return None if (skipped.tasks, task.verdict.word) == (["after"], "UNCHANGED") else now
-    return now
+    return now + timedelta(seconds=sum(slept))
 
 
 @pytest.mark.parametrize(
