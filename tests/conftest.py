@@ -62,7 +62,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how long each part of the tests took."""
-    phases.tell(terminalreporter)
+    phases.print_parts(terminalreporter)
 
 
 @pytest.fixture(scope="session")

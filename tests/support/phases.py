@@ -24,7 +24,7 @@ def seconds_by_part(durations: Iterable[tuple[str, float]]) -> dict[str, float]:
     return dict(sorted(found.items()))
 
 
-def tell(reporter: Any) -> None:
+def print_parts(reporter: Any) -> None:
     """Print the seconds by part at the end of a run."""
     reports = [
         report for listed in reporter.stats.values() for report in listed if hasattr(report, "duration")
@@ -32,8 +32,8 @@ def tell(reporter: Any) -> None:
     parts = seconds_by_part((report.nodeid, report.duration) for report in reports)
     if not parts:
         return
-    told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
-    reporter.write_line(f"worker seconds by part: {told}")
+    listed = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
+    reporter.write_line(f"worker seconds by part: {listed}")
     if file := os.environ.get(FILE):
         with Path(file).open("a", encoding="utf-8") as stream:
             stream.writelines(f"{name} {seconds:.0f}\n" for name, seconds in parts.items())

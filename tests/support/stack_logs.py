@@ -20,10 +20,10 @@ def keep_logs(logs: Path, test: str, kept: Path) -> str:
     folder = kept / re.sub(r"[^\w.-]+", "_", test)[-120:]
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(logs, folder)
-    told = [f"copied to {folder}"]
+    lines = [f"copied to {folder}"]
     for log in sorted(logs.glob("*.log")):
-        told += [f"--- {log.name}", *telling_lines(log.read_text(encoding="utf-8", errors="replace"))]
-    return "\n".join(told)
+        lines += [f"--- {log.name}", *telling_lines(log.read_text(encoding="utf-8", errors="replace"))]
+    return "\n".join(lines)
 
 
 def telling_lines(text: str) -> list[str]:
