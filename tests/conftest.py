@@ -62,7 +62,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say how long each part of the tests took."""
-    phases.print_parts(terminalreporter)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        phases.print_parts(terminalreporter)
 
 
 @pytest.fixture(scope="session")

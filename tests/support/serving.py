@@ -227,7 +227,7 @@ def read_json_file(file: Path) -> dict[str, Any]:
         return {}
 
 
-def wait_until(true: Any, *, seconds: float = 20, what: str = "it") -> None:
+def wait_until(true: Any, *, seconds: float = 60, what: str = "it") -> None:
     """Wait until a condition holds.
 
     :raises AssertionError: if it does not in time.
