@@ -12,6 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 PARALLEL := -n $(WORKERS)
 QUICK := not e2e and not docker and not browser and not postgres and not slow and not acceptance
+QUICK_PATHS := tests/unit tests/dags $(wildcard tests/test_*.py)
 NAME ?=
 SPEC ?=
 ROOM ?=
@@ -45,7 +46,7 @@ up: setup ## start Airflow, MLflow and the server on 127.0.0.1; Ctrl-C stops all
 	@exec $(BIN)/windsock up
 
 test-quick: setup ## unit tests: under 90 seconds, all the time
-	$(PYTEST) $(PARALLEL) -q -rs -m '$(QUICK)' $(ARGS)
+	$(PYTEST) $(PARALLEL) -q -rs -m '$(QUICK)' $(or $(ARGS),$(QUICK_PATHS))
 
 test: setup static ## all but the acceptance tests; what is missing for a test is named as its reason to skip
 	$(PYTEST) $(PARALLEL) -q -rs --durations=30 -m 'not acceptance' $(ARGS)

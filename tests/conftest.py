@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support import imports, memory, phases, shared
-from support.distribution import ByWorld, order_of
+from support.distribution import ByWorld, is_slow, order_of
 
 memory.use_for_temporary_files()
 HOME = Path(tempfile.mkdtemp(prefix="windsock-tests-"))
@@ -46,8 +46,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
     return ByWorld(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long."""
+    """Mark the files that take long, and begin with what takes longest."""
+    for item in items:
+        if is_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: order_of(item.nodeid))
 
 

@@ -11,6 +11,44 @@ STACK = "the stack of all end-to-end tests"
 FIRST = ("tests/e2e/", "tests/integration/")
 # The long scenarios go on beside the other tests of the stack; those that look at their ends come last.
 STORIES = ("tests/e2e/test_ab_rollout.py", "tests/e2e/test_drift_retrain.py")
+# Files that are left out of the quick tests as a whole: databases, MLflow, bundles, training, simulations and
+# whole histories, which take minutes together. A single slow test elsewhere carries the mark itself.
+SLOW = (
+    "tests/compatibility/",
+    "tests/unit/adapters/rollout_events/",
+    "tests/unit/adapters/test_drift_report.py",
+    "tests/unit/adapters/test_expectations.py",
+    "tests/unit/adapters/test_ledger_table.py",
+    "tests/unit/adapters/test_mlflow_",
+    "tests/unit/adapters/test_monitor_table.py",
+    "tests/unit/adapters/test_quiet.py",
+    "tests/unit/adapters/test_rollout_table.py",
+    "tests/unit/adapters/test_skops_codec.py",
+    "tests/unit/adapters/window_counts/test_engines.py",
+    "tests/unit/cli/test_backtest.py",
+    "tests/unit/cli/test_supervisor.py",
+    "tests/unit/hooks/test_alerts.py",
+    "tests/unit/monitoring/test_drift_alarms.py",
+    "tests/unit/rollout/test_rollout_machine.py",
+    "tests/unit/serving/test_answered_at_once.py",
+    "tests/unit/serving/test_check_bundle.py",
+    "tests/unit/serving/test_prediction_log",
+    "tests/unit/spec/test_loading_anything.py",
+    "tests/unit/statistics/test_ab_simulation.py",
+    "tests/unit/statistics/test_bootstrap.py",
+    "tests/unit/statistics/test_distances.py",
+    "tests/unit/training/test_compiling.py",
+    "tests/unit/training/test_evaluate_model.py",
+    "tests/unit/training/test_importances.py",
+    "tests/unit/training/test_real_data.py",
+    "tests/unit/training/test_stored_models.py",
+    "tests/unit/training/test_train_model.py",
+)
+
+
+def is_slow(nodeid: str) -> bool:
+    """Return whether a test lies in a file that the quick tests leave out."""
+    return nodeid.startswith(SLOW)
 
 
 def scope_of(nodeid: str) -> str:

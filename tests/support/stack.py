@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from windsock.cli import processes
-from windsock.cli.airflow_rest import AirflowApi, LogLine, TaskState
+from windsock.cli.airflow_rest import AirflowApi
+from windsock.cli.airflow_tasks import LogLine, TaskState
 from windsock.cli.follow import last_block
 from windsock.cli.stack import Stack
 from windsock.cli.stack_ports import StackPorts, free_port

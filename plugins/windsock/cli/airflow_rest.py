@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
@@ -13,9 +12,9 @@ from uuid import uuid4
 
 import httpx
 
+from windsock.cli.airflow_tasks import LogLine, TaskState, log_lines, task_state
 from windsock.exceptions import TransportError
 
-FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 # SQLite's busy timeout in the stack, and the longest wait for a turn before it: a writer may need both.
 TIMEOUT_SECONDS = 95.0
 RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0)
@@ -33,40 +32,6 @@ class AirflowApiError(TransportError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskState:
-    """One task instance as Airflow sees it.
-
-    :param map_index: number of a mapped task; -1 for an ordinary one.
-    :param label: how people call it: the task id, for a mapped task with what it is mapped over.
-    :param seconds: how long it ran; ``None`` before its end.
-    """
-
-    task_id: str
-    map_index: int
-    label: str
-    state: str | None
-    try_number: int
-    seconds: float | None
-
-    @property
-    def finished(self) -> bool:
-        """Whether it will not run on."""
-        return self.state in FINISHED
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogLine:
-    """One line of a task's log.
-
-    :param logger: name of the logger that wrote it; empty where Airflow does not say.
-    """
-
-    event: str
-    logger: str = ""
-    level: str = ""
 
 
 class AirflowApi:
@@ -216,7 +181,7 @@ class AirflowApi:
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Return the task instances of a run, mapped ones each."""
         listed = self.request("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})
-        return [_task_state(item) for item in listed["task_instances"]]
+        return [task_state(item) for item in listed["task_instances"]]
 
     def log(
         self, dag_id: str, run_id: str, task: TaskState, *, try_number: int | None = None
@@ -228,7 +193,7 @@ class AirflowApi:
         path = f"{_task(dag_id, run_id, task.task_id)}/logs/{try_number or task.try_number}"
         params = {"map_index": task.map_index, "full_content": True}
         content = self.request("GET", path, params=params)["content"]
-        return list(_log_lines(content))
+        return list(log_lines(content))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> Any:
         """Return what a task returned, or ``None`` if it returned nothing."""
@@ -316,31 +281,3 @@ def _run(dag_id: str, run_id: str) -> str:
 
 def _task(dag_id: str, run_id: str, task_id: str) -> str:
     return f"{_run(dag_id, run_id)}/taskInstances/{task_id}"
-
-
-def _task_state(item: Mapping[str, Any]) -> TaskState:
-    index = int(item["map_index"])
-    over = item.get("rendered_map_index") or index
-    return TaskState(
-        task_id=item["task_id"],
-        map_index=index,
-        label=f"{item['task_id']} [{over}]" if index >= 0 else item["task_id"],
-        state=item.get("state"),
-        try_number=int(item.get("try_number") or 0),
-        seconds=item.get("duration"),
-    )
-
-
-def _log_lines(content: Iterable[Any]) -> Iterable[LogLine]:
-    inside_sources = False
-    for item in content:
-        line = item if isinstance(item, Mapping) else {"event": str(item)}
-        event = str(line.get("event", ""))
-        if event.startswith("::group::Log message source"):
-            inside_sources = True
-        if not inside_sources:
-            yield LogLine(
-                event=event, logger=str(line.get("logger") or ""), level=str(line.get("level") or "")
-            )
-        elif event.startswith("::endgroup::"):
-            inside_sources = False

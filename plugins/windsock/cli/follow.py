@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from windsock.cli.airflow_rest import AirflowApi, LogLine, TaskState
+from windsock.cli.airflow_rest import AirflowApi
+from windsock.cli.airflow_tasks import LogLine, TaskState
 from windsock.cli.supervisor import Say
 
 BLOCK = ("VERDICT:", "WHY:", "NEXT:", "IDS:")

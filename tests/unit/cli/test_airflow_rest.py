@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from windsock.cli import airflow_rest
-from windsock.cli.airflow_rest import AirflowApi, AirflowApiError, LogLine, TaskState
+from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
+from windsock.cli.airflow_tasks import LogLine, TaskState
 
 URL = "http://127.0.0.1:1"
 RUN = "manual__2026-11-21T05:19:26.356734+00:00"

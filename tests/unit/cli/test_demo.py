@@ -8,7 +8,7 @@ from support.builders import CARD, make_spec
 from support.rollouts import make_estimate, make_look
 from support.world import deploy, promote, world_of
 from windsock.cli import demo, demo_rollout, follow
-from windsock.cli.airflow_rest import LogLine, TaskState
+from windsock.cli.airflow_tasks import LogLine, TaskState
 from windsock.cli.console import say, table
 from windsock.cli.demo_drift import Learned, with_short_windows
 from windsock.cli.demo_rollout import RolloutChapter, look_line, with_quick_rollout
