@@ -46,6 +46,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
     return ByWorld(config, log)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the slow files where no slow test is asked for."""
+    wanted = "not slow" not in (config.option.markexpr or "")
+    inside = collection_path.is_relative_to(PROJECT)
+    return None if wanted or not inside else is_slow(str(collection_path.relative_to(PROJECT))) or None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the files that take long, and begin with what takes longest."""
