@@ -45,7 +45,7 @@ demo: setup ## run the daily retrain of the sample model, or of SPEC=path/to/mod
 up: setup ## start Airflow, MLflow and the server on 127.0.0.1; Ctrl-C stops all of it
 	@exec $(BIN)/windsock up
 
-test-quick: setup ## unit tests: under 90 seconds, all the time
+test-quick: setup ## unit tests without the slow ones: about two minutes, all the time
 	$(PYTEST) $(PARALLEL) -q -rs -m '$(QUICK)' $(or $(ARGS),$(QUICK_PATHS))
 
 test: setup static ## all but the acceptance tests; what is missing for a test is named as its reason to skip
