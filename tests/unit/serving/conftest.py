@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.serving import make_bundle, make_settings
+from support.serving import make_bundle, make_plan, make_settings
 from support.serving_app import App, MemoryFetcher
 from windsock.ports import LoadedBundle
 from windsock.records import StoredBundle
@@ -47,4 +47,19 @@ def app(tmp_path: Path, fetcher: MemoryFetcher, monkeypatch: pytest.MonkeyPatch)
     made = App(tmp_path, fetcher)
     made.check_here(monkeypatch)
     with made.client:
+        yield made
+
+
+@pytest.fixture(scope="class")
+def lasting(
+    tmp_path_factory: pytest.TempPathFactory,
+    bundles: dict[str, LoadedBundle],
+    stored: dict[str, StoredBundle],
+) -> Iterator[App]:
+    """An app that serves one version to all tests of a class, whatever they send it."""
+    made = App(tmp_path_factory.mktemp("lasting"), MemoryFetcher(bundles.values()))
+    with pytest.MonkeyPatch.context() as patch, made.client:
+        made.check_here(patch)
+        answer = made.put(make_plan(stored["first"]))
+        assert answer.status_code == 200, answer.text
         yield made

@@ -170,6 +170,10 @@ def test_no_rows_are_more_than_refused(profile: DriftProfile, rows: Any) -> None
 def looking(app: App, stored: dict[str, StoredBundle], profile: DriftProfile) -> App:
     """An app that serves a version with a profile and recent rows."""
     assert app.put(make_plan(stored["first"])).status_code == 200
+    return with_profile(app, profile)
+
+
+def with_profile(app: App, profile: DriftProfile) -> App:
     slot: Any = app.service.served["churn"].most_slot
     slot.profile, slot.recent = profile, RecentRows(slot.schema)
     return app
@@ -219,6 +223,6 @@ class TestEndpoint:
         assert looking.client.post("/drift-check", json={}).status_code == 200
 
     @pytest.mark.parametrize("name", [*HOSTILE])
-    def test_hostile_bodies(self, looking: App, name: str) -> None:
-        answer = looking.client.post("/drift-check", content=HOSTILE[name])
+    def test_hostile_bodies(self, lasting: App, profile: DriftProfile, name: str) -> None:
+        answer = with_profile(lasting, profile).client.post("/drift-check", content=HOSTILE[name])
         assert answer.status_code == 200 if name == "empty object" else 400 <= answer.status_code < 500

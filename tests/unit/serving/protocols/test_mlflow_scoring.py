@@ -281,8 +281,8 @@ class TestInvocations:
         assert 'ml_requests_rejected_total{reason="invalid"} 1.0' in app.client.get("/metrics").text
 
     @pytest.mark.parametrize("name", HOSTILE)
-    def test_hostile_bodies(self, serve: Any, name: str) -> None:
-        client = serve("first").client
+    def test_hostile_bodies(self, lasting: Any, name: str) -> None:
+        client = lasting.client
         for headers in ({"Content-Type": "application/json"}, CSV_HEADERS):
             answer = client.post("/invocations", content=HOSTILE[name], headers=headers)
             assert 400 <= answer.status_code < 500, answer.text

@@ -245,8 +245,8 @@ class TestInfer:
         assert answer.status_code == 415
 
     @pytest.mark.parametrize("name", HOSTILE)
-    def test_hostile_bodies(self, serve: Any, name: str) -> None:
-        client = serve("first").client
+    def test_hostile_bodies(self, lasting: Any, name: str) -> None:
+        client = lasting.client
         for headers in ({}, {"Inference-Header-Content-Length": "10"}):
             answer = client.post(INFER, content=HOSTILE[name], headers=headers)
             assert 400 <= answer.status_code < 500, answer.text
