@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
+from support.ledgers import BODIES, sql_ledger
 from support.postgres import restartable_server
 from support.released import V0_1
 from support.shifted import House
 from windsock import records as r
-from windsock.adapters.database import HEAD, open_database, reading
+from windsock.adapters.database import HEAD, open_database, reading, writing
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.rollout_events.records import Kept
@@ -80,17 +81,36 @@ def holds(record: object, written: object) -> bool:
 
 
 def test_the_migrations_lose_no_row(house):
-    found = {table: len(raw_rows(house, table)) for table in FACTS["tables"]}
-    assert found == FACTS["tables"]
+    ledger = house.ports().ledger
+    kept = {table: count for table, count in FACTS["tables"].items() if table != "ledger_heads"}
+    anchors = len(ledger.models())
+    found = {table: len(raw_rows(house, table)) for table in kept}
+    assert found == {**kept, "ledger": kept["ledger"] + anchors}
     assert [row["version_num"] for row in raw_rows(house, "windsock_schema")] == [HEAD]
 
 
 def test_the_ledger_is_whole_and_says_what_it_said(house, model):
     ledger, known = house.ports().ledger, MODELS[model]
-    rows = ledger.rows(model)
+    *rows, anchor = ledger.rows(model)
     assert [[row.action.value, row.version, row.epoch, row.actor] for row in rows] == known["ledger"]
     assert (rows[-1].hash, len(rows)) == (known["head"], len(known["ledger"]))
-    assert ledger.verify(model) == r.ChainCheck(model=model, rows=len(rows))
+    assert (anchor.action.value, anchor.previous, anchor.body["rows"]) == ("anchor", known["head"], len(rows))
+    assert ledger.verify(model) == r.ChainCheck(model=model, rows=len(rows) + 1)
+
+
+def test_the_upgrade_signs_once(house, model):
+    again = SqlLedger.of(house.settings)
+    assert [row.action.value for row in again.rows(model)].count("anchor") == 1
+    with writing(house.settings.database_url) as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO ledger SELECT model, seq + 1, 'approve', 0, version, digest, 'eve', body, at, "
+                "hash, 'f' || hash, 0, '' FROM ledger WHERE model = :model ORDER BY seq DESC LIMIT 1"
+            ),
+            {"model": model},
+        )
+    check = again.verify(model)
+    assert (check.broken_at, [left.seq for left in check.left_out]) == (None, [check.rows + 1])
 
 
 def test_the_champion_is_who_it_was(house, model):
@@ -204,19 +224,22 @@ def test_a_roll_back_held_its_version_until_a_person_forced_it(house):
 
 
 def test_the_chain_goes_on_with_new_rows(new_database, model):
-    ledger = SqlLedger(new_database())
+    ledger = sql_ledger(new_database())
     rows = ledger.rows(model)
     last = rows[-1].model_dump(include={"model", "version", "digest", "actor"})
-    row = ledger.append(r.LedgerEntry(**last, action=r.LedgerAction.PAUSE, epoch=0), after_seq=len(rows))
-    assert (row.seq, row.previous) == (len(rows) + 1, MODELS[model]["head"])
+    pause = r.LedgerEntry(**last, action=r.LedgerAction.PAUSE, epoch=0, body=BODIES[r.LedgerAction.PAUSE])
+    row = ledger.append(pause, after_seq=len(rows))
+    assert (row.seq, row.previous) == (len(rows) + 1, rows[-1].hash)
+    assert rows[-1].previous == MODELS[model]["head"]
     assert ledger.verify(model) == r.ChainCheck(model=model, rows=len(rows) + 1)
 
 
 def test_an_epoch_that_was_taken_is_taken(new_database, model):
-    ledger = SqlLedger(new_database())
+    ledger = sql_ledger(new_database())
     rows = ledger.rows(model)
     last = rows[-1].model_dump(include={"model", "version", "digest", "actor"})
-    entry = r.LedgerEntry(**last, action=r.LedgerAction.DEPLOY, epoch=MODELS[model]["epoch"])
+    deploy = r.LedgerAction.DEPLOY
+    entry = r.LedgerEntry(**last, action=deploy, epoch=MODELS[model]["epoch"], body=BODIES[deploy])
     with pytest.raises(StaleEpochError):
         ledger.append(entry, after_seq=len(rows))
     assert ledger.rows(model) == rows

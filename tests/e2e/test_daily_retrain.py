@@ -59,7 +59,7 @@ def world(live, settings, model: str) -> dict[str, object]:
     return {
         "snapshots": [name for name in storage.names(f"snapshots/{model}") if len(name) == 64],
         "versions": versions_of(live, model),
-        "ledger": [row.hash for row in SqlLedger(settings.database_url).rows(model)],
+        "ledger": [row.hash for row in SqlLedger.of(settings).rows(model)],
     }
 
 
@@ -99,7 +99,7 @@ def test_no_row_of_data_is_in_any_log(live, first_run, project):
 
 def test_the_server_answers_with_the_version_of_the_ledger(live, first_run, settings):
     promotion = Promotion.model_validate(live.admin.xcom(DAG, first_run, "promote_model"))
-    champion = SqlLedger(settings.database_url).champion("churn")
+    champion = SqlLedger.of(settings).champion("churn")
     assert champion is not None
     assert champion.version == promotion.version
     address = f"{live.stack.server_url}/models/churn"
@@ -150,7 +150,7 @@ REVIEWED = "reviewed__daily_retrain"
 @pytest.fixture(scope="module")
 def reviewed(settings):
     """The ledger, for the reviewed model."""
-    return SqlLedger(settings.database_url)
+    return SqlLedger.of(settings)
 
 
 def await_question(live, run_id: str) -> None:

@@ -53,7 +53,7 @@ def installation(tmp_path_factory):
         tracker=FakeTracker(),
         registry=FakeRegistry(),
         pause=lambda seconds: None,
-        ledger=SqlLedger(settings.database_url, now=lambda: HISTORY - timedelta(hours=1)),
+        ledger=SqlLedger.of(settings, now=lambda: HISTORY - timedelta(hours=1)),
     )
     first_version(ports, spec_from_bytes(MODEL_FILE.encode(), "churn.yaml"))
     champion = ports.ledger.champion("churn")

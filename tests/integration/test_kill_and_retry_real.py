@@ -77,7 +77,7 @@ class Installation:
         client = MlflowClient(self.settings.tracking_uri, self.settings.tracking_uri)
         registered = client.get_registered_model("churn")
         versions = client.search_model_versions("name='churn'")
-        ledger = SqlLedger(self.settings.database_url)
+        ledger = SqlLedger.of(self.settings)
         champion, route = ledger.champion("churn"), self.router.state("churn")
         with reading(self.settings.database_url) as connection:
             steps = [row.step for row in connection.exec_driver_sql("SELECT step FROM step_records")]
@@ -122,7 +122,7 @@ def fresh(tmp_path_factory):
     (first.home / "source").mkdir()
     write_source(first.home / "source" / "churn.csv")
     ping(first.settings.tracking_uri, first.home)
-    assert SqlLedger(first.settings.database_url).models() == ()
+    assert SqlLedger.of(first.settings).models() == ()
 
     def make(name):
         home = tmp_path_factory.mktemp(name) / "home"

@@ -24,6 +24,7 @@ from windsock.records import (
     LedgerAction,
     LedgerEntry,
     LedgerRow,
+    LedgerView,
     ProbeResult,
     RoutePlan,
     RouteState,
@@ -223,6 +224,9 @@ class FakeLedger:
 
     def rows(self, model: str) -> tuple[LedgerRow, ...]:
         return tuple(self.kept.get(model, ()))
+
+    def read(self, model: str) -> LedgerView:
+        return LedgerView(self.rows(model))
 
     def champion(self, model: str) -> Champion | None:
         commits = [row for row in self.rows(model) if row.action is LedgerAction.COMMIT]

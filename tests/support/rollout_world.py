@@ -12,11 +12,11 @@ from typing import Any
 
 from support.builders import make_registration, make_version
 from support.fakes import FakeRouter, fake_ports
+from support.ledgers import sql_ledger
 from support.log_rows import line_of
 from support.rollouts import ab_spec
 from support.serving import make_bundle, make_settings, store_bundle
 from windsock.adapters.bundle_store import SignedBundleStore
-from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.prediction_archive import hour_of, segment_folder
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
 from windsock.adapters.rollout_table import SqlRollouts
@@ -89,7 +89,7 @@ class RolloutWorld:
         return fake_ports(
             **{
                 **self.shared,
-                "ledger": SqlLedger(self.url),
+                "ledger": sql_ledger(self.url),
                 "rollouts": SqlRollouts(self.url),
                 "events": self.events(),
                 **replaced,

@@ -45,7 +45,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         bundles=SignedBundleStore(storage, settings.keys_dir),
         tracker=MlflowTracker(settings.tracking_uri, settings.home),
         registry=MlflowRegistry(settings.tracking_uri, settings.home),
-        ledger=SqlLedger(settings.database_url),
+        ledger=SqlLedger.of(settings),
         records=SqlStepRecords(settings.database_url),
         router=ServerRouter.of(settings),
         predictions=ParquetPredictionArchive(settings.serving_dir, storage),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "windsock_schema"
-HEAD = "0004"
+HEAD = "0005"
 """Revision that this code needs; a test holds it against the newest file of ``migrations/versions``."""
 
 LOCK_SECONDS = 60
@@ -29,6 +29,18 @@ ADVISORY_LOCK = 0x77696E64
 """Key of the advisory lock under which a PostgreSQL schema is upgraded: "wind" in ASCII."""
 
 _WRITES = "windsock_writes"
+UNSIGNED = frozenset({"0001", "0002", "0003", "0004"})
+"""Revisions whose ledger had no signatures."""
+
+_anchors: dict[str, Callable[[Connection], None]] = {}
+
+
+def at_upgrade(url: str, anchor: Callable[[Connection], None]) -> None:
+    """Say who signs for the ledger's old rows when a database from before signatures is upgraded.
+
+    :param anchor: is called once with the connection of the upgrade, in its transaction.
+    """
+    _anchors[url] = anchor
 
 
 def open_database(url: str) -> Engine:
@@ -137,6 +149,8 @@ def _make_sqlite(url: URL) -> Engine:
     def prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver opens no transactions of its own; "begin" below does
         connection.execute("PRAGMA foreign_keys=ON")
+        # A text that is no UTF-8 is that row's fault, not that of every row that is read with it.
+        connection.text_factory = lambda content: content.decode(errors="surrogateescape")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -149,36 +163,42 @@ def _make_sqlite(url: URL) -> Engine:
 
 
 def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return _revision_of(connection)
+
+
+def _revision_of(connection: Connection) -> str | None:
     from sqlalchemy import inspect, text
 
-    with engine.connect() as connection:
-        if not inspect(connection).has_table(VERSION_TABLE):
-            return None
-        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
     return str(found) if found else None
 
 
 def _upgrade(engine: Engine, url: str) -> None:
     if engine.dialect.name == "sqlite":
-        _upgrade_sqlite(engine)
+        _upgrade_sqlite(engine, url)
     else:
-        _upgrade_postgresql(engine)
+        _upgrade_postgresql(engine, url)
     log.info("the schema of %s is at revision %s", shown_url(url), HEAD)
 
 
-def _upgrade_sqlite(engine: Engine) -> None:
+def _upgrade_sqlite(engine: Engine, url: str) -> None:
     from filelock import FileLock, Timeout
 
     file = Path(str(engine.url.database)).absolute()
     try:
         with FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_SECONDS):
-            if _revision(engine) == HEAD:
+            before = _revision(engine)
+            if before == HEAD:
                 return
             raw = engine.raw_connection()  # the journal's kind cannot be changed in a transaction
             raw.cursor().execute("PRAGMA journal_mode=WAL")
             raw.close()
             with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
                 _run_migrations(connection)
+                _sign_old_rows(connection, before, url)
     except Timeout as error:
         raise DatabaseUnavailableError(
             f"another process has been upgrading {file.name} for {LOCK_SECONDS} s",
@@ -186,12 +206,32 @@ def _upgrade_sqlite(engine: Engine) -> None:
         ) from error
 
 
-def _upgrade_postgresql(engine: Engine) -> None:
+def _upgrade_postgresql(engine: Engine, url: str) -> None:
     from sqlalchemy import text
 
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        before = _revision_of(connection)
         _run_migrations(connection)
+        _sign_old_rows(connection, before, url)
+
+
+def _sign_old_rows(connection: Connection, before: str | None, url: str) -> None:
+    """Have the ledger's rows from before signatures signed for, in the transaction of the upgrade.
+
+    :param before: revision before the upgrade.
+    """
+    from sqlalchemy import text
+
+    if before not in UNSIGNED or connection.execute(text("SELECT count(*) FROM ledger")).scalar() == 0:
+        return
+    if url not in _anchors:
+        raise SettingsError(
+            "the control database is from before signatures, and nothing here can sign for the ledger's rows",
+            code="WS-DATABASE-004",
+            next_action="Run `windsock ledger NAME` once where the signing key is, beside the scheduler.",
+        )
+    _anchors[url](connection)
 
 
 def _run_migrations(connection: Connection) -> None:

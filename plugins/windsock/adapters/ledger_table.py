@@ -1,182 +1,301 @@
-"""``SqlLedger``: the ledger in the control database."""
+"""``SqlLedger``: the ledger in the control database, its rows signed and chained."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic import ValidationError
-
-from windsock.adapters.database import reading, writing
-from windsock.exceptions import StaleEpochError, VerdictError
+from windsock.adapters.database import at_upgrade, reading, writing
+from windsock.adapters.ledger_chain import Proof, prove
+from windsock.adapters.ledger_marks import LedgerMarks
+from windsock.adapters.signing import Signer, Verifier
+from windsock.adapters.storage import Storage
+from windsock.exceptions import StaleEpochError
 from windsock.ports import utc_now
 from windsock.records import (
     GENESIS,
+    ROUTING,
     ChainCheck,
     Champion,
     LedgerAction,
     LedgerEntry,
+    LedgerMark,
     LedgerRow,
-    champion_by,
+    LedgerView,
+    LeftOut,
+    champion_of,
+    require_whole,
+    view_of,
 )
-from windsock.spec import canonical_json
+from windsock.records.ledger_bodies import fault_in_body, unknown_keys
+from windsock.records.ledger_form import FORM, signed_bytes
+from windsock.settings import Settings
+from windsock.spec import MODEL_NAME, canonical_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-COLUMNS = "model, seq, action, epoch, version, digest, actor, body, at, previous, hash"
-VALUES = ":model, :seq, :action, :epoch, :version, :digest, :actor, :body, :at, :previous, :hash"
+log = logging.getLogger(__name__)
+
+COLUMNS = (
+    "model", "seq", "action", "epoch", "version", "digest", "actor", "body", "at", "previous", "hash", "form",
+    "signature",
+)  # fmt: skip
+SELECT = f"SELECT {', '.join(COLUMNS)} FROM ledger WHERE model = :model AND seq > :seq ORDER BY seq"  # noqa: S608
+INSERT = f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
+
+
+class _Known(NamedTuple):
+    """What this process has proved of a model's ledger.
+
+    :param taken: numbers that stand in the table after the last believed row.
+    """
+
+    rows: tuple[LedgerRow, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    gaps: tuple[int, ...] = ()
+    taken: frozenset[int] = frozenset()
+
+    @property
+    def seq(self) -> int:
+        return self.rows[-1].seq if self.rows else 0
+
+    @property
+    def hash(self) -> str:
+        return self.rows[-1].hash if self.rows else GENESIS
 
 
 class SqlLedger:
-    """Keeps each model's rows as a hash chain; optimistic, safe under many writers.
+    """Keeps each model's rows as a signed hash chain; optimistic, safe under many writers.
+
+    Rows that the installation did not sign are left out, each with a warning, and stop nothing. Where rows
+    are missing, only what takes traffic away goes on until a person has reconciled the ledger.
 
     :param url: the control database.
+    :param keys_dir: the installation's keys; a reader needs the public ones alone.
+    :param storage: the storage root, for the marks of how far each ledger had come.
     :param now: the clock that dates rows.
     """
 
-    def __init__(self, url: str, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, url: str, keys_dir: Path, storage: Storage, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self._url = url
         self._now = now
+        self._signer = Signer(keys_dir)
+        self._verifier = Verifier(keys_dir, own=True)
+        self._marks = LedgerMarks(storage, keys_dir)
+        self._known: dict[str, _Known] = {}
+        self._told: set[tuple[str, object]] = set()
+        at_upgrade(url, self._anchor)
+
+    @classmethod
+    def of(cls, settings: Settings, now: Callable[[], datetime] = utc_now) -> Self:
+        """Return the ledger of an installation."""
+        return cls(settings.database_url, settings.keys_dir, Storage(settings.storage_url), now)
 
     def rows(self, model: str) -> tuple[LedgerRow, ...]:
-        """Return all rows of a model in order.
+        """Return a model's rows in order: those that the installation signed.
 
-        :raises VerdictError: if a row cannot be read as one.
+        :raises DatabaseUnavailableError: if the database does not answer.
         """
+        return self.read(model).rows
+
+    def read(self, model: str) -> LedgerView:
+        """Return a model's rows, which rows of the table are left out, and what is missing."""
+        mark = self._marks.find(model)  # before the rows: so it never seems to be ahead of them
         with reading(self._url) as connection:
-            return tuple(_row_of(found) for found in _raw_rows(connection, model))
+            known = self._prove(connection, model)
+        return self._view(model, known, mark)
 
     def champion(self, model: str) -> Champion | None:
         """Return the version of the last commit, or ``None`` if there never was one."""
-        from sqlalchemy import text
-
-        query = text(
-            f"SELECT {COLUMNS} FROM ledger WHERE model = :model AND action = :action "  # noqa: S608
-            "ORDER BY seq DESC LIMIT 1"
-        )
-        with reading(self._url) as connection:
-            found = (
-                connection.execute(query, {"model": model, "action": LedgerAction.COMMIT.value})
-                .mappings()
-                .first()
-            )
-        return champion_by(_row_of(dict(found))) if found else None
+        return champion_of(self.rows(model))
 
     def append(self, entry: LedgerEntry, *, after_seq: int) -> LedgerRow:
-        """Append a row if the model's last row is still ``after_seq``.
+        """Sign a row and append it if the model's last row is still ``after_seq``.
 
         :raises StaleEpochError: if another row came first, or the epoch is taken.
-        :raises VerdictError: if the ledger's last row is not the one that was written last.
-        :raises ValueError: if the body holds NaN or infinity.
+        :raises VerdictError: if rows are missing and this one gives traffic or proves something.
+        :raises ValueError: if the body is not that of the action, or holds NaN or infinity.
         """
-        from sqlalchemy import text
         from sqlalchemy.exc import IntegrityError
 
+        body = json.loads(canonical_json(entry.body))
+        if fault := fault_in_body(entry.action, body) or ", ".join(unknown_keys(entry.action, body)):
+            raise ValueError(f"the body of {entry.action.value} does not fit its model: {fault}")
+        mark = self._marks.find(entry.model)
         try:
             with writing(self._url) as connection:
-                row = self._next_row(connection, entry, after_seq)
-                connection.execute(text(f"INSERT INTO ledger ({COLUMNS}) VALUES ({VALUES})"), _raw_of(row))  # noqa: S608
-                connection.execute(
-                    text(
-                        "INSERT INTO ledger_heads (model, seq, hash) VALUES (:model, :seq, :hash) "
-                        "ON CONFLICT (model) DO UPDATE SET seq = excluded.seq, hash = excluded.hash"
-                    ),
-                    {"model": row.model, "seq": row.seq, "hash": row.hash},
-                )
+                known = self._prove(connection, entry.model)
+                view = self._view(entry.model, known, mark)
+                _require_place(entry, view.rows, after_seq)
+                require_whole(entry, view)
+                row = self._write(connection, entry, known, mark)
         except IntegrityError as error:
             raise StaleEpochError(
-                f"{entry.model}: row {after_seq + 1} or epoch {entry.epoch} was taken by another writer"
+                f"{entry.model}: the row after {after_seq} was taken by another writer; epoch {entry.epoch} "
+                "came too late"
             ) from error
+        epoch = max(found.epoch for found in (*view.rows, row))
+        self._marks.put(LedgerMark(model=row.model, seq=row.seq, hash=row.hash, epoch=epoch))
         return row
 
-    def _next_row(self, connection: Connection, entry: LedgerEntry, after_seq: int) -> LedgerRow:
-        from sqlalchemy import text
-
-        head = connection.execute(
-            text(
-                "SELECT h.seq, h.hash, l.hash FROM ledger_heads h "
-                "LEFT JOIN ledger l ON l.model = h.model AND l.seq = h.seq WHERE h.model = :model"
-            ),
-            {"model": entry.model},
-        ).first()
-        seq, previous, kept = head or (0, GENESIS, GENESIS)
-        if kept != previous:
-            raise _broken(entry.model, seq)
-        if seq != after_seq:
-            raise StaleEpochError(
-                f"{entry.model}: row {after_seq} is no longer the last one, it is {seq}; "
-                f"epoch {entry.epoch} came too late"
-            )
-        content = {**entry.model_dump(), "body": json.loads(canonical_json(entry.body))}
-        row = LedgerRow(**content, seq=seq + 1, at=self._now(), previous=previous)
-        return row.model_copy(update={"hash": row.expected_hash()})
-
     def verify(self, model: str) -> ChainCheck:
-        """Recompute the hash chain of a model, and see that no last row was taken away."""
-        from sqlalchemy import text
-
-        with reading(self._url) as connection:
-            found = _raw_rows(connection, model)
-            head = connection.execute(
-                text("SELECT seq, hash FROM ledger_heads WHERE model = :model"), {"model": model}
-            ).first()
-        previous = GENESIS
-        for number, raw in enumerate(found, start=1):
-            if not _is_whole(raw, number, previous):
-                return ChainCheck(model=model, rows=len(found), broken_at=number)
-            previous = raw["hash"]
-        if (head or (0, GENESIS)) != (len(found), previous):
-            return ChainCheck(model=model, rows=len(found), broken_at=len(found) + 1)
-        return ChainCheck(model=model, rows=len(found))
+        """Prove a model's whole ledger anew."""
+        self._known.pop(model, None)
+        view = self.read(model)
+        lost = [(view.rows[-1].seq if view.rows else 0) + 1] if view.lost else []
+        return ChainCheck(
+            model=model,
+            rows=len(view.rows),
+            broken_at=min([*view.gaps, *lost], default=None),
+            left_out=view.left_out,
+        )
 
     def models(self) -> tuple[str, ...]:
-        """Return the names of all models that have rows."""
+        """Return the names of all models that have rows, or had."""
         from sqlalchemy import text
 
-        query = text("SELECT model FROM ledger UNION SELECT model FROM ledger_heads ORDER BY model")
         with reading(self._url) as connection:
-            return tuple(connection.execute(query).scalars())
+            found = connection.execute(text("SELECT DISTINCT model FROM ledger")).scalars()
+            names = [name for name in found if isinstance(name, str) and MODEL_NAME.fullmatch(name)]
+        return tuple(sorted({*names, *self._marks.models()}))
+
+    def _view(self, model: str, known: _Known, mark: LedgerMark | None) -> LedgerView:
+        view = view_of(known.rows, known.left_out, known.gaps, mark)
+        for left in view.left_out:
+            self._warn(model, left.seq, f"row {left.seq} is left out: {left.why}")
+        for gap in view.gaps:
+            self._warn(model, f"gap {gap}", f"rows from row {gap} on are missing or were changed")
+        if view.lost is not None:
+            self._warn(model, f"lost {view.lost.seq}", f"rows up to {view.lost.seq} are missing at its end")
+        return view
+
+    def _warn(self, model: str, what: object, words: str) -> None:
+        if (model, what) not in self._told:
+            self._told.add((model, what))
+            log.warning("WS-LEDGER-002: the ledger of %s: %s; see `windsock ledger %s`", model, words, model)
+
+    def _prove(self, connection: Connection, model: str) -> _Known:
+        """Return what can be believed; what this process has proved before is not proved again."""
+        known = self._known.get(model, _Known())
+        if known.rows and _stands(connection, known):
+            raws, unfit = _raw_rows(connection, model, known.seq)
+            proof = prove(raws, upon=known.hash, is_signed=self._is_signed)
+            if proof.is_linked:
+                return self._keep(model, known, proof, unfit, raws)
+        raws, unfit = _raw_rows(connection, model, None)
+        proof = prove(raws, upon=GENESIS, is_signed=self._is_signed)
+        return self._keep(model, _Known(), proof, unfit, raws)
+
+    def _keep(
+        self,
+        model: str,
+        known: _Known,
+        proof: Proof,
+        unfit: tuple[LeftOut, ...],
+        raws: Sequence[Mapping[str, Any]],
+    ) -> _Known:
+        rows = (*known.rows, *proof.rows)
+        last = rows[-1].seq if rows else 0
+        found = _Known(
+            rows,
+            (*known.left_out, *proof.left_out, *unfit),
+            (*known.gaps, *proof.gaps),
+            frozenset(raw["seq"] for raw in raws if raw["seq"] > last),
+        )
+        before = tuple(left for left in proof.left_out if left.seq is not None and left.seq <= last)
+        self._known[model] = found._replace(left_out=(*known.left_out, *before), taken=frozenset())
+        return found
+
+    def _is_signed(self, raw: Mapping[str, Any]) -> bool:
+        if raw["form"] != FORM:
+            return False
+        try:
+            return self._verifier.verify(signed_bytes(raw), bytes.fromhex(raw["signature"]))
+        except (ValueError, TypeError):
+            return False
+
+    def _write(
+        self, connection: Connection, entry: LedgerEntry, known: _Known, mark: LedgerMark | None
+    ) -> LedgerRow:
+        from sqlalchemy import text
+
+        seq = 1 + max(known.seq, mark.seq if mark else 0)
+        while seq in known.taken:
+            seq += 1
+        content = {**entry.model_dump(), "body": json.loads(canonical_json(entry.body))}
+        row = LedgerRow(**content, seq=seq, at=self._now(), previous=known.hash)
+        signature = self._signer.sign(signed_bytes(row.columns())).hex()
+        row = LedgerRow(**{**row.model_dump(), "hash": row.expected_hash(), "signature": signature})
+        connection.execute(text(INSERT), row.columns())
+        return row
+
+    def _anchor(self, connection: Connection) -> None:
+        """Sign once for the rows from before signatures; part of the upgrade's own transaction."""
+        from sqlalchemy import text
+
+        query = "SELECT model, max(seq), count(*) FROM ledger GROUP BY model ORDER BY model"
+        for model, last, count in connection.execute(text(query)).all():
+            query = "SELECT hash FROM ledger WHERE model = :model AND seq = :seq"
+            last_hash = connection.execute(text(query), {"model": model, "seq": last}).scalar_one()
+            entry = LedgerEntry(
+                model=model,
+                action=LedgerAction.ANCHOR,
+                epoch=0,
+                version="-",
+                digest=last_hash,
+                actor="windsock",
+                body={"rows": count, "reason": f"signs for the {count} rows from before signatures"},
+            )
+            raws, _ = _raw_rows(connection, model, last - 1)
+            upon = [LedgerRow.model_validate({**raw, "body": json.loads(raw["body"])}) for raw in raws]
+            row = self._write(connection, entry, _Known(tuple(upon)), None)
+            log.info(
+                "%s: the ledger's %d rows from before signatures are signed by row %d", model, count, row.seq
+            )
 
 
-def _raw_rows(connection: Connection, model: str) -> list[dict[str, Any]]:
+def _stands(connection: Connection, known: _Known) -> bool:
     from sqlalchemy import text
 
-    query = text(f"SELECT {COLUMNS} FROM ledger WHERE model = :model ORDER BY seq")  # noqa: S608
-    return [dict(found) for found in connection.execute(query, {"model": model}).mappings()]
+    query = text("SELECT hash FROM ledger WHERE model = :model AND seq = :seq")
+    found = connection.execute(query, {"model": known.rows[-1].model, "seq": known.seq}).scalar()
+    return bool(found == known.hash)
 
 
-def _raw_of(row: LedgerRow) -> dict[str, Any]:
-    content = row.model_dump(mode="json")
-    return {**content, "body": canonical_json(content["body"])}
+def _raw_rows(
+    connection: Connection, model: str, after: int | None
+) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
+    """Return the stored rows after a number, and those whose number is none; ``None``: all."""
+    from sqlalchemy import text
+
+    select = SELECT if after is not None else SELECT.replace("AND seq > :seq ", "")
+    values = {"model": model} if after is None else {"model": model, "seq": after}
+    found: Iterable[Any] = connection.execute(text(select), values)
+    raws = [dict(zip(COLUMNS, row, strict=True)) for row in found]
+    fit = [raw for raw in raws if isinstance(raw["seq"], int)]
+    unfit = len(raws) - len(fit)
+    return fit, (LeftOut(seq=None, why=f"{unfit} rows have no whole number"),) if unfit else ()
 
 
-def _row_of(raw: dict[str, Any]) -> LedgerRow:
-    try:
-        return LedgerRow.model_validate({**raw, "body": json.loads(raw["body"])})
-    except (ValidationError, ValueError, TypeError):
-        raise _broken(str(raw.get("model")), raw.get("seq")) from None  # its text repeats the row
-
-
-def _is_whole(raw: dict[str, Any], number: int, previous: str) -> bool:
-    """Return whether a raw row is the one that was written: every column as it was, at its place."""
-    try:
-        row = _row_of(raw)
-        return (
-            row.seq == number
-            and row.previous == previous
-            and row.hash == row.expected_hash()
-            and _raw_of(row) == raw
+def _require_place(entry: LedgerEntry, rows: Sequence[LedgerRow], after_seq: int) -> None:
+    last = rows[-1].seq if rows else 0
+    if last != after_seq:
+        raise StaleEpochError(
+            f"{entry.model}: row {after_seq} is no longer the last one, it is {last}; "
+            f"epoch {entry.epoch} came too late"
         )
-    except (VerdictError, ValueError):
-        return False
-
-
-def _broken(model: str, seq: object) -> VerdictError:
-    return VerdictError(
-        f"the ledger of {model} is broken at row {seq}: it is not what was written",
-        code="WS-LEDGER-002",
-        next_action="Find out who changed the control database, and restore it from a backup.",
-    )
+    if entry.action is LedgerAction.COMMIT:
+        taken = [row.epoch for row in rows if row.action is LedgerAction.COMMIT and row.epoch == entry.epoch]
+    elif entry.action in ROUTING:
+        taken = [row.epoch for row in rows if row.action in ROUTING and row.epoch >= entry.epoch]
+    else:
+        taken = []
+    if taken:
+        raise StaleEpochError(f"{entry.model}: epoch {entry.epoch} is taken; the ledger is at {max(taken)}")

@@ -21,7 +21,9 @@ PRIVATE_KEY = "signing.key"
 PUBLIC_KEY = "signing.pub"
 ADMIN_TOKEN = "admin_token"  # noqa: S105 - the name of a file
 TRUSTED = "trusted"
-"""Folder of public keys that are trusted besides ``signing.pub``: older ones, other installations'."""
+"""Folder of public keys of other installations: their bundles and documents are trusted."""
+RETIRED = "retired"
+"""Folder of this installation's older public keys: what they signed goes on being its own."""
 SIGNATURE_SIZE = 64
 READABLE_BY_OTHERS = 0o077
 WRITABLE_BY_ALL = 0o002
@@ -89,7 +91,7 @@ def _refuse_taken(keys_dir: Path) -> None:
             f"{keys_dir} holds {', '.join(names[:10])} already; a key is never overwritten",
             code="WS-SETTINGS-030",
             next_action="Use the keys that are there. To replace them, move the folder away, run "
-            "`windsock keys init` and put the old signing.pub into the new folder's trusted/.",
+            "`windsock keys init` and put the old signing.pub into the new folder's retired/.",
         )
 
 
@@ -167,13 +169,15 @@ class Signer:
 
 
 class Verifier:
-    """Checks signatures against every trusted public key: ``signing.pub`` and ``trusted/*.pub``.
+    """Checks signatures against public keys: ``signing.pub``, ``retired/*.pub`` and ``trusted/*.pub``.
 
     :param keys_dir: folder of the keys; a machine that only verifies needs no private key in it.
+    :param own: whether only this installation's own keys count, the present one and the retired ones.
     """
 
-    def __init__(self, keys_dir: Path) -> None:
+    def __init__(self, keys_dir: Path, *, own: bool = False) -> None:
         self.keys_dir = keys_dir
+        self._folders = (RETIRED,) if own else (RETIRED, TRUSTED)
 
     def verify(self, content: bytes, signature: bytes) -> bool:
         """Return whether one of the trusted keys signed this very content.
@@ -203,7 +207,8 @@ class Verifier:
             found.append(key)
         if not found:
             raise SettingsError(
-                f"no trusted public key: {self.keys_dir} holds neither {PUBLIC_KEY} nor {TRUSTED}/*.pub",
+                f"no trusted public key: {self.keys_dir} holds neither {PUBLIC_KEY} nor "
+                f"{' nor '.join(f'{folder}/*.pub' for folder in self._folders)}",
                 code="WS-SETTINGS-035",
                 next_action=f"{MAKE_KEYS} A machine that only serves needs a copy of {PUBLIC_KEY}.",
             )
@@ -213,7 +218,8 @@ class Verifier:
         own = self.keys_dir / PUBLIC_KEY
         if own.exists():
             yield own
-        yield from sorted((self.keys_dir / TRUSTED).glob("*.pub"))
+        for folder in self._folders:
+            yield from sorted((self.keys_dir / folder).glob("*.pub"))
 
 
 def _parse(load: Any, file: Path, content: bytes, **options: Any) -> Any:

@@ -225,12 +225,17 @@ class Demo:
         for line in table(("check", "status", "value", "95 % interval", "limit", "what was seen"), rows):
             say(line)
 
+    @property
+    def ledger(self) -> SqlLedger:
+        """The installation's ledger."""
+        return SqlLedger.of(self.settings)
+
     def read_champion(self) -> Champion:
         """Return the version that serves by the ledger.
 
         :raises DemoFailedError: if there is none.
         """
-        champion = SqlLedger(self.settings.database_url).champion(self.model)
+        champion = self.ledger.champion(self.model)
         if champion is None:
             raise DemoFailedError(f"the ledger has no champion of {self.model}.")
         return champion
@@ -267,7 +272,7 @@ class Demo:
 
     def show_ledger(self, champion: Champion) -> None:
         """Print the ledger's row of the champion, and whether the chain is whole."""
-        ledger = SqlLedger(self.settings.database_url)
+        ledger = self.ledger
         row = next(row for row in reversed(ledger.rows(self.model)) if row.epoch == champion.epoch)
         chain = ledger.verify(self.model)
         whole = "whole" if chain.broken_at is None else f"broken at row {chain.broken_at}"

@@ -163,7 +163,7 @@ def _plan_with(
         slots.append(SlotPlan.idle(champion))
     if all(slot.digest != step.version.digest for slot in slots):
         slots.append(SlotPlan.idle(step.version))
-    epoch = next_epoch(rows)
+    epoch = next_epoch(rows, state.plan.epoch if state else 0)
     if split is not None:
         return split.model_copy(update={"epoch": epoch, "slots": tuple(slots), "fallback": fallback})
     return RoutePlan.serving(

@@ -70,7 +70,7 @@ def append_once(
         if (found := standing(rows)) is not None:
             return found
         try:
-            return ledger.append(entry, after_seq=len(rows))
+            return ledger.append(entry, after_seq=rows[-1].seq if rows else 0)
         except StaleEpochError:
             continue
     raise StaleEpochError(
@@ -133,7 +133,7 @@ def plan_serving(champion: Champion, state: RouteState | None, rows: Sequence[Le
     return RoutePlan.serving(
         champion.digest,
         model=champion.model,
-        epoch=next_epoch(rows),
+        epoch=next_epoch(rows, state.plan.epoch if state else 0),
         slots=slots,
         salt=route_salt(rows) or (state.plan.salt if state else champion.model),
         fallback=state.plan.fallback if state else _last_fallback(rows),

@@ -19,7 +19,7 @@ from windsock.door import (
     require_registered,
     switch_route,
 )
-from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError, VerdictError
+from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
 from windsock.governance.approvals import answers_of, needed_for, requesters
 from windsock.governance.rollout_promotion import (
     let_wait,
@@ -43,6 +43,7 @@ from windsock.records import (
     RoutePlan,
     RouteState,
     SlotPlan,
+    broken,
     champion_line,
     champion_of,
     decision_digest,
@@ -165,14 +166,8 @@ def _require_approvals(
     step: PromoteModelInput, ports: Ports, rows: Sequence[LedgerRow], registered: LedgerRow
 ) -> tuple[str, ...]:
     name, version = step.spec.name, step.version.version
-    chain = ports.ledger.verify(name)
-    if chain.broken_at is not None:
-        raise VerdictError(
-            f"the ledger of {name} is broken at row {chain.broken_at} of {chain.rows}; "
-            "its approvals prove nothing",
-            code="WS-LEDGER-002",
-            next_action="Find out who changed the control database, and restore it from a backup.",
-        )
+    if not (view := ports.ledger.read(name)).is_whole:
+        raise broken(name, view)
     needed = needed_for(step.spec, registered)
     answers = answers_of(rows, step.version, without=requesters(registered, step.run))
     if answers.rejecters:
@@ -217,7 +212,7 @@ def _intend(
     slots = list(state.plan.slots) if state else []
     if champion and all(known.digest != champion.digest for known in slots):
         slots.append(SlotPlan.idle(champion))
-    epoch = next_epoch(rows)
+    epoch = next_epoch(rows, state.plan.epoch if state else 0)
     plan = RoutePlan.serving(
         slot.digest,
         model=name,

@@ -17,6 +17,7 @@ from windsock.records import (
     Episode,
     LedgerEntry,
     LedgerRow,
+    LedgerView,
     RetrainClaim,
     RetrainOutcome,
     StoredBundle,
@@ -74,6 +75,10 @@ class ReplayedLedger:
         if model not in self._known:
             self._known[model] = self._ledger.rows(model)
         return tuple(row for row in self._known[model] if row.at <= self._clock.time)
+
+    def read(self, model: str) -> LedgerView:
+        """Return the rows that were written by then, and what the real ledger lacks."""
+        return self._ledger.read(model)._replace(rows=self.rows(model))
 
     def champion(self, model: str) -> Champion | None:
         """Return the version that served by then."""

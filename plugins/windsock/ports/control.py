@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from windsock.records import ChainCheck, Champion, LedgerEntry, LedgerRow
+from windsock.records import ChainCheck, Champion, LedgerEntry, LedgerRow, LedgerView
 
 
 class Ledger(Protocol):
-    """The append-only, hash-chained truth about routes and champions."""
+    """The append-only, signed and hash-chained truth about routes and champions."""
 
     def rows(self, model: str) -> tuple[LedgerRow, ...]:
-        """Return all rows of a model in order."""
+        """Return a model's rows in order: those that the installation wrote."""
+        ...
+
+    def read(self, model: str) -> LedgerView:
+        """Return the rows, and with them what is left out and what is missing."""
         ...
 
     def champion(self, model: str) -> Champion | None:
@@ -25,12 +29,13 @@ class Ledger(Protocol):
     def append(self, entry: LedgerEntry, *, after_seq: int) -> LedgerRow:
         """Append a row if the model's last row is still ``after_seq`` (0: no row yet).
 
-        :raises StaleEpochError: if another row came first.
+        :raises StaleEpochError: if another row came first, or the epoch is taken.
+        :raises VerdictError: if rows are missing and this one gives traffic or proves something.
         """
         ...
 
     def verify(self, model: str) -> ChainCheck:
-        """Recompute the hash chain of a model."""
+        """Prove a model's whole ledger anew."""
         ...
 
     def models(self) -> tuple[str, ...]:

@@ -73,7 +73,10 @@ from windsock.records.ledger import (
     Champion,
     LedgerAction,
     LedgerEntry,
+    LedgerMark,
     LedgerRow,
+    LedgerView,
+    LeftOut,
     champion_by,
     champion_line,
     champion_of,
@@ -85,6 +88,7 @@ from windsock.records.ledger import (
     open_switch,
     was_rolled_back,
 )
+from windsock.records.ledger_view import broken, require_whole, view_of
 from windsock.records.monitoring import (
     Alert,
     CheckDriftInput,
@@ -207,6 +211,7 @@ __all__ = [
     "experiment_name",
     "experiment_of",
     "registration_of",
+    "require_whole",
     "running_rollout",
     "waiting_row",
     "Alert",
@@ -260,7 +265,10 @@ __all__ = [
     "Latency",
     "LedgerAction",
     "LedgerEntry",
+    "LedgerMark",
     "LedgerRow",
+    "LedgerView",
+    "LeftOut",
     "MANIFEST_FILE",
     "MODEL_FILE",
     "MOST_CATEGORIES",
@@ -307,6 +315,7 @@ __all__ = [
     "ValidationReport",
     "WindowKind",
     "WindowVerdict",
+    "broken",
     "champion_by",
     "champion_line",
     "champion_of",
@@ -325,5 +334,6 @@ __all__ = [
     "row_digests",
     "rows_digest",
     "snapshot_digest",
+    "view_of",
     "was_rolled_back",
 ]

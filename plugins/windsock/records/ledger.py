@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from windsock.records.base import Digest, Moment, Record
-from windsock.spec.base import digest_of
+from windsock.records.ledger_form import FORM, hash_of
+from windsock.spec.base import canonical_json
 
 GENESIS: Digest = "0" * 64
 
@@ -20,9 +21,14 @@ class LedgerAction(StrEnum):
     ``deploy``, ``shift``, ``intend``, ``roll_back`` and ``abandon`` each take the next epoch; ``commit``
     closes the epoch of an intent (or a roll back); the others stand beside them and take none (epoch 0).
     ``shift`` gives a challenger its share of the traffic, ``queue`` lets a version wait for its rollout,
-    ``ask`` says that a person is being asked about a promotion.
+    ``ask`` says that a person is being asked about a promotion. ``decide`` keeps what the gate said,
+    ``anchor`` signs for the rows from before signatures, ``reconcile`` says that a person has seen what is
+    missing.
     """
 
+    DECIDE = "decide"
+    ANCHOR = "anchor"
+    RECONCILE = "reconcile"
     REGISTER = "register"
     APPROVE = "approve"
     REJECT = "reject"
@@ -68,21 +74,74 @@ class LedgerEntry(Record):
 
 
 class LedgerRow(LedgerEntry):
-    """A row as written: append-only, chained to the one before.
+    """A row as written: append-only, chained to the one before, signed by the installation.
 
-    :param seq: 1, 2, 3 ... for each model.
+    :param seq: place in the model's ledger; grows from row to row.
     :param previous: hash of the row before; 64 zeros for the first.
-    :param hash: SHA-256 of this row's canonical JSON without ``hash``.
+    :param hash: SHA-256 of the row's form (:mod:`windsock.records.ledger_form`).
+    :param form: number of that form; 0: a row from before signatures.
+    :param signature: Ed25519 signature of the form, as hexadecimal digits; empty for rows of form 0.
     """
 
     seq: int = Field(ge=1)
     at: Moment
     previous: Digest
     hash: Digest = ""
+    form: int = FORM
+    signature: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        """Return the row's columns as they are stored."""
+        content = self.model_dump(mode="json")
+        return {**content, "body": canonical_json(content["body"])}
 
     def expected_hash(self) -> Digest:
         """Return the hash that this row must have."""
-        return digest_of(self.model_dump(mode="json", exclude={"hash"}))
+        return hash_of(self.columns())
+
+
+class LeftOut(Record):
+    """A row of the table that nobody believes, and why.
+
+    :param seq: its number as it stands in the table; ``None``: what stands there is no number.
+    """
+
+    seq: int | None
+    why: str
+
+
+class LedgerMark(Record):
+    """How far a model's ledger had come, kept outside the database and signed.
+
+    :param seq: number of the last row that was written.
+    :param hash: its hash.
+    :param epoch: the highest epoch by then.
+    """
+
+    model: str
+    seq: int
+    hash: Digest
+    epoch: int
+
+
+class LedgerView(NamedTuple):
+    """What a model's ledger says, and what it cannot say.
+
+    :param rows: the rows that the installation signed, in order.
+    :param left_out: rows that stand in the table and are not believed.
+    :param gaps: numbers from which on rows are missing or were changed, and that no person has reconciled.
+    :param lost: the mark of rows at the end that are missing, unless a person has reconciled it.
+    """
+
+    rows: tuple[LedgerRow, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    gaps: tuple[int, ...] = ()
+    lost: LedgerMark | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no row that was ever written is missing, as far as can be told."""
+        return not self.gaps and self.lost is None
 
 
 class Champion(Record):
@@ -103,18 +162,23 @@ class Champion(Record):
 class ChainCheck(Record):
     """Whether a model's ledger is whole.
 
-    :param rows: rows read.
-    :param broken_at: ``seq`` of the first row whose hash, predecessor or number is wrong; ``None`` if whole.
+    :param rows: rows that are believed.
+    :param broken_at: number of the first place at which a row is missing or was changed; ``None`` if whole.
+    :param left_out: rows in the table that the installation did not write; they change nothing.
     """
 
     model: str
     rows: int
     broken_at: int | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def next_epoch(rows: Sequence[LedgerRow]) -> int:
-    """Return the epoch that the next routing row takes."""
-    return 1 + max((row.epoch for row in rows if row.action in ROUTING), default=0)
+def next_epoch(rows: Sequence[LedgerRow], served: int = 0) -> int:
+    """Return the epoch that the next routing row takes: one above the ledger's and the server's.
+
+    :param served: epoch of what the server serves; above the ledger's where an older database was restored.
+    """
+    return 1 + max(served, *(row.epoch for row in rows if row.action in ROUTING), 0)
 
 
 def last_routing_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:

@@ -14,7 +14,6 @@ from windsock.exceptions import (
     RolloutRefusedError,
     SpecError,
     StaleEpochError,
-    VerdictError,
 )
 from windsock.ports import Ports
 from windsock.records import (
@@ -26,6 +25,7 @@ from windsock.records import (
     RolloutState,
     RouteState,
     StartRolloutInput,
+    broken,
     champion_of,
     experiment_name,
     has_met,
@@ -206,14 +206,9 @@ def _begin(
     champion: Champion,
     state: RouteState | None,
 ) -> Rollout:
-    name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows)
-    chain = ports.ledger.verify(name)
-    if chain.broken_at is not None:
-        raise VerdictError(
-            f"the ledger of {name} is broken at row {chain.broken_at} of {chain.rows}; nothing can start",
-            code="WS-LEDGER-002",
-            next_action="Find out who changed the control database, and restore it from a backup.",
-        )
+    name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows, state.plan.epoch if state else 0)
+    if not (view := ports.ledger.read(name)).is_whole:
+        raise broken(name, view)
     base = plan_serving(champion, state, rows)
     now = ports.now()
     rollout = Rollout(

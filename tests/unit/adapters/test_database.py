@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.builders import digest
+from support.ledgers import BODIES, sql_ledger
 from support.retraining import make_episode
 from windsock.adapters import database
 from windsock.adapters.database import (
@@ -46,7 +47,7 @@ def promotions(ledger: SqlLedger, count: int) -> None:
             version=str(number),
             digest=digest("a"),
             actor="scheduler",
-            body={"bundle_uri": "memory://"},
+            body=BODIES[LedgerAction.COMMIT],
         )
         ledger.append(entry, after_seq=number - 1)
 
@@ -75,7 +76,7 @@ def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
     engine = open_database(url_of(tmp_path / "deep" / "down"))
     assert set(sa.inspect(engine).get_table_names()) == {
         "ledger",
-        "ledger_heads",
+        "step_results",
         "step_records",
         "monitor_windows",
         "retrain_episodes",
@@ -96,7 +97,7 @@ def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
 def test_the_first_schema_is_brought_up_to_date_and_keeps_its_rows(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = SqlLedger(database_url)
+    ledger = sql_ledger(database_url)
     monkeypatch.setattr(database, "HEAD", "0001")
     promotions(ledger, 2)
     SqlStepRecords(database_url).add("key", step="train_model", model="churn", record={"model": "churn"})
@@ -231,7 +232,7 @@ def test_a_lock_file_that_is_never_freed_is_told(tmp_path: Path, monkeypatch: py
 
 def test_an_exception_rolls_back(tmp_path: Path) -> None:
     url = url_of(tmp_path)
-    insert = "INSERT INTO ledger_heads VALUES ('churn', 1, 'x')"
+    insert = "INSERT INTO step_results VALUES ('churn', 's', 'm', 'x', 'now')"
 
     def fail() -> None:
         with writing(url) as connection:
@@ -241,16 +242,16 @@ def test_an_exception_rolls_back(tmp_path: Path) -> None:
     with pytest.raises(StaleEpochError):
         fail()
     with reading(url) as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM ledger_heads").scalar() == 0
+        assert connection.exec_driver_sql("SELECT count(*) FROM step_results").scalar() == 0
 
 
 def test_a_reader_sees_one_moment(tmp_path: Path) -> None:
     url = url_of(tmp_path)
-    count = "SELECT count(*) FROM ledger_heads"
+    count = "SELECT count(*) FROM step_results"
     with reading(url) as reader:
         assert reader.exec_driver_sql(count).scalar() == 0
         with writing(url) as writer:
-            writer.exec_driver_sql("INSERT INTO ledger_heads VALUES ('churn', 1, 'x')")
+            writer.exec_driver_sql("INSERT INTO step_results VALUES ('churn', 's', 'm', 'x', 'now')")
         assert reader.exec_driver_sql(count).scalar() == 0
     with reading(url) as reader:
         assert reader.exec_driver_sql(count).scalar() == 1

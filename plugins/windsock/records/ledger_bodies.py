@@ -1,0 +1,201 @@
+"""What a row of the ledger keeps besides its columns: one model for each action.
+
+A row is held against its model before it is written and again when it is read. Fields with a default are
+those that rows of earlier versions lack.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from windsock.records.base import Digest
+from windsock.records.ledger import LedgerAction
+
+
+class Body(BaseModel):
+    """Base of all bodies; what a later version adds is read over, never written by this one.
+
+    :param requester: the person who triggered the run; ``None`` for the scheduler.
+    :param reason: one sentence for people.
+    :param run: DAG and run of Airflow, where there is one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, protected_namespaces=())
+
+    requester: str | None = None
+    reason: str = ""
+    run: dict[str, str | None] | None = None
+
+
+class DecideBody(Body):
+    """What the gate said, whatever it said.
+
+    :param decision: digest of the decision's record; ``evaluation`` and ``spec``: of what it was made from.
+    :param source: what the data was read from in this run.
+    """
+
+    outcome: str
+    decision: Digest
+    evaluation: Digest
+    spec: Digest
+    policy_digest: Digest
+    snapshot_digest: Digest
+    tier: str
+    run_id: str
+    evidence_digest: Digest
+    evidence_uri: str
+    source: str = ""
+
+
+class AnchorBody(Body):
+    """How many rows from before signatures this row signs for, up to the hash that stands before it."""
+
+    rows: int
+
+
+class ReconcileBody(Body):
+    """What a person has seen to be missing, so that work goes on without it.
+
+    :param gaps: numbers from which on rows are missing or were changed.
+    :param lost_seq: number of the last row that is missing at the end; 0: none.
+    :param lost_epoch: the highest epoch by then.
+    """
+
+    gaps: list[int]
+    lost_seq: int = 0
+    lost_epoch: int = 0
+
+
+class RegisterBody(Body):
+    """A version that passed the gate, and its evidence pack."""
+
+    bundle_uri: str
+    evidence_digest: Digest
+    evidence_uri: str
+    snapshot_digest: Digest
+    run_id: str | None = None
+    outcome: str = "promote"
+    asks: list[str]
+    policy_digest: Digest = ""
+    tier: str
+    opponent: Digest | None = None
+    decision: Digest | None = None
+
+
+class AnswerBody(Body):
+    """One person's answer, to a version or to the promotion that a rollout has proved."""
+
+    approver_id: str | None = None
+    evidence_digest: Digest
+    answered_at: str | None = None
+    experiment: str | None = None
+
+
+class QueueBody(Body):
+    """A version that waits for its rollout."""
+
+    bundle_uri: str
+    evidence_digest: Digest
+    approved_by: list[str] = []
+    forced: bool = False
+
+
+class SteerBody(Body):
+    """What was done to a rollout: paused, resumed, a person asked."""
+
+    experiment: str
+    asked_until: str | None = None
+
+
+class RouteBody(Body):
+    """A change of traffic.
+
+    :param plan: the route's plan, without model and epoch, which the row has itself.
+    """
+
+    bundle_uri: str = ""
+    evidence_digest: Digest | None = None
+    forced: bool = False
+    plan: dict[str, Any]
+
+
+class ShiftBody(RouteBody):
+    """A rollout's step.
+
+    :param queued: ``seq`` of the row by which the version waited; with ``begins`` in the first step.
+    """
+
+    champion_version: str
+    champion_digest: Digest
+    experiment: str
+    step: int
+    queued: int | None = None
+    begins: dict[str, Any] | None = None
+    decision: Digest | None = None
+    decision_evidence: Digest | None = None
+
+
+class SwitchBody(Body):
+    """A change of the champion: what an intent or a roll back means to do, and its commit has done.
+
+    :param replaced: bundle of the champion before.
+    :param rolled_back: bundle that a roll back takes away.
+    """
+
+    bundle_uri: str
+    evidence_digest: Digest | None = None
+    replaced: Digest | None = None
+    approved_by: list[str] = []
+    forced: bool = False
+    experiment: str | None = None
+    decision: Digest | None = None
+    decision_evidence: Digest | None = None
+    promotion_approved_by: list[str] = []
+    rolled_back: Digest | None = None
+    rolled_back_version: str | None = None
+    outcome: str | None = None
+
+
+class OpenSwitchBody(SwitchBody):
+    """The same while it is under way, with the plan that the server is to be given."""
+
+    plan: dict[str, Any]
+
+
+BODIES: dict[LedgerAction, type[Body]] = {
+    LedgerAction.DECIDE: DecideBody,
+    LedgerAction.ANCHOR: AnchorBody,
+    LedgerAction.RECONCILE: ReconcileBody,
+    LedgerAction.REGISTER: RegisterBody,
+    LedgerAction.APPROVE: AnswerBody,
+    LedgerAction.REJECT: AnswerBody,
+    LedgerAction.QUEUE: QueueBody,
+    LedgerAction.PAUSE: SteerBody,
+    LedgerAction.RESUME: SteerBody,
+    LedgerAction.ASK: SteerBody,
+    LedgerAction.DEPLOY: RouteBody,
+    LedgerAction.SHIFT: ShiftBody,
+    LedgerAction.INTEND: OpenSwitchBody,
+    LedgerAction.COMMIT: SwitchBody,
+    LedgerAction.ROLL_BACK: OpenSwitchBody,
+    LedgerAction.ABANDON: RouteBody,
+}
+"""The model of each action's body."""
+
+
+def fault_in_body(action: LedgerAction, body: dict[str, Any]) -> str:
+    """Return what is wrong with a body, without its values; empty if nothing is."""
+    try:
+        BODIES[action].model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}"
+    return ""
+
+
+def unknown_keys(action: LedgerAction, body: dict[str, Any]) -> list[str]:
+    """Return the keys of a body that its model does not know."""
+    return sorted(set(body) - set(BODIES[action].model_fields))
