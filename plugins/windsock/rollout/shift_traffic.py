@@ -50,7 +50,7 @@ def _shift(step: ShiftTrafficInput, ports: Ports) -> TrafficShift:
         return _left(step, ports, rows, reason, rollout)
     state = ports.router.state(step.spec.name)
     epoch = next_epoch(rows, state.plan.epoch if state else 0)
-    further = rollout.model_copy(update={"step": rollout.step + 1, "step_epoch": epoch})
+    further = rollout.replace(step=rollout.step + 1, step_epoch=epoch)
     entry = split_entry(
         further, rollout_route(rows, rollout), step.run, decision=decision_digest(step.decision)
     )
