@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from windsock import records as r
-from windsock.spec import CandidateBlock, ModelSpec
+from windsock.spec import CandidateBlock, ModelSpec, canonical_json
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 CARD = {"intended_use": "Rank customers by risk.", "limitations": "Not for pricing."}
@@ -154,10 +155,12 @@ def make_version(**fields: Any) -> r.RegisteredVersion:
         "run_id": "run1",
         "snapshot_digest": digest("1"),
         "evidence_digest": digest("e"),
-        "evidence_uri": "memory://evidence/churn/b.json",
         "registered_at": NOON,
-    }
-    return r.RegisteredVersion(**{**made, **fields})
+    } | fields
+    made.setdefault(
+        "evidence_uri", f"memory://evidence/{made['model']}/{made['version']}-{made['digest']}.json"
+    )
+    return r.RegisteredVersion(**made)
 
 
 def make_registration(version: r.RegisteredVersion | None = None, **body: Any) -> r.LedgerEntry:
@@ -175,6 +178,8 @@ def make_registration(version: r.RegisteredVersion | None = None, **body: Any) -
         "requester": None,
         "opponent": None,
     }
+    made |= body
+    PACKS[(made["evidence_uri"], made["evidence_digest"])] = make_pack(known, made)
     return r.LedgerEntry(
         model=known.model,
         action=r.LedgerAction.REGISTER,
@@ -182,5 +187,30 @@ def make_registration(version: r.RegisteredVersion | None = None, **body: Any) -
         version=known.version,
         digest=known.digest,
         actor="scheduler",
-        body={**made, **body},
+        body=made,
     )
+
+
+PACKS: dict[tuple[str, str], bytes] = {}
+"""Evidence packs behind the registrations of this module, by URI and digest, as if they had been signed."""
+
+
+def make_pack(version: r.RegisteredVersion, body: Mapping[str, Any]) -> bytes:
+    """Return the part of an evidence pack that is held against a version's registration."""
+    pack = {
+        "model": version.model,
+        "tier": body["tier"],
+        "inputs": {
+            "bundle": version.digest,
+            "policy": body["policy_digest"],
+            "snapshot": body["snapshot_digest"],
+        },
+        "decision": {
+            "outcome": "promote",
+            "bundle_digest": version.digest,
+            "required": ["latency"],
+            "checks": [{"name": "latency", "status": "pass"}],
+            "asks": [],
+        },
+    }
+    return canonical_json(pack).encode()

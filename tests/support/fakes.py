@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from support.builders import PACKS
 from support.fake_monitor import FakeMonitor
 from support.fake_monitoring import FakeBusiness, FakeCounter, FakeGauges, FakeReporter, FakeRows
 from support.fake_rollout import FakeRolloutEvents, FakeRolloutReporter, FakeRollouts
@@ -158,6 +159,8 @@ class FakeBundles:
         return hashlib.sha256(kept).hexdigest()
 
     def read_document(self, uri: str, digest: str) -> bytes:
+        if (uri, digest) in PACKS and uri not in self.documents:
+            return PACKS[(uri, digest)]
         kept = self.documents.get(uri)
         if kept is None or hashlib.sha256(kept).hexdigest() != digest:
             raise UnverifiedBundleError(f"no document {uri} of digest {digest}")
@@ -269,12 +272,19 @@ class FakeStepRecords:
 
     def __init__(self) -> None:
         self.kept: dict[str, dict[str, Any]] = {}
+        self.attested: set[str] = set()
 
     def find(self, key: str) -> dict[str, Any] | None:
         return self.kept.get(key)
 
     def add(self, key: str, *, step: str, model: str, record: Mapping[str, Any]) -> dict[str, Any]:
         return self.kept.setdefault(key, dict(record))
+
+    def attest(self, step: str, record: Mapping[str, Any]) -> None:
+        self.attested.add(digest_of([step, record]))
+
+    def is_attested(self, step: str, record: Mapping[str, Any]) -> bool:
+        return digest_of([step, record]) in self.attested
 
 
 class FakeRouter:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from support.builders import digest
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.signing import create_keys
+from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
 from windsock.ports import utc_now
 from windsock.records import LedgerAction
@@ -61,6 +62,11 @@ def home_of(url: str) -> Path:
     if not (home / "keys").exists():
         create_keys(home / "keys")
     return home
+
+
+def step_records(url: str) -> SqlStepRecords:
+    """Return the step records of a database."""
+    return SqlStepRecords(url, home_of(url) / "keys")
 
 
 def sql_ledger(url: str, now: Callable[[], datetime] = utc_now) -> SqlLedger:

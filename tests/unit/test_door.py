@@ -239,8 +239,8 @@ def champion(number: int) -> Champion:
 def test_a_plan_for_the_champion_keeps_slots_salt_and_fallback_of_the_server() -> None:
     state = RouteState(plan=plan_of(1, 2, serves=1), workers=1)
     plan = plan_serving(champion(2), state, ())
-    assert plan == plan_of(1, 2, serves=2)
-    assert plan_serving(champion(3), state, ()) == plan_of(1, 2, 3, serves=3)
+    assert plan == plan_of(1, 2, serves=2, epoch=2), "one above what the server has"
+    assert plan_serving(champion(3), state, ()) == plan_of(1, 2, 3, serves=3, epoch=2)
 
 
 def test_a_server_without_a_state_gets_what_the_ledger_says() -> None:

@@ -46,7 +46,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         tracker=MlflowTracker(settings.tracking_uri, settings.home),
         registry=MlflowRegistry(settings.tracking_uri, settings.home),
         ledger=SqlLedger.of(settings),
-        records=SqlStepRecords(settings.database_url),
+        records=SqlStepRecords(settings.database_url, settings.keys_dir),
         router=ServerRouter.of(settings),
         predictions=ParquetPredictionArchive(settings.serving_dir, storage),
         charts=MatplotlibCharts(),

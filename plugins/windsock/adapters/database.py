@@ -32,15 +32,15 @@ _WRITES = "windsock_writes"
 UNSIGNED = frozenset({"0001", "0002", "0003", "0004"})
 """Revisions whose ledger had no signatures."""
 
-_anchors: dict[str, Callable[[Connection], None]] = {}
+_anchors: dict[str, dict[str, Callable[[Connection], None]]] = {}
 
 
 def at_upgrade(url: str, anchor: Callable[[Connection], None]) -> None:
-    """Say who signs for the ledger's old rows when a database from before signatures is upgraded.
+    """Say who signs for old rows of a table when a database from before signatures is upgraded.
 
     :param anchor: is called once with the connection of the upgrade, in its transaction.
     """
-    _anchors[url] = anchor
+    _anchors.setdefault(url, {})[anchor.__qualname__] = anchor
 
 
 def open_database(url: str) -> Engine:
@@ -231,7 +231,8 @@ def _sign_old_rows(connection: Connection, before: str | None, url: str) -> None
             code="WS-DATABASE-004",
             next_action="Run `windsock ledger NAME` once where the signing key is, beside the scheduler.",
         )
-    _anchors[url](connection)
+    for anchor in _anchors[url].values():
+        anchor(connection)
 
 
 def _run_migrations(connection: Connection) -> None:

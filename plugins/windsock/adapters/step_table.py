@@ -1,36 +1,46 @@
-"""``SqlStepRecords``: the first record of each idempotency key, in the control database."""
+"""``SqlStepRecords``: the first record of each idempotency key, and what each step came to, signed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from windsock.adapters.database import reading, writing
+from windsock.adapters.database import at_upgrade, reading, writing
+from windsock.adapters.signing import Signer, Verifier
 from windsock.ports import utc_now
-from windsock.spec import canonical_json
+from windsock.spec import canonical_json, digest_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+PURPOSE = "windsock.step_result"
+FORM = 1
 
 
 class SqlStepRecords:
     """Keeps one record for each key; of two that are added at once, one stands.
 
+    A record that the installation did not sign for is none: who may write to the table alone adds nothing.
+
     :param url: the control database.
+    :param keys_dir: the installation's keys.
     :param now: the clock that dates records.
     """
 
-    def __init__(self, url: str, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, url: str, keys_dir: Path, now: Callable[[], datetime] = utc_now) -> None:
         self._url = url
         self._now = now
+        self._signer = Signer(keys_dir)
+        self._verifier = Verifier(keys_dir, own=True)
+        at_upgrade(url, self._anchor)
 
     def find(self, key: str) -> dict[str, Any] | None:
-        """Return the stored record's JSON, or ``None``."""
-        from sqlalchemy import text
-
-        query = text("SELECT record FROM step_records WHERE key = :key")
+        """Return the stored record's JSON, or ``None`` where there is none that was signed for."""
         with reading(self._url) as connection:
-            found = connection.execute(query, {"key": key}).scalar()
-        return None if found is None else dict(json.loads(found))
+            return self._find(connection, key)
 
     def add(self, key: str, *, step: str, model: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """Store a record unless the key has one; return the one that stands.
@@ -47,14 +57,81 @@ class SqlStepRecords:
             "created_at": self._now().isoformat(),
         }
         with writing(self._url) as connection:
+            if (stands := self._find(connection, key)) is not None:
+                return stands
+            self._sign_for(connection, step, record)
             connection.execute(
                 text(
                     "INSERT INTO step_records (key, step, model, record, created_at) "
-                    "VALUES (:key, :step, :model, :record, :created_at) ON CONFLICT (key) DO NOTHING"
+                    "VALUES (:key, :step, :model, :record, :created_at) ON CONFLICT (key) DO UPDATE SET "
+                    "step = excluded.step, model = excluded.model, record = excluded.record, "
+                    "created_at = excluded.created_at"
                 ),
                 content,
             )
-            stands = connection.execute(
-                text("SELECT record FROM step_records WHERE key = :key"), {"key": key}
-            ).scalar_one()
-        return dict(json.loads(stands))
+        return dict(json.loads(content["record"]))
+
+    def attest(self, step: str, record: Mapping[str, Any]) -> None:
+        """Sign for it that a step came to this very record."""
+        with writing(self._url) as connection:
+            self._sign_for(connection, step, record)
+
+    def is_attested(self, step: str, record: Mapping[str, Any]) -> bool:
+        """Return whether the installation signed for it that the step came to this very record."""
+        with reading(self._url) as connection:
+            return self._is_attested(connection, step, record)
+
+    def _find(self, connection: Connection, key: str) -> dict[str, Any] | None:
+        from sqlalchemy import text
+
+        query = text("SELECT step, record FROM step_records WHERE key = :key")
+        found = connection.execute(query, {"key": key}).first()
+        try:
+            record = None if found is None else json.loads(found.record)
+        except ValueError:
+            return None
+        if found is None or not isinstance(record, dict):
+            return None
+        return record if self._is_attested(connection, found.step, record) else None
+
+    def _is_attested(self, connection: Connection, step: str, record: Mapping[str, Any]) -> bool:
+        from sqlalchemy import text
+
+        digest = digest_of([step, record])
+        query = text("SELECT signature FROM step_results WHERE digest = :digest")
+        signature = connection.execute(query, {"digest": digest}).scalar()
+        try:
+            return self._verifier.verify(_signed_bytes(digest), bytes.fromhex(signature or ""))
+        except (ValueError, TypeError):
+            return False
+
+    def _sign_for(self, connection: Connection, step: str, record: Mapping[str, Any]) -> None:
+        from sqlalchemy import text
+
+        digest = digest_of([step, record])
+        content = {
+            "digest": digest,
+            "step": step,
+            "model": str(record.get("model", "")),
+            "signature": self._signer.sign(_signed_bytes(digest)).hex(),
+            "created_at": self._now().isoformat(),
+        }
+        connection.execute(
+            text(
+                "INSERT INTO step_results (digest, step, model, signature, created_at) "
+                "VALUES (:digest, :step, :model, :signature, :created_at) "
+                "ON CONFLICT (digest) DO UPDATE SET signature = excluded.signature"
+            ),
+            content,
+        )
+
+    def _anchor(self, connection: Connection) -> None:
+        """Sign for the records from before signatures; part of the upgrade's own transaction."""
+        from sqlalchemy import text
+
+        for found in connection.execute(text("SELECT step, record FROM step_records")).all():
+            self._sign_for(connection, found.step, json.loads(found.record))
+
+
+def _signed_bytes(digest: str) -> bytes:
+    return canonical_json([PURPOSE, FORM, digest]).encode()

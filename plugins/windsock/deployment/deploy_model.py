@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from windsock.door import (
     append_unless_routed,
     lay_route,
+    require_evidence,
     require_golden,
     require_registered,
     route_salt,
@@ -58,7 +59,7 @@ def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
             next_action="Write `serving: {target: local}` in the model's YAML file, then clear this task.",
         )
     rows = ports.ledger.rows(step.spec.name)
-    require_registered(rows, step.version)
+    require_evidence(ports, require_registered(rows, step.version))
     state = ports.router.state(step.spec.name)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         return _held_back(step, rows, state, ports)

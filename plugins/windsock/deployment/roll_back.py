@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from windsock.door import (
     Turn,
     end_rollout,
     finish_abandoned,
+    has_evidence,
     looked_at_anew,
     mirror_champion,
     switch_route,
@@ -29,6 +31,7 @@ from windsock.records import (
     ended_rollouts,
     last_routing_row,
     open_switch,
+    registration_of,
     running_rollout,
 )
 
@@ -63,7 +66,7 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     if row is None:
         if (ended := _just_ended(step, rows, ports.now())) is not None:
             return _meant_for(ended, step, ports)
-        turn = choose_turn(step, rows)
+        turn = choose_turn(step, rows, partial(_is_proved, ports, rows))
         finish_abandoned(ports, last_routing_row(rows), turn.target.digest)
         row = write_roll_back(step, ports, rows, turn)
     commit = switch_route(ports, row, champion=champion_of(rows), actor=step.run.actor)
@@ -95,9 +98,22 @@ def _turned(step: RollBackInput, ports: Ports, commit: LedgerRow) -> RollBack:
     return _told(step, ports, commit, unchanged=False)
 
 
-def choose_turn(step: RollBackInput, rows: Sequence[LedgerRow]) -> Turn:
-    """Return what must stop serving and what must serve again.
+def _is_proved(ports: Ports, rows: Sequence[LedgerRow], commit: LedgerRow) -> bool:
+    """Return whether the signed evidence of a champion of before says that it passed the gate."""
+    evidence = commit.body.get("evidence_digest")
+    registered = registration_of(rows, commit.version, commit.digest, evidence)
+    return registered is not None and has_evidence(ports, registered)
 
+
+def choose_turn(
+    step: RollBackInput, rows: Sequence[LedgerRow], is_proved: Callable[[LedgerRow], bool]
+) -> Turn:
+    """Return what must stop serving and what must serve again: the last champion whose evidence verifies.
+
+    Where none does, such as while the storage is away, it is the last one by the signed ledger, with a
+    warning: an emergency is not kept waiting for a document.
+
+    :param is_proved: whether the evidence of a commit's version verifies.
     :raises VerdictError: if there is nothing to go back to.
     """
     line = champion_line(rows)
@@ -116,9 +132,9 @@ def choose_turn(step: RollBackInput, rows: Sequence[LedgerRow]) -> Turn:
                 code="WS-ROLLBACK-002",
                 next_action="Name a version that was champion, or none for the one before.",
             )
-        target = commits[-1]
+        target = _proved_of(step.model, commits[-1:], is_proved)
     elif earlier:
-        target = earlier[-1]
+        target = _proved_of(step.model, earlier, is_proved)
     else:
         serves = (
             f"version {line[-1].version} is the first champion" if line else "no version was ever promoted"
@@ -136,6 +152,26 @@ def choose_turn(step: RollBackInput, rows: Sequence[LedgerRow]) -> Turn:
             next_action="Nothing to do, or name another version.",
         )
     return Turn(bad.digest, bad.version, target)
+
+
+def _proved_of(model: str, commits: Sequence[LedgerRow], is_proved: Callable[[LedgerRow], bool]) -> LedgerRow:
+    """Return the last commit whose evidence verifies, or the last one of all."""
+    proved = next((commit for commit in reversed(commits) if is_proved(commit)), commits[-1])
+    passed_over = [commit.version for commit in commits if commit.seq > proved.seq]
+    if passed_over:
+        log.warning(
+            "WS-ROLLBACK-004: %s: the evidence of version %s is not what was signed; gone back to version %s",
+            model,
+            ", ".join(passed_over),
+            proved.version,
+        )
+    elif not is_proved(proved):
+        log.warning(
+            "WS-ROLLBACK-004: %s: no evidence can be verified; version %s was champion by the ledger",
+            model,
+            proved.version,
+        )
+    return proved
 
 
 def _ended_by(step: RollBackInput, rows: Sequence[LedgerRow]) -> Rollout | None:

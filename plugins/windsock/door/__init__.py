@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from windsock.door.proof import has_evidence, require_evidence
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
 from windsock.door.route import (
     CHAMPION_ALIAS,
@@ -30,10 +31,12 @@ __all__ = [
     "end_rollout",
     "finish_abandoned",
     "finish_switch",
+    "has_evidence",
     "lay_route",
     "looked_at_anew",
     "mirror_champion",
     "plan_serving",
+    "require_evidence",
     "require_golden",
     "require_registered",
     "route_salt",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import platform
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from windsock import __version__
 from windsock.records import CheckResult, Evaluation, GateDecision
 from windsock.spec import ModelSpec, canonical_json
 
@@ -14,12 +17,9 @@ FORMAT = 1
 COLUMNS = ("check", "status", "code", "value", "relation", "limit", "low", "high", "n", "message")
 
 
-def evidence_uri(model: str, bundle_digest: str, nonce: str | None = None) -> str:
-    """Return where the evidence pack of a bundle lies, as a path under the storage root.
-
-    :param nonce: short text that tells a forced decision on the same bundle from the first one.
-    """
-    return f"evidence/{model}/{bundle_digest}{f'-{nonce}' if nonce else ''}.json"
+def evidence_uri(model: str, bundle_digest: str, decision_digest: str) -> str:
+    """Return where the evidence pack of a decision lies, as a path under the storage root."""
+    return f"evidence/{model}/{bundle_digest}-{decision_digest[:12]}.json"
 
 
 def build_evidence(
@@ -61,6 +61,22 @@ def build_evidence(
         "requested_by": decision.requested_by or "scheduler",
         "versions": dict(versions),
     }
+
+
+def versions_here() -> dict[str, str]:
+    """Return the versions of what makes a decision."""
+    return {
+        "windsock": __version__,
+        "scikit-learn": _version("scikit-learn"),
+        "python": platform.python_version(),
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "none"
 
 
 def evidence_bytes(evidence: Mapping[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from windsock.governance.checks import (
     required_checks,
     run_check,
 )
+from windsock.governance.decisions import keep_decision
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
@@ -45,8 +46,9 @@ class Judgement(NamedTuple):
 
 
 def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
-    """Run the checks that the policy asks for, and decide.
+    """Run the checks that the policy asks for, decide, and keep the decision with its evidence.
 
+    :raises TrackingUnavailableError: if MLflow does not answer.
     :raises DatabaseUnavailableError: if the ledger does not answer: this is never "no champion".
     """
     champion = opponent_by_ledger(step, ports)
@@ -60,7 +62,7 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
     if step.evaluation.recent_held_out and judgement.outcome is Outcome.PROMOTE:
         reason += f"; judged {step.evaluation.judged_on}"
     log.info("%s: gate says %s: %s", step.spec.name, judgement.outcome.value, reason)
-    return GateDecision(
+    decision = GateDecision(
         model=step.spec.name,
         outcome=judgement.outcome,
         required=required,
@@ -77,6 +79,8 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
         requested_by=step.run.requested_by,
         opponent=step.evaluation.champion.digest if step.evaluation.champion else None,
     )
+    keep_decision(step, decision, ports)
+    return decision
 
 
 def opponent_by_ledger(step: GateModelInput, ports: Ports) -> Champion | None:

@@ -15,6 +15,7 @@ from windsock.door import (
     looked_at_anew,
     mirror_champion,
     plan_serving,
+    require_evidence,
     require_golden,
     require_registered,
     switch_route,
@@ -75,6 +76,7 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     name = step.spec.name
     rows = ports.ledger.rows(name)
     registered = require_registered(rows, step.version)
+    require_evidence(ports, registered)
     champion = champion_of(rows)
     if champion and champion.digest == step.version.digest:
         return _already_champion(step, ports, rows, champion)

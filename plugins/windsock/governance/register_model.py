@@ -1,41 +1,36 @@
-"""``register_model``: give a model that passed the gate its version number and its evidence pack."""
+"""``register_model``: give a model that passed the gate its version number."""
 
 from __future__ import annotations
 
 import logging
-import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from windsock import __version__
-from windsock.door import append_once
+from windsock.door import append_once, require_evidence
 from windsock.exceptions import GateRefusedError
-from windsock.governance.evidence import build_evidence, evidence_bytes, evidence_uri, gate_table
+from windsock.governance.decisions import require_decision
 from windsock.governance.gate_model import decide
 from windsock.ports import Ports
 from windsock.records import LedgerAction, LedgerEntry, Outcome, RegisteredVersion, RegisterModelInput
-from windsock.spec import digest_of
 
 log = logging.getLogger(__name__)
 
 
 def register_model(step: RegisterModelInput, ports: Ports, key: str) -> RegisteredVersion:
-    """Write the signed evidence pack, register the version, complete its tracking run, tell the ledger.
+    """Register the version that the gate's stored decision is about, and tell the ledger.
 
-    The ledger's row comes last: it says that all the rest is there, and nothing is deployed without it.
+    The decision that was handed over is a reference: what counts is the ledger's row of it and its signed
+    pack. The ledger's row comes last: it says that all the rest is there, and nothing is deployed without it.
 
-    :raises GateRefusedError: if the decision is not to promote, or not about this evaluation's model.
+    :raises GateRefusedError: if the gate did not decide so, or decided on another model, spec or policy.
+    :raises UnverifiedBundleError: if the decision's evidence pack is not what was signed.
     :raises TrackingUnavailableError: if MLflow does not answer.
-    :raises StorageError: if the evidence pack cannot be written.
     :raises StaleEpochError: if other writers of the ledger leave no room.
     """
     _require_promotion(step)
+    decided = require_decision(step, ports)
     name, chosen = step.spec.name, step.evaluation.chosen
-    evidence = build_evidence(
-        spec=step.spec, decision=step.decision, evaluation=step.evaluation, versions=_versions()
-    )
-    content = evidence_bytes(evidence)
-    uri = evidence_uri(name, chosen.bundle_digest, _judged_as(step))
-    evidence_digest = ports.bundles.put_document(uri, content)
+    uri, evidence_digest = decided.body["evidence_uri"], decided.body["evidence_digest"]
+    require_evidence(ports, decided)
     tags = {
         "windsock.snapshot": step.evaluation.snapshot_digest,
         "windsock.spec": step.spec.content_digest(),
@@ -46,16 +41,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         "windsock.evidence_uri": uri,
     }
     number = ports.registry.register(model=name, key=key, run_id=chosen.run_id, tags=tags)
-    ports.tracker.add_to_run(
-        chosen.run_id,
-        metrics={},
-        tags={
-            "windsock.gate": step.decision.outcome.value,
-            "windsock.version": number,
-            "windsock.evidence": evidence_digest,
-        },
-        files={"evidence.json": content, "gate.csv": gate_table(step.decision.checks)},
-    )
+    ports.tracker.add_to_run(chosen.run_id, metrics={}, tags={"windsock.version": number}, files={})
     registered = RegisteredVersion(
         model=name,
         version=number,
@@ -71,12 +57,6 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
     row = append_once(ports.ledger, _entry(step, registered), standing=registered.registration)
     log.info("%s: version %s, evidence %s", name, number, uri)
     return registered.replace(asks=tuple(row.body["asks"]), registered_at=row.at)
-
-
-def _judged_as(step: RegisterModelInput) -> str | None:
-    """Return what tells the evidence of one bundle's judgements apart; ``None`` for a first model's own."""
-    told = [part for part in (step.decision.opponent, step.nonce) if part]
-    return digest_of(told)[:12] if told else None
 
 
 def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEntry:
@@ -99,6 +79,7 @@ def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEnt
             "tier": step.spec.model.tier,
             "requester": step.decision.requested_by,
             "opponent": step.decision.opponent,
+            "decision": step.decision.content_digest(),
         },
     )
 
@@ -128,18 +109,3 @@ def _require_promotion(step: RegisterModelInput) -> None:
             code="WS-GATE-009",
             next_action="Run the gate again on this evaluation.",
         )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "windsock": __version__,
-        "scikit-learn": _version("scikit-learn"),
-        "python": platform.python_version(),
-    }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "none"

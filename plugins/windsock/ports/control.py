@@ -47,9 +47,17 @@ class StepRecords(Protocol):
     """The first record of each idempotency key."""
 
     def find(self, key: str) -> dict[str, Any] | None:
-        """Return the stored record's JSON, or ``None``."""
+        """Return the stored record's JSON, or ``None`` where there is none that was signed for."""
         ...
 
     def add(self, key: str, *, step: str, model: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """Store a record unless the key has one; return the one that stands."""
+        ...
+
+    def attest(self, step: str, record: Mapping[str, Any]) -> None:
+        """Sign for it that a step came to this very record."""
+        ...
+
+    def is_attested(self, step: str, record: Mapping[str, Any]) -> bool:
+        """Return whether the installation signed for it that the step came to this very record."""
         ...

@@ -66,11 +66,12 @@ def evaluate_parts(step: EvaluateModelInput, ports: Ports) -> dict[str, str]:
 
 
 def gate_parts(step: GateModelInput, ports: Ports) -> dict[str, str]:
-    """Return the evaluation, the validation and the policy."""
+    """Return the evaluation, the validation, the spec, and in what form the decision is kept."""
     return {
         "evaluation": step.evaluation.content_digest(),
         "validation": step.validation.content_digest(),
-        "spec": step.spec.section_digest("gate"),
+        "spec": step.spec.content_digest(),
+        "kept": "ledger",
     }
 
 

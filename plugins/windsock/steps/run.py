@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from windsock import records as r
-from windsock.exceptions import SettingsError
+from windsock.exceptions import GateRefusedError, SettingsError
 from windsock.ports import Ports
 from windsock.steps import keys
 
@@ -125,6 +125,7 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
     function = step_function(name)
     known = STEPS[name]
     given = step if isinstance(step, r.Record) else read_input(name, step)
+    _require_attested(name, given, ports)
     if known.parts is None:
         begun = ports.now()
         record = function(given, ports, "")
@@ -138,10 +139,42 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
         )
     key = keys.idempotency_key(name, given, known.parts(given, ports))
     if (stored := ports.records.find(key)) is not None:
-        return StepResult(step=name, record=known.output.model_validate(stored), key=key, unchanged=True)
+        record = known.output.model_validate(stored)
+        ports.records.attest(name, record.model_dump(mode="json"))  # a record may have learned to say more
+        return StepResult(step=name, record=record, key=key, unchanged=True)
     record = function(given, ports, key)
     if _is_final(record):
         model = str(getattr(record, "model", ""))
         content = ports.records.add(key, step=name, model=model, record=record.model_dump(mode="json"))
         record = known.output.model_validate(content)
+    ports.records.attest(name, record.model_dump(mode="json"))
     return StepResult(step=name, record=record, key=key, unchanged=False)
+
+
+HANDED_ON: dict[type[r.Record], str] = {
+    r.ValidationReport: "validate_data",
+    r.TrainedModel: "train_model",
+    r.Evaluation: "evaluate_model",
+    r.GateDecision: "gate_model",
+}
+"""Records that a later step believes, and the step that makes each."""
+
+
+def _require_attested(name: str, given: r.Record, ports: Ports) -> None:
+    """See that the records handed over are those that the steps before came to, to the letter.
+
+    They pass through XCom and input files, which others than the steps may write.
+
+    :raises GateRefusedError: if one is not.
+    """
+    for field in type(given).model_fields:
+        value = getattr(given, field)
+        for record in value if isinstance(value, tuple) else (value,):
+            maker = HANDED_ON.get(type(record))
+            if maker and not ports.records.is_attested(maker, record.model_dump(mode="json")):
+                raise GateRefusedError(
+                    f"{field} as it was handed to {name} is not what {maker} came to; it was written or "
+                    "changed by somebody else",
+                    code="WS-GATE-013",
+                    next_action=f"Clear {maker} and what follows it, so that the run uses its own records.",
+                )

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from support.builders import digest
-from support.ledgers import BODIES, sql_ledger
+from support.ledgers import BODIES, sql_ledger, step_records
 from support.retraining import make_episode
 from windsock.adapters import database
 from windsock.adapters.database import (
@@ -26,9 +27,9 @@ from windsock.adapters.database import (
 )
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.monitor_table import SqlMonitor
-from windsock.adapters.step_table import SqlStepRecords
 from windsock.exceptions import DatabaseUnavailableError, SettingsError, StaleEpochError
 from windsock.records import LedgerAction, LedgerEntry
+from windsock.records.ledger_form import UNSIGNED_FORM, hash_of
 
 pytest_plugins = ["support.databases"]
 PLUGINS = Path(database.__file__).parents[2]
@@ -50,6 +51,19 @@ def promotions(ledger: SqlLedger, count: int) -> None:
             body=BODIES[LedgerAction.COMMIT],
         )
         ledger.append(entry, after_seq=number - 1)
+
+
+def unsigned_rows(count: int) -> list[dict[str, Any]]:
+    """Return rows as they were written before signatures."""
+    rows: list[dict[str, Any]] = []
+    for number in range(1, count + 1):
+        row: dict[str, Any] = {
+            "model": "churn", "seq": number, "action": "commit", "epoch": number, "version": str(number),
+            "digest": digest("a"), "actor": "scheduler", "at": "2026-01-01T00:00:00Z",
+            "body": '{"bundle_uri":"memory://1"}', "previous": rows[-1]["hash"] if rows else "0" * 64,
+        }  # fmt: skip
+        rows.append({**row, "hash": hash_of({**row, "form": UNSIGNED_FORM})})
+    return rows
 
 
 def run_python(code: str, *arguments: str) -> subprocess.Popen[str]:
@@ -97,17 +111,25 @@ def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
 def test_the_first_schema_is_brought_up_to_date_and_keeps_its_rows(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = sql_ledger(database_url)
     monkeypatch.setattr(database, "HEAD", "0001")
-    promotions(ledger, 2)
-    SqlStepRecords(database_url).add("key", step="train_model", model="churn", record={"model": "churn"})
-    before = ledger.rows("churn")
+    before = unsigned_rows(2)
+    with open_database(database_url).begin() as connection:
+        for row in before:
+            columns, values = ", ".join(row), ", :".join(row)
+            insert = f"INSERT INTO ledger ({columns}) VALUES (:{values})"  # noqa: S608
+            connection.execute(sa.text(insert), row)
+        connection.exec_driver_sql(
+            "INSERT INTO step_records VALUES ('key', 'train_model', 'churn', '{\"model\":\"churn\"}', '')"
+        )
     assert "retrain_episodes" not in sa.inspect(open_database(database_url)).get_table_names()
     monkeypatch.undo()
     database._opened.cache_clear()
-    assert ledger.rows("churn") == before
+    ledger, records = sql_ledger(database_url), step_records(database_url)
+    *rows, anchor = ledger.rows("churn")
+    assert [row.hash for row in rows] == [row["hash"] for row in before]
+    assert (anchor.action, anchor.previous) == (LedgerAction.ANCHOR, before[-1]["hash"])
     assert ledger.verify("churn").broken_at is None
-    assert SqlStepRecords(database_url).find("key") == {"model": "churn"}
+    assert records.find("key") == {"model": "churn"}
     assert SqlMonitor(database_url).announce(make_episode()).announced == 1
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), open_database(database_url).begin() as writer:
         writer.exec_driver_sql("DELETE FROM ledger")

@@ -19,7 +19,7 @@ from support.world import (
     survives_kills,
     world_of,
 )
-from windsock.exceptions import DeploymentRefusedError, StaleEpochError, VerdictError
+from windsock.exceptions import DeploymentRefusedError, StaleEpochError, StorageError, VerdictError
 from windsock.ports import Ports
 from windsock.records import ProbeResult, was_rolled_back
 
@@ -49,10 +49,15 @@ def test_it_needs_neither_registry_nor_storage_nor_approvals() -> None:
         def alias(self, model: str, alias: str) -> str | None:
             raise ConnectionError
 
+    class StorageAway:
+        def read_document(self, uri: str, digest: str) -> bytes:
+            raise StorageError("the storage does not answer")
+
     good = world_of(1, 2)
     away: Any = Away()
+    storage: Any = StorageAway()
     ports = Ports(
-        sources=away, snapshots=away, expectations=away, bundles=away, compiler=away, tracker=away,
+        sources=away, snapshots=away, expectations=away, bundles=storage, compiler=away, tracker=away,
         records=away, predictions=away, charts=away, counter=away, rows=away, monitor=away, reporter=away,
         gauges=away, business=away, events=away, rollouts=away, rollout_reporter=away,
             registry=RegistryAway(),

@@ -58,9 +58,9 @@ def test_a_number_that_is_none_cannot_be_written() -> None:
         evidence_bytes({"auc": float("nan")})
 
 
-def test_a_forced_decision_on_the_same_bundle_has_a_name_of_its_own() -> None:
-    assert evidence_uri("churn", digest("b")) == f"evidence/churn/{digest('b')}.json"
-    assert evidence_uri("churn", digest("b"), "abc") == f"evidence/churn/{digest('b')}-abc.json"
+def test_each_decision_on_the_same_bundle_has_a_name_of_its_own() -> None:
+    told = evidence_uri("churn", digest("b"), digest("d"))
+    assert told == f"evidence/churn/{digest('b')}-{digest('d')[:12]}.json"
 
 
 def test_the_table_has_a_line_for_each_check() -> None:

@@ -33,9 +33,9 @@ from windsock.governance.approve_model import approve_model
 from windsock.governance.promote_model import promote_model
 from windsock.records import (
     ApproveModelInput,
-    ChainCheck,
     LedgerAction,
     LedgerEntry,
+    LedgerView,
     ProbeResult,
     PromoteModelInput,
     RoutePlan,
@@ -444,8 +444,8 @@ class TestRefusals:
 
     def test_a_broken_ledger_proves_nothing(self) -> None:
         class Broken(FakeLedger):
-            def verify(self, model: str) -> ChainCheck:
-                return ChainCheck(model=model, rows=1, broken_at=1)
+            def read(self, model: str) -> LedgerView:
+                return LedgerView(self.rows(model), gaps=(1,))
 
         ports = world_of(ledger=Broken())
         deploy(ports, 1)
@@ -503,7 +503,7 @@ class TestTheOpponent:
             if row.action is LedgerAction.REGISTER:
                 body = {key: value for key, value in row.body.items() if key != "opponent"}
                 ports.ledger.kept[MODEL][number] = row.model_copy(update={"body": body})
-        ports.ledger.verify = lambda model: ChainCheck(model=model, rows=1)
+        ports.ledger.read = lambda model: LedgerView(ports.ledger.rows(model))
         assert promote(ports, 2, force=True).previous_version == "1"
         self.refused(ports, 3)
 

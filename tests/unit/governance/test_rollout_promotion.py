@@ -49,9 +49,9 @@ from windsock.exceptions import (
 from windsock.governance.approve_model import approve_model
 from windsock.records import (
     ApproveModelInput,
-    ChainCheck,
     LedgerAction,
     LedgerEntry,
+    LedgerView,
     ProbeResult,
     decision_digest,
     ended_rollouts,
@@ -499,14 +499,14 @@ class TestItIsNotProved:
         class Broken(FakeLedger):
             whole = True
 
-            def verify(self, model: str) -> ChainCheck:
-                return ChainCheck(model=model, rows=1, broken_at=None if self.whole else 1)
+            def read(self, model: str) -> LedgerView:
+                return LedgerView(self.rows(model), gaps=() if self.whole else (1,))
 
         ledger = Broken()
         ports = started_world(spec=AB, ledger=ledger)
         decided(ports, "promote")
         ledger.whole = False
-        with pytest.raises(Exception, match="its approvals prove nothing"):
+        with pytest.raises(Exception, match="is broken"):
             prove(ports, 2, "v2-e4", spec=AB)
         assert ports.ledger.champion(MODEL).version == "1"
 

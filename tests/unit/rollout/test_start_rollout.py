@@ -34,9 +34,9 @@ from windsock.exceptions import (
     VerdictError,
 )
 from windsock.records import (
-    ChainCheck,
     LedgerAction,
     LedgerEntry,
+    LedgerView,
     ProbeResult,
     RoutePlan,
     RouteState,
@@ -239,8 +239,8 @@ class TestNothingBegins:
         class Broken(FakeLedger):
             whole = True
 
-            def verify(self, model: str) -> ChainCheck:
-                return ChainCheck(model=model, rows=1, broken_at=None if self.whole else 1)
+            def read(self, model: str) -> LedgerView:
+                return LedgerView(self.rows(model), gaps=() if self.whole else (1,))
 
         ledger = Broken()
         ports = waiting_world(ledger=ledger)

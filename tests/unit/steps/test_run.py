@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from support.builders import (
+    digest,
     make_decision,
     make_difference,
     make_evaluation,
@@ -17,7 +18,7 @@ from support.builders import (
 )
 from support.fakes import FakeExpectations, FakeStepRecords, fake_ports
 from windsock import records as r
-from windsock.exceptions import SettingsError
+from windsock.exceptions import GateRefusedError, SettingsError
 from windsock.ports import Ports, Suite
 from windsock.steps import STEPS, run_step
 from windsock.steps.run import read_input, step_function
@@ -117,6 +118,44 @@ def test_another_suite_is_other_work(step_as):
     assert not run_step("validate_data", validate_input(), edited).unchanged
 
 
+def ports_with(**records):
+    """Return ports in which steps have come to these records."""
+    ports = fake_ports()
+    for step, record in records.items():
+        ports.records.attest(step, record.model_dump(mode="json"))
+    return ports
+
+
+OTHER = make_evaluation(gap=0.987)
+UNLIKE = make_validation(snapshot_digest=digest("9"))
+GATE_INPUT = {"spec": make_spec(), "validation": make_validation(), "evaluation": make_evaluation()}
+REGISTER_INPUT = {"spec": make_spec(), "decision": make_decision(), "evaluation": make_evaluation()}
+
+
+@pytest.mark.parametrize(
+    ("step", "given", "changed", "maker"),
+    [
+        ("gate_model", GATE_INPUT, {"evaluation": OTHER}, "evaluate_model"),
+        ("gate_model", GATE_INPUT, {"validation": UNLIKE}, "validate_data"),
+        ("register_model", REGISTER_INPUT, {"decision": make_decision(reason="edited")}, "gate_model"),
+        (
+            "register_model",
+            REGISTER_INPUT,
+            {"evaluation": OTHER},
+            "evaluate_model",
+        ),
+    ],
+)
+def test_a_record_that_no_step_came_to_is_refused(step_as, step, given, changed, maker):
+    function = step_as(step, Counted(make_decision()))
+    ports = ports_with(
+        validate_data=make_validation(), evaluate_model=make_evaluation(), gate_model=make_decision()
+    )
+    with pytest.raises(GateRefusedError, match=maker) as refusal:
+        run_step(step, {**given, **changed}, ports)
+    assert (refusal.value.code, function.calls) == ("WS-GATE-013", 0)
+
+
 def test_an_error_is_never_kept(step_as):
     broken = make_validation(
         status=r.Status.ERROR, checks=(r.CheckResult(name="x", status=r.Status.ERROR, code="WS-DATA-100"),)
@@ -134,7 +173,7 @@ def test_an_evaluation_without_a_comparison_is_never_kept(step_as, opponent):
     field = {"baseline": "baseline", "champion": "against_champion"}[opponent]
     function = step_as("evaluate_model", Counted(make_evaluation(**{field: unmet})))
     step = r.EvaluateModelInput(spec=make_spec(), snapshot=make_snapshot(), candidates=(make_trained(),))
-    ports = fake_ports()
+    ports = ports_with(train_model=make_trained())
     for _ in range(2):
         assert not run_step("evaluate_model", step, ports).unchanged
     assert function.calls == 2
@@ -143,7 +182,7 @@ def test_an_evaluation_without_a_comparison_is_never_kept(step_as, opponent):
 def test_a_gate_decision_with_an_error_is_never_kept(step_as):
     error = r.CheckResult(name="latency", status=r.Status.ERROR, code="WS-GATE-005")
     function = step_as("gate_model", Counted(make_decision(outcome=r.Outcome.REFUSE, checks=(error,))))
-    ports = fake_ports()
+    ports = ports_with(validate_data=make_validation(), evaluate_model=make_evaluation())
     step = r.GateModelInput(spec=make_spec(), validation=make_validation(), evaluation=make_evaluation())
     run_step("gate_model", step, ports)
     run_step("gate_model", step, ports)
