@@ -6,16 +6,20 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from support.builders import digest
+from windsock.adapters.database import open_database
 from windsock.adapters.ledger_table import SqlLedger
-from windsock.adapters.signing import create_keys
+from windsock.adapters.signing import Signer, create_keys
 from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
 from windsock.ports import utc_now
 from windsock.records import LedgerAction
+from windsock.records.ledger_form import hash_of, signed_bytes
+from windsock.spec import canonical_json
 
 PLAN = {"salt": "churn", "slots": [], "fallback": {"kind": "error"}}
 ROUTE = {"bundle_uri": "memory://1", "plan": PLAN}
@@ -73,3 +77,46 @@ def sql_ledger(url: str, now: Callable[[], datetime] = utc_now) -> SqlLedger:
     """Return the ledger of a database."""
     home = home_of(url)
     return SqlLedger(url, home / "keys", Storage(str(home / "storage")), now)
+
+
+def forge(url: str, model: str, *, signed_by: Path | None = None, **columns: Any) -> int:
+    """Write a row as somebody does who may write to the table and holds no key of the installation.
+
+    The row is a copy of the model's last one with other columns: its number follows it, its hash is right.
+
+    :param signed_by: keys of somebody else, to sign it with; ``None``: it keeps the signature that it copies.
+    :returns: its number.
+    """
+    with open_database(url).begin() as connection:
+        query = sa.text("SELECT * FROM ledger WHERE model = :model ORDER BY seq DESC LIMIT 1")
+        last = dict(connection.execute(query, {"model": model}).mappings().one())
+        row = {**last, "seq": last["seq"] + 1, "previous": last["hash"], **columns}
+        if "body" in columns and isinstance(columns["body"], dict):
+            row["body"] = canonical_json(columns["body"])
+        if "hash" not in columns:
+            row["hash"] = hash_of(row)
+        if signed_by is not None:
+            row["signature"] = Signer(signed_by).sign(signed_bytes(row)).hex()
+        names = list(row)
+        insert = f"INSERT INTO ledger ({', '.join(names)}) VALUES (:{', :'.join(names)})"  # noqa: S608
+        connection.execute(sa.text(insert), row)
+    return int(row["seq"])
+
+
+def tamper(url: str, *statements: str) -> None:
+    """Change rows of the ledger behind Windsock's back, its triggers switched off."""
+    engine = open_database(url)
+    guards = ("ledger_no_update", "ledger_no_delete", "ledger_no_replace")
+    with engine.connect() as connection:
+        connection = connection.execution_options(windsock_writes=True)
+        with connection.begin():
+            if engine.dialect.name == "sqlite":
+                query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger'"
+                kept = connection.exec_driver_sql(query).all()
+                assert {name for name, _ in kept} == set(guards)
+                before, after = [f"DROP TRIGGER {name}" for name in guards], [sql for _, sql in kept]
+            else:
+                before = ["ALTER TABLE ledger DISABLE TRIGGER USER"]
+                after = ["ALTER TABLE ledger ENABLE TRIGGER USER"]
+            for statement in (*before, *statements, *after):
+                connection.exec_driver_sql(statement)

@@ -82,7 +82,7 @@ def register(ports: Any, *numbers: int, **body: Any) -> None:
     """Write the registrations of versions, as ``register_model`` leaves them."""
     for number in numbers:
         entry = make_registration(version_of(number), **body)
-        ports.ledger.append(entry, after_seq=len(ports.ledger.rows(MODEL)))
+        ports.ledger.append(entry, after_seq=max((row.seq for row in ports.ledger.rows(MODEL)), default=0))
 
 
 def world_of(*champions: int, **replaced: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -39,19 +40,12 @@ def create_keys(keys_dir: Path) -> Path:
     :returns: the folder.
     :raises SettingsError: if the folder holds something already, or cannot be made.
     """
-    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    private = Ed25519PrivateKey.generate()
+    secret, public = _pem_of(Ed25519PrivateKey.generate())
     contents = {
-        PRIVATE_KEY: private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-        PUBLIC_KEY: private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ),
+        PRIVATE_KEY: secret,
+        PUBLIC_KEY: public,
         ADMIN_TOKEN: secrets.token_urlsafe(32).encode() + b"\n",
     }
     _refuse_taken(keys_dir)
@@ -77,6 +71,59 @@ def create_keys(keys_dir: Path) -> Path:
     return keys_dir
 
 
+def replace_signing_key(keys_dir: Path) -> str:
+    """Make a new signing key; what the old one signed goes on being this installation's own.
+
+    Both public keys stand in ``retired/`` before the key changes, so that a crash between leaves nothing that
+    cannot be verified. The admin token stays.
+
+    :returns: the new key's fingerprint.
+    :raises SettingsError: if the folder holds no key, or cannot be written.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    old = _read_key(keys_dir / PUBLIC_KEY, WRITABLE_BY_ALL, "644")
+    private = Ed25519PrivateKey.generate()
+    secret, public = _pem_of(private)
+    retired = keys_dir / RETIRED
+    try:
+        retired.mkdir(mode=0o700, exist_ok=True)
+        for content in (old, public):
+            file = retired / f"{fingerprint(content)}.pub"
+            if not file.exists():
+                _write(file, content, 0o644)
+        _sync(retired)
+        for name, content, mode in ((PRIVATE_KEY, secret, 0o600), (PUBLIC_KEY, public, 0o644)):
+            made = keys_dir / f".{name}-{secrets.token_hex(4)}"
+            _write(made, content, mode)
+            made.rename(keys_dir / name)
+        _sync(keys_dir)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot replace the key in {keys_dir}: {error.strerror or type(error).__name__}",
+            code="WS-SETTINGS-031",
+            next_action="Give this user the right to write there, then run it again.",
+        ) from error
+    return fingerprint(public)
+
+
+def fingerprint(public: bytes) -> str:
+    """Return what tells a public key from others: the beginning of its SHA-256."""
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
+def _pem_of(private: Ed25519PrivateKey) -> tuple[bytes, bytes]:
+    from cryptography.hazmat.primitives import serialization
+
+    secret = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return secret, public
+
+
 def _refuse_taken(keys_dir: Path) -> None:
     try:
         names = sorted(entry.name for entry in keys_dir.iterdir())
@@ -90,8 +137,8 @@ def _refuse_taken(keys_dir: Path) -> None:
         raise SettingsError(
             f"{keys_dir} holds {', '.join(names[:10])} already; a key is never overwritten",
             code="WS-SETTINGS-030",
-            next_action="Use the keys that are there. To replace them, move the folder away, run "
-            "`windsock keys init` and put the old signing.pub into the new folder's retired/.",
+            next_action="Use the keys that are there. To replace the signing key, run "
+            "`windsock keys rotate`.",
         )
 
 

@@ -18,7 +18,8 @@ from windsock.cli.backtest import backtest
 from windsock.cli.clients import clients
 from windsock.cli.demo import demo
 from windsock.cli.keys import keys
-from windsock.cli.models import ledger, models, rollback
+from windsock.cli.ledger import ledger
+from windsock.cli.models import models, rollback
 from windsock.cli.monitor import monitor
 from windsock.cli.rollout import rollout
 from windsock.cli.serve import serve
@@ -36,9 +37,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, models, ledger, rollback, monitor, backtest, step, serve, demo, up):
+for command in (validate, init, schema, models, rollback, monitor, backtest, step, serve, demo, up):
     app.command()(command)
 app.add_typer(keys, name="keys")
+app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
 app.add_typer(rollout, name="rollout")
 

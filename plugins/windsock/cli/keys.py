@@ -25,6 +25,17 @@ def init() -> None:
     say("keep a copy of the folder in a safe place: without the key no new model can be signed")
 
 
+@keys.command()
+def rotate() -> None:
+    """Make a new signing key; what the old one signed stays verifiable, by its public key in retired/."""
+    from windsock.adapters.signing import RETIRED, replace_signing_key
+
+    folder = Settings.from_environment().keys_dir
+    made = replace_signing_key(folder)
+    say(f"made the signing key {made} in {folder}; the public keys of before are in {folder / RETIRED}")
+    say("copy signing.pub and retired/ to machines that only serve, and keep a copy of the folder")
+
+
 @keys.command("log")
 def log_key() -> None:
     """Make the key that encrypts sensitive fields in the prediction log; again: put a new one first."""

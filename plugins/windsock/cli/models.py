@@ -1,4 +1,4 @@
-"""``windsock models``, ``ledger`` and ``rollback``: what serves, how it came to, and back."""
+"""``windsock models`` and ``rollback``: what serves, and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from windsock.cli.surroundings import (
 )
 from windsock.exceptions import SettingsError
 from windsock.records import (
-    ChainCheck,
     Champion,
     LedgerRow,
     RollBackInput,
@@ -31,7 +30,7 @@ from windsock.settings import Settings
 from windsock.spec import ModelSpec, schedule_word
 from windsock.spec.faults import closest
 from windsock.spec.loader import load_models, load_shared
-from windsock.steps import shorten, verdict_of
+from windsock.steps import verdict_of
 from windsock.steps.run import run_step
 
 
@@ -61,48 +60,11 @@ def model_row(spec: ModelSpec, champion: Champion | None) -> tuple[str, str, str
 ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 
 
-def ledger(name: ModelName) -> None:
-    """Show every row of a model's ledger and check their chain; exit code 1 if it is broken."""
-    port = open_standing_ports(Settings.from_environment()).ledger
-    rows = port.rows(name)
-    if not rows:
-        raise _no_rows(name, port.models())
-    for line in table(HEAD, [ledger_row(row) for row in rows], indent=""):
-        say(line)
-    champion, check = port.champion(name), port.verify(name)
-    say(f"champion: version {champion.version}, epoch {champion.epoch}" if champion else "champion: none yet")
-    say(chain_line(check))
-    if check.broken_at is not None:
-        raise typer.Exit(REFUSED)
+def no_rows(name: str, known: Sequence[str]) -> SettingsError:
+    """Return the refusal of a name of which the ledger has no row.
 
-
-HEAD = ("row", "time (UTC)", "action", "version", "epoch", "by", "bundle", "reason")
-
-
-def ledger_row(row: LedgerRow) -> tuple[str, ...]:
-    """Return a row's line in the table."""
-    return (
-        str(row.seq),
-        f"{row.at:%Y-%m-%d %H:%M:%S}",
-        row.action.value,
-        row.version,
-        str(row.epoch),
-        row.actor,
-        shorten(row.digest),
-        " ".join(str(row.body.get("reason", "")).split())[:60],
-    )
-
-
-def chain_line(check: ChainCheck) -> str:
-    """Return what the check of a ledger's chain came to, in one line."""
-    if check.broken_at is None:
-        return f"chain: whole, {check.rows} row{'' if check.rows == 1 else 's'}"
-    return (
-        f"chain: BROKEN at row {check.broken_at} of {check.rows}: it was changed, or one before it is missing"
-    )
-
-
-def _no_rows(name: str, known: Sequence[str]) -> SettingsError:
+    :param known: models that have rows.
+    """
     hint = closest(name, known)
     return SettingsError(
         f"the ledger has no row of the model {name[:80]!r}; models with rows: {', '.join(known) or 'none'}",
@@ -143,7 +105,7 @@ def rollback(
     ports = open_standing_ports(Settings.from_environment())
     rows = ports.ledger.rows(name)
     if not rows:
-        raise _no_rows(name, ports.ledger.models())
+        raise no_rows(name, ports.ledger.models())
     if sys.stdin.isatty() and not yes:
         typer.confirm(rollback_question(name, rows, to), abort=True)
     asked = RollBackInput(

@@ -96,6 +96,8 @@ def _whole(ports: Ports, model: str) -> Callable[[], bool]:
         chain = ports.ledger.verify(model)
         if chain.broken_at is not None:
             log.warning("WS-LEDGER-002: the ledger of %s is broken at row %d", model, chain.broken_at)
+        for left in chain.left_out:
+            log.warning("WS-LEDGER-002: the ledger of %s: row %s is left out: %s", model, left.seq, left.why)
         return chain.broken_at is None
 
     return chore

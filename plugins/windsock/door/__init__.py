@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from windsock.door.proof import has_evidence, require_evidence
+from windsock.door.reconcile import Differences, differences, reconcile
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
 from windsock.door.route import (
     CHAMPION_ALIAS,
@@ -23,11 +24,13 @@ from windsock.door.tries import looked_at_anew
 
 __all__ = [
     "CHAMPION_ALIAS",
+    "Differences",
     "Turn",
     "abandon",
     "append_once",
     "append_unless_routed",
     "current_route",
+    "differences",
     "end_rollout",
     "finish_abandoned",
     "finish_switch",
@@ -36,6 +39,7 @@ __all__ = [
     "looked_at_anew",
     "mirror_champion",
     "plan_serving",
+    "reconcile",
     "require_evidence",
     "require_golden",
     "require_registered",

@@ -178,7 +178,8 @@ def next_epoch(rows: Sequence[LedgerRow], served: int = 0) -> int:
 
     :param served: epoch of what the server serves; above the ledger's where an older database was restored.
     """
-    return 1 + max(served, *(row.epoch for row in rows if row.action in ROUTING), 0)
+    lost = (int(row.body.get("lost_epoch", 0)) for row in rows if row.action is LedgerAction.RECONCILE)
+    return 1 + max(served, *lost, *(row.epoch for row in rows if row.action in ROUTING), 0)
 
 
 def last_routing_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.builders import digest
 from support.fakes import FakeLedger
-from support.ledgers import BODIES, home_of, sql_ledger
+from support.ledgers import BODIES, home_of, sql_ledger, tamper
 from windsock.adapters import database
 from windsock.adapters.database import open_database
 from windsock.adapters.ledger_table import SqlLedger
@@ -56,32 +56,6 @@ def promotions(ledger: Ledger, count: int) -> None:
     for number in range(1, count + 1):
         for action in (LedgerAction.INTEND, LedgerAction.COMMIT):
             ledger.append(make_entry(action, number, version=number), after_seq=last_seq(ledger))
-
-
-def tamper(url: str, *statements: str) -> None:
-    """Change rows of the ledger behind Windsock's back, its triggers switched off."""
-    engine = open_database(url)
-    guards = ("ledger_no_update", "ledger_no_delete", "ledger_no_replace")
-    with engine.connect() as connection:
-        connection = connection.execution_options(windsock_writes=True)
-        with connection.begin():
-            if engine.dialect.name == "sqlite":
-                kept = connection.exec_driver_sql(
-                    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger'"
-                ).all()
-                assert {name for name, _ in kept} == set(guards)
-                _execute(connection, [f"DROP TRIGGER {name}" for name in guards])
-                _execute(connection, statements)
-                _execute(connection, [sql for _, sql in kept])
-            else:
-                _execute(connection, ["ALTER TABLE ledger DISABLE TRIGGER USER"])
-                _execute(connection, statements)
-                _execute(connection, ["ALTER TABLE ledger ENABLE TRIGGER USER"])
-
-
-def _execute(connection: sa.Connection, statements: list[str] | tuple[str, ...]) -> None:
-    for statement in statements:
-        connection.exec_driver_sql(statement)
 
 
 class TestAppend:

@@ -1,0 +1,129 @@
+"""``windsock ledger``: the rows of a model's ledger, and what to do where some are missing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from windsock.cli.console import say, table
+from windsock.cli.models import ModelName, no_rows
+from windsock.cli.surroundings import REFUSED, open_standing_ports, user
+from windsock.door import Differences, differences, reconcile
+from windsock.records import ChainCheck, LedgerRow, LeftOut, RunContext
+from windsock.settings import Settings
+from windsock.steps import shorten
+
+
+class _ShowUnlessNamed(TyperGroup):
+    """Takes what is no command of the group for a model's name."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+ledger = typer.Typer(
+    cls=_ShowUnlessNamed,
+    help="Every row of a model's ledger: `windsock ledger NAME`; and what to do where rows are missing.",
+    no_args_is_help=True,
+)
+
+HEAD = ("row", "time (UTC)", "action", "version", "epoch", "by", "bundle", "reason")
+
+
+@ledger.command()
+def show(name: ModelName) -> None:
+    """Show every row of a model's ledger and prove them; exit code 1 if rows are missing or were changed."""
+    port = open_standing_ports(Settings.from_environment()).ledger
+    check, rows = port.verify(name), port.rows(name)
+    if not rows and not check.left_out and check.broken_at is None:
+        raise no_rows(name, port.models())
+    for line in table(HEAD, [ledger_row(row) for row in rows], indent=""):
+        say(line)
+    for left in check.left_out:
+        say(left_out_line(left))
+    champion = port.champion(name)
+    say(f"champion: version {champion.version}, epoch {champion.epoch}" if champion else "champion: none yet")
+    say(chain_line(check))
+    if check.broken_at is not None:
+        raise typer.Exit(REFUSED)
+
+
+@ledger.command("reconcile")
+def reconcile_ledger(
+    name: ModelName,
+    reason: Annotated[str, typer.Option(help="What happened, for the ledger.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a terminal is asked otherwise.")] = False,
+) -> None:
+    """Show how ledger and server differ, such as after a restore, and go on from what the ledger proves.
+
+    Rows that are missing stay missing: a signed row says that a person has seen it, and their numbers and
+    epochs are never used again. A server that is ahead gets the ledger's champion under an epoch above its
+    own. Without --reason it only shows.
+    """
+    ports = open_standing_ports(Settings.from_environment())
+    found = differences(ports, name)
+    for line in difference_lines(found):
+        say(line)
+    if found.are_none:
+        return
+    if not reason.strip():
+        say(f"next: windsock ledger reconcile {name} --reason 'WHAT HAPPENED'")
+        raise typer.Exit(REFUSED)
+    if sys.stdin.isatty() and not yes:
+        typer.confirm("Go on from the rows that are there?", abort=True)
+    row = reconcile(ports, found, run=RunContext(requested_by=user()), reason=reason.strip())
+    say(f"done: row {row.seq} of the ledger says so; the next epoch is above {row.body['lost_epoch']}")
+
+
+def difference_lines(found: Differences) -> list[str]:
+    """Return what differs, a line each."""
+    lines = [f"rows are missing or were changed at row {gap}" for gap in found.gaps]
+    if found.lost is not None:
+        lines.append(f"rows up to {found.lost.seq}, epoch {found.lost.epoch}, are missing at the end")
+    lines += [left_out_line(left) for left in found.left_out]
+    if found.served is None:
+        lines.append(
+            "server: it serves nothing of this model or does not answer; the ledger alone is looked at"
+        )
+    elif found.is_ahead:
+        gets = f"version {found.champion.version}" if found.champion else "nothing: no champion is known"
+        lines.append(
+            f"server: epoch {found.served.epoch}, which the ledger (epoch {found.epoch}) does not know; "
+            f"it gets {gets}"
+        )
+    return lines or [f"{found.model}: nothing differs, {found.rows} rows, epoch {found.epoch}"]
+
+
+def left_out_line(left: LeftOut) -> str:
+    """Return what is said of a row that nobody believes."""
+    return left.why if left.seq is None else f"left out: row {left.seq}: {left.why}"
+
+
+def ledger_row(row: LedgerRow) -> tuple[str, ...]:
+    """Return a row's line in the table."""
+    return (
+        str(row.seq),
+        f"{row.at:%Y-%m-%d %H:%M:%S}",
+        row.action.value,
+        row.version,
+        str(row.epoch),
+        row.actor,
+        shorten(row.digest),
+        " ".join(str(row.body.get("reason", "")).split())[:60],
+    )
+
+
+def chain_line(check: ChainCheck) -> str:
+    """Return what the check of a ledger's chain came to, in one line."""
+    if check.broken_at is None:
+        left = f"; {len(check.left_out)} in the table left out" if check.left_out else ""
+        return f"chain: whole, {check.rows} row{'' if check.rows == 1 else 's'}{left}"
+    return (
+        f"chain: BROKEN at row {check.broken_at}: from there on rows are missing or were changed; see "
+        "`windsock ledger reconcile`"
+    )
