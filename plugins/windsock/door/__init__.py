@@ -13,10 +13,12 @@ from windsock.door.route import (
     lay_route,
     mirror_champion,
     plan_serving,
+    require_deployed,
     require_golden,
     require_registered,
     route_salt,
     switch_route,
+    with_proved_addresses,
 )
 from windsock.door.tries import looked_at_anew
 
@@ -34,9 +36,11 @@ __all__ = [
     "looked_at_anew",
     "mirror_champion",
     "plan_serving",
+    "require_deployed",
     "require_golden",
     "require_registered",
     "route_salt",
     "switch_route",
+    "with_proved_addresses",
     "write_roll_back",
 ]

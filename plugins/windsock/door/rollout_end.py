@@ -6,7 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from windsock.door.route import append_unless_routed, plan_serving, require_golden, switch_route
+from windsock.door.route import (
+    append_unless_routed,
+    plan_serving,
+    require_golden,
+    switch_route,
+    with_proved_addresses,
+)
 from windsock.ports import Ports
 from windsock.records import (
     Digest,
@@ -57,7 +63,7 @@ def write_roll_back(
     state = ports.router.state(step.model)
     if rollout is None and state and (slot := state.plan.slot(champion.digest)):
         require_golden(ports, step.model, slot)
-    plan = plan_serving(champion, state, rows)
+    plan = with_proved_addresses(ports, plan_serving(champion, state, rows))
     ends = {
         "experiment": rollout.experiment if rollout else None,
         "outcome": step.outcome,

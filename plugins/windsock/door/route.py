@@ -9,6 +9,7 @@ from windsock.exceptions import (
     DeploymentRefusedError,
     GateRefusedError,
     RolloutRefusedError,
+    SlotAddressError,
     StaleEpochError,
 )
 from windsock.ports import Ledger, Ports
@@ -169,8 +170,41 @@ def current_route(ports: Ports, rows: Sequence[LedgerRow]) -> RouteState | None:
 
 
 def lay_route(ports: Ports, row: LedgerRow) -> RouteState:
-    """Hand the plan of a routing row to the server; the same row twice changes nothing."""
-    return ports.router.apply(RoutePlan.of_row(row))
+    """Hand the plan of a routing row to the server; the same row twice changes nothing.
+
+    :raises SlotAddressError: if no deployment made the address of one of its slots.
+    """
+    plan = RoutePlan.of_row(row)
+    require_deployed(ports, plan)
+    return ports.router.apply(plan)
+
+
+def require_deployed(ports: Ports, plan: RoutePlan) -> None:
+    """See that every address in a plan is one that a deployment of the target made.
+
+    :raises SlotAddressError: if one is not; the server has not been asked anything then.
+    """
+    for slot in plan.slots:
+        if slot.url is not None:
+            ports.slots.require(plan.model, slot)
+
+
+def with_proved_addresses(ports: Ports, plan: RoutePlan) -> RoutePlan:
+    """Return a plan in which versions whose address no deployment made are loaded in the server's process.
+
+    So a slot that is lost, or from before deployments were signed, does not hold up a roll back.
+    """
+    return plan.model_copy(update={"slots": tuple(_proved(ports, plan.model, slot) for slot in plan.slots)})
+
+
+def _proved(ports: Ports, model: str, slot: SlotPlan) -> SlotPlan:
+    try:
+        if slot.url is not None:
+            ports.slots.require(model, slot)
+    except SlotAddressError as error:
+        log.warning("%s: %s; it is loaded in the server's process", error.code, error.message)
+        return slot.model_copy(update={"url": None})
+    return slot
 
 
 def require_golden(ports: Ports, model: str, slot: SlotPlan) -> None:
@@ -210,6 +244,7 @@ def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, 
     slot = plan.slot(intent.digest)
     if slot is None:
         raise DeploymentRefusedError(f"{intent.model}: epoch {intent.epoch} has no slot for {intent.version}")
+    require_deployed(ports, plan)
     ports.router.apply(plan)
     try:
         _bake(ports, intent, slot)

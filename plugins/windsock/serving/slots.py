@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from windsock.adapters.slot_secrets import PROOF_HEADER, READY_PATH, SCORES_PATH, SlotSecret
 from windsock.exceptions import (
     DataRefusedError,
+    DeploymentRefusedError,
     ServerUnavailableError,
     TrainingRefusedError,
     WindsockError,
 )
 from windsock.ports import CompiledModel, LoadedBundle
-from windsock.records import Answer, DriftProfile, GoldenPredictions, InputSchema, ProbeResult, SlotPlan
+from windsock.records import (
+    Answer,
+    DriftProfile,
+    GoldenPredictions,
+    InputSchema,
+    ProbeResult,
+    SlotDeployment,
+    SlotPlan,
+)
 from windsock.serving.answers import ScoreReader
 from windsock.serving.breaker import CircuitBreaker
 from windsock.serving.field_values import Values
@@ -189,23 +199,33 @@ class LocalSlot(_BundleSlot):
 
 
 class HttpSlot(_BundleSlot):
-    """A version behind another copy of this app, in a container or a service.
+    """A version that the target has started behind an address, in a container.
 
-    :param plan: the slot in the routing table, with its ``url``.
+    The request carries a proof and no token, the answer must carry the slot's own proof. Rows are sent only
+    after the slot has proved itself, anew after each failure; where an answer redirects to is not followed.
+
+    :param plan: the slot in the routing table.
     :param bundle: the verified bundle; its schema and golden predictions are used, its pipeline is not.
     :param client: HTTP client of this worker.
-    :param token: gives the admin token, which both servers share.
+    :param deployment: the signed record by which the slot has its address.
+    :param secret: the secret of this slot and no other.
     """
 
     engine = REMOTE
 
     def __init__(
-        self, plan: SlotPlan, bundle: LoadedBundle, client: httpx.AsyncClient, token: Callable[[], str]
+        self,
+        plan: SlotPlan,
+        bundle: LoadedBundle,
+        client: httpx.AsyncClient,
+        deployment: SlotDeployment,
+        secret: SlotSecret,
     ) -> None:
         super().__init__(plan, bundle)
         self.client = client
-        self.token = token
-        self.address = f"{(plan.url or '').rstrip('/')}/admin/scores/{bundle.schema.model}/{plan.digest}"
+        self.secret = secret
+        self.address = deployment.address
+        self._proved_itself = False
 
     def scores_now(self, rows: Rows) -> Scores | None:
         """See :meth:`Slot.scores_now`: it never answers without waiting."""
@@ -213,24 +233,49 @@ class HttpSlot(_BundleSlot):
 
     async def scores(self, rows: Rows) -> Scores:
         """See :meth:`Slot.scores`."""
-        import httpx
-
         asked = {"fields": [field.name for field in self.schema.fields], "rows": [list(row) for row in rows]}
         content = json.dumps(asked, allow_nan=False, ensure_ascii=False).encode()
-        headers = {"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"}
         try:
-            answer = await self.client.post(self.address, content=content, headers=headers)
-        except httpx.HTTPError as error:
-            raise SlotFailedError(
-                f"version {self.plan.version} at {self.plan.url} did not answer ({type(error).__name__})"
-            ) from error
-        if answer.status_code == 422 and _code_of(answer.content) == UnanswerableError.default_code:
-            raise UnanswerableError("the model has no answer to these rows")
-        if answer.status_code != 200:
-            raise SlotFailedError(
-                f"version {self.plan.version} at {self.plan.url} answered with status {answer.status_code}"
+            if not self._proved_itself:
+                await self._call("GET", READY_PATH, b"")
+                self._proved_itself = True
+            return self._read(await self._call("POST", SCORES_PATH, content), len(rows))
+        except SlotFailedError:
+            self._proved_itself = False
+            raise
+
+    async def _call(self, method: str, path: str, content: bytes) -> bytes:
+        """Return the slot's answer, after it was proved to be the slot's.
+
+        :raises UnanswerableError: if the model has no finite answer.
+        :raises SlotFailedError: if the slot does not answer, or somebody else does.
+        """
+        import httpx
+
+        nonce, proof = self.secret.request_headers(method, path, content)
+        try:
+            answer = await self.client.request(
+                method,
+                self.address + path,
+                content=content,
+                headers={**proof, "Content-Type": "application/json"},
+                follow_redirects=False,
             )
-        return self._read(answer.content, len(rows))
+        except httpx.HTTPError as error:
+            raise self._failed(f"did not answer ({type(error).__name__})") from error
+        status, said = answer.status_code, answer.content
+        if status not in (200, 422):
+            raise self._failed(f"answered with status {status}")
+        if not self.secret.proves_answer(answer.headers.get(PROOF_HEADER), nonce, status, said):
+            raise self._failed("did not answer: something else does, without the proof of the slot")
+        if status == 200:
+            return said
+        if _code_of(said) == UnanswerableError.default_code:
+            raise UnanswerableError("the model has no answer to these rows")
+        raise self._failed(f"answered with status {status}")
+
+    def _failed(self, how: str) -> SlotFailedError:
+        return SlotFailedError(f"version {self.plan.version} at {self.address} {how}")
 
     def _read(self, content: bytes, rows: int) -> Scores:
         width = len(self.schema.classes) if self.schema.answer is Answer.CLASS else 1
@@ -241,11 +286,9 @@ class HttpSlot(_BundleSlot):
             if not _finite(scores):
                 raise ValueError("a score is not finite")
         except (ValueError, KeyError, TypeError) as error:
-            raise SlotFailedError(
-                f"version {self.plan.version} at {self.plan.url} answered nonsense"
-            ) from error
+            raise self._failed("answered nonsense") from error
         if digest != self.plan.digest or len(scores) != rows or any(len(row) != width for row in scores):
-            raise SlotFailedError(f"another version than {self.plan.version} answers at {self.plan.url}")
+            raise SlotFailedError(f"another version than {self.plan.version} answers at {self.address}")
         return scores
 
 
@@ -301,6 +344,23 @@ def compare_golden(golden: GoldenPredictions, scores: Scores, version: str) -> P
         matched=matched,
         message=message if same_shape else "the answers have another shape",
     )
+
+
+def slot_in_process(plan: SlotPlan, bundle: LoadedBundle, executor: Executor) -> Slot:
+    """Return a version that answers in this process, after it has given its golden predictions.
+
+    :raises DeploymentRefusedError: if they are others.
+    """
+    rows, compiled = golden_values(bundle), bundle.compiled
+    scores = compiled_scores(compiled, rows) if compiled else pipeline_scores(bundle, rows)
+    found = compare_golden(bundle.golden, scores, plan.version)
+    if not found.matched:
+        raise DeploymentRefusedError(
+            f"version {plan.version}: its golden predictions differ by up to "
+            f"{found.largest_difference:g}; {found.message}",
+            code="WS-SERVING-009",
+        )
+    return (CompiledSlot if compiled else LocalSlot)(plan, bundle, executor)
 
 
 async def probe(slot: Slot) -> ProbeResult:
