@@ -74,9 +74,12 @@ def answers(address: str) -> bool:
 
 
 class Listener:
-    """Takes every connection at a port of its own and keeps what comes."""
+    """Takes every connection at a port and keeps what comes.
 
-    def __init__(self) -> None:
+    :param port: 0: one of its own.
+    """
+
+    def __init__(self, port: int = 0) -> None:
         self.received: list[tuple[str, dict[str, str], bytes]] = []
         listener = self
 
@@ -97,7 +100,7 @@ class Listener:
                 pass
 
         self.status, self.headers, self.body = 200, {}, b"{}"
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.port = self.server.server_port
         self.address = f"http://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)

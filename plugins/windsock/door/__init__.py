@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from windsock.door.addresses import require_deployed, with_proved_addresses
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
 from windsock.door.route import (
     CHAMPION_ALIAS,
@@ -13,12 +14,10 @@ from windsock.door.route import (
     lay_route,
     mirror_champion,
     plan_serving,
-    require_deployed,
     require_golden,
     require_registered,
     route_salt,
     switch_route,
-    with_proved_addresses,
 )
 from windsock.door.tries import looked_at_anew
 

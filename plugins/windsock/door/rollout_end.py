@@ -6,13 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from windsock.door.route import (
-    append_unless_routed,
-    plan_serving,
-    require_golden,
-    switch_route,
-    with_proved_addresses,
-)
+from windsock.door.addresses import with_proved_addresses
+from windsock.door.route import append_unless_routed, plan_serving, require_golden, switch_route
 from windsock.ports import Ports
 from windsock.records import (
     Digest,

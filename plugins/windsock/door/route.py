@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from windsock.door.addresses import require_deployed, with_proved_addresses
 from windsock.exceptions import (
     DeploymentRefusedError,
     GateRefusedError,
     RolloutRefusedError,
-    SlotAddressError,
     StaleEpochError,
 )
 from windsock.ports import Ledger, Ports
@@ -156,7 +156,8 @@ def current_route(ports: Ports, rows: Sequence[LedgerRow]) -> RouteState | None:
     """Return what the server serves, after it was given the ledger's last plan where it did not have it.
 
     So a task that was killed between the ledger and the server is made up for, as is a server that lost its
-    state. A switch that is open is left to whoever carries it out.
+    state. A switch that is open is left to whoever carries it out. What is made of it names no address that
+    no deployment made.
     """
     last = last_routing_row(rows)
     if last is None:
@@ -166,7 +167,9 @@ def current_route(ports: Ports, rows: Sequence[LedgerRow]) -> RouteState | None:
     is_switch = last.action in (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
     if behind and not (is_switch and commit_of(rows, last.epoch) is None):
         return lay_route(ports, last)
-    return state
+    if state is None:
+        return None
+    return state.model_copy(update={"plan": with_proved_addresses(ports, state.plan)})
 
 
 def lay_route(ports: Ports, row: LedgerRow) -> RouteState:
@@ -177,34 +180,6 @@ def lay_route(ports: Ports, row: LedgerRow) -> RouteState:
     plan = RoutePlan.of_row(row)
     require_deployed(ports, plan)
     return ports.router.apply(plan)
-
-
-def require_deployed(ports: Ports, plan: RoutePlan) -> None:
-    """See that every address in a plan is one that a deployment of the target made.
-
-    :raises SlotAddressError: if one is not; the server has not been asked anything then.
-    """
-    for slot in plan.slots:
-        if slot.url is not None:
-            ports.slots.require(plan.model, slot)
-
-
-def with_proved_addresses(ports: Ports, plan: RoutePlan) -> RoutePlan:
-    """Return a plan in which versions whose address no deployment made are loaded in the server's process.
-
-    So a slot that is lost, or from before deployments were signed, does not hold up a roll back.
-    """
-    return plan.model_copy(update={"slots": tuple(_proved(ports, plan.model, slot) for slot in plan.slots)})
-
-
-def _proved(ports: Ports, model: str, slot: SlotPlan) -> SlotPlan:
-    try:
-        if slot.url is not None:
-            ports.slots.require(model, slot)
-    except SlotAddressError as error:
-        log.warning("%s: %s; it is loaded in the server's process", error.code, error.message)
-        return slot.model_copy(update={"url": None})
-    return slot
 
 
 def require_golden(ports: Ports, model: str, slot: SlotPlan) -> None:
@@ -311,6 +286,7 @@ def abandon(
         salt=plan.salt,
         fallback=plan.fallback,
     )
+    back = with_proved_addresses(ports, back)
     entry = LedgerEntry(
         model=row.model,
         action=LedgerAction.ABANDON,

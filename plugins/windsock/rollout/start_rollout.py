@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from windsock.door import append_unless_routed, looked_at_anew, plan_serving, require_golden
+from windsock.door import (
+    append_unless_routed,
+    looked_at_anew,
+    plan_serving,
+    require_golden,
+    with_proved_addresses,
+)
 from windsock.exceptions import (
     DeploymentRefusedError,
     GateRefusedError,
@@ -214,7 +220,7 @@ def _begin(
             code="WS-LEDGER-002",
             next_action="Find out who changed the control database, and restore it from a backup.",
         )
-    base = plan_serving(champion, state, rows)
+    base = with_proved_addresses(ports, plan_serving(champion, state, rows))
     now = ports.now()
     rollout = Rollout(
         model=name,
