@@ -23,6 +23,7 @@ from windsock.exceptions import (
     SettingsError,
     SlotAddressError,
     StorageError,
+    WindsockError,
 )
 from windsock.ports import utc_now
 from windsock.records import SLOT_HOST, RegisteredVersion, RoutePlan, SlotDeployment, SlotPlan
@@ -85,13 +86,21 @@ class DockerSlots:
         self.register.find(model, slot)
 
     def keep_only(self, model: str, plan: RoutePlan) -> int:
-        """End the slots of a model that its plan does not name; return how many."""
+        """End the slots of a model that its plan does not name; return how many.
+
+        One that cannot be ended just now is left to the next deployment.
+        """
         ended = 0
         for slot, known in self._slots(model):
             named = plan.slot(known.digest)
-            if named is None or not known.is_of(model, named):
+            if named is not None and known.is_of(model, named):
+                continue
+            try:
                 self._end(slot, known)
-                ended += 1
+            except WindsockError as error:  # what serves is right; the next deployment ends it
+                log.warning("%s: %s: a slot is left over: %s", error.code, model, error.message)
+                continue
+            ended += 1
         return ended
 
     def _slots(self, model: str) -> list[tuple[Path, SlotDeployment]]:
