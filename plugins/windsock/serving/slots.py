@@ -1,16 +1,14 @@
-"""Slots: one version each, in the process or over HTTP, behind one small protocol."""
+"""Slots: one version each, in the process, behind one small protocol; over HTTP: ``http_slot.py``."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from windsock.adapters.slot_secrets import PROOF_HEADER, READY_PATH, SCORES_PATH, SlotSecret
 from windsock.exceptions import (
     DataRefusedError,
     DeploymentRefusedError,
@@ -20,12 +18,10 @@ from windsock.exceptions import (
 )
 from windsock.ports import CompiledModel, LoadedBundle
 from windsock.records import (
-    Answer,
     DriftProfile,
     GoldenPredictions,
     InputSchema,
     ProbeResult,
-    SlotDeployment,
     SlotPlan,
 )
 from windsock.serving.answers import ScoreReader
@@ -35,14 +31,10 @@ from windsock.serving.microbatch import MicroBatcher
 from windsock.serving.recent_rows import RecentRows
 from windsock.training.golden import answers_to
 
-if TYPE_CHECKING:
-    import httpx
-
 Rows = Sequence[Values]
 Scores = Sequence[Sequence[float]]
 """For each row the class probabilities in the order of the classes, or the one number."""
 SCIKIT_LEARN = "scikit-learn"
-REMOTE = "remote"
 INLINE_ROWS = 256
 """A compiled version answers this many rows on the loop: a thread would take longer to wake up."""
 
@@ -103,12 +95,13 @@ def compiled_scores(model: CompiledModel, rows: Rows) -> Scores:
     except ArithmeticError as error:
         raise UnanswerableError(f"the model has no answer to these rows ({type(error).__name__})") from None
     # The sum is finite if each part is; where it is not, each part may still be.
-    if not math.isfinite(sum(map(sum, scores))) and not _finite(scores):
+    if not math.isfinite(sum(map(sum, scores))) and not is_finite(scores):
         raise UnanswerableError("the model has no finite answer to these rows")
     return scores
 
 
-def _finite(scores: Scores) -> bool:
+def is_finite(scores: Scores) -> bool:
+    """Return whether every number in the scores is finite."""
     return all(math.isfinite(value) for row in scores for value in row)
 
 
@@ -131,7 +124,7 @@ def golden_values(bundle: LoadedBundle | Slot) -> list[Values]:
     return [bundle.schema.values_of(row) for row in bundle.golden.rows]
 
 
-class _BundleSlot:
+class BundleSlot:
     """What all slots take from their bundle."""
 
     def __init__(self, plan: SlotPlan, bundle: LoadedBundle) -> None:
@@ -144,7 +137,7 @@ class _BundleSlot:
         self.recent = RecentRows(bundle.schema)
 
 
-class CompiledSlot(_BundleSlot):
+class CompiledSlot(BundleSlot):
     """A version in its compiled form, loaded in this process.
 
     :param plan: the slot in the routing table.
@@ -174,7 +167,7 @@ class CompiledSlot(_BundleSlot):
         return await loop.run_in_executor(self.executor, compiled_scores, self.model, rows)
 
 
-class LocalSlot(_BundleSlot):
+class LocalSlot(BundleSlot):
     """A version that scikit-learn computes in this process, in a thread; waiting requests share a call.
 
     :param plan: the slot in the routing table.
@@ -196,107 +189,6 @@ class LocalSlot(_BundleSlot):
     async def scores(self, rows: Rows) -> Scores:
         """See :meth:`Slot.scores`."""
         return await self.batcher.scores(rows)
-
-
-class HttpSlot(_BundleSlot):
-    """A version that the target has started behind an address, in a container.
-
-    The request carries a proof and no token, the answer must carry the slot's own proof. Rows are sent only
-    after the slot has proved itself, anew after each failure; where an answer redirects to is not followed.
-
-    :param plan: the slot in the routing table.
-    :param bundle: the verified bundle; its schema and golden predictions are used, its pipeline is not.
-    :param client: HTTP client of this worker.
-    :param deployment: the signed record by which the slot has its address.
-    :param secret: the secret of this slot and no other.
-    """
-
-    engine = REMOTE
-
-    def __init__(
-        self,
-        plan: SlotPlan,
-        bundle: LoadedBundle,
-        client: httpx.AsyncClient,
-        deployment: SlotDeployment,
-        secret: SlotSecret,
-    ) -> None:
-        super().__init__(plan, bundle)
-        self.client = client
-        self.secret = secret
-        self.address = deployment.address
-        self._proved_itself = False
-
-    def scores_now(self, rows: Rows) -> Scores | None:
-        """See :meth:`Slot.scores_now`: it never answers without waiting."""
-        return None
-
-    async def scores(self, rows: Rows) -> Scores:
-        """See :meth:`Slot.scores`."""
-        asked = {"fields": [field.name for field in self.schema.fields], "rows": [list(row) for row in rows]}
-        content = json.dumps(asked, allow_nan=False, ensure_ascii=False).encode()
-        try:
-            if not self._proved_itself:
-                await self._call("GET", READY_PATH, b"")
-                self._proved_itself = True
-            return self._read(await self._call("POST", SCORES_PATH, content), len(rows))
-        except SlotFailedError:
-            self._proved_itself = False
-            raise
-
-    async def _call(self, method: str, path: str, content: bytes) -> bytes:
-        """Return the slot's answer, after it was proved to be the slot's.
-
-        :raises UnanswerableError: if the model has no finite answer.
-        :raises SlotFailedError: if the slot does not answer, or somebody else does.
-        """
-        import httpx
-
-        nonce, proof = self.secret.request_headers(method, path, content)
-        try:
-            answer = await self.client.request(
-                method,
-                self.address + path,
-                content=content,
-                headers={**proof, "Content-Type": "application/json"},
-                follow_redirects=False,
-            )
-        except httpx.HTTPError as error:
-            raise self._failed(f"did not answer ({type(error).__name__})") from error
-        status, said = answer.status_code, answer.content
-        if status not in (200, 422):
-            raise self._failed(f"answered with status {status}")
-        if not self.secret.proves_answer(answer.headers.get(PROOF_HEADER), nonce, status, said):
-            raise self._failed("did not answer: something else does, without the proof of the slot")
-        if status == 200:
-            return said
-        if _code_of(said) == UnanswerableError.default_code:
-            raise UnanswerableError("the model has no answer to these rows")
-        raise self._failed(f"answered with status {status}")
-
-    def _failed(self, how: str) -> SlotFailedError:
-        return SlotFailedError(f"version {self.plan.version} at {self.address} {how}")
-
-    def _read(self, content: bytes, rows: int) -> Scores:
-        width = len(self.schema.classes) if self.schema.answer is Answer.CLASS else 1
-        try:
-            said = json.loads(content)
-            scores = [[float(value) for value in row] for row in said["scores"]]
-            digest = said["digest"]
-            if not _finite(scores):
-                raise ValueError("a score is not finite")
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._failed("answered nonsense") from error
-        if digest != self.plan.digest or len(scores) != rows or any(len(row) != width for row in scores):
-            raise SlotFailedError(f"another version than {self.plan.version} answers at {self.address}")
-        return scores
-
-
-def _code_of(content: bytes) -> str | None:
-    try:
-        return str(json.loads(content)["code"])
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 class AbsentSlot:

@@ -17,12 +17,12 @@ from windsock.exceptions import DeploymentRefusedError, StorageError, WindsockEr
 from windsock.ports import utc_now
 from windsock.records import Digest, RoutePlan, SlotPlan
 from windsock.serving.bundles import BundleShelf
+from windsock.serving.http_slot import HttpSlot
 from windsock.serving.places import place_of
 from windsock.serving.routing import InvalidTableError, RouteFile, RoutingTable, Signature
 from windsock.serving.served import ServedModel
 from windsock.serving.slots import (
     AbsentSlot,
-    HttpSlot,
     Slot,
     slot_in_process,
 )

@@ -13,8 +13,8 @@ from support.slots import make_deployment
 from windsock.adapters.slot_secrets import SlotSecret
 from windsock.ports import LoadedBundle
 from windsock.records import GoldenPredictions, SlotPlan
+from windsock.serving.http_slot import HttpSlot
 from windsock.serving.slots import (
-    HttpSlot,
     LocalSlot,
     SlotFailedError,
     UnanswerableError,
