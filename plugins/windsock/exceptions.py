@@ -12,6 +12,7 @@
      │   ├─ GateRefusedError       the governance gate said no
      │   ├─ ApprovalRefusedError   a person said no, or the wrong person said yes
      │   ├─ DeploymentRefusedError a new version did not answer as it must
+     │   │   └─ SlotAddressError       no deployment of the target made a slot's address
      │   ├─ RolloutRefusedError    a rollout cannot do what was asked of it
      │   └─ MissingModelError      the run has no finished model to make a version of
      ├─ MonitoringError       a window, its labels or its report cannot be judged
@@ -153,6 +154,16 @@ class DeploymentRefusedError(VerdictError):
 
     default_code = "WS-DEPLOYMENT-001"
     default_next = "Read the server's log; the version that served before still serves."
+
+
+class SlotAddressError(DeploymentRefusedError):
+    """A plan names an address that no signed deployment of the target made; nothing is sent there."""
+
+    default_code = "WS-SLOT-001"
+    default_next = (
+        "Clear deploy_model of this version: it starts the slot and signs its address. If nobody deployed it "
+        "there, find out who wrote the plan."
+    )
 
 
 class RolloutRefusedError(VerdictError):

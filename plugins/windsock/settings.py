@@ -34,6 +34,7 @@ class Settings(Frozen):
     :param server_client_key: its private key (``WINDSOCK_SERVER_CLIENT_KEY``).
     :param clients: the file of the server's clients (``WINDSOCK_CLIENTS_FILE``; default: ``clients.json``
         among the keys).
+    :param slot_image: image of the slots of models with ``serving.target: docker`` (``WINDSOCK_SLOT_IMAGE``).
     :param counter: what counts the windows of the prediction log (``WINDSOCK_COUNTER``): ``parquet`` reads
         with numpy, ``ibis`` queries in DuckDB.
     """
@@ -51,6 +52,7 @@ class Settings(Frozen):
     server_client_key: Path | None = None
     clients: Path | None = None
     counter: CounterEngine = "parquet"
+    slot_image: str = "windsock/serve"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -86,6 +88,7 @@ class Settings(Frozen):
             server_client_cert=_path(env.get("WINDSOCK_SERVER_CLIENT_CERT")),
             server_client_key=_path(env.get("WINDSOCK_SERVER_CLIENT_KEY")),
             clients=_path(env.get("WINDSOCK_CLIENTS_FILE")),
+            slot_image=env.get("WINDSOCK_SLOT_IMAGE") or "windsock/serve",
             counter=_counter(env.get("WINDSOCK_COUNTER") or "parquet"),
         )
 

@@ -14,9 +14,25 @@ from pathlib import Path
 import httpx
 import pytest
 
+from support.builders import make_registration, make_spec, make_version
 from support.docker_base import base_image, docker
-from support.serving import ROW, make_bundle, make_plan, make_settings, store_bundle
+from support.fakes import fake_ports
+from support.serving import (
+    ROW,
+    make_bundle,
+    make_plan,
+    make_settings,
+    running,
+    store_bundle,
+    wait_until,
+)
+from support.slots import Listener, at_address
+from windsock.adapters.docker_slots import DockerSlots
 from windsock.adapters.server_client import ServerRouter
+from windsock.deployment.deploy_model import deploy_model
+from windsock.exceptions import SettingsError, SlotAddressError
+from windsock.ports import Ports
+from windsock.records import Deployment, DeployModelInput, RegisteredVersion
 from windsock.serving.client_file import ClientRegistry
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -168,3 +184,126 @@ def test_the_image_holds_no_key_and_stays_small(image: str) -> None:
     assert facts["Config"]["User"] == "10001:10001"
     assert not any("TOKEN" in variable for variable in facts["Config"]["Env"])
     assert facts["Size"] - base["Size"] < 450e6
+
+
+@pytest.fixture
+def slots(image: str, tmp_path: Path) -> Iterator[DockerSlots]:
+    """The target docker of an installation whose one bundle is stored; its containers are gone afterwards."""
+    settings = make_settings(tmp_path / "home", slot_image=image)
+    made = DockerSlots(settings)
+    yield made
+    made.keep_only("churn", make_plan(store_bundle(settings, make_bundle())))
+    assert containers_of(made) == []
+
+
+def containers_of(slots: DockerSlots) -> list[str]:
+    """Return the names of the containers that a target has started, as its folders name them."""
+    folders = [folder.name for folder in slots.folder.glob("*/")] if slots.folder.exists() else []
+    known = docker("ps", "--all", "--format", "{{.Names}}").stdout.split()
+    return [name for name in known if name.removeprefix("windsock-slot-") in folders]
+
+
+def deploy(ports: Ports, version: RegisteredVersion) -> Deployment:
+    step = DeployModelInput(spec=make_spec(serving={"target": "docker"}), version=version)
+    return deploy_model(step, ports, "")
+
+
+def test_a_version_in_a_container_of_its_own(slots: DockerSlots) -> None:
+    settings = slots.settings
+    stored = store_bundle(settings, make_bundle())
+    version = make_version(version="1", digest=stored.digest, bundle_uri=stored.uri)
+    with running(settings) as server:
+        router = ServerRouter(server.address, settings.read_admin_token)
+        ports = fake_ports(router=router, slots=slots)
+        ports.ledger.append(make_registration(version), after_seq=0)
+        deployed = deploy(ports, version)
+        assert (deployed.target, deployed.share) == ("docker", 0)
+        (slot,) = router.state("churn").plan.slots
+        router.apply(at_address(make_plan(stored, epoch=2), slot.url))
+        answer = httpx.post(f"{server.address}/predict", json={"features": ROW}).json()
+        assert answer["version"] == "1"
+        assert "remote" in httpx.get(f"{server.address}/models/churn").text
+
+        token = settings.read_admin_token()
+        for headers in (
+            {},
+            {"Authorization": f"Bearer {token}"},
+            {"Authorization": f"Windsock-Slot {token}"},
+        ):
+            refused = httpx.post(f"{slot.url}/slot/scores", json={"rows": [[1]]}, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (401, "WS-SLOT-003")
+        admin = {"Authorization": f"Bearer {token}"}
+        assert httpx.put(f"{slot.url}/admin/routes/churn", headers=admin).status_code == 404
+
+        (name,) = containers_of(slots)
+        secret = slots.register.secret_of(slots.register.find("churn", slot))._key.hex()
+        key = (settings.keys_dir / "slots.key").read_text().strip()
+        private = (settings.keys_dir / "signing.key").read_text().splitlines()[1]
+        logs = docker("logs", name)
+        shown = {
+            "inspect": docker("inspect", name).stdout,
+            "log of the slot": logs.stdout + logs.stderr,
+            "log of the server": server.said(),
+            "ledger": "".join(row.model_dump_json() for row in ports.ledger.rows("churn")),
+            "what goes to XCom": deployed.model_dump_json(),
+            "table": (settings.serving_dir / "routes.json").read_text(),
+            "processes": docker("top", name).stdout,
+        }
+        for place, text in shown.items():
+            assert text
+            assert not any(word in text for word in (token, secret, key, private)), place
+        inside = (
+            "import os; f = '/run/windsock-slot'; print(os.getuid(), sorted(os.listdir(f)), "
+            "oct(os.stat(f + '/slot.json').st_mode), dict(os.environ))"
+        )
+        said = docker("exec", name, "python", "-c", inside).stdout
+        assert "['bundles', 'keys', 'slot.json'] 0o100600" in said
+        assert not said.startswith("0 ")
+        assert not any(word in said for word in (token, secret, key, private))
+
+        assert docker("restart", "--time", "5", name).returncode == 0
+        wait_until(lambda: router.probe("churn", stored.digest).matched, what="the restarted slot")
+        assert deploy(ports, version).unchanged
+
+
+def test_a_container_that_is_gone_is_started_anew(
+    slots: DockerSlots,
+) -> None:
+    settings = slots.settings
+    stored = store_bundle(settings, make_bundle())
+    version = make_version(version="1", digest=stored.digest, bundle_uri=stored.uri)
+    with running(settings) as server:
+        router = ServerRouter(server.address, settings.read_admin_token)
+        ports = fake_ports(router=router, slots=slots)
+        ports.ledger.append(make_registration(version), after_seq=0)
+        deploy(ports, version)
+        (before,) = router.state("churn").plan.slots
+        (name,) = containers_of(slots)
+        docker("rm", "--force", name)
+        assert not router.probe("churn", stored.digest).matched
+        stranger = Listener(port=int(before.url.rpartition(":")[2]))
+        try:
+            assert not router.probe("churn", stored.digest).matched
+            assert [(path, body) for path, _, body in stranger.received] == [("/slot/ready", b"")]
+            stranger.received.clear()
+            deploy(ports, version)
+            assert {body for _, _, body in stranger.received} <= {b""}
+        finally:
+            stranger.stop()
+        (after,) = router.state("churn").plan.slots
+        assert after.url != before.url
+        assert router.probe("churn", stored.digest).matched
+        assert len(containers_of(slots)) == 1
+        with pytest.raises(SlotAddressError):
+            slots.require("churn", before)
+
+
+def test_an_image_that_is_not_there_is_named(image: str, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "home", slot_image="windsock-test/none")
+    stored = store_bundle(settings, make_bundle())
+    slots = DockerSlots(settings)
+    with pytest.raises(SettingsError) as refused:
+        slots.address(make_version(version="1", digest=stored.digest, bundle_uri=stored.uri))
+    assert refused.value.code == "WS-SLOT-006"
+    assert list(slots.folder.iterdir()) == []
+    assert not list((tmp_path / "home" / "storage").rglob("*.signed"))

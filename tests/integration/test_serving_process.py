@@ -30,8 +30,10 @@ from support.serving import (
     store_bundle,
     wait_until,
 )
+from support.slots import at_address, make_deployment, running_slot
 from windsock.adapters.prediction_archive import read_segment
 from windsock.adapters.server_client import ServerRouter
+from windsock.adapters.slot_register import SlotRegister
 from windsock.exceptions import DeploymentRefusedError, ServerUnavailableError, StaleEpochError
 from windsock.records import MODEL_FILE, StoredBundle
 from windsock.serving.server import GRACE_SECONDS
@@ -303,33 +305,25 @@ def test_a_version_behind_another_server_answers_the_same(
     settings: Settings,
     stored: tuple[StoredBundle, ...],
     epochs: Iterator[int],
-    tmp_path: Path,
 ) -> None:
-    shutil.copytree(settings.keys_dir, tmp_path / "keys")
-    inner = make_settings(tmp_path, storage_url=settings.storage_url)
     router.apply(make_plan(stored[0], epoch=next(epochs)))
     direct = httpx.post(f"{server.address}/predict", json={"features": ROW}).json()
-    with running(inner) as behind:
-        behind_router = ServerRouter(behind.address, inner.read_admin_token)
-        behind_router.apply(make_plan(stored[0], shares=(0,)))
-        slots = [
-            slot.model_copy(update={"url": behind.address}) for slot in make_plan(stored[0], epoch=1).slots
-        ]
-        plan = make_plan(stored[0], epoch=next(epochs)).model_copy(update={"slots": tuple(slots)})
+    with running_slot(settings, stored[0]) as behind:
+        plan = at_address(make_plan(stored[0], epoch=next(epochs)), behind.address)
         router.apply(plan)
         assert router.probe("churn", stored[0].digest).matched
         remote = httpx.post(f"{server.address}/predict", json={"features": ROW}).json()
         assert remote["probabilities"] == direct["probabilities"]
-        assert logged(inner, "predictions") == []
     away = httpx.post(f"{server.address}/predict", json={"features": ROW})
     assert (away.status_code, away.json()["code"]) == (503, "WS-SERVING-008")
     assert httpx.get(f"{server.address}/ready").status_code == 503
+    renamed = plan.slots[0].model_copy(update={"version": "9"})
+    with pytest.raises(DeploymentRefusedError) as refused:
+        router.apply(plan.model_copy(update={"epoch": next(epochs), "slots": (renamed,)}))
+    assert refused.value.code == "WS-SLOT-001"
+    SlotRegister.of(settings).add(make_deployment(stored[0].digest, behind.address, version="9"))
     with pytest.raises(ServerUnavailableError):
-        router.apply(
-            plan.model_copy(
-                update={"epoch": next(epochs), "slots": (slots[0].model_copy(update={"version": "9"}),)}
-            )
-        )
+        router.apply(plan.model_copy(update={"epoch": next(epochs), "slots": (renamed,)}))
     router.apply(make_plan(stored[0], epoch=next(epochs)))
 
 

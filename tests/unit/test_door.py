@@ -7,23 +7,28 @@ import pytest
 from support.builders import digest
 from support.fakes import FakeLedger, FakeRegistry, FakeRouter, fake_ports
 from support.rollouts import under_way
+from support.slots import FakeSlots, at_address
 from support.world import MODEL, deploy, promote, version_of, world_of
 from windsock.door import (
     abandon,
     append_unless_routed,
     current_route,
     finish_abandoned,
+    lay_route,
     mirror_champion,
     plan_serving,
+    require_deployed,
     require_golden,
     require_registered,
     route_salt,
     switch_route,
+    with_proved_addresses,
 )
 from windsock.exceptions import (
     DeploymentRefusedError,
     GateRefusedError,
     RolloutRefusedError,
+    SlotAddressError,
     StaleEpochError,
     TrackingUnavailableError,
 )
@@ -500,3 +505,44 @@ def test_an_alias_that_cannot_be_set_is_told_and_not_raised(caplog: pytest.LogCa
 
     assert not mirror_champion(fake_ports(registry=Away()), MODEL, "1")
     assert "WS-TRACKING-002: churn: the alias champion could not be set to version 1" in caplog.text
+
+
+FOREIGN = "http://127.0.0.1:9"
+
+
+def test_no_plan_with_an_address_that_no_deployment_made_reaches_the_server() -> None:
+    ports = world_of(1, 2)
+    row = last_routing_row(ports.ledger.rows(MODEL))
+    before = list(ports.router.applied)
+    plan = at_address(ports.router.plans[MODEL], FOREIGN)
+    forged = row.model_copy(update={"epoch": row.epoch + 1, "body": {**row.body, "plan": plan.row_body()}})
+    for act in (
+        lambda: lay_route(ports, forged),
+        lambda: switch_route(ports, forged, champion=None, actor="eve"),
+    ):
+        with pytest.raises(SlotAddressError) as refused:
+            act()
+        assert refused.value.code == "WS-SLOT-001"
+    assert ports.router.applied == before
+
+
+def test_what_a_target_made_is_laid() -> None:
+    slots = FakeSlots()
+    ports = world_of(1, slots=slots)
+    plan = at_address(ports.router.plans[MODEL], slots.address(version_of(1)))
+    require_deployed(ports, plan)
+    assert with_proved_addresses(ports, plan) == plan
+
+
+def test_what_is_made_of_the_servers_state_names_no_address_that_nobody_made() -> None:
+    ports = world_of(1, 2)
+    served = ports.router.plans[MODEL]
+    ports.router.plans[MODEL] = at_address(served, FOREIGN)
+    state = current_route(ports, ports.ledger.rows(MODEL))
+    assert state is not None
+    assert state.plan == served
+    row = last_routing_row(ports.ledger.rows(MODEL))
+    plan = at_address(served, FOREIGN)
+    forged = row.model_copy(update={"body": {**row.body, "plan": plan.row_body()}})
+    back = abandon(ports, forged, plan.slots[-1], None, actor="a", reason="r")
+    assert {slot["url"] for slot in back.body["plan"]["slots"]} == {None}

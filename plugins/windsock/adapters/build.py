@@ -8,6 +8,7 @@ from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.business_query import DuckdbBusinessQuery
 from windsock.adapters.charts import MatplotlibCharts
 from windsock.adapters.compiled import PipelineCompiler
+from windsock.adapters.docker_slots import DockerSlots
 from windsock.adapters.drift_report import EvidentlyReporter
 from windsock.adapters.expectations import GreatExpectationsEngine
 from windsock.adapters.ledger_table import SqlLedger
@@ -74,4 +75,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         ),
         rollouts=SqlRollouts(settings.database_url),
         rollout_reporter=RolloutPage(),
+        slots=DockerSlots(settings),
     )

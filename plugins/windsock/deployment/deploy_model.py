@@ -13,6 +13,7 @@ from windsock.door import (
     require_golden,
     require_registered,
     route_salt,
+    with_proved_addresses,
 )
 from windsock.exceptions import DeploymentRefusedError, NotBuiltError, SpecError
 from windsock.ports import Ports
@@ -47,27 +48,32 @@ def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
     """Add a version to the server as a slot without traffic, and see it answer its golden predictions.
 
     :raises GateRefusedError: if the ledger does not know the version.
-    :raises NotBuiltError: if the spec asks for a serving target other than ``local``.
+    :raises NotBuiltError: if the spec asks for a serving target other than ``local`` and ``docker``.
     :raises SpecError: if the spec's constant fallback answer is none that the version could give.
     :raises ServerUnavailableError: if the server does not answer.
     :raises DeploymentRefusedError: if the version does not verify, load or answer its golden predictions.
     """
     target = step.spec.serving.target
-    if target != "local":
+    if target == "kubernetes":
         raise NotBuiltError(
             f"{step.spec.name}: serving.target {target} is not built yet",
-            next_action="Write `serving: {target: local}` in the model's YAML file, then clear this task.",
+            next_action="Write `serving: {target: local}` (or docker) in the model's YAML file, then clear "
+            "this task.",
         )
     rows = ports.ledger.rows(step.spec.name)
     require_evidence(ports, require_registered(rows, step.version))
     state = ports.router.state(step.spec.name)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         return _held_back(step, rows, state, ports)
-    stands = state is not None and state.plan.slot(step.version.digest) is not None
+    address = ports.slots.address(step.version) if target == "docker" else None
+    slot = state.plan.slot(step.version.digest) if state else None
+    stands = slot is not None and slot.url == address
     if not stands:
-        row = _own_open_row(step, rows, state) or _add_row(step, ports, rows, state)
+        row = _own_open_row(step, rows, state, address) or _add_row(step, ports, rows, state, address)
         state = lay_route(ports, row)
         log.info("%s: version %s stands behind the server, epoch %d", row.model, row.version, row.epoch)
+    if state is not None:
+        ports.slots.keep_only(step.spec.name, state.plan)
     return _deployment(step, ports, state, unchanged=stands)
 
 
@@ -94,18 +100,29 @@ def _deployment(
 
 
 def _own_open_row(
-    step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None
+    step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None, address: str | None
 ) -> LedgerRow | None:
-    """Return the row that an earlier try of this deployment wrote without bringing it to the server."""
+    """Return the row that an earlier try of this deployment wrote without bringing it to the server.
+
+    A row that names another address than the one where the version's slot answers now is not taken up.
+    """
     last = last_routing_row(rows)
-    ours = last and last.action is LedgerAction.DEPLOY and last.digest == step.version.digest
-    return last if ours and last and (state is None or state.plan.epoch < last.epoch) else None
+    if last is None or last.action is not LedgerAction.DEPLOY or last.digest != step.version.digest:
+        return None
+    slot = RoutePlan.of_row(last).slot(step.version.digest)
+    behind = state is None or state.plan.epoch < last.epoch
+    return last if behind and slot is not None and slot.url == address else None
 
 
 def _add_row(
-    step: DeployModelInput, ports: Ports, rows: Sequence[LedgerRow], state: RouteState | None
+    step: DeployModelInput,
+    ports: Ports,
+    rows: Sequence[LedgerRow],
+    state: RouteState | None,
+    address: str | None,
 ) -> LedgerRow:
-    plan = _plan_with(step, rows, state, _fallback(step, ports))
+    added = SlotPlan.idle(step.version).replace(url=address)
+    plan = with_proved_addresses(ports, _plan_with(step, rows, state, _fallback(step, ports), added))
     entry = LedgerEntry(
         model=step.spec.name,
         action=LedgerAction.DEPLOY,
@@ -146,9 +163,15 @@ def _fallback(step: DeployModelInput, ports: Ports) -> FallbackAnswer:
 
 
 def _plan_with(
-    step: DeployModelInput, rows: Sequence[LedgerRow], state: RouteState | None, fallback: FallbackAnswer
+    step: DeployModelInput,
+    rows: Sequence[LedgerRow],
+    state: RouteState | None,
+    fallback: FallbackAnswer,
+    added: SlotPlan,
 ) -> RoutePlan:
     """Return the plan with the version added at 0 and with what need not be kept left out.
+
+    A version that has a slot already keeps its share and gets the address at which it answers now.
 
     A rollout that is under way keeps its split, as the ledger has it: the server may be behind, or have lost
     its state. Otherwise the champion has all traffic: a server that serves what was never committed, or a
@@ -162,8 +185,9 @@ def _plan_with(
     ]
     if champion and all(slot.digest != champion.digest for slot in slots):
         slots.append(SlotPlan.idle(champion))
-    if all(slot.digest != step.version.digest for slot in slots):
-        slots.append(SlotPlan.idle(step.version))
+    slots = [slot.replace(url=added.url) if slot.digest == added.digest else slot for slot in slots]
+    if all(slot.digest != added.digest for slot in slots):
+        slots.append(added)
     epoch = next_epoch(rows, state.plan.epoch if state else 0)
     if split is not None:
         return split.replace(epoch=epoch, slots=tuple(slots), fallback=fallback)

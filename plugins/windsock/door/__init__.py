@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from windsock.door.addresses import require_deployed, with_proved_addresses
 from windsock.door.proof import has_evidence, require_evidence
 from windsock.door.reconcile import Differences, differences, reconcile
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
@@ -41,9 +42,11 @@ __all__ = [
     "plan_serving",
     "reconcile",
     "require_evidence",
+    "require_deployed",
     "require_golden",
     "require_registered",
     "route_salt",
     "switch_route",
+    "with_proved_addresses",
     "write_roll_back",
 ]

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from windsock.door.addresses import with_proved_addresses
 from windsock.door.route import append_unless_routed, plan_serving, require_golden, switch_route
 from windsock.ports import Ports
 from windsock.records import (
@@ -57,7 +58,7 @@ def write_roll_back(
     state = ports.router.state(step.model)
     if rollout is None and state and (slot := state.plan.slot(champion.digest)):
         require_golden(ports, step.model, slot)
-    plan = plan_serving(champion, state, rows)
+    plan = with_proved_addresses(ports, plan_serving(champion, state, rows))
     ends = {
         "experiment": rollout.experiment if rollout else None,
         "outcome": step.outcome,

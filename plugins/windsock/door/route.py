@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from windsock.door.addresses import require_deployed, with_proved_addresses
 from windsock.exceptions import (
     DeploymentRefusedError,
     GateRefusedError,
@@ -155,7 +156,8 @@ def current_route(ports: Ports, rows: Sequence[LedgerRow]) -> RouteState | None:
     """Return what the server serves, after it was given the ledger's last plan where it did not have it.
 
     So a task that was killed between the ledger and the server is made up for, as is a server that lost its
-    state. A switch that is open is left to whoever carries it out.
+    state. A switch that is open is left to whoever carries it out. What is made of it names no address that
+    no deployment made.
     """
     last = last_routing_row(rows)
     if last is None:
@@ -165,12 +167,19 @@ def current_route(ports: Ports, rows: Sequence[LedgerRow]) -> RouteState | None:
     is_switch = last.action in (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
     if behind and not (is_switch and commit_of(rows, last.epoch) is None):
         return lay_route(ports, last)
-    return state
+    if state is None:
+        return None
+    return state.replace(plan=with_proved_addresses(ports, state.plan))
 
 
 def lay_route(ports: Ports, row: LedgerRow) -> RouteState:
-    """Hand the plan of a routing row to the server; the same row twice changes nothing."""
-    return ports.router.apply(RoutePlan.of_row(row))
+    """Hand the plan of a routing row to the server; the same row twice changes nothing.
+
+    :raises SlotAddressError: if no deployment made the address of one of its slots.
+    """
+    plan = RoutePlan.of_row(row)
+    require_deployed(ports, plan)
+    return ports.router.apply(plan)
 
 
 def require_golden(ports: Ports, model: str, slot: SlotPlan) -> None:
@@ -210,6 +219,7 @@ def switch_route(ports: Ports, intent: LedgerRow, *, champion: Champion | None, 
     slot = plan.slot(intent.digest)
     if slot is None:
         raise DeploymentRefusedError(f"{intent.model}: epoch {intent.epoch} has no slot for {intent.version}")
+    require_deployed(ports, plan)
     ports.router.apply(plan)
     try:
         _bake(ports, intent, slot)
@@ -276,6 +286,7 @@ def abandon(
         salt=plan.salt,
         fallback=plan.fallback,
     )
+    back = with_proved_addresses(ports, back)
     entry = LedgerEntry(
         model=row.model,
         action=LedgerAction.ABANDON,

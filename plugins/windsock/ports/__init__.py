@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from windsock.ports.bundles import BundleDraft, BundleStore, CompiledModel, LoadedBundle, ModelCompiler
@@ -20,7 +20,7 @@ from windsock.ports.monitoring import (
     WindowCounter,
 )
 from windsock.ports.rollout import RolloutEvents, RolloutReporter, Rollouts, Traffic
-from windsock.ports.serving import PredictionArchive, Router
+from windsock.ports.serving import NoSlots, PredictionArchive, Router, SlotTarget
 from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft
 
 
@@ -57,6 +57,7 @@ class Ports:
     events: RolloutEvents
     rollouts: Rollouts
     rollout_reporter: RolloutReporter
+    slots: SlotTarget = field(default_factory=NoSlots)
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -77,6 +78,7 @@ __all__ = [
     "ModelCompiler",
     "ModelRegistry",
     "Monitor",
+    "NoSlots",
     "Ports",
     "PredictionArchive",
     "PredictionRows",
@@ -85,6 +87,7 @@ __all__ = [
     "Rollouts",
     "Router",
     "RunDraft",
+    "SlotTarget",
     "SnapshotStore",
     "SourceRead",
     "SourceReader",

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from windsock.records import ProbeResult, RoutePlan, RouteState
+from windsock.exceptions import NotBuiltError, SlotAddressError
+from windsock.records import ProbeResult, RegisteredVersion, RoutePlan, RouteState, SlotPlan
 
 
 class Router(Protocol):
@@ -36,6 +37,45 @@ class Router(Protocol):
         :raises ServerUnavailableError: if the server does not answer.
         """
         ...
+
+
+class SlotTarget(Protocol):
+    """What starts versions behind addresses of their own, and knows which addresses it made."""
+
+    def address(self, version: RegisteredVersion) -> str:
+        """Return where a version's slot answers; start one where none does.
+
+        :raises ServerUnavailableError: if what runs slots does not answer.
+        :raises DeploymentRefusedError: if the slot does not answer as this version.
+        """
+        ...
+
+    def require(self, model: str, slot: SlotPlan) -> None:
+        """See that a slot's address is one that a deployment of this installation made.
+
+        :raises SlotAddressError: if it is not: nothing may be sent there.
+        """
+        ...
+
+    def keep_only(self, model: str, plan: RoutePlan) -> int:
+        """End the slots of a model that its plan does not name; return how many."""
+        ...
+
+
+class NoSlots:
+    """A target that starts nothing: no address is its own."""
+
+    def address(self, version: RegisteredVersion) -> str:
+        """See :meth:`SlotTarget.address`: it is refused."""
+        raise NotBuiltError(f"{version.model}: nothing here starts slots behind addresses")
+
+    def require(self, model: str, slot: SlotPlan) -> None:
+        """See :meth:`SlotTarget.require`: every address is refused."""
+        raise SlotAddressError(f"{model} version {slot.version}: nothing here starts slots behind addresses")
+
+    def keep_only(self, model: str, plan: RoutePlan) -> int:
+        """See :meth:`SlotTarget.keep_only`: there are none."""
+        return 0
 
 
 class PredictionArchive(Protocol):

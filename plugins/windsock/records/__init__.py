@@ -170,6 +170,7 @@ from windsock.records.serving import (
     OutcomeEvent,
     PredictionEvent,
 )
+from windsock.records.slots import SLOT_HOST, SlotDeployment, slot_port
 from windsock.records.training import (
     CompiledEquality,
     CrossValidation,
@@ -302,7 +303,9 @@ __all__ = [
     "RunContext",
     "SCHEMA_FILE",
     "SIGNATURE_FILE",
+    "SLOT_HOST",
     "Severity",
+    "SlotDeployment",
     "SlotPlan",
     "Span",
     "Status",
@@ -333,6 +336,7 @@ __all__ = [
     "open_switch",
     "row_digests",
     "rows_digest",
+    "slot_port",
     "snapshot_digest",
     "view_of",
     "was_rolled_back",

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from windsock.door import append_unless_routed, looked_at_anew, plan_serving, require_golden
+from windsock.door import (
+    append_unless_routed,
+    looked_at_anew,
+    plan_serving,
+    require_golden,
+    with_proved_addresses,
+)
 from windsock.exceptions import (
     DeploymentRefusedError,
     GateRefusedError,
@@ -209,7 +215,7 @@ def _begin(
     name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows, state.plan.epoch if state else 0)
     if not (view := ports.ledger.read(name)).is_whole:
         raise broken(name, view)
-    base = plan_serving(champion, state, rows)
+    base = with_proved_addresses(ports, plan_serving(champion, state, rows))
     now = ports.now()
     rollout = Rollout(
         model=name,

@@ -11,6 +11,7 @@ from pathlib import Path
 from windsock.adapters.tls import tls_files
 from windsock.exceptions import SettingsError, WindsockError
 from windsock.serving.server import run
+from windsock.serving.slot_app import run_slot
 from windsock.settings import Settings
 
 SWITCH = {
@@ -34,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
+        if asked.slot is not None:
+            run_slot(asked.slot, host=asked.host, port=asked.port)
+            return 0
         run(
             Settings.from_environment(),
             host=asked.host,
@@ -52,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m windsock.serving", description="Windsock's server")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8181, help="port to listen on; 0 takes a free one")
+    parser.add_argument(
+        "--slot",
+        type=Path,
+        help="serve the one version of this folder, for the server in front and nobody else; the target that "
+        "starts slots writes it",
+    )
     parser.add_argument("--workers", type=int, default=1, help="worker processes")
     parser.add_argument(
         "--open",

@@ -1,4 +1,4 @@
-"""The endpoints of the admin token: change the route, ask one version."""
+"""The endpoints of the admin token: change the route, probe one version."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windsock.exceptions import DeploymentRefusedError
-from windsock.records import ProbeResult, RoutePlan, RouteState, SlotPlan
+from windsock.records import ProbeResult, RoutePlan, RouteState, SlotPlan, slot_port
 from windsock.serving import documentation as doc
 from windsock.serving.check_bundle import check_apart
-from windsock.serving.contract import read_rows
 from windsock.serving.errors import AdminRefusedError, NotAcknowledgedError, json_response
 from windsock.serving.gauges import REQUEST as FILL
 from windsock.serving.gauges import put_gauges
-from windsock.serving.requests import read_content, read_request_json
+from windsock.serving.requests import read_content
 from windsock.serving.routing import RoutingTable
 from windsock.serving.service import Service
 from windsock.serving.slots import Slot, compare_golden, golden_values, probe
@@ -70,18 +69,6 @@ def admin_router(service: Service) -> APIRouter:
         result = await probe(_slot(service, name, digest))
         return json_response(result.model_dump(mode="json"))
 
-    @router.post(
-        "/scores/{name}/{digest}",
-        summary="Scores of one version, for a gateway before it",
-        openapi_extra=doc.SCORES,
-    )
-    async def scores(name: str, digest: str, request: Request) -> Response:
-        slot = _slot(service, name, digest)
-        # The gateway holds requests against the schema; golden rows may say more than a client may.
-        rows = read_rows(await read_request_json(request, service.limits.for_gateways()), slot.schema)
-        answers = [list(row) for row in await slot.scores(rows)]
-        return json_response({"digest": slot.plan.digest, "version": slot.plan.version, "scores": answers})
-
     @router.put("/gauges/{name}", summary="Fill a model's gauges", openapi_extra=FILL)
     async def fill_gauges(name: str, request: Request) -> Response:
         said = await put_gauges(service, name, await read_content(request, service.limits))
@@ -100,8 +87,10 @@ def _read_plan(body: bytes, name: str) -> RoutePlan:
             for known in error.errors(include_input=False, include_url=False, include_context=False)
         ]
         raise RequestRefusedError(422, "invalid", *faults, code="WS-SERVING-019") from None
-    if any(slot.url is not None and not slot.url.startswith(("http://", "https://")) for slot in plan.slots):
-        fault = Fault("slots.url", "another scheme", "an address that begins with http:// or https://")
+    if any(slot.url is not None and slot_port(slot.url) is None for slot in plan.slots):
+        fault = Fault(
+            "slots.url", "another address", "an address that the target made: http://127.0.0.1:PORT"
+        )
         raise RequestRefusedError(422, "invalid", fault, code="WS-SERVING-019")
     return plan
 
@@ -124,6 +113,8 @@ async def _change_route(service: Service, plan: RoutePlan) -> RouteState:
     (await asyncio.to_thread(worker.routes.read)).require_newer(plan)
     for slot in plan.slots:
         if not _stands(service, plan.model, slot):
+            if slot.url is not None:
+                await asyncio.to_thread(worker.register.find, plan.model, slot)
             await check_apart(service.settings, plan.model, slot, limit_seconds=service.limits.check_seconds)
             if slot.url is not None:
                 await _check_remote(service, plan.model, slot)

@@ -161,24 +161,6 @@ ROUTE = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RoutePlan"}}},
     }
 }
-SCORES = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["fields", "rows"],
-                    "properties": {
-                        "fields": {"type": "array", "items": {"type": "string"}},
-                        "rows": {"type": "array", "minItems": 1, "items": {"type": "array"}},
-                    },
-                }
-            }
-        },
-    }
-}
-
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
   color: #1c2430; background: #fff; }

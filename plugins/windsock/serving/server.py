@@ -70,7 +70,7 @@ def run(
     if tls is not None:
         tls.context()  # a fault is told here and not by each worker
     folder = settings.serving_dir
-    with _only_server(folder), _bind(host, port) as listening:
+    with _only_server(folder), bind(host, port) as listening:
         answered = who_is_answered(settings, str(listening.getsockname()[0]), open_to_all=open_to_all)
         _clear_up_after_the_last(folder)
         metrics = _make_metrics_folder()
@@ -237,7 +237,11 @@ def _who(folder: Path) -> str:
 
 
 @contextmanager
-def _bind(host: str, port: int) -> Iterator[socket.socket]:
+def bind(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen on an address and port.
+
+    :raises SettingsError: if it is taken, or no address of this machine.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)

@@ -1,23 +1,29 @@
-"""Slots: one version each, in the process or over HTTP, behind one small protocol."""
+"""Slots: one version each, in the process, behind one small protocol; over HTTP: ``http_slot.py``."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from windsock.exceptions import (
     DataRefusedError,
+    DeploymentRefusedError,
     ServerUnavailableError,
     TrainingRefusedError,
     WindsockError,
 )
 from windsock.ports import CompiledModel, LoadedBundle
-from windsock.records import Answer, DriftProfile, GoldenPredictions, InputSchema, ProbeResult, SlotPlan
+from windsock.records import (
+    DriftProfile,
+    GoldenPredictions,
+    InputSchema,
+    ProbeResult,
+    SlotPlan,
+)
 from windsock.serving.answers import ScoreReader
 from windsock.serving.breaker import CircuitBreaker
 from windsock.serving.field_values import Values
@@ -25,14 +31,10 @@ from windsock.serving.microbatch import MicroBatcher
 from windsock.serving.recent_rows import RecentRows
 from windsock.training.golden import answers_to
 
-if TYPE_CHECKING:
-    import httpx
-
 Rows = Sequence[Values]
 Scores = Sequence[Sequence[float]]
 """For each row the class probabilities in the order of the classes, or the one number."""
 SCIKIT_LEARN = "scikit-learn"
-REMOTE = "remote"
 INLINE_ROWS = 256
 """A compiled version answers this many rows on the loop: a thread would take longer to wake up."""
 
@@ -93,12 +95,13 @@ def compiled_scores(model: CompiledModel, rows: Rows) -> Scores:
     except ArithmeticError as error:
         raise UnanswerableError(f"the model has no answer to these rows ({type(error).__name__})") from None
     # The sum is finite if each part is; where it is not, each part may still be.
-    if not math.isfinite(sum(map(sum, scores))) and not _finite(scores):
+    if not math.isfinite(sum(map(sum, scores))) and not is_finite(scores):
         raise UnanswerableError("the model has no finite answer to these rows")
     return scores
 
 
-def _finite(scores: Scores) -> bool:
+def is_finite(scores: Scores) -> bool:
+    """Return whether every number in the scores is finite."""
     return all(math.isfinite(value) for row in scores for value in row)
 
 
@@ -121,7 +124,7 @@ def golden_values(bundle: LoadedBundle | Slot) -> list[Values]:
     return [bundle.schema.values_of(row) for row in bundle.golden.rows]
 
 
-class _BundleSlot:
+class BundleSlot:
     """What all slots take from their bundle."""
 
     def __init__(self, plan: SlotPlan, bundle: LoadedBundle) -> None:
@@ -134,7 +137,7 @@ class _BundleSlot:
         self.recent = RecentRows(bundle.schema)
 
 
-class CompiledSlot(_BundleSlot):
+class CompiledSlot(BundleSlot):
     """A version in its compiled form, loaded in this process.
 
     :param plan: the slot in the routing table.
@@ -164,7 +167,7 @@ class CompiledSlot(_BundleSlot):
         return await loop.run_in_executor(self.executor, compiled_scores, self.model, rows)
 
 
-class LocalSlot(_BundleSlot):
+class LocalSlot(BundleSlot):
     """A version that scikit-learn computes in this process, in a thread; waiting requests share a call.
 
     :param plan: the slot in the routing table.
@@ -186,74 +189,6 @@ class LocalSlot(_BundleSlot):
     async def scores(self, rows: Rows) -> Scores:
         """See :meth:`Slot.scores`."""
         return await self.batcher.scores(rows)
-
-
-class HttpSlot(_BundleSlot):
-    """A version behind another copy of this app, in a container or a service.
-
-    :param plan: the slot in the routing table, with its ``url``.
-    :param bundle: the verified bundle; its schema and golden predictions are used, its pipeline is not.
-    :param client: HTTP client of this worker.
-    :param token: gives the admin token, which both servers share.
-    """
-
-    engine = REMOTE
-
-    def __init__(
-        self, plan: SlotPlan, bundle: LoadedBundle, client: httpx.AsyncClient, token: Callable[[], str]
-    ) -> None:
-        super().__init__(plan, bundle)
-        self.client = client
-        self.token = token
-        self.address = f"{(plan.url or '').rstrip('/')}/admin/scores/{bundle.schema.model}/{plan.digest}"
-
-    def scores_now(self, rows: Rows) -> Scores | None:
-        """See :meth:`Slot.scores_now`: it never answers without waiting."""
-        return None
-
-    async def scores(self, rows: Rows) -> Scores:
-        """See :meth:`Slot.scores`."""
-        import httpx
-
-        asked = {"fields": [field.name for field in self.schema.fields], "rows": [list(row) for row in rows]}
-        content = json.dumps(asked, allow_nan=False, ensure_ascii=False).encode()
-        headers = {"Authorization": f"Bearer {self.token()}", "Content-Type": "application/json"}
-        try:
-            answer = await self.client.post(self.address, content=content, headers=headers)
-        except httpx.HTTPError as error:
-            raise SlotFailedError(
-                f"version {self.plan.version} at {self.plan.url} did not answer ({type(error).__name__})"
-            ) from error
-        if answer.status_code == 422 and _code_of(answer.content) == UnanswerableError.default_code:
-            raise UnanswerableError("the model has no answer to these rows")
-        if answer.status_code != 200:
-            raise SlotFailedError(
-                f"version {self.plan.version} at {self.plan.url} answered with status {answer.status_code}"
-            )
-        return self._read(answer.content, len(rows))
-
-    def _read(self, content: bytes, rows: int) -> Scores:
-        width = len(self.schema.classes) if self.schema.answer is Answer.CLASS else 1
-        try:
-            said = json.loads(content)
-            scores = [[float(value) for value in row] for row in said["scores"]]
-            digest = said["digest"]
-            if not _finite(scores):
-                raise ValueError("a score is not finite")
-        except (ValueError, KeyError, TypeError) as error:
-            raise SlotFailedError(
-                f"version {self.plan.version} at {self.plan.url} answered nonsense"
-            ) from error
-        if digest != self.plan.digest or len(scores) != rows or any(len(row) != width for row in scores):
-            raise SlotFailedError(f"another version than {self.plan.version} answers at {self.plan.url}")
-        return scores
-
-
-def _code_of(content: bytes) -> str | None:
-    try:
-        return str(json.loads(content)["code"])
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 class AbsentSlot:
@@ -301,6 +236,23 @@ def compare_golden(golden: GoldenPredictions, scores: Scores, version: str) -> P
         matched=matched,
         message=message if same_shape else "the answers have another shape",
     )
+
+
+def slot_in_process(plan: SlotPlan, bundle: LoadedBundle, executor: Executor) -> Slot:
+    """Return a version that answers in this process, after it has given its golden predictions.
+
+    :raises DeploymentRefusedError: if they are others.
+    """
+    rows, compiled = golden_values(bundle), bundle.compiled
+    scores = compiled_scores(compiled, rows) if compiled else pipeline_scores(bundle, rows)
+    found = compare_golden(bundle.golden, scores, plan.version)
+    if not found.matched:
+        raise DeploymentRefusedError(
+            f"version {plan.version}: its golden predictions differ by up to "
+            f"{found.largest_difference:g}; {found.message}",
+            code="WS-SERVING-009",
+        )
+    return (CompiledSlot if compiled else LocalSlot)(plan, bundle, executor)
 
 
 async def probe(slot: Slot) -> ProbeResult:

@@ -12,24 +12,19 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from windsock.adapters.tls import client_context
+from windsock.adapters.slot_register import SlotRegister
 from windsock.exceptions import DeploymentRefusedError, StorageError, WindsockError
 from windsock.ports import utc_now
 from windsock.records import Digest, RoutePlan, SlotPlan
 from windsock.serving.bundles import BundleShelf
+from windsock.serving.http_slot import HttpSlot
 from windsock.serving.places import place_of
 from windsock.serving.routing import InvalidTableError, RouteFile, RoutingTable, Signature
 from windsock.serving.served import ServedModel
 from windsock.serving.slots import (
     AbsentSlot,
-    CompiledSlot,
-    HttpSlot,
-    LocalSlot,
     Slot,
-    compare_golden,
-    compiled_scores,
-    golden_values,
-    pipeline_scores,
+    slot_in_process,
 )
 from windsock.serving.workers import WorkerNote, WorkerNotes
 from windsock.settings import Settings
@@ -62,6 +57,7 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.shelf = shelf
+        self.register = SlotRegister.of(settings)
         self.now = now
         self.also: list[Callable[[], None]] = []
         self.started = now()
@@ -79,7 +75,7 @@ class Worker:
         self._shadowing = ThreadPoolExecutor(1, thread_name_prefix="shadow")
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._following: list[asyncio.Task[None]] = []
-        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._client: httpx.AsyncClient | None = None
 
     async def start(self) -> None:
         """Load what the table says, then follow it.
@@ -98,8 +94,8 @@ class Worker:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        for client in self._clients.values():
-            await client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
         self.notes.remove(os.getpid())
         for executor in (self._loading, self._predicting, self._shadowing):
             executor.shutdown(wait=False, cancel_futures=True)
@@ -229,31 +225,22 @@ class Worker:
 
         :raises WindsockError: if it does not.
         """
-        bundle = self.shelf.load(plan, model)
         if plan.url is not None:
-            return HttpSlot(plan, bundle, self._http_client(plan.url), self.settings.read_admin_token)
-        rows, compiled = golden_values(bundle), bundle.compiled
-        scores = compiled_scores(compiled, rows) if compiled else pipeline_scores(bundle, rows)
-        probe = compare_golden(bundle.golden, scores, plan.version)
-        if not probe.matched:
-            raise DeploymentRefusedError(
-                f"version {plan.version}: its golden predictions differ by up to "
-                f"{probe.largest_difference:g}; {probe.message}",
-                code="WS-SERVING-009",
-            )
+            # Before anything is sent there: the address must be one that a signed deployment made.
+            deployment = self.register.find(model, plan)
+            secret = self.register.secret_of(deployment)
+            return HttpSlot(plan, self.shelf.load(plan, model), self._http_client(), deployment, secret)
         executor = self._shadowing if plan.shadow else self._predicting
-        return (CompiledSlot if compiled else LocalSlot)(plan, bundle, executor)
+        return slot_in_process(plan, self.shelf.load(plan, model), executor)
 
-    def _http_client(self, url: str) -> httpx.AsyncClient:
-        """Return the worker's client of slots over HTTP or over HTTPS, made when the first one comes."""
+    def _http_client(self) -> httpx.AsyncClient:
+        """Return the worker's client of slots behind an address, made when the first one comes."""
         import httpx
 
-        scheme = url.partition(":")[0].lower()
-        if scheme not in self._clients:
-            context = client_context(self.settings, url)
-            verify = True if context is None else context
-            self._clients[scheme] = httpx.AsyncClient(timeout=SLOT_SECONDS, verify=verify, trust_env=False)
-        return self._clients[scheme]
+        if self._client is None:
+            # Proxies of the environment are for the world outside; a slot sends nobody elsewhere.
+            self._client = httpx.AsyncClient(timeout=SLOT_SECONDS, trust_env=False, follow_redirects=False)
+        return self._client
 
     def _acknowledge(self) -> None:
         """Write the note where it is not yet so; a full disk stops nobody from serving."""

@@ -8,6 +8,7 @@ from support.builders import digest, make_spec
 from support.fakes import FakeRouter, fake_ports
 from support.faults import Killed, killed_after
 from support.rollout_steps import AB, decided, end, prove, running, start, started_world, waiting_world
+from support.slots import FakeSlots
 from support.world import (
     MODEL,
     actions,
@@ -202,12 +203,67 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(champions: tuple[int, ..
     survives_kills(lambda: world_of(*champions), lambda ports: deploy(ports, 5), effects=2)
 
 
-@pytest.mark.parametrize("target", ["docker", "kubernetes"])
-def test_a_target_that_is_not_built_is_named(target: str) -> None:
+def test_a_target_that_is_not_built_is_named() -> None:
     ports = world_of()
-    with pytest.raises(NotBuiltError, match=target):
-        deploy(ports, 1, spec=make_spec(serving={"target": target}))
+    with pytest.raises(NotBuiltError, match="kubernetes"):
+        deploy(ports, 1, spec=make_spec(serving={"target": "kubernetes"}))
     assert actions(ports) == []
+
+
+DOCKER = make_spec(serving={"target": "docker"})
+
+
+def urls(ports: Any) -> dict[str, str | None]:
+    return {slot.version: slot.url for slot in ports.router.plans[MODEL].slots}
+
+
+def test_docker_starts_a_slot_and_the_plan_names_where() -> None:
+    slots = FakeSlots()
+    ports = world_of(1, slots=slots)
+    deployment = deploy(ports, 2, spec=DOCKER)
+    assert (deployment.target, deployment.unchanged) == ("docker", False)
+    assert urls(ports) == {"1": None, "2": slots.made[version_of(2).digest]}
+    assert slots.kept[-1] == ports.router.plans[MODEL]
+    again = deploy(ports, 2, spec=DOCKER)
+    assert (again.unchanged, slots.started) == (True, ["2"])
+
+
+def test_a_slot_that_moved_keeps_its_share_and_gets_its_new_address() -> None:
+    slots = FakeSlots()
+    ports = world_of(slots=slots)
+    deploy(ports, 1, spec=DOCKER)
+    promote(ports, 1, spec=DOCKER)
+    before = urls(ports)["1"]
+    slots.lose(version_of(1).digest)
+    deploy(ports, 1, spec=DOCKER)
+    assert urls(ports)["1"] == slots.made[version_of(1).digest] != before
+    assert shares(ports) == {"1": 10_000}
+    deploy(ports, 1)  # local again
+    assert (urls(ports), shares(ports)) == ({"1": None}, {"1": 10_000})
+
+
+def test_a_row_with_an_address_that_is_gone_is_not_taken_up() -> None:
+    slots = FakeSlots()
+    ports = world_of(slots=slots)
+    dying, _ = killed_after(ports, 1)
+    with pytest.raises(Killed):
+        deploy(dying, 1, spec=DOCKER)
+    slots.lose(version_of(1).digest)
+    deploy(ports, 1, spec=DOCKER)
+    assert urls(ports) == {"1": slots.made[version_of(1).digest]}
+
+
+def test_a_lost_slot_of_another_version_does_not_stop_a_deployment_or_a_roll_back() -> None:
+    slots = FakeSlots()
+    ports = world_of(slots=slots)
+    for number in (1, 2):
+        deploy(ports, number, spec=DOCKER)
+        if number == 1:
+            promote(ports, 1, spec=DOCKER)
+    slots.lose(version_of(1).digest)
+    deploy(ports, 3, spec=DOCKER)
+    assert urls(ports)["1"] is None
+    assert urls(ports)["3"] == slots.made[version_of(3).digest]
 
 
 def test_a_server_away_is_told_before_the_ledger_is_written() -> None:

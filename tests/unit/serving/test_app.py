@@ -294,7 +294,6 @@ class TestAdmin:
             ("PUT", "/admin/routes/churn"),
             ("GET", "/admin/routes/churn"),
             ("POST", "/admin/probe/churn/x"),
-            ("POST", "/admin/scores/churn/x"),
         ],
     )
     def test_the_token_guards_every_call(
@@ -440,28 +439,6 @@ class TestAdmin:
         assert app.client.post(path, headers=app.admin).json()["matched"] is False
         refused = app.client.post(f"/admin/probe/churn/{'0' * 64}", headers=app.admin)
         assert (refused.status_code, refused.json()["code"]) == (422, "WS-SERVING-009")
-
-    def test_scores_for_a_gateway_are_not_logged(self, app: App, stored: Stored) -> None:
-        serve(app, make_plan(stored["first"], shares=(0,)))
-        path = f"/admin/scores/churn/{stored['first'].digest}"
-        said = app.client.post(
-            path, headers=app.admin, json={"fields": NAMES, "rows": [VALUES, VALUES]}
-        ).json()
-        assert said["digest"] == stored["first"].digest
-        assert len(said["scores"]) == 2
-        for body in (
-            {"rows": [VALUES]},
-            {"fields": NAMES, "rows": 3},
-            {"fields": NAMES, "rows": [VALUES[:-1]]},
-            {"fields": NAMES[::-1], "rows": [VALUES]},
-            {"fields": NAMES, "rows": [["41", *VALUES[1:]]]},
-            {"fields": NAMES, "rows": [VALUES], "more": 1},
-        ):
-            assert app.client.post(path, headers=app.admin, json=body).status_code == 422
-        nulls = {"fields": NAMES, "rows": [[None] * len(NAMES)]}
-        assert app.client.post(path, headers=app.admin, json=nulls).status_code == 200
-        app.service.prediction_log.stop()
-        assert app.log_lines() == []
 
 
 class TestPages:

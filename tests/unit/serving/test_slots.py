@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from support.serving import FIELDS, ROW
+from support.slots import make_deployment
+from windsock.adapters.slot_secrets import SlotSecret
 from windsock.ports import LoadedBundle
 from windsock.records import GoldenPredictions, SlotPlan
+from windsock.serving.http_slot import HttpSlot
 from windsock.serving.slots import (
-    HttpSlot,
     LocalSlot,
     SlotFailedError,
     UnanswerableError,
@@ -24,6 +26,9 @@ from windsock.training.preprocessing import to_features
 
 NAMES = [field.name for field in FIELDS]
 VALUES = tuple(ROW.values())
+ADDRESS = "http://127.0.0.1:8182"
+KEY = bytes(range(32))
+SECRET = SlotSecret(KEY)
 
 
 def values_of(**changed: Any) -> tuple[Any, ...]:
@@ -35,8 +40,25 @@ def plan_of(bundle: LoadedBundle, **fields: Any) -> SlotPlan:
 
 
 def http_slot(bundle: LoadedBundle, answer: Any) -> HttpSlot:
+    """Return a slot whose requests after the first, for its readiness, go to a function, proved or not."""
+
+    def answering(request: httpx.Request) -> httpx.Response:
+        ready = httpx.Response(200, json={"digest": bundle.digest, "version": "7"})
+        made = ready if request.url.path == "/slot/ready" else answer(request)
+        made.read()
+        nonce = request.headers["x-windsock-slot-nonce"]
+        made.headers.setdefault(
+            "x-windsock-slot-proof", SECRET.answer_proof(nonce, made.status_code, made.content)
+        )
+        return made
+
+    return unproved_slot(bundle, answering)
+
+
+def unproved_slot(bundle: LoadedBundle, answer: Any) -> HttpSlot:
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return HttpSlot(plan_of(bundle, url="http://slot:8181/"), bundle, client, lambda: "token")
+    deployment = make_deployment(bundle.digest, ADDRESS, version="7")
+    return HttpSlot(plan_of(bundle, url=ADDRESS), bundle, client, deployment, SECRET)
 
 
 @pytest.mark.parametrize("name", ["first", "three", "number"])
@@ -94,17 +116,91 @@ def test_an_answer_that_is_not_finite_is_none(bundles: dict[str, LoadedBundle]) 
         pipeline_scores(bundle, [VALUES])
 
 
-def test_an_http_slot_asks_with_the_token(bundles: dict[str, LoadedBundle]) -> None:
+def test_an_http_slot_proves_each_request_and_sends_no_secret(bundles: dict[str, LoadedBundle]) -> None:
     bundle, seen = bundles["first"], []
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         return httpx.Response(200, json={"digest": bundle.digest, "version": "7", "scores": [[0.25, 0.75]]})
 
-    assert asyncio.run(http_slot(bundle, answer).scores([VALUES])) == [[0.25, 0.75]]
-    assert str(seen[0].url) == f"http://slot:8181/admin/scores/churn/{bundle.digest}"
-    assert seen[0].headers["authorization"] == "Bearer token"
+    slot = http_slot(bundle, answer)
+    assert asyncio.run(slot.scores([VALUES])) == [[0.25, 0.75]]
+    assert asyncio.run(slot.scores([VALUES])) == [[0.25, 0.75]]
+    assert [str(request.url) for request in seen] == [f"{ADDRESS}/slot/scores"] * 2
     assert json.loads(seen[0].content) == {"fields": NAMES, "rows": [list(VALUES)]}
+    assert len({request.headers["x-windsock-slot-nonce"] for request in seen}) == 2
+    for request in seen:
+        scheme, _, proof = request.headers["authorization"].partition(" ")
+        nonce = request.headers["x-windsock-slot-nonce"]
+        assert scheme == "Windsock-Slot"
+        assert SECRET.proves_request(proof, nonce, "POST", "/slot/scores", request.content)
+        assert KEY.hex() not in str(request.headers.raw)
+
+
+@pytest.mark.parametrize("proof", ["0" * 64, "", "ünï", None])
+def test_no_row_goes_to_what_does_not_prove_itself(
+    bundles: dict[str, LoadedBundle], proof: str | None
+) -> None:
+    seen = []
+
+    def stranger(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        headers = {} if proof is None else {"X-Windsock-Slot-Proof": proof.encode()}
+        said = {"digest": bundles["first"].digest, "version": "7", "scores": [[0.25, 0.75]]}
+        return httpx.Response(200, json=said, headers=headers)
+
+    with pytest.raises(SlotFailedError, match="without the proof"):
+        asyncio.run(unproved_slot(bundles["first"], stranger).scores([VALUES]))
+    assert [(request.method, request.url.path, request.content) for request in seen] == [
+        ("GET", "/slot/ready", b"")
+    ]
+
+
+def test_an_answer_to_another_request_is_no_answer(bundles: dict[str, LoadedBundle]) -> None:
+    bundle = bundles["first"]
+
+    def replayed(request: httpx.Request) -> httpx.Response:
+        said = {"digest": bundle.digest, "version": "7", "scores": [[0.25, 0.75]]}
+        proof = SECRET.answer_proof("0" * 32, 200, json.dumps(said).encode())
+        return httpx.Response(200, content=json.dumps(said), headers={"X-Windsock-Slot-Proof": proof})
+
+    with pytest.raises(SlotFailedError, match="without the proof"):
+        asyncio.run(http_slot(bundle, replayed).scores([VALUES]))
+
+
+def test_after_a_failure_a_slot_must_prove_itself_anew(bundles: dict[str, LoadedBundle]) -> None:
+    bundle, paths = bundles["first"], []
+    working = http_slot(
+        bundle, lambda _: httpx.Response(200, json={"digest": bundle.digest, "scores": [[0.25, 0.75]]})
+    )
+    taken = {"over": False}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.path)
+        if taken["over"]:
+            return httpx.Response(503)
+        return working.client._transport.handler(request)  # type: ignore[attr-defined]
+
+    slot = unproved_slot(bundle, answer)
+    asyncio.run(slot.scores([VALUES]))
+    taken["over"] = True
+    for _ in range(2):
+        with pytest.raises(SlotFailedError):
+            asyncio.run(slot.scores([VALUES]))
+    assert paths == ["/slot/ready", "/slot/scores", "/slot/scores", "/slot/ready"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(bundles: dict[str, LoadedBundle], status: int) -> None:
+    hosts = []
+
+    def elsewhere(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        return httpx.Response(status, headers={"Location": "http://elsewhere/slot/scores"})
+
+    with pytest.raises(SlotFailedError, match=f"status {status}"):
+        asyncio.run(http_slot(bundles["first"], elsewhere).scores([VALUES]))
+    assert hosts == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,13 @@ import pytest
 
 from support.serving import ROW, make_plan
 from support.serving_app import MemoryFetcher
-from windsock.exceptions import StorageError, UnverifiedBundleError
+from support.slots import at_address, make_deployment
+from windsock.adapters.slot_secrets import SlotSecretError
+from windsock.exceptions import SlotAddressError, StorageError, UnverifiedBundleError
 from windsock.records import StoredBundle
 from windsock.serving import worker as worker_module
 from windsock.serving.bundles import BundleShelf
+from windsock.serving.routing import RouteFile, RoutingTable
 from windsock.serving.served import ServedModel
 from windsock.serving.slots import SlotFailedError, golden_values
 from windsock.serving.worker import Worker
@@ -336,3 +339,40 @@ def test_only_needed_copies_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (shelf.folder / ("c" * 64)).mkdir()
     assert shelf.keep_only({"a" * 64}) == 1
     assert sorted(copy.name[0] for copy in shelf.folder.iterdir()) == ["a", "c"]
+
+
+def test_a_slot_is_made_only_by_a_deployment_that_was_signed(drive: Drive, stored: Stored) -> None:
+    async def scenario(worker: Worker) -> None:
+        plan = at_address(make_plan(stored["first"]), "http://127.0.0.1:8182").slots[0]
+        with pytest.raises(SlotAddressError):
+            worker.make_slot("churn", plan)
+        deployment = make_deployment(plan.digest, "http://127.0.0.1:8182")
+        worker.register.add(deployment)
+        with pytest.raises(SlotSecretError):  # no key of the slots on this machine
+            worker.make_slot("churn", plan)
+        worker.register.key.make()
+        slot = worker.make_slot("churn", plan)
+        assert (slot.engine, slot.plan) == ("remote", plan)
+        worker.register.remove(deployment)
+        with pytest.raises(SlotAddressError):
+            worker.make_slot("churn", plan)
+
+    drive(scenario)
+
+
+def test_a_table_from_before_with_an_address_is_answered_by_the_fallback(
+    drive: Drive, settings: Settings, stored: Stored
+) -> None:
+    plan = make_plan(stored["first"], stored["second"], shares=(10_000, 0))
+    moved = plan.slots[1].model_copy(update={"url": "http://slot:8181"})
+    plan = plan.model_copy(update={"slots": (plan.slots[0], moved)})
+    settings.serving_dir.mkdir(parents=True)
+    RouteFile(settings.serving_dir).file.write_text(RoutingTable(models={"churn": plan}).model_dump_json())
+
+    async def scenario(worker: Worker) -> None:
+        served = worker.served["churn"]
+        assert list(served.absent) == ["2"]
+        assert "is refused as the address of its slot" in served.absent["2"]
+        assert served.stand_in(served.slots[moved.digest]) is served.slots[plan.slots[0].digest]
+
+    drive(scenario)
