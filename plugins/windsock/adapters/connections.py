@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from windsock.exceptions import SettingsError
+from windsock.spec.faults import shown
 
 PREFIX = "AIRFLOW_CONN_"
 CONN_ID = re.compile(r"[A-Za-z0-9_.:#-]{1,250}")
@@ -103,9 +104,9 @@ def _from_uri(uri: str, conn_id: str) -> _Parts:
             password=None if parts.password is None else unquote(parts.password),
             port=parts.port,
             schema=unquote(parts.path.removeprefix("/")),
-            extra=extra if isinstance(extra, dict) else {},
+            extra=_object(extra),
         )
-    except ValueError:
+    except (ValueError, TypeError):
         raise _broken(conn_id) from None  # the cause's text would hold parts of the URI
 
 
@@ -130,10 +131,16 @@ def _from_json(text: str, conn_id: str) -> _Parts:
             password=_text_or_none(content.get("password")),
             port=None if port in (None, "") else int(port),
             schema=str(content.get("schema") or ""),
-            extra=extra if isinstance(extra, dict) else {},
+            extra=_object(extra),
         )
     except (ValueError, TypeError, AttributeError):
         raise _broken(conn_id) from None
+
+
+def _object(extra: Any) -> dict[str, Any]:
+    if not isinstance(extra, dict):
+        raise TypeError("the extra of a connection is a JSON object")
+    return extra
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -164,7 +171,9 @@ def _url(parts: _Parts, conn_id: str) -> str:
         return _sqlite_url(parts, conn_id)
     name = f"{dialect}+{driver}" if driver else _with_driver(dialect)
     query = {
-        key: str(value) for key, value in parts.extra.items() if key in QUERY and value not in (None, "")
+        key: _query_text(key, value, conn_id)
+        for key, value in parts.extra.items()
+        if key in QUERY and value not in (None, "")
     }
     return URL.create(
         name,
@@ -175,6 +184,16 @@ def _url(parts: _Parts, conn_id: str) -> str:
         database=parts.schema or None,
         query=query,
     ).render_as_string(hide_password=False)
+
+
+def _query_text(key: str, value: Any, conn_id: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise SettingsError(
+            f"the extra of connection {conn_id!r} has {shown(value)} at {key}; allowed: a text or a number",
+            code=BAD_CONNECTION,
+            next_action=f"Mend {key} in the connection's extra.",
+        )
+    return str(value)
 
 
 def _sqlite_url(parts: _Parts, conn_id: str) -> str:

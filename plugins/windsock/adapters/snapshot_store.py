@@ -61,7 +61,7 @@ class ParquetSnapshotStore:
         if (found := self.find(snapshot.model, snapshot.digest)) is not None:
             self._point_at(found)
             return found
-        kept = snapshot.model_copy(update={"uri": self.storage.uri(folder)})
+        kept = snapshot.replace(uri=self.storage.uri(folder))
         size = int(frame.memory_usage(index=False, deep=False).sum())
         with self.storage.working_folder(size) as place:
             _write_rows(frame, kept, place / ROWS_FILE)
@@ -112,7 +112,7 @@ class ParquetSnapshotStore:
             raise _broken(place, f"it is no manifest of a snapshot ({type(error).__name__})") from None
         if self._folder(record.model, record.digest) != folder:
             raise _broken(place, "it is the manifest of another snapshot")
-        return record.model_copy(update={"uri": self.storage.uri(folder)}), files
+        return record.replace(uri=self.storage.uri(folder)), files
 
     @staticmethod
     def _model_folder(model: str) -> str:

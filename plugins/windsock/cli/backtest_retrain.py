@@ -76,22 +76,22 @@ class WhatIf:
         )
         champion = self.ledger.champion(self.spec.name)
         if champion is None or claim.recent is None:
-            return made.model_copy(update={"reason": "no version served, or the claim names no rows"})
+            return made.replace(reason="no version served, or the claim names no rows")
         bundle = self.bundles.load(champion.bundle_uri, champion.digest)
         self.first = self.first or bundle
         try:
             frame, snapshot, findings = self._rows(bundle, claim.recent)
         except (DataRefusedError, UnverifiedSnapshotError) as error:
-            return made.model_copy(update={"reason": f"{error.code}: {error.message}"})
+            return made.replace(reason=f"{error.code}: {error.message}")
         if snapshot is None:
-            return made.model_copy(update={"reason": findings[-1], "findings": findings})
+            return made.replace(reason=findings[-1], findings=findings)
         known = {"findings": findings, "recent_rows": snapshot.recent_rows}
         try:
             digest = digest_of([champion.digest, version])
             result = refit(bundle, bundle, frame, snapshot, self.spec, digest=digest)
         except (DataRefusedError, TrainingRefusedError) as error:
-            return made.model_copy(update={**known, "reason": f"{error.code}: {error.message}"})
-        return self._judged(made.model_copy(update=known), result, champion, version)
+            return made.replace(**known, reason=f"{error.code}: {error.message}")
+        return self._judged(made.replace(**known), result, champion, version)
 
     def _rows(
         self, bundle: LoadedBundle, recent: Span
@@ -122,7 +122,7 @@ class WhatIf:
             "rows": len(mixture.frame),
             "recent_rows": mixture.recent_rows,
         }
-        return mixture.frame, snapshot.model_copy(update=marked), findings
+        return mixture.frame, snapshot.replace(**marked), findings
 
     def _judged(self, made: RetrainTrial, result: Refit, champion: Champion, version: str) -> RetrainTrial:
         policy = self.spec.gate.against_champion
@@ -145,14 +145,12 @@ class WhatIf:
         if won:
             self.fitted[version] = result
             self._serve(result, champion, version)
-        return made.model_copy(
-            update={
-                "version": version,
-                "outcome": outcome,
-                "reason": "; ".join((reason, *result.missed)),
-                "rows": result.rows,
-                "difference": against,
-            }
+        return made.replace(
+            version=version,
+            outcome=outcome,
+            reason="; ".join((reason, *result.missed)),
+            rows=result.rows,
+            difference=against,
         )
 
     def _serve(self, result: Refit, champion: Champion, version: str) -> None:
@@ -161,11 +159,7 @@ class WhatIf:
             return
         made = result.bundle
         self.bundles.add(made)
-        self.ledger.serve(
-            champion.model_copy(
-                update={"version": version, "digest": made.digest, "replaced": champion.digest}
-            )
-        )
+        self.ledger.serve(champion.replace(version=version, digest=made.digest, replaced=champion.digest))
         self.history.serve(version, made.digest, lambda rows: answers_of(made, rows), since=self.ports.now())
 
     def compare(self, window: Span, version: str, metric: str) -> Comparison | None:

@@ -90,7 +90,7 @@ def plan_world(spec: ModelSpec, ports: Ports, days: int, given: Given) -> World:
     asked, notes = spec, []
     if spec.rollout.strategy == "direct":
         block = {**spec.rollout.model_dump(mode="json", exclude_unset=True), "strategy": "ab"}
-        asked = spec.model_copy(update={"rollout": type(spec.rollout).model_validate(block)})
+        asked = spec.replace(rollout=type(spec.rollout).model_validate(block))
         notes.append("rollout.strategy is direct: this is what an ab would need")
     plan, now = RolloutPlan.of_spec(asked), ports.now()
     seen = None

@@ -177,4 +177,4 @@ def _recounted(column: ColumnSchema, values: pd.Series[Any]) -> ColumnSchema:
     elif kind is ColumnKind.INTEGER and (known % 1 != 0).any():
         kind = ColumnKind.NUMBER
     counts = {"nulls": len(values) - len(known), "distinct": int(known.nunique())}
-    return column.model_copy(update={**counts, "kind": kind})
+    return column.replace(**counts, kind=kind)

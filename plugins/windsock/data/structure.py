@@ -116,10 +116,7 @@ def _recent(checked: Checked) -> tuple[CheckResult, ...]:
     if checked.spec.task == "classification":
         what = "classes among the recent held-out rows"
         checks.append(_at_least("recent_classes", "WS-DATA-063", int(judged.nunique()), 2, what))
-    return tuple(
-        check if check.passed else check.model_copy(update={"status": Status.INSUFFICIENT})
-        for check in checks
-    )
+    return tuple(check if check.passed else check.replace(status=Status.INSUFFICIENT) for check in checks)
 
 
 def _target(checked: Checked) -> tuple[CheckResult, ...]:

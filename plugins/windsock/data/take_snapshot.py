@@ -90,11 +90,11 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         previous = ports.snapshots.latest(snapshot.model)
         refuse_growth(snapshot, previous, spec)
         changes = changes_since(snapshot, previous, spec)
-        snapshot = snapshot.model_copy(update={"findings": (*changes, *snapshot.findings)})
+        snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
     if stored.columns == snapshot.columns:
         return stored
-    return stored.model_copy(update={"columns": snapshot.columns, "findings": snapshot.findings})
+    return stored.replace(columns=snapshot.columns, findings=snapshot.findings)
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:

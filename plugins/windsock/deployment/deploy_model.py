@@ -165,7 +165,7 @@ def _plan_with(
         slots.append(SlotPlan.idle(step.version))
     epoch = next_epoch(rows)
     if split is not None:
-        return split.model_copy(update={"epoch": epoch, "slots": tuple(slots), "fallback": fallback})
+        return split.replace(epoch=epoch, slots=tuple(slots), fallback=fallback)
     return RoutePlan.serving(
         champion.digest if champion else None,
         model=step.spec.name,

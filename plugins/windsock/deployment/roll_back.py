@@ -58,7 +58,7 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     rollout = _ended_by(step, rows)
     if rollout is not None or step.experiment is not None:
         named = rollout.experiment if rollout else step.experiment
-        return _end_rollout(step.model_copy(update={"experiment": named}), ports)
+        return _end_rollout(step.replace(experiment=named), ports)
     row = _open_roll_back(step, rows)
     if row is None:
         if (ended := _just_ended(step, rows, ports.now())) is not None:
@@ -188,7 +188,7 @@ def _meant_for(ended: LedgerRow, step: RollBackInput, ports: Ports) -> RollBack:
     ago = f"{minutes} minute{'' if minutes == 1 else 's'} ago" if minutes else "just now"
     told = _told(step, ports, ended, unchanged=True)
     why = f"rollout {ended.body['experiment']} ended {ago}: version {ended.version} serves"
-    return told.model_copy(update={"reason": f"WS-ROLLOUT-016: {why}; name to_version to go further back"})
+    return told.replace(reason=f"WS-ROLLOUT-016: {why}; name to_version to go further back")
 
 
 def _done_before(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow | None:

@@ -289,7 +289,7 @@ def _restore(
         plan = plan_serving(champion, state, rows)
         if rollout is not None:
             split = rollout_route(rows, rollout)
-            plan = split.model_copy(update={"epoch": plan.epoch})
+            plan = split.replace(epoch=plan.epoch)
         entry = LedgerEntry(
             model=champion.model,
             action=LedgerAction.DEPLOY,

@@ -70,7 +70,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
     )
     row = append_once(ports.ledger, _entry(step, registered), standing=registered.registration)
     log.info("%s: version %s, evidence %s", name, number, uri)
-    return registered.model_copy(update={"asks": tuple(row.body["asks"]), "registered_at": row.at})
+    return registered.replace(asks=tuple(row.body["asks"]), registered_at=row.at)
 
 
 def _judged_as(step: RegisterModelInput) -> str | None:

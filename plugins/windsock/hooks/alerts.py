@@ -133,7 +133,7 @@ def channel_of(shared: SharedSpec, name: str | None) -> AlertChannel | None:
 
 def _tried(channel: AlertChannel, alert: Alert, now: datetime) -> Alert:
     if RANKS[alert.severity] < RANKS[Severity(channel.minimum)]:
-        return alert.model_copy(update={"pending": False})
+        return alert.replace(pending=False)
     return sent(alert, now) if deliver(channel, alert) else alert
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
 
 from windsock.exceptions import SettingsError, WindsockError
+from windsock.hooks.connection_extra import read_extra
 from windsock.hooks.mlflow_server import MlflowHook, connection_or_none
 from windsock.settings import Settings
 
 if TYPE_CHECKING:
     from windsock.ports import Ports
     from windsock.spec import ModelSpec
-
-EXTRA_FIELDS = {
-    "database_url": "database_url",
-    "storage_url": "storage_url",
-    "models_dir": "models_dir",
-    "home": "home",
-}
 
 
 class WindsockHook(BaseHook):
@@ -49,23 +44,21 @@ class WindsockHook(BaseHook):
     def settings(self) -> Settings:
         """Return the environment's settings, overridden by the connections.
 
-        :raises SettingsError: if a connection cannot be used.
+        :raises SettingsError: if a connection cannot be used, or its extra says what it may not.
         """
         base = Settings.from_environment()
         changed: dict[str, Any] = {}
         if (conn := connection_or_none(self.windsock_conn_id)) is not None:
-            extra = conn.extra_dejson
-            changed = {field: extra[key] for key, field in EXTRA_FIELDS.items() if extra.get(key)}
-            for field in ("models_dir", "home"):
-                if field in changed:
-                    changed[field] = Path(str(changed[field])).expanduser().absolute()
+            changed = read_extra(conn.extra, self.windsock_conn_id)
+            if password := urlsplit(changed.get("database_url", "")).password:
+                mask_secret(password)
             if address := server_address(conn):
                 changed["server_url"] = address
             if conn.password:
                 changed["admin_token"] = conn.password
         if (uri := MlflowHook(self.mlflow_conn_id).tracking_uri()) is not None:
             changed["tracking_uri"] = uri
-        return base.model_copy(update=changed)
+        return base.replace(**changed)
 
     def ports(self) -> Ports:
         """Return the outside world of this installation; nothing is contacted yet."""

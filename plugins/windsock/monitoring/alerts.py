@@ -214,7 +214,7 @@ def _firing(
         times=stands.times if stands else 0,
     )
     due = stands is None or stands.pending or _is_news(alert, stands, now, repeat)
-    return alert.model_copy(update={"pending": due}), due
+    return alert.replace(pending=due), due
 
 
 def _is_news(alert: Alert, before: Alert, now: datetime, repeat: timedelta) -> bool:
@@ -227,18 +227,12 @@ def _is_news(alert: Alert, before: Alert, now: datetime, repeat: timedelta) -> b
 
 def _resolved(condition: Condition, old: Alert, now: datetime) -> tuple[Alert, bool]:
     due = old.times > 0
-    alert = old.model_copy(
-        update={
-            "state": "resolved",
-            "text": condition.text[:SHOWN_CHARACTERS],
-            "last_at": now,
-            "resolved_at": now,
-            "pending": due,
-        }
+    alert = old.replace(
+        state="resolved", text=condition.text[:SHOWN_CHARACTERS], last_at=now, resolved_at=now, pending=due
     )
     return alert, due
 
 
 def sent(alert: Alert, now: datetime) -> Alert:
     """Return an alert as it stands once a channel has taken it."""
-    return alert.model_copy(update={"pending": False, "sent_at": now, "times": alert.times + 1})
+    return alert.replace(pending=False, sent_at=now, times=alert.times + 1)

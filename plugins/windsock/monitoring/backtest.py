@@ -109,15 +109,15 @@ def replay(
     :raises WindsockError: whatever the steps raise.
     """
     # A report would be written to the tracker.
-    quiet = spec.monitoring.drift.model_copy(update={"report": False})
-    silent = spec.model_copy(update={"monitoring": spec.monitoring.model_copy(update={"drift": quiet})})
+    quiet = spec.monitoring.drift.replace(report=False)
+    silent = spec.replace(monitoring=spec.monitoring.replace(drift=quiet))
     judged: list[BacktestWindow] = []
     for window in windows:
         clock.time = window.end + spec.monitoring.lateness_allowance
         one = _judge(silent, window, ports)
         if one.decision.order is RetrainOrder.GRANT:
             number = 1 + sum(other.trial is not None for other in judged)
-            one = one.model_copy(update={"trial": _retrain(silent, one.decision, ports, retrainer, number)})
+            one = one.replace(trial=_retrain(silent, one.decision, ports, retrainer, number))
         judged.append(one)
         if progress is not None:
             progress(one)
@@ -203,7 +203,7 @@ def _retrain(
     claim = claim_retrain(ClaimRetrainInput(spec=spec, episode_key=key, run=run), ports, "")
     trial = RetrainTrial(episode_key=key, at=ports.now(), outcome=RetrainOutcome.FAILED, reason=UNTRIED)
     if not claim.granted:
-        return trial.model_copy(update={"reason": claim.reason})
+        return trial.replace(reason=claim.reason)
     if retrainer is not None:
         trial = retrainer.retrain(claim, f"retrained {number}")
     close_retrain(CloseRetrainInput(spec=spec, claim=claim, outcome=trial.outcome, run=run), ports, "")
@@ -215,7 +215,7 @@ def _compared(judged: Sequence[BacktestWindow], retrainer: Retrainer) -> list[Ba
     version, compared = "", []
     for one in judged:
         made = retrainer.compare(one.window, version, one.metric) if version else None
-        compared.append(one.model_copy(update={"compared": made}))
+        compared.append(one.replace(compared=made))
         if one.trial is not None and one.trial.outcome is RetrainOutcome.PROMOTED:
             version = one.trial.version
     return compared

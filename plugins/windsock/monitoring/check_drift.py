@@ -93,12 +93,8 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
 
 
 def _with_told(report: DriftReport, told: Told) -> DriftReport:
-    return report.model_copy(
-        update={
-            "findings": (*report.findings, *told.findings),
-            "report_uri": told.report_uri,
-            "run_id": told.run_id,
-        }
+    return report.replace(
+        findings=(*report.findings, *told.findings), report_uri=told.report_uri, run_id=told.run_id
     )
 
 
@@ -153,7 +149,7 @@ def _by_reporter(
             continue
         word = f"evidently {said[1]:.3g}"
         status = Status.FAIL if said[0] else Status.PASS
-        columns.append(column.model_copy(update={"status": status, "findings": (*column.findings, word)}))
+        columns.append(column.replace(status=status, findings=(*column.findings, word)))
     left = [column.name for column in judgement.columns if column.name not in drifted]
     if left:
         window.findings.append(f"judged by counts, because Evidently cannot: {named(left)}")
@@ -269,4 +265,4 @@ def _keep(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftRepo
     if stands.judged_at == report.judged_at or stands.status is report.status:
         return report
     finding = f"the first verdict of this window stands: {stands.status.value}, of version {stands.version}"
-    return report.model_copy(update={"findings": (*report.findings, finding)})
+    return report.replace(findings=(*report.findings, finding))

@@ -169,7 +169,7 @@ def _show(case: Case, report: PerformanceReport) -> PerformanceReport:
     except WindsockError as error:
         log.warning("the gauges were not set: %s", error)
         told = f"{error.code}: the server did not take the numbers; its gauges stay as they were"
-        return report.model_copy(update={"findings": (*report.findings, told)})
+        return report.replace(findings=(*report.findings, told))
     return report
 
 

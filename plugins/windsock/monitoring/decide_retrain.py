@@ -61,10 +61,8 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
         return decision
     stands = ports.monitor.announce(decision.episode)
     if stands.state is EpisodeState.ANNOUNCED:
-        return decision.model_copy(update={"episode": stands})
-    return decision.model_copy(
-        update={"order": RetrainOrder.WAIT, "episode": None, "reason": _standing(stands)}
-    )
+        return decision.replace(episode=stands)
+    return decision.replace(order=RetrainOrder.WAIT, episode=None, reason=_standing(stands))
 
 
 def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) -> None:
@@ -109,7 +107,7 @@ def decide(
     if champion_digest is None:
         return decided
     if not policy.triggers:
-        return decided.model_copy(update={"reason": "the policy lets nothing ask for a retrain"})
+        return decided.replace(reason="the policy lets nothing ask for a retrain")
     case = Case(model, policy, now, champion_digest, window_length, episodes)
     asked = _windows_ask(case, windows) if event_id is None else _event_asks(case, event_id)
     hold = hold_of(episodes, policy, digest=champion_digest, now=now)
@@ -120,7 +118,7 @@ def decide(
         facts |= {"order": RetrainOrder.HOLD, "reason": reason, "not_before": hold.not_before}
     elif asked.episode is not None:
         facts |= {"order": RetrainOrder.GRANT, "episode": asked.episode}
-    return decided.model_copy(update=facts)
+    return decided.replace(**facts)
 
 
 class Case(NamedTuple):

@@ -199,18 +199,17 @@ def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]], n
         findings.append(UNDECIDED)
     if status is Status.INSUFFICIENT and look.status is None:
         findings.append(FEW_REFERENCE if look.tests and _reference_rows(look) <= needed else "few_values")
-    return _described(look, status, tuple(findings)).model_copy(
-        update={}
-        if shown is None
-        else {
-            "p": shown.p,
-            "effect": shown.effect,
-            "effect_interval": None
-            if shown.of_nulls or shown.effect_low == shown.effect_high
-            else Interval(low=shown.effect_low, high=shown.effect_high, level=1.0),
-            "limit": shown.limit,
-            "rejected": any(test is shown and middle for test, _, _, middle in tests),
-        }
+    described = _described(look, status, tuple(findings))
+    if shown is None:
+        return described
+    return described.replace(
+        p=shown.p,
+        effect=shown.effect,
+        effect_interval=None
+        if shown.of_nulls or shown.effect_low == shown.effect_high
+        else Interval(low=shown.effect_low, high=shown.effect_high, level=1.0),
+        limit=shown.limit,
+        rejected=any(test is shown and middle for test, _, _, middle in tests),
     )
 
 

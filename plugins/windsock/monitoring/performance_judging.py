@@ -103,9 +103,7 @@ def _estimate_rows(case: Case, reference: ReferencePerformance) -> pd.DataFrame:
     needed = {name for name in reference.errors.inputs if name != PREDICTION} if reference.errors else set()
     if not needed:
         return between(case, case.step.window)
-    schema = case.schema.model_copy(
-        update={"fields": tuple(one for one in case.schema.fields if one.name in needed)}
-    )
+    schema = case.schema.replace(fields=tuple(one for one in case.schema.fields if one.name in needed))
     return case.ports.rows.sample(
         case.step.spec.name,
         case.step.window,

@@ -91,14 +91,14 @@ class Clients(Record):
     def with_client(self, client: Client) -> Self:
         """Return the clients with one added, or replaced where its name is known."""
         if self.find(client.name) is None:
-            return self.model_copy(update={"clients": (*self.clients, client)})
+            return self.replace(clients=(*self.clients, client))
         changed = tuple(client if known.name == client.name else known for known in self.clients)
-        return self.model_copy(update={"clients": changed})
+        return self.replace(clients=changed)
 
     def without(self, name: str) -> Self:
         """Return the clients without one."""
         left = tuple(client for client in self.clients if client.name != name)
-        return self.model_copy(update={"clients": left})
+        return self.replace(clients=left)
 
 
 def _require_distinct(what: str, values: Iterable[str]) -> None:

@@ -197,9 +197,9 @@ class RoutePlan(Record):
         :param digest: the bundle that serves; ``None``: none does.
         """
         shared = tuple(
-            slot.model_copy(update={"share": BASIS_POINTS, "shadow": False})
+            slot.replace(share=BASIS_POINTS, shadow=False)
             if slot.digest == digest
-            else slot.model_copy(update={"share": 0, "shadow": False})
+            else slot.replace(share=0, shadow=False)
             for slot in slots
         )
         return cls(model=model, epoch=epoch, slots=shared, salt=salt, fallback=fallback)

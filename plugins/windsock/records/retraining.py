@@ -41,7 +41,7 @@ class Lease(Record):
     def held_until(self, until: datetime, now: datetime) -> Lease:
         """Return the lease that its holder has from now on: no shorter than it was, unless it was over."""
         longer = until if self.is_over(now) else max(self.until, until)
-        return self.model_copy(update={"until": longer, "seen_at": now})
+        return self.replace(until=longer, seen_at=now)
 
 
 class Hold(Record):
@@ -153,7 +153,7 @@ def announce_in(known: Sequence[Episode], episode: Episode) -> tuple[Episode, Ch
     if same is not None and same.state is not EpisodeState.ANNOUNCED:
         return same, Change()
     if opened is not None:
-        counted = opened.model_copy(update={"announced": opened.announced + 1})
+        counted = opened.replace(announced=opened.announced + 1)
         if same is None and episode.trigger == "event":
             answered = _closed(episode, RetrainOutcome.SUPERSEDED, episode.opened_at)
             return counted, Change(episodes=(counted, answered))
@@ -161,7 +161,7 @@ def announce_in(known: Sequence[Episode], episode: Episode) -> tuple[Episode, Ch
     had = answered_until(known, episode.opened_at)
     if episode.trigger != "event" and had is not None and episode.span.end <= had:
         return next(one for one in reversed(known) if one.claimed_at is not None), Change()
-    first = episode.model_copy(update={"state": EpisodeState.ANNOUNCED, "announced": 1})
+    first = episode.replace(state=EpisodeState.ANNOUNCED, announced=1)
     return first, Change(episodes=(first,))
 
 
@@ -185,7 +185,7 @@ def sweep_in(
         elif one.state is EpisodeState.ANNOUNCED and digest is not None and one.digest != digest:
             closed.append(_closed(one, RetrainOutcome.SUPERSEDED, now))
         elif one.outcome is RetrainOutcome.QUEUED and (told := (ended or {}).get(one.claimed_by or "")):
-            closed.append(one.model_copy(update={"outcome": told}))
+            closed.append(one.replace(outcome=told))
     return Change(episodes=tuple(closed), lease=None if lost else lease)
 
 
@@ -207,7 +207,7 @@ def claim_in(
     if lease is not None and lease.holder == holder:
         own = next((one for one in known if one.key == lease.episode_key), None)
         claim, change = _granted(model, policy, own, lease.claimed_at, holder, now)
-        return claim, change.model_copy(update={"lease": lease.held_until(now + LEASE, now)})
+        return claim, change.replace(lease=lease.held_until(now + LEASE, now))
     swept = sweep_in(known, lease, digest=None, now=now)
     rows = {one.key: one for one in [*known, *swept.episodes]}
     episode = rows.get(episode_key) if episode_key is not None else None
@@ -220,18 +220,12 @@ def claim_in(
     begun = now
     if episode is not None:
         begun = (episode.claimed_at if episode.claimed_by == holder else None) or now
-        episode = episode.model_copy(
-            update={
-                "state": EpisodeState.CLAIMED,
-                "claimed_by": holder,
-                "claimed_at": begun,
-                "outcome": None,
-                "closed_at": None,
-            }
+        episode = episode.replace(
+            state=EpisodeState.CLAIMED, claimed_by=holder, claimed_at=begun, outcome=None, closed_at=None
         )
     claim, change = _granted(model, policy, episode, begun, holder, now)
     written = {one.key: one for one in [*swept.episodes, *change.episodes]}
-    return claim, change.model_copy(update={"episodes": tuple(written.values())})
+    return claim, change.replace(episodes=tuple(written.values()))
 
 
 def _refusal(
@@ -326,17 +320,17 @@ def close_in(
     late = next((one for one in reversed(known) if one.claimed_by == holder), None)
     if late is None or late.outcome is not RetrainOutcome.FAILED or outcome is RetrainOutcome.FAILED:
         return Change(lease=lease)
-    return Change(episodes=(late.model_copy(update={"outcome": outcome}),), lease=lease)
+    return Change(episodes=(late.replace(outcome=outcome),), lease=lease)
 
 
 def reset_in(known: Sequence[Episode], *, actor: str) -> tuple[Episode, ...]:
     """Return every closed episode that was not forgiven yet, forgiven now."""
     return tuple(
-        one.model_copy(update={"forgiven_by": actor})
+        one.replace(forgiven_by=actor)
         for one in known
         if one.state is EpisodeState.CLOSED and one.forgiven_by is None
     )
 
 
 def _closed(episode: Episode, outcome: RetrainOutcome, now: datetime) -> Episode:
-    return episode.model_copy(update={"state": EpisodeState.CLOSED, "outcome": outcome, "closed_at": now})
+    return episode.replace(state=EpisodeState.CLOSED, outcome=outcome, closed_at=now)

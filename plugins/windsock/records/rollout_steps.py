@@ -93,7 +93,7 @@ class RolloutDecision(Record):
     def bare(self) -> Self:
         """The decision without what was stored about it afterwards: as it stands in its own evidence pack."""
         later = {"evidence_digest": None, "evidence_uri": None, "report_uri": None, "unchanged": False}
-        return self.model_copy(update=later)
+        return self.replace(**later)
 
 
 class StartRolloutInput(Record):

@@ -56,7 +56,7 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
         now=ports.now(),
     )
     if step.dry_run:
-        return decision.model_copy(update={"dry_run": True})
+        return decision.replace(dry_run=True)
     course = course_to(ports, decision)
     report = page(ports, rollout, course)
     made = _with_evidence(ports, rollout, last, course, rows, report)
@@ -66,7 +66,7 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
         report = page(ports, rollout, course_to(ports, standing))
     uri = keep_report(ports, rollout, standing, rows, report)
     log.info("%s: %s %s: %s", rollout.model, rollout.experiment, standing.action.value, standing.reason)
-    return standing.model_copy(update={"unchanged": not is_ours, "report_uri": uri})
+    return standing.replace(unchanged=not is_ours, report_uri=uri)
 
 
 def _planned(ports: Ports, rollout: Rollout) -> Sequence[RolloutDecision]:
@@ -90,9 +90,9 @@ def _again(
 ) -> RolloutDecision:
     """Return the last decision once more, and see that its report was written."""
     if step.dry_run:
-        return last.model_copy(update={"unchanged": True, "dry_run": True})
+        return last.replace(unchanged=True, dry_run=True)
     uri = keep_report(ports, rollout, last, rows, page(ports, rollout, course_to(ports, last)))
-    return last.model_copy(update={"unchanged": True, "report_uri": uri})
+    return last.replace(unchanged=True, report_uri=uri)
 
 
 def _with_evidence(
@@ -128,7 +128,7 @@ def _with_evidence(
             error.code,
         )
         return decision
-    return decision.model_copy(update={"evidence_digest": digest, "evidence_uri": uri})
+    return decision.replace(evidence_digest=digest, evidence_uri=uri)
 
 
 def _is_repeated(decision: RolloutDecision, last: RolloutDecision) -> bool:

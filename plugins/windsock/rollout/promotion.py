@@ -93,14 +93,7 @@ def _planned(look: Look, seen: Comparison, told: Estimate) -> Proof:
     interval: Interval | None = None
     if bound is not None and seen.difference is not None and seen.error is not None:
         interval = interval_around(seen.difference, bound * seen.error, look.plan.alpha)
-    estimate = told.model_copy(
-        update={
-            "method": "group_sequential",
-            "interval": interval,
-            "bound": bound,
-            "fraction": fraction,
-        }
-    )
+    estimate = told.replace(method="group_sequential", interval=interval, bound=bound, fraction=fraction)
     return Proof(estimate=estimate, planned_look=number if is_planned else None)
 
 

@@ -49,7 +49,7 @@ def _shift(step: ShiftTrafficInput, ports: Ports) -> TrafficShift:
     if (reason := _stands_against(step, ports, rows, rollout)) is not None:
         return _left(step, ports, rows, reason, rollout)
     epoch = next_epoch(rows)
-    further = rollout.model_copy(update={"step": rollout.step + 1, "step_epoch": epoch})
+    further = rollout.replace(step=rollout.step + 1, step_epoch=epoch)
     entry = split_entry(
         further, rollout_route(rows, rollout), step.run, decision=decision_digest(step.decision)
     )

@@ -51,18 +51,15 @@ def split_entry(rollout: Rollout, base: RoutePlan, run: RunContext, **body: Any)
         shadow=rollout.plan.strategy == "shadow",
     )
     slots = [
-        slot.model_copy(
-            update={
-                "share": BASIS_POINTS - rollout.share if slot.digest == rollout.champion_digest else 0,
-                "shadow": False,
-            }
+        slot.replace(
+            share=BASIS_POINTS - rollout.share if slot.digest == rollout.champion_digest else 0, shadow=False
         )
         for slot in base.slots
         if slot.digest != rollout.digest
     ]
     stood = base.slot(rollout.digest)
     place = base.slots.index(stood) if stood else len(slots)
-    slots.insert(place, challenger.model_copy(update={"url": stood.url if stood else None}))
+    slots.insert(place, challenger.replace(url=stood.url if stood else None))
     plan = RoutePlan(
         model=rollout.model,
         epoch=rollout.step_epoch,

@@ -181,12 +181,12 @@ class ClientRegistry:
             client = _require(clients, name)
             last = now + grace
             kept = tuple(
-                old.model_copy(update={"expires": last if old.expires is None else min(old.expires, last)})
+                old.replace(expires=last if old.expires is None else min(old.expires, last))
                 for old in client.keys
                 if old.valid_at(now)
             )
             left = tuple(old for old in kept if old.valid_at(now))
-            return clients.with_client(client.model_copy(update={"keys": (*left[-98:], key)}))
+            return clients.with_client(client.replace(keys=(*left[-98:], key)))
 
         self.file.change(rotating)
         return secret
@@ -209,7 +209,7 @@ class ClientRegistry:
                     next_action="See the ids with `windsock clients list`.",
                 )
             left = tuple(key for key in client.keys if key not in taken)
-            return clients.with_client(client.model_copy(update={"keys": left}))
+            return clients.with_client(client.replace(keys=left))
 
         self.file.change(revoking)
         return len(taken)

@@ -77,12 +77,10 @@ class RoutingTable(Record):
         for slot in plan.slots:
             if slot.share == BASIS_POINTS:
                 champions = [slot.digest, *(known for known in champions if known != slot.digest)]
-        return self.model_copy(
-            update={
-                "models": {**self.models, plan.model: plan},
-                "champions": {**self.champions, plan.model: tuple(champions[:KEPT_CHAMPIONS])},
-                "challengers": self._challengers_with(plan),
-            }
+        return self.replace(
+            models={**self.models, plan.model: plan},
+            champions={**self.champions, plan.model: tuple(champions[:KEPT_CHAMPIONS])},
+            challengers=self._challengers_with(plan),
         )
 
     def _challengers_with(self, plan: RoutePlan) -> dict[str, tuple[Digest, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,7 +26,35 @@ def digest_of(value: Any) -> str:
 class Frozen(BaseModel):
     """Base of the spec's blocks and of the records: frozen, closed, finite numbers only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    # A value may be a secret or a row of data, so the text of an error never repeats it.
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        hide_input_in_errors=True,
+    )
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other values in some fields, validated as a whole.
+
+        What was left to its default stays so, unless it is among the changes.
+
+        :param changes: new values by field name.
+        :raises TypeError: if a name is no field.
+        :raises pydantic.ValidationError: if a value is none that its field may hold, or the fields do not fit
+            each other.
+        """
+        cls = type(self)
+        if unknown := sorted(changes.keys() - cls.model_fields.keys()):
+            raise TypeError(
+                f"{cls.__name__} has no field {', '.join(unknown)};"
+                f" its fields are {', '.join(cls.model_fields)}"
+            )
+        values = {name: getattr(self, name) for name in cls.model_fields}
+        replaced = cls.model_validate({**values, **changes})
+        object.__setattr__(replaced, "__pydantic_fields_set__", self.model_fields_set | changes.keys())
+        return replaced
 
     def content_digest(self) -> str:
         """Return the SHA-256 of this object's canonical JSON."""

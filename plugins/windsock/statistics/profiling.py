@@ -30,7 +30,7 @@ def build_profile(
     rows = find_minimum_rows(columns, features)
     if by_time:
         wobble = find_wobble(columns, features, rows_of_chunk=rows)
-        columns = [column.model_copy(update={"wobble": wobble.get(column.name, 0.0)}) for column in columns]
+        columns = [column.replace(wobble=wobble.get(column.name, 0.0)) for column in columns]
     return DriftProfile(rows=len(features), columns=tuple(columns), minimum_rows=rows)
 
 

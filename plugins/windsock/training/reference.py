@@ -89,16 +89,11 @@ def make_reference(
     shares = importance_shares(found)
     scored = universe_of(schema, labels).score(labels, answers, schema.classes)
     performance = _performance(spec, schema, scored, features, shares)
-    completed = profile.model_copy(
-        update={
-            "columns": tuple(
-                column.model_copy(update={"importance": shares.get(column.name)})
-                for column in profile.columns
-            ),
-            "score": _describe_score(scored, schema),
-            "target": _describe_target(labels, snapshot, spec),
-            "performance": performance,
-        }
+    completed = profile.replace(
+        columns=tuple(column.replace(importance=shares.get(column.name)) for column in profile.columns),
+        score=_describe_score(scored, schema),
+        target=_describe_target(labels, snapshot, spec),
+        performance=performance,
     )
     _log_findings(completed, performance, schema)
     return completed, found

@@ -98,6 +98,20 @@ def test_what_is_no_connection_to_a_database(uri, code):
     assert caught.value.__cause__ is None  # a cause's text could hold parts of the address
 
 
+@pytest.mark.parametrize("value", [["require"], {"mode": "require"}, True])
+def test_a_parameter_of_the_url_is_a_text_or_a_number(value):
+    content = json.dumps({"conn_type": "postgres", "host": "db", "extra": {"sslmode": value}})
+    with pytest.raises(SettingsError, match="at sslmode"):
+        connection_url("shop", {"AIRFLOW_CONN_SHOP": content})
+
+
+@pytest.mark.parametrize("extra", [[1], "[1]", "5", 7])
+def test_an_extra_that_is_no_object_is_refused(extra):
+    content = json.dumps({"conn_type": "postgres", "host": "db", "extra": extra})
+    with pytest.raises(SettingsError, match="can be read neither"):
+        connection_url("shop", {"AIRFLOW_CONN_SHOP": content})
+
+
 @pytest.mark.parametrize("conn_id", ["", "a b", "a=b", "a/b", "x" * 251])
 def test_an_id_that_no_connection_can_have(conn_id):
     with pytest.raises(SettingsError) as caught:

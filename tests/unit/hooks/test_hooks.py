@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,51 @@ def test_button_of_the_connections_page_tells_what_failed(connection):
     good, text = WindsockHook().test_connection()
     assert good is False
     assert "windsock serve" in text
+
+
+def _put_extra(connection, extra: object) -> None:
+    connection("windsock_default", json.dumps({"conn_type": "windsock", "extra": extra}))
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ({"database_url": ["postgresql://db"]}, "a list of 1 at database_url"),
+        ({"home": {"path": "/srv"}}, "a block of 1 key at home"),
+        ({"models_dir": 5}, "number (not shown) at models_dir"),
+        ({"storage_url": True}, "true/false value true at storage_url"),
+        ({"storage_url": 0}, "number (not shown) at storage_url"),
+        ({"database_url": "postgresql://bo:s3cret@db/a\nb"}, "text (not shown) at database_url"),
+        ({"home": "a\x00b"}, "at home"),
+        ({"home": "/srv/" + "x" * 5000}, "at home"),
+        ({"admin_token": "s3cret"}, "the key admin_token"),
+        ({"server_ca": "/etc/ca.pem"}, "the key server_ca"),
+        ({"storage_ulr": "/srv"}, "the key storage_ulr"),
+        ({"x" * 100: "s3cret"}, "the key of 100 characters"),
+        ("[1]", "a list of 1"),
+        ("{'home': 's3cret'}", "is no JSON"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_an_extra_may_not_say_is_refused_by_its_key(connection, extra, named):
+    _put_extra(connection, extra)
+    with pytest.raises(SettingsError) as refused:
+        WindsockHook().settings()
+    text = str(refused.value)
+    assert named in text
+    assert "windsock_default" in text
+    assert "s3cret" not in text
+
+
+def test_empty_fields_of_the_connections_form_say_nothing(connection, monkeypatch, tmp_path):
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path))
+    _put_extra(connection, {"home": "", "database_url": None})
+    assert WindsockHook().settings().home == tmp_path
+
+
+def test_folders_of_an_extra_are_made_absolute(connection, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    _put_extra(connection, {"home": "my home", "models_dir": "models"})
+    settings = WindsockHook().settings()
+    assert settings.home == tmp_path / "my home"
+    assert settings.models_dir == tmp_path / "models"

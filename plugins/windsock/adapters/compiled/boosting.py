@@ -92,12 +92,10 @@ class Boosting:
             place = -1 if code is None else int(code)
             return tuple((start + order, 1.0) for side, order in sides.items() if not side[place])
 
-        return table.model_copy(
-            update={
-                "known": {text: cells(made) for text, made in table.known.items()},
-                "other": cells(table.other),
-                "missing": cells(table.missing),
-            }
+        return table.replace(
+            known={text: cells(made) for text, made in table.known.items()},
+            other=cells(table.other),
+            missing=cells(table.missing),
         )
 
     def _read(self, predictor: Any, output: int) -> tuple[Tree, dict[int, tuple[int, int]]]:

@@ -103,10 +103,10 @@ class Hours:
                 late.append(one)
             elif archived and archived != mark.archived:
                 if self._archived_names(one) <= set(mark.segments):
-                    changed[one] = mark.model_copy(update={"archived": archived})
+                    changed[one] = mark.replace(archived=archived)
                 else:
                     late.append(one)
-        return late, kept.model_copy(update={"hours": {**kept.hours, **changed}}) if changed else kept
+        return late, kept.replace(hours={**kept.hours, **changed}) if changed else kept
 
     def gone(self, kept: Kept) -> list[str]:
         """Return the counted hours, ``KIND/HOUR``, whose log is not there any more, in order."""

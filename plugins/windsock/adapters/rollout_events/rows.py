@@ -45,7 +45,7 @@ class CountRows:
                 self.model,
             )
             return Kept(generation=generation)
-        return kept.model_copy(update={"generation": generation})
+        return kept.replace(generation=generation)
 
     def generation(self) -> int:
         """Return the generation that holds now."""

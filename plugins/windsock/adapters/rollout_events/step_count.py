@@ -71,7 +71,7 @@ class StepCount:
         waiting = [hour for hour in self.hours.names() if hour > kept.last]
         if not waiting and not self.late and self.scope.is_posted:
             if kept != read and kept.last:
-                self.rows.switch(read.generation, kept.model_copy(update={"generation": read.generation + 1}))
+                self.rows.switch(read.generation, kept.replace(generation=read.generation + 1))
             return dict(kept.numbers)
         with self.sources.reader.storage.working_folder() as work, open_engine(work) as connection:
             return self._count(connection, work, kept, waiting)
