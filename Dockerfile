@@ -1,7 +1,7 @@
 # One image for every part of a team's installation: Airflow's parts, MLflow and the prediction server.
 FROM python:3.11-slim
 
-RUN useradd --create-home --uid 50000 windsock && install -d -o windsock /windsock
+RUN useradd --create-home --uid 50000 windsock && install -d -m 0700 -o windsock /windsock
 WORKDIR /opt/windsock
 
 COPY pyproject.toml constraints.txt README.md LICENSE ./

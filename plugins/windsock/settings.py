@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 from windsock.exceptions import SettingsError
+from windsock.private_files import rights
 from windsock.spec import Frozen
 
 CounterEngine = Literal["parquet", "ibis"]
@@ -15,6 +16,9 @@ CounterEngine = Literal["parquet", "ibis"]
 
 class Settings(Frozen):
     """Addresses and folders of one installation.
+
+    What it writes is its owner's alone; ``WINDSOCK_FILES_GROUP`` names a group that may read it
+    (:mod:`windsock.private_files`).
 
     :param home: Windsock's own folder: keys, and the default place of all else (``WINDSOCK_HOME``).
     :param database_url: control database, as a SQLAlchemy URL (``WINDSOCK_DATABASE_URL``).
@@ -59,9 +63,11 @@ class Settings(Frozen):
         """Read the settings; nothing is created and nothing is contacted.
 
         :param environment: default: ``os.environ``.
-        :raises SettingsError: if ``WINDSOCK_COUNTER`` is no word that is known.
+        :raises SettingsError: if ``WINDSOCK_COUNTER`` is no word that is known, or ``WINDSOCK_FILES_GROUP``
+            no group that files can be given to.
         """
         env = os.environ if environment is None else environment
+        rights(env)
         airflow_home = env.get("AIRFLOW_HOME")
         home = Path(
             env.get("WINDSOCK_HOME") or (Path(airflow_home) / "windsock" if airflow_home else ".windsock")

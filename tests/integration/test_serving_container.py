@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -32,6 +34,7 @@ from windsock.adapters.server_client import ServerRouter
 from windsock.deployment.deploy_model import deploy_model
 from windsock.exceptions import SettingsError, SlotAddressError
 from windsock.ports import Ports
+from windsock.private_files import GROUP_VARIABLE
 from windsock.records import Deployment, DeployModelInput, RegisteredVersion
 from windsock.serving.client_file import ClientRegistry
 
@@ -87,14 +90,17 @@ def add_client(home: Path) -> str:
     """Set a client up in a folder that the container sees; return its key."""
     file = home / "clients" / "clients.json"
     file.parent.mkdir(exist_ok=True)
-    key = ClientRegistry(file).add("test")
-    file.chmod(0o644)  # the container's user reads digests of keys, and writes nothing
-    return key
+    file.parent.chmod(0o755)
+    return ClientRegistry(file).add("test")
 
 
 @pytest.fixture
-def container(image: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A hardened container that serves nothing yet: name and home of its installation."""
+def container(image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
+    """A hardened container that serves nothing yet: name and home of its installation.
+
+    Its user reads what is mounted as a member of the installation's group, and by nothing else.
+    """
+    monkeypatch.setenv(GROUP_VARIABLE, grp.getgrgid(os.getegid()).gr_name)
     home = tmp_path / "home"
     make_settings(home)
     (home / "test.key").write_text(add_client(home))
@@ -113,6 +119,7 @@ def container(image: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
             "--pids-limit",
             "128",
         ),
+        *("--group-add", str(os.getegid())),
         *("--volume", f"{home}/storage:/storage:ro", "--env", "WINDSOCK_STORAGE_URL=/storage"),
         *("--volume", f"{home}/keys/signing.pub:/var/lib/windsock/keys/signing.pub:ro"),
         *("--volume", f"{home}/clients:/var/lib/windsock/clients:ro"),

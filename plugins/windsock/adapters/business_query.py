@@ -8,6 +8,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import MonitoringError
+from windsock.library_texts import library_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ class DuckdbBusinessQuery:
         except duckdb.InterruptException:
             raise _refused(f"it took longer than {self.seconds:g} s and was stopped") from None
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            raise _refused(str(error).splitlines()[0][:200]) from None
+            raise _refused(library_text(error)) from None
         except duckdb.Error as error:  # its message may quote a value
             raise _refused(f"DuckDB says {type(error).__name__}") from None
         return _number(rows)

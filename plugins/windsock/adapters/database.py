@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import DatabaseUnavailableError, SettingsError
+from windsock.library_texts import library_text
+from windsock.private_files import make_file, make_folder, rights, tighten
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -142,7 +144,12 @@ def _make_engine(url: URL) -> Engine:
 def _make_sqlite(url: URL) -> Engine:
     from sqlalchemy import create_engine, event
 
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(str(url.database)).absolute()
+    if not str(url.database).startswith("file:"):  # a URI of SQLite's own says itself what is made
+        make_folder(file.parent)
+        make_file(file)  # SQLite gives its own files, -wal and -shm, the rights of the database
+        for name in (file.name, f"{file.name}-wal", f"{file.name}-shm", f"{file.name}.lock"):
+            tighten(file.with_name(name))
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -189,7 +196,7 @@ def _upgrade_sqlite(engine: Engine, url: str) -> None:
 
     file = Path(str(engine.url.database)).absolute()
     try:
-        with FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_SECONDS):
+        with FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_SECONDS, mode=rights().file):
             before = _revision(engine)
             if before == HEAD:
                 return
@@ -269,7 +276,7 @@ def _told(url: str) -> Iterator[None]:
         raise
     except (DBAPIError, PoolTimeoutError, OSError) as error:
         cause = getattr(error, "orig", None) or error
-        first = (str(cause).strip().splitlines() or [""])[0]
         raise DatabaseUnavailableError(
-            f"the control database {shown_url(url)} does not answer: {type(cause).__name__}: {first[:200]}"
+            f"the control database {shown_url(url)} does not answer:"
+            f" {type(cause).__name__}: {library_text(cause)}"
         ) from error

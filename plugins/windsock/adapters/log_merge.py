@@ -25,6 +25,7 @@ from windsock.adapters.log_leaves import (
     union_fields,
 )
 from windsock.exceptions import StorageError
+from windsock.private_files import make_folder, opener
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,8 +101,8 @@ class SegmentReader:
 
     def _keep(self, text: bytes) -> None:
         try:
-            self.rejected.parent.mkdir(parents=True, exist_ok=True)
-            with self.rejected.open("ab" if self.unreadable else "wb") as stream:
+            make_folder(self.rejected.parent)
+            with open(self.rejected, "ab" if self.unreadable else "wb", opener=opener) as stream:
                 stream.write(text)
         except OSError as error:
             raise StorageError(f"cannot write {self.rejected}: {error.strerror}") from error

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import SettingsError, StorageError, TrackingUnavailableError, WindsockError
+from windsock.library_texts import library_text
+from windsock.private_files import make_file, make_folder, rights
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -115,7 +117,7 @@ class MlflowService:
 
         for slow in ("tracking", "model_registry"):  # imported before the lock: others wait for it
             import_module(f"mlflow.store.{slow}.sqlalchemy_store")
-        with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
+        with FileLock(f"{file}.lock", timeout=LOCK_SECONDS, mode=rights().file):
             yield
 
     @contextmanager
@@ -130,7 +132,7 @@ class MlflowService:
             return
         from filelock import FileLock
 
-        with FileLock(f"{file}.{model}.lock", timeout=LOCK_SECONDS):
+        with FileLock(f"{file}.{model}.lock", timeout=LOCK_SECONDS, mode=rights().file):
             yield
 
     @property
@@ -174,7 +176,8 @@ class MlflowService:
                 creds, "/health", "GET", timeout=PROBE_SECONDS, max_retries=1, raise_on_status=False
             )
         elif (file := self._sqlite_file) is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(file.parent)
+            make_file(file)
             with sqlite3.connect(file, timeout=PROBE_SECONDS) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             connection.close()
@@ -219,8 +222,7 @@ def without_login(text: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    lines = without_login(str(error)).strip().splitlines() or [""]
-    return lines[0][:SHOWN]
+    return library_text(error, shown=SHOWN)
 
 
 def ping(tracking_uri: str, home: Path | None = None) -> str:

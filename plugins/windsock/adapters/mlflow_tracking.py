@@ -17,6 +17,7 @@ from urllib.parse import quote
 from windsock.adapters.mlflow_client import MlflowService, web_address
 from windsock.adapters.mlflow_model import log_model
 from windsock.ports import RunDraft
+from windsock.private_files import make_folder
 from windsock.records import ColumnKind, DataSnapshot
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ class MlflowTracker:
             client.restore_experiment(found.experiment_id)
         if found is None:
             root = self.service.artifact_root
+            if root is not None:
+                make_folder(root)  # MLflow makes what lies in it by the umask
             try:
                 made = client.create_experiment(model, artifact_location=str(root / model) if root else None)
                 found = client.get_experiment(made)

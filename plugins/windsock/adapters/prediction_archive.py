@@ -33,6 +33,7 @@ from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts.files import forget_days, forget_hours
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
+from windsock.private_files import give, make_folder, opener
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -139,7 +140,7 @@ class ParquetPredictionArchive:
             yield False
             return
         try:
-            lock = open(folder / LOCK_FILE, "wb")  # noqa: SIM115 - closed below
+            lock = open(folder / LOCK_FILE, "wb", opener=opener)  # noqa: SIM115 - closed below
         except OSError as error:
             raise StorageError(f"cannot lock {folder}: {error.strerror}") from error
         with lock:
@@ -231,7 +232,8 @@ class ParquetPredictionArchive:
         if target is None:
             self.storage.write_bytes(path, made.read_bytes())
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
+        give(made)
         _sync(made)
         made.replace(target)
         _sync(target.parent)

@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import SettingsError
+from windsock.private_files import make_folder
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -51,8 +52,9 @@ def create_keys(keys_dir: Path) -> Path:
     _refuse_taken(keys_dir)
     made: Path | None = None
     try:
-        keys_dir.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(keys_dir.parent)
         made = Path(mkdtemp(prefix=f".{keys_dir.name}-", dir=keys_dir.parent))
+        made.chmod(0o700)
         for name, content in contents.items():
             _write(made / name, content, 0o644 if name == PUBLIC_KEY else 0o600)
         _sync(made)

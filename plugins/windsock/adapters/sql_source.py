@@ -15,6 +15,7 @@ from windsock.exceptions import (
     TransportError,
     WindsockError,
 )
+from windsock.library_texts import library_text
 from windsock.spec import SqlSource, digest_of
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def _spoken(engine: Engine, described: str) -> Iterator[None]:
 def _database_error(error: Any, engine: Engine, described: str) -> DataRefusedError | TransportError:
     from sqlalchemy.exc import DataError, InternalError, NotSupportedError, OperationalError, ProgrammingError
 
-    said = str(error.orig).strip().splitlines()[0][:200] if str(error.orig).strip() else ""
+    said = library_text(error.orig)
     ambiguous = isinstance(error, OperationalError) and engine.dialect.name in ("sqlite", "mysql", "mariadb")
     refused = (ProgrammingError, DataError, NotSupportedError, InternalError)
-    wrong = isinstance(error, refused) or (ambiguous and not TRANSIENT.search(said))
+    wrong = isinstance(error, refused) or (ambiguous and not TRANSIENT.search(str(error.orig)))
     if error.connection_invalidated or not wrong:
         return SourceUnavailableError(f"{described}: the database failed while reading ({_class_of(error)})")
     shown = "" if isinstance(error, DataError) else f": {said}"

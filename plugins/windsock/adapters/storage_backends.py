@@ -17,11 +17,18 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from windsock.exceptions import SettingsError, StorageError
+from windsock.library_texts import library_text
+from windsock.private_files import give, make_folder, opener, tighten, tighten_old
 
 SCRATCH = ".scratch"
 """Folder below a local root for what is being written; nothing in it counts."""
 STALE_SECONDS = 86_400
 """What a killed task left in the scratch folder is removed after this time."""
+OWN = (
+    *("bundles", "counts", "evidence", "expectations", "outcomes", "predictions", "rollouts", "snapshots"),
+    SCRATCH,
+)
+"""What Windsock writes below a local root; the scratch folder, which tells an old root, is the last."""
 RESERVE_BYTES = 16 * 1024 * 1024
 """Free space that a write leaves."""
 MARKS = ("size", "ETag", "etag", "LastModified", "mtime", "updated", "created")
@@ -95,11 +102,11 @@ class LocalFolder:
         self.need_space(len(content))
         with self.working_folder() as scratch:
             temporary = scratch / "file"
-            with temporary.open("xb") as stream:
+            with open(temporary, "xb", opener=opener) as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             try:
                 if keep_first:
                     os.link(temporary, target)
@@ -139,11 +146,11 @@ class LocalFolder:
         with self.working_folder() as scratch:
             tree = scratch / "tree"
             for name in names:
-                (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(folder / name, tree / name)
+                make_folder((tree / name).parent)
+                _copy(folder / name, tree / name)
             for entry in (tree, *tree.rglob("*")):
                 _sync(entry)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             if target.exists() and not (target / last).exists():
                 target.rename(scratch / "incomplete")
             try:
@@ -159,7 +166,9 @@ class LocalFolder:
         """Copy a tree to a local folder."""
         if not Path(place).is_dir():
             raise FileNotFoundError(errno.ENOENT, "no such folder")
-        shutil.copytree(place, folder, dirs_exist_ok=True)
+        make_folder(folder)
+        shutil.copytree(place, folder, dirs_exist_ok=True, copy_function=_copy)
+        tighten(folder)
 
     def need_space(self, size: int) -> None:
         """Refuse a write that the disk has no room for."""
@@ -180,8 +189,9 @@ class LocalFolder:
         """Give a private folder on the root's own disk; removed afterwards."""
         base = self.root / SCRATCH
         folder = base / uuid4().hex
-        folder.mkdir(parents=True)
+        make_folder(folder)
         try:
+            tighten_old(self.root, OWN)
             _sweep(base)
             yield folder
         finally:
@@ -261,8 +271,9 @@ class ObjectStore:
             raise FileNotFoundError(errno.ENOENT, "no such prefix")
         for name in found:
             target = folder / str(name).removeprefix(key).lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             fs.get_file(name, str(target))
+            give(target)
 
     def need_space(self, size: int) -> None:
         """Object stores say themselves when they are full."""
@@ -280,12 +291,17 @@ class ObjectStore:
             fs, key = fsspec.core.url_to_fs(place)
         except (ImportError, ValueError) as error:
             raise SettingsError(
-                f"the storage URL {self.root} cannot be used: {error}",
+                f"the storage URL {self.root} cannot be used: {library_text(error)}",
                 code="WS-STORAGE-006",
                 next_action="Mend WINDSOCK_STORAGE_URL, or install the fsspec package for its scheme.",
             ) from error
         fs.invalidate_cache()
         return fs, str(key).rstrip("/")
+
+
+def _copy(source: Path | str, target: Path | str) -> None:
+    with open(source, "rb") as reading, open(target, "wb", opener=opener) as writing:
+        shutil.copyfileobj(reading, writing, 1024 * 1024)
 
 
 def _sync(entry: Path) -> None:

@@ -23,10 +23,11 @@ from windsock.adapters.signing import create_keys
 from windsock.cli.airflow_rest import AirflowApi, health
 from windsock.cli.airflow_settings import fingerprint, read_airflow_settings
 from windsock.cli.first_pass import FACTORY_FILE, FirstPass
-from windsock.cli.stack_home import own_home, passwords
+from windsock.cli.stack_home import make_private, own_home, passwords
 from windsock.cli.stack_ports import HOST, StackPorts
 from windsock.cli.supervisor import Part, Say, Supervisor
 from windsock.exceptions import SettingsError
+from windsock.private_files import OWNER, make_folder, rights
 
 AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 WINDSOCK = (sys.executable, "-m", "windsock.cli")
@@ -159,6 +160,9 @@ class Stack:
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
             "LOGGING__COLORED_CONSOLE_LOG": False,
             "LOGGING__BASE_LOG_FOLDER": self.airflow_home / "logs",
+            # Airflow sets these whatever the umask is; its own defaults let everybody read.
+            "LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+            "LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         }
         return {
             "AIRFLOW_HOME": str(self.airflow_home),
@@ -229,8 +233,10 @@ class Stack:
                 next_action="Run this in the project folder, or name it with --project.",
             )
         read_airflow_settings(self.settings_file)
-        for folder in (self.home, self.airflow_home, self.logs):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_private(self.home)
+        for folder in (self.airflow_home, self.logs):
+            make_folder(folder)
+        self.airflow_home.chmod(OWNER)  # it holds Airflow's own secrets: no group reads there
         _ = self.logins
 
     @property
@@ -330,6 +336,14 @@ def running_stack(stack: Stack, *, say: Say, handle_signals: bool = True) -> Ite
     :param handle_signals: see :class:`Supervisor`.
     :raises SettingsError: if a port is taken, or a stack runs in this home already.
     """
+    before = os.umask(rights().umask)
+    try:
+        yield from _running(stack, say, handle_signals)
+    finally:
+        os.umask(before)
+
+
+def _running(stack: Stack, say: Say, handle_signals: bool) -> Iterator[Supervisor]:
     stack.prepare()
     supervisor = Supervisor(logs=stack.logs, say=say, handle_signals=handle_signals)
     with own_home(stack.home, supervisor.stack_id):

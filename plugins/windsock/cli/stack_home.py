@@ -12,6 +12,12 @@ from pathlib import Path
 
 from windsock.cli import processes
 from windsock.exceptions import SettingsError
+from windsock.private_files import make_file, make_folder, opener, tighten
+
+OWN = frozenset(
+    {"airflow", "control", "demo", "logs", "mlartifacts", "mlflow", "serving", "stack", "storage"}
+)
+"""First words of what a stack writes to its home, beside its keys."""
 
 
 @contextmanager
@@ -21,7 +27,7 @@ def own_home(home: Path, stack_id: str) -> Iterator[None]:
     :raises SettingsError: if another stack holds it.
     """
     note = home / "stack.json"
-    with (home / "stack.lock").open("a") as lock:
+    with open(home / "stack.lock", "a", opener=opener) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -32,9 +38,25 @@ def own_home(home: Path, stack_id: str) -> Iterator[None]:
             ) from error
         if earlier := _noted(note, "stack_id"):
             processes.stop_marked(earlier)
+        make_file(note)
         note.write_text(json.dumps({"stack_id": stack_id, "pid": os.getpid()}), encoding="utf-8")
         yield
         note.unlink(missing_ok=True)
+
+
+def make_private(home: Path) -> None:
+    """Make the home where it is missing, and private what an earlier stack left in it.
+
+    A folder that holds anything else, too, keeps its own rights; the keys always keep theirs.
+    """
+    make_folder(home)
+    keys = home / "keys"
+    found = list(home.iterdir())
+    own = [entry for entry in found if entry.name.lstrip(".").partition(".")[0] in OWN]
+    if {*own, keys} >= set(found):
+        own = [home]
+    for entry in own:
+        tighten(entry, leave=(keys,))
 
 
 def _noted(note: Path, key: str) -> str:
@@ -46,7 +68,7 @@ def _noted(note: Path, key: str) -> str:
 
 def write_private(file: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     temporary = file.with_name(f"{file.name}.new")
     with open(
         os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"

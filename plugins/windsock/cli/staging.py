@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from windsock.private_files import make_folder
 from windsock.spec import ModelSpec
 from windsock.spec.loader import SHARED_NAME, load_shared, load_spec
 
@@ -48,7 +49,7 @@ def stage_model(
     spec = change(load_spec(file, load_shared(include / SHARED_NAME)))
     staged = home / "demo" / "include"
     shutil.rmtree(staged, ignore_errors=True)
-    (staged / "models").mkdir(parents=True)
+    make_folder(staged / "models")
     content = spec.model_dump(mode="json", exclude_unset=True)
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (staged / "models" / f"{spec.name}.yaml").write_text(text, encoding="utf-8")

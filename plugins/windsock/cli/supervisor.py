@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from windsock.cli import processes
 from windsock.exceptions import WindsockError
+from windsock.private_files import make_folder, opener, rights
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_RESTARTS = 3
@@ -98,7 +99,7 @@ class Supervisor:
     _watchdog: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
-        self.logs.mkdir(parents=True, exist_ok=True)
+        make_folder(self.logs)
         if self.handle_signals:
             self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
             if self._previous[signal.SIGHUP] is signal.SIG_IGN:  # nohup: meant to outlive the terminal
@@ -158,7 +159,7 @@ class Supervisor:
 
     def _spawn(self, part: Part) -> subprocess.Popen[bytes]:
         log: IO[bytes]
-        with self.log_file(part.name).open("ab") as log:
+        with open(self.log_file(part.name), "ab", opener=opener) as log:
             try:
                 return subprocess.Popen(
                     part.command,
@@ -174,6 +175,7 @@ class Supervisor:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=rights().umask,
                 )
             except OSError as error:
                 raise PartFailedError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
+from pydantic import ValidationError
 
 from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import SpecError
@@ -16,6 +17,7 @@ from windsock.hooks.windsock import WindsockHook
 from windsock.operators.links import MlflowRunLink, MlflowVersionLink
 from windsock.records import Record, RunContext
 from windsock.spec import ModelSpec
+from windsock.spec.faults import dotted
 from windsock.steps import (
     STEPS,
     StepResult,
@@ -145,8 +147,14 @@ class StepOperator(BaseOperator):
             return self.hook.model_spec(self.spec)
         try:
             return ModelSpec.model_validate(dict(self.spec))
-        except ValueError as error:
-            raise SpecError(f"the spec handed to task {self.task_id} is not valid: {error}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise SpecError(
+                f"the spec handed to task {self.task_id} is not valid: {first['msg']}",
+                key=dotted(first["loc"]),
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise SpecError(f"the spec handed to task {self.task_id} is no block of keys") from error
 
     def _shared_input(self, context: Context, step: str) -> dict[str, Any]:
         """Return what every step is given that has a place for it."""

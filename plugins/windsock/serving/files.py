@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from windsock.exceptions import StorageError
+from windsock.private_files import give, make_folder
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -22,11 +23,12 @@ def replace_file(file: Path, content: str) -> None:
     """
     made: str | None = None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         descriptor, made = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
         with open(descriptor, "w", encoding="utf-8") as stream:
             stream.write(content)
             stream.flush()
+            give(Path(made))
             os.fsync(descriptor)
         os.replace(made, file)
         made = None
@@ -58,7 +60,7 @@ def locked(file: Path) -> Iterator[None]:
     :raises StorageError: if the lock file cannot be made.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StorageError(f"cannot lock {file}: {error.strerror}") from error

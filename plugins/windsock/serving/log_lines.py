@@ -17,6 +17,7 @@ import msgspec
 from windsock.adapters.column_cipher import LOG_KEY, UNAVAILABLE, ColumnCipher
 from windsock.adapters.log_format import OUTCOMES, PredictionLine
 from windsock.exceptions import SettingsError
+from windsock.private_files import make_file, make_folder
 from windsock.records import InputSchema, OutcomeEvent
 
 log = logging.getLogger(__name__)
@@ -220,8 +221,8 @@ class Sealer:
             self.in_force = True
             if self.marker is not None:
                 with suppress(OSError):
-                    self.marker.parent.mkdir(parents=True, exist_ok=True)
-                    self.marker.touch()
+                    make_folder(self.marker.parent)
+                    make_file(self.marker)
         if fault and fault != self.fault:
             log.error("WS-SERVING-034: %s; sensitive values are not written", fault)
         self.fault = fault

@@ -12,6 +12,7 @@ from io import FileIO
 from pathlib import Path
 
 from windsock.adapters.log_format import OPENING_SUFFIX, SEGMENT_SUFFIX, hour_of, segment_folder
+from windsock.private_files import make_folder, opener
 from windsock.serving.files import sync_folder
 from windsock.serving.log_lines import HOUR_SECONDS, Place
 
@@ -77,10 +78,10 @@ class Segments:
     def _begin(self, place: Place) -> _Segment:
         hour = hour_of(datetime.fromtimestamp(place.hour * HOUR_SECONDS, UTC))
         folder = segment_folder(self.state_folder, place.kind, place.model, hour)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         file = folder / f"{os.getpid()}-{uuid.uuid4().hex}{SEGMENT_SUFFIX}"
         opening = file.with_suffix(OPENING_SUFFIX)
-        stream = FileIO(opening, "xb")
+        stream = FileIO(opening, "xb", opener=opener)
         try:
             fcntl.flock(stream, fcntl.LOCK_EX)
             opening.rename(file)  # from here on the archive sees it, and sees that it is open

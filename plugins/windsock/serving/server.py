@@ -22,6 +22,7 @@ from types import FrameType
 from windsock.adapters.tls import TlsFiles
 from windsock.exceptions import SettingsError, StorageError
 from windsock.ports import utc_now
+from windsock.private_files import make_folder, tighten
 from windsock.serving.files import replace_file
 from windsock.serving.log_lines import SEALED_FILE
 from windsock.serving.open_server import who_is_answered
@@ -210,7 +211,8 @@ class Supervisor:
 def _only_server(folder: Path) -> Iterator[None]:
     """Hold the state folder's lock: two servers would take each other's workers for their own."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        tighten(folder)  # an earlier version's files; nobody else writes here
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StorageError(f"the state folder {folder} cannot be written: {error.strerror}") from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TrainingRefusedError
+from windsock.library_texts import SHOWN_CHARACTERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +71,9 @@ def fit(make: Callable[[pd.DataFrame], Pipeline], features: pd.DataFrame, labels
 
 
 def _reason(error: BaseException) -> str:
-    """Return scikit-learn's sentence about a wrong parameter; others could hold data and stay unsaid."""
-    return f": {error}" if type(error).__name__ == "InvalidParameterError" else ""
+    """Return what scikit-learn asks of a parameter, without the value; other texts could hold data."""
+    asked = " ".join(str(error).partition(" Got ")[0].split())
+    return f": {asked[:SHOWN_CHARACTERS]}" if type(error).__name__ == "InvalidParameterError" else ""
 
 
 def _place(error: BaseException) -> str:

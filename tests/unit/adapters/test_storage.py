@@ -235,14 +235,14 @@ class TestFaults:
 
     def test_a_tree_that_cannot_be_written_leaves_nothing(self, tmp_path, tree, monkeypatch):
         storage = Storage(str(tmp_path / "root"))
-        copy = shutil.copyfile
+        copy = shutil.copyfileobj
 
-        def failing(source, target):
-            if Path(source).name == "rows":
+        def failing(source, target, length):
+            if Path(source.name).name == "rows":
                 raise OSError(errno.ENOSPC, "no space")
-            return copy(source, target)
+            return copy(source, target, length)
 
-        monkeypatch.setattr(storage_backends.shutil, "copyfile", failing)
+        monkeypatch.setattr(storage_backends.shutil, "copyfileobj", failing)
         with pytest.raises(StorageError, match="WS-STORAGE-002"):
             storage.put_tree(tree, "t/1", last="manifest.json")
         assert leftovers(tmp_path / "root") == []

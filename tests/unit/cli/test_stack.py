@@ -199,6 +199,34 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path):
     assert not stack.home.exists()
 
 
+def test_what_a_stack_makes_is_private_and_the_umask_is_given_back(stack, monkeypatch):
+    made: list[tuple[str, int]] = []
+
+    def started(self, supervisor):
+        (self.home / "made.db").touch()
+        made.extend((entry.name, entry.stat().st_mode & 0o777) for entry in self.home.iterdir())
+
+    monkeypatch.setattr(Stack, "start", started)
+    before = os.umask(0o022)
+    try:
+        with running_stack(
+            replace(stack, ports=StackPorts(airflow=free_port(), mlflow=free_port(), server=free_port())),
+            say=lambda line: None,
+            handle_signals=False,
+        ):
+            pass
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert dict(made) == {
+        "airflow": 0o700,
+        "logs": 0o700,
+        "made.db": 0o600,
+        "stack.json": 0o600,
+        "stack.lock": 0o600,
+    }
+
+
 def test_a_taken_port_is_noticed_before_anything_starts(stack, listener):
     ports = StackPorts(airflow=free_port(), mlflow=free_port(), server=listener)
     taken = Stack(project=stack.project, home=stack.home, ports=ports)

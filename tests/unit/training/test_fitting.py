@@ -50,6 +50,14 @@ def test_threads_are_limited_inside_and_given_back():
     assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
+@pytest.mark.parametrize("value", ["hunter2-Zq", "x Got hunter2-Zq", ["hunter2-Zq"], {"a": "hunter2-Zq"}])
+def test_a_wrong_parameter_is_named_without_its_value(value):
+    with pytest.raises(TrainingRefusedError) as refused:
+        fit(lambda _: make_pipeline(LogisticRegression(solver=value)), FEATURES, LABELS)
+    assert "'solver' parameter of LogisticRegression must be a str among" in refused.value.message
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
+
+
 def test_warnings_are_counted_and_stay_silent(recwarn):
     with counted_warnings() as counts:
         for _ in range(3):
