@@ -49,13 +49,15 @@ class FakeClock:
 class FakeSources:
     """Gives one frame, or raises what it was told to."""
 
+    described = "file: fake.csv"
+
     def __init__(self, frame: Any = None, *, untyped: bool = False, error: Exception | None = None) -> None:
         self.frame, self.untyped, self.error = frame, untyped, error
 
     def read(self, source: Any) -> SourceRead:
         if self.error:
             raise self.error
-        return SourceRead(frame=self.frame.copy(), described="file: fake.csv", untyped=self.untyped)
+        return SourceRead(frame=self.frame.copy(), described=self.described, untyped=self.untyped)
 
 
 class FakeSnapshots:

@@ -23,6 +23,7 @@ from windsock.adapters.server_client import ServerRouter
 from windsock.adapters.server_gauges import ServerGauges
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
 from windsock.adapters.sources import SourceReaders
+from windsock.adapters.sql_source import source_limits
 from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts import ArchiveWindowCounter
@@ -39,7 +40,11 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
     """
     storage = Storage(settings.storage_url)
     return Ports(
-        sources=SourceReaders(roots=settings.source_roots, connections=connections),
+        sources=SourceReaders(
+            roots=settings.source_roots,
+            connections=connections,
+            limits=source_limits(settings.source_seconds, settings.source_memory_mb),
+        ),
         snapshots=ParquetSnapshotStore(storage),
         expectations=GreatExpectationsEngine(settings.expectations_dir, storage),
         bundles=SignedBundleStore(storage, settings.keys_dir),
@@ -64,7 +69,9 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         monitor=SqlMonitor(settings.database_url),
         reporter=EvidentlyReporter(),
         gauges=ServerGauges(settings),
-        business=DuckdbBusinessQuery(),
+        business=DuckdbBusinessQuery(
+            seconds=settings.business_seconds, memory_mb=settings.business_memory_mb
+        ),
         events=ArchiveRolloutEvents(
             settings.serving_dir,
             storage,
