@@ -10,6 +10,7 @@ from windsock.adapters.charts import MatplotlibCharts
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.drift_report import EvidentlyReporter
 from windsock.adapters.expectations import GreatExpectationsEngine
+from windsock.adapters.installation import Installation
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
@@ -49,7 +50,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         expectations=GreatExpectationsEngine(settings.expectations_dir, storage),
         bundles=SignedBundleStore(storage, settings.keys_dir),
         tracker=MlflowTracker(settings.tracking_uri, settings.home),
-        registry=MlflowRegistry(settings.tracking_uri, settings.home),
+        registry=MlflowRegistry(settings.tracking_uri, settings.home, Installation(settings.keys_dir)),
         ledger=SqlLedger(settings.database_url),
         records=SqlStepRecords(settings.database_url),
         router=ServerRouter.of(settings),

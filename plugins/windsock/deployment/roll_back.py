@@ -116,6 +116,13 @@ def choose_turn(step: RollBackInput, rows: Sequence[LedgerRow]) -> Turn:
                 code="WS-ROLLBACK-002",
                 next_action="Name a version that was champion, or none for the one before.",
             )
+        if len(bundles := dict.fromkeys(row.digest[:12] for row in commits)) > 1:
+            raise VerdictError(
+                f"{step.model}: version {step.to_version} was given to {len(bundles)} bundles before numbers "
+                f"were kept apart: {', '.join(bundles)}; it names none of them",
+                code="WS-ROLLBACK-004",
+                next_action="Name another version, or none for the champion before.",
+            )
         target = commits[-1]
     elif earlier:
         target = earlier[-1]

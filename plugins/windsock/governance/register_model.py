@@ -11,8 +11,16 @@ from windsock.door import append_once
 from windsock.exceptions import GateRefusedError
 from windsock.governance.evidence import build_evidence, evidence_bytes, evidence_uri, gate_table
 from windsock.governance.gate_model import decide
+from windsock.governance.version_numbers import registration_or_free
 from windsock.ports import Ports
-from windsock.records import LedgerAction, LedgerEntry, Outcome, RegisteredVersion, RegisterModelInput
+from windsock.records import (
+    LedgerAction,
+    LedgerEntry,
+    Outcome,
+    RegisteredVersion,
+    RegisterModelInput,
+    numbers_used,
+)
 from windsock.spec import digest_of
 
 log = logging.getLogger(__name__)
@@ -24,6 +32,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
     The ledger's row comes last: it says that all the rest is there, and nothing is deployed without it.
 
     :raises GateRefusedError: if the decision is not to promote, or not about this evaluation's model.
+    :raises ForeignModelError: if the registered model is another installation's.
     :raises TrackingUnavailableError: if MLflow does not answer.
     :raises StorageError: if the evidence pack cannot be written.
     :raises StaleEpochError: if other writers of the ledger leave no room.
@@ -45,7 +54,8 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         "windsock.evidence": evidence_digest,
         "windsock.evidence_uri": uri,
     }
-    number = ports.registry.register(model=name, key=key, run_id=chosen.run_id, tags=tags)
+    used = numbers_used(ports.ledger.rows(name))
+    number = ports.registry.register(model=name, key=key, run_id=chosen.run_id, tags=tags, used=used)
     ports.tracker.add_to_run(
         chosen.run_id,
         metrics={},
@@ -68,7 +78,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         asks=step.decision.asks,
         registered_at=ports.now(),
     )
-    row = append_once(ports.ledger, _entry(step, registered), standing=registered.registration)
+    row = append_once(ports.ledger, _entry(step, registered), standing=registration_or_free(registered))
     log.info("%s: version %s, evidence %s", name, number, uri)
     return registered.model_copy(update={"asks": tuple(row.body["asks"]), "registered_at": row.at})
 
