@@ -65,7 +65,7 @@ class Settings(Frozen):
     business_seconds: float = Field(default=60.0, gt=0, le=MOST_SECONDS)
     business_memory_mb: int = Field(default=1024, ge=64, le=MOST_MEMORY_MB)
     source_seconds: float = Field(default=3600.0, gt=0, le=MOST_SECONDS)
-    source_memory_mb: int = Field(default=4096, ge=64, le=MOST_MEMORY_MB)
+    source_memory_mb: int = Field(default=4096, ge=256, le=MOST_MEMORY_MB)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -109,7 +109,7 @@ class Settings(Frozen):
             ),
             source_seconds=_limit(env, "WINDSOCK_SOURCE_SECONDS", 3600, least=0.1, most=MOST_SECONDS),
             source_memory_mb=int(
-                _limit(env, "WINDSOCK_SOURCE_MEMORY_MB", 4096, least=64, most=MOST_MEMORY_MB)
+                _limit(env, "WINDSOCK_SOURCE_MEMORY_MB", 4096, least=256, most=MOST_MEMORY_MB)
             ),
         )
 

@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from windsock.exceptions import SettingsError
+
 MIB = 1024 * 1024
 THREADS = 2
 """Most threads that compute in such a process: its CPU time may be so many times the seconds."""
@@ -78,5 +80,12 @@ def _lower(what: int, limit: int) -> None:
 
 def _address_space() -> int:
     """Return the bytes of memory that this process has reserved."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
+    except OSError:
+        raise SettingsError(
+            "this system has no /proc: the memory of a query cannot be limited",
+            code="WS-SETTINGS-014",
+            next_action="Run queries of model files on Linux, or read the rows from a file.",
+        ) from None
     return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -23,7 +23,7 @@ START_SECONDS = 120.0
 """Until the process has loaded its libraries, on a machine that has much to do."""
 READY, ROWS, REFUSED, OVER_MEMORY, DONE = "ready", "rows", "refused", "over memory", "done"
 LENGTH = 8
-SECRET = ("WINDSOCK_", "AIRFLOW_", "MLFLOW_", "AWS_", "FERNET")
+SECRET = ("WINDSOCK_", "AIRFLOW_", "MLFLOW_")
 """Beginnings of the variables that such a process has no use for."""
 BARE = frozenset(
     {
@@ -135,7 +135,10 @@ def _answers(
         content = stream.read(size)
         if len(content) < size:
             break
-        kind, *rest = msgspec.msgpack.decode(content, type=list)
+        try:
+            kind, *rest = msgspec.msgpack.decode(content, type=list)
+        except (msgspec.MsgspecError, ValueError):
+            raise QueryEndedError("its process answered what cannot be read") from None
         if kind == READY:
             ready = True
             clock.set(limits.seconds)
