@@ -14,6 +14,8 @@
      │   ├─ DeploymentRefusedError a new version did not answer as it must
      │   │   └─ SlotAddressError       no deployment of the target made a slot's address
      │   ├─ RolloutRefusedError    a rollout cannot do what was asked of it
+     │   ├─ ForeignModelError      the registered model is another installation's
+     │   ├─ TrackingRefusedError   MLflow's registry cannot number another version
      │   └─ MissingModelError      the run has no finished model to make a version of
      ├─ MonitoringError       a window, its labels or its report cannot be judged
      ├─ NotCompilableError    a fitted pipeline has no compiled form: scikit-learn serves it
@@ -126,6 +128,19 @@ class NotCompilableError(WindsockError, ValueError):
 
     default_code = "WS-TRAINING-016"
     default_next = "Nothing has to be done: scikit-learn serves it, more slowly."
+
+
+class ForeignModelError(VerdictError):
+    """The registered model in MLflow is another installation's, or nobody can tell whose."""
+
+    default_code = "WS-TRACKING-008"
+    default_next = "Give the model another name, or this installation another MLflow."
+
+
+class TrackingRefusedError(VerdictError):
+    """MLflow's registry cannot give a version a number that was never used."""
+
+    default_code = "WS-TRACKING-009"
 
 
 class MonitoringError(WindsockError):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self, get_args
+
+from pydantic import Field
 
 from windsock.exceptions import SettingsError
 from windsock.private_files import rights
 from windsock.spec import Frozen
 
 CounterEngine = Literal["parquet", "ibis"]
+MOST_SECONDS = 7 * 86_400.0
+MOST_MEMORY_MB = 1024 * 1024
 
 
 class Settings(Frozen):
@@ -41,6 +46,12 @@ class Settings(Frozen):
     :param slot_image: image of the slots of models with ``serving.target: docker`` (``WINDSOCK_SLOT_IMAGE``).
     :param counter: what counts the windows of the prediction log (``WINDSOCK_COUNTER``): ``parquet`` reads
         with numpy, ``ibis`` queries in DuckDB.
+    :param business_seconds: how long a query of ``business.sql`` may take (``WINDSOCK_BUSINESS_SECONDS``).
+    :param business_memory_mb: how much memory its process may take, in MiB
+        (``WINDSOCK_BUSINESS_MEMORY_MB``).
+    :param source_seconds: how long reading an SQL source may take (``WINDSOCK_SOURCE_SECONDS``).
+    :param source_memory_mb: how much memory the process that reads it may take, and how large the rows may
+        be, in MiB (``WINDSOCK_SOURCE_MEMORY_MB``).
     """
 
     home: Path
@@ -57,14 +68,18 @@ class Settings(Frozen):
     clients: Path | None = None
     counter: CounterEngine = "parquet"
     slot_image: str = "windsock/serve"
+    business_seconds: float = Field(default=60.0, gt=0, le=MOST_SECONDS)
+    business_memory_mb: int = Field(default=1024, ge=64, le=MOST_MEMORY_MB)
+    source_seconds: float = Field(default=3600.0, gt=0, le=MOST_SECONDS)
+    source_memory_mb: int = Field(default=4096, ge=256, le=MOST_MEMORY_MB)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Read the settings; nothing is created and nothing is contacted.
 
         :param environment: default: ``os.environ``.
-        :raises SettingsError: if ``WINDSOCK_COUNTER`` is no word that is known, or ``WINDSOCK_FILES_GROUP``
-            no group that files can be given to.
+        :raises SettingsError: if ``WINDSOCK_COUNTER`` is no word that is known, ``WINDSOCK_FILES_GROUP`` no
+            group that files can be given to, or a limit no number of those allowed.
         """
         env = os.environ if environment is None else environment
         rights(env)
@@ -96,6 +111,14 @@ class Settings(Frozen):
             clients=_path(env.get("WINDSOCK_CLIENTS_FILE")),
             slot_image=env.get("WINDSOCK_SLOT_IMAGE") or "windsock/serve",
             counter=_counter(env.get("WINDSOCK_COUNTER") or "parquet"),
+            business_seconds=_limit(env, "WINDSOCK_BUSINESS_SECONDS", 60, least=0.1, most=MOST_SECONDS),
+            business_memory_mb=int(
+                _limit(env, "WINDSOCK_BUSINESS_MEMORY_MB", 1024, least=64, most=MOST_MEMORY_MB)
+            ),
+            source_seconds=_limit(env, "WINDSOCK_SOURCE_SECONDS", 3600, least=0.1, most=MOST_SECONDS),
+            source_memory_mb=int(
+                _limit(env, "WINDSOCK_SOURCE_MEMORY_MB", 4096, least=256, most=MOST_MEMORY_MB)
+            ),
         )
 
     @property
@@ -155,6 +178,22 @@ def _counter(word: str) -> CounterEngine:
         f"WINDSOCK_COUNTER is {word!r}, and nothing of that name counts windows",
         next_action=f"Set WINDSOCK_COUNTER to one of {', '.join(known)}, or unset it.",
     )
+
+
+def _limit(env: Mapping[str, str], name: str, default: float, *, least: float, most: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise SettingsError(
+            f"{name} is {text[:40]!r}; a number from {least:g} to {most:,.0f} is needed",
+            next_action=f"Set {name} to such a number, or unset it: {default:,.0f} then holds.",
+        )
+    return value
 
 
 def _path(value: str | None) -> Path | None:

@@ -21,6 +21,7 @@ from support.mlflow_contract import (
     Contract,
     RegistryContract,
     TrackerContract,
+    made_installation,
     migrated_database,
     runs_of,
     with_model,
@@ -238,8 +239,10 @@ class TestLostAnswers(OnServer, Contract):
         run_id = tracker.record_run(with_model(model))
         proxy = LosesAnswers(server.port, (f"{API}/{path}",) * times)
         try:
-            registry = MlflowRegistry(proxy.url, tmp_path)
-            number = registry.register(model=model, key="k1", run_id=run_id, tags={"windsock.bundle": "b"})
+            registry = MlflowRegistry(proxy.url, tmp_path, made_installation(tmp_path / "keys"))
+            number = registry.register(
+                model=model, key="k1", run_id=run_id, tags={"windsock.bundle": "b"}, used={}
+            )
         finally:
             proxy.close()
         assert len(proxy.lost) == times
@@ -307,7 +310,7 @@ class TestServerGoesAway(Contract):
     def test_a_server_that_hangs_is_said_within_fifteen_seconds(
         self, own_server: Server, tmp_path: Path
     ) -> None:
-        registry = MlflowRegistry(own_server.url, tmp_path)
+        registry = MlflowRegistry(own_server.url, tmp_path, made_installation(tmp_path / "keys"))
         assert registry.alias("churn", "champion") is None
         own_server.signal(signal.SIGSTOP)
         begun = time.monotonic()

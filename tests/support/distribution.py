@@ -24,6 +24,7 @@ SLOW = (
     "tests/unit/adapters/test_quiet.py",
     "tests/unit/adapters/test_rollout_table.py",
     "tests/unit/adapters/test_skops_codec.py",
+    "tests/unit/adapters/test_sources_sql.py",
     "tests/unit/adapters/window_counts/test_engines.py",
     "tests/unit/cli/test_backtest.py",
     "tests/unit/cli/test_supervisor.py",

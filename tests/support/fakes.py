@@ -14,8 +14,14 @@ from support.fake_monitor import FakeMonitor
 from support.fake_monitoring import FakeBusiness, FakeCounter, FakeGauges, FakeReporter, FakeRows
 from support.fake_rollout import FakeRolloutEvents, FakeRolloutReporter, FakeRollouts
 from windsock.adapters.compiled import PipelineCompiler
-from windsock.exceptions import DeploymentRefusedError, StaleEpochError, StorageError, UnverifiedBundleError
-from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite
+from windsock.exceptions import (
+    DeploymentRefusedError,
+    ForeignModelError,
+    StaleEpochError,
+    StorageError,
+    UnverifiedBundleError,
+)
+from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite, VersionNumbers
 from windsock.records import (
     GENESIS,
     BundleManifest,
@@ -51,13 +57,15 @@ class FakeClock:
 class FakeSources:
     """Gives one frame, or raises what it was told to."""
 
+    described = "file: fake.csv"
+
     def __init__(self, frame: Any = None, *, untyped: bool = False, error: Exception | None = None) -> None:
         self.frame, self.untyped, self.error = frame, untyped, error
 
     def read(self, source: Any) -> SourceRead:
         if self.error:
             raise self.error
-        return SourceRead(frame=self.frame.copy(), described="file: fake.csv", untyped=self.untyped)
+        return SourceRead(frame=self.frame.copy(), described=self.described, untyped=self.untyped)
 
 
 class FakeSnapshots:
@@ -204,12 +212,21 @@ class FakeRegistry:
         self.versions: dict[str, dict[str, str]] = {}
         self.tags: dict[tuple[str, str], Mapping[str, str]] = {}
         self.aliases: dict[tuple[str, str], str] = {}
+        self.foreign: dict[str, str] = {}
 
-    def register(self, *, model: str, key: str, run_id: str, tags: Mapping[str, str]) -> str:
+    def register(
+        self, *, model: str, key: str, run_id: str, tags: Mapping[str, str], used: VersionNumbers
+    ) -> str:
         known = self.versions.setdefault(model, {})
-        version = known.setdefault(key, str(len(known) + 1))
-        self.tags[(model, version)] = dict(tags)
-        return version
+        if key not in known:
+            taken = [int(number) for number in (*known.values(), *used) if number.isdecimal()]
+            known[key] = str(max(taken, default=0) + 1)
+        self.tags[(model, known[key])] = dict(tags)
+        return known[key]
+
+    def claim(self, model: str, used: VersionNumbers) -> None:
+        if (owner := self.foreign.get(model)) is not None:
+            raise ForeignModelError(f"registered model {model} in MLflow belongs to installation {owner}")
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         self.aliases[(model, alias)] = version

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -20,10 +21,19 @@ import pandas as pd
 import pytest
 
 from support.builders import digest, make_snapshot
+from windsock.adapters.installation import Installation
 from windsock.adapters.mlflow_client import ping
+from windsock.adapters.mlflow_owner import BUNDLE_TAG, OWNER_TAG
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
-from windsock.exceptions import MissingModelError, SettingsError, TrackingUnavailableError
+from windsock.adapters.signing import create_keys
+from windsock.exceptions import (
+    ForeignModelError,
+    MissingModelError,
+    SettingsError,
+    TrackingRefusedError,
+    TrackingUnavailableError,
+)
 from windsock.ports import RunDraft
 from windsock.records import ColumnKind, InputField
 from windsock.spec import CandidateBlock
@@ -54,6 +64,11 @@ def fitted(estimator: str = "logistic_regression") -> Any:
     features = example()
     pipeline = build_pipeline(features, FIELDS, CandidateBlock(estimator=estimator), "classification")
     return pipeline.fit(features, np.array(["no", "yes", "yes", "no"] * 15, dtype=object))
+
+
+def made_installation(keys_dir: Path) -> Installation:
+    """Return an installation with keys of its own."""
+    return Installation(keys_dir if keys_dir.exists() else create_keys(keys_dir))
 
 
 def make_draft(model: str, **fields: Any) -> RunDraft:
@@ -111,7 +126,7 @@ class Contract:
 
     @pytest.fixture
     def registry(self, tracking_uri: str, tmp_path: Path) -> MlflowRegistry:
-        return MlflowRegistry(tracking_uri, tmp_path)
+        return MlflowRegistry(tracking_uri, tmp_path, made_installation(tmp_path / "keys"))
 
     @pytest.fixture
     def client(self, tracking_uri: str) -> Any:
@@ -386,7 +401,9 @@ class RegistryContract(Contract):
     def test_a_version_names_its_run_model_and_tags(
         self, registry: MlflowRegistry, client: Any, model: str, run_id: str
     ) -> None:
-        number = registry.register(model=model, key="k1", run_id=run_id, tags={"windsock.snapshot": "s"})
+        number = registry.register(
+            model=model, key="k1", run_id=run_id, tags={"windsock.snapshot": "s"}, used={}
+        )
         version = client.get_model_version(model, number)
         assert (number, version.status, version.run_id) == ("1", "READY", run_id)
         assert version.tags == {"windsock.snapshot": "s", "windsock.key": "k1"}
@@ -404,7 +421,7 @@ class RegistryContract(Contract):
     ) -> None:
         import mlflow
 
-        number = registry.register(model=model, key="k1", run_id=run_id, tags={})
+        number = registry.register(model=model, key="k1", run_id=run_id, tags={}, used={})
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
             monkeypatch.setenv(name, client.tracking_uri)
         loaded = mlflow.sklearn.load_model(f"models:/{model}/{number}")
@@ -416,16 +433,18 @@ class RegistryContract(Contract):
     def test_the_same_key_is_one_version(
         self, registry: MlflowRegistry, client: Any, model: str, run_id: str
     ) -> None:
-        numbers = [registry.register(model=model, key="k1", run_id=run_id, tags={}) for _ in range(3)]
+        numbers = [
+            registry.register(model=model, key="k1", run_id=run_id, tags={}, used={}) for _ in range(3)
+        ]
         assert numbers == ["1", "1", "1"]
-        assert registry.register(model=model, key="k2", run_id=run_id, tags={}) == "2"
+        assert registry.register(model=model, key="k2", run_id=run_id, tags={}, used={}) == "2"
         assert len(client.search_model_versions(f"name = '{model}'")) == 2
 
     def test_of_two_versions_of_a_key_the_lowest_stands(
         self, registry: MlflowRegistry, client: Any, model: str, run_id: str
     ) -> None:
         source = client.get_logged_model(client.get_run(run_id).outputs.model_outputs[0].model_id)
-        client.create_registered_model(model)
+        client.create_registered_model(model, {OWNER_TAG: registry.owner.installation.identity})
         for key in ("other", "k1", "k1", *["other"] * 8, "k1"):
             client.create_model_version(
                 model,
@@ -434,7 +453,7 @@ class RegistryContract(Contract):
                 model_id=source.model_id,
                 tags={"windsock.key": key},
             )
-        assert registry.register(model=model, key="k1", run_id=run_id, tags={}) == "2"
+        assert registry.register(model=model, key="k1", run_id=run_id, tags={}, used={}) == "2"
         found = client.search_model_versions(f"name = '{model}' AND tags.`windsock.key` = 'k1'")
         assert [version.version for version in found] in (["2"], [2])
 
@@ -461,10 +480,179 @@ class RegistryContract(Contract):
             patch.setattr(MlflowClient, call, lose_the_answer)
             if call == "create_registered_model":
                 with pytest.raises(TrackingUnavailableError):
-                    registry.register(model=model, key="k1", run_id=run_id, tags={})
+                    registry.register(model=model, key="k1", run_id=run_id, tags={}, used={})
             else:
-                assert registry.register(model=model, key="k1", run_id=run_id, tags={}) == "1"
-        assert registry.register(model=model, key="k1", run_id=run_id, tags={}) == "1"
+                assert registry.register(model=model, key="k1", run_id=run_id, tags={}, used={}) == "1"
+        assert registry.register(model=model, key="k1", run_id=run_id, tags={}, used={}) == "1"
+        assert len(client.search_model_versions(f"name = '{model}'")) == 1
+
+    def test_a_model_that_was_deleted_in_mlflow_is_numbered_on(
+        self, registry: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        for key, bundle in (("k1", "a"), ("k2", "b")):
+            registry.register(model=model, key=key, run_id=run_id, tags={BUNDLE_TAG: bundle}, used={})
+        client.delete_registered_model(model)
+        used = {"1": {"a"}, "2": {"b"}, "word": {"c"}}
+        new = {"model": model, "key": "k3", "run_id": run_id, "tags": {BUNDLE_TAG: "c"}}
+        assert registry.register(**new, used=used) == "3"
+        assert registry.register(**new, used=used) == "3"
+        assert registry.register(**new, used={**used, "3": {"c"}}) == "3"
+        (version,) = client.search_model_versions(f"name = '{model}'")
+        assert (str(version.version), version.tags) == ("3", {BUNDLE_TAG: "c", "windsock.key": "k3"})
+        logged = client.get_logged_model(client.get_run(run_id).outputs.model_outputs[0].model_id)
+        assert '"version": "3"' in logged.tags["mlflow.modelVersions"].replace(
+            '"version": 3', '"version": "3"'
+        )
+
+    def test_a_version_that_names_another_bundle_in_the_ledger_is_no_try_of_this_one(
+        self, registry: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        made = {"model": model, "run_id": run_id}
+        registry.register(**made, key="k1", tags={BUNDLE_TAG: "a"}, used={})
+        used = {"1": {"a"}}
+        assert registry.register(**made, key="k1", tags={BUNDLE_TAG: "z"}, used=used) == "2"
+        assert {str(one.version) for one in client.search_model_versions(f"name = '{model}'")} == {"1", "2"}
+        assert registry.register(**made, key="k1", tags={BUNDLE_TAG: "a"}, used=used) == "1"
+
+    def test_a_lower_number_that_was_never_used_is_found_again(
+        self, registry: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        made = {"model": model, "run_id": run_id}
+        for key in ("k1", "k2"):
+            registry.register(**made, key=key, tags={BUNDLE_TAG: key}, used={})
+        assert registry.register(**made, key="k1", tags={BUNDLE_TAG: "k1"}, used={"2": {"k2"}}) == "1"
+
+    @pytest.mark.parametrize("call", ["create_model_version", "delete_model_version"])
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    @pytest.mark.parametrize("number", [1, 2, 4])
+    def test_killed_while_the_counter_is_raised_a_second_try_ends_the_same(
+        self,
+        registry: MlflowRegistry,
+        client: Any,
+        model: str,
+        run_id: str,
+        monkeypatch: pytest.MonkeyPatch,
+        call: str,
+        moment: str,
+        number: int,
+    ) -> None:
+        from mlflow import MlflowClient
+
+        class Killed(BaseException):
+            pass
+
+        honest, calls = getattr(MlflowClient, call), []
+
+        def die(*args: Any, **kwargs: Any) -> Any:
+            calls.append(args)
+            if len(calls) < number:
+                return honest(*args, **kwargs)
+            if moment == "after":
+                honest(*args, **kwargs)
+            raise Killed
+
+        used = {str(one): {f"b{one}"} for one in range(1, 4)}
+        new = {"model": model, "key": "k", "run_id": run_id, "tags": {BUNDLE_TAG: "c"}, "used": used}
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, call, die)
+            if call == "delete_model_version" and number == 4:
+                registry.register(**new)
+            else:
+                with pytest.raises(Killed):
+                    registry.register(**new)
+        again = registry.register(**new)
+        assert int(again) >= 4
+        assert registry.register(**new) == again
+        (version,) = client.search_model_versions(f"name = '{model}'")
+        assert (str(version.version), version.tags["windsock.key"]) == (again, "k")
+
+    def test_a_number_that_is_far_away_is_refused(
+        self, registry: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        with pytest.raises(TrackingRefusedError, match="1000000000") as caught:
+            registry.register(model=model, key="k", run_id=run_id, tags={}, used={"1000000000": {"a"}})
+        assert caught.value.code == "WS-TRACKING-009"
+        assert client.search_model_versions(f"name = '{model}'") == []
+
+    @pytest.fixture
+    def other(self, tracking_uri: str, tmp_path: Path) -> MlflowRegistry:
+        """Another installation with the same MLflow."""
+        return MlflowRegistry(tracking_uri, tmp_path, made_installation(tmp_path / "other" / "keys"))
+
+    def test_a_model_belongs_to_the_installation_that_made_it(
+        self, registry: MlflowRegistry, other: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        new = {"model": model, "run_id": run_id, "tags": {BUNDLE_TAG: "a"}}
+        registry.register(**new, key="k1", used={})
+        registry.set_alias(model, "champion", "1")
+        own = registry.owner.installation.identity
+        assert client.get_registered_model(model).tags == {OWNER_TAG: own}
+        for attempt in (
+            lambda: other.register(**new, key="k1", used={"1": {"a"}}),
+            lambda: other.register(**new, key="k2", used={}),
+            lambda: other.claim(model, {"1": {"a"}}),
+            lambda: other.set_alias(model, "champion", "1"),
+        ):
+            with pytest.raises(ForeignModelError, match=own[:12]) as caught:
+                attempt()
+            assert caught.value.code == "WS-TRACKING-008"
+            assert OWNER_TAG in caught.value.next_action
+        assert len(client.search_model_versions(f"name = '{model}'")) == 1
+        registry.claim(model, {})
+        assert registry.register(**new, key="k2", used={"1": {"a"}}) == "2"
+
+    def test_a_model_from_before_is_claimed_by_who_knows_a_version(
+        self, registry: MlflowRegistry, other: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        registry.register(model=model, key="k1", run_id=run_id, tags={BUNDLE_TAG: "a"}, used={})
+        client.delete_registered_model_tag(model, OWNER_TAG)
+        for used in ({}, {"1": {"b"}}, {"2": {"a"}}):
+            with pytest.raises(ForeignModelError, match="names no installation") as caught:
+                registry.claim(model, used)
+            assert registry.owner.installation.identity in caught.value.next_action
+        assert OWNER_TAG not in client.get_registered_model(model).tags
+        registry.set_alias(model, "champion", "1")
+        other.claim(model, {"1": {"a"}})
+        assert client.get_registered_model(model).tags[OWNER_TAG] == other.owner.installation.identity
+        with pytest.raises(ForeignModelError):
+            registry.set_alias(model, "champion", "1")
+
+    def test_an_empty_model_is_anybody_s_and_an_absent_one_nobody_s(
+        self, registry: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        registry.claim(model, {})
+        client.create_registered_model(model)
+        assert registry.register(model=model, key="k1", run_id=run_id, tags={}, used={}) == "1"
+        assert client.get_registered_model(model).tags[OWNER_TAG] == registry.owner.installation.identity
+
+    def test_a_new_key_goes_on_with_the_models_of_the_old_one(
+        self, registry: MlflowRegistry, other: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        registry.register(model=model, key="k1", run_id=run_id, tags={BUNDLE_TAG: "a"}, used={})
+        trusted = other.owner.installation.keys_dir / "trusted"
+        trusted.mkdir()
+        shutil.copy(registry.owner.installation.keys_dir / "signing.pub", trusted / "before.pub")
+        with pytest.raises(
+            ForeignModelError
+        ):  # trusted, but another installation's: its ledger shows nothing
+            other.claim(model, {"1": {"z"}})
+        other.claim(model, {"1": {"a"}})
+        assert client.get_registered_model(model).tags[OWNER_TAG] == other.owner.installation.identity
+
+    def test_of_two_that_begin_at_once_one_owns_the_model(
+        self, registry: MlflowRegistry, other: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        def attempt(one: MlflowRegistry) -> str | None:
+            try:
+                return one.register(model=model, key=str(id(one)), run_id=run_id, tags={}, used={})
+            except ForeignModelError:
+                return None
+
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(attempt, (registry, other)))
+        assert sorted(map(str, found)) == ["1", "None"]
+        winner = registry if found[0] else other
+        assert client.get_registered_model(model).tags[OWNER_TAG] == winner.owner.installation.identity
         assert len(client.search_model_versions(f"name = '{model}'")) == 1
 
     def test_a_run_without_a_model_makes_no_version(
@@ -472,7 +660,7 @@ class RegistryContract(Contract):
     ) -> None:
         run_id = tracker.record_run(make_draft(model))
         with pytest.raises(MissingModelError, match="force") as caught:
-            registry.register(model=model, key="k1", run_id=run_id, tags={})
+            registry.register(model=model, key="k1", run_id=run_id, tags={}, used={})
         assert caught.value.code == "WS-TRACKING-005"
         assert client.search_model_versions(f"name = '{model}'") == []
 
@@ -481,7 +669,7 @@ class RegistryContract(Contract):
     ) -> None:
         assert registry.alias(model, "champion") is None
         for key in ("k1", "k2"):
-            registry.register(model=model, key=key, run_id=run_id, tags={})
+            registry.register(model=model, key=key, run_id=run_id, tags={}, used={})
         assert registry.alias(model, "champion") is None
         for version in ("1", "2", "2"):
             registry.set_alias(model, "champion", version)
@@ -491,7 +679,7 @@ class RegistryContract(Contract):
     def test_an_alias_on_a_version_that_is_not_there_is_refused(
         self, registry: MlflowRegistry, model: str, run_id: str
     ) -> None:
-        registry.register(model=model, key="k1", run_id=run_id, tags={})
+        registry.register(model=model, key="k1", run_id=run_id, tags={}, used={})
         with pytest.raises(SettingsError, match="RESOURCE_DOES_NOT_EXIST"):
             registry.set_alias(model, "champion", "9")
         assert registry.alias(model, "champion") is None

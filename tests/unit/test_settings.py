@@ -32,3 +32,21 @@ def test_another_word_for_what_counts_windows_is_refused(word: str) -> None:
     assert refused.value.code == "WS-SETTINGS-001"
     assert "parquet" in refused.value.next_action
     assert "ibis" in refused.value.next_action
+
+
+def test_the_environment_sets_the_limits_of_queries() -> None:
+    limits = ("business_seconds", "business_memory_mb", "source_seconds", "source_memory_mb")
+    environment = {
+        f"WINDSOCK_{name.upper()}": text
+        for name, text in zip(limits, ("8", "512", "90.5", "2048"), strict=True)
+    }
+    made = Settings.from_environment(environment)
+    assert [getattr(made, name) for name in limits] == [8, 512, 90.5, 2048]
+    default = Settings.from_environment({})
+    assert [getattr(default, name) for name in limits] == [60, 1024, 3600, 4096]
+
+
+@pytest.mark.parametrize("text", ["nope", "0", "-1", "nan", "inf", "1e99"])
+def test_a_limit_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="WINDSOCK_SOURCE_SECONDS"):
+        Settings.from_environment({"WINDSOCK_SOURCE_SECONDS": text})

@@ -11,6 +11,7 @@ from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.docker_slots import DockerSlots
 from windsock.adapters.drift_report import EvidentlyReporter
 from windsock.adapters.expectations import GreatExpectationsEngine
+from windsock.adapters.installation import Installation
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
@@ -24,6 +25,7 @@ from windsock.adapters.server_client import ServerRouter
 from windsock.adapters.server_gauges import ServerGauges
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
 from windsock.adapters.sources import SourceReaders
+from windsock.adapters.sql_source import source_limits
 from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts import ArchiveWindowCounter
@@ -40,12 +42,16 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
     """
     storage = Storage(settings.storage_url)
     return Ports(
-        sources=SourceReaders(roots=settings.source_roots, connections=connections),
+        sources=SourceReaders(
+            roots=settings.source_roots,
+            connections=connections,
+            limits=source_limits(settings.source_seconds, settings.source_memory_mb),
+        ),
         snapshots=ParquetSnapshotStore(storage),
         expectations=GreatExpectationsEngine(settings.expectations_dir, storage),
         bundles=SignedBundleStore(storage, settings.keys_dir),
         tracker=MlflowTracker(settings.tracking_uri, settings.home),
-        registry=MlflowRegistry(settings.tracking_uri, settings.home),
+        registry=MlflowRegistry(settings.tracking_uri, settings.home, Installation(settings.keys_dir)),
         ledger=SqlLedger.of(settings),
         records=SqlStepRecords(settings.database_url, settings.keys_dir),
         router=ServerRouter.of(settings),
@@ -65,7 +71,9 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         monitor=SqlMonitor(settings.database_url),
         reporter=EvidentlyReporter(),
         gauges=ServerGauges(settings),
-        business=DuckdbBusinessQuery(),
+        business=DuckdbBusinessQuery(
+            seconds=settings.business_seconds, memory_mb=settings.business_memory_mb
+        ),
         events=ArchiveRolloutEvents(
             settings.serving_dir,
             storage,

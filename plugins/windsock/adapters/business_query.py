@@ -1,88 +1,84 @@
-"""``DuckdbBusinessQuery``: a number of the business, by SQL over rows in memory and over nothing else."""
+"""``DuckdbBusinessQuery``: a number of the business, by SQL over rows in memory and over nothing else.
+
+The query runs in a process of its own, whose time and memory the system limits.
+"""
 
 from __future__ import annotations
 
 import math
-import re
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.query_limits import QueryLimits
+from windsock.adapters.query_process import QueryEndedError, QueryLimitError, QueryRefusedError, ask
 from windsock.exceptions import MonitoringError
-from windsock.library_texts import library_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CODE = "WS-MONITORING-044"
+LIMIT_CODE = "WS-MONITORING-047"
 SECONDS = 60.0
-"""A query that takes longer is stopped."""
-MEMORY = "1GB"
-QUERY = re.compile(r"\s*(select|with|from|values)\b", re.IGNORECASE)
-CLOSED = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",
-    "memory_limit": MEMORY,
-    "threads": "2",
-}
-"""No file, no network, no variable of this process: the query sees the rows that it is given."""
+MEMORY_MB = 1024
 
 
 class DuckdbBusinessQuery:
-    """Runs one query on an empty database in memory, which is closed again.
+    """Runs one query on an empty database in the memory of a process that ends with it.
 
-    :param seconds: a query that takes longer is stopped.
+    :param seconds: a query that takes longer is killed.
+    :param memory_mb: a query that needs more memory, beyond the rows, is stopped, in MiB.
     """
 
-    def __init__(self, *, seconds: float = SECONDS) -> None:
-        self.seconds = seconds
+    def __init__(self, *, seconds: float = SECONDS, memory_mb: int = MEMORY_MB) -> None:
+        self.limits = QueryLimits(
+            seconds=seconds,
+            memory_mb=memory_mb,
+            seconds_setting="WINDSOCK_BUSINESS_SECONDS",
+            memory_setting="WINDSOCK_BUSINESS_MEMORY_MB",
+        )
 
     def number(self, sql: str, frame: pd.DataFrame) -> float | None:
         """Return the one number that a query gives; see :class:`~windsock.ports.BusinessQuery`."""
-        import duckdb
-
-        statement = sql if QUERY.match(sql) else f"SELECT {sql} FROM predictions"  # noqa: S608 - the owner wrote it
         try:
-            with duckdb.connect(":memory:", config=dict(CLOSED)) as connection:
-                connection.register("predictions", _typed(frame))
-                connection.execute("SET lock_configuration = true")
-                rows = self._rows(connection, statement)
-        except duckdb.InterruptException:
-            raise _refused(f"it took longer than {self.seconds:g} s and was stopped") from None
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            raise _refused(library_text(error)) from None
-        except duckdb.Error as error:  # its message may quote a value
-            raise _refused(f"DuckDB says {type(error).__name__}") from None
-        return _number(rows)
+            answers = list(
+                ask(
+                    "windsock.adapters.business_process",
+                    {"sql": sql},
+                    self.limits,
+                    payload=_arrow_stream(frame),
+                    bare=True,
+                )
+            )
+        except QueryLimitError as error:
+            raise MonitoringError(
+                f"`monitoring.performance.business.sql` gives no number: {error}",
+                code=LIMIT_CODE,
+                next_action="Write a query that takes less, or raise the setting for the programs that "
+                "monitor.",
+            ) from None
+        except (QueryEndedError, QueryRefusedError) as error:
+            raise _refused(f"its process failed ({getattr(error, 'kind', error)})") from None
+        told = answers[0]
+        if "refused" in told:
+            raise _refused(str(told["refused"]))
+        return _number(told["value"])
 
-    def _rows(self, connection: Any, statement: str) -> list[Any]:
-        statements = connection.extract_statements(statement)
-        if len(statements) != 1:
-            raise _refused(f"it holds {len(statements)} statements; one is needed")
-        timer = Timer(self.seconds, connection.interrupt)
-        timer.start()
-        try:
-            rows: list[Any] = connection.execute(statements[0]).fetchmany(2)
-        finally:
-            timer.cancel()
-        return rows
 
-
-def _number(rows: list[Any]) -> float | None:
-    if len(rows) != 1 or len(rows[0]) != 1:
-        seen = f"{len(rows[0])} columns" if rows else "no row"
-        raise _refused(f"it gives {seen if len(rows) < 2 else 'more than one row'}; one number is needed")
-    value = rows[0][0]
-    if value is None:
+def _number(value: float | None) -> float | None:
+    if value is None or math.isnan(value):
         return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise _refused(f"it gives a {type(value).__name__}; a number is needed") from None
-    if math.isinf(number):
+    if math.isinf(value):
         raise _refused("it gives an infinite number")
-    return None if math.isnan(number) else number
+    return float(value)
+
+
+def _arrow_stream(frame: pd.DataFrame) -> memoryview:
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(_typed(frame), preserve_index=False).replace_schema_metadata(None)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return memoryview(sink.getvalue())
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

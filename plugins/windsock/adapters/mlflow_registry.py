@@ -1,4 +1,8 @@
-"""``MlflowRegistry``: version numbers in MLflow, one for each key. Its aliases mirror the ledger."""
+"""``MlflowRegistry``: version numbers in MLflow, one for each key. Its aliases mirror the ledger.
+
+A registered model belongs to one installation, and a number is never given twice (see ``mlflow_owner`` and
+``mlflow_numbers``).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from windsock.adapters.installation import Installation
 from windsock.adapters.mlflow_client import MlflowService
 from windsock.adapters.mlflow_model import ready_model
+from windsock.adapters.mlflow_numbers import highest, raise_counter, remove_placeholders
+from windsock.adapters.mlflow_owner import BUNDLE_TAG, ModelOwner
 from windsock.adapters.mlflow_tracking import KEY_TAG
-from windsock.exceptions import MissingModelError, TrackingUnavailableError
+from windsock.exceptions import ForeignModelError, MissingModelError, TrackingUnavailableError
+from windsock.ports import VersionNumbers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 READY_SECONDS = 10.0
+ATTEMPTS = 5
+"""How often a version is made anew because others changed the registered model meanwhile."""
 MLMODEL = "MLmodel"
 ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 
@@ -28,35 +38,68 @@ class MlflowRegistry:
 
     :param tracking_uri: MLflow.
     :param home: Windsock's folder.
+    :param installation: who registers.
     """
 
-    def __init__(self, tracking_uri: str, home: Path) -> None:
+    def __init__(self, tracking_uri: str, home: Path, installation: Installation) -> None:
         self.service = MlflowService(tracking_uri, home)
+        self.owner = ModelOwner(installation)
 
-    def register(self, *, model: str, key: str, run_id: str, tags: Mapping[str, str]) -> str:
+    def register(
+        self, *, model: str, key: str, run_id: str, tags: Mapping[str, str], used: VersionNumbers
+    ) -> str:
         """Return the version that carries this key, making it if there is none.
 
         Of two that were made by a lost answer, the lowest number stands and the others are removed.
 
         :param run_id: run whose model the version is.
+        :param used: the numbers that the ledger knows, with the bundles that they name.
+        :raises ForeignModelError: if the model is another installation's, or nobody can tell whose.
+        :raises TrackingRefusedError: if no number is left that was never used.
         :raises TrackingUnavailableError: if MLflow does not answer.
         :raises MissingModelError: if the run has no finished model there.
         """
+        bundle = tags.get(BUNDLE_TAG)
         with self.service.reach("register a version") as client:
-            _require_registered(client, model)
-            if not _versions(client, model, key):
+            self.owner.create_or_claim(client, model, used)
+            for _ in range(ATTEMPTS):
+                if found := _standing(client, model, key, bundle, used):
+                    remove_placeholders(client, model)
+                    self._require_still_ours(client, found, used)
+                    return _wait_until_ready(client, found)
+                raise_counter(client, model, run_id, used)
                 self._create(client, model, run_id, {**tags, KEY_TAG: key})
-            standing, *others = _versions(client, model, key)
-            for version in others:
-                client.delete_model_version(model, version.version)
-            return _wait_until_ready(client, standing)
+        raise TrackingUnavailableError(
+            f"{model}: {ATTEMPTS} versions were made, and none has a number above {highest(used)} that stays",
+            code="WS-TRACKING-006",
+            next_action="See who deletes versions or the model in MLflow, then clear this task.",
+        )
+
+    def claim(self, model: str, used: VersionNumbers) -> None:
+        """See that a registered model is this installation's; one that names none is claimed by its versions.
+
+        :raises ForeignModelError: if it is another installation's, or nobody can tell whose.
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.service.reach("see whose a model is") as client:
+            try:
+                client.get_registered_model(model)
+            except MlflowException as error:
+                if error.error_code not in ABSENT:
+                    raise
+                return
+            self.owner.claim(client, model, used)
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         """Point an alias at a version.
 
+        :raises ForeignModelError: if the model is another installation's.
         :raises TrackingUnavailableError: if MLflow does not answer.
         """
         with self.service.reach("set an alias") as client:
+            self.owner.require(client, model)
             from mlflow.exceptions import MlflowException
 
             try:
@@ -81,6 +124,15 @@ class MlflowRegistry:
                 if error.error_code in ABSENT:
                     return None
                 raise
+
+    def _require_still_ours(self, client: MlflowClient, version: ModelVersion, used: VersionNumbers) -> None:
+        """Take a version back if another installation has claimed the model in the same moment."""
+        try:
+            self.owner.require(client, version.name)
+        except ForeignModelError:
+            if str(version.version) not in used:
+                client.delete_model_version(version.name, version.version)
+            raise
 
     def _create(self, client: MlflowClient, model: str, run_id: str, tags: Mapping[str, str]) -> None:
         source = ready_model(client, client.get_run(run_id))
@@ -108,14 +160,25 @@ class MlflowRegistry:
             client.set_logged_model_tags(source.model_id, {"mlflow.modelVersions": note})
 
 
-def _require_registered(client: MlflowClient, model: str) -> None:
-    from mlflow.exceptions import MlflowException
+def _standing(
+    client: MlflowClient, model: str, key: str, bundle: str | None, used: VersionNumbers
+) -> ModelVersion | None:
+    """Return the version that stands for a key: never one whose number names another bundle in the ledger.
 
-    try:
-        client.create_registered_model(model)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):
-            raise
+    Others of the key that the ledger does not know are removed.
+    """
+    own = [
+        version
+        for version in _versions(client, model, key)
+        if str(version.version) not in used or bundle in used[str(version.version)]
+    ]
+    if not own:
+        return None
+    own.sort(key=lambda version: (str(version.version) not in used, int(version.version)))
+    for version in own[1:]:
+        if str(version.version) not in used:
+            client.delete_model_version(model, version.version)
+    return own[0]
 
 
 def _versions(client: MlflowClient, model: str, key: str) -> list[ModelVersion]:

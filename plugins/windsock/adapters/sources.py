@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from windsock.adapters.csv_source import read_csv
+from windsock.adapters.query_limits import QueryLimits
 from windsock.adapters.source_limits import require_columns, require_rows
-from windsock.adapters.sql_source import read_sql
+from windsock.adapters.sql_source import read_sql, source_limits
 from windsock.exceptions import DataRefusedError, NotBuiltError, SourceUnavailableError, WindsockError
 from windsock.ports import SourceRead
 from windsock.spec import ExtensionSource, FileSource, Source, SqlSource, extension
@@ -26,18 +27,25 @@ class SourceReaders:
 
     :param roots: folders against which a relative path is looked up, in order.
     :param connections: turns a connection id into a SQLAlchemy URL; raises SettingsError for an unknown one.
+    :param limits: of the process that reads a database; default: an hour and 4 GiB.
     """
 
-    def __init__(self, roots: tuple[Path, ...], connections: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        roots: tuple[Path, ...],
+        connections: Callable[[str], str],
+        limits: QueryLimits | None = None,
+    ) -> None:
         self.roots = roots
         self.connections = connections
+        self.limits = limits or source_limits()
 
     def read(self, source: Source) -> SourceRead:
         """Read all rows; see :class:`windsock.ports.SourceReader`."""
         if isinstance(source, FileSource):
             return self._read_file(source)
         if isinstance(source, SqlSource):
-            frame, described = read_sql(source, self.connections(source.conn_id))
+            frame, described = read_sql(source, self.connections(source.conn_id), self.limits)
             return SourceRead(frame=frame, described=described, untyped=False)
         if isinstance(source, ExtensionSource):
             return _read_extension(source)

@@ -1,4 +1,7 @@
-"""SQL sources: a table or a query, read only, in chunks, without a word of its credentials."""
+"""SQL sources: a table or a query, read only, in chunks, without a word of its credentials.
+
+What a model's file says runs in a process of its own, whose time and memory the system limits.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.plain_values import read_column
+from windsock.adapters.query_limits import QueryLimits
+from windsock.adapters.query_process import QueryEndedError, QueryLimitError, QueryRefusedError, ask
 from windsock.adapters.source_limits import MAX_ROWS, require_columns, require_rows
 from windsock.exceptions import (
     DataRefusedError,
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 CHUNK_ROWS = 50_000
+SECONDS = 3600.0
+MEMORY_MB = 4096
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\$(\w*)\$.*?\$\1\$", re.DOTALL)
 READS = ("select", "with", "values", "table", "from")
@@ -38,19 +46,76 @@ TRANSIENT = re.compile(
 """SQLite and MySQL say by the same exception that a column is unknown and that the file is locked."""
 
 
-def read_sql(source: SqlSource, url: str) -> tuple[pd.DataFrame, str]:
+def source_limits(seconds: float = SECONDS, memory_mb: int = MEMORY_MB) -> QueryLimits:
+    """Return the limits of reading one source."""
+    return QueryLimits(
+        seconds=seconds,
+        memory_mb=memory_mb,
+        seconds_setting="WINDSOCK_SOURCE_SECONDS",
+        memory_setting="WINDSOCK_SOURCE_MEMORY_MB",
+    )
+
+
+def read_sql(source: SqlSource, url: str, limits: QueryLimits) -> tuple[pd.DataFrame, str]:
     """Read a table or a query whole.
 
     :param url: SQLAlchemy URL; it appears in no message.
+    :param limits: of the process that reads.
     :returns: the rows, and kind and place of the source.
-    :raises DataRefusedError: if the query or the table is wrong.
+    :raises DataRefusedError: if the query or the table is wrong, or goes beyond a limit.
     :raises SourceUnavailableError: if the database does not answer.
     """
     described = f"sql: {source.conn_id}/{source.table or 'query ' + digest_of(source.query)[:12]}"
     if source.query:
         _require_reading(source.query, described)
-    with reading(url, source.conn_id, described) as connection:
-        return _fetch(connection, _statement(connection, source, described), described), described
+    request = {
+        "url": url,
+        "conn_id": source.conn_id,
+        "described": described,
+        "table": source.table,
+        "query": source.query,
+        "chunk_rows": CHUNK_ROWS,
+        "most_rows": MAX_ROWS,
+    }
+    try:
+        return _received(ask("windsock.adapters.source_process", request, limits), described), described
+    except QueryLimitError as error:
+        raise DataRefusedError(
+            f"{described}: {error}",
+            code="WS-DATA-019",
+            next_action="Read less (fewer columns, a narrower time, a view), or raise the setting.",
+        ) from None
+    except QueryRefusedError as error:
+        raise _said_by_process(error, described) from None
+    except QueryEndedError as error:
+        raise SourceUnavailableError(f"{described}: reading failed: {error}") from None
+
+
+def _received(answers: Iterator[Any], described: str) -> pd.DataFrame:
+    import pandas as pd
+
+    names: list[str] = [str(name) for name in next(answers)]
+    require_columns(names, described)
+    parts, rows = [], 0
+    for piece in answers:
+        if isinstance(piece, int):
+            require_rows(piece, described)
+        columns = [read_column(column) for column in piece]
+        rows += len(columns[0])
+        parts.append(
+            pd.DataFrame(
+                {name: pd.Series(values, dtype=object) for name, values in zip(names, columns, strict=True)}
+            )
+        )
+    require_rows(rows, described)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _said_by_process(error: QueryRefusedError, described: str) -> WindsockError:
+    kinds = {kind.__name__: kind for kind in (DataRefusedError, SettingsError, SourceUnavailableError)}
+    if error.kind in kinds:
+        return kinds[error.kind](error.message, code=error.code, next_action=error.next_action)
+    return SourceUnavailableError(f"{described}: reading failed with {error.kind[:60]}")
 
 
 @contextmanager
@@ -154,43 +219,3 @@ def _database_error(error: Any, engine: Engine, described: str) -> DataRefusedEr
 
 def _class_of(error: Exception) -> str:
     return type(getattr(error, "orig", None) or error).__name__
-
-
-def _statement(connection: Connection, source: SqlSource, described: str) -> Any:
-    from sqlalchemy import MetaData, Table, select
-    from sqlalchemy.exc import NoSuchTableError
-
-    if source.table is None:
-        return source.query
-    schema, _, name = source.table.rpartition(".")
-    try:
-        table = Table(name, MetaData(), schema=schema or None, autoload_with=connection)
-    except NoSuchTableError:
-        raise DataRefusedError(
-            f"{described}: the database has no table {source.table!r}",
-            code="WS-DATA-017",
-            next_action="Mend the table's name; write SCHEMA.TABLE where it is not in the default schema.",
-        ) from None
-    return select(table)
-
-
-def _fetch(connection: Connection, statement: Any, described: str) -> pd.DataFrame:
-    import pandas as pd
-
-    reading = connection.execution_options(stream_results=True, no_parameters=isinstance(statement, str))
-    result = reading.exec_driver_sql(statement) if isinstance(statement, str) else reading.execute(statement)
-    names = [str(name) for name in list(result.keys())]
-    require_columns(names, described)
-    parts, rows = [], 0
-    for chunk in result.yield_per(CHUNK_ROWS).partitions():
-        rows += len(chunk)
-        if rows > MAX_ROWS:
-            require_rows(rows, described)
-        columns = zip(*chunk, strict=True)
-        parts.append(
-            pd.DataFrame(
-                {name: pd.Series(values, dtype=object) for name, values in zip(names, columns, strict=True)}
-            )
-        )
-    require_rows(rows, described)
-    return pd.concat(parts, ignore_index=True)

@@ -32,7 +32,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     """Read the source, type its columns, mix recent rows in, and keep all by the digest of their content.
 
     The same content is stored once: a second snapshot of it is the first one, with the roles that the spec
-    gives its columns now.
+    gives its columns now, and with the source that was read now, whatever the first one was read from.
 
     :raises DataRefusedError: if the source is wrong for good.
     :raises SourceUnavailableError: if it did not answer.
@@ -92,9 +92,9 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
-    if stored.columns == snapshot.columns:
+    if stored.columns == snapshot.columns and stored.source == snapshot.source:
         return stored
-    return stored.replace(columns=snapshot.columns, findings=snapshot.findings)
+    return stored.replace(columns=snapshot.columns, findings=snapshot.findings, source=snapshot.source)
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:

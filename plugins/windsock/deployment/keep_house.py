@@ -12,7 +12,7 @@ from windsock.deployment.keep_rollouts import forget_ended, unattended
 from windsock.door import CHAMPION_ALIAS
 from windsock.exceptions import TransportError, WindsockError
 from windsock.ports import Ports
-from windsock.records import HousekeepingInput, HousekeepingReport, LedgerRow
+from windsock.records import HousekeepingInput, HousekeepingReport, LedgerRow, numbers_used
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,10 @@ def _whole(ports: Ports, model: str) -> Callable[[], bool]:
 def _mirror(ports: Ports, model: str) -> Callable[[], bool]:
     def chore() -> bool:
         champion = ports.ledger.champion(model)
-        if champion is None or ports.registry.alias(model, CHAMPION_ALIAS) == champion.version:
+        if champion is None:
+            return False
+        ports.registry.claim(model, numbers_used(ports.ledger.rows(model)))
+        if ports.registry.alias(model, CHAMPION_ALIAS) == champion.version:
             return False
         ports.registry.set_alias(model, CHAMPION_ALIAS, champion.version)
         log.info("%s: the alias %s is set back to version %s", model, CHAMPION_ALIAS, champion.version)

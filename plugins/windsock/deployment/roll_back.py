@@ -132,6 +132,13 @@ def choose_turn(
                 code="WS-ROLLBACK-002",
                 next_action="Name a version that was champion, or none for the one before.",
             )
+        if len(bundles := dict.fromkeys(row.digest[:12] for row in commits)) > 1:
+            raise VerdictError(
+                f"{step.model}: version {step.to_version} was given to {len(bundles)} bundles before numbers "
+                f"were kept apart: {', '.join(bundles)}; it names none of them",
+                code="WS-ROLLBACK-004",
+                next_action="Name another version, or none for the champion before.",
+            )
         target = _proved_of(step.model, commits[-1:], is_proved)
     elif earlier:
         target = _proved_of(step.model, earlier, is_proved)
@@ -160,14 +167,14 @@ def _proved_of(model: str, commits: Sequence[LedgerRow], is_proved: Callable[[Le
     passed_over = [commit.version for commit in commits if commit.seq > proved.seq]
     if passed_over:
         log.warning(
-            "WS-ROLLBACK-004: %s: the evidence of version %s is not what was signed; gone back to version %s",
+            "WS-ROLLBACK-005: %s: the evidence of version %s is not what was signed; gone back to version %s",
             model,
             ", ".join(passed_over),
             proved.version,
         )
     elif not is_proved(proved):
         log.warning(
-            "WS-ROLLBACK-004: %s: no evidence can be verified; version %s was champion by the ledger",
+            "WS-ROLLBACK-005: %s: no evidence can be verified; version %s was champion by the ledger",
             model,
             proved.version,
         )

@@ -9,8 +9,16 @@ from windsock.door import append_once, require_evidence
 from windsock.exceptions import GateRefusedError
 from windsock.governance.decisions import require_decision
 from windsock.governance.gate_model import decide
+from windsock.governance.version_numbers import registration_or_free
 from windsock.ports import Ports
-from windsock.records import LedgerAction, LedgerEntry, Outcome, RegisteredVersion, RegisterModelInput
+from windsock.records import (
+    LedgerAction,
+    LedgerEntry,
+    Outcome,
+    RegisteredVersion,
+    RegisterModelInput,
+    numbers_used,
+)
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +31,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
 
     :raises GateRefusedError: if the gate did not decide so, or decided on another model, spec or policy.
     :raises UnverifiedBundleError: if the decision's evidence pack is not what was signed.
+    :raises ForeignModelError: if the registered model is another installation's.
     :raises TrackingUnavailableError: if MLflow does not answer.
     :raises StaleEpochError: if other writers of the ledger leave no room.
     """
@@ -40,7 +49,8 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         "windsock.evidence": evidence_digest,
         "windsock.evidence_uri": uri,
     }
-    number = ports.registry.register(model=name, key=key, run_id=chosen.run_id, tags=tags)
+    used = numbers_used(ports.ledger.rows(name))
+    number = ports.registry.register(model=name, key=key, run_id=chosen.run_id, tags=tags, used=used)
     ports.tracker.add_to_run(chosen.run_id, metrics={}, tags={"windsock.version": number}, files={})
     registered = RegisteredVersion(
         model=name,
@@ -54,7 +64,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         asks=step.decision.asks,
         registered_at=ports.now(),
     )
-    row = append_once(ports.ledger, _entry(step, registered), standing=registered.registration)
+    row = append_once(ports.ledger, _entry(step, registered), standing=registration_or_free(registered))
     log.info("%s: version %s, evidence %s", name, number, uri)
     return registered.replace(asks=tuple(row.body["asks"]), registered_at=row.at)
 

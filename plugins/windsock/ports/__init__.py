@@ -21,7 +21,7 @@ from windsock.ports.monitoring import (
 )
 from windsock.ports.rollout import RolloutEvents, RolloutReporter, Rollouts, Traffic
 from windsock.ports.serving import NoSlots, PredictionArchive, Router, SlotTarget
-from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft
+from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft, VersionNumbers
 
 
 def utc_now() -> datetime:
@@ -94,6 +94,7 @@ __all__ = [
     "StepRecords",
     "Suite",
     "Traffic",
+    "VersionNumbers",
     "WindowCounter",
     "utc_now",
 ]

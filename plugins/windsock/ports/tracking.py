@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +11,10 @@ from windsock.records import DataSnapshot
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+VersionNumbers = Mapping[str, Collection[str]]
+"""Version numbers that the ledger knows -> digests of the bundles that they name there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +78,41 @@ class ExperimentTracker(Protocol):
 
 
 class ModelRegistry(Protocol):
-    """Numbers versions. Its aliases are a mirror of the ledger, never the truth."""
+    """Numbers versions. Its aliases are a mirror of the ledger, never the truth.
 
-    def register(self, *, model: str, key: str, run_id: str, tags: Mapping[str, str]) -> str:
+    A registered model belongs to one installation.
+    """
+
+    def register(
+        self, *, model: str, key: str, run_id: str, tags: Mapping[str, str], used: VersionNumbers
+    ) -> str:
         """Return the version that carries this key, making it if there is none.
 
         Of two that were made by a lost answer, the lowest number stands and the others are removed.
 
+        :param tags: of the version; ``windsock.bundle`` is the digest of its bundle.
+        :param used: the numbers that the ledger knows: a new version's is higher than all of them, and a
+            version that has one of them is this one only if it names the same bundle.
+        :raises ForeignModelError: if the model is another installation's, or nobody can tell whose.
+        :raises TrackingRefusedError: if no number is left that was never used.
         :raises TrackingUnavailableError: if MLflow does not answer.
         :raises MissingModelError: if the run has no finished model there.
         """
         ...
 
+    def claim(self, model: str, used: VersionNumbers) -> None:
+        """See that a registered model is this installation's; one that names none is claimed by its versions.
+
+        :param used: the numbers that the ledger knows.
+        :raises ForeignModelError: if it is another installation's, or nobody can tell whose.
+        """
+        ...
+
     def set_alias(self, model: str, alias: str, version: str) -> None:
-        """Point an alias at a version."""
+        """Point an alias at a version.
+
+        :raises ForeignModelError: if the model is another installation's.
+        """
         ...
 
     def alias(self, model: str, alias: str) -> str | None:

@@ -182,10 +182,12 @@ from windsock.records.training import (
     TrainedModel,
     TrainModelInput,
 )
+from windsock.records.version_numbers import numbers_used
 
 __all__ = [
     "decision_digest",
     "has_met",
+    "numbers_used",
     "retrains_by_rollout",
     "rollout_route",
     "ENDS",

@@ -8,10 +8,10 @@ import os
 import sys
 from typing import Any
 
+from windsock.adapters.own_process import command_of
 from windsock.exceptions import DeploymentRefusedError, StorageError, TransportError, WindsockError
 from windsock.records import ProbeResult, SlotPlan
 from windsock.serving.bundles import BundleShelf
-from windsock.serving.own_process import command_of
 from windsock.serving.slots import compare_golden, compiled_scores, golden_values, pipeline_scores
 from windsock.settings import Settings
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 
+from windsock.adapters.own_process import command_of
 from windsock.adapters.tls import TlsFiles
 from windsock.exceptions import SettingsError, StorageError
 from windsock.ports import utc_now
@@ -26,7 +27,6 @@ from windsock.private_files import make_folder, tighten
 from windsock.serving.files import replace_file
 from windsock.serving.log_lines import SEALED_FILE
 from windsock.serving.open_server import who_is_answered
-from windsock.serving.own_process import command_of
 from windsock.serving.rate_limit import RATES_FILE, RATES_VARIABLE, RateTable
 from windsock.serving.workers import WorkerNotes
 from windsock.settings import Settings

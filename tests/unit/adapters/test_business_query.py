@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from support.builders import NOON
+from windsock.adapters import business_query
+from windsock.adapters.business_process import run_query
 from windsock.adapters.business_query import DuckdbBusinessQuery
+from windsock.adapters.query_process import Answer
 from windsock.exceptions import MonitoringError
 
 FRAME = pd.DataFrame(
@@ -21,9 +27,30 @@ FRAME = pd.DataFrame(
 )
 
 
+class Kept(Answer):
+    """What the process would write, kept here; no limit is put on the tests' own process."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def begin(self, asked: Mapping[str, Any], *, writes: bool = True) -> None:
+        pass
+
+    def send(self, kind: str, *content: Any) -> None:
+        self.rows += content
+
+
+def ask_here(module: str, request: Any, limits: Any, *, payload: Any, bare: bool) -> Iterator[Any]:
+    answer = Kept()
+    run_query({**request, "memory_mb": limits.memory_mb}, io.BytesIO(payload), answer)
+    yield from answer.rows
+
+
 @pytest.fixture
-def query() -> DuckdbBusinessQuery:
-    return DuckdbBusinessQuery(seconds=20)
+def query(monkeypatch: pytest.MonkeyPatch) -> DuckdbBusinessQuery:
+    """The query in this process: another one for each of these tests would take a minute."""
+    monkeypatch.setattr(business_query, "ask", ask_here)
+    return DuckdbBusinessQuery()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +124,25 @@ def test_it_sees_no_file_and_no_variable_of_the_process(query: DuckdbBusinessQue
     assert [one.name for one in tmp_path.iterdir()] == ["data.csv"]
 
 
-def test_a_query_that_takes_too_long_is_stopped() -> None:
-    endless = "select sum(a.i * b.i) from range(10000000) a(i), range(10000000) b(i)"
-    with pytest.raises(MonitoringError, match="stopped"):
-        DuckdbBusinessQuery(seconds=0.2).number(endless, FRAME)
+@pytest.mark.slow
+class TestOwnProcess:
+    def test_the_number_comes_back(self) -> None:
+        assert DuckdbBusinessQuery().number("sum(spent)", FRAME) == 6.5
+        assert DuckdbBusinessQuery().number("avg(score) filter (score > 9)", FRAME) is None
+
+    def test_what_is_wrong_is_said_without_a_value(self) -> None:
+        with pytest.raises(MonitoringError, match="one number is needed") as caught:
+            DuckdbBusinessQuery().number("select prediction from predictions", FRAME)
+        assert caught.value.code == "WS-MONITORING-044"
+        assert "secret" not in str(caught.value)
+
+    def test_a_query_that_takes_too_long_is_killed(self) -> None:
+        endless = "select sum(a.i * b.i) from range(10000000) a(i), range(10000000) b(i)"
+        with pytest.raises(MonitoringError, match=r"after 0\.3 s.*WINDSOCK_BUSINESS_SECONDS") as caught:
+            DuckdbBusinessQuery(seconds=0.3).number(endless, FRAME)
+        assert caught.value.code == "WS-MONITORING-047"
+
+    def test_a_query_that_needs_too_much_memory_is_stopped(self) -> None:
+        with pytest.raises(MonitoringError, match="128 MiB.*WINDSOCK_BUSINESS_MEMORY_MB") as caught:
+            DuckdbBusinessQuery(memory_mb=128).number("length(repeat('x', 400000000))", FRAME)
+        assert caught.value.code == "WS-MONITORING-047"

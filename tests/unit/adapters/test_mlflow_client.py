@@ -15,6 +15,7 @@ from filelock import FileLock
 from support.imports import MLFLOW_MODULES
 from support.mlflow_contract import migrated_database
 from windsock.adapters import mlflow_client
+from windsock.adapters.installation import Installation
 from windsock.adapters.mlflow_client import MlflowService, ping, web_address, without_login
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
@@ -69,9 +70,15 @@ def assert_unavailable(action, seconds: float) -> TrackingUnavailableError:
 
 
 CALLS = {
-    "alias": lambda uri, home: MlflowRegistry(uri, home).alias("churn", "champion"),
-    "set_alias": lambda uri, home: MlflowRegistry(uri, home).set_alias("churn", "champion", "1"),
-    "register": lambda uri, home: MlflowRegistry(uri, home).register(model="c", key="k", run_id="r", tags={}),
+    "alias": lambda uri, home: MlflowRegistry(uri, home, Installation(home / "keys")).alias(
+        "churn", "champion"
+    ),
+    "set_alias": lambda uri, home: MlflowRegistry(uri, home, Installation(home / "keys")).set_alias(
+        "churn", "champion", "1"
+    ),
+    "register": lambda uri, home: MlflowRegistry(uri, home, Installation(home / "keys")).register(
+        model="c", key="k", run_id="r", tags={}, used={}
+    ),
     "add": lambda uri, home: MlflowTracker(uri, home).add_to_run("r", metrics={}, tags={}, files={}),
     "ping": ping,
 }
@@ -168,7 +175,7 @@ def test_a_folder_that_cannot_be_made_is_said_soon(tmp_path):
 def test_a_database_that_another_holds_is_said_in_bounded_time(tmp_path):
     file = tmp_path / "mlflow.db"
     file.write_bytes(migrated_database().read_bytes())
-    registry = MlflowRegistry(f"sqlite:///{file}", tmp_path)
+    registry = MlflowRegistry(f"sqlite:///{file}", tmp_path, Installation(tmp_path / "keys"))
     assert registry.alias("churn", "champion") is None
     holder = sqlite3.connect(file)
     holder.execute("BEGIN EXCLUSIVE")

@@ -15,7 +15,7 @@ class TestRegistryOnSqlite(OnSqlite, RegistryContract):
         source = client.get_logged_model(client.get_run(run_id).outputs.model_outputs[0].model_id)
         shutil.rmtree(Path(source.artifact_location))
         with pytest.raises(MissingModelError, match="force") as caught:
-            registry.register(model=model, key="k1", run_id=run_id, tags={})
+            registry.register(model=model, key="k1", run_id=run_id, tags={}, used={})
         assert caught.value.code == "WS-TRACKING-005"
         assert client.search_model_versions(f"name = '{model}'") == []
 
@@ -25,7 +25,7 @@ class TestRegistryOnSqlite(OnSqlite, RegistryContract):
         monkeypatch.setattr(mlflow_registry, "READY_SECONDS", 0.3)
         monkeypatch.setattr(ModelVersion, "status", "PENDING_REGISTRATION")
         with pytest.raises(TrackingUnavailableError) as caught:
-            registry.register(model=model, key="k1", run_id=run_id, tags={})
+            registry.register(model=model, key="k1", run_id=run_id, tags={}, used={})
         assert caught.value.code == "WS-TRACKING-006"
 
     def test_a_lost_race_for_a_new_alias_is_run_again(self, registry, model, run_id, monkeypatch):
@@ -41,7 +41,7 @@ class TestRegistryOnSqlite(OnSqlite, RegistryContract):
                 raise MlflowException("UNIQUE constraint failed", error_code=BAD_REQUEST)
             return honest(*args, **kwargs)
 
-        registry.register(model=model, key="k1", run_id=run_id, tags={})
+        registry.register(model=model, key="k1", run_id=run_id, tags={}, used={})
         monkeypatch.setattr(MlflowClient, "set_registered_model_alias", lose_once)
         registry.set_alias(model, "champion", "1")
         assert registry.alias(model, "champion") == "1"

@@ -321,6 +321,18 @@ class TestContent:
         assert record.rows == ROWS
         assert read["age"].dtype == "int64"
 
+    def test_the_source_that_was_read_now_is_told(self):
+        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        first, _ = take(None, ports=ports)
+        for described in ("sql: shop/customers", "file: z.parquet", first.source):
+            sources = FakeSources(frame(), untyped=True)
+            sources.described = described
+            record, _ = take(None, ports=replace(ports, sources=sources))
+            assert (record.source, record.digest, record.uri) == (described, first.digest, first.uri)
+            assert record.taken_at == first.taken_at
+        assert ports.snapshots.find(first.model, first.digest).source == first.source
+        assert record == first
+
     def test_another_use_of_the_same_rows_is_the_same_snapshot(self):
         ports = fake_ports(sources=FakeSources(frame(), untyped=True))
         first, _ = take(None, ports=ports)

@@ -33,6 +33,16 @@ def test_an_alias_that_differs_is_set_back() -> None:
     assert kept(ports).aliases_repaired == ()
 
 
+def test_the_alias_of_another_installation_is_told_and_not_moved() -> None:
+    ports = world_of(1, 2)
+    ports.registry.aliases[(MODEL, "champion")] = "1"
+    ports.registry.foreign[MODEL] = "0123456789ab"
+    report = kept(ports)
+    assert report.aliases_repaired == ()
+    assert [fault for fault in report.faults if "WS-TRACKING-008" in fault and "0123456789ab" in fault]
+    assert ports.registry.aliases == {(MODEL, "champion"): "1"}
+
+
 def test_a_model_whose_file_is_gone_is_looked_after_too() -> None:
     ports = world_of(1)
     ports.registry.aliases.clear()

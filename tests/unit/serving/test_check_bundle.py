@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from support.serving import FIELDS, make_plan, make_settings, store_bundle
+from windsock.adapters import own_process
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import DeploymentRefusedError, StorageError
 from windsock.ports import LoadedBundle
 from windsock.records import MODEL_FILE, TREES_FILE, GoldenPredictions, SlotPlan, StoredBundle
-from windsock.serving import own_process
 from windsock.serving.check_bundle import check_apart
 from windsock.training.golden import make_golden
 from windsock.training.preprocessing import build_preprocessing, to_features

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from windsock.serving.own_process import PACKAGE_ROOT, command_of
+from windsock.adapters.own_process import PACKAGE_ROOT, command_of
 
 ASKED = "import sys, windsock\ndef main(): print(windsock.__file__, sys.argv[1:])\n"
 
