@@ -18,6 +18,7 @@ from windsock.records import (
     Status,
 )
 from windsock.spec import ModelSpec
+from windsock.texts import one_line
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 SHOWN_COLUMNS, SHOWN_CHARACTERS = 10, 1_000
@@ -202,8 +203,8 @@ def _firing(
         model=spec.name,
         key=condition.key,
         severity=condition.severity,
-        title=condition.title,
-        text=condition.text[:SHOWN_CHARACTERS],
+        title=one_line(condition.title),
+        text=one_line(condition.text)[:SHOWN_CHARACTERS],
         owner=spec.model.owner,
         channel=spec.monitoring.alert_channel,
         runbook=spec.model.runbook,
@@ -230,7 +231,7 @@ def _resolved(condition: Condition, old: Alert, now: datetime) -> tuple[Alert, b
     alert = old.model_copy(
         update={
             "state": "resolved",
-            "text": condition.text[:SHOWN_CHARACTERS],
+            "text": one_line(condition.text)[:SHOWN_CHARACTERS],
             "last_at": now,
             "resolved_at": now,
             "pending": due,

@@ -12,10 +12,10 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from windsock.exceptions import ApprovalRefusedError
 from windsock.monitoring.claim_retrain import holder_of
 from windsock.operators.base import StepOperator, run_context
-from windsock.operators.markdown import inline, table
 from windsock.records import Approval, RegisteredVersion, Status
 from windsock.records.retraining import LEASE
 from windsock.steps import StepResult, limit_text, shorten, verdict_of, verdict_of_error
+from windsock.texts import inline, table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

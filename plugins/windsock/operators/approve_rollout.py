@@ -14,7 +14,6 @@ from windsock.exceptions import ApprovalRefusedError, RolloutRefusedError
 from windsock.operators.approve_model import RESPONSE_TIMEOUT
 from windsock.operators.base import StepOperator
 from windsock.operators.judge_rollout import difference_text
-from windsock.operators.markdown import inline, table
 from windsock.records import (
     Approval,
     LedgerRow,
@@ -27,6 +26,7 @@ from windsock.records import (
 )
 from windsock.steps import StepResult, Verdict, limit_text, shorten
 from windsock.steps.rollout_moves import registered_version
+from windsock.texts import inline, table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
