@@ -43,7 +43,7 @@ FULL: dict[str, Any] = {
         "policy": "the policy",
         "minimum": {"recall": 0.5},
         "against_champion": "better",
-        "checks": [],
+        "checks": ["latency"],
         "card": {
             "intended_use": "the intended use",
             "limitations": "the limitations",

@@ -26,7 +26,7 @@ from windsock.records import (
 )
 from windsock.steps import StepResult, Verdict, limit_text, shorten
 from windsock.steps.rollout_moves import registered_version
-from windsock.texts import inline, table
+from windsock.texts import inline, paragraph, table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -193,7 +193,7 @@ def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -
         f"- rollout: {rollout.experiment}, {rollout.plan.strategy}, look {decision.number}",
         f"- since: {rollout.started_at:%Y-%m-%d %H:%M} UTC",
         f"- units: {totals.champion.units:,} champion, {totals.challenger.units:,} new version",
-        f"- {inline(estimate.metric)}: difference {difference_text(estimate)} ({estimate.method})",
+        f"- {paragraph(estimate.metric)}: difference {difference_text(estimate)} ({estimate.method})",
     ]
     if estimate.chance_better is not None:
         lines.append(f"- chance that it is better, for information: {estimate.chance_better:.1%}")

@@ -84,7 +84,7 @@ def card_markdown(spec: ModelSpec, evaluation: Evaluation) -> str:
         "",
         *table(("metric", "value", "95 % interval", "rows"), rows),
         "",
-        *(f"- {inline(difference_text(difference))}" for difference in differences if difference),
+        *(f"- {paragraph(difference_text(difference))}" for difference in differences if difference),
         f"- training minus held out: {_number(evaluation.gap)}",
         f"- {evaluation.latency.ms_per_sample:.3g} ms per sample, {evaluation.latency.rows} rows in one call",
         *_section("Intended use", card.intended_use),
