@@ -35,6 +35,8 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
     timeout means no. Whoever triggered the run cannot approve it. A run that has claimed the model for its
     retrain keeps the claim while it waits.
 
+    Template fields: ``version``, ``decision``.
+
     :param version: the ``RegisteredVersion`` of the registration task.
     :param decision: the ``GateDecision``, shown to the reviewer.
     :param approvers: user ids that may answer; empty: anyone with the permission.

@@ -44,6 +44,8 @@ class ApproveRolloutOperator(StepOperator, ApprovalOperator):
     in time means no promotion now; a later look asks again. Whoever asked for the rollout, or triggered the
     run, cannot approve it.
 
+    Template fields: ``decision``.
+
     :param decision: the ``RolloutDecision`` of the judging task.
     :param approvers: user ids that may answer; empty: anyone with the permission.
     :param response_timeout: how long to wait for an answer.
