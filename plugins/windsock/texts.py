@@ -100,7 +100,8 @@ def clean_log_records() -> None:
 
     def make(*given: Any, **named: Any) -> logging.LogRecord:
         record = before(*given, **named)
-        if record.name.partition(".")[0] == PACKAGE and isinstance(record.args, tuple):
+        name = str(record.name or "")  # of a record that `makeLogRecord` begins with there is none yet
+        if name.partition(".")[0] == PACKAGE and isinstance(record.args, tuple):
             record.args = tuple(_clean_argument(one) for one in record.args)
         return record
 

@@ -66,6 +66,11 @@ def test_log_lines_of_others_are_left_alone(caplog):
     assert caplog.records[-1].getMessage() == "a\nb"
 
 
+def test_a_record_may_be_made_of_another_one():
+    record = logging.makeLogRecord({"name": "windsock.x", "msg": "%s", "args": ("a",)})
+    assert record.getMessage() == "a"
+
+
 @EVERY
 def test_tables_of_a_log_have_one_line_for_each_row(kind, caplog):
     caplog.set_level(logging.INFO)
