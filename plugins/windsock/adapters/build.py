@@ -39,7 +39,9 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
     """
     storage = Storage(settings.storage_url)
     return Ports(
-        sources=SourceReaders(roots=settings.source_roots, connections=connections),
+        sources=SourceReaders(
+            settings.source_roots, connections, closed=(settings.keys_dir, settings.clients_file)
+        ),
         snapshots=ParquetSnapshotStore(storage),
         expectations=GreatExpectationsEngine(settings.expectations_dir, storage),
         bundles=SignedBundleStore(storage, settings.keys_dir),
