@@ -37,11 +37,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from windsock.texts import several_lines
+
 
 class WindsockError(Exception):
     """Base of every error that Windsock raises on purpose.
 
-    :param message: what failed, with the value seen and the limit; one or a few plain sentences.
+    :param message: what failed, with the value seen and the limit; one or a few plain sentences. Of what it
+        holds of a person's text no line stands at the margin, and a terminal obeys none of it.
     :param code: stable code of the case, explained in ``docs/runbook.md``.
     :param next_action: what the reader should do now; one imperative sentence.
     """
@@ -50,10 +53,11 @@ class WindsockError(Exception):
     default_next: ClassVar[str] = "Read the message, mend the cause and run it again."
 
     def __init__(self, message: str, *, code: str | None = None, next_action: str | None = None) -> None:
+        message = several_lines(message)
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
-        self.next_action = next_action or self.default_next
+        self.next_action = several_lines(next_action) if next_action else self.default_next
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} Next: {self.next_action}"

@@ -46,6 +46,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
             roots=settings.source_roots,
             connections=connections,
             limits=source_limits(settings.source_seconds, settings.source_memory_mb),
+            closed=(settings.keys_dir, settings.clients_file),
         ),
         snapshots=ParquetSnapshotStore(storage),
         expectations=GreatExpectationsEngine(settings.expectations_dir, storage),

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from windsock.adapters.query_limits import THREADS
 from windsock.adapters.query_process import OVER_MEMORY, ROWS, Answer, serve
+from windsock.library_texts import library_text
 
 QUERY = re.compile(r"\s*(select|with|from|values)\b", re.IGNORECASE)
 CLOSED = {
@@ -19,7 +20,6 @@ CLOSED = {
     "threads": str(THREADS),
 }
 """No file, no network, no variable of this process: the query sees the rows that it is given."""
-SHOWN = 200
 
 
 def run_query(asked: Mapping[str, Any], payload: IO[bytes], answer: Answer) -> None:
@@ -45,7 +45,7 @@ def run_query(asked: Mapping[str, Any], payload: IO[bytes], answer: Answer) -> N
         except duckdb.OutOfMemoryException:
             answer.send(OVER_MEMORY)
         except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
-            answer.send(ROWS, {"refused": str(error).splitlines()[0][:SHOWN]})
+            answer.send(ROWS, {"refused": library_text(error)})
         except duckdb.Error as error:  # its message may quote a value
             answer.send(ROWS, {"refused": f"DuckDB says {type(error).__name__}"})
 

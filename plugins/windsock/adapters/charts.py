@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from windsock.adapters.quiet import quiet_libraries
+from windsock.texts import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +93,8 @@ def _blank(width: float, height: float) -> Figure:
 
 
 def _short(text: str) -> str:
-    """Return a name short enough for an axis, with ``$`` taken literally and not as a formula."""
+    """Return a name on one line, short enough for an axis, ``$`` taken literally and not as a formula."""
+    text = one_line(text)
     cut = text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
     return cut.replace("$", r"\$")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import MonitoringError
 from windsock.records import ColumnKind, InputField, InputSchema
+from windsock.texts import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,9 @@ NUMBERS = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 MOST_CATEGORIES = 50
 """Categories drawn by name; the rarer ones of both sides are drawn together."""
 OTHERS = "(others)"
+LOOKALIKES = str.maketrans({"<": "\u2039", ">": "\u203a", "&": "\uff06", "$": "\uff04", "`": "\u02cb"})
+"""Evidently writes names and categories into its page's script as they are, and its charts read them as HTML
+or as formulas: a report for people has letters there that look the same and do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +99,11 @@ def comparable(
         if reason := _unfit(field, (reference, current), shown=shown):
             left_out[field.name] = reason
             continue
-        kinds[field.name] = field.kind in NUMBERS
+        name = _shown_name(field.name, kinds) if shown else field.name
+        kinds[name] = field.kind in NUMBERS
         typed = _typed(field, reference[field.name], current[field.name], shown=shown)
         for side, column in zip(sides, typed, strict=True):
-            side[field.name] = column
+            side[name] = column
     if not kinds:
         raise _failed("no column has values on both sides")
     return _Comparable(
@@ -108,6 +113,19 @@ def comparable(
         categories=tuple(name for name, is_number in kinds.items() if not is_number),
         left_out=left_out,
     )
+
+
+def _shown_name(name: str, taken: Mapping[str, bool]) -> str:
+    """Return a column's name for people; of two that look the same the second one has a number."""
+    wanted = shown = _harmless(name)
+    number = 2
+    while shown in taken:
+        shown, number = f"{wanted} ({number})", number + 1
+    return shown
+
+
+def _harmless(text: object) -> str:
+    return one_line(text).translate(LOOKALIKES)
 
 
 def _unfit(field: InputField, sides: Sequence[pd.DataFrame], *, shown: bool) -> str:
@@ -139,6 +157,8 @@ def _typed(field: InputField, reference: pd.Series, current: pd.Series, *, shown
         reference, current = (
             side.where(side.isna() | side.isin(kept), OTHERS) for side in (reference, current)
         )
+    if shown:
+        reference, current = (side.map(_harmless, na_action="ignore") for side in (reference, current))
     return reference.to_numpy(object), current.to_numpy(object)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from functools import cached_property
 from pathlib import Path
 
-from windsock.adapters.signing import MAKE_KEYS, PUBLIC_KEY, TRUSTED
+from windsock.adapters.signing import MAKE_KEYS, PUBLIC_KEY, RETIRED, TRUSTED
 from windsock.exceptions import SettingsError
 
 
@@ -36,8 +36,9 @@ class Installation:
 
     @cached_property
     def trusted(self) -> frozenset[str]:
-        """The digests of the keys in ``trusted/``: keys of its own from before, and those of others."""
-        return frozenset(_digest_of(file) for file in sorted((self.keys_dir / TRUSTED).glob("*.pub")))
+        """The digests of the keys in ``retired/`` and ``trusted/``: its own from before, and those of others."""
+        folders = (self.keys_dir / RETIRED, self.keys_dir / TRUSTED)
+        return frozenset(_digest_of(file) for folder in folders for file in sorted(folder.glob("*.pub")))
 
 
 def _digest_of(file: Path) -> str:

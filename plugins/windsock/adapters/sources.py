@@ -28,6 +28,8 @@ class SourceReaders:
     :param roots: folders against which a relative path is looked up, in order.
     :param connections: turns a connection id into a SQLAlchemy URL; raises SettingsError for an unknown one.
     :param limits: of the process that reads a database; default: an hour and 4 GiB.
+    :param closed: files and folders that are no source, however a path leads there: those of the keys. What
+        is read ends up in snapshots, errors and reports.
     """
 
     def __init__(
@@ -35,10 +37,13 @@ class SourceReaders:
         roots: tuple[Path, ...],
         connections: Callable[[str], str],
         limits: QueryLimits | None = None,
+        *,
+        closed: tuple[Path, ...] = (),
     ) -> None:
         self.roots = roots
         self.connections = connections
         self.limits = limits or source_limits()
+        self.closed = closed
 
     def read(self, source: Source) -> SourceRead:
         """Read all rows; see :class:`windsock.ports.SourceReader`."""
@@ -80,6 +85,7 @@ class SourceReaders:
         places = [given] if given.is_absolute() else [root / given for root in self.roots]
         for place in places:
             if place.is_file():
+                self._require_open(place)
                 return place
         looked = ", ".join(str(place) for place in places)
         if any(place.is_dir() for place in places):
@@ -93,6 +99,15 @@ class SourceReaders:
             code="WS-DATA-010",
             next_action="Put the file there, or mend the path in `data.source`.",
         )
+
+    def _require_open(self, file: Path) -> None:
+        real = file.resolve()
+        if any(real.is_relative_to(place.resolve()) for place in self.closed):
+            raise DataRefusedError(
+                f"{file} lies among the installation's keys, and none of those is a source",
+                code="WS-DATA-025",
+                next_action="Name the file that holds the model's rows in `data.source`.",
+            )
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from windsock.texts import one_line, several_lines
+
 
 def say(line: str) -> None:
-    """Print a line at once; a terminal that is gone is no reason to leave processes behind."""
+    """Print a line at once, without what a terminal would obey.
+
+    A terminal that is gone is no reason to leave processes behind.
+
+    :param line: text; of several lines only the first stands at the margin.
+    """
     try:
-        print(line, flush=True)
+        print(several_lines(line), flush=True)
     except OSError:
         return
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:
     """Return the lines of a table, its columns as wide as their longest cell."""
-    everything = [head, ["-" * len(cell) for cell in head], *rows]
+    everything = [
+        head,
+        ["-" * len(cell) for cell in head],
+        *([one_line(cell) for cell in row] for row in rows),
+    ]
     widths = [max(len(row[number]) for row in everything) for number in range(len(head))]
     return [
         (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()

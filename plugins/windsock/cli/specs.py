@@ -115,7 +115,8 @@ def _reader(settings: Settings, database_url: str | None) -> SourceReader:
     from windsock.adapters.sources import SourceReaders
 
     connections = connections_of(os.environ) if database_url is None else lambda _: database_url
-    return SourceReaders(roots=(Path.cwd(), *settings.source_roots), connections=connections)
+    closed = (settings.keys_dir, settings.clients_file)
+    return SourceReaders((Path.cwd(), *settings.source_roots), connections, closed=closed)
 
 
 def source_of(text: str) -> Any:

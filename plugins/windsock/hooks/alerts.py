@@ -28,7 +28,8 @@ from windsock.records import (
     running_rollout,
 )
 from windsock.spec import ModelSpec, SharedSpec, parse_duration
-from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel
+from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel, is_address
+from windsock.texts import one_line, several_lines
 
 log = logging.getLogger(__name__)
 
@@ -160,11 +161,14 @@ def deliver(channel: AlertChannel, alert: Alert) -> bool:
 def title_of(alert: Alert) -> str:
     """Return the line that is read first: severity, or that it is over, and what it is about."""
     word = "RESOLVED" if alert.state == "resolved" else alert.severity.value.upper()
-    return f"[{word}] {alert.title}"
+    return f"[{word}] {one_line(alert.title)}"
 
 
 def text_of(alert: Alert) -> str:
-    """Return what follows it: a few sentences, the owner, where to read on; no row and no secret."""
+    """Return what follows it: a few sentences, the owner, where to read on; no row and no secret.
+
+    Each fact is one line, and no text of a model's file looks like another fact.
+    """
     since = f"since {alert.first_at:%Y-%m-%d %H:%M} UTC"
     facts = [f"Owner: {alert.owner}", f"Alert: {alert.key} {since}"]
     if alert.episode:
@@ -173,12 +177,12 @@ def text_of(alert: Alert) -> str:
         facts.append(f"Channel: {alert.channel}")
     if alert.runbook:
         facts.append(f"Runbook: {alert.runbook}")
-    return "\n".join([alert.text, "", *facts])
+    return "\n".join([several_lines(alert.text), "", *map(one_line, facts)])
 
 
 def _send_apprise(channel: AlertChannel, alert: Alert) -> None:
     from airflow.providers.apprise.hooks.apprise import AppriseHook
-    from apprise import Apprise, NotifyType
+    from apprise import Apprise, NotifyFormat, NotifyType
 
     # The provider's own `notify` does not say whether a service took it: only its reading of the connection
     # is used.
@@ -189,6 +193,7 @@ def _send_apprise(channel: AlertChannel, alert: Alert) -> None:
     taken = services.notify(
         title=title_of(alert),
         body=text_of(alert),
+        body_format=NotifyFormat.TEXT,  # else a service that shows HTML or Markdown takes it for that
         notify_type=NotifyType.SUCCESS if alert.state == "resolved" else kind,
         tag=channel.tag,
     )
@@ -202,11 +207,12 @@ def _send_slack(channel: AlertChannel, alert: Alert) -> None:
     from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 
     hook = SlackWebhookHook(slack_webhook_conn_id=channel.connection, timeout=20)
-    hook.send(text=f"*{_plain(title_of(alert))}*\n{_plain(text_of(alert))}", unfurl_links=False)
+    text = f"{_plain(title_of(alert))}\n{_plain(text_of(alert))}"
+    hook.send_dict({"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False})
 
 
 def _plain(text: str) -> str:
-    """Return text that Slack shows as it is: nobody is mentioned, nothing is linked."""
+    """Return text that Slack shows as it is: nobody is mentioned, no other text stands for a link."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -215,7 +221,7 @@ def _send_smtp(channel: AlertChannel, alert: Alert) -> None:
 
     from airflow.providers.smtp.hooks.smtp import SmtpHook
 
-    to = channel.to or ((alert.owner,) if "@" in alert.owner else ())
+    to = channel.to or ((alert.owner,) if is_address(alert.owner) else ())
     if not to:
         raise NotDeliveredError("the channel names no address (to), and the owner is none")
     with SmtpHook(smtp_conn_id=channel.connection) as hook:
@@ -288,7 +294,7 @@ def _task_alert(context: Any, owner: str, runbook: str) -> Alert:
         key=f"task:{name}",
         severity=Severity.HIGH,
         title=f"{name} has failed",
-        text=f"Run {task.run_id}, try {task.try_number}: {why}\nLog: {task.log_url}",
+        text=f"Run {task.run_id}, try {task.try_number}: {one_line(why)}\nLog: {task.log_url}",
         owner=owner,
         runbook=runbook,
         first_at=now,

@@ -25,6 +25,8 @@ class WindsockNotifier(BaseNotifier):
 
     What the channel does not take is logged; a callback never fails a task.
 
+    Template fields: ``title``, ``text``.
+
     :param model: the model that it is about.
     :param title: one line.
     :param text: a few plain sentences; never a row's value.

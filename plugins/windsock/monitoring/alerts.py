@@ -18,6 +18,7 @@ from windsock.records import (
     Status,
 )
 from windsock.spec import ModelSpec
+from windsock.texts import one_line
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 SHOWN_COLUMNS, SHOWN_CHARACTERS = 10, 1_000
@@ -202,8 +203,8 @@ def _firing(
         model=spec.name,
         key=condition.key,
         severity=condition.severity,
-        title=condition.title,
-        text=condition.text[:SHOWN_CHARACTERS],
+        title=one_line(condition.title),
+        text=one_line(condition.text)[:SHOWN_CHARACTERS],
         owner=spec.model.owner,
         channel=spec.monitoring.alert_channel,
         runbook=spec.model.runbook,
@@ -228,7 +229,11 @@ def _is_news(alert: Alert, before: Alert, now: datetime, repeat: timedelta) -> b
 def _resolved(condition: Condition, old: Alert, now: datetime) -> tuple[Alert, bool]:
     due = old.times > 0
     alert = old.replace(
-        state="resolved", text=condition.text[:SHOWN_CHARACTERS], last_at=now, resolved_at=now, pending=due
+        state="resolved",
+        text=one_line(condition.text)[:SHOWN_CHARACTERS],
+        last_at=now,
+        resolved_at=now,
+        pending=due,
     )
     return alert, due
 

@@ -12,10 +12,10 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from windsock.exceptions import ApprovalRefusedError
 from windsock.monitoring.claim_retrain import holder_of
 from windsock.operators.base import StepOperator, run_context
-from windsock.operators.markdown import inline, table
 from windsock.records import Approval, RegisteredVersion, Status
 from windsock.records.retraining import LEASE
 from windsock.steps import StepResult, limit_text, shorten, verdict_of, verdict_of_error
+from windsock.texts import inline, table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,6 +34,8 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
     The answer is written to the ledger with the version, its digest and the user that the server named. A
     timeout means no. Whoever triggered the run cannot approve it. A run that has claimed the model for its
     retrain keeps the claim while it waits.
+
+    Template fields: ``version``, ``decision``.
 
     :param version: the ``RegisteredVersion`` of the registration task.
     :param decision: the ``GateDecision``, shown to the reviewer.

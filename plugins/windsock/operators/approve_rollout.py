@@ -14,7 +14,6 @@ from windsock.exceptions import ApprovalRefusedError, RolloutRefusedError
 from windsock.operators.approve_model import RESPONSE_TIMEOUT
 from windsock.operators.base import StepOperator
 from windsock.operators.judge_rollout import difference_text
-from windsock.operators.markdown import inline, table
 from windsock.records import (
     Approval,
     LedgerRow,
@@ -27,6 +26,7 @@ from windsock.records import (
 )
 from windsock.steps import StepResult, Verdict, limit_text, shorten
 from windsock.steps.rollout_moves import registered_version
+from windsock.texts import inline, paragraph, table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,6 +43,8 @@ class ApproveRolloutOperator(StepOperator, ApprovalOperator):
     written to the ledger with the rollout's name. No ends the rollout: the champion keeps serving. No answer
     in time means no promotion now; a later look asks again. Whoever asked for the rollout, or triggered the
     run, cannot approve it.
+
+    Template fields: ``decision``.
 
     :param decision: the ``RolloutDecision`` of the judging task.
     :param approvers: user ids that may answer; empty: anyone with the permission.
@@ -193,7 +195,7 @@ def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -
         f"- rollout: {rollout.experiment}, {rollout.plan.strategy}, look {decision.number}",
         f"- since: {rollout.started_at:%Y-%m-%d %H:%M} UTC",
         f"- units: {totals.champion.units:,} champion, {totals.challenger.units:,} new version",
-        f"- {inline(estimate.metric)}: difference {difference_text(estimate)} ({estimate.method})",
+        f"- {paragraph(estimate.metric)}: difference {difference_text(estimate)} ({estimate.method})",
     ]
     if estimate.chance_better is not None:
         lines.append(f"- chance that it is better, for information: {estimate.chance_better:.1%}")

@@ -30,6 +30,8 @@ class CheckDriftOperator(StepOperator):
     Drift is a finding, not a fault: the task is green and its verdict says FAIL. It is red when the window
     could not be judged.
 
+    Template fields: ``window``.
+
     :param window: a ``Span``: ``{"start": ..., "end": ...}`` as :class:`~windsock.sensors.drift.DriftSensor`
         gives it.
     """

@@ -23,6 +23,8 @@ class CheckPerformanceOperator(StepOperator):
     A loss is a finding, not a fault: the task is green and its verdict says FAIL. It is red when a check
     could not run.
 
+    Template fields: ``window``.
+
     :param window: a ``Span``: ``{"start": ..., "end": ...}`` as :class:`~windsock.sensors.drift.DriftSensor`
         gives it.
     """

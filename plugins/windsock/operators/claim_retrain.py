@@ -28,6 +28,8 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
 
     A retrain on schedule or by hand claims the model alone. Give the claim back with
     :class:`CloseRetrainOperator`.
+
+    Template fields: none.
     """
 
     step = "claim_retrain"
@@ -79,6 +81,8 @@ def _event_id(event: Any) -> str:
 
 class CloseRetrainOperator(StepOperator):
     """Give the claim of a retrain back, and close its episode with what the retrain came to.
+
+    Template fields: ``claim``.
 
     :param claim: the ``RetrainClaim`` of the claiming task.
     :param gate_task_id: task whose ``GateDecision`` tells a kept champion from a refused version.

@@ -20,6 +20,8 @@ class DecideRetrainOperator(StepOperator):
     With :func:`~windsock.operators.assets.retrain_asset` among its outlets (as
     :func:`~windsock.operators.assets.sometimes`), the announcement is that asset's event, with the episode's
     key.
+
+    Template fields: none.
     """
 
     step = "decide_retrain"

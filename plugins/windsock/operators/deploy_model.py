@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class DeployModelOperator(StepOperator):
     """Bring a registered version to the server, without traffic, and see it answer its golden predictions.
 
+    Template fields: ``version``.
+
     :param version: the ``RegisteredVersion`` of the registration task.
     """
 

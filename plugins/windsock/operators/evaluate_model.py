@@ -19,6 +19,8 @@ log = logging.getLogger("windsock.task")
 class EvaluateModelOperator(StepOperator):
     """Judge the best candidate on held-out rows, beside a dummy model and the champion.
 
+    Template fields: ``snapshot``, ``candidates``.
+
     :param snapshot: the ``DataSnapshot`` of the snapshot task.
     :param candidates: the outputs of the training tasks.
     """

@@ -23,6 +23,8 @@ class GovernanceGateOperator(StepOperator, SkipMixin):
     ``promote`` goes on; ``keep`` is green and skips the rest; ``refuse`` is red and is not retried. A dry run
     stops here: its decision is logged, and the rest is skipped.
 
+    Template fields: ``validation``, ``evaluation``.
+
     :param validation: the ``ValidationReport`` of the validation task.
     :param evaluation: the ``Evaluation`` of the evaluation task.
     """

@@ -28,6 +28,8 @@ class JudgeRolloutOperator(StepOperator, SkipMixin):
     A decision against the new version is a finding, not a fault: the task is green. A rollout that has ended
     meanwhile is not judged, and what follows is skipped.
 
+    Template fields: ``rollout``.
+
     :param rollout: name of the rollout, as :class:`~windsock.sensors.rollout.RolloutSensor` gives it; empty:
         the one that is under way.
     """

@@ -19,6 +19,8 @@ log = logging.getLogger("windsock.task")
 class HousekeepingOperator(StepOperator):
     """Repair the registry's aliases from the ledger, close what was left open, keep the retention.
 
+    Template fields: none.
+
     :param models: names of the installation's models.
     :param keep_predictions_days: archived hours of the prediction log, and lines rejected from it, that are
         older are removed; 0 keeps all.

@@ -44,6 +44,8 @@ class MoveRolloutOperator(StepOperator):
     pause or the rollout's end, moves nothing either. A person's no ends the rollout as stopped. Each move is
     made once, however often the task is tried.
 
+    Template fields: ``decision``, ``approval``.
+
     :param decision: the ``RolloutDecision`` of the judging task.
     :param approval: the ``Approval`` of the asking task; ``None`` where nobody was asked.
     :param shared: the alert channels: a ``SharedSpec`` or its content.

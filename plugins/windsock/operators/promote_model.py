@@ -20,6 +20,8 @@ class PromoteModelOperator(StepOperator):
     The approvals of that very version and digest are read from the ledger, never from upstream states. A
     version whose spec asks for a rollout does not serve by it, but waits; the rollout's DAG is told so.
 
+    Template fields: ``version``.
+
     :param version: the ``RegisteredVersion`` of the registration task.
     """
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class RegisterModelOperator(StepOperator):
     """Give a model that passed the gate its version number and its signed evidence pack.
 
+    Template fields: ``decision``, ``evaluation``.
+
     :param decision: the ``GateDecision`` of the gate task.
     :param evaluation: the ``Evaluation`` of the evaluation task.
     """

@@ -19,6 +19,8 @@ class RollBackOperator(StepOperator):
 
     While a rollout is under way it ends that one, and the champion gets all traffic back.
 
+    Template fields: ``to_version``, ``reason``.
+
     :param spec: the model; only its name is used, so a broken file does not stop a roll back.
     :param to_version: version to serve again; the DAG param of that name overrides it.
     :param reason: why, for the ledger; the DAG param of that name overrides it.

@@ -26,6 +26,8 @@ class SendAlertsOperator(StepOperator):
     An alert is told when it begins, becomes worse, is over, and again after the repeat period. What no
     channel takes is kept and tried by the next run: the task stays green.
 
+    Template fields: none.
+
     :param shared: the alert channels: a ``SharedSpec`` or its content.
     :param windows_task_id: task that gave the windows.
     :param drift_task_id: mapped task of their drift verdicts.

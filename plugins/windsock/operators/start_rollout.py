@@ -25,6 +25,8 @@ class StartRolloutOperator(StepOperator, SkipMixin):
     way keeps the plan that it began with. Where nothing is under way, an end that was not told yet, such as
     one by a command, is told here.
 
+    Template fields: none.
+
     :param shared: the alert channels: a ``SharedSpec`` or its content.
     """
 

@@ -31,6 +31,8 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
     ``pause`` and ``resume`` are kept in the ledger; ``stop`` and ``roll_back`` end the rollout at once and
     hold its version, and need neither MLflow nor an approval. Where nothing is under way, nothing is done.
 
+    Template fields: ``action``, ``reason``.
+
     :param action: what to do; the DAG param of that name overrides it.
     :param reason: why, for the ledger; the DAG param of that name overrides it.
     :param shared: the alert channels: a ``SharedSpec`` or its content.

@@ -18,6 +18,8 @@ log = logging.getLogger("windsock.task")
 class SnapshotDataOperator(StepOperator):
     """Copy the model's rows to an immutable snapshot; same content, same digest, no second copy.
 
+    Template fields: ``data_window``, ``recent``.
+
     :param data_window: overrides the spec's data window, such as ``30d``; the DAG param of that name
         overrides both.
     :param recent: a stretch of the prediction log, as ``{"start": ..., "end": ...}``: its labelled answers

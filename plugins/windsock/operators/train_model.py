@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class TrainModelOperator(StepOperator):
     """Train one candidate on the training rows of a snapshot; map it over the candidates.
 
+    Template fields: ``snapshot``, ``validation``, ``candidate``.
+
     :param snapshot: the ``DataSnapshot`` of the snapshot task.
     :param validation: the ``ValidationReport`` that lets it be trained on.
     :param candidate: which candidate of the spec: its position in ``candidates``, from 0. Or a candidate of

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class ValidateDataOperator(StepOperator):
     """Check a snapshot against the model's expectations; red if a check did not pass.
 
+    Template fields: ``snapshot``.
+
     :param snapshot: the ``DataSnapshot`` of the snapshot task.
     """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from windsock.operators.markdown import inline, table
 from windsock.spec import ModelSpec, schedule_word
+from windsock.texts import paragraph, table
 
 RED = """\
 ### When it is red
@@ -36,7 +36,7 @@ def retrain_doc(spec: ModelSpec) -> str:
         ("rollout", spec.rollout.strategy),
         ("runbook", spec.model.runbook or "docs/runbook.md"),
     ]
-    purpose = inline(
+    purpose = paragraph(
         spec.model.description
         or "Retrains the model and promotes the new version if the gate lets it through."
     )

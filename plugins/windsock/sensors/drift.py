@@ -30,6 +30,8 @@ class DriftSensor(StepOperator):
     returns every closed window that has no verdict yet, to be mapped over by the checks. ``mode="event"``:
     until a window is judged to have drifted; returns that one window.
 
+    Template fields: none.
+
     :param mode: what is waited for.
     :param poll_seconds: for events: seconds between two looks.
     """

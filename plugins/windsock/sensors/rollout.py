@@ -33,6 +33,8 @@ class RolloutSensor(StepOperator, SkipMixin):
     ``mode="end"``: until the rollout is over; returns its ``RolloutEnd``, whatever the outcome is: a kept
     champion is an answer, not a fault.
 
+    Template fields: ``state``, ``version``.
+
     :param mode: what is waited for.
     :param state: for looks: the ``RolloutState`` of the starting task.
     :param nearest: for looks: whether to skip what follows where a later run is nearer to the look.

@@ -7,6 +7,7 @@ explains. So there is one contract, and the fast way is never the more lenient o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import itemgetter
@@ -36,15 +37,32 @@ TYPES: dict[ColumnKind, Any] = {
 NO_COLUMNS = (UNSET, UNSET, UNSET)
 TEXTS = (ColumnKind.CATEGORY, ColumnKind.DATETIME, ColumnKind.BOOLEAN)
 """Kinds whose values may be text."""
+ESCAPED = re.compile(r'["\\\x00-\x1f]')
+"""Characters of a name that JSON writes with an escape; msgspec takes none of them."""
 
 
 class PlainReader:
     """Reads requests for one schema.
 
+    Where the name of a field needs an escape in JSON, such as a quotation mark, the strict reader reads all.
+
     :param schema: that of all versions that may answer.
     """
 
     def __init__(self, schema: InputSchema) -> None:
+        fields = schema.fields
+        self._decode: Callable[[bytes], Any] | None = None
+        if not any(ESCAPED.search(field.name) for field in fields):
+            self._decode = self._decoder(schema)
+        self._width = len(fields)
+        self._all_required = all(field.required for field in fields)
+        self._times = [place for place, field in enumerate(fields) if field.kind is ColumnKind.DATETIME]
+        texts = [place for place, field in enumerate(fields) if field.kind in TEXTS]
+        self._texts = _getter(texts)
+
+    @staticmethod
+    def _decoder(schema: InputSchema) -> Callable[[bytes], Any]:
+        """Return what reads the JSON of a request into rows of the schema's fields."""
         fields = schema.fields
         row = msgspec.defstruct(
             "Row",
@@ -62,17 +80,13 @@ class PlainReader:
             ],
             forbid_unknown_fields=True,
         )
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(body).decode
-        self._width = len(fields)
-        self._all_required = all(field.required for field in fields)
-        self._times = [place for place, field in enumerate(fields) if field.kind is ColumnKind.DATETIME]
-        texts = [place for place, field in enumerate(fields) if field.kind in TEXTS]
-        self._texts = _getter(texts)
+        decode: Callable[[bytes], Any] = msgspec.json.Decoder(body).decode
+        return decode
 
     def read(self, body: bytes) -> PredictRequest | None:
         """Return the request, or ``None`` if the strict reader must look at it."""
-        if b"\\" in body:  # escapes: lone surrogates, and quotation marks that are no ends of a text
-            return None
+        if self._decode is None or b"\\" in body:
+            return None  # escapes: lone surrogates, and quotation marks that are no ends of a text
         try:
             said = self._decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

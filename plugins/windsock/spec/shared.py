@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -39,6 +40,16 @@ class StagingBlock(Frozen):
     """Where a version is tried before production; unused until a server is named."""
 
     server_url: str | None = Field(default=None, description="address of the staging server")
+
+
+_ONE = r"[^\s@,;:<>()\"\\]+@[^\s@,;:<>()\"\\]+"
+MAIL_ADDRESS = re.compile(rf"{_ONE}|[^\r\n@,;:<>()\"\\]+ <{_ONE}>")
+"""One address, with a name before it or not. It ends up in a mail's head: it begins no other line there."""
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is one mail address, such as ``ds@company.com`` or ``Team <ds@company.com>``."""
+    return text.isprintable() and MAIL_ADDRESS.fullmatch(text) is not None
 
 
 DEFAULT_CONNECTIONS = {
@@ -80,8 +91,8 @@ class AlertChannel(Frozen):
         for key, kind in (("to", "smtp"), ("tag", "apprise")):
             if key in self.model_fields_set and self.kind != kind:
                 raise NotAllowedError(f"`{key}` is for {kind}", cure="take it out", at=(key,))
-        if wrong := [address for address in self.to if "@" not in address]:
-            raise NotAllowedError(f"no address: {wrong[0]!r}", allowed="NAME@HOST", at=("to",))
+        if wrong := [address for address in self.to if not is_address(address)]:
+            raise NotAllowedError(f"no address: {wrong[0]!r}", allowed="NAME@HOST, one each", at=("to",))
         return self
 
 

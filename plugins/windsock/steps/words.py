@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from windsock import records as r
+from windsock.texts import log_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +24,10 @@ class Verdict:
     ids: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> tuple[str, str, str, str]:
-        """Return the four lines of the block."""
-        ids = " ".join(f"{name}={value}" for name, value in self.ids.items() if value) or "none"
-        return (f"VERDICT: {self.word}", f"WHY: {self.why}", f"NEXT: {self.next_action}", f"IDS: {ids}")
+        """Return the four lines of the block; no text of a file or of the data adds one."""
+        ids = " ".join(f"{name}={log_text(value)}" for name, value in self.ids.items() if value) or "none"
+        why, following = log_text(self.why), log_text(self.next_action)
+        return (f"VERDICT: {self.word}", f"WHY: {why}", f"NEXT: {following}", f"IDS: {ids}")
 
 
 def shorten(digest: str | None) -> str:

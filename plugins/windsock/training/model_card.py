@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from windsock.records import DataSnapshot, Evaluation, MetricValue, ModelCard, PairedDifference, TrainedModel
 from windsock.spec import ModelSpec
+from windsock.texts import inline, paragraph, table
+
+MOST_WRITTEN = 10_000
+"""Characters of a paragraph: as many as a model's file may hold."""
+PARAGRAPH = re.compile(r"\n\s*\n")
 
 
 def make_card(
@@ -64,41 +70,36 @@ def difference_text(difference: PairedDifference) -> str:
 
 
 def card_markdown(spec: ModelSpec, evaluation: Evaluation) -> str:
-    """Return the card as a page for people."""
+    """Return the card as a page for people, in Markdown: numbers first, then what people wrote, escaped."""
     card, chosen = evaluation.card, evaluation.chosen
     differences = [evaluation.baseline, evaluation.against_champion]
-    rows = [
-        f"| {metric.name} | {_number(metric.value)} | {_interval(metric)} | {metric.n:,} |"
-        for metric in evaluation.metrics
-    ]
-    rows += [
-        f"| {metric.name}, on all held-out rows | {_number(metric.value)} | {_interval(metric)} "
-        f"| {metric.n:,} |"
-        for metric in evaluation.overall
-    ]
+    measured = [(metric, metric.name) for metric in evaluation.metrics]
+    measured += [(metric, f"{metric.name}, on all held-out rows") for metric in evaluation.overall]
+    rows = [(name, _number(metric.value), _interval(metric), f"{metric.n:,}") for metric, name in measured]
+    made = f"{inline(chosen.candidate.label)}; bundle {chosen.bundle_digest}"
     lines = [
         f"# Model card: {spec.name}",
         "",
-        f"Owner {spec.model.owner}; {spec.task}; {chosen.candidate.label}; bundle {chosen.bundle_digest}.",
+        f"Owner {inline(spec.model.owner)}; {spec.task}; {made}.",
+        "",
+        *table(("metric", "value", "95 % interval", "rows"), rows),
+        "",
+        *(f"- {paragraph(difference_text(difference))}" for difference in differences if difference),
+        f"- training minus held out: {_number(evaluation.gap)}",
+        f"- {evaluation.latency.ms_per_sample:.3g} ms per sample, {evaluation.latency.rows} rows in one call",
         *_section("Intended use", card.intended_use),
         *_section("Limitations", card.limitations),
         *_section("Training data", card.training_data_description),
         *_section("Evaluation", card.evaluation_results),
-        "",
-        "| metric | value | 95 % interval | rows |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        *(f"- {difference_text(difference)}" for difference in differences if difference),
-        f"- training minus held out: {_number(evaluation.gap)}",
-        f"- {evaluation.latency.ms_per_sample:.3g} ms per sample, {evaluation.latency.rows} rows in one call",
         "",
     ]
     return "\n".join(lines)
 
 
 def _section(title: str, text: str) -> tuple[str, ...]:
-    return ("", f"## {title}", "", text.strip() or "Not written yet.")
+    """Return a heading and what a person wrote below it: one paragraph for each of its own, all escaped."""
+    parts = [paragraph(part, MOST_WRITTEN) for part in PARAGRAPH.split(text) if part.strip()]
+    return ("", f"## {title}", "", "\n\n".join(parts) or "Not written yet.")
 
 
 def _number(value: float | None) -> str:

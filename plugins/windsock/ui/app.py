@@ -35,6 +35,7 @@ def create_app() -> Any:
     from fastapi import FastAPI
     from fastapi.responses import HTMLResponse
 
+    from windsock.adapters.pages import POLICY
     from windsock.ui.guard import signed_in
     from windsock.ui.pages import model_page, models_page
 
@@ -42,8 +43,10 @@ def create_app() -> Any:
         title="Windsock", dependencies=[signed_in()], docs_url=None, redoc_url=None, openapi_url=None
     )
 
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": POLICY}
+
     def page(name: str, content: dict[str, Any]) -> HTMLResponse:
-        return HTMLResponse(render(name, content), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(render(name, content), headers=headers)
 
     @app.get("/models", response_class=HTMLResponse)
     def models() -> HTMLResponse:
@@ -55,7 +58,7 @@ def create_app() -> Any:
 
     @app.exception_handler(WindsockError)
     def refuse(_request: Any, error: WindsockError) -> HTMLResponse:
-        return HTMLResponse(render("error.html", {"error": error}), status_code=503)
+        return HTMLResponse(render("error.html", {"error": error}), status_code=503, headers=headers)
 
     return app
 

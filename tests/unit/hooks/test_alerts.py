@@ -163,7 +163,8 @@ class TestChannels:
         assert deliver(AlertChannel(kind="slack", conn_id="slack_ml"), make_alert())
         ((path, body),) = web.told
         assert path == f"/{SECRET}"
-        assert body["text"].startswith("*[HIGH] churn: drift*\n")
+        assert body["text"].startswith("[HIGH] churn: drift\n")
+        assert body["mrkdwn"] is False
         assert "&lt;b&gt; &amp;" in body["text"]
 
     @pytest.mark.parametrize(

@@ -179,3 +179,13 @@ def test_any_name_may_be_a_field(name: str) -> None:
     schema = InputSchema(model="m", fields=fields, answer=Answer.NUMBER)
     body = json.dumps({"features": {name: 1, "f1x": "b"}}, ensure_ascii=False).encode()
     assert require_same(body, PlainReader(schema), schema)
+
+
+@pytest.mark.parametrize("name", ['a "quoted" name', "back\\slash", "two\nlines", "tab\t", "nul\x00"])
+def test_a_name_that_needs_an_escape_is_read_by_the_strict_reader(name):
+    schema = InputSchema(
+        model="churn", fields=(InputField(name=name, kind=ColumnKind.NUMBER),), answer=Answer.NUMBER
+    )
+    body = body_of(features={name: 1.5})
+    assert PlainReader(schema).read(body) is None
+    assert strictly(body, schema) is not None

@@ -101,3 +101,10 @@ def test_anonymous_is_refused_by_airflow_itself(monkeypatch, airflow_db):
 
     client = TestClient(ui.create_app())
     assert client.get("/models").status_code in (401, 403)
+
+
+@pytest.mark.parametrize("path", ["/models", "/models/churn", "/models/<script>"])
+def test_no_page_may_run_a_script(client, path):
+    policy = client.get(path).headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "script" not in policy

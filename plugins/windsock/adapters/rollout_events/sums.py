@@ -118,7 +118,13 @@ def _positive(block: RolloutMetricBlock, connection: Any) -> str:
     ).fetchone()
     if number is not None:
         return f"coalesce(number = {number!r}, false)"
-    return "coalesce(word = '{}', false)".format(str(word).replace("'", "''"))
+    return f"coalesce(word = {_literal(str(word))}, false)"
+
+
+def _literal(text: str) -> str:
+    """Return a text as a value of a statement; DuckDB reads no NUL within one."""
+    parts = ("'" + part.replace("'", "''") + "'" for part in text.split("\0"))
+    return f"({' || chr(0) || '.join(parts)})"
 
 
 def _gather_before(connection: Any, scope: Scope, source: str) -> None:
