@@ -271,9 +271,14 @@ STARTED: list[Path] = []
 
 
 @contextmanager
-def live_stack(folder: Path, project: Path) -> Iterator[LiveStack]:
-    """Run a stack on free ports with models of its own; on leaving, see that Ctrl-C ends every process."""
-    write_models(folder / "include", project)
+def live_stack(
+    folder: Path, project: Path, write: Callable[[Path, Path], None] = write_models
+) -> Iterator[LiveStack]:
+    """Run a stack on free ports with models of its own; on leaving, see that Ctrl-C ends every process.
+
+    :param write: writes the folder of the models.
+    """
+    write(folder / "include", project)
     models = folder / "include" / "models"
     stack = Stack(project=project, home=folder / "home", ports=free_ports(), models_dir=models)
     log = folder / "up.log"

@@ -20,7 +20,7 @@ from windsock.door import (
     switch_route,
 )
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError, VerdictError
-from windsock.governance.approvals import answers_of, needed_for, requesters
+from windsock.governance.approvals import answers_of, needed_for, one_more, requesters
 from windsock.governance.rollout_promotion import (
     let_wait,
     not_moved,
@@ -173,7 +173,7 @@ def _require_approvals(
             code="WS-LEDGER-002",
             next_action="Find out who changed the control database, and restore it from a backup.",
         )
-    needed = needed_for(step.spec, registered)
+    needed = needed_for(step.spec, registered, step.run)
     answers = answers_of(rows, step.version, without=requesters(registered, step.run))
     if answers.rejecters:
         raise ApprovalRefusedError(
@@ -184,7 +184,7 @@ def _require_approvals(
     if len(answers.approvers) < needed:
         raise ApprovalRefusedError(
             f"{name} version {version} has {len(answers.approvers)} of {needed} approvals for this very "
-            "digest, without the person who triggered the run"
+            f"digest, without the person who triggered the run{one_more([registered], step.run)}"
         )
     return answers.approvers
 

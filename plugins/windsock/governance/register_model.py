@@ -99,6 +99,7 @@ def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEnt
             "tier": step.spec.model.tier,
             "requester": step.decision.requested_by,
             "opponent": step.decision.opponent,
+            **step.run.origin,
         },
     )
 

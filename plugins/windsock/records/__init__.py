@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from windsock.records.base import (
+    SCHEDULER,
     CheckResult,
     Digest,
     Interval,
@@ -292,6 +293,7 @@ __all__ = [
     "RoutePlan",
     "RouteState",
     "RunContext",
+    "SCHEDULER",
     "SCHEMA_FILE",
     "SIGNATURE_FILE",
     "Severity",
