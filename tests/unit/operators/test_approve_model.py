@@ -224,7 +224,7 @@ def test_the_time_to_answer_is_that_of_the_first_asking(registered, opened, monk
     again = stays_open(task, context, answer("Approve", "ann"), **first.kwargs)
     assert again.timeout < timedelta(days=1.01)
     assert again.kwargs["until"] == first.kwargs["until"]
-    late = now + timedelta(days=3)
+    late = now + timedelta(days=3, minutes=1)
     monkeypatch.setattr(WindsockHook, "ports", lambda self: replace(registered, now=lambda: late))
     with pytest.raises(ApprovalRefusedError, match="2 answers were refused, the last one of ann"):
         task.execute_complete(context, answer("Approve", "ann"), **again.kwargs)
