@@ -4,9 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from support.builders import make_spec
 from support.context import make_context
+from windsock.operators.approve_model import ApproveModelOperator
+from windsock.operators.assets import challenger_asset, emit, retrain_asset, rollout_asset, sometimes
 from windsock.operators.base import run_context
 from windsock.operators.origin import Origin, origin_of, was_cleared
+from windsock.operators.register_model import RegisterModelOperator
 
 TASK = SimpleNamespace(retries=2)
 OWN = {"dag": "churn__monitor", "task": "decide_retrain"}
@@ -106,3 +110,40 @@ def test_a_cleared_task(clear_number, max_tries, cleared):
 def test_clearing_a_persons_run_leaves_it_that_persons():
     run = run_context(started("manual", user="ann", clear_number=3), by_clearing=True)
     assert (run.requested_by, run.starter_unknown) == ("ann", False)
+
+
+# --- what operators make of it
+
+
+@pytest.mark.parametrize(("kind", "unknown"), [(RegisterModelOperator, True), (ApproveModelOperator, False)])
+def test_only_where_a_version_is_made_a_cleared_run_counts_as_started_by_somebody(kind, unknown):
+    given = {"decision": {}, "evaluation": {}} if kind is RegisterModelOperator else {"version": {}}
+    task = kind(task_id="t", spec=make_spec(), **given)
+    context = started("scheduled", clear_number=1)
+    assert task._shared_input(context, task.step)["run"].starter_unknown is unknown
+
+
+class Sent(dict):
+    """Airflow's ``outlet_events``, as far as :func:`emit` uses them."""
+
+    def __missing__(self, alias):
+        return self
+
+    def add(self, asset, extra):
+        self["extra"] = extra
+
+
+@pytest.mark.parametrize(
+    ("asset", "context", "extra"),
+    [
+        (retrain_asset("churn"), started("scheduled"), {}),
+        (retrain_asset("churn"), started("manual", user="ann"), {"started_by": "ann"}),
+        (retrain_asset("churn"), started("manual"), {"starter_unknown": True}),
+        (challenger_asset("churn"), started("asset_triggered"), {"starter_unknown": True}),
+        (rollout_asset("churn"), started("manual", user="ann"), {}),  # it starts none of the model's DAGs
+    ],
+)
+def test_an_event_says_who_started_the_run_that_sends_it(asset, context, extra):
+    context["outlet_events"] = Sent()
+    assert emit(SimpleNamespace(outlets=[sometimes(asset)]), context, asset, {"episode": "e"})
+    assert context["outlet_events"]["extra"] == {"episode": "e", **extra}
