@@ -209,12 +209,12 @@ def param(context: Context, name: str) -> Any:
 def run_context(context: Context, *, by_clearing: bool = False) -> RunContext:
     """Return who and what runs this task, from the server's own record of the run.
 
-    :param by_clearing: whether clearing a run that names nobody makes its starter unknown: where a version is
-        made, it was somebody who had it made again.
+    :param by_clearing: whether a cleared run counts as started by somebody unknown: where a version is made,
+        it was somebody, and not always who started the run, who had it made again.
     """
     dag_run = context["dag_run"]
     origin = origin_of(context)
-    cleared = by_clearing and origin.person is None and was_cleared(context)
+    cleared = by_clearing and was_cleared(context)
     return RunContext(
         dag_id=dag_run.dag_id,
         run_id=dag_run.run_id,

@@ -179,7 +179,8 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
                 f"{approval.model} version {approval.version}: {missing} people must still approve "
                 f"({approval.reason}), and the list of approvers names {len(people)} who may",
                 code="WS-APPROVAL-009",
-                next_action="Add people to `approvers` in windsock.yaml, then clear this task.",
+                next_action="Add people to `approvers` in windsock.yaml, then clear this task; or trigger "
+                "the retrain by hand, with force.",
             )
         return free
 

@@ -107,9 +107,9 @@ def test_a_cleared_task(clear_number, max_tries, cleared):
     assert run_context(context).starter_unknown is False
 
 
-def test_clearing_a_persons_run_leaves_it_that_persons():
+def test_a_persons_run_that_somebody_cleared_is_that_persons_and_somebodys():
     run = run_context(started("manual", user="ann", clear_number=3), by_clearing=True)
-    assert (run.requested_by, run.starter_unknown) == ("ann", False)
+    assert (run.requested_by, run.starter_unknown) == ("ann", True)
 
 
 # --- what operators make of it
