@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("windsock.task")
 
 RESPONSE_TIMEOUT = timedelta(days=3)
+ASKED_AGAIN = 10
+"""Retries of a task that asks: Airflow takes an answer that is quicker than its scheduler for a fault.
+
+Windsock's own refusals are not retried, so this is no more patience with them.
+"""
 REFUSED = "refused_answers"
 """XCom key of the answers that did not count."""
 SHOWN = 20
