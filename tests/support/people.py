@@ -32,7 +32,6 @@ monitoring:
 """
 EYES, CLOCKED = "eyes", "clocked"
 SCHEDULES = {EYES: "0 2 * * *", CLOCKED: "* * * * *"}
-PARKED_SECONDS = 3.0  # until the scheduler has seen the task park
 
 
 def write_people(include: Path, project: Path) -> None:
@@ -92,11 +91,21 @@ class Asked:
         )
 
     def opened(self) -> dict[str, Any]:
-        """Return the question once it is open, and the scheduler has seen that it is."""
-        wait_for(self.is_open, seconds=300, what=f"the question of {self.run_id}")
-        time.sleep(PARKED_SECONDS)
+        """Return the question once it is open, and the scheduler has seen that it is.
+
+        Airflow takes an answer that comes before that for a fault of the executor, and asks again.
+        """
+        wait_for(self._is_seen, seconds=400, what=f"the question of {self.run_id}")
         (question,) = self.live.admin.open_questions(self.dag_id, self.run_id)
         return question
+
+    def _is_seen(self) -> bool:
+        log = (self.live.stack.logs / "airflow-scheduler.log").read_text(errors="replace").splitlines()
+        begun = f"<TaskInstance: {self.dag_id}.{self.task_id} {self.run_id} ["
+        ended = f"(dag_id='{self.dag_id}', task_id='{self.task_id}', run_id='{self.run_id}'"
+        sent = sum(begun in line and "Trying to enqueue tasks" in line for line in log)
+        back = sum(ended in line and "Received executor event" in line for line in log)
+        return sent == back > 0 and self.is_open()
 
     def answer(self, person: AirflowApi, option: str = "Approve") -> int | None:
         """Answer once it is open; return the status with which Airflow refused the answer itself."""
