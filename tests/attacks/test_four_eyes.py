@@ -18,7 +18,7 @@ from windsock.records import LedgerAction
 from windsock.settings import Settings
 
 pytestmark = pytest.mark.e2e
-RETRAIN, DRIFT_RETRAIN, MONITOR = f"{EYES}__daily_retrain", f"{EYES}__drift_retrain", f"{EYES}__monitor"
+RETRAIN, DRIFT_RETRAIN = f"{EYES}__daily_retrain", f"{EYES}__drift_retrain"
 CLOCK = f"{CLOCKED}__daily_retrain"
 
 
@@ -127,9 +127,8 @@ def test_asset_event(live, people, ledger):
     """Started by an event that eve has posted: nobody knows it was her, so two people must approve."""
     before = champion(ledger, EYES)
     new_data(live, EYES, 860)
-    for dag_id in (DRIFT_RETRAIN,):
-        live.await_dag(dag_id)
-        live.admin.set_paused(dag_id, paused=False)
+    live.await_dag(DRIFT_RETRAIN)
+    live.admin.set_paused(DRIFT_RETRAIN, paused=False)
     assets = live.admin.request("GET", "/assets", params={"uri_pattern": f"x-windsock://{EYES}/retrain"})
     said = {"event_id": "mine", "started_by": "bob", "from_rest_api": False}
     event = {"asset_id": assets["assets"][0]["id"], "extra": said}

@@ -26,7 +26,7 @@ gate:
   latency_ms: 1000
   card: {{intended_use: Rank visitors., limitations: Made up.}}
 monitoring:
-  data_drift: false
+  data_drift: {drift}
   performance_tracking: false
   retrain: {{cooldown: 1m, per_day: 100}}
 """
@@ -41,7 +41,9 @@ def write_people(include: Path, project: Path) -> None:
     shutil.copy(project / "include" / "windsock.yaml", include)
     shutil.copytree(project / "include" / "expectations", include / "expectations")
     for name, schedule in SCHEDULES.items():
-        (models / f"{name}.yaml").write_text(MODEL.format(name=name, schedule=schedule))
+        (models / f"{name}.yaml").write_text(
+            MODEL.format(name=name, schedule=schedule, drift=str(name == EYES).lower())
+        )
         write_visits(models / f"{name}.csv")
 
 
