@@ -12,7 +12,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 from windsock.exceptions import ApprovalRefusedError, RolloutRefusedError
 from windsock.operators.judge_rollout import difference_text
 from windsock.operators.markdown import inline, table
-from windsock.operators.question import RESPONSE_TIMEOUT, TOO_LATE, ApprovalQuestion, is_waiting, too_late
+from windsock.operators.question import (
+    OLD_PAGE,
+    RESPONSE_TIMEOUT,
+    TOO_LATE,
+    ApprovalQuestion,
+    is_waiting,
+    too_late,
+)
 from windsock.records import (
     Approval,
     LedgerRow,
@@ -84,9 +91,8 @@ class ApproveRolloutOperator(ApprovalQuestion):
             return self._wait(context, why, decision)
         try:
             return self.ask(context, result.record)
-        except ApprovalRefusedError:
-            self._note_question(context, timedelta(0))  # the next look may ask
-            raise
+        except ApprovalRefusedError as refusal:
+            return self._not_asked(context, refusal, decision)
 
     def describe(self, context: Context, approval: Approval) -> None:
         """Show the decision and the rollout."""
@@ -129,11 +135,15 @@ class ApproveRolloutOperator(ApprovalQuestion):
         try:
             result = self.answer(context, event, content, until=until, refused=refused)
         except ApprovalRefusedError as refusal:
-            self._note_question(context, timedelta(0))  # the next look may ask
-            if refusal.code == TOO_LATE:
-                return self._wait(context, _ask_again(refusal), decision)
-            raise
+            return self._not_asked(context, refusal, decision)
         return self.finish(context, result)
+
+    def _not_asked(self, context: Context, refusal: ApprovalRefusedError, decision: RolloutDecision) -> None:
+        """Let the next look ask, which has a page and a time of its own; raise what it would meet as well."""
+        self._note_question(context, timedelta(0))
+        if refusal.code not in (TOO_LATE, OLD_PAGE):
+            raise refusal
+        self._wait(context, _ask_again(refusal), decision)
 
     def finish(self, context: Context, result: StepResult) -> Any:
         """Push the answer; skip what follows while somebody is still needed.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import TaskAwaitingInput
-from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from windsock.exceptions import ApprovalRefusedError
 from windsock.governance.approvals import is_invisible, same_person
 from windsock.operators.base import StepOperator
 from windsock.operators.markdown import inline
+from windsock.operators.page import put_page
 from windsock.records import Approval, Record, Status
 from windsock.steps import StepResult, Verdict
 
@@ -34,6 +34,7 @@ REFUSED = "refused_answers"
 SHOWN = 20
 """Refused answers that are kept and shown; all are counted."""
 TOO_LATE = "WS-APPROVAL-003"
+OLD_PAGE = "WS-APPROVAL-010"
 STAYS_OPEN = frozenset({f"WS-APPROVAL-{number}" for number in ("003", "004", "005", "007", "008")})
 """Refusals that are about who answered: the next person may answer. Any other one ends the question."""
 
@@ -139,9 +140,9 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
         if left <= timedelta(0):
             raise too_late(approval, refused)
         self.describe(context, approval)
-        self.body = "\n".join([self.body or "", "", *_people_lines(approval, until, refused)])
-        self._say_open(approval, until, refused)
-        upsert_hitl_detail(  # takes back what was answered; Airflow keeps the page as it was given first
+        evidence = self.body or ""
+        self.body = "\n".join([evidence, "", *_people_lines(approval, until, refused)])
+        shown = put_page(
             ti_id=context["task_instance"].id,
             options=self.options,
             subject=self.subject,
@@ -151,6 +152,14 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
             params=self.serialized_params,
             assigned_users=self.assigned_users,
         )
+        if not shown.is_about(self.subject, evidence):
+            raise ApprovalRefusedError(
+                f"{approval.model} version {approval.version}: Airflow keeps the page that this task put "
+                f"first ({shown.subject}), and it shows other evidence; nobody is asked by it",
+                code=OLD_PAGE,
+                next_action="Trigger the DAG anew: a new run has a page of its own.",
+            )
+        self._say_open(approval, until, refused)
         self.hitl_summary_extra["timeout_datetime"] = until.isoformat()
         for notifier in self.notifiers:
             notifier(context)

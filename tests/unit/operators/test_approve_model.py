@@ -14,6 +14,7 @@ from windsock.hooks.windsock import WindsockHook
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.operators import approve_model, question
 from windsock.operators.approve_model import ApproveModelOperator, approval_body
+from windsock.operators.page import ShownPage
 from windsock.records.retraining import LEASE
 
 
@@ -47,13 +48,17 @@ def test_goes_on_where_nobody_is_needed(ports, step_answers):
     assert task.execute(make_context(task))["status"] == "pass"
 
 
+def shown(_, given):
+    return ShownPage(given["subject"], given["body"])
+
+
 @pytest.fixture
 def asked(step_answers, monkeypatch):
     """What is put to a person, who is needed."""
 
     step_answers("approve_model", approval(r.Status.INSUFFICIENT))
     fields = {}
-    monkeypatch.setattr(question, "upsert_hitl_detail", lambda **given: fields.update(given))
+    monkeypatch.setattr(question, "put_page", lambda **given: shown(fields.update(given), given))
     return fields
 
 
@@ -71,7 +76,7 @@ def test_waits_without_a_worker_and_shows_the_evidence(ports, asked):
 def opened(monkeypatch):
     """Each page that is put to people."""
     pages = []
-    monkeypatch.setattr(question, "upsert_hitl_detail", lambda **given: pages.append(given))
+    monkeypatch.setattr(question, "put_page", lambda **given: shown(pages.append(given), pages[0]))
     return pages
 
 
@@ -304,3 +309,18 @@ def test_a_yes_after_ones_own_no_ends_the_question(registered, opened):
         task.execute_complete(context, answer("Reject", "bob"), **kept)
     with pytest.raises(ApprovalRefusedError, match="a rejection stands"):
         task.execute_complete(context, answer("Approve", "bob"), **kept)
+
+
+def test_a_cleared_task_whose_page_shows_another_version_asks_nobody(registered, opened):
+    first = make_version(version="0").model_dump(mode="json")
+    opened.append(
+        {"subject": "Approve churn version 0?", "body": approval_body(make_spec(), first_of(first), None)}
+    )
+    task = approve_task()
+    with pytest.raises(ApprovalRefusedError) as refused:
+        task.execute(make_context(task))
+    assert refused.value.code == "WS-APPROVAL-010"
+
+
+def first_of(content):
+    return r.RegisteredVersion.model_validate(content)

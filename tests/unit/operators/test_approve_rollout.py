@@ -17,6 +17,7 @@ from windsock.hooks.windsock import WindsockHook
 from windsock.operators import question
 from windsock.operators.approve_rollout import ApproveRolloutOperator, rollout_body
 from windsock.operators.move_rollout import MoveRolloutOperator
+from windsock.operators.page import ShownPage
 
 ASKS = ab_spec(approve=True)
 BEGINS = r.RolloutPlan.of_spec(ASKS).model_dump(mode="json")
@@ -40,12 +41,16 @@ def ports(monkeypatch, clock):
     return shifted
 
 
+def shown(_, given):
+    return ShownPage(given["subject"], given["body"])
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What is put to a person."""
 
     fields = {}
-    monkeypatch.setattr(question, "upsert_hitl_detail", lambda **given: fields.update(given))
+    monkeypatch.setattr(question, "put_page", lambda **given: shown(fields.update(given), given))
     return fields
 
 
