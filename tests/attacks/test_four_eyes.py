@@ -167,6 +167,8 @@ def test_asset_event(live, people, ledger):
 def test_backfill(live, people, ledger):
     """Started by eve's backfill: Airflow names her, so her answer is refused."""
     new_data(live, EYES, 920)
+    live.await_dag(RETRAIN)
+    live.admin.set_paused(RETRAIN, paused=False)
     day = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) - timedelta(days=3)
     asks = {
         "dag_id": RETRAIN,
