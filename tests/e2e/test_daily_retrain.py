@@ -9,6 +9,7 @@ import re
 import httpx
 import pytest
 
+from support.people import Asked
 from support.stack import PLANTED_NUMBER, PLANTED_WORD
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.storage import Storage
@@ -161,12 +162,13 @@ def await_question(live, run_id: str) -> None:
 def test_who_triggered_a_run_cannot_approve_it(live, reviewed):
     run_id = live.trigger(REVIEWED)
     await_question(live, run_id)
-    assert live.answer(live.admin, REVIEWED, run_id, "Approve") == "failed"
-    failed = live.await_task(REVIEWED, run_id, "approve_model", "failed")
-    block = last_block(live.admin.log(REVIEWED, run_id, failed))
-    assert block[0] == "VERDICT: FAIL"
-    assert "WS-APPROVAL" in block[1]
+    asked = Asked(live, REVIEWED, run_id)
+    assert asked.answer(live.admin) is None
+    asked.opened()  # still, for the next person
+    (refused,) = asked.refused()["last"]
+    assert (refused["who"], refused["code"]) == ("admin", "WS-APPROVAL-004")
     assert reviewed.champion("reviewed") is None
+    live.admin.fail_run(REVIEWED, run_id)
 
 
 def test_a_medium_tier_waits_for_another_person(live, reviewed):

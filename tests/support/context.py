@@ -28,7 +28,11 @@ def make_context(task: Any, *, user: str | None = None, **params: Any) -> dict[s
     """
     ti = FakeTaskInstance()
     dag_run = SimpleNamespace(
-        dag_id="churn__daily_retrain", run_id="run-1", triggering_user_name=user, logical_date=NOON
+        dag_id="churn__daily_retrain",
+        run_id="run-1",
+        run_type="manual" if user else "scheduled",
+        triggering_user_name=user,
+        logical_date=NOON,
     )
     return {
         "ti": ti,

@@ -36,7 +36,7 @@ class Installation:
 
     @cached_property
     def trusted(self) -> frozenset[str]:
-        """The digests of the keys in ``retired/`` and ``trusted/``: its own from before, and those of others."""
+        """The digests of the keys in ``retired/`` and ``trusted/``: its own older ones, and others'."""
         folders = (self.keys_dir / RETIRED, self.keys_dir / TRUSTED)
         return frozenset(_digest_of(file) for folder in folders for file in sorted(folder.glob("*.pub")))
 

@@ -11,6 +11,7 @@ from windsock.spec import ModelSpec, Tier
 
 NEEDED: dict[Tier, int] = {"low": 0, "medium": 1, "high": 2}
 """Approvals that a model's tier asks for."""
+ONE_MORE = "; one more than usual, for nobody knows who started it"
 CLI = "cli:"
 """Stands before the name of who came by the command line."""
 UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
@@ -41,16 +42,40 @@ def needed_approvals(tier: Tier, asks: Sequence[str]) -> int:
     return max(NEEDED[tier], 1 if asks else 0)
 
 
-def needed_for(spec: ModelSpec, registered: LedgerRow) -> int:
+def needed_for(spec: ModelSpec, registered: LedgerRow, run: RunContext | None = None) -> int:
     """Return how many different people must approve a registered version.
 
     The checks a person is asked about are those of the registration. Of the tier then and the tier now, the
-    higher holds: an edited file opens nothing.
+    higher holds: an edited file opens nothing. Where a person may have started it whom nobody can name, one
+    more must approve: that person may be one of those who do.
 
     :param registered: the version's registration.
+    :param run: the run that asks for the approval, or acts on it.
     """
     tiers: tuple[Tier, Tier] = (spec.model.tier, registered.body["tier"])
-    return max(needed_approvals(tier, registered.body["asks"]) for tier in tiers)
+    needed = max(needed_approvals(tier, registered.body["asks"]) for tier in tiers)
+    return needed + 1 if needed and is_starter_unknown([registered], run) else needed
+
+
+def needed_for_promotion(rows: Sequence[LedgerRow], experiment: str | None, run: RunContext) -> int:
+    """Return how many different people must approve the promotion that a rollout has proved.
+
+    :param run: the run that asks for the approval, or acts on it.
+    """
+    return 2 if is_starter_unknown(_starting_rows(rows, experiment), run) else 1
+
+
+def is_starter_unknown(rows: Iterable[LedgerRow], run: RunContext | None) -> bool:
+    """Return whether a person may stand behind some rows, or a run, whom nobody can name.
+
+    Rows from before the field was kept say nothing of it: their starter counts as known.
+    """
+    return bool(run and run.starter_unknown) or any(row.body.get("starter_unknown") for row in rows)
+
+
+def one_more(rows: Iterable[LedgerRow], run: RunContext | None) -> str:
+    """Return why one approval more is needed, as the end of a sentence; empty where none is."""
+    return ONE_MORE if is_starter_unknown(rows, run) else ""
 
 
 def same_person(one: Iterable[str | None], other: Iterable[str | None]) -> bool:
@@ -102,13 +127,18 @@ def requesters(registered: LedgerRow, run: RunContext) -> tuple[str | None, ...]
 
 def starters(rows: Sequence[LedgerRow], experiment: str | None) -> tuple[str | None, ...]:
     """Return everyone who asked for a rollout or a step of it: their yes to its promotion does not count."""
+    begun = _starting_rows(rows, experiment)
+    return tuple(person for row in begun for person in (row.actor, row.body.get("requester")))
+
+
+def _starting_rows(rows: Sequence[LedgerRow], experiment: str | None) -> list[LedgerRow]:
     shifts = [
         row
         for row in rows
         if row.action is LedgerAction.SHIFT and row.body.get("experiment") == experiment is not None
     ]
     queued = [row for row in rows if row.seq in {shift.body.get("queued") for shift in shifts}]
-    return tuple(person for row in [*queued, *shifts] for person in (row.actor, row.body.get("requester")))
+    return [*queued, *shifts]
 
 
 def answer_rows(

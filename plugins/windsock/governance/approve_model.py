@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from windsock.door import append_once, require_registered
 from windsock.exceptions import ApprovalRefusedError
 from windsock.governance.approvals import (
+    ONE_MORE,
     answer_rows,
     answerer,
     answers_of,
     hidden_in,
     needed_for,
+    needed_for_promotion,
+    one_more,
     requesters,
     same_person,
     starters,
 )
 from windsock.ports import Ports
 from windsock.records import (
+    SCHEDULER,
     Approval,
     ApproveModelInput,
     LedgerAction,
@@ -61,8 +65,10 @@ def _require_under_way(step: ApproveModelInput, rows: Sequence[LedgerRow]) -> No
         )
 
 
-def _needed(step: ApproveModelInput, registered: LedgerRow) -> int:
-    return needed_for(step.spec, registered) if step.experiment is None else 1
+def _needed(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: LedgerRow) -> int:
+    if step.experiment is None:
+        return needed_for(step.spec, registered, step.run)
+    return needed_for_promotion(rows, step.experiment, step.run)
 
 
 def _barred(
@@ -142,7 +148,7 @@ def _own_answer(
     if not enough and all(row.body.get("answered_at") != _moment(step) for row in same):
         raise ApprovalRefusedError(
             f"{step.spec.name} version {step.version.version}: {entry.actor} has approved it already; "
-            f"{_needed(step, registered)} different people are needed",
+            f"{_needed(step, rows, registered)} different people are needed",
             code="WS-APPROVAL-005",
         )
     return same[0]
@@ -153,7 +159,7 @@ def _moment(step: ApproveModelInput) -> str | None:
 
 
 def _state(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: LedgerRow) -> Approval:
-    needed = _needed(step, registered)
+    needed = _needed(step, rows, registered)
     barred = _barred(step, rows, registered)
     answers = answers_of(rows, step.version, without=barred, experiment=step.experiment)
     if answers.rejecters:
@@ -162,7 +168,8 @@ def _state(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: Ledge
         status = Status.PASS
         reason = f"{len(answers.approvers)} of {needed} approvals" if needed else "no approval is needed"
     else:
-        status, reason = Status.INSUFFICIENT, f"{len(answers.approvers)} of {needed} approvals"
+        status = Status.INSUFFICIENT
+        reason = f"{len(answers.approvers)} of {needed} approvals{_one_more(step, needed, registered)}"
     return Approval(
         model=step.spec.name,
         version=step.version.version,
@@ -171,4 +178,12 @@ def _state(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: Ledge
         needed=needed,
         approvers=answers.approvers,
         reason=reason,
+        barred=tuple(dict.fromkeys(person for person in barred if person and person != SCHEDULER)),
     )
+
+
+def _one_more(step: ApproveModelInput, needed: int, registered: LedgerRow) -> str:
+    """Return why one approval more is needed, where it is."""
+    if step.experiment is not None:
+        return ONE_MORE if needed > 1 else ""
+    return one_more([registered], step.run)

@@ -21,7 +21,7 @@ from windsock.door import (
     switch_route,
 )
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
-from windsock.governance.approvals import answers_of, needed_for, requesters
+from windsock.governance.approvals import answers_of, needed_for, one_more, requesters
 from windsock.governance.rollout_promotion import (
     let_wait,
     not_moved,
@@ -170,7 +170,7 @@ def _require_approvals(
     name, version = step.spec.name, step.version.version
     if not (view := ports.ledger.read(name)).is_whole:
         raise broken(name, view)
-    needed = needed_for(step.spec, registered)
+    needed = needed_for(step.spec, registered, step.run)
     answers = answers_of(rows, step.version, without=requesters(registered, step.run))
     if answers.rejecters:
         raise ApprovalRefusedError(
@@ -181,7 +181,7 @@ def _require_approvals(
     if len(answers.approvers) < needed:
         raise ApprovalRefusedError(
             f"{name} version {version} has {len(answers.approvers)} of {needed} approvals for this very "
-            "digest, without the person who triggered the run"
+            f"digest, without the person who triggered the run{one_more([registered], step.run)}"
         )
     return answers.approvers
 

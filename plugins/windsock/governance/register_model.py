@@ -90,6 +90,7 @@ def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEnt
             "requester": step.decision.requested_by,
             "opponent": step.decision.opponent,
             "decision": step.decision.content_digest(),
+            **step.run.origin,
         },
     )
 

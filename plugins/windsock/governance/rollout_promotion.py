@@ -15,7 +15,7 @@ from windsock.exceptions import (
     RolloutRefusedError,
     UnverifiedBundleError,
 )
-from windsock.governance.approvals import answers_of, requesters, starters
+from windsock.governance.approvals import answers_of, needed_for_promotion, requesters, starters
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
@@ -97,6 +97,7 @@ def let_wait(
             "approved_by": list(approvers),
             "forced": step.force,
             "run": {"dag_id": step.run.dag_id, "run_id": step.run.run_id},
+            **step.run.origin,
         },
     )
 
@@ -242,9 +243,11 @@ def require_rollout_approval(
             code="WS-ROLLOUT-012",
             next_action="Stop the rollout: `windsock rollout stop NAME`; the champion keeps serving.",
         )
-    if rollout.plan.approve and not answers.approvers:
+    needed = needed_for_promotion(rows, rollout.experiment, step.run)
+    if rollout.plan.approve and len(answers.approvers) < needed:
+        people = "a person" if needed == 1 else f"{needed} people (nobody knows who started it)"
         raise ApprovalRefusedError(
-            f"{about} needs the approval of a person who did not trigger it",
+            f"{about} needs the approval of {people} who did not trigger it",
             code="WS-ROLLOUT-013",
             next_action="Answer the task approve_promotion; a task marked success by hand opens nothing.",
         )

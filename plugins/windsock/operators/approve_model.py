@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
-
-from windsock.exceptions import ApprovalRefusedError
 from windsock.monitoring.claim_retrain import holder_of
-from windsock.operators.base import StepOperator, run_context
-from windsock.records import Approval, RegisteredVersion, Status
+from windsock.operators.base import run_context
+from windsock.operators.question import RESPONSE_TIMEOUT, ApprovalQuestion, is_waiting, too_late
+from windsock.records import Approval, RegisteredVersion
 from windsock.records.retraining import LEASE
-from windsock.steps import StepResult, limit_text, shorten, verdict_of, verdict_of_error
+from windsock.steps import limit_text, shorten
 from windsock.texts import inline, table
 
 if TYPE_CHECKING:
@@ -25,26 +23,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("windsock.task")
 
-RESPONSE_TIMEOUT = timedelta(days=3)
 
-
-class ApproveModelOperator(StepOperator, ApprovalOperator):
-    """Ask a person, where the model's tier (or an insufficient check) wants one; hold no worker meanwhile.
+class ApproveModelOperator(ApprovalQuestion):
+    """Ask people, where the model's tier (or an insufficient check) wants one; hold no worker meanwhile.
 
     The answer is written to the ledger with the version, its digest and the user that the server named. A
-    timeout means no. Whoever triggered the run cannot approve it. A run that has claimed the model for its
-    retrain keeps the claim while it waits.
+    timeout means no. Whoever triggered the run cannot approve it; such an answer is refused, and the question
+    stays open. A run that has claimed the model for its retrain keeps the claim while it waits.
 
     Template fields: ``version``, ``decision``.
 
     :param version: the ``RegisteredVersion`` of the registration task.
     :param decision: the ``GateDecision``, shown to the reviewer.
     :param approvers: user ids that may answer; empty: anyone with the permission.
-    :param response_timeout: how long to wait for an answer.
+    :param response_timeout: how long to wait for all answers.
     """
 
-    step = "approve_model"
-    ui_color = "#fce8e6"
     template_fields: Sequence[str] = ("version", "decision")
 
     def __init__(
@@ -58,7 +52,7 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
     ) -> None:
         super().__init__(
             subject="Approve a model version",
-            assigned_users=[{"id": user, "name": user} for user in approvers] or None,
+            approvers=approvers,
             response_timeout=response_timeout,
             **kwargs,
         )
@@ -70,43 +64,38 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
         return {"version": self.version}
 
     def execute(self, context: Context) -> Any:
-        """Go on where nobody is needed; else put the question to a person and wait without a worker."""
+        """Go on where nobody is needed; else put the question to people and wait without a worker."""
         result = self.run(context, self.step_input(context))
-        if self._is_settled(result):
+        if not isinstance(result.record, Approval) or not is_waiting(result.record):
             return self.finish(context, result)
+        self._keep_claim(context, result.record.model)
+        with self._verdict_on_error():
+            return self.ask(context, result.record)
+
+    def describe(self, context: Context, approval: Approval) -> None:
+        """Show the gate's decision and the version."""
         version = RegisteredVersion.model_validate(self.version)
         self.subject = f"Approve {version.model} version {version.version}?"
         self.body = approval_body(self.model_spec(), version, self.decision)
-        for line in verdict_of(result).lines():
-            log.info("%s", line)
-        self._keep_claim(context, version.model)
-        return ApprovalOperator.execute(self, context)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Write the answer to the ledger.
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any],
+        until: str | None = None,
+        refused: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Any:
+        """Write the answer to the ledger; ask on where it does not count, or more people are needed.
 
-        :raises ApprovalRefusedError: if nobody answered in time, the answer is no, or the wrong person
-            gave it.
+        :param until: when the time to answer is over.
+        :param refused: answers that were refused before.
+        :raises ApprovalRefusedError: if not enough people answered in time, or the answer is no.
         """
-        self._end_with_verdict()
-        if "error" in event:
-            refused = ApprovalRefusedError(
-                "nobody answered in time; a timeout means no",
-                code="WS-APPROVAL-003",
-                next_action="clear this task to ask again",
-            )
-            self.verdict = verdict_of_error(refused, {"model": self._model_name()})
-            raise refused
-        user = event.get("responded_by_user") or {}
-        chosen = event["chosen_options"][0]
-        content = {
-            **self.step_input(context),
-            "answer": "approve" if chosen == self.APPROVE else "reject",
-            "approver": user.get("name") or user.get("id"),
-            "approver_id": user.get("id"),
-            "answered_at": event.get("responded_at"),
-        }
-        return self.finish(context, self.run(context, content))
+        with self._verdict_on_error():
+            if "error" in event:
+                raise too_late(None, refused)
+            content = self.step_input(context)
+            return self.finish(context, self.answer(context, event, content, until=until, refused=refused))
 
     def _keep_claim(self, context: Context, model: str) -> None:
         """Let the run's claim of the model outlast the wait; a run of a DAG that claims nothing has none."""
@@ -117,9 +106,6 @@ class ApproveModelOperator(StepOperator, ApprovalOperator):
             log.info("%s: this run keeps its claim until %s UTC", model, f"{until:%Y-%m-%d %H:%M}")
         else:
             log.info("%s: this run holds no claim of the model that could be kept", model)
-
-    def _is_settled(self, result: StepResult) -> bool:
-        return isinstance(result.record, Approval) and result.record.status is not Status.INSUFFICIENT
 
 
 def approval_body(spec: ModelSpec, version: RegisteredVersion, decision: Mapping[str, Any] | None) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from windsock.exceptions import ApprovalRefusedError, RolloutRefusedError
-from windsock.operators.approve_model import RESPONSE_TIMEOUT
-from windsock.operators.base import StepOperator
 from windsock.operators.judge_rollout import difference_text
+from windsock.operators.question import (
+    OLD_PAGE,
+    RESPONSE_TIMEOUT,
+    TOO_LATE,
+    ApprovalQuestion,
+    is_waiting,
+    too_late,
+)
 from windsock.records import (
     Approval,
     LedgerRow,
@@ -36,23 +41,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("windsock.task")
 
 
-class ApproveRolloutOperator(StepOperator, ApprovalOperator):
-    """Ask a person before a rollout's promotion, where its plan wants one; hold no worker meanwhile.
+class ApproveRolloutOperator(ApprovalQuestion):
+    """Ask people before a rollout's promotion, where its plan wants one; hold no worker meanwhile.
 
     One run asks; the others go on judging, and a roll back does not wait for the answer. The answer is
     written to the ledger with the rollout's name. No ends the rollout: the champion keeps serving. No answer
     in time means no promotion now; a later look asks again. Whoever asked for the rollout, or triggered the
-    run, cannot approve it.
+    run, cannot approve it; such an answer is refused, and the question stays open.
 
     Template fields: ``decision``.
 
     :param decision: the ``RolloutDecision`` of the judging task.
     :param approvers: user ids that may answer; empty: anyone with the permission.
-    :param response_timeout: how long to wait for an answer.
+    :param response_timeout: how long to wait for all answers.
     """
 
-    step = "approve_model"
-    ui_color = "#fce8e6"
     template_fields: Sequence[str] = ("decision",)
 
     def __init__(
@@ -65,7 +68,7 @@ class ApproveRolloutOperator(StepOperator, ApprovalOperator):
     ) -> None:
         super().__init__(
             subject="Promote the new version?",
-            assigned_users=[{"id": user, "name": user} for user in approvers] or None,
+            approvers=approvers,
             response_timeout=response_timeout,
             **kwargs,
         )
@@ -84,46 +87,65 @@ class ApproveRolloutOperator(StepOperator, ApprovalOperator):
             self._say("PASS", "nobody has to be asked", decision)
             raise AirflowSkipException("nobody has to be asked")
         result = self.run(context, self._content(decision, rows))
-        if _is_settled(result):
+        if not isinstance(result.record, Approval) or not is_waiting(result.record):
             return self.finish(context, result)
         if why := self._note_question(context, self.response_timeout or RESPONSE_TIMEOUT):
             return self._wait(context, why, decision)
+        try:
+            return self.ask(context, result.record)
+        except ApprovalRefusedError as refusal:
+            return self._not_asked(context, refusal, decision)
+
+    def describe(self, context: Context, approval: Approval) -> None:
+        """Show the decision and the rollout."""
+        decision = RolloutDecision.model_validate(self.decision)
+        rollout = asks_for(decision, self._rows())
         self.subject = f"Promote {decision.model} version {decision.version}?"
-        self.body = rollout_body(self.model_spec(), rollout, decision)
-        self._say("HOLD", "a person is asked about the promotion", decision)
-        return ApprovalOperator.execute(self, context)
+        self.body = rollout_body(self.model_spec(), rollout, decision) if rollout else ""
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Write the answer to the ledger.
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any],
+        until: str | None = None,
+        refused: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Any:
+        """Write the answer to the ledger; ask on where it does not count, or more people are needed.
 
-        :raises ApprovalRefusedError: if the wrong person gave it, or it names nobody.
+        :param until: when the time to answer is over.
+        :param refused: answers that were refused before.
         """
         with self._verdict_on_error():
-            return self._answered(context, event)
+            return self._answered(context, event, until, refused)
 
-    def _answered(self, context: Context, event: dict[str, Any]) -> Any:
+    def _answered(
+        self,
+        context: Context,
+        event: dict[str, Any],
+        until: str | None,
+        refused: Sequence[Mapping[str, Any]] | None,
+    ) -> Any:
         decision = RolloutDecision.model_validate(self.decision)
         if "error" in event:
-            return self._wait(context, "nobody answered in time; a later look asks again", decision)
+            return self._wait(context, _ask_again(too_late(None, refused)), decision)
         rows = self._rows()
         if asks_for(decision, rows) is None:
             return self._wait(
                 context, f"rollout {decision.experiment} is over; nothing was written", decision
             )
-        user = event.get("responded_by_user") or {}
-        content = {
-            **self._content(decision, rows),
-            "answer": "approve" if event["chosen_options"][0] == self.APPROVE else "reject",
-            "approver": user.get("name") or user.get("id"),
-            "approver_id": user.get("id"),
-            "answered_at": event.get("responded_at"),
-        }
+        content = self._content(decision, rows)
         try:
-            result = self.run(context, content)
-        except ApprovalRefusedError:
-            self._note_question(context, timedelta(0))  # the next look may ask
-            raise
+            result = self.answer(context, event, content, until=until, refused=refused)
+        except ApprovalRefusedError as refusal:
+            return self._not_asked(context, refusal, decision)
         return self.finish(context, result)
+
+    def _not_asked(self, context: Context, refusal: ApprovalRefusedError, decision: RolloutDecision) -> None:
+        """Let the next look ask, which has a page and a time of its own; raise what it would meet as well."""
+        self._note_question(context, timedelta(0))
+        if refusal.code not in (TOO_LATE, OLD_PAGE):
+            raise refusal
+        self._wait(context, _ask_again(refusal), decision)
 
     def finish(self, context: Context, result: StepResult) -> Any:
         """Push the answer; skip what follows while somebody is still needed.
@@ -174,8 +196,8 @@ def asks_for(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> Rollout | 
     return rollout if decision.action is RolloutAction.PROMOTE and not decision.dry_run else None
 
 
-def _is_settled(result: StepResult) -> bool:
-    return isinstance(result.record, Approval) and result.record.status is not Status.INSUFFICIENT
+def _ask_again(late: ApprovalRefusedError) -> str:
+    return f"{late.message}; a later look asks again"
 
 
 def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
 
+from windsock.operators.origin import OWN_SOURCES, origin_of
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
@@ -44,10 +46,15 @@ def sometimes(asset: Asset) -> AssetAlias:
 def emit(operator: BaseOperator, context: Context, asset: Asset, extra: Mapping[str, Any]) -> bool:
     """Emit an asset's event with the task's end, if the operator has it among its outlets.
 
+    An event that starts another of the model's DAGs says who started the run that sends it, where that was
+    not the schedule.
+
     :returns: whether it has.
     """
     alias = sometimes(asset)
     if not any(isinstance(outlet, AssetAlias) and outlet.name == alias.name for outlet in operator.outlets):
         return False
-    context["outlet_events"][alias].add(asset, extra=dict(extra))
+    starts_a_dag = asset.name.partition("/")[2] in OWN_SOURCES
+    origin = origin_of(context).extra() if starts_a_dag else {}
+    context["outlet_events"][alias].add(asset, extra={**extra, **origin})
     return True

@@ -15,6 +15,7 @@ from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import SpecError
 from windsock.hooks.windsock import WindsockHook
 from windsock.operators.links import MlflowRunLink, MlflowVersionLink
+from windsock.operators.origin import origin_of, was_cleared
 from windsock.records import Record, RunContext
 from windsock.spec import ModelSpec
 from windsock.spec.faults import dotted
@@ -42,8 +43,8 @@ CALLBACKS = ("on_success_callback", "on_failure_callback", "on_retry_callback", 
 class StepOperator(BaseOperator):
     """Run one step: check its input, run it, log what it found, push its record, and only then say no.
 
-    A subclass names its ``step`` and collects the step's input in :meth:`step_input`. The record goes to
-    XCom as
+    A subclass names its ``step`` (and, with ``makes_version``, that a version comes of it) and collects the
+    step's input in :meth:`step_input`. The record goes to XCom as
     JSON; frames and models never do. The last block of the task's log is VERDICT, WHY, NEXT, IDS, whatever
     happens.
 
@@ -54,6 +55,7 @@ class StepOperator(BaseOperator):
     """
 
     step: ClassVar[str]
+    makes_version: ClassVar[bool] = False
     ui_color = "#e8f0fe"
     template_fields: Sequence[str] = ()
     operator_extra_links: tuple[BaseOperatorLink, ...] = (MlflowRunLink(), MlflowVersionLink())
@@ -159,7 +161,7 @@ class StepOperator(BaseOperator):
     def _shared_input(self, context: Context, step: str) -> dict[str, Any]:
         """Return what every step is given that has a place for it."""
         fields = frozenset(STEPS[step].input.model_fields)
-        shared: dict[str, Any] = {"run": run_context(context)}
+        shared: dict[str, Any] = {"run": run_context(context, by_clearing=self.makes_version)}
         if "spec" in fields:
             shared["spec"] = self.model_spec()
         if "nonce" in fields:
@@ -212,14 +214,21 @@ def param(context: Context, name: str) -> Any:
     return params.get(name)
 
 
-def run_context(context: Context) -> RunContext:
-    """Return who and what runs this task, from the server's own record of the run."""
+def run_context(context: Context, *, by_clearing: bool = False) -> RunContext:
+    """Return who and what runs this task, from the server's own record of the run.
+
+    :param by_clearing: whether a cleared run counts as started by somebody unknown: where a version is made,
+        it was somebody, and not always who started the run, who had it made again.
+    """
     dag_run = context["dag_run"]
+    origin = origin_of(context)
+    cleared = by_clearing and was_cleared(context)
     return RunContext(
         dag_id=dag_run.dag_id,
         run_id=dag_run.run_id,
-        requested_by=getattr(dag_run, "triggering_user_name", None),
+        requested_by=origin.person,
         logical_date=dag_run.logical_date,
+        starter_unknown=origin.unknown or cleared,
     )
 
 

@@ -20,6 +20,7 @@ class RegisterModelOperator(StepOperator):
     """
 
     step = "register_model"
+    makes_version = True
     ui_color = "#fce8e6"
     template_fields = ("decision", "evaluation")
 

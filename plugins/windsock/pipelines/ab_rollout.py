@@ -8,6 +8,7 @@ from windsock.operators.approve_rollout import ApproveRolloutOperator
 from windsock.operators.assets import challenger_asset, rollout_asset, sometimes
 from windsock.operators.judge_rollout import JudgeRolloutOperator
 from windsock.operators.move_rollout import MoveRolloutOperator
+from windsock.operators.question import ASKED_AGAIN
 from windsock.operators.start_rollout import StartRolloutOperator
 from windsock.operators.steer_rollout import ACTIONS, JUDGE, SteerRolloutOperator
 from windsock.pipelines.docs import ab_rollout_doc
@@ -116,6 +117,7 @@ def build_rollout(spec: ModelSpec, shared: SharedSpec) -> None:
         spec=content,
         decision=judge.output,
         approvers=shared.approvers.for_tier(spec.model.tier),
+        retries=ASKED_AGAIN,
     )
     move = MoveRolloutOperator(
         task_id="move_rollout",

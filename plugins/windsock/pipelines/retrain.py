@@ -13,6 +13,7 @@ from windsock.operators.deploy_model import DeployModelOperator
 from windsock.operators.evaluate_model import EvaluateModelOperator
 from windsock.operators.gate_model import GovernanceGateOperator
 from windsock.operators.promote_model import PromoteModelOperator
+from windsock.operators.question import ASKED_AGAIN
 from windsock.operators.register_model import RegisterModelOperator
 from windsock.operators.take_snapshot import SnapshotDataOperator
 from windsock.operators.train_model import TrainModelOperator
@@ -115,6 +116,7 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
             version=version.output,
             decision=gate.output,
             approvers=shared.approvers.for_tier(spec.model.tier),
+            retries=ASKED_AGAIN,
         )
         for number in range(APPROVALS[spec.model.tier])
     ]

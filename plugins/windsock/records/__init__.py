@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from windsock.records.base import (
+    SCHEDULER,
     CheckResult,
     Digest,
     Interval,
@@ -303,6 +304,7 @@ __all__ = [
     "RoutePlan",
     "RouteState",
     "RunContext",
+    "SCHEDULER",
     "SCHEMA_FILE",
     "SIGNATURE_FILE",
     "SLOT_HOST",

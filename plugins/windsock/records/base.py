@@ -86,6 +86,10 @@ class MetricValue(Record):
     status: Status = Status.PASS
 
 
+SCHEDULER = "scheduler"
+"""Stands for the person where nobody asked for a run."""
+
+
 class RunContext(Record):
     """Who and what runs a step; filled in by the operator or the CLI.
 
@@ -93,17 +97,24 @@ class RunContext(Record):
     :param run_id: the Airflow run, where there is one.
     :param requested_by: the person who triggered it, by user id; ``None`` for the scheduler.
     :param logical_date: the run's logical date, the end of the data window.
+    :param starter_unknown: whether a person may have started it whom nobody can name.
     """
 
     dag_id: str | None = None
     run_id: str | None = None
     requested_by: str | None = None
     logical_date: AwareDatetime | None = None
+    starter_unknown: bool = False
 
     @property
     def actor(self) -> str:
         """Who did it, for the ledger: the person, or ``scheduler``."""
-        return self.requested_by or "scheduler"
+        return self.requested_by or SCHEDULER
+
+    @property
+    def origin(self) -> dict[str, bool]:
+        """What a row of the ledger keeps of a run whose starter is not known; nothing of any other."""
+        return {"starter_unknown": True} if self.starter_unknown else {}
 
     @property
     def named(self) -> dict[str, str | None] | None:
@@ -134,6 +145,7 @@ class Span(Record):
 
 
 __all__ = [
+    "SCHEDULER",
     "CheckResult",
     "Digest",
     "Interval",

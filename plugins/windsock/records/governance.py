@@ -173,6 +173,7 @@ class Approval(Record):
         insufficient (somebody is still needed).
     :param needed: approvals that the tier (and insufficient checks) ask for.
     :param approvers: people who said yes to this version and digest, as the server named them.
+    :param barred: names and user ids of people whose yes does not count: they asked for it.
     """
 
     model: str
@@ -182,6 +183,7 @@ class Approval(Record):
     needed: int
     approvers: tuple[str, ...] = ()
     reason: str = ""
+    barred: tuple[str, ...] = ()
 
 
 class PromoteModelInput(Record):

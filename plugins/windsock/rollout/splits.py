@@ -85,6 +85,7 @@ def split_entry(rollout: Rollout, base: RoutePlan, run: RunContext, **body: Any)
             "reason": f"{rollout.experiment}: {step_words(rollout)}",
             "experiment": rollout.experiment,
             "step": rollout.step,
+            **run.origin,
             **body,
             "plan": plan.row_body(),
         },

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.builders import NOON, digest, make_registration, make_spec, make_version
 from support.fakes import FakeLedger, fake_ports
@@ -11,7 +14,7 @@ from support.faults import Killed, killed_after
 from support.rollouts import ab_spec, under_way
 from support.world import deploy, version_of, world_of
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
-from windsock.governance.approvals import needed_approvals
+from windsock.governance.approvals import identity, needed_approvals
 from windsock.governance.approve_model import approve_model
 from windsock.ports import Ports
 from windsock.records import (
@@ -400,3 +403,53 @@ def test_the_requester_in_another_width_is_the_requester() -> None:
         answered(ports, "approve", "ｅＶｅ", requester="eve")
     assert caught.value.code == "WS-APPROVAL-004"
     assert answers(ports) == ()
+
+
+# --- one approval more where nobody knows who started it
+
+
+@pytest.mark.parametrize(
+    ("tier", "asks", "needed"),
+    [("low", [], 0), ("low", ["latency"], 2), ("medium", [], 2), ("high", [], 3), ("high", ["latency"], 3)],
+)
+@pytest.mark.parametrize("where", ["row", "run", "both"])
+def test_an_unknown_starter_takes_one_approval_more_where_any_is_asked(
+    tier: str, asks: list[str], needed: int, where: str
+) -> None:
+    kept = {} if where == "run" else {"starter_unknown": True}
+    ports = world_with(tier=tier, asks=asks, **kept)
+    step = ApproveModelInput(
+        spec=make_spec(model={"tier": tier}),
+        version=make_version(),
+        run=RunContext(starter_unknown=where != "row"),
+    )
+    approval = approve_model(step, ports, "")
+    assert approval.needed == needed
+    assert approval.status is (Status.INSUFFICIENT if needed else Status.PASS)
+    assert ("nobody knows who started it" in approval.reason) is bool(needed)
+
+
+def test_a_registration_of_a_release_before_says_nothing_of_its_starter_and_is_as_it_was() -> None:
+    ports = world_with()
+    assert "starter_unknown" not in ports.ledger.rows("churn")[0].body
+    assert answered(ports).needed == 1
+
+
+def test_whose_yes_does_not_count_is_told() -> None:
+    ports = world_with(requester="ann")
+    assert answered(ports, requester="Bob").barred == ("Bob", "ann")
+
+
+@given(
+    names=st.lists(st.sampled_from(["eve", "Eve", "ｅve", " eve", "bob", "ｂob", "BOB"]), max_size=6),
+    unknown=st.booleans(),
+)
+def test_no_order_of_answers_makes_two_people_of_one(names: list[str], unknown: bool) -> None:
+    ports = world_with(tier="medium", **({"starter_unknown": True} if unknown else {}))
+    for minute, name in enumerate(names):
+        with suppress(ApprovalRefusedError):
+            answered(ports, "approve", name, minutes=minute)
+    different = {identity(name) for name in names}
+    approval = answered(ports)
+    assert len(approval.approvers) == len({identity(name) for name in approval.approvers})
+    assert (approval.status is Status.PASS) is (len(different) >= (2 if unknown else 1))

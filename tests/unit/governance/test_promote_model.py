@@ -568,3 +568,14 @@ class TestUnchanged:
 def test_the_run_s_person_is_the_actor_and_else_the_scheduler() -> None:
     assert RunContext(requested_by="alice").actor == "alice"
     assert RunContext().actor == "scheduler"
+
+
+def test_by_a_run_that_nobody_is_named_for_one_yes_promotes_nothing() -> None:
+    ports = world_of()
+    deploy(ports, 1)
+    approved(ports, 1, "eve")
+    step = PromoteModelInput(spec=MEDIUM, version=version_of(1), run=RunContext(starter_unknown=True))
+    with pytest.raises(ApprovalRefusedError, match="1 of 2 approvals .* nobody knows who started it"):
+        promote_model(step, ports, "")
+    approved(ports, 1, "bob")
+    assert promote_model(step, ports, "").version == "1"

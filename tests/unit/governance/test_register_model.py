@@ -295,3 +295,12 @@ def test_a_decision_that_its_checks_do_not_carry_is_refused(fields: dict[str, An
     with pytest.raises(GateRefusedError) as refusal:
         register_model(handed_over(decision=make_decision(**fields)), fake_ports(), "key1")
     assert refusal.value.code == "WS-GATE-009"
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_the_ledger_keeps_whether_nobody_knows_who_started_it(unknown: bool) -> None:
+    ports: Any = fake_ports()
+    registered(ports, run=RunContext(starter_unknown=unknown))
+    (row,) = ports.ledger.rows("churn")
+    assert row.body.get("starter_unknown", "not said") == (True if unknown else "not said")
+    assert row.hash == row.expected_hash()

@@ -14,8 +14,10 @@ from support.world import MODEL, actions, deploy, shares, world_of
 from windsock import records as r
 from windsock.exceptions import ApprovalRefusedError
 from windsock.hooks.windsock import WindsockHook
+from windsock.operators import question
 from windsock.operators.approve_rollout import ApproveRolloutOperator, rollout_body
 from windsock.operators.move_rollout import MoveRolloutOperator
+from windsock.operators.page import ShownPage
 
 ASKS = ab_spec(approve=True)
 BEGINS = r.RolloutPlan.of_spec(ASKS).model_dump(mode="json")
@@ -39,13 +41,16 @@ def ports(monkeypatch, clock):
     return shifted
 
 
+def shown(_, given):
+    return ShownPage(given["subject"], given["body"])
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What is put to a person."""
-    import airflow.providers.standard.operators.hitl as hitl
 
     fields = {}
-    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **given: fields.update(given))
+    monkeypatch.setattr(question, "put_page", lambda **given: shown(fields.update(given), given))
     return fields
 
 
@@ -204,18 +209,49 @@ def test_who_triggered_the_run_or_the_rollout_cannot_approve_and_others_are_aske
     under_way(made, begins=BEGINS, requester="ann")
     monkeypatch.setattr(WindsockHook, "ports", lambda self: made)
     asks(task := approve_task(decided(made)))
-    with pytest.raises(ApprovalRefusedError) as refused:
+    with pytest.raises(TaskAwaitingInput) as waiting:
         task.execute_complete(context_of(task, user=who), answer("Approve", user))
-    assert (refused.value.code, task.verdict.word) == ("WS-APPROVAL-004", "FAIL")
+    assert [one["code"] for one in waiting.value.kwargs["refused"]] == ["WS-APPROVAL-004"]
+    assert task.verdict.word == "HOLD"
     assert answers(made) == []
-    asks(approve_task(decided(made, 2)), "run-2")
+    other = {"bob", "rita"} - {user, who}
+    approval = task.execute_complete(
+        context_of(task, user=who), answer("Approve", other.pop()), **waiting.value.kwargs
+    )
+    assert approval["status"] == "pass"
 
 
 def test_an_answer_that_names_nobody_is_refused(ports, asked):
     asks(task := approve_task(decided(ports)))
-    with pytest.raises(ApprovalRefusedError, match="names no person"):
+    with pytest.raises(TaskAwaitingInput) as waiting:
         task.execute_complete(context_of(task), answer("Approve", None))
+    assert "names no person" in waiting.value.kwargs["refused"][0]["why"]
     assert answers(ports) == []
+
+
+def test_a_rollout_that_nobody_is_named_for_needs_two_people(monkeypatch, asked):
+    made = world_of(1)
+    deploy(made, 2)
+    under_way(made, begins=BEGINS, starter_unknown=True)
+    monkeypatch.setattr(WindsockHook, "ports", lambda self: made)
+    decision = decided(made)
+    asks(task := approve_task(decision))
+    assert "0 of 2 approvals; one more than usual" in asked["body"]
+    with pytest.raises(TaskAwaitingInput) as waiting:
+        task.execute_complete(context_of(task), answer("Approve", "eve"))
+    move = move_task(decision)
+    with pytest.raises(ApprovalRefusedError, match="approval of 2 people"):
+        move.execute(context_of(move))
+    approval = task.execute_complete(context_of(task), answer("Approve", "bob"), **waiting.value.kwargs)
+    assert approval["approvers"] == ["eve", "bob"]
+
+
+def test_too_few_who_may_answer_ends_the_question_and_a_later_look_may_ask(ports, asked):
+    task = approve_task(decided(ports), approvers=["ann"])
+    with pytest.raises(ApprovalRefusedError) as refused:
+        task.execute(context_of(task, user="ann"))
+    assert (refused.value.code, asked) == ("WS-APPROVAL-009", {})
+    asks(approve_task(decided(ports, 2)), "run-2")
 
 
 def test_one_run_waits_for_a_person_while_another_rolls_back(ports, asked):
