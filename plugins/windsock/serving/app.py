@@ -27,13 +27,14 @@ DESCRIPTION = (
 )
 
 
-def create_app(service: Service) -> LeanPredict:
+def create_app(service: Service, *, private_port: int | None = None) -> LeanPredict:
     """Return the app: the lean path of predictions before the documented API.
 
     :param service: what it serves; started and stopped with the app.
+    :param private_port: port of the listener that answers health and admin only; ``None``: there is none.
     """
     predictor = Predictor(service)
-    return LeanPredict(create_api(service, predictor), predictor)
+    return LeanPredict(create_api(service, predictor), predictor, private_port=private_port)
 
 
 def create_api(service: Service, predictor: Predictor) -> FastAPI:

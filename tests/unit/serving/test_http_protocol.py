@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import uvicorn
 
-from windsock.serving import http_protocol
-from windsock.serving.http_protocol import HEAD_BYTES, HttpProtocol, OneWrite
+from windsock.serving import bounded_protocol
+from windsock.serving.bounded_protocol import DEFAULTS
+from windsock.serving.http_protocol import HttpProtocol
+from windsock.serving.one_write import OneWrite
+from windsock.settings import WireLimits
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 
@@ -122,6 +125,9 @@ def test_headers_and_body_are_one_write() -> None:
         def close(self) -> None:
             self.closed = True
 
+        def get_write_buffer_size(self) -> int:
+            return 0
+
     async def run() -> None:
         loop, recorder = asyncio.get_running_loop(), Recorder()
         transport = OneWrite(recorder, loop)  # type: ignore[arg-type]
@@ -146,7 +152,7 @@ def test_a_head_without_end_is_refused() -> None:
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
         sent = 0
         try:
-            while sent < 100 * HEAD_BYTES:
+            while sent < 100 * DEFAULTS.head_bytes:
                 writer.write(b"x-more: " + b"y" * 1000 + b"\r\n")
                 await writer.drain()
                 sent += 1010
@@ -161,13 +167,13 @@ def test_a_head_without_end_is_refused() -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nhost"])
 def test_a_head_that_does_not_come_in_time(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(bounded_protocol, "DEFAULTS", WireLimits(head_seconds=0.1))
     said = talk(asking(*([begun] if begun else [])))
     assert said.startswith(b"HTTP/1.1 408") if begun else said == b""
 
 
 def test_a_connection_may_be_idle_between_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(bounded_protocol, "DEFAULTS", WireLimits(head_seconds=0.1))
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         writer.write(request("/a", last=False))
