@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -40,8 +41,8 @@ WATCHED = frozenset((HOST, b"content-encoding", b"expect", b"origin", b"transfer
 """A request with one of these headers, or with another number of ``Host`` than one, goes the long way."""
 HEAD, BODY = 1, 2
 """What of a request is still to come; 0: nothing."""
-SLICE = 16 * 1024
-"""Most bytes of a read that are parsed before the bounds are looked at."""
+LINES, SMALL, LARGE = 128, 512, 16 * 1024
+"""A read with more lines is parsed in slices of ``SMALL`` bytes, another one in slices of ``LARGE``."""
 WAITING_REQUEST = 4096
 """About the memory of a request that waits for the answer before its own."""
 FRAMING = 8
@@ -94,7 +95,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let a connection go."""
+        """Let a connection go, and what it holds: nobody knows when the garbage collector comes."""
+        self.headers, self._rest = DROPPED, b""
+        self.pipeline.clear()
+        cycle: Any = self.cycle
+        if cycle is not None:
+            cycle.body = bytearray()
         for timer in (self._head_timer, self._body_timer, self._write_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
@@ -106,16 +112,27 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
 
     def _receive_in_slices(self, data: bytes) -> None:
-        """Parse a large read in parts: it may hold thousands of headers, or of requests."""
-        for begin in range(0, len(data), SLICE):
-            super().data_received(data[begin : begin + SLICE])
+        """Parse a large read in parts: it may hold thousands of headers or of requests, or a long trailer."""
+        step, framing = (SMALL if data.count(b"\n") > LINES else LARGE), 0
+        for begin in range(0, len(data), step):
+            body = self._body_so_far()
+            super().data_received(data[begin : begin + step])
+            framing += step - (FRAMING + 1) * (self._body_so_far() - body)
+            if self._phase != BODY:
+                framing = 0
             if self.transport.is_closing():
                 return
             if self._phase == HEAD and len(self.headers or ()) > self._limits.head_count:
                 self._refuse(TOO_LARGE)
             elif len(self.pipeline) >= self._limits.pipelined:
-                self._rest = data[begin + SLICE :]
+                self._rest = data[begin + step :]
                 return
+            elif framing > self._limits.trailer_bytes:
+                self._refuse(TOO_LONG)
+
+    def _body_so_far(self) -> int:
+        """Return how much of a body has come."""
+        return self._body_bytes
 
     def _take_stock(self, received: int) -> None:
         """Hold what is unfinished against the bounds, after a read."""
@@ -151,7 +168,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._body_timer = self.loop.call_later(seconds, self._refuse, LATE)
         if self._bytes - (FRAMING + 1) * self._body_bytes > self._limits.trailer_bytes:
             self._refuse(TOO_LONG)
-        return max(0, self._bytes - self._body_bytes)
+        cycle: Any = self.cycle
+        unread = 0 if cycle is None or cycle.response_complete else len(cycle.body)
+        return max(0, self._bytes - self._body_bytes) + unread
 
     def _reserve(self, needed: int) -> bool:
         may = self.wire is None or self.wire.reserve(self._reserved, needed, self.loop.time())
@@ -186,12 +205,21 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._rest:
             self.flow.pause_reading()
             self.loop.call_soon(self._go_on)
-        if self._reserved and not self._phase:
+        if self._reserved:
             self._reserve(len(self.pipeline) * WAITING_REQUEST + len(self._rest))
+        if self.cycle.response_complete:
+            self.cycle.body = bytearray()
         if self._phase == BODY and self.cycle.response_complete and not self.transport.is_closing():
             if self._body_timer is not None:
                 self._body_timer.cancel()
             self._body_timer = self.loop.call_later(CLOSE_SECONDS, self._refuse, None)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Start to answer: so many requests at a time that other connections have their turn."""
+        if self.wire is None:
+            super()._start_asgi_task(cycle, app)
+        else:
+            self.wire.turns.take(partial(super()._start_asgi_task, cycle, app), self.loop)
 
     def _go_on(self) -> None:
         """Go on with a read of which only a part has been parsed."""
@@ -303,6 +331,9 @@ class BoundedProtocol(HttpToolsProtocol):
         has_begun = self._is_new or self._bytes > 0
         if answer is not None and has_begun and self._may_be_refused():
             self.transport.write(answer)
+        self._rest = b""
+        if self._phase == HEAD:
+            self.headers = []
         if self.wire is not None and has_begun:
             self.wire.refused("wire", "a request was out of the bounds of size or time")
         cycle: Any = self.cycle

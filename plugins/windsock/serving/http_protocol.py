@@ -13,7 +13,9 @@ from windsock.serving.bounded_protocol import (
     BODY,
     DROPPED,
     HEAD,
-    SLICE,
+    LARGE,
+    LINES,
+    SMALL,
     TOO_LARGE,
     BoundedProtocol,
     RefusedError,
@@ -54,7 +56,7 @@ class HttpProtocol(BoundedProtocol):
         self._at_once = AT_ONCE
         if self._rest:
             self._rest += data
-        elif len(data) <= SLICE:
+        elif len(data) <= SMALL or (len(data) <= LARGE and data.count(b"\n") <= LINES):
             super().data_received(data)
         else:
             self._receive_in_slices(data)
@@ -66,6 +68,9 @@ class HttpProtocol(BoundedProtocol):
             self._watch_again()
         if not self._phase:
             self._unwatch_head()
+
+    def _body_so_far(self) -> int:
+        return self._body_bytes if self._held is None else len(self._held)
 
     def on_headers_complete(self) -> None:
         """End a request's head."""

@@ -25,7 +25,9 @@ class OneWrite:
         self._held = b""
 
     def write(self, data: bytes) -> None:
-        """Write, or hold back."""
+        """Write, or hold back; nothing once the connection is closed."""
+        if self._transport.is_closing():
+            return
         if self._held:
             data, self._held = self._held + data, b""
         elif data.endswith(END_OF_HEADERS) and data.startswith(BEGIN_OF_ANSWER):
@@ -38,7 +40,8 @@ class OneWrite:
         """Write what is held back."""
         if self._held:
             data, self._held = self._held, b""
-            self._transport.write(data)
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     def close(self) -> None:
         """Write what is held back, then close; a client that does not read is not waited for."""

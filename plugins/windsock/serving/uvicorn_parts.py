@@ -23,6 +23,7 @@ PROTOCOL_METHODS = (
     "resume_writing",
     "shutdown",
     "timeout_keep_alive_handler",
+    "_start_asgi_task",
     "_unset_keepalive_if_required",
 )
 PROTOCOL_FIELDS = (
@@ -42,7 +43,14 @@ PROTOCOL_FIELDS = (
     "timeout_keep_alive_task",
     "transport",
 )
-CYCLE_FIELDS = ("disconnected", "keep_alive", "message_event", "response_complete", "response_started")
+CYCLE_FIELDS = (
+    "body",
+    "disconnected",
+    "keep_alive",
+    "message_event",
+    "response_complete",
+    "response_started",
+)
 STATE_FIELDS = ("connections", "default_headers", "tasks", "total_requests")
 
 

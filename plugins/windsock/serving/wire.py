@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import resource
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ ROOM_SECONDS = 0.1
 """How often connections that wait are looked through, at most."""
 YOUNG_SECONDS = 1.0
 """A connection that has waited for less than this is never closed to make room."""
+STARTED_IN_A_TURN = 16
 FILES = 512
 """Files that a worker opens beside its connections."""
 MADE_ROOM = 100
@@ -81,6 +83,35 @@ class Entry:
         self.give_up: Callable[[], Any] | None = None
 
 
+class Turns:
+    """Starts so many answers in one turn of the event loop; the others wait for the next.
+
+    Hundreds of connections that send as fast as they can would otherwise make each turn so long that all
+    else, such as the private listener, waits for seconds.
+    """
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._next: asyncio.Handle | None = None
+
+    def take(self, start: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Start now, or in a later turn."""
+        if self._next is None:
+            self._next = loop.call_soon(self._turn, loop)
+        if self._taken < STARTED_IN_A_TURN and not self._waiting:
+            self._taken += 1
+            start()
+        else:
+            self._waiting.append(start)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._taken = min(STARTED_IN_A_TURN, len(self._waiting))
+        self._next = loop.call_soon(self._turn, loop) if self._waiting else None
+        for _ in range(self._taken):
+            self._waiting.popleft()()
+
+
 class Wire:
     """The connections of one listener: how many, whose, and how much memory their unfinished parts hold.
 
@@ -99,6 +130,7 @@ class Wire:
         self.entries: dict[Entry, None] = {}
         self.waiting_bytes = 0
         self.in_work: Counter[str] = Counter()
+        self.turns = Turns()
         self._by_address: Counter[str] = Counter()
         self._networks = [ip_network(network) for network in trusted]
         self._count = count
