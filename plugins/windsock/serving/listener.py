@@ -15,7 +15,7 @@ from windsock.serving.wire import TOO_MANY, Entry, Wire
 
 log = logging.getLogger(__name__)
 
-BATCH = 64
+BATCH = 32
 """Most connections that are taken before others have their turn."""
 PAUSE_SECONDS = 0.1
 SHUTDOWN_SECONDS = 5.0
