@@ -75,7 +75,7 @@ def run(
     with (
         _only_server(folder),
         _bind(host, port) as listening,
-        _bind_private(settings, listening.getsockname()[1]) as private,
+        _bind_private(settings, port) as private,
     ):
         answered = who_is_answered(settings, str(listening.getsockname()[0]), open_to_all=open_to_all)
         _clear_up_after_the_last(folder)
@@ -291,7 +291,10 @@ def _bind(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _bind_private(settings: Settings, public_port: int) -> Iterator[socket.socket]:
-    """Bind the listener of health and admin: where the settings say, else at a port of this machine alone."""
+    """Bind the listener of health and admin: where the settings say, else at a port of this machine alone.
+
+    :param public_port: the port that was asked for the first listener; 0: a free one, here, too.
+    """
     if settings.private_listen is not None:
         host, _, port = settings.private_listen.rpartition(":")
         if not port.isdigit() or int(port) > LAST_PORT or (int(port) and int(port) == public_port):
@@ -303,7 +306,7 @@ def _bind_private(settings: Settings, public_port: int) -> Iterator[socket.socke
         with _bind(host.strip("[]") or "127.0.0.1", int(port)) as private:
             yield private
         return
-    beside = public_port + 1 if public_port < LAST_PORT else 0
+    beside = public_port + 1 if 0 < public_port < LAST_PORT else 0
     with ExitStack() as stack:
         try:
             private = stack.enter_context(_bind("127.0.0.1", beside))
