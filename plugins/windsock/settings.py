@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from windsock.exceptions import SettingsError
 from windsock.private_files import rights
@@ -17,6 +18,46 @@ from windsock.spec import Frozen
 CounterEngine = Literal["parquet", "ibis"]
 MOST_SECONDS = 7 * 86_400.0
 MOST_MEMORY_MB = 1024 * 1024
+
+
+class WireLimits(Frozen):
+    """What one worker of the server bounds before it knows who asks; each is a variable of the environment.
+
+    ``head_bytes`` is ``WINDSOCK_SERVING_HEAD_BYTES``, and so on.
+
+    :param head_bytes: most bytes of a request's line and headers, beyond the read that they began in.
+    :param head_count: most headers of a request.
+    :param head_seconds: longest time from a connection, or a request's first byte, to the end of its head.
+    :param body_bytes: largest body of a request.
+    :param body_seconds: longest time that a body may take to arrive, trailers included.
+    :param trailer_bytes: most bytes of trailers, and of what frames the chunks of a body beyond eight for
+        each byte of it.
+    :param idle_seconds: longest time that a connection may wait for its next request.
+    :param write_seconds: longest time that a client may leave an answer unread.
+    :param handshake_seconds: longest time of a TLS handshake.
+    :param connections: most connections.
+    :param connections_per_address: most connections of one address that is no trusted proxy; behind a trusted
+        proxy: most requests in work of one address.
+    :param pipelined: so many requests of a connection may wait for the answer before theirs; what has come
+        behind them is not looked at until they are answered.
+    :param waiting_bytes: memory for unfinished heads, waiting requests and unread answers of all connections.
+    :param private_connections: most connections of the private listener, beside the others.
+    """
+
+    head_bytes: int = Field(default=64 * 1024, ge=1024, le=1024**2)
+    head_count: int = Field(default=100, ge=8, le=10_000)
+    head_seconds: float = Field(default=30.0, gt=0, le=3600)
+    body_bytes: int = Field(default=1024**2, ge=1024, le=1024**3)
+    body_seconds: float = Field(default=30.0, gt=0, le=3600)
+    trailer_bytes: int = Field(default=16 * 1024, ge=0, le=1024**2)
+    idle_seconds: float = Field(default=75.0, gt=0, le=3600)
+    write_seconds: float = Field(default=30.0, gt=0, le=3600)
+    handshake_seconds: float = Field(default=10.0, gt=0, le=600)
+    connections: int = Field(default=2000, ge=1, le=100_000)
+    connections_per_address: int = Field(default=1000, ge=1, le=100_000)
+    pipelined: int = Field(default=16, ge=1, le=10_000)
+    waiting_bytes: int = Field(default=32 * 1024**2, ge=1024**2, le=64 * 1024**3)
+    private_connections: int = Field(default=64, ge=1, le=10_000)
 
 
 class Settings(Frozen):
@@ -44,6 +85,15 @@ class Settings(Frozen):
     :param clients: the file of the server's clients (``WINDSOCK_CLIENTS_FILE``; default: ``clients.json``
         among the keys).
     :param slot_image: image of the slots of models with ``serving.target: docker`` (``WINDSOCK_SLOT_IMAGE``).
+    :param admin_url: address of the server's private listener, for the admin calls of this installation
+        (``WINDSOCK_ADMIN_URL``; default: the server's address, which answers them, too).
+    :param private_listen: where the server's private listener listens, ``HOST:PORT``
+        (``WINDSOCK_SERVING_PRIVATE``; default: the next port on 127.0.0.1, or another one if that is taken).
+    :param public_admin: whether admin calls are answered at the server's first listener, too
+        (``WINDSOCK_SERVING_PUBLIC_ADMIN``; default: 1).
+    :param trusted_proxies: addresses and networks whose X-Forwarded-For is believed
+        (``WINDSOCK_TRUSTED_PROXIES``, separated by commas; default: none).
+    :param wire: what the server bounds before it knows who asks.
     :param counter: what counts the windows of the prediction log (``WINDSOCK_COUNTER``): ``parquet`` reads
         with numpy, ``ibis`` queries in DuckDB.
     :param business_seconds: how long a query of ``business.sql`` may take (``WINDSOCK_BUSINESS_SECONDS``).
@@ -72,6 +122,11 @@ class Settings(Frozen):
     business_memory_mb: int = Field(default=1024, ge=64, le=MOST_MEMORY_MB)
     source_seconds: float = Field(default=3600.0, gt=0, le=MOST_SECONDS)
     source_memory_mb: int = Field(default=4096, ge=256, le=MOST_MEMORY_MB)
+    admin_url: str | None = None
+    private_listen: str | None = None
+    public_admin: bool = True
+    trusted_proxies: tuple[str, ...] = ()
+    wire: WireLimits = WireLimits()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -79,7 +134,7 @@ class Settings(Frozen):
 
         :param environment: default: ``os.environ``.
         :raises SettingsError: if ``WINDSOCK_COUNTER`` is no word that is known, ``WINDSOCK_FILES_GROUP`` no
-            group that files can be given to, or a limit no number of those allowed.
+            group that files can be given to, or a limit, a proxy or a switch cannot be used.
         """
         env = os.environ if environment is None else environment
         rights(env)
@@ -119,7 +174,17 @@ class Settings(Frozen):
             source_memory_mb=int(
                 _limit(env, "WINDSOCK_SOURCE_MEMORY_MB", 4096, least=256, most=MOST_MEMORY_MB)
             ),
+            admin_url=(env.get("WINDSOCK_ADMIN_URL") or "").rstrip("/") or None,
+            private_listen=env.get("WINDSOCK_SERVING_PRIVATE") or None,
+            public_admin=_switch(env, "WINDSOCK_SERVING_PUBLIC_ADMIN", default=True),
+            trusted_proxies=_networks(env, "WINDSOCK_TRUSTED_PROXIES"),
+            wire=_wire(env),
         )
+
+    @property
+    def admin_address(self) -> str:
+        """The address of the server's admin calls."""
+        return self.admin_url or self.server_url
 
     @property
     def include_dir(self) -> Path:
@@ -194,6 +259,44 @@ def _limit(env: Mapping[str, str], name: str, default: float, *, least: float, m
             next_action=f"Set {name} to such a number, or unset it: {default:,.0f} then holds.",
         )
     return value
+
+
+def _wire(env: Mapping[str, str]) -> WireLimits:
+    names = {field: f"WINDSOCK_SERVING_{field.upper()}" for field in WireLimits.model_fields}
+    given: dict[str, Any] = {field: env[name] for field, name in names.items() if env.get(name)}
+    try:
+        return WireLimits.model_validate_strings(given)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        name = names[str(fault["loc"][0])]
+        said = fault["msg"].removeprefix("Input ")
+        raise SettingsError(
+            f"{name} cannot be used: it {said}", next_action=f"Set {name} to such a number, or unset it."
+        ) from None
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    given = tuple(part.strip() for part in (env.get(name) or "").split(",") if part.strip())
+    for number, part in enumerate(given, start=1):
+        try:
+            ip_network(part)
+        except ValueError:
+            raise SettingsError(
+                f"{name}: entry {number} is neither an address nor a network",
+                next_action="Write numeric addresses such as 10.0.0.7, or networks such as 10.0.0.0/24.",
+            ) from None
+    return given
+
+
+def _switch(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    word = (env.get(name) or "").strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    if word:
+        raise SettingsError(f"{name} is neither 1 nor 0", next_action=f"Set {name} to 1 or 0, or unset it.")
+    return default
 
 
 def _path(value: str | None) -> Path | None:

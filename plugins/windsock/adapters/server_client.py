@@ -60,8 +60,8 @@ class ServerRouter:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the server of an installation, trusted as its settings say."""
-        address = settings.server_url
+        """Return the server of an installation, where it answers admin calls, trusted as its settings say."""
+        address = settings.admin_address
         return cls(address, settings.read_admin_token, partial(client_context, settings, address))
 
     def state(self, model: str) -> RouteState | None:
@@ -187,6 +187,7 @@ def _tls_fault(error: BaseException) -> BaseException | None:
 def server_health(server_url: str, settings: Settings | None = None) -> str:
     """Return in one sentence what the server says of itself.
 
+    :param server_url: its address. Only the private listener names models when keys are required.
     :param settings: say whom an ``https`` address is trusted by; default: the system's authorities.
     :raises ServerUnavailableError: if it does not answer, or is not Windsock's.
     :raises SettingsError: if its certificate is not trusted.
@@ -194,6 +195,8 @@ def server_health(server_url: str, settings: Settings | None = None) -> str:
     tls = None if settings is None else partial(client_context, settings, server_url)
     router = ServerRouter(server_url, lambda: "", tls)
     said = router._said(router._call("GET", "/health"))
+    if "models" not in said and said.get("server") == "windsock":
+        return f"status {said.get('status')}; it shows its models to clients only"
     if "models" not in said:
         raise ServerUnavailableError(
             f"what answers at {server_url} is not Windsock's server",

@@ -98,6 +98,11 @@ class Stack:
         """Where Windsock's server answers."""
         return f"http://{HOST}:{self.ports.server}"
 
+    @property
+    def admin_url(self) -> str:
+        """Where Windsock's server answers health and admin calls, whatever happens at the other address."""
+        return f"http://{HOST}:{self.ports.private}"
+
     @cached_property
     def logins(self) -> dict[str, str]:
         """Users and passwords of Airflow, made on the first start."""
@@ -121,6 +126,8 @@ class Stack:
             "WINDSOCK_SOURCE_ROOTS": self._source_roots(given),
             "WINDSOCK_TRACKING_URI": self.mlflow_url,
             "WINDSOCK_SERVER_URL": self.server_url,
+            "WINDSOCK_ADMIN_URL": self.admin_url,
+            "WINDSOCK_SERVING_PRIVATE": f"{HOST}:{self.ports.private}",
         }
         surroundings = {
             "PATH": os.pathsep.join([bin_folder, given.get("PATH", os.defpath)]),
@@ -178,7 +185,7 @@ class Stack:
     def server_part(self) -> Part:
         """Return Windsock's server."""
         listen = ("serve", "--host", HOST, "--port", str(self.ports.server), "--workers", "1")
-        address = f"{self.server_url}/health"
+        address = f"{self.admin_url}/health"
         return self._part("server", (*self.windsock, *listen), lambda: answers(address))
 
     def mlflow_part(self) -> Part:

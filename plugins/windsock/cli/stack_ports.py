@@ -11,15 +11,24 @@ from typing import Self
 from windsock.exceptions import SettingsError
 
 HOST = "127.0.0.1"
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackPorts:
-    """Where the three programs listen, all on 127.0.0.1."""
+    """Where the three programs listen, all on 127.0.0.1.
+
+    :param private: the server's private listener, for health and admin; default: the port next to it.
+    """
 
     airflow: int = 8080
     mlflow: int = 5000
     server: int = 8181
+    private: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.private:
+            object.__setattr__(self, "private", self.server + (1 if self.server < LAST_PORT else -1))
 
     @classmethod
     def from_environment(
@@ -29,13 +38,14 @@ class StackPorts:
         airflow: int | None = None,
         mlflow: int | None = None,
         server: int | None = None,
+        private: int | None = None,
     ) -> Self:
         """Return the given ports, else those of ``WINDSOCK_AIRFLOW_PORT`` and so on, else the usual ones.
 
         :raises SettingsError: if a variable holds no port number.
         """
         env = os.environ if environment is None else environment
-        given = {"airflow": airflow, "mlflow": mlflow, "server": server}
+        given = {"airflow": airflow, "mlflow": mlflow, "server": server, "private": private}
         chosen: dict[str, int] = {}
         for name in (field.name for field in fields(cls)):
             value = given.get(name) or env.get(variable(name))

@@ -37,12 +37,14 @@ class ConnectionExtra(Frozen):
     :param storage_url: root of snapshots, bundles and prediction logs: a folder or an fsspec URL.
     :param models_dir: folder of the model files.
     :param home: Windsock's own folder.
+    :param admin_url: address of the server's private listener.
     """
 
     database_url: Annotated[Text | None, Empty] = None
     storage_url: Annotated[Text | None, Empty] = None
     models_dir: Annotated[Folder | None, Empty] = None
     home: Annotated[Folder | None, Empty] = None
+    admin_url: Annotated[Text | None, Empty] = None
 
 
 ALLOWED = ", ".join(ConnectionExtra.model_fields)

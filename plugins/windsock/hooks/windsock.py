@@ -22,8 +22,8 @@ class WindsockHook(BaseHook):
     """The installation behind a connection of type ``windsock``.
 
     The connection's host is the serving app's address, its password the admin token; its extra may hold
-    ``database_url``, ``storage_url``, ``models_dir`` and ``home``. What it does not say is taken from the
-    environment.
+    ``database_url``, ``storage_url``, ``models_dir``, ``home`` and ``admin_url``. What it does not say is
+    taken from the environment.
 
     :param windsock_conn_id: the connection; where there is none, the environment alone holds.
     :param mlflow_conn_id: the connection to MLflow.
@@ -54,6 +54,8 @@ class WindsockHook(BaseHook):
                 mask_secret(password)
             if address := server_address(conn):
                 changed["server_url"] = address
+                if address != base.server_url:  # the private listener of the environment is another server's
+                    changed.setdefault("admin_url", None)
             if conn.password:
                 changed["admin_token"] = conn.password
         if (uri := MlflowHook(self.mlflow_conn_id).tracking_uri()) is not None:
@@ -82,7 +84,7 @@ class WindsockHook(BaseHook):
 
         try:
             settings = self.settings()
-            return True, server_health(settings.server_url, settings)
+            return True, server_health(settings.admin_address, settings)
         except WindsockError as error:
             return False, str(error)
 

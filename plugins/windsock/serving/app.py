@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
@@ -13,7 +14,7 @@ from windsock import __version__
 from windsock.serving.admin import admin_router
 from windsock.serving.documentation import PAGE_POLICY, docs_page
 from windsock.serving.drift_check import monitoring_router
-from windsock.serving.errors import Guard, add_error_handlers
+from windsock.serving.errors import Guard, add_error_handlers, json_bytes
 from windsock.serving.health import Readiness
 from windsock.serving.lean import LeanPredict, Predictor
 from windsock.serving.protocols.mlflow_scoring import mlflow_router
@@ -27,13 +28,14 @@ DESCRIPTION = (
 )
 
 
-def create_app(service: Service) -> LeanPredict:
+def create_app(service: Service, *, private_port: int | None = None) -> LeanPredict:
     """Return the app: the lean path of predictions before the documented API.
 
     :param service: what it serves; started and stopped with the app.
+    :param private_port: port of the listener that answers health and admin only; ``None``: there is none.
     """
     predictor = Predictor(service)
-    return LeanPredict(create_api(service, predictor), predictor)
+    return LeanPredict(create_api(service, predictor), predictor, private_port=private_port)
 
 
 def create_api(service: Service, predictor: Predictor) -> FastAPI:
@@ -61,6 +63,7 @@ def create_api(service: Service, predictor: Predictor) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
+        openapi_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -73,8 +76,21 @@ def create_api(service: Service, predictor: Predictor) -> FastAPI:
     app.add_middleware(Guard, metrics=service.metrics)
     add_error_handlers(app)
 
+    # Everybody may ask for these, over and over.
+    @cache
+    def page() -> bytes:
+        return docs_page(app.openapi()).encode()
+
+    @cache
+    def contract_bytes() -> bytes:
+        return json_bytes(app.openapi())
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": PAGE_POLICY})
+        return HTMLResponse(page(), headers={"Content-Security-Policy": PAGE_POLICY})
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def contract() -> Response:
+        return Response(contract_bytes(), media_type="application/json")
 
     return app

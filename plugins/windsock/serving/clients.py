@@ -194,6 +194,19 @@ class ClientBook:
                 raise RateLimitedError("the client asks more often than it may", retry_after=wait / SECOND)
         return grant.client
 
+    def knows(self, header: bytes | None) -> bool:
+        """Return whether a key is some client's, whatever it may do; also where no key is asked for.
+
+        :param header: as :meth:`admit` takes it.
+        """
+        if self._grants is None:
+            return True
+        if header is None or len(header) > LONGEST_HEADER:
+            return False
+        key = header[7:] if header[:7].lower() == b"bearer " else header
+        grant = self._grants.get(sha256(key.strip()).digest())
+        return grant is not None and self._now() < grant.expires
+
     def _unknown(self, header: bytes | None) -> ClientRefusedError:
         if not self._grants and self.fault is not None:
             return ClientRefusedError(

@@ -175,6 +175,10 @@ summary { cursor: pointer; }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 PAGE_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'"
+WITHOUT_KEY = (
+    "Where clients have been set up, without a key only whether the server is well; with any valid key, and "
+    "at the private listener, also models and versions."
+)
 
 
 def docs_page(openapi: Mapping[str, Any]) -> str:

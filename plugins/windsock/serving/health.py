@@ -25,13 +25,7 @@ def health_of(service: Service) -> dict[str, Any]:
     one.
     """
     worker, log = service.worker, service.prediction_log
-    faults = [
-        *([worker.table_fault] if worker.table_fault else []),
-        *([worker.note_fault] if worker.note_fault else []),
-        *(f"{name}: {fault}" for name, fault in worker.faults.items()),
-        *([f"the prediction log: {log.fault}"] if log.fault else []),
-        *([service.clients.fault] if service.clients.fault else []),
-    ]
+    faults = faults_of(service)
     usage = service.metrics.usage()
     return {
         "status": "degraded" if faults else "ok",
@@ -45,6 +39,23 @@ def health_of(service: Service) -> dict[str, Any]:
         "log_waiting": log.state.waiting,
         "shadows_dropped": service.shadows.dropped,
     }
+
+
+def faults_of(service: Service) -> list[str]:
+    """Return what is wrong with the server, as one worker sees it."""
+    worker, log = service.worker, service.prediction_log
+    return [
+        *([worker.table_fault] if worker.table_fault else []),
+        *([worker.note_fault] if worker.note_fault else []),
+        *(f"{name}: {fault}" for name, fault in worker.faults.items()),
+        *([f"the prediction log: {log.fault}"] if log.fault else []),
+        *([service.clients.fault] if service.clients.fault else []),
+    ]
+
+
+def status_of(service: Service) -> str:
+    """Return in one word how the server fares; it names nothing, so that everybody may read it."""
+    return "degraded" if faults_of(service) else "ok"
 
 
 def _model(served: ServedModel, usage: dict[tuple[str, str], Usage]) -> dict[str, Any]:

@@ -1,148 +1,104 @@
-"""HTTP as uvicorn speaks it, with an answer's headers and body in one write."""
+"""HTTP as uvicorn speaks it, but for predictions: they are answered between parser and model."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from windsock.serving.bounded_protocol import (
+    BODY,
+    DROPPED,
+    HEAD,
+    LARGE,
+    LINES,
+    SMALL,
+    TOO_LARGE,
+    BoundedProtocol,
+    RefusedError,
+)
 from windsock.serving.lean import HEADERS, Answer, LeanPredict, Waiting, answer_headers, model_asked
+from windsock.serving.proxied import CountedApp
 
-END_OF_HEADERS = b"\r\n\r\n"
-BEGIN_OF_ANSWER = b"HTTP/1.1 "
-LATE, TOO_LARGE = b"408 Request Timeout", b"431 Request Header Fields Too Large"
-LAST_HEADERS = b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-HEAD_BYTES = 64 * 1024
-"""Most bytes of a request's line and headers, beyond the read that they began in."""
-HEAD_SECONDS = 30.0
-"""Longest time from a connection, or from a request's first byte, to the end of its head."""
 OK = 200
 AT_ONCE = 16
 """Most requests of one read that are answered before others have their turn."""
-UNUSUAL = frozenset((b"expect", b"origin", b"transfer-encoding", b"upgrade"))
-"""A request with one of these headers goes the long way."""
 LONGEST_ADDRESS = 300
 PLAIN_ADDRESS = re.compile(rb"[/\w.~-]+")
 
 
-class OneWrite:
-    """A transport that holds an answer's headers back until its body comes, or the loop's next turn.
-
-    A write to a socket costs as much as reading a request: one for headers and body instead of two.
-
-    :param transport: the connection's.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held = b""
-
-    def write(self, data: bytes) -> None:
-        """Write, or hold back."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        elif data.endswith(END_OF_HEADERS) and data.startswith(BEGIN_OF_ANSWER):
-            self._held = data
-            self._loop.call_soon(self.flush)
-            return
-        self._transport.write(data)
-
-    def flush(self) -> None:
-        """Write what is held back."""
-        if self._held:
-            data, self._held = self._held, b""
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Write what is held back, then close."""
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol over :class:`OneWrite`; size and time of a request's head are bounded.
+class HttpProtocol(BoundedProtocol):
+    """Uvicorn's protocol within bounds, and a shorter way for predictions.
 
     A prediction request that has come whole is answered at once, without a task and without ASGI between
     the parser and the model: that costs as much as the prediction. All else, and what must be waited for,
     goes the way that uvicorn goes. Both ways share the :class:`~windsock.serving.lean.Predictor`.
+
+    :ivar is_private: whether it is of the private listener, which answers no predictions.
     """
 
+    is_private = False
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection; its first request must begin soon."""
-        self._head_is_open, self._head_bytes, self._is_usual = True, 0, True
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._predictor = self.app.predictor if isinstance(self.app, LeanPredict) else None
+        """Take a connection."""
+        may_predict = isinstance(self.app, LeanPredict) and not self.is_private
+        self._predictor = self.app.predictor if may_predict else None
         self._held: bytes | None = None
         self._at_once = 0
-        self._idle_since: float | None = None
-        self._idle_timer: asyncio.TimerHandle | None = None
-        super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
-        self._watch_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let a connection go."""
-        self._unwatch_head()
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        super().connection_lost(exc)
+        self._is_proxied = self.entry is not None and self.entry.is_trusted
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a head that is too long or does not end closes the connection."""
+        """Take bytes; what is out of bounds closes the connection."""
         self._at_once = AT_ONCE
-        self._head_bytes += len(data)
-        super().data_received(data)
+        if self._rest:
+            self._rest += data
+        elif len(data) <= SMALL or (len(data) <= LARGE and data.count(b"\n") <= LINES):
+            super().data_received(data)
+        else:
+            self._receive_in_slices(data)
         if self._held is not None and not self.transport.is_closing():
             self._give_to_app()  # the rest of its body is still to come
-        if not self._head_is_open:
+        if self._phase or self.pipeline or self._reserved:
+            self._take_stock(len(data))
+        elif self._idle_timer is None:
+            self._watch_again()
+        if not self._phase:
             self._unwatch_head()
-            return
-        if self._head_bytes > HEAD_BYTES:
-            self._refuse(TOO_LARGE)
-        elif self._head_timer is None:
-            self._watch_head()
 
-    def on_message_begin(self) -> None:
-        """Begin a request; what uvicorn makes for an app is made when one gets it."""
-        # How much of this read is its head is not known, as others may stand before it.
-        self._head_is_open, self._head_bytes = True, 1
-        self._idle_since = None
-        self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._is_usual = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        name = name.lower()
-        if name in UNUSUAL:
-            self._is_usual = False
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-        self.headers.append((name, value))
+    def _body_so_far(self) -> int:
+        return self._body_bytes if self._held is None else len(self._held)
 
     def on_headers_complete(self) -> None:
         """End a request's head."""
-        self._head_is_open = False
+        self._phase = BODY
         if self._predictor is not None and self._may_be_answered_at_once():
             self._held = b""
+        elif len(self.headers) > self._limits.head_count:
+            self._phase = HEAD
+            self._refuse(TOO_LARGE)
+            raise RefusedError
         else:
             self._give_to_app()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
         if self._held is None:
+            self._body_bytes += len(body)
             super().on_body(body)
         else:
             self._held += body
 
     def on_message_complete(self) -> None:
         """End a request: one that was held back is answered."""
+        self._phase = 0
         if self._held is None:
+            if self._body_timer is not None:
+                self._body_timer.cancel()
+                self._body_timer = None
             super().on_message_complete()
             return
         body, self._held = self._held, None
@@ -176,6 +132,8 @@ class HttpProtocol(HttpToolsProtocol):
             and not self.transport.is_closing()
             and (limit is None or (len(self.connections) < limit and len(self.tasks) < limit))
             and self._is_usual
+            and self._hosts == 1
+            and len(self.headers) <= self._limits.head_count
         )
 
     def _give_to_app(self, app: Any = None) -> None:
@@ -185,16 +143,31 @@ class HttpProtocol(HttpToolsProtocol):
         """
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         body, self._held = self._held, None
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)  # ours makes less
         self.url, self.expect_100_continue = url, expects
         self.headers += headers
         own, self.app = self.app, app or self.app
+        if self._is_proxied:
+            self.app = self._for_another(self.app)
         try:
             super().on_headers_complete()
         finally:
             self.app = own
+        self.headers = DROPPED
+        if self.parser.should_upgrade():  # what follows is in no protocol that is spoken here
+            self.cycle.keep_alive = False
+        self._body_bytes = 0
         if body:
+            self._body_bytes = len(body)
             super().on_body(body)
+
+    def _for_another(self, app: Any) -> Any:
+        """Return the app for a request that a trusted proxy passes on, and note whose it is."""
+        address = self.wire.forwarded(self.headers) if self.wire is not None else None
+        if self.wire is None or address is None:
+            return app
+        self.scope["client"] = (address, 0)
+        return CountedApp(app, self.wire, address)
 
     def _write(self, answer: Answer) -> None:
         """Write a whole answer."""
@@ -214,39 +187,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._watch_idle(self.timeout_keep_alive)
-
-    def _watch_idle(self, seconds: float) -> None:
-        self._idle_timer = self.loop.call_later(seconds, self._look_whether_idle)
-
-    def _look_whether_idle(self) -> None:
-        """Close a connection on which nothing came for as long as uvicorn allows.
-
-        One timer looks on for many answers: to set one at each of them costs as much as reading a request.
-        """
-        self._idle_timer = None
-        if self._idle_since is None:  # something came, or its answer is uvicorn's to watch
-            return
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._watch_idle(left)
-        else:
-            self.timeout_keep_alive_handler()
-
-    def _watch_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, LATE)
-
-    def _unwatch_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _refuse(self, status: bytes) -> None:
-        """Close a connection whose request never came to an app."""
-        self._unwatch_head()
-        if not self.transport.is_closing():
-            if self._head_bytes:
-                self.transport.write(BEGIN_OF_ANSWER + status + LAST_HEADERS)
-            self.transport.close()
 
 
 @lru_cache(maxsize=256)

@@ -13,6 +13,15 @@ from windsock.exceptions import WindsockError
 from windsock.serving.answers import RowAnswer, write_answers
 from windsock.serving.clients import ClientRefusedError
 from windsock.serving.contract import PredictRequest, read_predict
+from windsock.serving.entrance import (
+    ADMIN_ELSEWHERE,
+    ELSEWHERE,
+    PRIVATE,
+    head_fault,
+    is_admin_path,
+    is_private_path,
+    read_head,
+)
 from windsock.serving.errors import FAILED, SECURITY_HEADERS, error_parts, json_bytes
 from windsock.serving.places import place_of
 from windsock.serving.predicting import Sender, begin_to_predict
@@ -49,30 +58,53 @@ Headers = Sequence[tuple[bytes, bytes]]
 class LeanPredict:
     """Answers ``POST /predict`` and ``POST /models/NAME/predict``; the app behind it answers all else.
 
+    Before either, what a head says is held against what is spoken here, and the private listener answers
+    nothing but health and admin.
+
     :param app: the documented API.
     :param predictor: answers.
+    :param private_port: port of the private listener; ``None``: there is none.
     """
 
-    def __init__(self, app: ASGIApp, predictor: Predictor) -> None:
+    def __init__(self, app: ASGIApp, predictor: Predictor, *, private_port: int | None = None) -> None:
         self.app = app
         self.predictor = predictor
+        self.private_port = private_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["method"] in CHANGING and self._is_of_a_page(scope):
-            await _send(send, error_parts(PAGE_REFUSED))
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
             return
-        if scope["type"] == "http" and scope["method"] == "POST":
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            self.predictor.service.metrics.rejected(getattr(refusal, "reason", "unavailable"))
+            await send_answer(send, error_parts(refusal))
+            return
+        if scope["method"] == "POST":
             name = model_asked(scope["path"])
             if name is not None:
-                await _send(send, await self.predictor.answer(scope, receive, name or None))
+                await send_answer(send, await self.predictor.answer(scope, receive, name or None))
                 return
         await self.app(scope, receive, send)
 
-    def _is_of_a_page(self, scope: Scope) -> bool:
-        """Return whether a web page sends this to a server that asks nobody for a key."""
-        is_open = not self.predictor.service.clients.required
-        return is_open and any(name == b"origin" for name, _ in scope["headers"])
+    def _refusal(self, scope: Scope) -> WindsockError | None:
+        """Return why a request is not looked at any further; ``None``: it is."""
+        head = read_head(scope["headers"])
+        fault = head_fault(head, scope["http_version"])
+        if fault is not None:
+            return fault
+        service = self.predictor.service
+        server = scope.get("server")
+        if self.private_port is not None and server is not None and server[1] == self.private_port:
+            scope[PRIVATE] = True
+            if not is_private_path(scope["path"]):
+                return ELSEWHERE
+        elif not service.settings.public_admin and is_admin_path(scope["path"]):
+            return ADMIN_ELSEWHERE
+        if head.origin and scope["method"] in CHANGING and not service.clients.required:
+            return PAGE_REFUSED
+        return None
 
 
 def model_asked(path: str) -> str | None:
@@ -201,7 +233,7 @@ class Waiting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        await _send(send, await self.answer)
+        await send_answer(send, await self.answer)
 
 
 def answer_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
@@ -213,7 +245,8 @@ def answer_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send a whole answer."""
     headers = answer_headers(answer)
     await send({"type": "http.response.start", "status": answer[0], "headers": headers})
     await send({"type": "http.response.body", "body": answer[2]})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import APIRouter
@@ -13,12 +15,18 @@ from starlette.responses import Response
 from windsock.serving import documentation as doc
 from windsock.serving.contract import read_outcome
 from windsock.serving.documentation import PredictionAnswer, PredictionAnswers
+from windsock.serving.entrance import PRIVATE
 from windsock.serving.errors import json_response
 from windsock.serving.gauges import gauges_text
-from windsock.serving.health import Readiness, health_of
+from windsock.serving.health import Readiness, health_of, status_of
 from windsock.serving.lean import Predictor
 from windsock.serving.requests import read_request_json
 from windsock.serving.service import Service
+
+WELL = (
+    b"# HELP windsock_server_well Whether the server has no fault; a client's key shows more.\n"
+    b"# TYPE windsock_server_well gauge\nwindsock_server_well %d\n"
+)
 
 
 def public_router(service: Service, predictor: Predictor, readiness: Readiness) -> APIRouter:
@@ -97,27 +105,50 @@ def public_router(service: Service, predictor: Predictor, readiness: Readiness) 
 
 
 def _add_health(router: APIRouter, service: Service, readiness: Readiness) -> None:
-    @router.get("/health", tags=["health"], summary="How the server fares, by model")
-    async def health() -> Response:
+    # Looking at health must not wait for threads that read large requests.
+    threads = ThreadPoolExecutor(2, thread_name_prefix="health")
+
+    async def apart(read: Callable[[Service], Any]) -> Any:
         service.metrics.flush()
         # Reads the metrics files of all workers: not on the loop.
-        return json_response(await asyncio.to_thread(health_of, service))
+        return await asyncio.get_running_loop().run_in_executor(threads, read, service)
+
+    def may_see(request: Request) -> bool:
+        return service.may_see(request.headers, is_private=request.scope.get(PRIVATE, False))
+
+    @router.get(
+        "/health", tags=["health"], summary="How the server fares, by model", description=doc.WITHOUT_KEY
+    )
+    async def health(request: Request) -> Response:
+        if not may_see(request):
+            return json_response({"status": status_of(service), "server": "windsock"})
+        return json_response(await apart(health_of))
 
     @router.get(
         "/ready",
         tags=["health"],
         summary="Whether every version answers",
+        description=doc.WITHOUT_KEY,
         responses={503: {"description": "Not every version answers; why stands in the answer."}},
     )
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:
         why = await readiness.why_not()
-        content: dict[str, Any] = {"ready": not why, "why": why}
+        content: dict[str, Any] = {"ready": not why}
+        if may_see(request):
+            content["why"] = why
         return json_response(content, 503 if why else 200)
 
-    @router.get("/metrics", tags=["health"], summary="Prometheus metrics of all workers")
-    async def metrics() -> Response:
-        service.metrics.flush()
-        text = await asyncio.to_thread(metrics_of, service)
+    @router.get(
+        "/metrics",
+        tags=["health"],
+        summary="Prometheus metrics of all workers",
+        description=doc.WITHOUT_KEY,
+    )
+    async def metrics(request: Request) -> Response:
+        if may_see(request):
+            text = await apart(metrics_of)
+        else:
+            text = WELL % (status_of(service) == "ok")
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

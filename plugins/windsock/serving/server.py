@@ -14,10 +14,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
+from typing import NamedTuple
 
 from windsock.adapters.own_process import command_of
 from windsock.adapters.tls import TlsFiles
@@ -26,7 +27,7 @@ from windsock.ports import utc_now
 from windsock.private_files import make_folder, tighten
 from windsock.serving.files import replace_file
 from windsock.serving.log_lines import SEALED_FILE
-from windsock.serving.open_server import who_is_answered
+from windsock.serving.open_server import is_loopback, who_is_answered
 from windsock.serving.rate_limit import RATES_FILE, RATES_VARIABLE, RateTable
 from windsock.serving.workers import WorkerNotes
 from windsock.settings import Settings
@@ -42,6 +43,7 @@ GRACE_SECONDS = 9.0
 YOUNG_SECONDS = 10.0
 LONGEST_PAUSE = 10.0
 BACKLOG = 2048
+LAST_PORT = 65_535
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -71,24 +73,33 @@ def run(
     if tls is not None:
         tls.context()  # a fault is told here and not by each worker
     folder = settings.serving_dir
-    with _only_server(folder), bind(host, port) as listening:
+    with (
+        _only_server(folder),
+        bind(host, port) as listening,
+        _bind_private(settings, port) as private,
+    ):
         answered = who_is_answered(settings, str(listening.getsockname()[0]), open_to_all=open_to_all)
         _clear_up_after_the_last(folder)
         metrics = _make_metrics_folder()
         _make_rates(metrics, keys=answered.keys)
         address = f"{'https' if tls else 'http'}://{_shown(host)}:{listening.getsockname()[1]}"
+        private_tls = tls is not None and not is_loopback(str(private.getsockname()[0]))
+        private_address = _address(private, tls=private_tls)
         facts = {
             "pid": os.getpid(),
             "address": address,
+            "private": private_address,
             "workers": workers,
             "started": utc_now().isoformat(),
             "metrics": str(metrics),
         }
         replace_file(folder / SERVER_FILE, json.dumps(facts) + "\n")
         log.info("serving on %s with %d worker(s); POST %s/models/NAME/predict", address, workers, address)
+        log.info("health and admin have a listener of their own at %s", private_address)
         log.info("%s%s", answered.said, "; clients show certificates" if tls and tls.client_ca else "")
         try:
-            Supervisor(settings, listening, workers, metrics, tls).run()
+            sockets = Sockets(listening, private, private_tls=private_tls)
+            Supervisor(settings, sockets, workers, metrics, tls).run()
         finally:
             with suppress(OSError):
                 (folder / SERVER_FILE).unlink()
@@ -96,11 +107,24 @@ def run(
             log.info("the server on %s has stopped", address)
 
 
+class Sockets(NamedTuple):
+    """The bound sockets that all workers answer on.
+
+    :param public: for everybody.
+    :param private: for health and admin.
+    :param private_tls: whether TLS is spoken at the private one, too.
+    """
+
+    public: socket.socket
+    private: socket.socket
+    private_tls: bool = False
+
+
 class Supervisor:
     """Keeps a number of worker processes alive.
 
     :param settings: the installation.
-    :param listening: the bound socket that all workers answer on.
+    :param sockets: where all workers answer.
     :param count: number of workers.
     :param metrics: folder in memory in which the workers' metrics and rates meet.
     :param tls: certificate and key of the workers; ``None``: plain HTTP.
@@ -109,14 +133,14 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
-        listening: socket.socket,
+        sockets: Sockets,
         count: int,
         metrics: Path,
         tls: TlsFiles | None = None,
     ) -> None:
         self.settings = settings
         self.tls = tls
-        self.listening = listening
+        self.sockets = sockets
         self.metrics = metrics
         self.notes = WorkerNotes(settings.serving_dir)
         self.workers: list[subprocess.Popen[bytes] | None] = [None] * count
@@ -168,13 +192,15 @@ class Supervisor:
         worker = subprocess.Popen(  # noqa: S603 - our own command
             command_of("windsock.serving.worker_process"),
             stdin=subprocess.PIPE,
-            pass_fds=[self.listening.fileno()],
+            pass_fds=[self.sockets.public.fileno(), self.sockets.private.fileno()],
             env={**os.environ, **threads, **shared},
             start_new_session=True,  # Ctrl-C goes to the supervisor alone
         )
         asked = {
             "settings": self.settings.model_dump(mode="json"),
-            "socket": self.listening.fileno(),
+            "socket": self.sockets.public.fileno(),
+            "private": self.sockets.private.fileno(),
+            "private_tls": self.sockets.private_tls,
             "tls": self.tls.model_dump(mode="json") if self.tls else None,
         }
         with suppress(BrokenPipeError):
@@ -267,6 +293,43 @@ def bind(host: str, port: int) -> Iterator[socket.socket]:
                 "another port: `windsock serve --port N` with WINDSOCK_SERVER_URL=http://127.0.0.1:N.",
             ) from error
         yield listening
+
+
+@contextmanager
+def _bind_private(settings: Settings, public_port: int) -> Iterator[socket.socket]:
+    """Bind the listener of health and admin: where the settings say, else at a port of this machine alone.
+
+    :param public_port: the port that was asked for the first listener; 0: a free one, here, too.
+    """
+    if settings.private_listen is not None:
+        host, _, port = settings.private_listen.rpartition(":")
+        if not port.isdigit() or int(port) > LAST_PORT or (int(port) and int(port) == public_port):
+            raise SettingsError(
+                f"WINDSOCK_SERVING_PRIVATE is {settings.private_listen!r}, and the private listener needs an "
+                "address and a port of its own",
+                next_action="Write it like 127.0.0.1:8182.",
+            )
+        with bind(host.strip("[]") or "127.0.0.1", int(port)) as private:
+            yield private
+        return
+    beside = public_port + 1 if 0 < public_port < LAST_PORT else 0
+    with ExitStack() as stack:
+        try:
+            private = stack.enter_context(bind("127.0.0.1", beside))
+        except SettingsError:
+            private = stack.enter_context(bind("127.0.0.1", 0))
+            log.warning(
+                "port %d on 127.0.0.1 is taken; health and admin listen at %d. WINDSOCK_SERVING_PRIVATE "
+                "names another place.",
+                beside,
+                private.getsockname()[1],
+            )
+        yield private
+
+
+def _address(listening: socket.socket, *, tls: bool) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{_shown(str(host))}:{port}"
 
 
 def _make_metrics_folder() -> Path:

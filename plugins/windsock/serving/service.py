@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Self
 
 from windsock.exceptions import ServerUnavailableError
 from windsock.ports import utc_now
@@ -18,7 +19,7 @@ from windsock.serving.served import ServedModel
 from windsock.serving.shadow import ShadowRunner
 from windsock.serving.strict_json import Fault, RequestRefusedError
 from windsock.serving.worker import Worker
-from windsock.settings import Settings
+from windsock.settings import Settings, WireLimits
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Limits:
     check_seconds: float = LIMIT_SECONDS
     acknowledge_seconds: float = 60.0
     gateway_factor: int = 16
+
+    @classmethod
+    def of(cls, wire: WireLimits) -> Self:
+        """Return the limits of an installation."""
+        return cls(body_bytes=wire.body_bytes, body_seconds=wire.body_seconds)
 
     def for_gateways(self) -> Limits:
         """Return the limits of what another server of ours sends: the same rows, written out."""
@@ -123,6 +129,15 @@ class Service:
         key = headers.get("authorization") or headers.get("x-api-key")
         return self.clients.admit(key.encode("latin-1") if key else None, scope, model, cost)
 
+    def may_see(self, headers: Mapping[str, str], *, is_private: bool) -> bool:
+        """Return whether a request may read models, versions and digests of the server's state.
+
+        :param headers: the request's.
+        :param is_private: whether it came to the private listener.
+        """
+        key = headers.get("authorization") or headers.get("x-api-key")
+        return is_private or self.clients.knows(key.encode("latin-1") if key else None)
+
     def model(self, name: str | None) -> ServedModel:
         """Return a served model.
 
@@ -160,5 +175,5 @@ def make_service(settings: Settings, *, limits: Limits | None = None) -> Service
         prediction_log=PredictionLog(settings.serving_dir, keys_dir=settings.keys_dir),
         metrics=Metrics(),
         clients=make_client_book(settings),
-        limits=limits or Limits(),
+        limits=limits or Limits.of(settings.wire),
     )

@@ -11,19 +11,25 @@ import socket
 import ssl
 import sys
 import threading
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.tls import TlsError, TlsFiles, load_pair
+from windsock.serving.wire import allow_files, private_limits
 from windsock.serving.worker import Worker
-from windsock.settings import Settings
+from windsock.settings import Settings, WireLimits
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from windsock.serving.lean import LeanPredict
+    from windsock.serving.service import Service
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
 BACKLOG = 2048
 CERTIFICATE_SECONDS = 30
-MOST_CONNECTIONS = 2000
 
 
 def end_with_supervisor() -> None:
@@ -80,13 +86,25 @@ class CertificateFollower:
         log.info("the certificate %s has been renewed", self.files.cert)
 
 
+@dataclass(frozen=True)
+class Listening:
+    """The sockets of a worker, and what TLS needs at each; ``None``: plain HTTP there.
+
+    :param public: for everybody.
+    :param private: for health and admin.
+    """
+
+    public: socket.socket
+    private: socket.socket
+    public_context: ssl.SSLContext | None
+    private_context: ssl.SSLContext | None
+
+
 def main() -> None:
     """Serve as the supervisor's first line on the standard input says."""
-    import uvicorn
-
     from windsock.serving.app import create_app
-    from windsock.serving.http_protocol import HttpProtocol
     from windsock.serving.service import make_service
+    from windsock.serving.uvicorn_parts import why_not_bounded
 
     logging.basicConfig(
         level=logging.WARNING,
@@ -94,30 +112,89 @@ def main() -> None:
         stream=sys.stderr,
     )
     logging.getLogger("windsock").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a line for each wrong request fills a disk
     asked: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=end_with_supervisor, name="supervisor", daemon=True).start()
-    listening = socket.socket(fileno=asked["socket"])
-    service = make_service(Settings.model_validate(asked["settings"]))
+    settings = Settings.model_validate(asked["settings"])
+    service = make_service(settings)
     service.worker.also.append(LongLived(service.worker))
     files = TlsFiles.model_validate(asked["tls"]) if asked["tls"] else None
     context = files.context() if files else None
-    config = uvicorn.Config(
-        create_app(service),
-        loop="uvloop",
-        http=HttpProtocol,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        ws="none",
-        lifespan="on",
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        callback_notify=CertificateFollower(files, context) if files and context else None,
-        timeout_notify=CERTIFICATE_SECONDS,
+    listening = Listening(
+        socket.socket(fileno=asked["socket"]),
+        socket.socket(fileno=asked["private"]),
+        context,
+        context if asked["private_tls"] else None,
     )
-    config.load()
-    config.ssl = context
-    uvicorn.Server(config).run(sockets=[listening])
+    app = create_app(service, private_port=int(listening.private.getsockname()[1]))
+    limits = allow_files(settings.wire)
+    config = {
+        "loop": "uvloop",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "ws": "none",
+        "lifespan": "on",
+        "backlog": BACKLOG,
+        "timeout_keep_alive": limits.idle_seconds,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+        "callback_notify": CertificateFollower(files, context) if files and context else None,
+        "timeout_notify": CERTIFICATE_SECONDS,
+    }
+    why = why_not_bounded()
+    if why is None:
+        server = bounded_server(service, app, listening, limits, config)
+    else:
+        log.error(
+            "WS-SERVING-063: %s: the server goes uvicorn's ordinary path, without bounds of heads, "
+            "trailers, memory and connections of an address",
+            why,
+        )
+        server = ordinary_server(app, listening, limits, config, settings.trusted_proxies)
+    server.run(sockets=[listening.public, listening.private])
+
+
+def bounded_server(
+    service: Service, app: LeanPredict, listening: Listening, limits: WireLimits, config: dict[str, Any]
+) -> uvicorn.Server:
+    """Return a server with the protocol and the listeners of our own."""
+    import uvicorn
+
+    from windsock.serving.http_protocol import HttpProtocol
+    from windsock.serving.worker_server import Door, WorkerServer
+
+    made = uvicorn.Config(app, http=HttpProtocol, proxy_headers=False, **config)
+    made.load()
+    doors = (
+        Door(listening.public, limits, listening.public_context, service.settings.trusted_proxies),
+        Door(listening.private, private_limits(limits), listening.private_context, is_private=True),
+    )
+    return WorkerServer(made, doors, service.metrics.rejected)
+
+
+def ordinary_server(
+    app: LeanPredict,
+    listening: Listening,
+    limits: WireLimits,
+    config: dict[str, Any],
+    trusted: tuple[str, ...],
+) -> uvicorn.Server:
+    """Return a server as uvicorn makes it: without our protocol, with the checks of the app alone."""
+    import uvicorn
+
+    from windsock.serving.ordinary_server import OrdinaryServer
+
+    made = uvicorn.Config(
+        app,
+        http="httptools",
+        proxy_headers=bool(trusted),
+        forwarded_allow_ips=list(trusted),
+        limit_concurrency=limits.connections,
+        **config,
+    )
+    made.load()
+    return OrdinaryServer(
+        made,
+        (listening.public, listening.public_context),
+        (listening.private, listening.private_context),
+    )

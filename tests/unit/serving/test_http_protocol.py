@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import uvicorn
 
-from windsock.serving import http_protocol
-from windsock.serving.http_protocol import HEAD_BYTES, HttpProtocol, OneWrite
+from windsock.serving import bounded_protocol
+from windsock.serving.bounded_protocol import DEFAULTS
+from windsock.serving.http_protocol import HttpProtocol
+from windsock.serving.one_write import OneWrite
+from windsock.settings import WireLimits
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 
@@ -122,6 +125,12 @@ def test_headers_and_body_are_one_write() -> None:
         def close(self) -> None:
             self.closed = True
 
+        def is_closing(self) -> bool:
+            return self.closed
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
     async def run() -> None:
         loop, recorder = asyncio.get_running_loop(), Recorder()
         transport = OneWrite(recorder, loop)  # type: ignore[arg-type]
@@ -146,7 +155,7 @@ def test_a_head_without_end_is_refused() -> None:
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
         sent = 0
         try:
-            while sent < 100 * HEAD_BYTES:
+            while sent < 100 * DEFAULTS.head_bytes:
                 writer.write(b"x-more: " + b"y" * 1000 + b"\r\n")
                 await writer.drain()
                 sent += 1010
@@ -161,13 +170,13 @@ def test_a_head_without_end_is_refused() -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nhost"])
 def test_a_head_that_does_not_come_in_time(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(bounded_protocol, "DEFAULTS", WireLimits(head_seconds=0.1))
     said = talk(asking(*([begun] if begun else [])))
     assert said.startswith(b"HTTP/1.1 408") if begun else said == b""
 
 
 def test_a_connection_may_be_idle_between_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(bounded_protocol, "DEFAULTS", WireLimits(head_seconds=0.1))
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         writer.write(request("/a", last=False))
@@ -177,3 +186,132 @@ def test_a_connection_may_be_idle_between_requests(monkeypatch: pytest.MonkeyPat
         return await reader.read()
 
     assert talk(ask).endswith(b"/b")
+
+
+def with_limits(monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
+    monkeypatch.setattr(bounded_protocol, "DEFAULTS", WireLimits(**limits))
+
+
+def test_headers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_limits(monkeypatch, head_count=10)
+    fits = "".join(f"x{number}: y\r\n" for number in range(8))
+    assert talk(asking(request("/a", more=fits))).startswith(b"HTTP/1.1 200")
+    said = talk(asking(request("/a", more=fits + "z: y\r\n")))
+    assert said.startswith(b"HTTP/1.1 431")
+    assert b"WS-SERVING-014" in said
+
+
+@pytest.mark.parametrize("flood", [b"a:\r\n" * 60_000, b"a:\r\n" * 3000])
+def test_a_flood_of_headers_is_not_parsed_to_its_end(flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+    parse = HttpProtocol.on_header
+    monkeypatch.setattr(
+        HttpProtocol, "on_header", lambda self, *header: (seen.append(header[0]), parse(self, *header))
+    )
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        try:
+            writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n" + flood)
+            await writer.drain()
+            return await reader.read()
+        except ConnectionError:
+            return b"HTTP/1.1 431"
+
+    assert talk(ask).startswith(b"HTTP/1.1 431")
+    assert len(seen) < 3000
+
+
+CHUNKED = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n"
+
+
+def test_trailers_are_taken_and_dropped() -> None:
+    last = request("/b")
+    said = talk(asking(CHUNKED + b"0\r\nx-one: 1\r\nx-two: 2\r\n\r\n" + last))
+    assert b"/aok" in said
+    assert said.endswith(b"/b")
+
+
+@pytest.mark.parametrize("piece", [b"x" * 4096, b"y: z\r\n" * 600, b"\r\nq: " + b"w" * 2000])
+def test_trailers_without_end_close_the_connection(piece: bytes) -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(CHUNKED + b"0\r\nx: ")
+        sent = 0
+        try:
+            while sent < 50 * 2**20:
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+                await asyncio.sleep(0)
+        except ConnectionError:
+            pass
+        return b"%d" % sent
+
+    assert int(talk(flood)) < 20 * 2**20  # what the sockets between them hold
+
+
+def test_a_body_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_limits(monkeypatch, body_seconds=0.1)
+    monkeypatch.setattr(bounded_protocol, "BODY_GRACE", 0.1)
+    said = talk(asking(CHUNKED + b"0\r\nx: y"))
+    assert said.startswith(b"HTTP/1.1 408")
+
+
+def test_many_requests_of_one_read_are_answered_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_limits(monkeypatch, pipelined=4)
+    paths = [f"/p{number}" for number in range(300)]
+    said = talk(asking(*(request(path, last=path == paths[-1]) for path in paths)))
+    answered = [part.rpartition(b"\r\n\r\n")[2] for part in said.split(b"HTTP/1.1 200 OK")[1:]]
+    assert answered == [path.encode() for path in paths]
+
+
+def test_requests_that_wait_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_limits(monkeypatch, pipelined=4)
+    most = 0
+    start = HttpProtocol._give_to_app
+
+    def counting(self: HttpProtocol, app: Any = None) -> None:
+        nonlocal most
+        start(self, app)
+        most = max(most, len(self.pipeline))
+
+    monkeypatch.setattr(HttpProtocol, "_give_to_app", counting)
+    flood = request("/a", last=False) * 2000
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(flood + request("/end"))
+        return await reader.read()
+
+    assert talk(ask).count(b"HTTP/1.1 200 OK") == 2001
+    assert most < 100  # of 2001; those of one read of an ordinary size
+
+
+def test_empty_lines_do_not_keep_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(request("/a", last=False))
+        await reader.readuntil(b"/a")
+        writer.write(b"\r\n")
+        return await reader.read()
+
+    connection_made = HttpProtocol.connection_made
+
+    def soon(self: HttpProtocol, transport: asyncio.Transport) -> None:
+        self.timeout_keep_alive = 0.2  # type: ignore[assignment]
+        connection_made(self, transport)
+
+    monkeypatch.setattr(HttpProtocol, "connection_made", soon)
+    assert talk(ask) == b""
+
+
+def test_a_client_that_reads_no_answers_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_limits(monkeypatch, write_seconds=0.2)
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        try:
+            while True:
+                writer.write(request("/" + "a" * 4000, last=False) * 50)
+                await writer.drain()
+        except ConnectionError:
+            return b"closed"
+
+    assert talk(ask) == b"closed"
