@@ -20,6 +20,7 @@ class Body(BaseModel):
     :param requester: the person who triggered the run; ``None`` for the scheduler.
     :param reason: one sentence for people.
     :param run: DAG and run of Airflow, where there is one.
+    :param starter_unknown: whether a person may have started the run whom nobody can name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, protected_namespaces=())
@@ -27,6 +28,7 @@ class Body(BaseModel):
     requester: str | None = None
     reason: str = ""
     run: dict[str, str | None] | None = None
+    starter_unknown: bool = False
 
 
 class DecideBody(Body):
