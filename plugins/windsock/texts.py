@@ -49,8 +49,11 @@ def several_lines(text: object) -> str:
 
 
 def log_text(text: object) -> str:
-    """Return a text on one line of a task's log: Airflow's marks of a folded group are broken, too."""
-    return GROUP.sub(": :", one_line(text))
+    """Return a text on one line of a task's log: Airflow's marks of a folded group are broken, too.
+
+    A blank at its beginning or end stays: it may separate it from the rest of the sentence.
+    """
+    return GROUP.sub(": :", _visible(re.sub(r"\s+", " ", str(text))))
 
 
 def inline(text: object, most: int = MOST_CHARACTERS) -> str:

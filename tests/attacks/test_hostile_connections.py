@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.hostile import ATTACKS, HEAD
+from support.hostile_connections import ATTACKS, HEAD
 from support.serving import (
     PLUGINS,
     ROW,
@@ -116,7 +116,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_others_are_answered_and_memory_stays(served: Served, kind: str) -> None:
     before = served.memory()
     attacker = subprocess.Popen(
-        [sys.executable, "-m", "support.hostile", kind, str(served.port), "4"],
+        [sys.executable, "-m", "support.hostile_connections", kind, str(served.port), "4"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
     )
     most, statuses = before, []

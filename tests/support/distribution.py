@@ -8,7 +8,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 STACK = "the stack of all end-to-end tests"
 # What takes long begins first, so that no worker is left with a long file at the end.
-FIRST = ("tests/e2e/", "tests/integration/")
+FIRST = (
+    "tests/attacks/test_four_eyes",
+    "tests/attacks/test_rendering_run",
+    "tests/e2e/",
+    "tests/attacks/",
+    "tests/integration/",
+)
 # The long scenarios go on beside the other tests of the stack; those that look at their ends come last.
 STORIES = ("tests/e2e/test_ab_rollout.py", "tests/e2e/test_drift_retrain.py")
 # Files that are left out of the quick tests as a whole: databases, MLflow, bundles, training, simulations and

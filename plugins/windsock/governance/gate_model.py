@@ -79,7 +79,8 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
         requested_by=step.run.requested_by,
         opponent=step.evaluation.champion.digest if step.evaluation.champion else None,
     )
-    keep_decision(step, decision, ports)
+    if not step.dry_run:
+        keep_decision(step, decision, ports)
     return decision
 
 

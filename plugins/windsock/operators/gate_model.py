@@ -21,7 +21,7 @@ class GovernanceGateOperator(StepOperator, SkipMixin):
     """Let nothing through without evidence.
 
     ``promote`` goes on; ``keep`` is green and skips the rest; ``refuse`` is red and is not retried. A dry run
-    stops here: its decision is logged, and the rest is skipped.
+    stops here: its decision is logged and kept nowhere, and the rest is skipped.
 
     Template fields: ``validation``, ``evaluation``.
 
@@ -40,7 +40,8 @@ class GovernanceGateOperator(StepOperator, SkipMixin):
 
     def step_input(self, context: Context) -> dict[str, Any]:
         """Return the evidence."""
-        return {"validation": self.validation, "evaluation": self.evaluation}
+        dry_run = bool(param(context, "dry_run"))
+        return {"validation": self.validation, "evaluation": self.evaluation, "dry_run": dry_run}
 
     def report(self, result: StepResult) -> None:
         """Log the gate's table."""

@@ -24,13 +24,17 @@ class Outcome(StrEnum):
 
 
 class GateModelInput(Record):
-    """Input of ``gate_model``."""
+    """Input of ``gate_model``.
+
+    :param dry_run: only say what the gate would say; no evidence and no row is written.
+    """
 
     spec: ModelSpec
     validation: ValidationReport
     evaluation: Evaluation
     run: RunContext = RunContext()
     nonce: str | None = None
+    dry_run: bool = False
 
 
 class GateDecision(Record):

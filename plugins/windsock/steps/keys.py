@@ -71,7 +71,7 @@ def gate_parts(step: GateModelInput, ports: Ports) -> dict[str, str]:
         "evaluation": step.evaluation.content_digest(),
         "validation": step.validation.content_digest(),
         "spec": step.spec.content_digest(),
-        "kept": "ledger",
+        "kept": "nowhere" if step.dry_run else "ledger",
     }
 
 

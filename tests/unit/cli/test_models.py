@@ -15,6 +15,7 @@ def use(monkeypatch):
     def set_ports(ports):
         for name in ("open_ports", "open_standing_ports"):
             monkeypatch.setattr(f"windsock.cli.models.{name}", lambda settings: ports)
+        monkeypatch.setattr("windsock.cli.ledger.open_standing_ports", lambda settings: ports)
         return ports
 
     return set_ports
@@ -98,7 +99,7 @@ def test_a_database_that_is_away_ends_with_3(use, folder, capsys):
         def rows(self, model):
             raise DatabaseUnavailableError("the control database does not answer")
 
-        champion = rows
+        champion = verify = rows
 
     use(fake_ports(ledger=Away()))
     (folder / "a.yaml").write_text("model: {name: a}")

@@ -301,6 +301,6 @@ def test_a_decision_that_its_checks_do_not_carry_is_refused(fields: dict[str, An
 def test_the_ledger_keeps_whether_nobody_knows_who_started_it(unknown: bool) -> None:
     ports: Any = fake_ports()
     registered(ports, run=RunContext(starter_unknown=unknown))
-    (row,) = ports.ledger.rows("churn")
+    _, row = ports.ledger.rows("churn")
     assert row.body.get("starter_unknown", "not said") == (True if unknown else "not said")
     assert row.hash == row.expected_hash()

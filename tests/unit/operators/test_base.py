@@ -154,6 +154,7 @@ def test_links_are_kept_for_the_buttons(ports, step_answers):
 
     evaluation = make_evaluation()
     step_answers("evaluate_model", evaluation)
+    ports.records.attest("train_model", evaluation.chosen.model_dump(mode="json"))
     task = EvaluateModelOperator(
         task_id="e",
         spec=make_spec(),

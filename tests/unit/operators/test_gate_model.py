@@ -14,6 +14,13 @@ from windsock.operators.gate_model import GovernanceGateOperator
 from windsock.operators.register_model import RegisterModelOperator
 
 
+@pytest.fixture(autouse=True)
+def attested(ports):
+    """The steps before came to the records that are handed over."""
+    for step, record in (("validate_data", make_validation()), ("evaluate_model", make_evaluation())):
+        ports.records.attest(step, record.model_dump(mode="json"))
+
+
 def gate_with_what_follows():
     with DAG(dag_id="d", schedule=None):
         gate = GovernanceGateOperator(

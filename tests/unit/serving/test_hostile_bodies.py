@@ -28,7 +28,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory, bundles: Any, stored: Any)
 
 def check(answer: Any) -> None:
     """No 5xx, and an error is always of the same form."""
-    assert answer.status_code in (200, 202, 400, 404, 413, 422), answer.text
+    assert answer.status_code in (200, 202, 400, 404, 413, 415, 422), answer.text
     said = answer.json()
     if answer.status_code >= 400:
         assert {"error", "code", "next"} <= set(said)

@@ -48,7 +48,8 @@ def call(
         await send({"type": "http.response.body", "body": b""})
 
     given = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-    scope = {"type": "http", "method": method, "path": path, "headers": given}
+    given += [(b"host", b"server")]
+    scope = {"type": "http", "http_version": "1.1", "method": method, "path": path, "headers": given}
     lean = LeanPredict(behind, Predictor(service))
     app.client.portal.call(lean, scope, receive, send)  # type: ignore[union-attr]
     start, body = sent
@@ -197,4 +198,6 @@ class TestClients:
     def test_probes_and_metrics_need_no_key(self, serving: App, key: str) -> None:
         for path in ("/health", "/ready", "/metrics"):
             assert serving.client.get(path).status_code == 200
-        assert serving.client.get("/health").json()["authentication"] == "api keys"
+        assert "authentication" not in serving.client.get("/health").json()
+        known = serving.client.get("/health", headers={"x-api-key": key}).json()
+        assert known["authentication"] == "api keys"

@@ -75,7 +75,7 @@ def test_model_page_shows_the_ledger_and_that_it_is_whole(client, ledger):
 def test_model_page_says_when_the_ledger_was_edited(client, ledger):
     commit(ledger)
     ledger.kept["churn"][0] = ledger.kept["churn"][0].model_copy(update={"version": "9"})
-    assert "broken at row 1" in client.get("/models/churn").text
+    assert "from row 1 on rows are missing" in client.get("/models/churn").text
 
 
 def test_unknown_model_gives_an_empty_page_with_its_name_escaped(client):

@@ -268,12 +268,16 @@ class TestInvocations:
             {"Content-Type": "text/csv; charset=latin-1"},
             {"Content-Type": "application/json; header=present"},
             {"Content-Type": ""},
-            {"Content-Encoding": "gzip", "Content-Type": "application/json"},
         ],
     )
     def test_other_media_types(self, serve: Any, headers: dict[str, str]) -> None:
         answer = serve("first").client.post("/invocations", content=b"{}", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (415, "WS-SERVING-043")
+
+    def test_an_encoding_is_refused(self, serve: Any) -> None:
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        answer = serve("first").client.post("/invocations", content=b"{}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (415, "WS-SERVING-062")
 
     def test_refusals_are_counted(self, serve: Any) -> None:
         app = serve("first")
