@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +157,7 @@ def _make_sqlite(url: URL) -> Engine:
         connection.isolation_level = None  # the driver opens no transactions of its own; "begin" below does
         connection.execute("PRAGMA foreign_keys=ON")
         # A text that is no UTF-8 is that row's fault, not that of every row that is read with it.
-        connection.text_factory = lambda content: content.decode(errors="surrogateescape")
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from windsock.records import LedgerRow, LeftOut
 from windsock.records.ledger_bodies import fault_in_body
-from windsock.records.ledger_form import hash_of
+from windsock.records.ledger_form import UNSIGNED_FORM, hash_of
 
 Raw = Mapping[str, Any]
 
@@ -118,4 +118,6 @@ def _row_of(raw: Raw) -> LedgerRow | None:
         row = LedgerRow.model_validate({**raw, "body": json.loads(raw["body"])})
     except (ValidationError, ValueError, TypeError):
         return None
-    return None if fault_in_body(row.action, row.body) else row
+    if row.form == UNSIGNED_FORM and fault_in_body(row.action, row.body):
+        return None  # what was signed was held against its model before
+    return row

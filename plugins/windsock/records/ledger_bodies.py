@@ -1,7 +1,7 @@
 """What a row of the ledger keeps besides its columns: one model for each action.
 
-A row is held against its model before it is written and again when it is read. Fields with a default are
-those that rows of earlier versions lack.
+A row is held against its model before it is signed; one from before signatures when it is read. Fields with
+a default are those that rows of earlier versions lack.
 """
 
 from __future__ import annotations

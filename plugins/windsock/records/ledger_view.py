@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from windsock.exceptions import VerdictError
@@ -43,9 +44,14 @@ def view_of(
     reconciled = [row for row in rows if row.action is LedgerAction.RECONCILE]
     seen = {gap for row in reconciled for gap in row.body["gaps"]}
     reach = max([rows[-1].seq if rows else 0, *(row.body.get("lost_seq", 0) for row in reconciled)])
-    changed = mark is not None and any(row.seq == mark.seq and row.hash != mark.hash for row in rows)
-    lost = mark if mark is not None and (mark.seq > reach or changed) else None
+    lost = mark if mark is not None and (mark.seq > reach or _differs(rows, mark)) else None
     return LedgerView(tuple(rows), tuple(left_out), tuple(gap for gap in gaps if gap not in seen), lost)
+
+
+def _differs(rows: Sequence[LedgerRow], mark: LedgerMark) -> bool:
+    """Return whether another row stands where the marked one stood."""
+    place = bisect_left(rows, mark.seq, key=lambda row: row.seq)
+    return place < len(rows) and rows[place].seq == mark.seq and rows[place].hash != mark.hash
 
 
 def require_whole(entry: LedgerEntry, view: LedgerView) -> None:
