@@ -18,6 +18,7 @@ from windsock.adapters.signing import (
     Signer,
     Verifier,
     create_keys,
+    replace_signing_key,
 )
 from windsock.exceptions import SettingsError
 from windsock.settings import Settings
@@ -189,3 +190,44 @@ def test_no_error_shows_a_secret(keys):
             action()
         assert token not in str(caught.value)
         assert private not in str(caught.value)
+
+
+class TestReplacing:
+    def test_what_the_old_key_signed_stays_its_own(self, tmp_path: Path) -> None:
+        keys = create_keys(tmp_path / "keys")
+        before = Signer(keys).sign(b"row")
+        token = (keys / "admin_token").read_bytes()
+        made = replace_signing_key(keys)
+        assert Verifier(keys, own=True).verify(b"row", before)
+        assert Verifier(keys, own=True).verify(b"new", Signer(keys).sign(b"new"))
+        assert made in _stems(keys)
+        assert len(_stems(keys)) == 2
+        assert (keys / "admin_token").read_bytes() == token
+        assert (keys / "signing.key").stat().st_mode & 0o777 == 0o600
+
+    def test_again_and_again_all_of_them_verify(self, tmp_path: Path) -> None:
+        keys = create_keys(tmp_path / "keys")
+        signed = []
+        for number in range(3):
+            signed.append((f"{number}".encode(), Signer(keys).sign(f"{number}".encode())))
+            replace_signing_key(keys)
+        verifier = Verifier(keys, own=True)
+        assert all(verifier.verify(content, signature) for content, signature in signed)
+
+    def test_a_key_of_another_installation_is_none_of_its_own(self, tmp_path: Path) -> None:
+        keys, other = create_keys(tmp_path / "keys"), create_keys(tmp_path / "other")
+        (keys / "trusted").mkdir()
+        (keys / "trusted" / "other.pub").write_bytes((other / "signing.pub").read_bytes())
+        signature = Signer(other).sign(b"row")
+        assert Verifier(keys).verify(b"row", signature)
+        assert not Verifier(keys, own=True).verify(b"row", signature)
+
+    def test_without_a_key_there_is_nothing_to_replace(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError) as caught:
+            replace_signing_key(tmp_path)
+        assert caught.value.code == "WS-SETTINGS-032"
+        assert list(tmp_path.iterdir()) == []
+
+
+def _stems(keys: Path) -> list[str]:
+    return [file.stem for file in (keys / "retired").iterdir()]
