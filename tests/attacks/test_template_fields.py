@@ -17,6 +17,7 @@ from support.context import make_context
 from support.payloads import PRODUCT, RENDERED
 from windsock.hooks.notifier import WindsockNotifier
 from windsock.operators.base import StepOperator
+from windsock.operators.question import ApprovalQuestion
 from windsock.operators.roll_back import RollBackOperator
 from windsock.operators.train_model import TrainModelOperator
 
@@ -34,7 +35,7 @@ def operators() -> dict[str, type[Any]]:
         name: kind
         for module in map(import_module, names)
         for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, StepOperator | BaseNotifier) and kind is not StepOperator
+        if issubclass(kind, StepOperator | BaseNotifier) and kind not in (StepOperator, ApprovalQuestion)
     }
     return {**found, WindsockNotifier.__name__: WindsockNotifier}
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from windsock import records as r
+from windsock.governance.checks import required_checks
+from windsock.ports import BundleStore
 from windsock.spec import CandidateBlock, ModelSpec, canonical_json
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -145,6 +147,19 @@ def make_decision(**fields: Any) -> r.GateDecision:
     return r.GateDecision(**{**made, **fields})
 
 
+def yes(spec: ModelSpec | None = None, **fields: Any) -> r.GateDecision:
+    """Return a decision to promote under a spec's policy; ``latency`` is the status of that check."""
+    policy = (spec or make_spec()).section_digest("gate")
+    required = required_checks(spec or make_spec(), first_model=True)
+    status = fields.pop("latency", r.Status.PASS)
+    checks = tuple(
+        make_check(name, status if name == "latency" else r.Status.PASS, code="WS-GATE-005")
+        for name in required
+    )
+    made = {"required": required, "checks": checks, "policy_digest": policy, "requested_by": "alice"}
+    return make_decision(**{**made, **fields})
+
+
 def make_version(**fields: Any) -> r.RegisteredVersion:
     """Return a registered version."""
     made: dict[str, Any] = {
@@ -193,6 +208,13 @@ def make_registration(version: r.RegisteredVersion | None = None, **body: Any) -
 
 PACKS: dict[tuple[str, str], bytes] = {}
 """Evidence packs behind the registrations of this module, by URI and digest, as if they had been signed."""
+
+
+def stored_evidence(bundles: BundleStore, version: r.RegisteredVersion) -> r.RegisteredVersion:
+    """Return a version whose evidence pack lies signed in a real store."""
+    pack = make_pack(version, make_registration(version).body)
+    uri = f"evidence/{version.model}/{version.digest}.json"
+    return version.replace(evidence_uri=uri, evidence_digest=bundles.put_document(uri, pack))
 
 
 def make_pack(version: r.RegisteredVersion, body: Mapping[str, Any]) -> bytes:

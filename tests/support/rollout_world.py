@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from support.builders import make_registration, make_version
+from support.builders import make_registration, make_version, stored_evidence
 from support.fakes import FakeRouter, fake_ports
 from support.ledgers import sql_ledger
 from support.log_rows import line_of
@@ -74,10 +74,13 @@ class RolloutWorld:
         self.url = url or self.settings.database_url
         self.storage = Storage(self.settings.storage_url)
         bundles = [store_bundle(self.settings, make_bundle(seed=seed)) for seed in (1, 2)]
-        self.versions = [_version(number, stored) for number, stored in enumerate(bundles, start=1)]
+        store = SignedBundleStore(self.storage, self.settings.keys_dir)
+        self.versions = [
+            stored_evidence(store, _version(number, stored)) for number, stored in enumerate(bundles, start=1)
+        ]
         self.shared: dict[str, Any] = {
             "router": router or FakeRouter(),
-            "bundles": SignedBundleStore(self.storage, self.settings.keys_dir),
+            "bundles": store,
             "now": utc_now,
         }
         kept = fake_ports()

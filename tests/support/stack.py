@@ -104,9 +104,9 @@ def wait_for(condition: Callable[[], object], *, seconds: float, what: str) -> N
 
 
 def free_ports() -> StackPorts:
-    """Return three ports that are free now."""
-    airflow, mlflow, server = {free_port() for _ in range(3)}
-    return StackPorts(airflow=airflow, mlflow=mlflow, server=server)
+    """Return four ports that are free now."""
+    airflow, mlflow, server, private = {free_port() for _ in range(4)}
+    return StackPorts(airflow=airflow, mlflow=mlflow, server=server, private=private)
 
 
 def write_models(include: Path, project: Path) -> None:

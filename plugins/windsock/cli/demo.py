@@ -22,7 +22,7 @@ from windsock.cli.stack import Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.staging import StagedModel, stage_model
 from windsock.cli.supervisor import StopSignalError, Supervisor
-from windsock.cli.up import AirflowPort, MlflowPort, ProjectOption, ServerPort, addresses, logins
+from windsock.cli.up import AirflowPort, MlflowPort, PrivatePort, ProjectOption, ServerPort, addresses, logins
 from windsock.exceptions import WindsockError
 from windsock.records import Champion, GateDecision, InputSchema
 from windsock.settings import Settings
@@ -58,6 +58,7 @@ def demo(
     airflow_port: AirflowPort = None,
     mlflow_port: MlflowPort = None,
     server_port: ServerPort = None,
+    private_port: PrivatePort = None,
 ) -> None:
     """Run the daily retrain of a model through Airflow, from data to a served answer, then stop everything.
 
@@ -75,7 +76,9 @@ def demo(
         project=project,
         home=home,
         ports=_free_ports(
-            StackPorts.from_environment(airflow=airflow_port, mlflow=mlflow_port, server=server_port)
+            StackPorts.from_environment(
+                airflow=airflow_port, mlflow=mlflow_port, server=server_port, private=private_port
+            )
         ),
         models_dir=staged.models_dir,
         source_roots=staged.source_roots,

@@ -30,6 +30,9 @@ ModelsOption = Annotated[
 AirflowPort = Annotated[int | None, typer.Option(help="Default: WINDSOCK_AIRFLOW_PORT, else 8080.")]
 MlflowPort = Annotated[int | None, typer.Option(help="Default: WINDSOCK_MLFLOW_PORT, else 5000.")]
 ServerPort = Annotated[int | None, typer.Option(help="Default: WINDSOCK_SERVER_PORT, else 8181.")]
+PrivatePort = Annotated[
+    int | None, typer.Option(help="Default: WINDSOCK_PRIVATE_PORT, else the server's port and 1.")
+]
 
 
 def up(
@@ -39,13 +42,16 @@ def up(
     airflow_port: AirflowPort = None,
     mlflow_port: MlflowPort = None,
     server_port: ServerPort = None,
+    private_port: PrivatePort = None,
 ) -> None:
     """Start Airflow, MLflow and the server on 127.0.0.1; Ctrl-C stops all of it.
 
     :raises PartFailedError: if a part does not come up, or ends more often than it is restarted.
     :raises SettingsError: if a port is taken, or a stack runs in this home already.
     """
-    ports = StackPorts.from_environment(airflow=airflow_port, mlflow=mlflow_port, server=server_port)
+    ports = StackPorts.from_environment(
+        airflow=airflow_port, mlflow=mlflow_port, server=server_port, private=private_port
+    )
     project = project.absolute()
     stack = Stack(
         project=project,

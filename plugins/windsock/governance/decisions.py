@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 from windsock.door import append_once
@@ -30,26 +32,25 @@ from windsock.spec import ModelSpec
 AGAIN = "Clear gate_model and what follows it, so that the gate decides on what is there now."
 
 
-def keep_decision(step: GateModelInput, decision: GateDecision, ports: Ports) -> LedgerRow:
+def keep_decision(step: GateModelInput, decision: GateDecision, ports: Ports, key: str) -> GateDecision:
     """Keep what the gate said, whatever it said: signed pack, tag of the tracking run, row of the ledger.
 
-    The row comes last: it says that the rest is there.
+    The row comes last: it says that the rest is there. Where a try that was killed has written the pack of
+    the same decision already, that one stands.
 
+    :param key: the key of the gate's step; empty: the pack has the decision's own name.
+    :returns: the decision that stands.
     :raises TrackingUnavailableError: if MLflow does not answer.
     :raises StorageError: if the pack cannot be written.
     """
-    evidence = build_evidence(
-        spec=step.spec, decision=decision, evaluation=step.evaluation, versions=versions_here()
-    )
-    content, told = evidence_bytes(evidence), decision.content_digest()
-    uri = evidence_uri(step.spec.name, decision.bundle_digest, told)
-    pack = ports.bundles.put_document(uri, content)
+    decision, content, uri, pack = _write_pack(step, decision, ports, key)
     ports.tracker.add_to_run(
         decision.run_id,
         metrics={},
         tags={"windsock.gate": decision.outcome.value, "windsock.evidence": pack},
         files={"evidence.json": content, "gate.csv": gate_table(decision.checks)},
     )
+    told = decision.content_digest()
     entry = LedgerEntry(
         model=step.spec.name,
         action=LedgerAction.DECIDE,
@@ -71,9 +72,36 @@ def keep_decision(step: GateModelInput, decision: GateDecision, ports: Ports) ->
             "requester": step.run.requested_by,
             "run": step.run.named,
             "reason": decision.reason,
+            **step.run.origin,
         },
     )
-    return append_once(ports.ledger, entry, standing=lambda rows: decision_row(rows, told))
+    append_once(ports.ledger, entry, standing=lambda rows: decision_row(rows, told))
+    return decision
+
+
+def _write_pack(
+    step: GateModelInput, decision: GateDecision, ports: Ports, key: str
+) -> tuple[GateDecision, bytes, str, str]:
+    """Write the signed pack; return the decision that stands, its pack, where it lies, and its digest."""
+    name, told = step.spec.name, decision.content_digest()
+    content = _pack(step, decision)
+    uri = evidence_uri(name, decision.bundle_digest, key or told)
+    pack = ports.bundles.put_document(uri, content)
+    if pack == hashlib.sha256(content).hexdigest():
+        return decision, content, uri, pack
+    before = ports.bundles.read_document(uri, pack)
+    earlier = decision.replace(decided_at=json.loads(before)["decision"]["decided_at"])
+    if _pack(step, earlier) == before:
+        return earlier, before, uri, pack
+    uri = evidence_uri(name, decision.bundle_digest, told)
+    return decision, content, uri, ports.bundles.put_document(uri, content)
+
+
+def _pack(step: GateModelInput, decision: GateDecision) -> bytes:
+    evidence = build_evidence(
+        spec=step.spec, decision=decision, evaluation=step.evaluation, versions=versions_here()
+    )
+    return evidence_bytes(evidence)
 
 
 def decision_row(rows: Sequence[LedgerRow], digest: str) -> LedgerRow | None:

@@ -17,9 +17,13 @@ FORMAT = 1
 COLUMNS = ("check", "status", "code", "value", "relation", "limit", "low", "high", "n", "message")
 
 
-def evidence_uri(model: str, bundle_digest: str, decision_digest: str) -> str:
-    """Return where the evidence pack of a decision lies, as a path under the storage root."""
-    return f"evidence/{model}/{bundle_digest}-{decision_digest[:12]}.json"
+def evidence_uri(model: str, bundle_digest: str, judgement: str) -> str:
+    """Return where the evidence pack of a decision lies, as a path under the storage root.
+
+    :param judgement: what tells this decision on the bundle from others: the key of the gate's step, or the
+        decision's digest.
+    """
+    return f"evidence/{model}/{bundle_digest}-{judgement[:12]}.json"
 
 
 def build_evidence(

@@ -79,9 +79,7 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
         requested_by=step.run.requested_by,
         opponent=step.evaluation.champion.digest if step.evaluation.champion else None,
     )
-    if not step.dry_run:
-        keep_decision(step, decision, ports)
-    return decision
+    return decision if step.dry_run else keep_decision(step, decision, ports, key)
 
 
 def opponent_by_ledger(step: GateModelInput, ports: Ports) -> Champion | None:

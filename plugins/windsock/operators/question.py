@@ -46,6 +46,8 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
     time of the first asking is over. So it is after a yes where more people are needed. Refused answers are
     logged, counted, and kept in XCom (``refused_answers``).
 
+    Template fields: none.
+
     :param approvers: user ids that may answer; empty: anyone with the permission. Airflow offers the question
         to no one else, nor to those of them whose yes would not count.
     :param response_timeout: how long to wait for all answers.

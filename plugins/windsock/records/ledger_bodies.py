@@ -35,7 +35,6 @@ class DecideBody(Body):
     """What the gate said, whatever it said.
 
     :param decision: digest of the decision's record; ``evaluation`` and ``spec``: of what it was made from.
-    :param source: what the data was read from in this run.
     """
 
     outcome: str
@@ -48,7 +47,6 @@ class DecideBody(Body):
     run_id: str
     evidence_digest: Digest
     evidence_uri: str
-    source: str = ""
 
 
 class AnchorBody(Body):

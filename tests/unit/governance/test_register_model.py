@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 
-from support.builders import digest, make_check, make_decision, make_evaluation, make_spec, make_validation
+from support.builders import (
+    digest,
+    make_check,
+    make_decision,
+    make_evaluation,
+    make_spec,
+    make_validation,
+    yes,
+)
 from support.fakes import FakeLedger, fake_ports
 from support.faults import Killed, killed_after
 from windsock import __version__
 from windsock.exceptions import GateRefusedError, StaleEpochError, UnverifiedBundleError
-from windsock.governance.checks import required_checks
 from windsock.governance.decisions import keep_decision
 from windsock.governance.register_model import register_model
 from windsock.ports import Ports
@@ -27,21 +34,6 @@ from windsock.records import (
     RunContext,
     Status,
 )
-from windsock.spec import ModelSpec
-
-REQUIRED = required_checks(make_spec(), first_model=True)
-
-
-def yes(spec: ModelSpec | None = None, **fields: Any) -> GateDecision:
-    """Return a decision to promote under a spec's policy; ``latency`` is the status of that check."""
-    policy = (spec or make_spec()).section_digest("gate")
-    status = fields.pop("latency", Status.PASS)
-    checks = tuple(
-        make_check(name, status if name == "latency" else Status.PASS, code="WS-GATE-005")
-        for name in REQUIRED
-    )
-    made = {"required": REQUIRED, "checks": checks, "policy_digest": policy, "requested_by": "alice"}
-    return make_decision(**{**made, **fields})
 
 
 def handed_over(**fields: Any) -> RegisterModelInput:
@@ -55,7 +47,7 @@ def decide_so(step: RegisterModelInput, ports: Ports) -> None:
     gate = GateModelInput(
         spec=step.spec, validation=make_validation(), evaluation=step.evaluation, run=step.run
     )
-    keep_decision(gate, step.decision, ports)
+    keep_decision(gate, step.decision, ports, "")
 
 
 def registered(ports: Ports, **fields: Any) -> RegisteredVersion:
