@@ -88,7 +88,7 @@ class House:
             version=version.version,
             digest=version.digest,
             actor="scheduler",
-            body={"bundle_uri": version.bundle_uri},
+            body={"bundle_uri": version.bundle_uri or "memory://b"},
         )
         self.ports.ledger.append(entry, after_seq=rows[-1].seq)
 

@@ -35,7 +35,7 @@ SPEC = make_spec(
     training={"candidates": CANDIDATES}, gate={"latency_ms": 1000}, data={"required": ["age", "calls"]}
 )
 
-EVIDENCE = re.compile(r"(?<=^evidence/churn/)[0-9a-f]{64}")
+EVIDENCE = re.compile(r"(?<=^evidence/churn/)[0-9a-f]{64}-[0-9a-f]{12}")
 """Evidence is named by its digest, and holds a measured latency."""
 
 
@@ -152,6 +152,7 @@ def test_a_quiet_run_leaves_one_of_each(undisturbed):
     assert state["versions"] == [("1", "READY")]
     assert state["aliases"] == {"champion": "1"}
     assert state["ledger"] == [
+        ("decide", "-", 0),
         ("register", "1", 0),
         ("deploy", "1", 1),
         ("intend", "1", 2),

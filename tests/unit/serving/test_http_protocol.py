@@ -315,3 +315,20 @@ def test_a_client_that_reads_no_answers_is_let_go(monkeypatch: pytest.MonkeyPatc
             return b"closed"
 
     assert talk(ask) == b"closed"
+
+
+@pytest.mark.parametrize("size", [1, 16_000, 16_384, 20_000, 40_000, 65_536, 107_923, 300_000, 1_000_000])
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_body_of_any_size_is_read_whole(size: int, lines: bool) -> None:
+    """However the reads fall: a body of many lines is parsed in smaller parts."""
+    body = (b"a line\n" * (size // 7 + 1))[:size] if lines else b"x" * size
+    answer = talk(asking(request("/", method="POST", body=body)))
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+    assert answer.endswith(b"/" + body)
+
+
+@pytest.mark.parametrize("size", [1_000, 16_384, 30_000, 107_923])
+def test_a_body_in_chunks_is_read_whole(size: int) -> None:
+    chunk = b"%x\r\n" % size + b"x" * size + b"\r\n"
+    sent = request("/", method="POST", more="transfer-encoding: chunked\r\n") + chunk * 3 + b"0\r\n\r\n"
+    assert b"x" * size * 3 in talk(asking(sent))
