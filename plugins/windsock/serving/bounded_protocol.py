@@ -115,9 +115,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse a large read in parts: it may hold thousands of headers or of requests, or a long trailer."""
         step, framing = (SMALL if data.count(b"\n") > LINES else LARGE), 0
         for begin in range(0, len(data), step):
-            body, part = self._body_so_far(), data[begin : begin + step]
+            body, part = self._body_so_far() if self._phase == BODY else 0, data[begin : begin + step]
             super().data_received(part)
-            framing += len(part) - (FRAMING + 1) * (self._body_so_far() - body)
+            framing += len(part) - (FRAMING + 1) * max(0, self._body_so_far() - body)
             if self._phase != BODY:
                 framing = 0
             if self.transport.is_closing():
