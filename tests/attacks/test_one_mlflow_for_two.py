@@ -88,7 +88,7 @@ class House:
             version=version.version,
             digest=version.digest,
             actor="scheduler",
-            body={"bundle_uri": version.bundle_uri or "memory://b"},
+            body={"bundle_uri": version.bundle_uri},
         )
         self.ports.ledger.append(entry, after_seq=rows[-1].seq)
 
@@ -183,11 +183,11 @@ def test_a_second_installation_is_refused_and_told_and_moves_nothing(
         other.register("c")
     assert caught.value.code == "WS-TRACKING-008"
     assert not numbers_used(other.ports.ledger.rows(other.model)), "it decided, and registered nothing"
-    row = house.ports.ledger.rows(house.model)[0]
+    rows = house.ports.ledger.rows(house.model)
+    row = next(row for row in rows if row.action is LedgerAction.COMMIT)
     entry = {name: getattr(row, name) for name in LedgerEntry.model_fields}
-    other.ports.ledger.append(
-        LedgerEntry(**{**entry, "action": LedgerAction.COMMIT, "epoch": 1}), after_seq=0
-    )
+    decided = other.ports.ledger.rows(other.model)[-1]
+    other.ports.ledger.append(LedgerEntry(**{**entry, "epoch": 1}), after_seq=decided.seq)
     for _ in range(2):
         report = other.keep()
         assert report.aliases_repaired == ()
