@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from support.builders import NOON, digest
+from support.builders import NOON, digest, make_version, stored_evidence
 from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.signing import create_keys
@@ -109,8 +109,13 @@ def make_bundle(*, model: str = "churn", answer: str = "yes_no", seed: int = 1) 
     )
 
 
-def store_bundle(settings: Settings, bundle: LoadedBundle, **changes: Any) -> StoredBundle:
-    """Sign and store a bundle with its compiled form; name what the draft should say instead."""
+def store_bundle(
+    settings: Settings, bundle: LoadedBundle, *, passed: bool = True, **changes: Any
+) -> StoredBundle:
+    """Sign and store a bundle with its compiled form; name what the draft should say instead.
+
+    :param passed: whether its signed evidence says that the gate said yes.
+    """
     store = SignedBundleStore(Storage(settings.storage_url), settings.keys_dir)
     made: dict[str, Any] = {
         "model": bundle.manifest.model,
@@ -123,7 +128,11 @@ def store_bundle(settings: Settings, bundle: LoadedBundle, **changes: Any) -> St
         "compiled": PipelineCompiler().compile(bundle.pipeline, bundle.schema),
         "created_at": NOON,
     }
-    return store.put(BundleDraft(**{**made, **changes}))
+    stored = store.put(BundleDraft(**{**made, **changes}))
+    if passed:
+        version = make_version(model=bundle.manifest.model, digest=stored.digest)
+        stored_evidence(store, version)
+    return stored
 
 
 def make_plan(

@@ -8,6 +8,7 @@ from typing import Any
 from windsock.exceptions import GateRefusedError, WindsockError
 from windsock.ports import Ports
 from windsock.records import LedgerRow
+from windsock.records.evidence_pack import fault_in_pack
 
 
 def require_evidence(ports: Ports, row: LedgerRow) -> None:
@@ -19,7 +20,7 @@ def require_evidence(ports: Ports, row: LedgerRow) -> None:
     :raises GateRefusedError: if it is the pack of another version, or carries no yes.
     """
     content = ports.bundles.read_document(row.body["evidence_uri"], row.body["evidence_digest"])
-    if fault := _fault(json.loads(content), row):
+    if fault := fault_in_pack(json.loads(content), _about(row)):
         raise GateRefusedError(
             f"{row.model}: the signed evidence pack {row.body['evidence_uri']} {fault}",
             code="WS-GATE-015",
@@ -36,23 +37,15 @@ def has_evidence(ports: Ports, row: LedgerRow) -> bool:
     return True
 
 
-def _fault(pack: dict[str, Any], row: LedgerRow) -> str:
-    """Return what does not fit; empty if all does."""
-    decision, inputs = pack["decision"], pack["inputs"]
-    about = {
-        "model": (pack["model"], row.model),
-        "bundle": (inputs["bundle"], row.digest),
-        "decision's bundle": (decision["bundle_digest"], row.digest),
-        "tier": (pack["tier"], row.body["tier"]),
-        "policy": (inputs["policy"], row.body.get("policy_digest") or inputs["policy"]),
-        "snapshot": (inputs["snapshot"], row.body["snapshot_digest"]),
+def _about(row: LedgerRow) -> dict[str, Any]:
+    """Return what a row says that its pack is about; rows of old do not name the policy."""
+    body = row.body
+    policy = {"policy": body["policy_digest"]} if body.get("policy_digest") else {}
+    return {
+        "model": row.model,
+        "bundle": row.digest,
+        "decision's bundle": row.digest,
+        "tier": body["tier"],
+        "snapshot": body["snapshot_digest"],
+        **policy,
     }
-    if other := [what for what, (said, wanted) in about.items() if said != wanted]:
-        return f"is about another {', '.join(other)} than the ledger's row {row.seq}"
-    if decision["outcome"] != "promote":
-        return f"says {decision['outcome']}"
-    checks = {check["name"]: check["status"] for check in decision["checks"]}
-    if sorted(checks) != sorted(decision["required"]):
-        return "does not hold the required checks"
-    unmet = [name for name, status in checks.items() if status != "pass" and name not in decision["asks"]]
-    return f"says that {', '.join(unmet)} did not pass" if unmet else ""

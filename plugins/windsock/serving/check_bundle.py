@@ -28,6 +28,21 @@ def make_shelf(settings: Settings) -> BundleShelf:
     return BundleShelf(settings.serving_dir, store)
 
 
+def require_yes(settings: Settings, model: str, plan: SlotPlan) -> None:
+    """See that the gate said yes to a slot's bundle, whoever asks for it to be served.
+
+    A bundle is signed when it is trained; only its evidence says that it passed the gate.
+
+    :raises UnverifiedBundleError: if no signed evidence says so.
+    :raises StorageError: if the evidence could not be read.
+    """
+    from windsock.adapters.evidence_copies import EvidenceCopies
+    from windsock.adapters.storage import Storage
+
+    evidence = EvidenceCopies(Storage(settings.storage_url), settings.serving_dir, settings.keys_dir)
+    evidence.require_yes(model, plan.digest)
+
+
 def check_bundle(shelf: BundleShelf, model: str, plan: SlotPlan) -> ProbeResult:
     """Fetch, verify and load a slot's bundle, then ask it for its golden predictions.
 
@@ -110,8 +125,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asked = json.load(sys.stdin)
     try:
-        shelf = make_shelf(Settings.model_validate(asked["settings"]))
-        probe = check_bundle(shelf, asked["model"], SlotPlan.model_validate(asked["slot"]))
+        settings, slot = Settings.model_validate(asked["settings"]), SlotPlan.model_validate(asked["slot"])
+        require_yes(settings, asked["model"], slot)
+        probe = check_bundle(make_shelf(settings), asked["model"], slot)
         answer: dict[str, Any] = {"probe": probe.model_dump(mode="json")}
     except WindsockError as error:
         transport = isinstance(error, TransportError)

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from support.builders import make_version, stored_evidence
 from support.serving import FIELDS, make_plan, make_settings, store_bundle
 from windsock.adapters import own_process
+from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.compiled import PipelineCompiler
+from windsock.adapters.storage import Storage
 from windsock.exceptions import DeploymentRefusedError, StorageError
 from windsock.ports import LoadedBundle
 from windsock.records import MODEL_FILE, TREES_FILE, GoldenPredictions, SlotPlan, StoredBundle
@@ -66,8 +69,17 @@ def test_a_changed_file_is_refused_by_its_code(check: Check, bundles: dict[str, 
 
 def test_another_models_bundle_is_refused(check: Check, bundles: dict[str, LoadedBundle]) -> None:
     stored = store_bundle(check.settings, bundles["spend"])  # type: ignore[attr-defined]
+    with pytest.raises(DeploymentRefusedError, match="no signed evidence says") as refused:
+        check(slot_of(stored))
+    assert refused.value.code == "WS-SERVING-066"
+    stored_evidence(store_of(check), make_version(model="churn", digest=stored.digest))
     with pytest.raises(DeploymentRefusedError, match="of model spend, not of churn"):
         check(slot_of(stored))
+
+
+def store_of(check: Check) -> SignedBundleStore:
+    settings = check.settings  # type: ignore[attr-defined]
+    return SignedBundleStore(Storage(settings.storage_url), settings.keys_dir)
 
 
 def test_storage_that_is_away_is_no_verdict(check: Check) -> None:
