@@ -19,6 +19,8 @@ from serving_models import Trained, make_settings
 from serving_others import as_json, batches
 from serving_servers import BenchFailedError, Questions, Running, free_port, started
 
+sys.path.append(str(PROJECT / "tests"))
+
 WINDSOCK = "Windsock"
 CLIENT = "bench"
 CODE = (
@@ -85,8 +87,13 @@ class Installation:
             yield running, questions
 
     def _route(self, running: Running, trained: Trained) -> None:
+        from support.builders import make_version, stored_evidence
+        from windsock.adapters.bundle_store import SignedBundleStore
+        from windsock.adapters.storage import Storage
         from windsock.records import RoutePlan, SlotPlan
 
+        store = SignedBundleStore(Storage(self.settings.storage_url), self.settings.keys_dir)
+        stored_evidence(store, make_version(model=trained.name, digest=trained.digest))
         slot = SlotPlan(version="1", digest=trained.digest, bundle_uri=trained.uri, share=10_000)
         plan = RoutePlan(model=trained.name, epoch=1, slots=(slot,), salt="bench")
         headers = {"Authorization": f"Bearer {self.settings.read_admin_token()}"}

@@ -38,7 +38,7 @@ def people(live):
 
 @pytest.fixture(scope="module")
 def ledger(live):
-    return SqlLedger(Settings.from_environment(live.stack.environment()).database_url)
+    return SqlLedger.of(Settings.from_environment(live.stack.environment()))
 
 
 @pytest.fixture(scope="module")
