@@ -67,7 +67,7 @@ def never(live, ended):
 
 def test_the_version_serves(live, ended):
     settings = Settings.from_environment(live.stack.environment())
-    champion = SqlLedger(settings.database_url).champion(MODEL)
+    champion = SqlLedger.of(settings).champion(MODEL)
     assert champion is not None
     address = f"{live.stack.server_url}/models/{MODEL}"
     asked = httpx.get(address, timeout=10, trust_env=False).raise_for_status().json()["example"]
