@@ -221,3 +221,29 @@ def test_a_refusal_is_red_at_once_and_names_no_value(live):
     assert "WS-DATA-131" in ours[-3]
     assert "minutes" in "\n".join(ours), "the finding names its column"
     assert assert_nothing_planted(live, dag_id, run_id) > 20
+
+
+EDITS = {
+    "gate_model": {"outcome": "promote", "reason": "edited"},
+    "evaluate_model": {"gap": 0.0},
+}
+
+
+@pytest.mark.parametrize("edited", EDITS)
+def test_what_is_edited_in_xcom_registers_nothing(live, first_run, settings, edited):
+    """Who may edit XCom over Airflow's interface hands no step a record that no step came to."""
+    before = world(live, settings, "churn")
+    place = f"/dags/{DAG}/dagRuns/{first_run}/taskInstances/{edited}/xcomEntries/return_value"
+    honest = live.admin.xcom(DAG, first_run, edited)
+    try:
+        live.admin.request("PATCH", place, json={"value": {**honest, **EDITS[edited]}, "map_index": -1})
+        clear = {
+            "dry_run": False, "only_failed": False, "task_ids": ["register_model"], "dag_run_id": first_run,
+        }  # fmt: skip
+        live.admin.request("POST", f"/dags/{DAG}/clearTaskInstances", json=clear)
+        task = live.await_task(DAG, first_run, "register_model", "failed")
+        text = "\n".join(line.event for line in live.admin.log(DAG, first_run, task))
+        assert "WS-GATE-013" in text
+        assert world(live, settings, "churn") == before
+    finally:
+        live.admin.request("PATCH", place, json={"value": honest, "map_index": -1})
