@@ -17,7 +17,7 @@ from support.builders import digest  # noqa: E402
 from support.ledgers import ANSWER, sql_ledger  # noqa: E402
 from support.world import MODEL, back, deploy, promote, world_of  # noqa: E402
 from windsock.adapters.database import writing  # noqa: E402
-from windsock.adapters.ledger_table import SqlLedger, _Known  # noqa: E402
+from windsock.adapters.ledger_table import SqlLedger  # noqa: E402
 from windsock.records import LedgerAction, LedgerEntry, LedgerMark  # noqa: E402
 
 
@@ -31,7 +31,7 @@ def lengthen(ledger: Any, url: str, rows: int) -> None:
     last = known[-1]
     with writing(url) as connection:
         for _ in range(rows):
-            last = ledger._write(connection, entry, _Known((last,)), None)
+            last = ledger._write(connection, entry, seq=last.seq + 1, previous=last.hash)
     epoch = max(row.epoch for row in known)
     ledger._marks.put(LedgerMark(model=MODEL, seq=last.seq, hash=last.hash, epoch=epoch))
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from support.builders import NOON
+from windsock.records import RunContext
 
 
 class FakeTaskInstance:
@@ -18,6 +19,10 @@ class FakeTaskInstance:
 
     def xcom_push(self, *, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+
+RUN = RunContext(dag_id="churn__daily_retrain", run_id="run-1")
+"""The run of every context."""
 
 
 def make_context(task: Any, *, user: str | None = None, **params: Any) -> dict[str, Any]:

@@ -297,11 +297,11 @@ class FakeStepRecords:
     def add(self, key: str, *, step: str, model: str, record: Mapping[str, Any]) -> dict[str, Any]:
         return self.kept.setdefault(key, dict(record))
 
-    def attest(self, step: str, record: Mapping[str, Any]) -> None:
-        self.attested.add(digest_of([step, record]))
+    def attest(self, step: str, record: Mapping[str, Any], under: str) -> None:
+        self.attested.add(digest_of([step, record, under]))
 
-    def is_attested(self, step: str, record: Mapping[str, Any]) -> bool:
-        return digest_of([step, record]) in self.attested
+    def is_attested(self, step: str, record: Mapping[str, Any], under: str) -> bool:
+        return digest_of([step, record, under]) in self.attested
 
 
 class FakeRouter:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from windsock.records import LedgerRow, LeftOut
+from windsock.records import GENESIS, Gap, LedgerAction, LedgerRow, LeftOut
 from windsock.records.ledger_bodies import fault_in_body
-from windsock.records.ledger_form import UNSIGNED_FORM, hash_of
+from windsock.records.ledger_form import FORM, hash_of
+from windsock.spec import digest_of
 
 Raw = Mapping[str, Any]
 
@@ -29,13 +31,13 @@ class Proof(NamedTuple):
 
     :param rows: the believed ones, in order.
     :param left_out: the others.
-    :param gaps: numbers from which on rows are missing or were changed.
+    :param gaps: where rows are missing, were changed, cannot be read, or stand beside the chain.
     :param is_linked: whether the first believed row stands upon what came before these rows.
     """
 
     rows: tuple[LedgerRow, ...]
     left_out: tuple[LeftOut, ...]
-    gaps: tuple[int, ...]
+    gaps: tuple[Gap, ...]
     is_linked: bool
 
 
@@ -43,7 +45,8 @@ def prove(raws: Sequence[Raw], *, upon: str, is_signed: Callable[[Raw], bool]) -
     """Return which rows are believed.
 
     The chain is followed from the last signed row backwards; what it does not lead through is left out. Where
-    it breaks, it goes on from the last signed row before the break.
+    it breaks, it goes on from the last signed row before the break. A row that the installation signed and
+    that stands beside the chain is a break, too: two writers, or two keys, have written apart.
 
     :param raws: stored columns of one model's rows by rising ``seq``.
     :param upon: hash that the first row must stand upon.
@@ -52,7 +55,7 @@ def prove(raws: Sequence[Raw], *, upon: str, is_signed: Callable[[Raw], bool]) -
     hashes = [_hash_of(raw) for raw in raws]
     places = {found: place for place, found in enumerate(hashes) if found}
     believed: list[int] = []
-    gaps: list[int] = []
+    broken: list[int] = []
     place = len(raws) - 1
     is_linked = True
     while place >= 0:
@@ -62,9 +65,35 @@ def prove(raws: Sequence[Raw], *, upon: str, is_signed: Callable[[Raw], bool]) -
         place, is_linked = _follow(raws, places, place, believed, upon)
         if is_linked:
             break
-        gaps.append(len(believed))
-    places_of_gaps = [1 if at == len(believed) else raws[believed[at]]["seq"] + 1 for at in reversed(gaps)]
-    return _told(raws, hashes, believed[::-1], tuple(places_of_gaps), is_linked, is_signed)
+        broken.append(len(believed))
+    gaps = [_gap(raws, hashes, believed, at, upon) for at in reversed(broken)]
+    return _told(raws, hashes, believed[::-1], gaps, is_linked, is_signed)
+
+
+def last_of_old(raws: Sequence[Raw]) -> Raw | None:
+    """Return the last row from before signatures that stands upon an unbroken chain, or upon any.
+
+    :param raws: all rows of a model, by rising ``seq``.
+    :returns: ``None`` where no row is what was written.
+    """
+    hashes = [_hash_of(raw) for raw in raws]
+    places = {found: place for place, found in enumerate(hashes) if found}
+    sound = [place for place in reversed(range(len(raws))) if hashes[place]]
+    for place in sound:
+        if _follow(raws, places, place, [], GENESIS)[1]:
+            return raws[place]
+    return raws[sound[0]] if sound else None
+
+
+def _gap(
+    raws: Sequence[Raw], hashes: Sequence[str | None], believed: Sequence[int], at: int, upon: str
+) -> Gap:
+    """Return the gap after the ``at``-th believed row, counted from the end: between it and the next one."""
+    missing = raws[believed[at - 1]]["previous"]
+    if at == len(believed):
+        return Gap(1, digest_of([upon, missing]))
+    before = believed[at]
+    return Gap(raws[before]["seq"] + 1, digest_of([hashes[before], missing]))
 
 
 def _follow(
@@ -86,7 +115,7 @@ def _told(
     raws: Sequence[Raw],
     hashes: Sequence[str | None],
     believed: Sequence[int],
-    gaps: tuple[int, ...],
+    gaps: list[Gap],
     is_linked: bool,
     is_signed: Callable[[Raw], bool],
 ) -> Proof:
@@ -94,14 +123,21 @@ def _told(
     left_out: list[LeftOut] = []
     chosen = set(believed)
     for place, raw in enumerate(raws):
-        if place not in chosen:
-            why = CHANGED if not hashes[place] else ASTRAY if is_signed(raw) else UNSIGNED
-            left_out.append(LeftOut(seq=raw["seq"], why=why))
-        elif (row := _row_of(raw)) is None:
-            left_out.append(LeftOut(seq=raw["seq"], why=UNREADABLE))
-        else:
+        row = _row_of(raw) if place in chosen else None
+        if row is not None:
             rows.append(row)
-    return Proof(tuple(rows), tuple(left_out), gaps, is_linked)
+            continue
+        why = UNREADABLE if place in chosen else _why_not(raw, hashes[place], is_signed)
+        left_out.append(LeftOut(seq=raw["seq"], why=why))
+        if why in (UNREADABLE, ASTRAY):
+            gaps.append(Gap(raw["seq"], digest_of([why, hashes[place]])))
+    return Proof(tuple(rows), tuple(left_out), tuple(sorted(gaps)), is_linked)
+
+
+def _why_not(raw: Raw, found: str | None, is_signed: Callable[[Raw], bool]) -> str:
+    if not found:
+        return CHANGED
+    return ASTRAY if is_signed(raw) else UNSIGNED
 
 
 def _hash_of(raw: Raw) -> str | None:
@@ -114,10 +150,22 @@ def _hash_of(raw: Raw) -> str | None:
 
 
 def _row_of(raw: Raw) -> LedgerRow | None:
+    signature = raw["signature"] if isinstance(raw["signature"], str) else ""
     try:
-        row = LedgerRow.model_validate({**raw, "body": json.loads(raw["body"])})
-    except (ValidationError, ValueError, TypeError):
+        body = json.loads(raw["body"])
+        if raw["form"] == FORM:
+            return _row_as_signed({**raw, "body": body, "signature": signature})
+        row = LedgerRow.model_validate({**raw, "body": body, "signature": signature})
+    except (ValidationError, ValueError, TypeError, RecursionError):
         return None
-    if row.form == UNSIGNED_FORM and fault_in_body(row.action, row.body):
-        return None  # what was signed was held against its model before
-    return row
+    return None if fault_in_body(row.action, row.body) else row
+
+
+def _row_as_signed(columns: dict[str, Any]) -> LedgerRow:
+    """Return a row that was held against its model before it was signed, and is not held again.
+
+    :raises ValueError: if this version does not know its action.
+    """
+    action = LedgerAction(columns["action"])
+    at = datetime.fromisoformat(columns["at"])
+    return LedgerRow.model_construct(**{**columns, "action": action, "at": at})

@@ -51,12 +51,19 @@ class LedgerMarks:
                 "%s: the mark of the ledger of %s cannot be read: %s", error.code, model, error.message
             )
             return None
-        except (ValidationError, ValueError, KeyError, TypeError):
+        except (ValidationError, ValueError, KeyError, TypeError, RecursionError):
             signed = False
         if mark is None or not signed or mark.model != model:
             log.warning("WS-LEDGER-003: the mark %s is not signed by this installation; it is not used", path)
             return None
         return mark
+
+    def exists(self, model: str) -> bool:
+        """Return whether a model has a mark, whoever signed it; a storage that is away has none."""
+        try:
+            return bool(MODEL_NAME.fullmatch(model)) and self._storage.exists(_path(model))
+        except StorageError:
+            return False
 
     def put(self, mark: LedgerMark) -> None:
         """Write a mark, unless one that is further stands."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from windsock.adapters.database import at_upgrade, reading, writing
-from windsock.adapters.ledger_chain import Proof, prove
+from windsock.adapters.ledger_chain import Proof, last_of_old, prove
 from windsock.adapters.ledger_marks import LedgerMarks
 from windsock.adapters.signing import Signer, Verifier
 from windsock.adapters.storage import Storage
@@ -21,6 +21,7 @@ from windsock.records import (
     ROUTING,
     ChainCheck,
     Champion,
+    Gap,
     LedgerAction,
     LedgerEntry,
     LedgerMark,
@@ -57,7 +58,7 @@ class _Known(NamedTuple):
 
     rows: tuple[LedgerRow, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
-    gaps: tuple[int, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     taken: frozenset[int] = frozenset()
 
     @property
@@ -91,6 +92,7 @@ class SqlLedger:
         self._marks = LedgerMarks(storage, keys_dir)
         self._known: dict[str, _Known] = {}
         self._told: set[tuple[str, object]] = set()
+        self._unsigned: set[tuple[object, ...]] = set()
         at_upgrade(url, self._anchor)
 
     @classmethod
@@ -131,11 +133,15 @@ class SqlLedger:
         mark = self._marks.find(entry.model)
         try:
             with writing(self._url) as connection:
+                _take_turn(connection, entry.model)
                 known = self._prove(connection, entry.model)
                 view = self._view(entry.model, known, mark)
                 _require_place(entry, view.rows, after_seq)
                 require_whole(entry, view)
-                row = self._write(connection, entry, known, mark)
+                seq = 1 + max(known.seq, mark.seq if mark else 0)
+                while seq in known.taken:
+                    seq += 1
+                row = self._write(connection, _with_loss(entry, view), seq=seq, previous=known.hash)
         except IntegrityError as error:
             raise StaleEpochError(
                 f"{entry.model}: the row after {after_seq} was taken by another writer; epoch {entry.epoch} "
@@ -153,7 +159,7 @@ class SqlLedger:
         return ChainCheck(
             model=model,
             rows=len(view.rows),
-            broken_at=min([*view.gaps, *lost], default=None),
+            broken_at=min([*(gap.at for gap in view.gaps), *lost], default=None),
             left_out=view.left_out,
         )
 
@@ -167,11 +173,14 @@ class SqlLedger:
         return tuple(sorted({*names, *self._marks.models()}))
 
     def _view(self, model: str, known: _Known, mark: LedgerMark | None) -> LedgerView:
-        view = view_of(known.rows, known.left_out, known.gaps, mark)
+        gaps = known.gaps
+        if mark is None and not known.rows and known.left_out and self._marks.exists(model):
+            gaps = (*gaps, Gap(1, f"none of {len(known.left_out)}"))  # its key is gone, and the mark's too
+        view = view_of(known.rows, known.left_out, gaps, mark)
         for left in view.left_out:
             self._warn(model, left.seq, f"row {left.seq} is left out: {left.why}")
         for gap in view.gaps:
-            self._warn(model, f"gap {gap}", f"rows from row {gap} on are missing or were changed")
+            self._warn(model, gap, f"rows from row {gap.at} on are missing or were changed")
         if view.lost is not None:
             self._warn(model, f"lost {view.lost.seq}", f"rows up to {view.lost.seq} are missing at its end")
         return view
@@ -209,56 +218,79 @@ class SqlLedger:
             (*known.gaps, *proof.gaps),
             frozenset(raw["seq"] for raw in raws if raw["seq"] > last),
         )
-        before = tuple(left for left in proof.left_out if left.seq is not None and left.seq <= last)
-        self._known[model] = found._replace(left_out=(*known.left_out, *before), taken=frozenset())
+        # What stands after the last believed row is looked at anew each time.
+        left_out = tuple(left for left in proof.left_out if left.seq is not None and left.seq <= last)
+        gaps = tuple(gap for gap in proof.gaps if gap.at <= last)
+        self._known[model] = found._replace(
+            left_out=(*known.left_out, *left_out), gaps=(*known.gaps, *gaps), taken=frozenset()
+        )
         return found
 
     def _is_signed(self, raw: Mapping[str, Any]) -> bool:
-        if raw["form"] != FORM:
+        if raw["form"] != FORM or not isinstance(raw["signature"], str):
+            return False
+        about = (raw["hash"], raw["signature"], self._verifier.state())
+        if about in self._unsigned:
             return False
         try:
-            return self._verifier.verify(signed_bytes(raw), bytes.fromhex(raw["signature"]))
+            signed = self._verifier.verify(signed_bytes(raw), bytes.fromhex(raw["signature"]))
         except (ValueError, TypeError):
-            return False
+            signed = False
+        if not signed:
+            self._unsigned.add(about)
+        return signed
 
-    def _write(
-        self, connection: Connection, entry: LedgerEntry, known: _Known, mark: LedgerMark | None
-    ) -> LedgerRow:
+    def _write(self, connection: Connection, entry: LedgerEntry, *, seq: int, previous: str) -> LedgerRow:
         from sqlalchemy import text
 
-        seq = 1 + max(known.seq, mark.seq if mark else 0)
-        while seq in known.taken:
-            seq += 1
         content = {**entry.model_dump(), "body": json.loads(canonical_json(entry.body))}
-        row = LedgerRow(**content, seq=seq, at=self._now(), previous=known.hash)
+        row = LedgerRow(**content, seq=seq, at=self._now(), previous=previous)
         signature = self._signer.sign(signed_bytes(row.columns())).hex()
         row = LedgerRow(**{**row.model_dump(), "hash": row.expected_hash(), "signature": signature})
         connection.execute(text(INSERT), row.columns())
         return row
 
     def _anchor(self, connection: Connection) -> None:
-        """Sign once for the rows from before signatures; part of the upgrade's own transaction."""
+        """Sign once for the rows from before signatures; part of the upgrade's own transaction.
+
+        A ledger that has a mark was signed for before: its rows without signatures are nobody's.
+        """
         from sqlalchemy import text
 
-        query = "SELECT model, max(seq), count(*) FROM ledger GROUP BY model ORDER BY model"
-        for model, last, count in connection.execute(text(query)).all():
-            query = "SELECT hash FROM ledger WHERE model = :model AND seq = :seq"
-            last_hash = connection.execute(text(query), {"model": model, "seq": last}).scalar_one()
+        for model in connection.execute(text("SELECT DISTINCT model FROM ledger ORDER BY model")).scalars():
+            raws, _ = _raw_rows(connection, model, None)
+            last = last_of_old(raws)
+            if last is None or self._marks.exists(model):
+                log.warning("WS-LEDGER-002: the ledger of %s: its rows are not signed for", model)
+                continue
             entry = LedgerEntry(
                 model=model,
                 action=LedgerAction.ANCHOR,
                 epoch=0,
                 version="-",
-                digest=last_hash,
+                digest=last["hash"],
                 actor="windsock",
-                body={"rows": count, "reason": f"signs for the {count} rows from before signatures"},
+                body={"rows": len(raws), "reason": f"signs for the {len(raws)} rows from before signatures"},
             )
-            raws, _ = _raw_rows(connection, model, last - 1)
-            upon = [LedgerRow.model_validate({**raw, "body": json.loads(raw["body"])}) for raw in raws]
-            row = self._write(connection, entry, _Known(tuple(upon)), None)
-            log.info(
-                "%s: the ledger's %d rows from before signatures are signed by row %d", model, count, row.seq
-            )
+            seq = 1 + max(raw["seq"] for raw in raws)
+            self._write(connection, entry, seq=seq, previous=last["hash"])
+            log.info("%s: row %d signs for the rows from before signatures", model, seq)
+
+
+def _take_turn(connection: Connection, model: str) -> None:
+    """Let one writer of a model's ledger in at a time; SQLite does so by itself."""
+    from sqlalchemy import text
+
+    if connection.dialect.name == "postgresql":
+        query = "SELECT pg_advisory_xact_lock(hashtextextended(:model, 0))"
+        connection.execute(text(query), {"model": f"windsock.ledger {model}"})
+
+
+def _with_loss(entry: LedgerEntry, view: LedgerView) -> LedgerEntry:
+    """Return an entry that says what is missing before it, unless it is what a person says of that."""
+    if view.lost is None or entry.action is LedgerAction.RECONCILE:
+        return entry
+    return entry.replace(body={**entry.body, "lost_seq": view.lost.seq, "lost_epoch": view.lost.epoch})
 
 
 def _stands(connection: Connection, known: _Known) -> bool:

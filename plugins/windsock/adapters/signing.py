@@ -7,8 +7,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -100,6 +99,7 @@ def replace_signing_key(keys_dir: Path) -> str:
             _write(made, content, mode)
             made.rename(keys_dir / name)
         _sync(keys_dir)
+        (retired / f"{fingerprint(public)}.pub").unlink()  # it was there for a crash between the two
     except OSError as error:
         raise SettingsError(
             f"cannot replace the key in {keys_dir}: {error.strerror or type(error).__name__}",
@@ -197,16 +197,23 @@ class Signer:
 
     def __init__(self, keys_dir: Path) -> None:
         self.keys_dir = keys_dir
+        self._read: tuple[object, Ed25519PrivateKey] | None = None
 
     def sign(self, content: bytes) -> bytes:
         """Return the Ed25519 signature of some content: 64 bytes.
 
         :raises SettingsError: if there is no private key, or others than its owner may read it.
         """
-        return self._key.sign(content)
+        return self._key().sign(content)
 
-    @cached_property
     def _key(self) -> Ed25519PrivateKey:
+        """Return the key that is there now: a process may outlive ``windsock keys rotate``."""
+        state = _state_of([self.keys_dir / PRIVATE_KEY])
+        if self._read is None or self._read[0] != state:
+            self._read = state, self._load()
+        return self._read[1]
+
+    def _load(self) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -227,24 +234,32 @@ class Verifier:
     def __init__(self, keys_dir: Path, *, own: bool = False) -> None:
         self.keys_dir = keys_dir
         self._folders = (RETIRED,) if own else (RETIRED, TRUSTED)
+        self._read: tuple[object, tuple[Ed25519PublicKey, ...]] | None = None
 
     def verify(self, content: bytes, signature: bytes) -> bool:
         """Return whether one of the trusted keys signed this very content.
 
         :raises SettingsError: if there is no trusted key, or one of them cannot be used.
         """
-        from cryptography.exceptions import InvalidSignature
-
-        for key in self._keys:
-            try:
-                key.verify(signature, content)
-            except InvalidSignature:
-                continue
+        if _one_signed(self._keys(), content, signature):
             return True
-        return False
+        known, state = self._read, _state_of(self._files())
+        if known is None or known[0] == state:
+            return False
+        self._read = None  # the keys have changed since this process read them
+        return _one_signed(self._keys(), content, signature)
 
-    @cached_property
+    def state(self) -> object:
+        """Return what changes when a key is changed, added or taken away."""
+        return _state_of(self._files())
+
     def _keys(self) -> tuple[Ed25519PublicKey, ...]:
+        if self._read is None:
+            state = _state_of(self._files())
+            self._read = state, self._load()
+        return self._read[1]
+
+    def _load(self) -> tuple[Ed25519PublicKey, ...]:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -269,6 +284,31 @@ class Verifier:
             yield own
         for folder in self._folders:
             yield from sorted((self.keys_dir / folder).glob("*.pub"))
+
+
+def _one_signed(keys: Iterable[Ed25519PublicKey], content: bytes, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    for key in keys:
+        try:
+            key.verify(signature, content)
+        except InvalidSignature:
+            continue
+        return True
+    return False
+
+
+def _state_of(files: Iterable[Path]) -> tuple[object, ...]:
+    """Return what changes when a key file is changed, added or taken away."""
+    found: list[object] = []
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError:
+            found.append((file.name, None))
+        else:
+            found.append((file.name, state.st_ino, state.st_mtime_ns, state.st_size))
+    return tuple(found)
 
 
 def _parse(load: Any, file: Path, content: bytes, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from windsock.spec import canonical_json, digest_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+log = logging.getLogger(__name__)
 
 PURPOSE = "windsock.step_result"
 FORM = 1
@@ -59,7 +62,7 @@ class SqlStepRecords:
         with writing(self._url) as connection:
             if (stands := self._find(connection, key)) is not None:
                 return stands
-            self._sign_for(connection, step, record)
+            self._sign_for(connection, step, record, key)
             connection.execute(
                 text(
                     "INSERT INTO step_records (key, step, model, record, created_at) "
@@ -71,15 +74,18 @@ class SqlStepRecords:
             )
         return dict(json.loads(content["record"]))
 
-    def attest(self, step: str, record: Mapping[str, Any]) -> None:
-        """Sign for it that a step came to this very record."""
-        with writing(self._url) as connection:
-            self._sign_for(connection, step, record)
+    def attest(self, step: str, record: Mapping[str, Any], under: str) -> None:
+        """Sign for it that a step came to this very record.
 
-    def is_attested(self, step: str, record: Mapping[str, Any]) -> bool:
-        """Return whether the installation signed for it that the step came to this very record."""
+        :param under: what it counts for: a digest of spec and run.
+        """
+        with writing(self._url) as connection:
+            self._sign_for(connection, step, record, under)
+
+    def is_attested(self, step: str, record: Mapping[str, Any], under: str) -> bool:
+        """Return whether the installation signed for it that the step came to this record, for this."""
         with reading(self._url) as connection:
-            return self._is_attested(connection, step, record)
+            return self._is_attested(connection, step, record, under)
 
     def _find(self, connection: Connection, key: str) -> dict[str, Any] | None:
         from sqlalchemy import text
@@ -88,16 +94,19 @@ class SqlStepRecords:
         found = connection.execute(query, {"key": key}).first()
         try:
             record = None if found is None else json.loads(found.record)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             return None
         if found is None or not isinstance(record, dict):
             return None
-        return record if self._is_attested(connection, found.step, record) else None
+        return record if self._is_attested(connection, found.step, record, key) else None
 
-    def _is_attested(self, connection: Connection, step: str, record: Mapping[str, Any]) -> bool:
+    def _is_attested(self, connection: Connection, step: str, record: Mapping[str, Any], under: str) -> bool:
         from sqlalchemy import text
 
-        digest = digest_of([step, record])
+        try:
+            digest = digest_of([step, record, under])
+        except (ValueError, TypeError, RecursionError):  # somebody wrote what no step can have come to
+            return False
         query = text("SELECT signature FROM step_results WHERE digest = :digest")
         signature = connection.execute(query, {"digest": digest}).scalar()
         try:
@@ -105,10 +114,10 @@ class SqlStepRecords:
         except (ValueError, TypeError):
             return False
 
-    def _sign_for(self, connection: Connection, step: str, record: Mapping[str, Any]) -> None:
+    def _sign_for(self, connection: Connection, step: str, record: Mapping[str, Any], under: str) -> None:
         from sqlalchemy import text
 
-        digest = digest_of([step, record])
+        digest = digest_of([step, record, under])
         content = {
             "digest": digest,
             "step": step,
@@ -129,8 +138,11 @@ class SqlStepRecords:
         """Sign for the records from before signatures; part of the upgrade's own transaction."""
         from sqlalchemy import text
 
-        for found in connection.execute(text("SELECT step, record FROM step_records")).all():
-            self._sign_for(connection, found.step, json.loads(found.record))
+        for found in connection.execute(text("SELECT key, step, record FROM step_records")).all():
+            try:
+                self._sign_for(connection, found.step, json.loads(found.record), found.key)
+            except (ValueError, TypeError, RecursionError, AttributeError):
+                log.warning("a step record of %s cannot be read and is not signed for", str(found.step)[:40])
 
 
 def _signed_bytes(digest: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ RESERVE_BYTES = 16 * 1024 * 1024
 """Free space that a write leaves."""
 MARKS = ("size", "ETag", "etag", "LastModified", "mtime", "updated", "created")
 """What listings of object stores say of an object, each store in its own words."""
+MOST_BYTES = 2 * 1024**3
+"""Largest file that is read whole."""
 
 
 class Backend(Protocol):
@@ -93,8 +96,15 @@ class LocalFolder:
         return Path(place).exists()
 
     def read(self, place: str) -> bytes:
-        """Return a file's content."""
-        return Path(place).read_bytes()
+        """Return a regular file's content; a pipe or a device would be waited for, or never end."""
+        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
+        with open(descriptor, "rb") as stream:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", place)
+            if found.st_size > MOST_BYTES:
+                raise OSError(errno.EFBIG, "it is too large to be read whole", place)
+            return stream.read()
 
     def write(self, place: str, content: bytes, *, keep_first: bool) -> bool:
         """Write to a temporary name, fsync, rename."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 import typer
 
 from windsock.cli.console import say
+from windsock.cli.surroundings import complain, open_standing_ports, user
+from windsock.door import sign_anew
+from windsock.exceptions import SettingsError, WindsockError
+from windsock.records import RunContext
 from windsock.settings import Settings
 
 keys = typer.Typer(help="The installation's signing key, admin token and log key.", no_args_is_help=True)
@@ -30,10 +34,28 @@ def rotate() -> None:
     """Make a new signing key; what the old one signed stays verifiable, by its public key in retired/."""
     from windsock.adapters.signing import RETIRED, replace_signing_key
 
-    folder = Settings.from_environment().keys_dir
+    settings = Settings.from_environment()
+    folder = settings.keys_dir
     made = replace_signing_key(folder)
     say(f"made the signing key {made} in {folder}; the public keys of before are in {folder / RETIRED}")
+    _sign_ledgers(settings)
     say("copy signing.pub and retired/ to machines that only serve, and keep a copy of the folder")
+
+
+def _sign_ledgers(settings: Settings) -> None:
+    """Let the new key sign a row of each ledger: it proves the rows before, also without the old key."""
+    try:
+        ports = open_standing_ports(settings)
+    except SettingsError:
+        return  # nothing has run here yet
+    for model in ports.ledger.models():
+        try:
+            row = sign_anew(ports, model, run=RunContext(requested_by=user()))
+        except WindsockError as error:
+            complain(error)
+            say(f"{model}: its ledger is not signed with the new key; keep the old public key")
+        else:
+            say(f"{model}: row {row.seq} of its ledger is signed with the new key")
 
 
 @keys.command("log")

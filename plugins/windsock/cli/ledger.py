@@ -37,7 +37,7 @@ HEAD = ("row", "time (UTC)", "action", "version", "epoch", "by", "bundle", "reas
 
 @ledger.command()
 def show(name: ModelName) -> None:
-    """Show every row of a model's ledger and prove them; exit code 1 if rows are missing or were changed."""
+    """Show every row of a model's ledger and prove them; exit code 1 if rows are missing or left out."""
     port = open_standing_ports(Settings.from_environment()).ledger
     check, rows = port.verify(name), port.rows(name)
     if not rows and not check.left_out and check.broken_at is None:
@@ -49,7 +49,7 @@ def show(name: ModelName) -> None:
     champion = port.champion(name)
     say(f"champion: version {champion.version}, epoch {champion.epoch}" if champion else "champion: none yet")
     say(chain_line(check))
-    if check.broken_at is not None:
+    if check.broken_at is not None or check.left_out:
         raise typer.Exit(REFUSED)
 
 
@@ -82,7 +82,7 @@ def reconcile_ledger(
 
 def difference_lines(found: Differences) -> list[str]:
     """Return what differs, a line each."""
-    lines = [f"rows are missing or were changed at row {gap}" for gap in found.gaps]
+    lines = [f"rows are missing or were changed at row {gap.at}" for gap in found.gaps]
     if found.lost is not None:
         lines.append(f"rows up to {found.lost.seq}, epoch {found.lost.epoch}, are missing at the end")
     lines += [left_out_line(left) for left in found.left_out]

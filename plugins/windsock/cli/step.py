@@ -38,7 +38,7 @@ def step(
     try:
         content = read_record(source)
         if "run" in STEPS[name].input.model_fields:
-            content.setdefault("run", {"requested_by": user()})
+            content["run"] = run_of_file(content.get("run"))
         _refuse_answers(name, content)
         with findings_on_stderr():
             result = run_step(name, content, open_ports(Settings.from_environment()))
@@ -56,6 +56,18 @@ def step(
         say(line)
     if (refusal := refusal_of(result)) is not None:
         raise typer.Exit(exit_code(refusal))
+
+
+def run_of_file(given: Any) -> Any:
+    """Return the run that a step is told of: whoever a file says has asked for it is not known.
+
+    :param given: what the file says; ``None``: nothing.
+    """
+    if given is None:
+        return {"requested_by": user()}
+    if not isinstance(given, dict) or given.get("requested_by") == user():
+        return given
+    return {**given, "starter_unknown": True}
 
 
 def _refuse_answers(name: str, content: dict[str, Any]) -> None:

@@ -14,10 +14,11 @@ from windsock.door import (
     has_evidence,
     looked_at_anew,
     mirror_champion,
+    require_deployed,
     switch_route,
     write_roll_back,
 )
-from windsock.exceptions import RolloutRefusedError, VerdictError
+from windsock.exceptions import RolloutRefusedError, SlotAddressError, VerdictError
 from windsock.ports import Ports
 from windsock.records import (
     LedgerAction,
@@ -25,6 +26,7 @@ from windsock.records import (
     RollBack,
     RollBackInput,
     Rollout,
+    RoutePlan,
     champion_line,
     champion_of,
     commit_of,
@@ -63,7 +65,7 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
         named = rollout.experiment if rollout else step.experiment
         return _end_rollout(step.replace(experiment=named), ports)
     row = _open_roll_back(step, rows)
-    if row is None:
+    if row is None or not _can_be_laid(ports, row):
         if (ended := _just_ended(step, rows, ports.now())) is not None:
             return _meant_for(ended, step, ports)
         turn = choose_turn(step, rows, partial(_is_proved, ports, rows))
@@ -254,6 +256,16 @@ def _open_roll_back(step: RollBackInput, rows: Sequence[LedgerRow]) -> LedgerRow
     if row is None or row.action is not LedgerAction.ROLL_BACK:
         return None
     return row if step.to_version in (None, row.version) else None
+
+
+def _can_be_laid(ports: Ports, row: LedgerRow) -> bool:
+    """Return whether every address of a plan is one of a deployment still; else the plan is made anew."""
+    try:
+        require_deployed(ports, RoutePlan.of_row(row))
+    except SlotAddressError as error:
+        log.warning("%s: %s; the roll back is written anew without it", error.code, error.message)
+        return False
+    return True
 
 
 def _told(step: RollBackInput, ports: Ports, commit: LedgerRow, *, unchanged: bool) -> RollBack:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from windsock.door.addresses import require_deployed, with_proved_addresses
 from windsock.door.proof import has_evidence, require_evidence
-from windsock.door.reconcile import Differences, differences, reconcile
+from windsock.door.reconcile import Differences, differences, reconcile, sign_anew
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
 from windsock.door.route import (
     CHAMPION_ALIAS,
@@ -46,6 +46,7 @@ __all__ = [
     "require_golden",
     "require_registered",
     "route_salt",
+    "sign_anew",
     "switch_route",
     "with_proved_addresses",
     "write_roll_back",

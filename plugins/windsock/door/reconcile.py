@@ -9,6 +9,7 @@ from windsock.exceptions import ServerUnavailableError
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
+    Gap,
     LedgerAction,
     LedgerEntry,
     LedgerMark,
@@ -34,7 +35,7 @@ class Differences(NamedTuple):
     model: str
     rows: int
     epoch: int
-    gaps: tuple[int, ...]
+    gaps: tuple[Gap, ...]
     lost: LedgerMark | None
     left_out: tuple[LeftOut, ...]
     champion: Champion | None
@@ -85,7 +86,7 @@ def reconcile(ports: Ports, found: Differences, *, run: RunContext, reason: str)
         digest=found.champion.digest if found.champion else "0" * 64,
         actor=run.actor,
         body={
-            "gaps": list(found.gaps),
+            "gaps": [gap.link for gap in found.gaps],
             "lost_seq": found.lost.seq if found.lost else 0,
             "lost_epoch": max(found.lost.epoch if found.lost else 0, served if found.is_ahead else 0),
             "requester": run.requested_by,
@@ -96,6 +97,28 @@ def reconcile(ports: Ports, found: Differences, *, run: RunContext, reason: str)
     if found.is_ahead and found.champion is not None:
         _serve(ports, found.champion, run, reason)
     return row
+
+
+def sign_anew(ports: Ports, model: str, *, run: RunContext) -> LedgerRow:
+    """Write a row that is signed with the present key: by the chain it proves all rows before it.
+
+    :raises VerdictError: if rows are missing.
+    """
+    rows = ports.ledger.rows(model)
+    entry = LedgerEntry(
+        model=model,
+        action=LedgerAction.ANCHOR,
+        epoch=0,
+        version="-",
+        digest=rows[-1].hash if rows else "0" * 64,
+        actor=run.actor,
+        body={
+            "rows": len(rows),
+            "requester": run.requested_by,
+            "reason": "a new signing key signs from here",
+        },
+    )
+    return append_once(ports.ledger, entry, standing=lambda found: None)
 
 
 def _serve(ports: Ports, champion: Champion, run: RunContext, reason: str) -> None:

@@ -54,10 +54,13 @@ class StepRecords(Protocol):
         """Store a record unless the key has one; return the one that stands."""
         ...
 
-    def attest(self, step: str, record: Mapping[str, Any]) -> None:
-        """Sign for it that a step came to this very record."""
+    def attest(self, step: str, record: Mapping[str, Any], under: str) -> None:
+        """Sign for it that a step came to this very record.
+
+        :param under: what it counts for: a digest of spec and run.
+        """
         ...
 
-    def is_attested(self, step: str, record: Mapping[str, Any]) -> bool:
-        """Return whether the installation signed for it that the step came to this very record."""
+    def is_attested(self, step: str, record: Mapping[str, Any], under: str) -> bool:
+        """Return whether the installation signed for it that the step came to this record, for this."""
         ...

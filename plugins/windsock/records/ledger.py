@@ -124,18 +124,29 @@ class LedgerMark(Record):
     epoch: int
 
 
+class Gap(NamedTuple):
+    """A place at which the chain does not hold.
+
+    :param at: number from which on rows are missing or were changed.
+    :param link: what tells this gap from every other: the hashes on both sides of it.
+    """
+
+    at: int
+    link: str
+
+
 class LedgerView(NamedTuple):
     """What a model's ledger says, and what it cannot say.
 
     :param rows: the rows that the installation signed, in order.
     :param left_out: rows that stand in the table and are not believed.
-    :param gaps: numbers from which on rows are missing or were changed, and that no person has reconciled.
+    :param gaps: places where rows are missing or were changed, and that no person has reconciled.
     :param lost: the mark of rows at the end that are missing, unless a person has reconciled it.
     """
 
     rows: tuple[LedgerRow, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
-    gaps: tuple[int, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     lost: LedgerMark | None = None
 
     @property
@@ -178,7 +189,7 @@ def next_epoch(rows: Sequence[LedgerRow], served: int = 0) -> int:
 
     :param served: epoch of what the server serves; above the ledger's where an older database was restored.
     """
-    lost = (int(row.body.get("lost_epoch", 0)) for row in rows if row.action is LedgerAction.RECONCILE)
+    lost = (int(row.body.get("lost_epoch", 0)) for row in rows)
     return 1 + max(served, *lost, *(row.epoch for row in rows if row.action in ROUTING), 0)
 
 

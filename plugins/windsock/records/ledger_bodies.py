@@ -21,6 +21,8 @@ class Body(BaseModel):
     :param reason: one sentence for people.
     :param run: DAG and run of Airflow, where there is one.
     :param starter_unknown: whether a person may have started the run whom nobody can name.
+    :param lost_seq: number of the last row that was missing at the end when this one was written; 0: none.
+    :param lost_epoch: the highest epoch by then.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, protected_namespaces=())
@@ -29,6 +31,8 @@ class Body(BaseModel):
     reason: str = ""
     run: dict[str, str | None] | None = None
     starter_unknown: bool = False
+    lost_seq: int = 0
+    lost_epoch: int = 0
 
 
 class DecideBody(Body):
@@ -58,14 +62,10 @@ class AnchorBody(Body):
 class ReconcileBody(Body):
     """What a person has seen to be missing, so that work goes on without it.
 
-    :param gaps: numbers from which on rows are missing or were changed.
-    :param lost_seq: number of the last row that is missing at the end; 0: none.
-    :param lost_epoch: the highest epoch by then.
+    :param gaps: the places where rows are missing or were changed, by what tells each from the others.
     """
 
-    gaps: list[int]
-    lost_seq: int = 0
-    lost_epoch: int = 0
+    gaps: list[str]
 
 
 class RegisterBody(Body):
@@ -107,6 +107,7 @@ class SteerBody(Body):
 
     experiment: str
     asked_until: str | None = None
+    run: Any = None
 
 
 class RouteBody(Body):

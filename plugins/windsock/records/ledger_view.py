@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from windsock.exceptions import VerdictError
 from windsock.records.ledger import (
+    Gap,
     LedgerAction,
     LedgerEntry,
     LedgerMark,
@@ -30,28 +31,37 @@ TAKES_AWAY = frozenset(
 
 
 def view_of(
-    rows: Sequence[LedgerRow],
-    left_out: Sequence[LeftOut],
-    gaps: Sequence[int],
-    mark: LedgerMark | None,
+    rows: Sequence[LedgerRow], left_out: Sequence[LeftOut], gaps: Sequence[Gap], mark: LedgerMark | None
 ) -> LedgerView:
     """Return what a ledger says, after what its people have reconciled.
 
+    Rows that were lost at the end stay lost, whatever is written after them, until a person has reconciled
+    them: the row that is written next says how far the ledger had come.
+
     :param rows: the believed rows.
-    :param gaps: numbers from which on rows are missing.
+    :param gaps: where the chain does not hold.
     :param mark: how far the ledger had come.
     """
     reconciled = [row for row in rows if row.action is LedgerAction.RECONCILE]
-    seen = {gap for row in reconciled for gap in row.body["gaps"]}
-    reach = max([rows[-1].seq if rows else 0, *(row.body.get("lost_seq", 0) for row in reconciled)])
-    lost = mark if mark is not None and (mark.seq > reach or _differs(rows, mark)) else None
-    return LedgerView(tuple(rows), tuple(left_out), tuple(gap for gap in gaps if gap not in seen), lost)
+    seen = {link for row in reconciled for link in row.body["gaps"]}
+    seen_to = max((row.body.get("lost_seq", 0) for row in reconciled), default=0)
+    losses = [_loss_before(row) for row in rows if row.body.get("lost_seq", 0) > seen_to]
+    if mark is not None and mark.seq > seen_to and not _stands(rows, mark):
+        losses.append(mark)
+    lost = max(losses, key=lambda loss: loss.seq, default=None)
+    return LedgerView(tuple(rows), tuple(left_out), tuple(gap for gap in gaps if gap.link not in seen), lost)
 
 
-def _differs(rows: Sequence[LedgerRow], mark: LedgerMark) -> bool:
-    """Return whether another row stands where the marked one stood."""
+def _loss_before(row: LedgerRow) -> LedgerMark:
+    return LedgerMark(
+        model=row.model, seq=row.body["lost_seq"], hash=row.previous, epoch=row.body.get("lost_epoch", 0)
+    )
+
+
+def _stands(rows: Sequence[LedgerRow], mark: LedgerMark) -> bool:
+    """Return whether the marked row is among the believed ones."""
     place = bisect_left(rows, mark.seq, key=lambda row: row.seq)
-    return place < len(rows) and rows[place].seq == mark.seq and rows[place].hash != mark.hash
+    return place < len(rows) and (rows[place].seq, rows[place].hash) == (mark.seq, mark.hash)
 
 
 def require_whole(entry: LedgerEntry, view: LedgerView) -> None:
@@ -69,7 +79,7 @@ def require_whole(entry: LedgerEntry, view: LedgerView) -> None:
 
 def broken(model: str, view: LedgerView) -> VerdictError:
     """Return the refusal of a ledger in which rows are missing."""
-    missing = [f"at row {gap}" for gap in view.gaps[:3]]
+    missing = [f"at row {gap.at}" for gap in view.gaps[:3]]
     if view.lost is not None:
         missing.append(f"at its end, up to row {view.lost.seq}")
     return VerdictError(

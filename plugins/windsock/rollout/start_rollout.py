@@ -11,6 +11,7 @@ from windsock.door import (
     append_unless_routed,
     looked_at_anew,
     plan_serving,
+    require_evidence,
     require_golden,
     with_proved_addresses,
 )
@@ -215,6 +216,7 @@ def _begin(
     name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows, state.plan.epoch if state else 0)
     if not (view := ports.ledger.read(name)).is_whole:
         raise broken(name, view)
+    require_evidence(ports, _registration(rows, queued))
     base = with_proved_addresses(ports, plan_serving(champion, state, rows))
     now = ports.now()
     rollout = Rollout(

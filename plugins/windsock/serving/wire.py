@@ -245,11 +245,13 @@ def _within(address: Any, network: IPv4Network | IPv6Network) -> bool:
 
 
 def private_limits(limits: WireLimits) -> WireLimits:
-    """Return the bounds of the private listener: its own number of connections, for any address."""
+    """Return the bounds of the private listener: its own number of connections, for any address.
+
+    On loopback all who ask have one address: so the bound is that of all, beyond which those that only wait
+    are closed for new ones.
+    """
     most = limits.private_connections
-    return WireLimits.model_validate(
-        {**limits.model_dump(), "connections": most, "connections_per_address": most}
-    )
+    return limits.replace(connections=most, connections_per_address=most + 1)
 
 
 def allow_files(limits: WireLimits) -> WireLimits:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from windsock import records as r
 from windsock.exceptions import GateRefusedError, SettingsError
 from windsock.ports import Ports
+from windsock.spec import digest_of
 from windsock.steps import keys
 
 StepFunction = Callable[[Any, Ports, str], r.Record]
@@ -129,6 +130,7 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
     if known.parts is None:
         begun = ports.now()
         record = function(given, ports, "")
+        _attest(name, given, record, ports)
         taken = getattr(record, "taken_at", None)
         seen_before = taken is not None and taken < begun
         return StepResult(
@@ -140,18 +142,19 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
     key = keys.idempotency_key(name, given, known.parts(given, ports))
     if (stored := ports.records.find(key)) is not None:
         record = known.output.model_validate(stored)
-        ports.records.attest(name, record.model_dump(mode="json"))  # a record may have learned to say more
+        _attest(name, given, record, ports)
         return StepResult(step=name, record=record, key=key, unchanged=True)
     record = function(given, ports, key)
     if _is_final(record):
         model = str(getattr(record, "model", ""))
         content = ports.records.add(key, step=name, model=model, record=record.model_dump(mode="json"))
         record = known.output.model_validate(content)
-    ports.records.attest(name, record.model_dump(mode="json"))
+    _attest(name, given, record, ports)
     return StepResult(step=name, record=record, key=key, unchanged=False)
 
 
 HANDED_ON: dict[type[r.Record], str] = {
+    r.DataSnapshot: "take_snapshot",
     r.ValidationReport: "validate_data",
     r.TrainedModel: "train_model",
     r.Evaluation: "evaluate_model",
@@ -160,21 +163,41 @@ HANDED_ON: dict[type[r.Record], str] = {
 """Records that a later step believes, and the step that makes each."""
 
 
+def _attest(name: str, given: r.Record, record: r.Record, ports: Ports) -> None:
+    if type(record) in HANDED_ON:
+        ports.records.attest(name, record.model_dump(mode="json"), _made_under(given))
+
+
+def _made_under(given: r.Record) -> str:
+    """Return what a step's record counts for: this very spec, in this very run.
+
+    A spec that is edited between two steps, and a record of another run, are other ones.
+    """
+    spec, run = getattr(given, "spec", None), getattr(given, "run", None)
+    return digest_of(
+        {
+            "spec": spec.content_digest() if spec is not None else None,
+            "run": [run.dag_id, run.run_id] if run is not None else None,
+        }
+    )
+
+
 def _require_attested(name: str, given: r.Record, ports: Ports) -> None:
     """See that the records handed over are those that the steps before came to, to the letter.
 
     They pass through XCom and input files, which others than the steps may write.
 
-    :raises GateRefusedError: if one is not.
+    :raises GateRefusedError: if one is not, or was made under another spec or in another run.
     """
     for field in type(given).model_fields:
         value = getattr(given, field)
         for record in value if isinstance(value, tuple) else (value,):
             maker = HANDED_ON.get(type(record))
-            if maker and not ports.records.is_attested(maker, record.model_dump(mode="json")):
+            content = record.model_dump(mode="json") if maker else {}
+            if maker and not ports.records.is_attested(maker, content, _made_under(given)):
                 raise GateRefusedError(
-                    f"{field} as it was handed to {name} is not what {maker} came to; it was written or "
-                    "changed by somebody else",
+                    f"{field} as it was handed to {name} is not what {maker} came to under this spec in this "
+                    "run: the model's file was edited since, or somebody else wrote or changed it",
                     code="WS-GATE-013",
                     next_action=f"Clear {maker} and what follows it, so that the run uses its own records.",
                 )

@@ -116,7 +116,11 @@ def test_the_input_may_come_from_stdin(answer, capsys, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [({}, {"requested_by": "cli:ann"}), ({"run": {"run_id": "r1"}}, {"run_id": "r1"})]
+    ("given", "expected"),
+    [
+        ({}, {"requested_by": "cli:ann"}),
+        ({"run": {"run_id": "r1"}}, {"run_id": "r1", "starter_unknown": True}),
+    ],
 )
 def test_who_runs_it_is_told_unless_the_input_says(ports, tmp_path, monkeypatch, given, expected):
     seen = {}

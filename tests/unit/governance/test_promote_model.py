@@ -33,6 +33,7 @@ from windsock.governance.approve_model import approve_model
 from windsock.governance.promote_model import promote_model
 from windsock.records import (
     ApproveModelInput,
+    Gap,
     LedgerAction,
     LedgerEntry,
     LedgerView,
@@ -445,7 +446,7 @@ class TestRefusals:
     def test_a_broken_ledger_proves_nothing(self) -> None:
         class Broken(FakeLedger):
             def read(self, model: str) -> LedgerView:
-                return LedgerView(self.rows(model), gaps=(1,))
+                return LedgerView(self.rows(model), gaps=(Gap(1, "x"),))
 
         ports = world_of(ledger=Broken())
         deploy(ports, 1)

@@ -49,6 +49,7 @@ from windsock.exceptions import (
 from windsock.governance.approve_model import approve_model
 from windsock.records import (
     ApproveModelInput,
+    Gap,
     LedgerAction,
     LedgerEntry,
     LedgerView,
@@ -500,7 +501,7 @@ class TestItIsNotProved:
             whole = True
 
             def read(self, model: str) -> LedgerView:
-                return LedgerView(self.rows(model), gaps=() if self.whole else (1,))
+                return LedgerView(self.rows(model), gaps=() if self.whole else (Gap(1, "x"),))
 
         ledger = Broken()
         ports = started_world(spec=AB, ledger=ledger)

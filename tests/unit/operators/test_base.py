@@ -6,7 +6,8 @@ import logging
 import pytest
 
 from support.builders import make_check, make_snapshot, make_spec, make_validation
-from support.context import make_context
+from support.context import RUN, make_context
+from support.steps import attested
 from windsock import records as r
 from windsock.exceptions import DataRefusedError, ServerUnavailableError, SettingsError, SpecError
 from windsock.operators.take_snapshot import SnapshotDataOperator
@@ -88,6 +89,7 @@ def test_data_window_param_wins(ports, step_answers):
 
 def test_force_is_a_nonce_that_a_retry_shares(ports, step_answers):
     seen = step_answers("validate_data", make_validation())
+    attested(ports, run=RUN, take_snapshot=make_snapshot())
     task = validate_task()
     for force in (True, True, False):
         task.execute(make_context(task, force=force))
@@ -98,6 +100,7 @@ def test_force_is_a_nonce_that_a_retry_shares(ports, step_answers):
 def test_a_no_is_pushed_before_it_is_raised(ports, step_answers):
     report = make_validation(status=r.Status.FAIL, checks=(make_check("rows", r.Status.FAIL),))
     step_answers("validate_data", report)
+    attested(ports, run=RUN, take_snapshot=make_snapshot())
     task = validate_task()
     context = make_context(task)
     with pytest.raises(DataRefusedError, match="rows"):
@@ -154,7 +157,7 @@ def test_links_are_kept_for_the_buttons(ports, step_answers):
 
     evaluation = make_evaluation()
     step_answers("evaluate_model", evaluation)
-    ports.records.attest("train_model", evaluation.chosen.model_dump(mode="json"))
+    attested(ports, run=RUN, train_model=evaluation.chosen, take_snapshot=make_snapshot())
     task = EvaluateModelOperator(
         task_id="e",
         spec=make_spec(),

@@ -7,7 +7,8 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from support.builders import make_check, make_decision, make_evaluation, make_spec, make_validation
-from support.context import make_context
+from support.context import RUN, make_context
+from support.steps import attested
 from windsock import records as r
 from windsock.exceptions import GateRefusedError
 from windsock.operators.gate_model import GovernanceGateOperator
@@ -15,10 +16,9 @@ from windsock.operators.register_model import RegisterModelOperator
 
 
 @pytest.fixture(autouse=True)
-def attested(ports):
+def steps_before(ports):
     """The steps before came to the records that are handed over."""
-    for step, record in (("validate_data", make_validation()), ("evaluate_model", make_evaluation())):
-        ports.records.attest(step, record.model_dump(mode="json"))
+    attested(ports, run=RUN, validate_data=make_validation(), evaluate_model=make_evaluation())
 
 
 def gate_with_what_follows():

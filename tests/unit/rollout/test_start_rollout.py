@@ -34,6 +34,7 @@ from windsock.exceptions import (
     VerdictError,
 )
 from windsock.records import (
+    Gap,
     LedgerAction,
     LedgerEntry,
     LedgerView,
@@ -240,7 +241,7 @@ class TestNothingBegins:
             whole = True
 
             def read(self, model: str) -> LedgerView:
-                return LedgerView(self.rows(model), gaps=() if self.whole else (1,))
+                return LedgerView(self.rows(model), gaps=() if self.whole else (Gap(1, "x"),))
 
         ledger = Broken()
         ports = waiting_world(ledger=ledger)

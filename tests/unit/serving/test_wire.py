@@ -124,7 +124,7 @@ def test_answers_take_turns() -> None:
 
 def test_the_private_listener_has_bounds_of_its_own() -> None:
     own = private_limits(WireLimits(private_connections=7, head_bytes=2048))
-    assert (own.connections, own.connections_per_address, own.head_bytes) == (7, 7, 2048)
+    assert (own.connections, own.connections_per_address, own.head_bytes) == (7, 8, 2048)
 
 
 def test_fewer_files_fewer_connections(monkeypatch: pytest.MonkeyPatch) -> None:

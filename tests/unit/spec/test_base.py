@@ -15,8 +15,8 @@ from windsock.records import CheckResult, Interval, Span, Status
 from windsock.settings import Settings
 from windsock.spec.loader import spec_from_bytes
 
-LEDGER = {"records/ledger.py", "adapters/ledger_table.py"}
-"""Where a row is copied with its own hash: the ledger's own business."""
+LEDGER = {"adapters/ledger_chain.py"}
+"""Where a row that was signed is read: it was held against its model before."""
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CHECK = CheckResult(name="rows", status=Status.PASS, code="WS-DATA-003", value=3.0)

@@ -17,6 +17,7 @@ from support.builders import (
     make_validation,
 )
 from support.fakes import FakeExpectations, FakeStepRecords, fake_ports
+from support.steps import attested, run_believed
 from windsock import records as r
 from windsock.exceptions import GateRefusedError, SettingsError
 from windsock.ports import Ports, Suite
@@ -70,8 +71,8 @@ def test_input_that_does_not_fit_names_the_place():
 def test_first_record_of_a_key_stands(step_as):
     function = step_as("validate_data", Counted(make_validation()))
     ports = fake_ports()
-    first = run_step("validate_data", validate_input(), ports)
-    second = run_step("validate_data", validate_input().model_dump(mode="json"), ports)
+    first = run_believed("validate_data", validate_input(), ports)
+    second = run_believed("validate_data", validate_input().model_dump(mode="json"), ports)
     assert (first.unchanged, second.unchanged, function.calls) == (False, True, 1)
     assert first.record == second.record
     assert first.key == second.key
@@ -88,8 +89,8 @@ def test_first_record_of_a_key_stands(step_as):
 def test_another_snapshot_spec_or_nonce_is_other_work(step_as, changed):
     function = step_as("validate_data", Counted(make_validation()))
     ports = fake_ports()
-    run_step("validate_data", validate_input(), ports)
-    assert not run_step("validate_data", validate_input(**changed), ports).unchanged
+    run_believed("validate_data", validate_input(), ports)
+    assert not run_believed("validate_data", validate_input(**changed), ports).unchanged
     assert function.calls == 2
 
 
@@ -105,25 +106,22 @@ def test_another_snapshot_spec_or_nonce_is_other_work(step_as, changed):
 def test_what_a_step_does_not_read_is_no_part_of_its_key(step_as, same):
     step_as("validate_data", Counted(make_validation()))
     ports = fake_ports()
-    run_step("validate_data", validate_input(), ports)
-    assert run_step("validate_data", validate_input(**same), ports).unchanged
+    run_believed("validate_data", validate_input(), ports)
+    assert run_believed("validate_data", validate_input(**same), ports).unchanged
 
 
 def test_another_suite_is_other_work(step_as):
     step_as("validate_data", Counted(make_validation()))
     records = FakeStepRecords()
-    run_step("validate_data", validate_input(), fake_ports(records=records))
+    run_believed("validate_data", validate_input(), fake_ports(records=records))
     suite = Suite(content={"name": "churn", "expectations": [{"type": "x", "kwargs": {}}]}, origin="file")
     edited = fake_ports(records=records, expectations=FakeExpectations(suite=suite))
-    assert not run_step("validate_data", validate_input(), edited).unchanged
+    assert not run_believed("validate_data", validate_input(), edited).unchanged
 
 
 def ports_with(**records):
-    """Return ports in which steps have come to these records."""
-    ports = fake_ports()
-    for step, record in records.items():
-        ports.records.attest(step, record.model_dump(mode="json"))
-    return ports
+    """Return ports in which steps have come to these records, under the ordinary spec and in no run."""
+    return attested(fake_ports(), **records)
 
 
 OTHER = make_evaluation(gap=0.987)
@@ -162,8 +160,8 @@ def test_an_error_is_never_kept(step_as):
     )
     function = step_as("validate_data", Counted(broken))
     ports = fake_ports()
-    run_step("validate_data", validate_input(), ports)
-    run_step("validate_data", validate_input(), ports)
+    run_believed("validate_data", validate_input(), ports)
+    run_believed("validate_data", validate_input(), ports)
     assert function.calls == 2
 
 
@@ -175,7 +173,7 @@ def test_an_evaluation_without_a_comparison_is_never_kept(step_as, opponent):
     step = r.EvaluateModelInput(spec=make_spec(), snapshot=make_snapshot(), candidates=(make_trained(),))
     ports = ports_with(train_model=make_trained())
     for _ in range(2):
-        assert not run_step("evaluate_model", step, ports).unchanged
+        assert not run_believed("evaluate_model", step, ports).unchanged
     assert function.calls == 2
 
 
