@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from support.fake_monitor import FakeMonitor
 from support.fake_rollout import FakeRollouts
+from support.ledgers import sql_rollouts
 from support.postgres import shared_postgres
 from windsock.adapters.monitor_table import SqlMonitor
-from windsock.adapters.rollout_table import SqlRollouts
 from windsock.ports import Monitor, Rollouts
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])]
@@ -43,7 +43,7 @@ def rollouts(request: pytest.FixtureRequest, tmp_path: Path) -> Rollouts:
     """Each kind of what keeps decisions: the one of the tests, and the real one on both engines."""
     if request.param == "memory":
         return FakeRollouts()
-    return SqlRollouts(new_database(request, request.param, tmp_path))
+    return sql_rollouts(new_database(request, request.param, tmp_path))
 
 
 def new_database(request: pytest.FixtureRequest, engine: str, folder: Path) -> str:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from support.builders import digest
 from windsock.adapters.database import open_database
 from windsock.adapters.ledger_table import SqlLedger
+from windsock.adapters.rollout_table import SqlRollouts
 from windsock.adapters.signing import Signer, create_keys
 from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
@@ -71,6 +72,11 @@ def home_of(url: str) -> Path:
 def step_records(url: str) -> SqlStepRecords:
     """Return the step records of a database."""
     return SqlStepRecords(url, home_of(url) / "keys")
+
+
+def sql_rollouts(url: str) -> SqlRollouts:
+    """Return the decisions of a database."""
+    return SqlRollouts(url, home_of(url) / "keys")
 
 
 def sql_ledger(url: str, now: Callable[[], datetime] = utc_now) -> SqlLedger:

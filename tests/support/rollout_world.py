@@ -12,14 +12,13 @@ from typing import Any
 
 from support.builders import make_registration, make_version, stored_evidence
 from support.fakes import FakeRouter, fake_ports
-from support.ledgers import sql_ledger
+from support.ledgers import sql_ledger, sql_rollouts
 from support.log_rows import line_of
 from support.rollouts import ab_spec
 from support.serving import make_bundle, make_settings, store_bundle
 from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.prediction_archive import hour_of, segment_folder
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
-from windsock.adapters.rollout_table import SqlRollouts
 from windsock.adapters.storage import Storage
 from windsock.cli.demo_users import Tally
 from windsock.ports import Ports, utc_now
@@ -93,7 +92,7 @@ class RolloutWorld:
             **{
                 **self.shared,
                 "ledger": sql_ledger(self.url),
-                "rollouts": SqlRollouts(self.url),
+                "rollouts": sql_rollouts(self.url),
                 "events": self.events(),
                 **replaced,
             }

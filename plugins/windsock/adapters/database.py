@@ -83,6 +83,18 @@ def writing(url: str) -> Iterator[Connection]:
             yield connection
 
 
+def take_turn(connection: Connection, name: str) -> None:
+    """Let one writer of something in at a time, up to the end of its transaction; SQLite does so by itself.
+
+    :param name: what is written.
+    """
+    from sqlalchemy import text
+
+    if connection.dialect.name == "postgresql":
+        query = "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"
+        connection.execute(text(query), {"name": name})
+
+
 def shown_url(url: str) -> str:
     """Return a database URL for messages: no password and no query."""
     return _parsed(url).set(query={}).render_as_string(hide_password=True)

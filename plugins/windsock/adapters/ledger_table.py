@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from windsock.adapters.database import at_upgrade, reading, writing
+from windsock.adapters.database import at_upgrade, reading, take_turn, writing
 from windsock.adapters.ledger_chain import Proof, last_of_old, prove
 from windsock.adapters.ledger_marks import LedgerMarks
 from windsock.adapters.signing import Signer, Verifier
@@ -133,7 +133,7 @@ class SqlLedger:
         mark = self._marks.find(entry.model)
         try:
             with writing(self._url) as connection:
-                _take_turn(connection, entry.model)
+                take_turn(connection, f"windsock.ledger {entry.model}")
                 known = self._prove(connection, entry.model)
                 view = self._view(entry.model, known, mark)
                 _require_place(entry, view.rows, after_seq)
@@ -275,15 +275,6 @@ class SqlLedger:
             seq = 1 + max(raw["seq"] for raw in raws)
             self._write(connection, entry, seq=seq, previous=last["hash"])
             log.info("%s: row %d signs for the rows from before signatures", model, seq)
-
-
-def _take_turn(connection: Connection, model: str) -> None:
-    """Let one writer of a model's ledger in at a time; SQLite does so by itself."""
-    from sqlalchemy import text
-
-    if connection.dialect.name == "postgresql":
-        query = "SELECT pg_advisory_xact_lock(hashtextextended(:model, 0))"
-        connection.execute(text(query), {"model": f"windsock.ledger {model}"})
 
 
 def _with_loss(entry: LedgerEntry, view: LedgerView) -> LedgerEntry:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from windsock.adapters.database import reading, writing
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from windsock.adapters.database import at_upgrade, reading, take_turn, writing
 from windsock.adapters.record_rows import raw_of, record_of, sortable
+from windsock.adapters.signing import Signer, Verifier
 from windsock.exceptions import VerdictError
 from windsock.records import RolloutDecision
+from windsock.spec import canonical_json
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+log = logging.getLogger(__name__)
 
 UNREADABLE = "WS-ROLLOUT-060"
 """Code of a row about a rollout that is not what was written."""
 ALL = """
-SELECT number, record FROM rollout_decisions
+SELECT number, record, signature FROM rollout_decisions
 WHERE model = :model AND experiment = :experiment ORDER BY number
 """
 LAST = """
-SELECT number, record FROM rollout_decisions
-WHERE model = :model AND experiment = :experiment ORDER BY number DESC LIMIT 1
+SELECT number, record, signature FROM rollout_decisions
+WHERE model = :model AND experiment = :experiment ORDER BY number DESC
 """
 PLANNED = """
-SELECT number, record FROM rollout_decisions
+SELECT number, record, signature FROM rollout_decisions
 WHERE model = :model AND experiment = :experiment AND record NOT LIKE :unplanned ORDER BY number
 """
 SERIES = """
-SELECT number, record FROM rollout_decisions
+SELECT number, record, signature FROM rollout_decisions
 WHERE model = :model AND experiment = :experiment AND (
     number > (
         SELECT max(number) FROM rollout_decisions WHERE model = :model AND experiment = :experiment
@@ -35,14 +46,30 @@ UNPLANNED = '%"planned_look":null%'
 """Within a text of the record a quotation mark has a backslash before it, so only the field is like this."""
 
 
+PUT = """
+INSERT INTO rollout_decisions (model, experiment, number, action, judged_at, record, signature)
+VALUES (:model, :experiment, :number, :action, :judged_at, :record, :signature)
+ON CONFLICT (model, experiment, number) DO UPDATE SET action = excluded.action,
+judged_at = excluded.judged_at, record = excluded.record, signature = excluded.signature
+"""
+PURPOSE = "windsock.rollout_decision"
+
+
 class SqlRollouts:
-    """Keeps one decision for each number of a rollout.
+    """Keeps one decision for each number of a rollout, each signed with the installation's key.
+
+    A row that it did not sign is left out with a warning and holds no number: it moves no traffic, and no
+    look waits for it.
 
     :param url: the control database.
+    :param keys_dir: the installation's keys.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, keys_dir: Path) -> None:
         self._url = url
+        self._signer = Signer(keys_dir)
+        self._verifier = Verifier(keys_dir, own=True)
+        at_upgrade(url, self._anchor)
 
     def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
         """Return all of a rollout's decisions by number; there may be thousands.
@@ -56,8 +83,13 @@ class SqlRollouts:
 
         :raises VerdictError: if its row is not what was written.
         """
-        found = self._decisions(LAST, model, experiment)
-        return found[0] if found else None
+        with reading(self._url) as connection:
+            for number, raw, signature in connection.execute(
+                _text(LAST), {"model": model, "experiment": experiment}
+            ):
+                if self._is_signed(model, experiment, number, raw, signature):
+                    return _decision_of(raw, (model, experiment, number))
+        return None
 
     def planned(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
         """Return the planned looks among a rollout's decisions, by number.
@@ -85,7 +117,43 @@ class SqlRollouts:
             found = connection.execute(
                 text(query), {"model": model, "experiment": experiment, **values}
             ).all()
-        return tuple(_decision_of(raw, (model, experiment, number)) for number, raw in found)
+        return tuple(
+            _decision_of(raw, (model, experiment, number))
+            for number, raw, signature in found
+            if self._is_signed(model, experiment, number, raw, signature)
+        )
+
+    def _is_signed(self, model: str, experiment: str, number: int, raw: str, signature: str) -> bool:
+        try:
+            content = _signed_bytes(model, experiment, number, raw)
+            signed = self._verifier.verify(content, bytes.fromhex(signature))
+        except (ValueError, TypeError):
+            signed = False
+        if not signed:
+            log.warning(
+                "%s: %s: decision %s on rollout %s is left out: no key of this installation signed it",
+                UNREADABLE,
+                model,
+                number,
+                experiment,
+            )
+        return signed
+
+    def _anchor(self, connection: Connection) -> None:
+        """Sign for the decisions from before signatures; part of the upgrade's own transaction."""
+        query = "SELECT model, experiment, number, record FROM rollout_decisions"
+        for model, experiment, number, raw in connection.execute(_text(query)).all():
+            try:
+                signature = self._signer.sign(_signed_bytes(model, experiment, number, raw)).hex()
+            except (ValueError, TypeError):
+                continue
+            connection.execute(
+                _text(
+                    "UPDATE rollout_decisions SET signature = :signature "
+                    "WHERE model = :model AND experiment = :experiment AND number = :number"
+                ),
+                {"model": model, "experiment": experiment, "number": number, "signature": signature},
+            )
 
     def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
         """Keep a decision unless its number has one; return the one that stands.
@@ -93,48 +161,46 @@ class SqlRollouts:
         :raises VerdictError: if the number leaves others out, or the row that stands is not what was written.
         :raises ValueError: if the decision holds NaN or infinity.
         """
-        from sqlalchemy import text
-
         key = {"model": decision.model, "experiment": decision.experiment}
-        one = {**key, "number": decision.number}
+        raw = raw_of(decision)
+        content = _signed_bytes(decision.model, decision.experiment, decision.number, raw)
         values = {
-            **one,
+            **key,
+            "number": decision.number,
             "action": decision.action.value,
             "judged_at": sortable(decision.judged_at),
-            "record": raw_of(decision),
+            "record": raw,
+            "signature": self._signer.sign(content).hex(),
         }
         with writing(self._url) as connection:
-            last = connection.execute(
-                text(
-                    "SELECT coalesce(max(number), 0) FROM rollout_decisions "
-                    "WHERE model = :model AND experiment = :experiment"
-                ),
-                key,
-            ).scalar_one()
-            if decision.number > last + 1:
+            take_turn(connection, f"windsock.rollout {decision.model} {decision.experiment}")
+            kept = {
+                number: found
+                for number, found, signature in connection.execute(_text(ALL), key)
+                if self._is_signed(decision.model, decision.experiment, number, found, signature)
+            }
+            if decision.number in kept:
+                raw = kept[decision.number]
+            elif decision.number > (last := max(kept, default=0)) + 1:
                 raise VerdictError(
                     f"{decision.model}: decision {decision.number} on rollout {decision.experiment} "
                     f"is refused: the last one that is kept is {last}",
                     code="WS-ROLLOUT-061",
                     next_action="Judge again; if it stays, find out who removed rows of the database.",
                 )
-            # A writer of the same number waits here for the first one, and the read below then sees its row.
-            connection.execute(
-                text(
-                    "INSERT INTO rollout_decisions (model, experiment, number, action, judged_at, record) "
-                    "VALUES (:model, :experiment, :number, :action, :judged_at, :record) "
-                    "ON CONFLICT (model, experiment, number) DO NOTHING"
-                ),
-                values,
-            )
-            raw = connection.execute(
-                text(
-                    "SELECT record FROM rollout_decisions "
-                    "WHERE model = :model AND experiment = :experiment AND number = :number"
-                ),
-                one,
-            ).scalar_one()
+            else:
+                connection.execute(_text(PUT), values)  # over a row that nobody signed, if one is there
         return _decision_of(raw, (decision.model, decision.experiment, decision.number))
+
+
+def _text(query: str) -> Any:
+    from sqlalchemy import text
+
+    return text(query)
+
+
+def _signed_bytes(model: str, experiment: str, number: int, raw: str) -> bytes:
+    return canonical_json([PURPOSE, 1, model, experiment, number, raw]).encode()
 
 
 def _decision_of(raw: str, place: tuple[str, str, int]) -> RolloutDecision:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.ledgers import sql_rollouts
 from support.postgres import Server, restartable_server
 from support.retraining import make_episode
 from support.rollouts import make_look
@@ -19,7 +20,6 @@ from support.world import MODEL
 from windsock.adapters import database
 from windsock.adapters.database import writing
 from windsock.adapters.monitor_table import SqlMonitor
-from windsock.adapters.rollout_table import SqlRollouts
 from windsock.exceptions import DatabaseUnavailableError, VerdictError
 from windsock.ports import Rollouts
 from windsock.records import RolloutAction
@@ -123,27 +123,38 @@ class TestRows:
             "SET experiment = 'v2-e5'",
         ],
     )
-    def test_a_row_that_is_not_what_was_written_is_told(self, database_url: str, damage: str) -> None:
-        rollouts = SqlRollouts(database_url)
+    def test_a_row_that_is_not_what_was_written_is_left_out_and_told(
+        self, database_url: str, damage: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rollouts = sql_rollouts(database_url)
         rollouts.add_decision(make_look(1))
         change(database_url, f"UPDATE rollout_decisions {damage}")
         model = "basket" if "basket" in damage else MODEL
         experiment = "v2-e5" if "v2-e5" in damage else EXPERIMENT
-        number = 2 if "number" in damage else 1
-        again = make_look(number, model=model, experiment=experiment)
-        for act in (
-            lambda: rollouts.decisions(model, experiment),
-            lambda: rollouts.last(model, experiment),
-            lambda: rollouts.series(model, experiment, newest=1, every=1),
-            lambda: rollouts.add_decision(again),
-        ):
-            with pytest.raises(VerdictError) as refusal:
-                act()
-            assert refusal.value.code == "WS-ROLLOUT-060"
-            assert "17" not in str(refusal.value)
+        assert rollouts.decisions(model, experiment) == ()
+        assert rollouts.last(model, experiment) is None
+        assert rollouts.series(model, experiment, newest=1, every=1) == ()
+        assert "WS-ROLLOUT-060" in caplog.text
+        assert "17" not in caplog.text
+        again = make_look(1, model=model, experiment=experiment, reason="judged again")
+        assert rollouts.add_decision(again) == again
+        assert rollouts.last(model, experiment) == again
+
+    def test_a_forged_decision_moves_nothing_and_holds_no_number(self, database_url: str) -> None:
+        rollouts = sql_rollouts(database_url)
+        rollouts.add_decision(make_look(1))
+        change(
+            database_url,
+            "INSERT INTO rollout_decisions SELECT model, experiment, 2, 'advance', judged_at, "
+            "replace(replace(record, '\"hold\"', '\"advance\"'), '\"number\":1', '\"number\":2'), signature "
+            "FROM rollout_decisions",
+        )
+        assert rollouts.last(MODEL, EXPERIMENT) == make_look(1)
+        assert rollouts.add_decision(make_look(2)) == make_look(2)
+        assert [one.action.value for one in rollouts.decisions(MODEL, EXPERIMENT)] == ["hold", "hold"]
 
     def test_the_columns_say_what_the_record_says(self, database_url: str) -> None:
-        one = SqlRollouts(database_url).add_decision(make_look(1, "keep"))
+        one = sql_rollouts(database_url).add_decision(make_look(1, "keep"))
         with writing(database_url) as connection:
             found = connection.exec_driver_sql(
                 "SELECT model, experiment, number, action, judged_at FROM rollout_decisions"
@@ -158,7 +169,7 @@ class TestRows:
         kept = SqlMonitor(database_url).announce(make_episode())
         monkeypatch.undo()
         database._opened.cache_clear()
-        rollouts = SqlRollouts(database_url)
+        rollouts = sql_rollouts(database_url)
         assert rollouts.decisions(MODEL, EXPERIMENT) == ()
         assert rollouts.add_decision(make_look(1)) == make_look(1)
         assert SqlMonitor(database_url).episodes("churn") == (kept,)
@@ -166,7 +177,7 @@ class TestRows:
 
 class TestAtOnce:
     def test_all_that_judge_at_once_get_the_one_that_stands(self, database_url: str) -> None:
-        rollouts = SqlRollouts(database_url)
+        rollouts = sql_rollouts(database_url)
         rollouts.decisions(MODEL, EXPERIMENT)
         barrier, stands = threading.Barrier(8), []
 
@@ -197,7 +208,7 @@ class TestAtOnce:
                 process.kill()
                 process.wait()
             judges.more(10)
-        judges.require_one_truth(SqlRollouts(database_url))
+        judges.require_one_truth(sql_rollouts(database_url))
 
 
 @pytest.fixture(scope="class")
@@ -219,10 +230,10 @@ class TestRestart:
             server.restart(how)
             judges.more(10)
         assert judges.away > 0, "no judge met the restart"
-        judges.require_one_truth(SqlRollouts(url))
+        judges.require_one_truth(sql_rollouts(url))
 
     def test_what_is_away_is_told_and_comes_back(self, server: Server) -> None:
-        rollouts = SqlRollouts(server.new_database())
+        rollouts = sql_rollouts(server.new_database())
         first = rollouts.add_decision(make_look(1))
         server.stop()
         try:
@@ -236,11 +247,11 @@ class TestRestart:
 
 JUDGE = """
 import json, os, sys
+from support.ledgers import sql_rollouts
 from support.rollouts import make_look
-from windsock.adapters.rollout_table import SqlRollouts
 from windsock.exceptions import DatabaseUnavailableError
 
-rollouts, mine = SqlRollouts(sys.argv[1]), None
+rollouts, mine = sql_rollouts(sys.argv[1]), None
 while True:
     try:
         if mine is None:
@@ -271,7 +282,7 @@ class Judges:
         self._readers: list[threading.Thread] = []
 
     def __enter__(self) -> Judges:
-        SqlRollouts(self.url).decisions(MODEL, EXPERIMENT)
+        sql_rollouts(self.url).decisions(MODEL, EXPERIMENT)
         env = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
         self.started = [
             subprocess.Popen(

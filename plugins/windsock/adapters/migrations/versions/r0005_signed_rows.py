@@ -21,6 +21,7 @@ def upgrade() -> None:
     for name in ("ledger_route", "ledger_commit"):
         op.drop_index(name, table_name="ledger")
     op.drop_table("ledger_heads")
+    op.add_column("rollout_decisions", sa.Column("signature", sa.Text, nullable=False, server_default=""))
     op.create_table(
         "step_results",
         sa.Column("digest", sa.Text, primary_key=True),
