@@ -17,7 +17,7 @@ from windsock.cli.follow import last_block
 from windsock.records import LedgerAction
 from windsock.settings import Settings
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.acceptance]
 RETRAIN, DRIFT_RETRAIN = f"{EYES}__daily_retrain", f"{EYES}__drift_retrain"
 CLOCK = f"{CLOCKED}__daily_retrain"
 
