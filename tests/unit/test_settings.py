@@ -9,7 +9,7 @@ from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.adapters.window_counts.ibis_engine import IbisEngine
 from windsock.adapters.window_counts.parquet_engine import ParquetEngine
 from windsock.exceptions import SettingsError
-from windsock.settings import Settings
+from windsock.settings import Settings, WireLimits
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,15 @@ def test_the_environment_sets_the_limits_of_queries() -> None:
 def test_a_limit_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="WINDSOCK_SOURCE_SECONDS"):
         Settings.from_environment({"WINDSOCK_SOURCE_SECONDS": text})
+
+
+@pytest.mark.parametrize("name", ["WINDSOCK_SERVING_CONNEXIONS", "WINDSOCK_SERVING_HEADBYTES"])
+def test_a_bound_that_is_not_known_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refusal:
+        Settings.from_environment({name: "5"})
+    assert "WINDSOCK_SERVING_" in refusal.value.next_action
+
+
+def test_the_other_variables_of_the_server_are_no_bounds() -> None:
+    known = {"WINDSOCK_SERVING_OPEN": "1", "WINDSOCK_SERVING_PUBLIC_ADMIN": "0"}
+    assert Settings.from_environment(known).wire == WireLimits()

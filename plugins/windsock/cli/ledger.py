@@ -65,9 +65,10 @@ def reconcile_ledger(
     epochs are never used again. A server that is ahead gets the ledger's champion under an epoch above its
     own. Without --reason it only shows.
     """
-    ports = open_standing_ports(Settings.from_environment())
+    settings = Settings.from_environment()
+    ports = open_standing_ports(settings)
     found = differences(ports, name)
-    for line in difference_lines(found):
+    for line in difference_lines(found, settings.admin_address):
         say(line)
     if found.are_none:
         return
@@ -80,21 +81,30 @@ def reconcile_ledger(
     say(f"done: row {row.seq} of the ledger says so; the next epoch is above {row.body['lost_epoch']}")
 
 
-def difference_lines(found: Differences) -> list[str]:
-    """Return what differs, a line each."""
+def difference_lines(found: Differences, address: str) -> list[str]:
+    """Return what differs, a line each.
+
+    :param address: of the server that was asked.
+    """
     lines = [f"rows are missing or were changed at row {gap.at}" for gap in found.gaps]
     if found.lost is not None:
         lines.append(f"rows up to {found.lost.seq}, epoch {found.lost.epoch}, are missing at the end")
     lines += [left_out_line(left) for left in found.left_out]
     if found.served is None:
         lines.append(
-            "server: it serves nothing of this model or does not answer; the ledger alone is looked at"
+            f"server {address}: it serves nothing of this model or does not answer; only the ledger is "
+            "looked at. WINDSOCK_SERVER_URL names another server"
         )
     elif found.is_ahead:
-        gets = f"version {found.champion.version}" if found.champion else "nothing: no champion is known"
+        serving = ", ".join(f"version {slot.version}" for slot in found.served.slots if slot.share)
+        gets = (
+            f"it gets version {found.champion.version}"
+            if found.champion
+            else "the ledger knows no champion, so it goes on serving that; train and promote a version"
+        )
         lines.append(
-            f"server: epoch {found.served.epoch}, which the ledger (epoch {found.epoch}) does not know; "
-            f"it gets {gets}"
+            f"server {address}: {serving or 'no version'} serves by epoch {found.served.epoch}, which the "
+            f"ledger (epoch {found.epoch}) does not know; {gets}"
         )
     return lines or [f"{found.model}: nothing differs, {found.rows} rows, epoch {found.epoch}"]
 
