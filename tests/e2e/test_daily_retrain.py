@@ -235,11 +235,11 @@ def test_what_is_edited_in_xcom_registers_nothing(live, first_run, settings, edi
     before = world(live, settings, "churn")
     place = f"/dags/{DAG}/dagRuns/{first_run}/taskInstances/{edited}/xcomEntries/return_value"
     honest = live.admin.xcom(DAG, first_run, edited)
+    clear = {
+        "dry_run": False, "only_failed": False, "task_ids": ["register_model"], "dag_run_id": first_run,
+    }  # fmt: skip
     try:
         live.admin.request("PATCH", place, json={"value": {**honest, **EDITS[edited]}, "map_index": -1})
-        clear = {
-            "dry_run": False, "only_failed": False, "task_ids": ["register_model"], "dag_run_id": first_run,
-        }  # fmt: skip
         live.admin.request("POST", f"/dags/{DAG}/clearTaskInstances", json=clear)
         task = live.await_task(DAG, first_run, "register_model", "failed")
         text = "\n".join(line.event for line in live.admin.log(DAG, first_run, task))
@@ -247,3 +247,5 @@ def test_what_is_edited_in_xcom_registers_nothing(live, first_run, settings, edi
         assert world(live, settings, "churn") == before
     finally:
         live.admin.request("PATCH", place, json={"value": honest, "map_index": -1})
+        live.admin.request("POST", f"/dags/{DAG}/clearTaskInstances", json=clear)
+        live.await_task(DAG, first_run, "register_model", "success")

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windsock.adapters.database import at_upgrade, reading, writing
+from windsock.adapters.database import at_upgrade, reading, take_turn, writing
 from windsock.adapters.signing import Signer, Verifier
 from windsock.ports import utc_now
 from windsock.spec import canonical_json, digest_of
@@ -60,6 +60,7 @@ class SqlStepRecords:
             "created_at": self._now().isoformat(),
         }
         with writing(self._url) as connection:
+            take_turn(connection, f"windsock.step {key}")
             if (stands := self._find(connection, key)) is not None:
                 return stands
             self._sign_for(connection, step, record, key)
