@@ -20,7 +20,7 @@ from windsock.adapters.storage import Storage
 from windsock.ports import utc_now
 from windsock.records import LedgerAction
 from windsock.records.ledger_form import hash_of, signed_bytes
-from windsock.spec import canonical_json
+from windsock.spec import canonical_json, digest_of
 
 PLAN = {"salt": "churn", "slots": [], "fallback": {"kind": "error"}}
 ROUTE = {"bundle_uri": "memory://1", "plan": PLAN}
@@ -63,7 +63,7 @@ def home_of(url: str) -> Path:
     if parsed.get_backend_name() == "sqlite":
         home = Path(str(parsed.database)).parent / "installation"
     else:
-        home = Path(os.environ["AIRFLOW_HOME"]) / "ledgers" / str(parsed.database)
+        home = Path(os.environ["AIRFLOW_HOME"]) / "ledgers" / digest_of(url)[:16]  # servers share names
     if not (home / "keys").exists():
         create_keys(home / "keys")
     return home
