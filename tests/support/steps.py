@@ -7,7 +7,7 @@ from typing import Any
 from support.builders import make_spec
 from windsock.records import Record, RunContext
 from windsock.spec import ModelSpec, digest_of
-from windsock.steps.run import HANDED_ON, StepResult, read_input, run_step
+from windsock.steps.run import StepResult, handed_over, read_input, run_step
 
 
 def attested(
@@ -24,10 +24,6 @@ def attested(
 def run_believed(name: str, step: Any, ports: Any) -> StepResult:
     """Run a step whose input is what the steps before came to."""
     given = step if isinstance(step, Record) else read_input(name, step)
-    for field in type(given).model_fields:
-        value = getattr(given, field)
-        for record in value if isinstance(value, tuple) else (value,):
-            if type(record) in HANDED_ON:
-                known = {HANDED_ON[type(record)]: record}
-                attested(ports, spec=given.spec, run=given.run, **known)  # type: ignore[attr-defined]
+    for _, maker, record in handed_over(given):
+        attested(ports, spec=given.spec, run=given.run, **{maker: record})  # type: ignore[attr-defined]
     return run_step(name, step, ports)

@@ -35,7 +35,7 @@ class EvidenceCopies:
         :raises StorageError: if there is no copy, and the storage does not answer.
         """
         copy = f"{digest}.json"
-        if not self._fault(self._copies, copy, model, digest):
+        if not self._fault(_read(self._copies, copy), model, digest):
             return
         if not self._storage.exists(FOLDER):
             raise StorageError(
@@ -46,11 +46,11 @@ class EvidenceCopies:
         for name in self._storage.names(f"{FOLDER}/{model}"):
             if not name.startswith(digest) or not name.endswith(".json"):
                 continue
-            path = f"{FOLDER}/{model}/{name}"
-            fault = self._fault(self._storage, path, model, digest)
-            if not fault:
-                self._copies.write_bytes(f"{copy}.sig", self._storage.read_bytes(f"{path}.sig"))
-                self._copies.write_bytes(copy, self._storage.read_bytes(path))
+            pack = _read(self._storage, f"{FOLDER}/{model}/{name}")
+            fault = self._fault(pack, model, digest)
+            if pack is not None and not fault:
+                self._copies.write_bytes(f"{copy}.sig", pack[1])
+                self._copies.write_bytes(copy, pack[0])
                 return
             faults.append(f"{name} {fault}")
         raise UnverifiedBundleError(
@@ -59,12 +59,18 @@ class EvidenceCopies:
             next_action=NEXT,
         )
 
-    def _fault(self, storage: Storage, path: str, model: str, digest: Digest) -> str:
-        """Return what speaks against a pack; empty if it carries the yes."""
-        if not storage.exists(path) or not storage.exists(f"{path}.sig"):
+    def _fault(self, pack: tuple[bytes, bytes] | None, model: str, digest: Digest) -> str:
+        """Return what speaks against a pack with its signature; empty if it carries the yes."""
+        if pack is None:
             return "is not signed"
-        content = storage.read_bytes(path)
-        if not self._verifier.verify(content, storage.read_bytes(f"{path}.sig")):
+        if not self._verifier.verify(*pack):
             return "is not signed by a trusted key"
         about = {"model": model, "bundle": digest, "decision's bundle": digest}
-        return fault_in_pack(json.loads(content), about)
+        return fault_in_pack(json.loads(pack[0]), about)
+
+
+def _read(storage: Storage, path: str) -> tuple[bytes, bytes] | None:
+    """Return a document and its signature; ``None`` where one of them is missing."""
+    if not storage.exists(path) or not storage.exists(f"{path}.sig"):
+        return None
+    return storage.read_bytes(path), storage.read_bytes(f"{path}.sig")

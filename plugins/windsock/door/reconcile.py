@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from windsock.door.route import append_once, append_unless_routed, lay_route, plan_serving
+from windsock.door.route import append_once, append_unless_routed, champion_entry, lay_route, plan_serving
 from windsock.exceptions import ServerUnavailableError
 from windsock.ports import Ports
 from windsock.records import (
@@ -124,18 +124,5 @@ def sign_anew(ports: Ports, model: str, *, run: RunContext) -> LedgerRow:
 def _serve(ports: Ports, champion: Champion, run: RunContext, reason: str) -> None:
     rows = ports.ledger.rows(champion.model)
     plan = plan_serving(champion, ports.router.state(champion.model), rows)
-    entry = LedgerEntry(
-        model=champion.model,
-        action=LedgerAction.DEPLOY,
-        epoch=plan.epoch,
-        version=champion.version,
-        digest=champion.digest,
-        actor=run.actor,
-        body={
-            "bundle_uri": champion.bundle_uri,
-            "reason": reason,
-            "requester": run.requested_by,
-            "plan": plan.row_body(),
-        },
-    )
+    entry = champion_entry(champion, plan, run, reason)
     lay_route(ports, append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows)))

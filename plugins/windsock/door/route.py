@@ -22,6 +22,7 @@ from windsock.records import (
     RegisteredVersion,
     RoutePlan,
     RouteState,
+    RunContext,
     SlotPlan,
     champion_of,
     commit_of,
@@ -138,6 +139,27 @@ def plan_serving(champion: Champion, state: RouteState | None, rows: Sequence[Le
         slots=slots,
         salt=route_salt(rows) or (state.plan.salt if state else champion.model),
         fallback=state.plan.fallback if state else _last_fallback(rows),
+    )
+
+
+def champion_entry(champion: Champion, plan: RoutePlan, run: RunContext, reason: str) -> LedgerEntry:
+    """Return the row that gives the champion its route back.
+
+    :param plan: the route, under the epoch that the row takes.
+    """
+    return LedgerEntry(
+        model=champion.model,
+        action=LedgerAction.DEPLOY,
+        epoch=plan.epoch,
+        version=champion.version,
+        digest=champion.digest,
+        actor=run.actor,
+        body={
+            "bundle_uri": champion.bundle_uri,
+            "reason": reason,
+            "requester": run.requested_by,
+            "plan": plan.row_body(),
+        },
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from windsock.door import (
     append_unless_routed,
+    champion_entry,
     current_route,
     finish_abandoned,
     finish_switch,
@@ -287,20 +288,7 @@ def _restore(
         if rollout is not None:
             split = rollout_route(rows, rollout)
             plan = split.replace(epoch=plan.epoch)
-        entry = LedgerEntry(
-            model=champion.model,
-            action=LedgerAction.DEPLOY,
-            epoch=plan.epoch,
-            version=champion.version,
-            digest=champion.digest,
-            actor=step.run.actor,
-            body={
-                "bundle_uri": champion.bundle_uri,
-                "reason": "the champion's route is restored",
-                "requester": step.run.requested_by,
-                "plan": plan.row_body(),
-            },
-        )
+        entry = champion_entry(champion, plan, step.run, "the champion's route is restored")
         row = append_unless_routed(ports.ledger, entry, seen=last)
     restored = lay_route(ports, row)
     log.info("%s: the route of champion %s is restored, epoch %d", row.model, champion.version, row.epoch)

@@ -13,10 +13,10 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from windsock.exceptions import ApprovalRefusedError
 from windsock.governance.approvals import is_invisible, same_person
 from windsock.operators.base import StepOperator
-from windsock.operators.markdown import inline
 from windsock.operators.page import put_page
 from windsock.records import Approval, Record, Status
 from windsock.steps import StepResult, Verdict
+from windsock.texts import inline
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

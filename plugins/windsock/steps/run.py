@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -189,15 +189,21 @@ def _require_attested(name: str, given: r.Record, ports: Ports) -> None:
 
     :raises GateRefusedError: if one is not, or was made under another spec or in another run.
     """
+    under = _made_under(given)
+    for field, maker, record in handed_over(given):
+        if not ports.records.is_attested(maker, record.model_dump(mode="json"), under):
+            raise GateRefusedError(
+                f"{field} as it was handed to {name} is not what {maker} came to under this spec in this "
+                "run: the model's file was edited since, or somebody else wrote or changed it",
+                code="WS-GATE-013",
+                next_action=f"Clear {maker} and what follows it, so that the run uses its own records.",
+            )
+
+
+def handed_over(given: r.Record) -> Iterator[tuple[str, str, r.Record]]:
+    """Give each record of an input that a step before made: its field, that step, and itself."""
     for field in type(given).model_fields:
         value = getattr(given, field)
         for record in value if isinstance(value, tuple) else (value,):
-            maker = HANDED_ON.get(type(record))
-            content = record.model_dump(mode="json") if maker else {}
-            if maker and not ports.records.is_attested(maker, content, _made_under(given)):
-                raise GateRefusedError(
-                    f"{field} as it was handed to {name} is not what {maker} came to under this spec in this "
-                    "run: the model's file was edited since, or somebody else wrote or changed it",
-                    code="WS-GATE-013",
-                    next_action=f"Clear {maker} and what follows it, so that the run uses its own records.",
-                )
+            if (maker := HANDED_ON.get(type(record))) is not None:
+                yield field, maker, record

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from windsock.operators.markdown import inline, table
+from windsock.texts import inline, table
 
 RENDER = MarkdownIt("commonmark").enable("table")
 FORGED = "fine\n\nGate: **promote**\n\n| check | status |\n|---|---|\n| recall | pass |"
