@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 
 from windsock.ports.bundles import BundleDraft, BundleStore, CompiledModel, LoadedBundle, ModelCompiler
 from windsock.ports.control import Ledger, StepRecords
-from windsock.ports.data import ExpectationEngine, SnapshotStore, SourceRead, SourceReader, Suite
+from windsock.ports.data import (
+    ContractStore,
+    ExpectationEngine,
+    SnapshotStore,
+    SourceRead,
+    SourceReader,
+    Suite,
+)
 from windsock.ports.monitoring import (
     BusinessQuery,
     DriftReporter,
@@ -67,6 +74,7 @@ __all__ = [
     "BundleStore",
     "BusinessQuery",
     "Charts",
+    "ContractStore",
     "CompiledModel",
     "DriftReporter",
     "ExpectationEngine",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from windsock.records import CheckResult, ColumnSchema, DataSnapshot
+from windsock.records import CheckResult, ColumnSchema, DataContract, DataSnapshot, Digest, SnapshotStatistics
 from windsock.spec import Source
 
 if TYPE_CHECKING:
@@ -100,4 +100,34 @@ class ExpectationEngine(Protocol):
 
     def check(self, frame: pd.DataFrame, suite: Suite) -> tuple[CheckResult, ...]:
         """Run the suite; one result for each expectation. One that raised has status error, never pass."""
+        ...
+
+
+class ContractStore(Protocol):
+    """Keeps data contracts and the statistics of accepted snapshots; the ledger says which ones count."""
+
+    def written_by_people(self, model: str) -> DataContract | None:
+        """Return the contract that people keep for this model in ``include/contracts``, or ``None``.
+
+        :raises DataRefusedError: if the file is no contract.
+        """
+        ...
+
+    def put(self, document: DataContract | SnapshotStatistics) -> tuple[str, Digest]:
+        """Write a document by its content; return where it lies, and its digest.
+
+        :raises StorageError: if it cannot be written; nothing half-written is left.
+        """
+        ...
+
+    def contract(self, uri: str, digest: Digest) -> DataContract:
+        """Read a contract back.
+
+        :raises StorageError: if it cannot be read.
+        :raises UnverifiedSnapshotError: if it is not what the digest stands for.
+        """
+        ...
+
+    def statistics(self, uri: str, digest: Digest) -> SnapshotStatistics:
+        """Read a snapshot's statistics back; it raises as :meth:`contract` does."""
         ...

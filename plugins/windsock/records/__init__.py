@@ -31,6 +31,14 @@ from windsock.records.bundle import (
     InputSchema,
     StoredBundle,
 )
+from windsock.records.contract import (
+    ColumnStatistics,
+    ContractColumn,
+    ContractOrigin,
+    DataContract,
+    NumberStatistics,
+    SnapshotStatistics,
+)
 from windsock.records.data import (
     ColumnKind,
     ColumnRole,
@@ -184,6 +192,7 @@ from windsock.records.training import (
     TrainedModel,
     TrainModelInput,
 )
+from windsock.records.value_form import ValueForm
 from windsock.records.version_numbers import numbers_used
 
 __all__ = [
@@ -346,4 +355,11 @@ __all__ = [
     "snapshot_digest",
     "view_of",
     "was_rolled_back",
+    "ColumnStatistics",
+    "ContractColumn",
+    "ContractOrigin",
+    "DataContract",
+    "NumberStatistics",
+    "SnapshotStatistics",
+    "ValueForm",
 ]

@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Span, Status
+from windsock.records.value_form import ValueForm
 from windsock.spec import ModelSpec
 
 
@@ -43,6 +44,9 @@ class ColumnSchema(Record):
     :param true_word: for a boolean that was text: the word that means true; else ``None``.
     :param false_word: for a boolean that was text: the word that means false; else ``None``.
     :param note: why it is read or used this way, where that is not plain; never a row's value.
+    :param form: how its values are written.
+    :param unread: rows whose value does not fit the kind and is missing for it; among ``nulls``.
+    :param shapes: how values that do not fit look, the most frequent first; a digit is 9, a letter a.
     """
 
     name: str
@@ -53,6 +57,9 @@ class ColumnSchema(Record):
     true_word: str | None = None
     false_word: str | None = None
     note: str = ""
+    form: ValueForm = ValueForm()
+    unread: int = Field(default=0, ge=0)
+    shapes: tuple[str, ...] = ()
 
 
 class TakeSnapshotInput(Record):
@@ -87,6 +94,9 @@ class DataSnapshot(Record):
         log.
     :param recent_start: from when these answers are, where there are any.
     :param recent_end: up to when.
+    :param contract: version of the data contract that its columns were read by; 0: there was none yet.
+    :param contract_digest: digest of that contract.
+    :param unlabelled: rows of the source that were left out, for they have no target.
     :param taken_at: when the content was first stored.
     """
 
@@ -102,6 +112,9 @@ class DataSnapshot(Record):
     recent_rows: int = Field(default=0, ge=0)
     recent_start: Moment | None = None
     recent_end: Moment | None = None
+    contract: int = Field(default=0, ge=0)
+    contract_digest: Digest | None = None
+    unlabelled: int = Field(default=0, ge=0)
     taken_at: Moment
 
     @model_validator(mode="after")

@@ -21,11 +21,13 @@ class LedgerAction(StrEnum):
     ``deploy``, ``shift``, ``intend``, ``roll_back`` and ``abandon`` each take the next epoch; ``commit``
     closes the epoch of an intent (or a roll back); the others stand beside them and take none (epoch 0).
     ``shift`` gives a challenger its share of the traffic, ``queue`` lets a version wait for its rollout,
-    ``ask`` says that a person is being asked about a promotion. ``decide`` keeps what the gate said,
+    ``ask`` says that a person is being asked about a promotion. ``accept`` keeps that a snapshot passed
+    validation, with its data contract and its statistics, ``decide`` what the gate said;
     ``anchor`` signs for the rows from before signatures, ``reconcile`` says that a person has seen what is
     missing.
     """
 
+    ACCEPT = "accept"
     DECIDE = "decide"
     ANCHOR = "anchor"
     RECONCILE = "reconcile"

@@ -35,6 +35,21 @@ class Body(BaseModel):
     lost_epoch: int = 0
 
 
+class AcceptBody(Body):
+    """A snapshot that passed validation: the contract that holds from now on, and what it looked like.
+
+    :param contract: version of the contract; ``contract_uri`` is its document.
+    :param statistics_uri: document of the snapshot's statistics.
+    """
+
+    snapshot_digest: Digest
+    contract: int
+    contract_digest: Digest
+    contract_uri: str
+    statistics_digest: Digest
+    statistics_uri: str
+
+
 class DecideBody(Body):
     """What the gate said, whatever it said.
 
@@ -166,6 +181,7 @@ class OpenSwitchBody(SwitchBody):
 
 
 BODIES: dict[LedgerAction, type[Body]] = {
+    LedgerAction.ACCEPT: AcceptBody,
     LedgerAction.DECIDE: DecideBody,
     LedgerAction.ANCHOR: AnchorBody,
     LedgerAction.RECONCILE: ReconcileBody,

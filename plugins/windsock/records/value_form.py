@@ -1,0 +1,27 @@
+"""How the values of a column of text are written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from windsock.records.base import Record
+
+
+class ValueForm(Record):
+    """How text stands for numbers, times and missing values; the defaults are what programs write.
+
+    :param decimal: the sign before the decimals.
+    :param thousands: the sign between groups of three digits; empty: none is allowed. A blank stands for all
+        kinds of blanks.
+    :param unit: what stands beside each number: nothing, a per cent sign or a sign of currency. The number
+        is kept as it is written: ``95%`` is 95.
+    :param dates: the one form of all times: empty for ISO 8601, ``day_first``, ``month_first``, ``epoch_s``,
+        ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a pattern of ``strptime``.
+    :param nulls: words that stand for a missing value besides the usual ones.
+    """
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    unit: Literal["", "percent", "currency"] = ""
+    dates: str = ""
+    nulls: tuple[str, ...] = ()
