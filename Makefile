@@ -20,7 +20,7 @@ SPEC ?=
 ROOM ?=
 ARGS ?=
 
-.PHONY: help setup demo up test-quick test coverage acceptance bench mutants static lint format format-check \
+.PHONY: help setup demo up test-quick test coverage cases acceptance bench mutants static lint format format-check \
 	types contracts snapshots check wheel clean
 
 help: ## show this list
@@ -55,6 +55,9 @@ test: setup static ## all but the acceptance tests; what is missing for a test i
 
 coverage: setup ## the tests of `make test` with the share of each module that they reach
 	$(PYTEST) $(PARALLEL) -q -rs --cov=windsock --cov-report=term:skip-covered -m 'not acceptance' $(ARGS)
+
+cases: setup ## small inputs on which an answer was wrong once: case, what is right, what came
+	$(PYTEST) -q -p no:xdist -m cases tests/cases $(ARGS)
 
 acceptance: setup ## the long tests, by hand before a change is called done
 	$(PYTEST) -rs -m acceptance $(ARGS)
