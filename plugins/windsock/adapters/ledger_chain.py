@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from windsock.records import GENESIS, Gap, LedgerAction, LedgerRow, LeftOut
+from windsock.records import GENESIS, Gap, LedgerRow, LeftOut
 from windsock.records.ledger_bodies import fault_in_body
 from windsock.records.ledger_form import FORM, hash_of
 from windsock.spec import digest_of
@@ -153,19 +152,8 @@ def _row_of(raw: Raw) -> LedgerRow | None:
     signature = raw["signature"] if isinstance(raw["signature"], str) else ""
     try:
         body = json.loads(raw["body"])
-        if raw["form"] == FORM:
-            return _row_as_signed({**raw, "body": body, "signature": signature})
         row = LedgerRow.model_validate({**raw, "body": body, "signature": signature})
     except (ValidationError, ValueError, TypeError, RecursionError):
         return None
-    return None if fault_in_body(row.action, row.body) else row
-
-
-def _row_as_signed(columns: dict[str, Any]) -> LedgerRow:
-    """Return a row that was held against its model before it was signed, and is not held again.
-
-    :raises ValueError: if this version does not know its action.
-    """
-    action = LedgerAction(columns["action"])
-    at = datetime.fromisoformat(columns["at"])
-    return LedgerRow.model_construct(**{**columns, "action": action, "at": at})
+    # What was signed was held against its action's model before; it is not held again.
+    return row if raw["form"] == FORM or not fault_in_body(row.action, row.body) else None

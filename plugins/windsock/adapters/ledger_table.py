@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -198,9 +200,10 @@ class SqlLedger:
             proof = prove(raws, upon=known.hash, is_signed=self._is_signed)
             if proof.is_linked:
                 return self._keep(model, known, proof, unfit, raws)
-        raws, unfit = _raw_rows(connection, model, None)
-        proof = prove(raws, upon=GENESIS, is_signed=self._is_signed)
-        return self._keep(model, _Known(), proof, unfit, raws)
+        with _without_collections():
+            raws, unfit = _raw_rows(connection, model, None)
+            proof = prove(raws, upon=GENESIS, is_signed=self._is_signed)
+            return self._keep(model, _Known(), proof, unfit, raws)
 
     def _keep(
         self,
@@ -275,6 +278,18 @@ class SqlLedger:
             seq = 1 + max(raw["seq"] for raw in raws)
             self._write(connection, entry, seq=seq, previous=last["hash"])
             log.info("%s: row %d signs for the rows from before signatures", model, seq)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep Python's collector of cycles off while many rows are read: they make none, and it costs a third."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _with_loss(entry: LedgerEntry, view: LedgerView) -> LedgerEntry:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from windsock.spec.base import canonical_json, digest_of
@@ -18,6 +19,7 @@ UNSIGNED_FORM = 0
 FORM = 1
 """Rows of today: a list of the columns in the order of :data:`COLUMNS`, the body as the stored text."""
 COLUMNS = ("model", "seq", "action", "epoch", "version", "digest", "actor", "body", "at", "previous")
+columns_of = itemgetter(*COLUMNS)
 PURPOSE = "windsock.ledger"
 """First item of what is signed: a signature made for anything else is none for a row."""
 
@@ -27,7 +29,7 @@ def signed_bytes(raw: Mapping[str, Any]) -> bytes:
 
     :param raw: the stored columns of a row; its own hash and signature are not among them.
     """
-    return canonical_json([PURPOSE, FORM, *(raw[column] for column in COLUMNS)]).encode()
+    return canonical_json([PURPOSE, FORM, *columns_of(raw)]).encode()
 
 
 def hash_of(raw: Mapping[str, Any]) -> str:

@@ -42,10 +42,11 @@ def view_of(
     :param gaps: where the chain does not hold.
     :param mark: how far the ledger had come.
     """
-    reconciled = [row for row in rows if row.action is LedgerAction.RECONCILE]
+    marked = [row for row in rows if row.action is LedgerAction.RECONCILE or "lost_seq" in row.body]
+    reconciled = [row for row in marked if row.action is LedgerAction.RECONCILE]
     seen = {link for row in reconciled for link in row.body["gaps"]}
     seen_to = max((row.body.get("lost_seq", 0) for row in reconciled), default=0)
-    losses = [_loss_before(row) for row in rows if row.body.get("lost_seq", 0) > seen_to]
+    losses = [_loss_before(row) for row in marked if row.body.get("lost_seq", 0) > seen_to]
     if mark is not None and mark.seq > seen_to and not _stands(rows, mark):
         losses.append(mark)
     lost = max(losses, key=lambda loss: loss.seq, default=None)

@@ -9,13 +9,16 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
 
     :param value: anything that ``json`` can write.
     :raises ValueError: if it holds NaN or infinity.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return ENCODER.encode(value)
 
 
 def digest_of(value: Any) -> str:
