@@ -48,7 +48,7 @@ LIMIT = 2.0
 
 
 def main() -> int:
-    """Measure with few rows and with many, side by side; 1 if a promotion or a roll back is over the limit."""
+    """Measure with few rows and with many, side by side; 1 if a promotion or roll back is over the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     asked = parser.parse_args()

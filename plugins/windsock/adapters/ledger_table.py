@@ -282,7 +282,7 @@ class SqlLedger:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Keep Python's collector of cycles off while many rows are read: they make none, and it costs a third."""
+    """Keep Python's collector of cycles off while many rows are read: they make none, it costs a third."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
