@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from pydantic import ValidationError
 
-from windsock.adapters.signing import PUBLIC_KEY, Signer, Verifier
+from windsock.adapters.signing import Signer, Verifier
 from windsock.adapters.slot_secrets import SlotKey, SlotSecret
 from windsock.adapters.storage import Storage
 from windsock.exceptions import SlotAddressError
@@ -22,13 +21,6 @@ PURPOSE = b"windsock slot deployment 1\n"
 """What is signed begins with it: no other signed document of the installation is taken for a deployment."""
 LONGEST = 4096
 DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-class _OwnKey(Verifier):
-    """Trusts the installation's own key only: another installation's slots are not ours."""
-
-    def _files(self) -> Iterator[Path]:
-        yield self.keys_dir / PUBLIC_KEY
 
 
 class SlotRegister:
@@ -93,7 +85,7 @@ class SlotRegister:
 
     @cached_property
     def _verifier(self) -> Verifier:
-        return _OwnKey(self.keys_dir)
+        return Verifier(self.keys_dir, own=True)
 
     def _read(self, content: bytes) -> SlotDeployment | None:
         said, _, signature = content[:LONGEST].strip().partition(b"\n")

@@ -7,6 +7,7 @@ import pytest
 from support.builders import digest
 from support.serving import make_settings
 from support.slots import make_deployment
+from windsock.adapters.signing import RETIRED, replace_signing_key
 from windsock.adapters.slot_register import SlotRegister
 from windsock.exceptions import SlotAddressError
 from windsock.records import SlotPlan
@@ -31,6 +32,17 @@ def test_the_last_deployment_at_an_address_counts(register: SlotRegister) -> Non
     later = make_deployment(PLAN.digest, ADDRESS)
     register.add(later)
     assert register.find("churn", PLAN) == later
+
+
+def test_a_deployment_outlives_its_key(register: SlotRegister) -> None:
+    deployment = make_deployment(PLAN.digest, ADDRESS)
+    register.add(deployment)
+    replace_signing_key(register.keys_dir)
+    assert register.find("churn", PLAN) == deployment
+    for file in (register.keys_dir / RETIRED).iterdir():
+        file.unlink()
+    with pytest.raises(SlotAddressError, match="not signed by this installation"):
+        register.find("churn", PLAN)
 
 
 def test_what_was_removed_leads_nowhere(register: SlotRegister) -> None:
