@@ -49,7 +49,7 @@ class WireLimits(Frozen):
     handshake_seconds: float = Field(default=10.0, gt=0, le=600)
     connections: int = Field(default=2000, ge=1, le=100_000)
     connections_per_address: int = Field(default=1000, ge=1, le=100_000)
-    pipelined: int = Field(default=16, ge=1, le=10_000)
+    pipelined: int = Field(default=8, ge=1, le=10_000)
     waiting_bytes: int = Field(default=32 * 1024**2, ge=1024**2, le=64 * 1024**3)
     private_connections: int = Field(default=64, ge=1, le=10_000)
 

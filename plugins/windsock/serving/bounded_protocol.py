@@ -43,7 +43,7 @@ HEAD, BODY = 1, 2
 """What of a request is still to come; 0: nothing."""
 LINES, SMALL, LARGE = 128, 512, 16 * 1024
 """A read with more lines is parsed in slices of ``SMALL`` bytes, another one in slices of ``LARGE``."""
-WAITING_REQUEST = 4096
+WAITING_REQUEST = 6144
 """About the memory of a request that waits for the answer before its own."""
 FRAMING = 8
 """Most bytes that frame a byte of a body, as in chunks of one byte each."""
