@@ -241,12 +241,6 @@ class Verifier:
 
         :raises SettingsError: if there is no trusted key, or one of them cannot be used.
         """
-        if _one_signed(self._keys(), content, signature):
-            return True
-        known, state = self._read, _state_of(self._files())
-        if known is None or known[0] == state:
-            return False
-        self._read = None  # the keys have changed since this process read them
         return _one_signed(self._keys(), content, signature)
 
     def state(self) -> object:
@@ -254,8 +248,9 @@ class Verifier:
         return _state_of(self._files())
 
     def _keys(self) -> tuple[Ed25519PublicKey, ...]:
-        if self._read is None:
-            state = _state_of(self._files())
+        """Return the keys that count now: one that was added or taken away counts at once."""
+        state = self.state()
+        if self._read is None or self._read[0] != state:
             self._read = state, self._load()
         return self._read[1]
 
