@@ -22,7 +22,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "equal": {"horizon": "60s", "looks": 3},
     "harmful": {},
     "broken": {},
-    "killed": {},
+    "killed": {"check": "45s"},  # long enough for a wait that the triggerer takes over
     "shadowed": {"strategy": "shadow", "metric": "accuracy", "promote": {"not_worse": 0.1}},
     "asked": {"approve": True},
     "stepwise": {

@@ -355,7 +355,7 @@ def fold_storm(tmp_path: Path, url: str, *, kills: int, seed: int = 3) -> None:
             said, _ = process.communicate()
             killed.append(int(said.split()[-1]) if said.split() else 0)
         begun = str(min(max(1, *killed[-2:]), users.hours))
-    assert len(set(killed)) > 3, killed
+    assert any(0 < hour < users.hours for hour in killed), f"none was killed in the middle: {killed}"
     totals = world.events().totals(rollout, now=users.ends)
     same_as_tally(totals, rollout, users.tally)
     fresh = RolloutWorld(tmp_path / "fresh", spec=AB)
