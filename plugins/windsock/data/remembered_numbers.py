@@ -22,6 +22,8 @@ CALENDAR = 366
 """Whole numbers up to this, few different ones, may be months or days, which start again at 1."""
 MOST_ERROR = 0.5
 """A mean counts where its error by chance is at most this share of it."""
+MOST_ERROR_OF_FEW = 3.0
+"""The same for few different whole numbers, whose tail cannot be heavy; then only a larger mean is judged."""
 MOST_LOGARITHM = 690.0
 MOST_TIMES = math.exp(MOST_LOGARITHM)
 YEAR = 366 * 86_400.0
@@ -43,6 +45,7 @@ class Compared:
 
     :param number: its statistics now.
     :param numbers: its statistics in accepted snapshots, newest first.
+    :param few: whether it holds few different whole numbers.
     :param rows: values now.
     :param least: values of the accepted snapshot that has fewest.
     """
@@ -50,6 +53,7 @@ class Compared:
     column: ColumnStatistics
     number: NumberStatistics
     numbers: list[NumberStatistics]
+    few: bool
     rows: int
     least: int
 
@@ -109,9 +113,14 @@ def _compared(column: ColumnStatistics, now: SnapshotStatistics, history: Histor
         column=column,
         number=column.number,
         numbers=[one.number for one, _ in described if one.number],
+        few=_few(column) and all(_few(one) for one, _ in described),
         rows=rows,
         least=max(1, min(known_rows(*one) for one in described)),
     )
+
+
+def _few(column: ColumnStatistics) -> bool:
+    return column.kind is ColumnKind.INTEGER and column.distinct <= FEW_NUMBERS
 
 
 def _at(quantiles: Quantiles, place: float) -> float:
@@ -128,7 +137,7 @@ def _below(quantiles: Quantiles, place: float) -> float:
 
 
 def _is_constant(quantiles: Quantiles) -> bool:
-    return _at(quantiles, 0.05) == _at(quantiles, 0.95)
+    return _at(quantiles, 0.01) == _at(quantiles, 0.99)
 
 
 def _width(quantiles: Quantiles, low: float, high: float) -> float:
@@ -173,9 +182,9 @@ def _another_width(compared: Compared) -> Finding | None:
 
 def _another_level(compared: Compared) -> Finding | None:
     """Compare quartiles of numbers that are not negative."""
-    if any(_at(one, 0.05) < 0 for one in (compared.now, *compared.before)) or _is_calendar(compared):
+    if any(_at(one, 0.05) < 0 for one in (compared.now, *compared.before)):
         return None
-    for place, name in LEVELS.items():
+    for place, name in LEVELS.items() if not _is_calendar(compared) else ():
         by = compared.reach(place)
         if place - by < 0 or place + by > 1:
             continue
@@ -191,21 +200,22 @@ def _another_level(compared: Compared) -> Finding | None:
 
 def _another_mean(compared: Compared) -> Finding | None:
     """Compare the mean where it is known well: it shows the unit of a column that mostly is zero, too."""
-    rows = 1 / compared.rows + 1 / compared.least
-    reach = REACH * math.sqrt(rows)
-    if not all(one.mean > 0 and reach * one.sd / one.mean <= MOST_ERROR for one in compared.numbers):
+    reach = REACH * math.sqrt(1 / compared.rows + 1 / compared.least)
+    most = MOST_ERROR_OF_FEW if compared.few else MOST_ERROR
+    if not all(one.mean > 0 and reach * one.sd / one.mean <= most for one in compared.numbers):
         return None
 
     def span(one: NumberStatistics) -> Span:
-        return Span(low=one.mean / 2, value=one.mean, high=one.mean * 2)
+        error = reach * one.sd
+        low = one.mean - error if error <= MOST_ERROR * one.mean else 0.0
+        return Span(low=low, value=one.mean, high=one.mean + error)
 
     return _ratio(compared, "the mean is {} times", span)
 
 
 def _is_calendar(compared: Compared) -> bool:
-    column = compared.column
-    few = column.kind is ColumnKind.INTEGER and column.distinct <= FEW_NUMBERS
-    return few and all(one[-1] <= CALENDAR for one in (compared.now, *compared.before))
+    alike = (compared.now, *compared.before)
+    return compared.few and all(one[-1] <= CALENDAR and all(x % 1 == 0 for x in one) for one in alike)
 
 
 def _ratio(compared: Compared, what: str, span: Callable[[NumberStatistics], Span]) -> Finding | None:

@@ -12,8 +12,6 @@ from windsock.records import (
     DataSnapshot,
     NumberStatistics,
     SnapshotStatistics,
-    count_copies,
-    row_digests,
 )
 
 if TYPE_CHECKING:
@@ -45,16 +43,24 @@ def snapshot_statistics(
     kept = [column for column in snapshot.columns if column.name in source.columns]
     judged = [column.name for column in kept if column.role is not ColumnRole.IGNORED]
     rows = len(source)
-    copies = count_copies(row_digests(source[judged])) / rows if rows and judged else 0.0
     return SnapshotStatistics(
         model=snapshot.model,
         snapshot_digest=snapshot.digest,
         rows=rows,
-        copies=copies,
+        copies=_copies(source[judged]),
         columns=tuple(_column(column, source[column.name], snapshot) for column in kept),
         suite_digest=suite_digest,
         taken_at=snapshot.taken_at,
     )
+
+
+def _copies(rows: pd.DataFrame) -> float:
+    """Return the share of rows that repeat an earlier one, by hashes of 64 bits."""
+    import pandas as pd
+
+    if rows.empty:
+        return 0.0
+    return float(pd.util.hash_pandas_object(rows, index=False).duplicated().mean())
 
 
 def _column(column: ColumnSchema, values: pd.Series[Any], snapshot: DataSnapshot) -> ColumnStatistics:
