@@ -24,6 +24,10 @@ MOST_ERROR = 0.5
 """A mean counts where its error by chance is at most this share of it."""
 MOST_ERROR_OF_FEW = 3.0
 """The same for few different whole numbers, whose tail cannot be heavy; then only a larger mean is judged."""
+TAILS = (0.75, 0.95, 0.99)
+BEYOND = 9.5
+"""So many values beyond the largest of other snapshots are more than chance."""
+TIMES_BEYOND = 20
 MOST_LOGARITHM = 690.0
 MOST_TIMES = math.exp(MOST_LOGARITHM)
 YEAR = 366 * 86_400.0
@@ -97,7 +101,7 @@ def judge_numbers(column: ColumnStatistics, now: SnapshotStatistics, history: Hi
     compared = _compared(column, now, history)
     if compared is None or _is_constant(compared.now) and _is_constant(compared.before[0]):
         return None
-    for judge in (_stuck, _another_sign, _another_width, _another_level, _another_place):
+    for judge in (_stuck, _another_sign, _another_width, _another_level, _another_place, _beyond):
         finding = judge(compared)
         if finding:
             return finding
@@ -259,6 +263,35 @@ def _another_place(compared: Compared) -> Finding | None:
         f"at most {limit:,.3g} expected"
     )
     return compared.found(text, moved, limit)
+
+
+def _beyond(compared: Compared) -> Finding | None:
+    """Compare the upper values of one side with the largest of the other: of what mostly is zero, the rest.
+
+    Of two samples of one distribution, whichever it is, one seldom has many values above the largest of the
+    other (Rosenbaum 1954, "Tables for a nonparametric test of location"): ten with a chance of 1 in 1,000 for
+    samples of one size, and far less where they are to be many times as large.
+    """
+    largest, smallest = max(one[-1] for one in compared.before), min(one[-1] for one in compared.before)
+    for place in TAILS:
+        before = min(_at(one, place) for one in compared.before)
+        if smallest > 0 and compared.rows * (1 - place) >= BEYOND:
+            ratio = min(_at(compared.now, place) / largest, MOST_TIMES)
+            if ratio > TIMES_BEYOND:
+                what = (
+                    f"{1 - place:.0%} of the values are {ratio:,.3g} times the largest accepted one or more"
+                )
+                return compared.found(f"{what}; at most {TIMES_BEYOND} times expected", ratio, TIMES_BEYOND)
+        if compared.now[-1] > 0 and compared.least * (1 - place) >= BEYOND:
+            ratio = compared.now[-1] / before if before > 0 else 1.0
+            if ratio < 1 / TIMES_BEYOND:
+                what = (
+                    f"the largest value is {ratio:,.3g} times what {1 - place:.0%} of accepted ones exceeded"
+                )
+                return compared.found(
+                    f"{what}; at least {1 / TIMES_BEYOND} expected", ratio, 1 / TIMES_BEYOND
+                )
+    return None
 
 
 def judge_times(column: ColumnStatistics, now: SnapshotStatistics, history: History) -> Finding | None:

@@ -222,6 +222,17 @@ class TestVerdicts:
     def test_harmless_columns(self, change, months):
         assert failed(take_statistics(frame(13).assign(**change), 13), history(months)) == []
 
+    @pytest.mark.parametrize("factor", [1_000, 100, 0.01, 0.001])
+    def test_the_unit_of_a_column_that_mostly_is_zero(self, factor):
+        def make(month: int, by: float = 1.0) -> SnapshotStatistics:
+            draw = np.random.default_rng(month)
+            paid = np.where(draw.random(300) < 0.9, 0.0, draw.normal(1_900, 300, 300)) * by
+            return take_statistics(pd.DataFrame({"paid": paid}), month)
+
+        accepted = [make(month) for month in (12, 11, 10)]
+        assert failed(make(13), accepted) == []
+        assert failed(make(13, factor), accepted) == ["value_range:paid"]
+
     def test_a_column_that_is_gone_is_the_contracts_question(self):
         assert failed(take_statistics(frame(13).drop(columns="income"), 13), history(3)) == []
 
