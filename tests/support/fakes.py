@@ -111,6 +111,9 @@ class FakeExpectations:
             content={"name": model, "expectations": []}, origin="inferred", uri="memory://suite.json"
         )
 
+    def accepted(self, model: str, digest: str) -> Suite | None:
+        return None
+
     def check(self, frame: Any, suite: Suite) -> tuple[CheckResult, ...]:
         return self.results
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windsock.adapters.inferred_suite import infer_expectations
+from windsock.adapters.inferred_suite import infer_expectations, structural_part
 from windsock.adapters.quiet import quiet_libraries
 from windsock.adapters.storage import Storage
-from windsock.exceptions import DataRefusedError
+from windsock.exceptions import DataRefusedError, UnverifiedSnapshotError
 from windsock.ports import Suite
 from windsock.records import CheckResult, ColumnSchema, Status
 from windsock.spec import MODEL_NAME, canonical_json, digest_of
@@ -84,10 +84,35 @@ class GreatExpectationsEngine:
             "expectations": infer_expectations(frame, columns),
             "meta": {"inferred": True},
         }
-        path = f"expectations/{model}/{digest_of(content)}.json"
+        path = _path(model, digest_of(content))
         pretty = json.dumps(json.loads(canonical_json(content)), indent=2, ensure_ascii=False) + "\n"
         self.storage.write_bytes(path, pretty.encode(), keep_first=True)
         return Suite(content=content, origin="inferred", uri=self.storage.uri(path))
+
+    def accepted(self, model: str, digest: str) -> Suite | None:
+        """Return the structural part of a suite that :meth:`infer` kept, or ``None``.
+
+        :raises StorageError: if it cannot be read.
+        :raises UnverifiedSnapshotError: if it is not what was written.
+        """
+        path = _path(model, digest)
+        if not self.storage.exists(path):
+            return None
+        try:
+            content = json.loads(self.storage.read_bytes(path).decode(), parse_constant=_no_constant)
+        except ValueError:
+            content = None
+        if digest_of(content) != digest:
+            raise UnverifiedSnapshotError(
+                f"the expectation suite {self.storage.uri(path)} is not what was written",
+                code="WS-DATA-158",
+                next_action=(
+                    "Find out who changed it and restore it; or write a suite of your own as "
+                    f"include/expectations/{model}.json, which comes first."
+                ),
+            )
+        part = {**content, "expectations": structural_part(content["expectations"])}
+        return Suite(content=part, origin="accepted", uri=self.storage.uri(path), digest=digest)
 
     def check(self, frame: pd.DataFrame, suite: Suite) -> tuple[CheckResult, ...]:
         """Run the suite; one result for each expectation, in its order.
@@ -111,6 +136,10 @@ class GreatExpectationsEngine:
             else CheckResult(name=name, status=Status.ERROR, code=RAISED, n=len(frame), message=why)
             for number, (name, entry) in enumerate(zip(names, asked, strict=True))
         )
+
+
+def _path(model: str, digest: str) -> str:
+    return f"expectations/{model}/{digest}.json"
 
 
 def _no_constant(word: str) -> Any:

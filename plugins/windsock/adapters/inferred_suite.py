@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
@@ -37,6 +37,21 @@ def infer_expectations(frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> 
         if column.role in USED and column.nulls < len(frame):
             found.extend(_about(column, frame[column.name]))
     return found
+
+
+def structural_part(expectations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return what holds of the next snapshots, too: the types of numbers, and columns without any null.
+
+    Counts, ranges, words and shares of nulls move from one snapshot to the next: they are held against all
+    accepted snapshots, with tolerances (:mod:`windsock.data.memory`). Columns are the data contract's.
+    """
+    return [one for one in expectations if _is_structural(one)]
+
+
+def _is_structural(expectation: Mapping[str, Any]) -> bool:
+    name, kwargs = expectation.get("type"), expectation.get("kwargs") or {}
+    complete = name == "expect_column_values_to_not_be_null" and kwargs.get("mostly", 1.0) >= 1
+    return complete or name == "expect_column_values_to_be_in_type_list"
 
 
 def _of(name: str, **kwargs: Any) -> dict[str, Any]:

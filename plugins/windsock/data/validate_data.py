@@ -1,4 +1,4 @@
-"""``validate_data``: may this snapshot be trained on? Structure first, then the expectation suite."""
+"""``validate_data``: may this snapshot be trained on? Structure, what was accepted before, the suite."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from windsock.data.memory import memory_checks
+from windsock.data.statistics import snapshot_statistics
 from windsock.data.structure import structural_checks
 from windsock.ports import Ports, Suite
 from windsock.records import (
     CheckResult,
     ColumnRole,
     DataSnapshot,
+    SnapshotStatistics,
     Status,
     ValidateDataInput,
     ValidationReport,
@@ -28,21 +31,33 @@ NAMING = ("column", "column_A", "column_B", "column_list", "column_set")
 
 
 def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> ValidationReport:
-    """Check a snapshot's structure, then the suite that people wrote for the model, or an inferred one.
+    """Check a snapshot's structure, hold it against accepted snapshots, then check the expectation suite.
 
-    Every check is in the report. It passes only if every check ran and passed: an empty suite, or one that
-    gives no result, does not. An inferred suite is run so that people can see and adopt it; as it was made
-    from these very rows, its results are remarks and no evidence.
-
-    :raises StorageError: if the snapshot cannot be read.
-    :raises UnverifiedSnapshotError: if it is not what was written.
+    :raises StorageError: if the snapshot or the last accepted suite cannot be read.
+    :raises UnverifiedSnapshotError: if one of them is not what was written.
     :raises DataRefusedError: if the suite is none.
     """
-    frame = ports.snapshots.load(step.snapshot)
+    return judge_snapshot(step, ports.snapshots.load(step.snapshot), (), ports)
+
+
+def judge_snapshot(
+    step: ValidateDataInput, frame: pd.DataFrame, accepted: Sequence[SnapshotStatistics], ports: Ports
+) -> ValidationReport:
+    """Return what a snapshot is worth beside the ones that were accepted.
+
+    Every check is in the report. It passes only if every check ran and passed: an empty suite, or one that
+    gives no result, does not. The suite is the one that people wrote for the model; else what is structural
+    in the last accepted snapshot's; else one that is inferred from these very rows. That one is run so that
+    people can see and adopt it, but its results are remarks and no evidence.
+
+    :param frame: the snapshot's rows.
+    :param accepted: statistics of accepted snapshots, newest first.
+    """
     checks = [*structural_checks(step.spec, step.snapshot, frame)]
-    suite = ports.expectations.suite(step.spec.name)
-    if suite is None:
-        suite = ports.expectations.infer(step.spec.name, frame, step.snapshot.columns)
+    if len(frame) and not any(check.name == "column_names" and not check.passed for check in checks):
+        now = snapshot_statistics(step.snapshot, frame, suite_digest=None)
+        checks += memory_checks(step.spec, now, accepted)
+    suite = _suite(step, frame, accepted, ports)
     kept = _run_suite(suite, frame, step.snapshot, ports)
     checks.append(_suite_ran(len(kept), len(suite.content.get("expectations", ()))))
     remarks = tuple(check for check in kept if check.passed and suite.origin == "inferred")
@@ -53,10 +68,24 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
         status=overall_status(checks),
         checks=tuple(checks),
         remarks=remarks,
-        suite_digest=digest_of(suite.content),
+        suite_digest=suite.digest or digest_of(suite.content),
         suite_origin=suite.origin,
         suite_uri=suite.uri,
     )
+
+
+def _suite(
+    step: ValidateDataInput, frame: pd.DataFrame, accepted: Sequence[SnapshotStatistics], ports: Ports
+) -> Suite:
+    model = step.spec.name
+    if (written := ports.expectations.suite(model)) is not None:
+        return written
+    digest = accepted[0].suite_digest if accepted else None
+    if digest and (kept := ports.expectations.accepted(model, digest)) is not None:
+        there = set(map(str, frame.columns))
+        if part := [one for one in kept.content["expectations"] if _columns_of(one) <= there]:
+            return replace(kept, content={**kept.content, "expectations": part})
+    return ports.expectations.infer(model, frame, step.snapshot.columns)
 
 
 def _run_suite(
@@ -81,7 +110,8 @@ def _run_suite(
 def _columns_of(expectation: Any) -> set[str]:
     given = expectation.get("kwargs") if isinstance(expectation, Mapping) else None
     named = [given.get(name) for name in NAMING] if isinstance(given, Mapping) else []
-    return {str(name) for one in named for name in (one if isinstance(one, list | tuple) else [one])}
+    listed = [name for one in named for name in (one if isinstance(one, list | tuple) else [one])]
+    return {str(name) for name in listed if name is not None}
 
 
 def overall_status(checks: Sequence[CheckResult]) -> Status:

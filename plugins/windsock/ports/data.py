@@ -75,13 +75,15 @@ class Suite:
 
     :param content: the suite in Great Expectations' JSON form: ``{"name", "expectations": [{"type",
         "kwargs"}]}``.
-    :param origin: ``file`` or ``inferred``.
+    :param origin: ``file``, ``inferred``, or ``accepted``: inferred from an accepted snapshot.
     :param uri: where it lies.
+    :param digest: of the document, where only a part of it is in ``content``.
     """
 
     content: Mapping[str, Any]
     origin: str
     uri: str | None = None
+    digest: Digest | None = None
 
 
 class ExpectationEngine(Protocol):
@@ -96,6 +98,15 @@ class ExpectationEngine(Protocol):
 
     def infer(self, model: str, frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> Suite:
         """Write a suite from a frame, keep it under the storage root by its digest for people to adopt."""
+        ...
+
+    def accepted(self, model: str, digest: Digest) -> Suite | None:
+        """Return what is structural in a suite that was kept: types, and the columns that have no nulls.
+
+        :returns: ``None`` if no suite of this digest was kept, such as one that people wrote.
+        :raises StorageError: if it cannot be read.
+        :raises UnverifiedSnapshotError: if it is not what the digest stands for.
+        """
         ...
 
     def check(self, frame: pd.DataFrame, suite: Suite) -> tuple[CheckResult, ...]:

@@ -101,7 +101,8 @@ class ColumnStatistics(Record):
     :param unread: share of rows whose value could not be read.
     :param distinct: number of different values.
     :param number: of numbers (integers too; of times as seconds since 1970).
-    :param shares: of categories and booleans: share of the most frequent words, at most 50.
+    :param shares: of categories, booleans and whole numbers with few different values: share of the most
+        frequent words, at most 50; a word in fewer than 5 rows is none of them.
     """
 
     name: str

@@ -151,8 +151,9 @@ class ValidationReport(Record):
     :param remarks: passed expectations that were inferred from this very snapshot: they prove nothing and
         do not count.
     :param suite_digest: digest of the expectation suite that was used.
-    :param suite_origin: ``file`` (include/expectations) or ``inferred`` (written from this snapshot).
-    :param suite_uri: where the inferred suite lies for people to adopt; ``None`` for a file.
+    :param suite_origin: ``file`` (include/expectations), ``accepted`` (the last accepted snapshot's: what is
+        structural in it counts) or ``inferred`` (written from this snapshot).
+    :param suite_uri: where the suite that was inferred lies for people to adopt; ``None`` for a file.
     """
 
     model: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -74,6 +75,10 @@ class DataBlock(Frozen):
     required: tuple[str, ...] = Field(default=(), description="columns that must be there")
     data_window: Duration | None = Field(
         default=None, description="how far back training looks; needs event_time"
+    )
+    accept_changes_until: date | None = Field(
+        default=None,
+        description="a day: data that differ from what was accepted before pass up to and with it",
     )
 
     @model_validator(mode="after")
@@ -267,9 +272,10 @@ class ModelSpec(Frozen):
     def section_digest(self, *sections: str) -> str:
         """Return the SHA-256 of the named sections' canonical JSON, for idempotency keys.
 
-        The source's address and the data window are left out: a snapshot's digest stands for them.
+        The source's address and the data window are left out: a snapshot's digest stands for them. So is the
+        day until which changes are accepted: it decides what is accepted, not what is trained.
         """
-        left_out = {"data": {"source", "data_window"}}
+        left_out = {"data": {"source", "data_window", "accept_changes_until"}}
         return digest_of(
             {
                 name: getattr(self, name).model_dump(mode="json", exclude=left_out.get(name))

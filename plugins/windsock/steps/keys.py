@@ -31,6 +31,7 @@ def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
         "snapshot": step.snapshot.digest,
         "suite": digest_of(suite.content) if suite else "inferred",
         "spec": step.spec.section_digest("data"),
+        **({"accepts_until": until.isoformat()} if (until := step.spec.data.accept_changes_until) else {}),
     }
 
 

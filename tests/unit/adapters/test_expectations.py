@@ -16,7 +16,7 @@ from windsock.adapters.inferred_suite import infer_expectations
 from windsock.adapters.storage import Storage
 from windsock.data.reading import read_column
 from windsock.data.roles import describe_column
-from windsock.exceptions import DataRefusedError
+from windsock.exceptions import DataRefusedError, UnverifiedSnapshotError
 from windsock.ports import Suite
 from windsock.records import Status
 from windsock.spec import digest_of
@@ -346,6 +346,38 @@ class TestInferred:
         assert found is not None
         assert found.content == suite.content
         assert engine.infer("churn", typed, columns) == suite
+
+    def test_of_an_accepted_suite_only_what_is_structural_counts(self, engine):
+        typed, columns = self.described(self.frame())
+        suite = engine.infer("churn", typed, columns)
+        kept = engine.accepted("churn", digest_of(suite.content))
+        assert kept is not None
+        assert (kept.origin, kept.uri, kept.digest) == ("accepted", suite.uri, digest_of(suite.content))
+        kinds = {one["type"] for one in kept.content["expectations"]}
+        assert kinds <= {
+            "expect_column_values_to_be_in_type_list",
+            "expect_column_values_to_not_be_null",
+        }
+        asked = [one["kwargs"]["column"] for one in kept.content["expectations"]]
+        assert {"amount", "count"} <= set(asked)
+        grown = typed.assign(amount=typed["amount"] * 3, colour="green", sparse=np.nan)
+        assert all(check.passed for check in engine.check(grown, kept))
+        failed = [check.name for check in engine.check(typed.assign(count="x"), kept) if not check.passed]
+        assert failed == ["expect_column_values_to_be_in_type_list:count"]
+
+    @pytest.mark.parametrize("content", [b"{}", b"no json", b"\xff", b'{"name": NaN}'])
+    def test_an_accepted_suite_that_was_changed_is_refused(self, engine, content):
+        typed, columns = self.described(self.frame())
+        suite = engine.infer("churn", typed, columns)
+        digest = digest_of(suite.content)
+        engine.storage.write_bytes(f"expectations/churn/{digest}.json", content)
+        with pytest.raises(UnverifiedSnapshotError) as refused:
+            engine.accepted("churn", digest)
+        assert refused.value.code == "WS-DATA-158"
+        assert "include/expectations/churn.json" in refused.value.next_action
+
+    def test_a_suite_that_was_never_kept_is_none(self, engine):
+        assert engine.accepted("churn", "0" * 64) is None
 
     def test_order_of_rows_makes_no_difference(self):
         typed, columns = self.described(self.frame())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 from collections.abc import Callable
 
@@ -16,9 +17,10 @@ from windsock.adapters.expectations import GreatExpectationsEngine
 from windsock.adapters.snapshot_store import ParquetSnapshotStore
 from windsock.adapters.sources import SourceReaders
 from windsock.adapters.storage import Storage
+from windsock.data.statistics import snapshot_statistics
 from windsock.data.structure import structural_checks
 from windsock.data.take_snapshot import take_snapshot
-from windsock.data.validate_data import overall_status, validate_data
+from windsock.data.validate_data import judge_snapshot, overall_status, validate_data
 from windsock.exceptions import DataRefusedError, StorageError, UnverifiedSnapshotError
 from windsock.ports import Suite
 from windsock.records import Status, TakeSnapshotInput, ValidateDataInput, held_out_mask
@@ -74,6 +76,7 @@ class TestStructure:
             "features",
             "empty_columns",
             "mixed_columns",
+            "memory",
             "expectations_ran",
         ]
         assert [check.name for check in report.remarks] == ["expectation:fake"]
@@ -288,6 +291,22 @@ def both(world, spec: ModelSpec = SAMPLE):
     return snapshot, run_step("validate_data", {"spec": spec, "snapshot": snapshot.record}, world)
 
 
+def in_mills(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose charges are a thousand times as large."""
+    return rows.assign(monthly_charges=rows["monthly_charges"].str.replace(".", "") + "0")
+
+
+BROKEN = [
+    (lambda rows: rows.iloc[::2], {"row_count"}),
+    (lambda rows: pd.concat([rows, rows.iloc[::2]]), {"copies"}),
+    (in_mills, {"value_range:monthly_charges"}),
+    (
+        lambda rows: rows.assign(tenure_months="for " + rows["tenure_months"]),
+        {"column_types:tenure_months", "expect_column_values_to_be_in_type_list:tenure_months"},
+    ),
+]
+
+
 @pytest.mark.slow
 class TestWithRealAdapters:
     def test_the_sample_passes_its_own_suite(self, world, tmp_path, project):
@@ -297,7 +316,7 @@ class TestWithRealAdapters:
         assert validation.record.failed == ()
         assert validation.record.status is Status.PASS
         assert validation.record.suite_origin == "file"
-        assert len(validation.record.checks) == 16 + len(json.loads(written)["expectations"])
+        assert len(validation.record.checks) == 17 + len(json.loads(written)["expectations"])
         assert snapshot.record.column("total_charges").nulls == 11
 
     def test_a_second_run_changes_nothing(self, world, tmp_path):
@@ -320,6 +339,39 @@ class TestWithRealAdapters:
         assert again.record.suite_origin == "file"
         assert again.record.suite_digest == validation.record.suite_digest
         assert again.record.status is Status.PASS
+
+    def accept(self, world):
+        """Return the statistics of the sample as the gate accepts them."""
+        snapshot, validation = both(world)
+        assert validation.record.status is Status.PASS
+        digest = validation.record.suite_digest
+        rows = world.snapshots.load(snapshot.record)
+        return snapshot_statistics(snapshot.record, rows, suite_digest=digest)
+
+    def judge(self, world, tmp_path, change, accepted):
+        sample = pd.read_csv(io.StringIO(make_sample()), dtype=str, keep_default_na=False)
+        change(sample).to_csv(tmp_path / "churn.csv", index=False)
+        snapshot = run_step("take_snapshot", {"spec": SAMPLE}, world).record
+        step = ValidateDataInput(spec=SAMPLE, snapshot=snapshot)
+        return judge_snapshot(step, world.snapshots.load(snapshot), accepted, world)
+
+    def test_the_next_month_is_judged_by_what_was_accepted(self, world, tmp_path):
+        accepted = [self.accept(world)]
+        month = self.judge(world, tmp_path, lambda rows: rows.sample(frac=0.8, random_state=1), accepted)
+        assert (month.status, month.failed, month.remarks) == (Status.PASS, (), ())
+        assert (month.suite_origin, month.suite_digest) == ("accepted", accepted[0].suite_digest)
+        assert "category_shares" in {check.name for check in month.checks}
+        for change, found in BROKEN:
+            report = self.judge(world, tmp_path, change, accepted)
+            assert {check.name for check in report.failed} == found
+
+    def test_a_suite_that_people_wrote_comes_before_the_accepted_one(self, world, tmp_path):
+        accepted = [self.accept(world)]
+        suite = {"name": "churn", "expectations": [{"type": "expect_table_row_count_to_be_between"}]}
+        (tmp_path / "expectations" / "churn.json").write_text(json.dumps(suite), encoding="utf-8")
+        report = self.judge(world, tmp_path, lambda rows: rows.iloc[::2], accepted)
+        assert report.suite_origin == "file"
+        assert "row_count" in failed(report)
 
     def test_wrong_types_against_the_suite(self, world, tmp_path, project):
         written = (project / "include" / "expectations" / "churn.json").read_text(encoding="utf-8")

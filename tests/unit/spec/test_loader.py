@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 
 import pytest
 
@@ -72,6 +73,12 @@ def test_the_flat_form_of_the_target(training, target):
 def test_sources_as_one_text(source, expected):
     spec = load(f"model: {{name: churn}}\ndata: {{source: '{source}'}}")
     assert spec.data.source.model_dump() == expected
+
+
+@pytest.mark.parametrize("written", ["2026-12-01", '"2026-12-01"'])
+def test_a_day_until_which_changes_are_accepted(written):
+    text = f"model: {{name: churn}}\ndata: {{accept_changes_until: {written}}}\n"
+    assert load(text).data.accept_changes_until == date(2026, 12, 1)
 
 
 def test_words_that_yaml_1_1_would_change_stay_what_they_are():

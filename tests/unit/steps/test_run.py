@@ -83,6 +83,7 @@ def test_first_record_of_a_key_stands(step_as):
     [
         {"snapshot": make_snapshot(digest="9" * 64)},
         {"spec": make_spec(data={"exclude": ["age"]})},
+        {"spec": make_spec(data={"accept_changes_until": "2026-12-01"})},
         {"nonce": "run7"},
     ],
 )

@@ -1,0 +1,79 @@
+"""A snapshot beside the accepted ones, column by column, and what is found to be wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from windsock.records import ColumnKind, ColumnStatistics, SnapshotStatistics
+from windsock.spec import ModelSpec
+
+History = Sequence[tuple[ColumnStatistics, SnapshotStatistics]]
+"""One column in accepted snapshots, newest first, each with its snapshot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that accepted snapshots do not explain.
+
+    :param what: what was seen, in the accepted snapshots and now, and the limit; never a row's value.
+    :param column: the column; empty for the whole table.
+    :param value: the number that was seen.
+    :param limit: what it is held against.
+    :param n: rows or values behind it.
+    """
+
+    what: str
+    column: str = ""
+    value: float | None = None
+    limit: float | None = None
+    relation: Literal["<=", ">="] = "<="
+    n: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """A snapshot's statistics and those of the accepted ones, newest first; one accepted one at least."""
+
+    spec: ModelSpec
+    now: SnapshotStatistics
+    accepted: tuple[SnapshotStatistics, ...]
+
+    def columns(self, *kinds: ColumnKind) -> Iterator[tuple[ColumnStatistics, History]]:
+        """Return columns that the model uses and the last accepted snapshot had, with their history.
+
+        A column that came or went is none of them: the data contract asks about those.
+
+        :param kinds: only columns that are of these kinds, now and before.
+        """
+        before = [{column.name: column for column in one.columns} for one in self.accepted]
+        for column in self.now.columns:
+            if not self._is_used(column.name) or (kinds and column.kind not in kinds):
+                continue
+            history = list(_as_long_as_there(column.name, zip(before, self.accepted, strict=True), kinds))
+            if history:
+                yield column, history
+
+    def _is_used(self, name: str) -> bool:
+        data = self.spec.data
+        if name in (data.target, data.entity, data.event_time) or name in data.sensitive:
+            return True
+        return name not in data.exclude and (not data.features or name in data.features)
+
+
+def _as_long_as_there(
+    name: str,
+    before: Iterable[tuple[dict[str, ColumnStatistics], SnapshotStatistics]],
+    kinds: Sequence[ColumnKind],
+) -> Iterator[tuple[ColumnStatistics, SnapshotStatistics]]:
+    for columns, snapshot in before:
+        column = columns.get(name)
+        if column is None or (kinds and column.kind not in kinds):
+            return
+        yield column, snapshot
+
+
+def known_rows(column: ColumnStatistics, snapshot: SnapshotStatistics) -> int:
+    """Return in how many rows a column has a value."""
+    return round((1 - column.nulls) * snapshot.rows)
