@@ -9,6 +9,7 @@ from windsock.data.changes import changes_since, refuse_growth
 from windsock.data.mixing import mix_recent
 from windsock.data.reading import ReadColumn, numbers_among, read_column
 from windsock.data.roles import describe_column, findings_about, listed
+from windsock.data.row_filter import take_rows
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
@@ -51,6 +52,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     _require_columns(read.frame, spec)
     frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
     columns, left_out = _read_columns(frame, spec)
+    columns, unlabelled, filtered = take_rows(columns, spec)
     described = tuple(describe_column(column, spec) for column in columns)
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
@@ -66,6 +68,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         findings=(
             *noticed,
             *left_out,
+            *filtered,
             *(finding for column in columns for finding in column.findings),
             *findings_about(described, spec),
             *mixed,
@@ -77,6 +80,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         ),
         window_start=window.start if window else None,
         window_end=window.end if window else None,
+        unlabelled=unlabelled,
         recent_rows=recent_rows,
         recent_start=step.recent.start if step.recent and recent_rows else None,
         recent_end=step.recent.end if step.recent and recent_rows else None,
@@ -92,9 +96,18 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
-    if stored.columns == snapshot.columns and stored.source == snapshot.source:
+    if (stored.columns, stored.source, stored.unlabelled) == (
+        snapshot.columns,
+        snapshot.source,
+        snapshot.unlabelled,
+    ):
         return stored
-    return stored.replace(columns=snapshot.columns, findings=snapshot.findings, source=snapshot.source)
+    return stored.replace(
+        columns=snapshot.columns,
+        findings=snapshot.findings,
+        source=snapshot.source,
+        unlabelled=snapshot.unlabelled,
+    )
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
