@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +16,13 @@ from windsock.cli.console import say
 from windsock.cli.surroundings import REFUSED, already_there, complain, write_whole
 from windsock.exceptions import SpecError
 from windsock.settings import Settings
-from windsock.spec import FileSource, SharedSpec, Source, SqlSource
-from windsock.spec.faults import NotAllowedError, shown
+from windsock.spec import FileSource, ModelSpec, SharedSpec, Source, SqlSource
+from windsock.spec.faults import Fault, NotAllowedError, dotted, faults_error, shown
 from windsock.spec.loader import SHARED_NAME, load_models, load_shared, load_spec, model_files
 from windsock.spec.schema import model_schema, shared_schema
 from windsock.spec.starter import model_name, write_starter
+from windsock.spec.unused import not_built, unused_keys, unused_shared_keys
+from windsock.spec.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
     from windsock.ports import SourceReader
@@ -30,7 +33,7 @@ def validate(
         list[Path] | None, typer.Argument(help="Model files, or folders of them; default: the models folder.")
     ] = None,
 ) -> None:
-    """Check model files and print every fault; exit code 1 if there is one."""
+    """Check model files and print every fault; exit code 1 if there is one. Keys without effect are named."""
     settings = Settings.from_environment()
     good: list[str] = []
     errors: list[SpecError] = []
@@ -46,24 +49,81 @@ def validate(
     for error in errors:
         complain(error)
     if errors:
-        typer.echo(f"{len(errors)} file(s) cannot be used, {len(good)} can", err=True)
+        fine = sum(line.startswith("ok: ") for line in good)
+        typer.echo(f"{len(errors)} file(s) cannot be used, {fine} can", err=True)
         raise typer.Exit(REFUSED)
+
+
+def _noticed(spec: ModelSpec) -> list[str]:
+    """Return a line for each key of a model that does nothing yet, or that its first task will refuse."""
+    said = [*unused_keys(spec), *(sentence for sentence, _ in not_built(spec))]
+    return [f"  {spec.name}: {one}" for one in said]
 
 
 def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError, ...]]:
     """Return a line for each good file of a path, and the errors of the others."""
     if path.name == SHARED_NAME:
-        load_shared(path)
-        return [f"ok: {path}"], ()
+        shared_file = load_shared(path)
+        return [f"ok: {path}", *(f"  {one}" for one in unused_shared_keys(shared_file))], ()
     folder = path if path.is_dir() else path.parent
     shared = _shared_of(folder, settings)
     if not path.is_dir():
         spec = load_spec(path, shared)
-        return [f"ok: {path}: model {spec.name}"], ()
+        _require_parameters(path, spec)
+        return [f"ok: {path}: model {spec.name}", *_noticed(spec)], ()
     if not model_files(path):
         raise SpecError("there is no model file in this folder", file=str(path), code="WS-SPEC-005")
+    lines: list[str] = []
     specs, errors = load_models(path, shared)
-    return [f"ok: {path}: model {name}" for name in specs], errors
+    faults: list[SpecError] = []
+    files = _files_of(path, specs, shared)
+    for name, spec in specs.items():
+        try:
+            _require_parameters(files[name], spec)
+        except SpecError as fault:
+            faults.append(fault)
+        else:
+            lines += [f"ok: {path}: model {name}", *_noticed(spec)]
+    return lines, (*errors, *faults)
+
+
+def _files_of(folder: Path, specs: dict[str, ModelSpec], shared: SharedSpec) -> dict[str, Path]:
+    """Return the file of each good model."""
+    files = {}
+    for file in model_files(folder):
+        with suppress(SpecError):
+            if (name := load_spec(file, shared).name) in specs:
+                files[name] = file
+    return {name: files.get(name, folder) for name in specs}
+
+
+def _require_parameters(file: Path, spec: ModelSpec) -> None:
+    """Refuse hyperparameters that a candidate's estimator does not know or cannot take.
+
+    :raises SpecError: with every fault.
+    """
+    if not any(candidate.params for candidate in spec.training.candidates):
+        return
+    from windsock.training.parameters import parameter_faults
+
+    found = parameter_faults(spec)
+    if not found:
+        return
+    document = read_yaml(file) if file.is_file() else None
+    raise faults_error(
+        [
+            Fault(
+                file=str(file),
+                line=document.line(fault.key) if document else None,
+                key=dotted(fault.key),
+                problem=fault.problem,
+                allowed=fault.allowed,
+                cure=fault.cure,
+            )
+            for fault in found
+        ],
+        code="WS-SPEC-011",
+    )
 
 
 def _shared_of(folder: Path, settings: Settings) -> SharedSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,12 @@ from windsock.records import (
     row_digests,
 )
 from windsock.spec import ModelSpec
+from windsock.spec.unused import require_built, unused_keys
 
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
 NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
@@ -35,11 +38,17 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     The same content is stored once: a second snapshot of it is the first one, with the roles that the spec
     gives its columns now, and with the source that was read now, whatever the first one was read from.
 
+    What the spec asks for and does nothing yet is named in the log.
+
+    :raises NotBuiltError: if the model would behave otherwise than its spec says, such as in batches.
     :raises DataRefusedError: if the source is wrong for good.
     :raises SourceUnavailableError: if it did not answer.
     :raises StorageError: if recent rows are asked for, and the prediction log or the labels cannot be read.
     """
     spec = step.spec
+    require_built(spec)
+    for sentence in unused_keys(spec, written=False):
+        log.warning("%s: %s", spec.name, sentence)
     if spec.data.source is None:
         raise SpecError(
             "the model names no source of data",

@@ -137,19 +137,15 @@ def _source(source: str | Mapping[str, str]) -> str:
 def _class_lines(proposal: Proposal) -> list[str]:
     if proposal.task == "regression" or proposal.target.distinct != 2:
         return []
-    first, second = map(quoted, proposal.target.classes)
+    first, second = (_scalar(proposal, word) for word in proposal.target.classes)
     if proposal.positive is None:
         return [f"  # positive: {second}   # or {first}: the class that scores are for; you must say which"]
-    return [f"  positive: {_scalar(proposal)}   # the class that scores are for, not {_other(proposal)}"]
+    chosen, other = (second, first) if proposal.positive == proposal.target.classes[1] else (first, second)
+    return [f"  positive: {chosen}   # the class that scores are for, not {other}"]
 
 
-def _scalar(proposal: Proposal) -> str:
-    word = proposal.positive or ""
+def _scalar(proposal: Proposal, word: str) -> str:
     return word if proposal.target.kind == "integer" else quoted(word)
-
-
-def _other(proposal: Proposal) -> str:
-    return next(quoted(word) for word in proposal.target.classes if word != proposal.positive)
 
 
 def _label_lines(proposal: Proposal) -> list[str]:
