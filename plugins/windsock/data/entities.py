@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.records import CheckResult, ColumnKind, ColumnRole, ColumnSchema, DataSnapshot, Status
 from windsock.spec import ModelSpec
 from windsock.spec.column_groups import is_prose, label_agreement, repeats_like_identity
+from windsock.spec.column_words import PERSONAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,8 @@ def entity_check(
     entity = spec.data.entity
     if entity is not None and not spec.data.event_time and frame[entity].nunique() < frame[entity].count():
         return _result(True, f"rows of one {entity} are held out together")
-    found = [column.name for column in snapshot.columns if _leaks(column, frame, spec)]
+    shares = {column.name: _agreement(column, frame, spec) for column in snapshot.columns}
+    found = sorted((name for name, share in shares.items() if share), key=lambda name: -shares[name])
     if entity is not None and spec.data.event_time and not found:
         found = [entity] if frame[entity].nunique() < frame[entity].count() else []
     if not found:
@@ -58,13 +60,16 @@ def _result(passed: bool, message: str, **numbers: Any) -> CheckResult:
     return CheckResult(name="entity_on_both_sides", status=status, code=CODE, message=message, **numbers)
 
 
-def _leaks(column: ColumnSchema, frame: pd.DataFrame, spec: ModelSpec) -> bool:
+def _agreement(column: ColumnSchema, frame: pd.DataFrame, spec: ModelSpec) -> float:
+    """Return how far labels agree where a column's values do, if it is as of an identity; else 0."""
     if column.role not in MAY_IDENTIFY or column.kind not in (ColumnKind.INTEGER, ColumnKind.CATEGORY):
-        return False
-    if column.name in spec.data.features or not repeats_like_identity(frame[column.name].dropna()):
-        return False
-    values, target = frame[column.name], frame[spec.data.target]
+        return 0.0
+    if column.name in spec.data.features or PERSONAL.names(column.name):
+        return 0.0
+    values = frame[column.name]
+    if not repeats_like_identity(values.dropna()):
+        return 0.0
     if column.kind is ColumnKind.CATEGORY and is_prose(values.dropna()):
-        return False
-    found = label_agreement(values, target, numbers=spec.task == "regression")
-    return found is not None and found.is_of_identity
+        return 0.0
+    found = label_agreement(values, frame[spec.data.target], numbers=spec.task == "regression")
+    return found.within if found is not None and found.is_of_identity else 0.0

@@ -12,15 +12,13 @@ from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind, ColumnSchema
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec, RangeBlock
+from windsock.spec.column_words import NO_LABEL
 from windsock.spec.row_conditions import Condition, Value
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-
-NO_LABEL = frozenset({"na", "n/a", "nan", "null", "#n/a", "#na", "<na>", "nat", "?", "\\n"})
-"""Words that stand for no label where the others are classes; ``none`` and ``-`` may be classes."""
 
 
 class TypedColumn(NamedTuple):

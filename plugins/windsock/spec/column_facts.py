@@ -11,8 +11,10 @@ from windsock.spec.column_words import (
     EARLIER,
     IDENTITY,
     MOMENTS,
+    NO_LABEL,
     NUMBER,
     OUTCOMES,
+    PERSONAL,
     PERSONS,
     PREDICTED,
     SENSITIVE,
@@ -32,7 +34,7 @@ FactKind = Literal["empty", "number", "integer", "boolean", "datetime", "text"]
 
 MANY = 20
 """More different values than this are no small set of groups or classes."""
-NO_WORDS = Vocabulary()
+NONE_MORE = Vocabulary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class ColumnFacts:
     distinct: int
     values: pd.Series = field(compare=False, repr=False)
     classes: tuple[str, ...] = ()
-    more_sensitive: Vocabulary = field(default=NO_WORDS, compare=False, repr=False)
+    more_sensitive: Vocabulary = field(default=NONE_MORE, compare=False, repr=False)
 
     @property
     def unique(self) -> bool:
@@ -113,15 +115,18 @@ def look_at(
 
 
 def _facts(name: str, seen: SeenColumn, more: Vocabulary) -> ColumnFacts:
-    there = seen.values.dropna()
+    values = seen.values
+    if seen.kind == "text":
+        values = values.mask(values.astype(str).str.lower().isin(NO_LABEL))
+    there = values.dropna()
     distinct = int(there.nunique())
     return ColumnFacts(
         name=name,
         kind="empty" if there.empty else seen.kind,
-        rows=len(seen.values),
-        blanks=len(seen.values) - len(there),
+        rows=len(values),
+        blanks=len(values) - len(there),
         distinct=distinct,
-        values=seen.values,
+        values=values,
         classes=(seen.words or tuple(sorted(map(_written, there.unique())))) if distinct <= 2 else (),
         more_sensitive=more,
     )
@@ -176,17 +181,21 @@ def guess_entity(columns: Sequence[ColumnFacts], target: ColumnFacts, *, numbers
     """
     fitting = [column for column in columns if _may_identify(column)]
     repeated = [column for column in fitting if repeats_like_identity(column.values.dropna())]
-    agreeing = {
-        column.name
-        for column in repeated
-        if (found := label_agreement(column.values, target.values, numbers=numbers)) and found.is_of_identity
-    }
+    agreeing = sorted(
+        (
+            (-found.within, place, column)
+            for place, column in enumerate(repeated)
+            if (found := label_agreement(column.values, target.values, numbers=numbers))
+            and found.is_of_identity
+        ),
+        key=lambda entry: entry[:2],
+    )
     named = [column for column in fitting if column.is_named_identity and column.blanks == 0]
     texts = [column for column in fitting if column.kind == "text"]
     return next(
         iter(
             (
-                *(column for column in repeated if column.name in agreeing),
+                *(column for *_, column in agreeing),
                 *(column for column in repeated if _is_of_person(column)),
                 *(column for column in named if column.unique),
                 *(column for column in named if not THINGS.names(column.name)),
@@ -199,6 +208,8 @@ def guess_entity(columns: Sequence[ColumnFacts], target: ColumnFacts, *, numbers
 
 
 def _may_identify(column: ColumnFacts) -> bool:
+    if PERSONAL.names(column.name):  # equal ages are no identity
+        return False
     return column.kind == "integer" or (column.kind == "text" and not is_prose(column.values.dropna()))
 
 

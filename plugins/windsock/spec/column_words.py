@@ -142,6 +142,8 @@ EARLIER = Vocabulary(
 )
 PREDICTED = Vocabulary("pred predicted prediction proba probability score 예측 확률 予測 確率 预测 預測 概率")
 
+NO_LABEL = frozenset({"na", "n/a", "nan", "null", "#n/a", "#na", "<na>", "nat", "?", "\\n"})
+"""Words that stand for no label where the others are classes; ``none`` and ``-`` may be classes."""
 NO_WORDS = frozenset(
     map(
         folded,

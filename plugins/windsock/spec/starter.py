@@ -145,7 +145,10 @@ def _class_lines(proposal: Proposal) -> list[str]:
 
 
 def _scalar(proposal: Proposal, word: str) -> str:
-    return word if proposal.target.kind == "integer" else quoted(word)
+    bare = proposal.target.kind == "integer" or (
+        proposal.target.kind == "boolean" and word in ("true", "false")
+    )
+    return word if bare else quoted(word)
 
 
 def _label_lines(proposal: Proposal) -> list[str]:

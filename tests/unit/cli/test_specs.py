@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 
 from support.specs import ANNOTATED, FOREIGN
 from windsock.cli.app import run
-from windsock.cli.specs import source_of, written
+from windsock.cli.first_file import source_of, written
 from windsock.exceptions import SpecError
 from windsock.settings import Settings
 from windsock.spec.loader import load_spec
