@@ -64,6 +64,10 @@ def nameless(groups, draw):
     return "k", [str(number) for number in draw.permutation(90_000)[:groups] + 10_000]
 
 
+def floats(groups, draw):
+    return "konto", [f"{number + 7000}.0" for number in draw.permutation(groups)]
+
+
 def letters(groups, draw):
     return "wer", ["".join(word) for word in draw.choice(list("abcdefgh"), (groups, 7))]
 
@@ -78,6 +82,7 @@ def letters(groups, draw):
         (korean, True, "고객번호"),
         (nameless, True, "k"),
         (letters, True, "wer"),
+        (floats, True, "konto"),
     ],
 )
 def test_init_proposes_the_entity(case, ids, fixed, name):
@@ -101,7 +106,28 @@ def test_what_is_no_entity(case):
     case("entity: ages, amounts, comments and zip codes are none", right=None, got=proposed(frame).entity)
 
 
-@pytest.mark.parametrize("ids", [numbers, korean, nameless, letters])
+def test_few_customers_with_many_rows(case):
+    frame = repeated(nameless, "target", fixed=True, groups=60, rows=4000)
+    case("entity: 60 values in 4,000 rows that fix the label", right="k", got=proposed(frame).entity)
+    frame = repeated(patients, "target", fixed=False, groups=40, rows=600)
+    case("entity: 40 patients, labels by chance", right="patient", got=proposed(frame).entity)
+
+
+def test_a_category_that_predicts_is_none(case):
+    draw = np.random.default_rng(7)
+    places = draw.integers(0, 120, 3000)
+    frame = pd.DataFrame(
+        {
+            "town": [f"town {'abcdefghij'[place % 10]}{'klmnopqrst'[place // 12]}" for place in places],
+            "x": draw.normal(size=3000).round(3).astype(str),
+            "churned": np.where(draw.random(3000) < draw.beta(1.5, 1.5, 120)[places], "yes", "no"),
+        }
+    ).astype(object)
+    case("entity: 100 towns with rates of their own", right=None, got=proposed(frame).entity)
+    case("entity: 100 towns pass validation", right=False, got=failed(frame))
+
+
+@pytest.mark.parametrize("ids", [numbers, korean, nameless, letters, floats])
 def test_validation_refuses_a_split_that_leaks(case, ids):
     frame = repeated(ids, "churned", fixed=True)
     name = frame.columns[1]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.records import CheckResult, ColumnKind, ColumnRole, ColumnSchema, DataSnapshot, Status
 from windsock.spec import ModelSpec
-from windsock.spec.column_groups import is_prose, label_agreement, repeats_like_identity
+from windsock.spec.column_groups import identity_agreement, is_whole
 from windsock.spec.column_words import PERSONAL
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CODE = "WS-DATA-170"
+NUMERIC = (ColumnKind.INTEGER, ColumnKind.NUMBER)
 MAY_IDENTIFY = (ColumnRole.FEATURE, ColumnRole.IGNORED, ColumnRole.ENTITY)
 
 
@@ -62,14 +63,9 @@ def _result(passed: bool, message: str, **numbers: Any) -> CheckResult:
 
 def _agreement(column: ColumnSchema, frame: pd.DataFrame, spec: ModelSpec) -> float:
     """Return how far labels agree where a column's values do, if it is as of an identity; else 0."""
-    if column.role not in MAY_IDENTIFY or column.kind not in (ColumnKind.INTEGER, ColumnKind.CATEGORY):
+    if column.role not in MAY_IDENTIFY or column.name in spec.data.features or PERSONAL.names(column.name):
         return 0.0
-    if column.name in spec.data.features or PERSONAL.names(column.name):
+    values, text = frame[column.name], column.kind is ColumnKind.CATEGORY
+    if not text and not (column.kind in NUMERIC and is_whole(values.dropna())):
         return 0.0
-    values = frame[column.name]
-    if not repeats_like_identity(values.dropna()):
-        return 0.0
-    if column.kind is ColumnKind.CATEGORY and is_prose(values.dropna()):
-        return 0.0
-    found = label_agreement(values, frame[spec.data.target], numbers=spec.task == "regression")
-    return found.within if found is not None and found.is_of_identity else 0.0
+    return identity_agreement(values, frame[spec.data.target], text=text, numbers=spec.task == "regression")

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from windsock.spec.column_groups import is_code, is_prose, label_agreement, repeats_like_identity
+from windsock.spec.column_groups import (
+    REPEATED,
+    identity_agreement,
+    is_code,
+    is_prose,
+    is_whole,
+    repeats_like_identity,
+)
 from windsock.spec.column_words import (
     EARLIER,
     IDENTITY,
@@ -181,22 +188,17 @@ def guess_entity(columns: Sequence[ColumnFacts], target: ColumnFacts, *, numbers
     """
     fitting = [column for column in columns if _may_identify(column)]
     repeated = [column for column in fitting if repeats_like_identity(column.values.dropna())]
+    shares = {column.name: _agreement(column, target, numbers=numbers) for column in fitting}
     agreeing = sorted(
-        (
-            (-found.within, place, column)
-            for place, column in enumerate(repeated)
-            if (found := label_agreement(column.values, target.values, numbers=numbers))
-            and found.is_of_identity
-        ),
-        key=lambda entry: entry[:2],
+        (column for column in fitting if shares[column.name]), key=lambda column: -shares[column.name]
     )
     named = [column for column in fitting if column.is_named_identity and column.blanks == 0]
     texts = [column for column in fitting if column.kind == "text"]
     return next(
         iter(
             (
-                *(column for *_, column in agreeing),
-                *(column for column in repeated if _is_of_person(column)),
+                *agreeing,
+                *(column for column in fitting if _is_of_person(column)),
                 *(column for column in named if column.unique),
                 *(column for column in named if not THINGS.names(column.name)),
                 *(column for column in repeated if _is_code(column)),
@@ -210,14 +212,25 @@ def guess_entity(columns: Sequence[ColumnFacts], target: ColumnFacts, *, numbers
 def _may_identify(column: ColumnFacts) -> bool:
     if PERSONAL.names(column.name):  # equal ages are no identity
         return False
-    return column.kind == "integer" or (column.kind == "text" and not is_prose(column.values.dropna()))
+    there = column.values.dropna()
+    if column.kind == "text":
+        return not is_prose(there)
+    return column.kind == "integer" or (column.kind == "number" and is_whole(there))
+
+
+def _agreement(column: ColumnFacts, target: ColumnFacts, *, numbers: bool) -> float:
+    return identity_agreement(column.values, target.values, text=column.kind == "text", numbers=numbers)
 
 
 def _is_of_person(column: ColumnFacts) -> bool:
-    """Return whether a repeated column is a person's by its name: a number, or text under such a word."""
-    if THINGS.names(column.name) or not PERSONS.names(column.name):
+    """Return whether a column that comes again is a person's by its name: a number, or codes of persons."""
+    if THINGS.names(column.name) or not PERSONS.names(column.name) or column.unique:
         return False
-    return column.is_named_identity or column.kind == "text"
+    there = column.values.dropna()
+    many = repeats_like_identity(there)
+    if column.kind == "text":
+        return column.distinct > MANY and (many or column.is_named_identity or is_code(there))
+    return column.is_named_identity and column.distinct <= REPEATED * len(there)
 
 
 def _is_code(column: ColumnFacts) -> bool:

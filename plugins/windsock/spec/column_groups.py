@@ -15,6 +15,9 @@ SHARE = 0.02
 """Up to this share of different values among the rows a column is an ordinary category."""
 AGREEMENT = 0.2
 """From here on rows of one value agree in their label far more than chance and other values' rows do."""
+STRONG = 0.5
+"""Such an agreement is asked of words, and of values that are few for the number of rows: categories may
+predict well."""
 SHUFFLES = 99
 CERTAIN = 5.0
 """Standard deviations above what shuffled labels give."""
@@ -54,6 +57,31 @@ def repeats_like_identity(values: pd.Series[Any]) -> bool:
     """
     distinct = int(values.nunique())
     return distinct > FEWEST and SHARE * len(values) < distinct <= REPEATED * len(values)
+
+
+def is_whole(values: pd.Series[Any]) -> bool:
+    """Return whether numbers are whole, as identities are that were read beside missing values."""
+    return bool((values % 1 == 0).all())
+
+
+def identity_agreement(values: pd.Series[Any], labels: pd.Series[Any], *, text: bool, numbers: bool) -> float:
+    """Return how far labels agree where a column's values do, if it is as of an identity that comes again.
+
+    :param values: a column of text or of whole numbers.
+    :param labels: the target of the same rows.
+    :param text: whether the column is text.
+    :param numbers: whether labels are numbers to predict; else they are classes.
+    :returns: the agreement, from 0.2 to 1; 0 where the column is an ordinary one.
+    """
+    there = values.dropna()
+    distinct = int(there.nunique())
+    if not FEWEST < distinct <= REPEATED * len(there) or (text and is_prose(there)):
+        return 0.0
+    found = label_agreement(values, labels, numbers=numbers)
+    if found is None or not found.is_of_identity:
+        return 0.0
+    ordinary = distinct <= SHARE * len(there) or (text and not is_code(there))
+    return found.within if found.within >= (STRONG if ordinary else AGREEMENT) else 0.0
 
 
 def is_prose(values: pd.Series[Any]) -> bool:

@@ -145,7 +145,7 @@ def _class_lines(proposal: Proposal) -> list[str]:
 
 
 def _scalar(proposal: Proposal, word: str) -> str:
-    bare = proposal.target.kind == "integer" or (
+    bare = proposal.target.kind in ("integer", "number") or (
         proposal.target.kind == "boolean" and word in ("true", "false")
     )
     return word if bare else quoted(word)
