@@ -1,13 +1,13 @@
-"""Which rows of a typed table are taken: those with a target, and those of which ``data.where`` holds."""
+"""Which rows of a source are taken: those with a target, and those of which ``data.where`` holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.reading import ReadColumn
+from windsock.data.words import MISSING_WORDS
 from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind, ColumnSchema
 from windsock.records.values import category_text
@@ -32,83 +32,106 @@ class TypedColumn(NamedTuple):
 
 
 class TakenRows(NamedTuple):
-    """Columns without the rows that are left out.
+    """A source's rows without those that are left out.
 
+    :param frame: the rows as the source has them; a word that stands for no label is missing.
     :param unlabelled: rows that are left out for they have no target.
     :param findings: how many rows are left out, and why.
     """
 
-    columns: list[ReadColumn]
-    unlabelled: int
-    findings: tuple[str, ...]
+    frame: pd.DataFrame
+    unlabelled: int = 0
+    findings: tuple[str, ...] = ()
 
 
-def take_rows(columns: Sequence[ReadColumn], spec: ModelSpec) -> TakenRows:
+def take_rows(
+    frame: pd.DataFrame, spec: ModelSpec, read: Callable[[str], ReadColumn], *, nulls: Collection[str] = ()
+) -> TakenRows:
     """Leave out the rows of which ``data.where`` does not hold; then, if asked for, those without a target.
 
-    A target of classes that is a word such as NA has none.
+    Conditions are held against typed values. What is left is as the source has it: columns are typed by the
+    rows that are taken. A target that cannot be read is no missing one: validation refuses it.
 
-    :param columns: the source's typed columns.
+    :param frame: the source's rows, untyped.
+    :param read: reads a column of them by its name.
+    :param nulls: further words that the source has for a missing value.
     :raises DataRefusedError: if a condition does not fit its column, or no row is left.
     """
-    kept, findings = [_without_missing_words(column, spec) for column in columns], []
-    rows = len(kept[0].values) if kept else 0
+    target = read(spec.data.target)
+    raw, findings = frame[target.name], []
+    gone = target.values.isna().to_numpy(dtype=bool) & _is_missing(raw, nulls)
+    if target.kind is ColumnKind.CATEGORY:
+        worded = _texts(raw).isin(NO_LABEL).to_numpy(dtype=bool)
+        if worded.any():
+            said = f"{target.name}: {int(worded.sum()):,} values are words that stand for no label: no target"
+            findings.append(said)
+            frame, gone = frame.assign(**{target.name: raw.mask(worded, None)}), gone | worded
+    kept = _all_rows(len(frame))
     if spec.data.where:
-        inside = _rows_that_hold({column.name: column for column in kept}, rows, spec)
-        kept = [_rows_of(column, inside) for column in kept]
-        taken = int(inside.sum())
-        findings.append(f"{taken:,} of {rows:,} rows are taken by data.where, {rows - taken:,} are left out")
-        if not inside.any():
+        kept = _rows_that_hold(_read_for(spec, frame, read), len(frame), spec)
+        findings.append(_filtered(kept))
+    if spec.data.unlabelled == "fail":
+        return TakenRows(_rows_of(frame, kept), 0, tuple(findings))
+    unlabelled = int((kept & gone).sum())
+    if unlabelled:
+        findings.append(_labelled(kept, unlabelled, target.name))
+    return TakenRows(_rows_of(frame, kept & ~gone), unlabelled, tuple(findings))
+
+
+def _all_rows(rows: int) -> NDArray[np.bool_]:
+    import numpy as np
+
+    return np.ones(rows, dtype=bool)
+
+
+def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
+    return values.astype(str).str.strip().str.lower()
+
+
+def _is_missing(raw: pd.Series[Any], nulls: Collection[str]) -> NDArray[np.bool_]:
+    """Return which values say that there is none, other than values that cannot be read."""
+    words = {"", *MISSING_WORDS, *NO_LABEL, *(word.lower() for word in nulls)}
+    missing: NDArray[np.bool_] = (raw.isna() | _texts(raw).isin(words)).to_numpy(dtype=bool)
+    return missing
+
+
+def _read_for(
+    spec: ModelSpec, frame: pd.DataFrame, read: Callable[[str], ReadColumn]
+) -> dict[str, ReadColumn | TypedColumn]:
+    for name in spec.data.where:
+        if name not in frame.columns:
             raise DataRefusedError(
-                f"none of {rows:,} rows is one of which data.where holds",
-                code="WS-DATA-082",
-                next_action="Widen the conditions in `data.where`, or see why the source has no such rows.",
+                f"data.where.{name}: the source has no such column; it has {len(frame.columns):,}",
+                code="WS-DATA-080",
+                next_action="Write a column of the source in `data.where`.",
             )
-    unlabelled = 0
-    if spec.data.unlabelled == "drop":
-        kept, unlabelled, said = _labelled(kept, spec.data.target)
-        findings += said
-    return TakenRows(kept, unlabelled, tuple(findings))
+    return {name: read(name) for name in spec.data.where}
 
 
-def _labelled(columns: list[ReadColumn], target: str) -> tuple[list[ReadColumn], int, list[str]]:
-    there = next(column.values for column in columns if column.name == target).notna().to_numpy(dtype=bool)
-    unlabelled = int((~there).sum())
-    if not unlabelled:
-        return columns, 0, []
-    if not there.any():
+def _filtered(kept: NDArray[np.bool_]) -> str:
+    rows, taken = len(kept), int(kept.sum())
+    if not taken:
         raise DataRefusedError(
-            f"none of {len(there):,} rows has a target ({target!r})",
+            f"none of {rows:,} rows is one of which data.where holds",
+            code="WS-DATA-082",
+            next_action="Widen the conditions in `data.where`, or see why the source has no such rows.",
+        )
+    return f"{taken:,} of {rows:,} rows are taken by data.where, {rows - taken:,} are left out"
+
+
+def _labelled(kept: NDArray[np.bool_], unlabelled: int, target: str) -> str:
+    rows = int(kept.sum())
+    if unlabelled == rows:
+        raise DataRefusedError(
+            f"none of {rows:,} rows has a target ({target!r})",
             code="WS-DATA-083",
             next_action="Wait for labels, or name another column in `data.target`.",
         )
-    said = f"{unlabelled:,} of {len(there):,} rows have no target and are left out (data.unlabelled: drop)"
-    return [_rows_of(column, there) for column in columns], unlabelled, [said]
+    return f"{unlabelled:,} of {rows:,} rows have no target and are left out (data.unlabelled: drop)"
 
 
-def _without_missing_words(column: ReadColumn, spec: ModelSpec) -> ReadColumn:
-    if column.name != spec.data.target or column.kind is not ColumnKind.CATEGORY:
-        return column
-    gone = column.values.map(lambda word: isinstance(word, str) and word.lower() in NO_LABEL)
-    if not gone.any():
-        return column
-    said = f"{column.name}: {int(gone.sum()):,} values are words that stand for no label: no target"
-    return replace(
-        column, values=column.values.mask(gone.to_numpy(dtype=bool), None), findings=(*column.findings, said)
-    )
-
-
-def _rows_of(column: ReadColumn, kept: NDArray[np.bool_]) -> ReadColumn:
-    return replace(column, values=_narrow(column.values[kept].reset_index(drop=True), column.kind))
-
-
-def _narrow(values: pd.Series[Any], kind: ColumnKind) -> pd.Series[Any]:
-    """Return values in the type that they have where none is missing, if none is missing any more."""
-    if values.isna().any():
-        return values
-    if kind is ColumnKind.INTEGER and values.dtype.kind == "f":
-        return values.astype("int64")
-    return values.astype(bool) if kind is ColumnKind.BOOLEAN else values
+def _rows_of(frame: pd.DataFrame, kept: NDArray[np.bool_]) -> pd.DataFrame:
+    return frame if kept.all() else frame[kept].reset_index(drop=True)
 
 
 def take_recent(
@@ -138,16 +161,8 @@ def _rows_that_hold(
     columns: Mapping[str, ReadColumn | TypedColumn], rows: int, spec: ModelSpec
 ) -> NDArray[np.bool_]:
     """Return of which rows every condition of ``data.where`` holds; without a value none does."""
-    import numpy as np
-
-    holds = np.ones(rows, dtype=bool)
+    holds = _all_rows(rows)
     for name, condition in spec.data.where.items():
-        if name not in columns:
-            raise DataRefusedError(
-                f"data.where.{name}: the source has no such column; it has {len(columns):,}",
-                code="WS-DATA-080",
-                next_action="Write a column of the source in `data.where`.",
-            )
         holds &= _holds(columns[name], condition)
     return holds
 

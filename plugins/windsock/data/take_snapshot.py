@@ -60,8 +60,11 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
     frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
+    raw = frame
+    frame, unlabelled, filtered = take_rows(
+        raw, spec, lambda name: read_column(raw[name], name, as_text=name == spec.data.entity)
+    )
     columns, left_out = _read_columns(frame, spec)
-    columns, unlabelled, filtered = take_rows(columns, spec)
     described = tuple(describe_column(column, spec) for column in columns)
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from windsock.spec.column_groups import (
@@ -275,6 +275,19 @@ def _is_outcome(word: str) -> bool:
 
 def _is_other_scripts_number(column: ColumnFacts) -> bool:
     return not column.name.isascii() and NUMBER.end(column.name) and column.distinct > MANY
+
+
+def absence_tells(column: ColumnFacts, target: ColumnFacts, *, numbers: bool) -> float:
+    """Return which share of the target's variance it explains that a column has a value at all; 0 to 1.
+
+    A column that is filled only after the event gives it away by that.
+
+    :param numbers: whether the target is a number to predict.
+    """
+    if not column.blanks:
+        return 0.0
+    there = replace(column, kind="boolean", values=column.values.notna(), distinct=2, blanks=0)
+    return tells_target(there, target, numbers=numbers)
 
 
 def tells_target(column: ColumnFacts, target: ColumnFacts, *, numbers: bool) -> float:

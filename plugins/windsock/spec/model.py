@@ -92,9 +92,6 @@ class DataBlock(Frozen):
         for role in ("features", "exclude", "sensitive"):
             if self.target in getattr(self, role):
                 raise NotAllowedError("the target column stands here too", cure="take it out", at=(role,))
-        for role in ("entity", "event_time"):
-            if getattr(self, role) == self.target:
-                raise NotAllowedError("the target column stands here too", cure="name another", at=(role,))
         if both := set(self.features) & set(self.exclude):
             raise NotAllowedError(
                 f"{len(both)} column(s) stand in `features` too: {', '.join(sorted(both)[:10])}",

@@ -9,6 +9,7 @@ from windsock.exceptions import SpecError
 from windsock.spec.column_facts import (
     MANY,
     ColumnFacts,
+    absence_tells,
     can_be_target,
     guess_entity,
     guess_event_time,
@@ -26,6 +27,8 @@ CLASSES_OF_NUMBERS = 10
 """More different whole numbers than this are a quantity, up to so many are classes."""
 NEARLY_ALONE = 0.9
 """Share of the target's variance from which a column alone nearly gives the answer away."""
+FILLED_AFTERWARDS = 0.5
+"""Such a share is enough of what it explains that a column has a value at all."""
 A_COPY = 0.9999
 A_PREDICTION = 0.5
 """Such a share is enough where a column is called a prediction."""
@@ -101,6 +104,7 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
     told = [
         (column, tells_target(column, chosen, numbers=numbers)) for column in others if column.distinct > 0
     ]
+    filled = {column.name: absence_tells(column, chosen, numbers=numbers) for column in others}
     copies = [column for column, share in told if _holds_answer(column, share, chosen)]
     return Proposal(
         target=chosen,
@@ -115,7 +119,9 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
         useless=tuple(column for column in others if column.distinct < 2 and column not in copies),
         copies=tuple(copies),
         suspects=tuple(
-            (column, share) for column, share in told if share >= NEARLY_ALONE and column not in copies
+            (column, share)
+            for column, share in told
+            if column not in copies and (share >= NEARLY_ALONE or filled[column.name] >= FILLED_AFTERWARDS)
         ),
         dates=tuple(column for column in others if column.kind == "datetime"),
     )

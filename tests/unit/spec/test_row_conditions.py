@@ -36,8 +36,6 @@ def test_conditions_are_plain_data():
         ('where: {x: {min: 3, max: "2026-05-01"}}', "data.where.x: min and max are of two kinds"),
         ("where: {x: [1, null]}", r"data.where.x\[1\]: wrong kind"),
         ("unlabelled: skip", "data.unlabelled: unknown word.*fail, drop"),
-        ("entity: target", "data.entity: the target column"),
-        ("event_time: target", "data.event_time: the target column"),
     ],
 )
 def test_a_fault_has_its_line_and_key(text, says):

@@ -158,6 +158,13 @@ def test_what_may_tell_the_answer_is_named_by_its_values():
     assert "churned_plan" not in starter.text
 
 
+def test_a_column_that_is_filled_only_afterwards_is_named():
+    reason = [f"r{number % 4}" if number % 3 == 0 else "" for number in range(ROWS)]
+    reason[1], reason[3] = "r1", ""
+    starter = start(customers(plan=["a", "b"] * 30, refund=reason))
+    assert "exclude what is not known in time: refund (" in starter.text
+
+
 def test_the_target_in_other_words_and_its_prediction_are_excluded():
     starter = start(
         customers(
