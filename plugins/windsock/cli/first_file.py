@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from windsock.adapters.connections import connections_of, variable_of
 from windsock.cli.console import say
 from windsock.cli.surroundings import already_there, write_whole
 from windsock.exceptions import DataRefusedError, SpecError
+from windsock.records import ValueForm
 from windsock.settings import Settings
 from windsock.spec import FileSource, Source, SqlSource
 from windsock.spec.column_facts import FactKind, SeenColumn
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from windsock.ports import SourceReader
 
+FORM_KEYS = ("decimal", "thousands", "dates")
 KINDS: dict[str, FactKind] = {
     "number": "number",
     "integer": "integer",
@@ -57,10 +60,11 @@ def init(
     file = output or settings.models_dir / f"{chosen}.yaml"
     if file.exists() and not force:
         raise already_there(file)
-    frame = _reader(settings, database_url).read(wanted).frame
+    read = _reader(settings, database_url).read(wanted)
+    frame = read.frame
     starter = write_starter(
         frame,
-        source=written(wanted, settings),
+        source=source_entry(written(wanted, settings), form_keys(getattr(read, "form", None))),
         name=chosen,
         target=target,
         owner=owner,
@@ -90,6 +94,17 @@ def seen_columns(frame: pd.DataFrame) -> dict[str, SeenColumn]:
             words = ("false", "true")
         seen[name] = SeenColumn(kind=KINDS[read.kind.value], values=read.values, words=words)
     return seen
+
+
+def form_keys(form: ValueForm | None) -> dict[str, str]:
+    """Return the keys of ``data.source`` for how a file is written, as far as its reader found it out."""
+    known = form.model_fields_set if form else set()
+    return {key: getattr(form, key) for key in FORM_KEYS if key in known and getattr(form, key)}
+
+
+def source_entry(text: str, keys: Mapping[str, str]) -> str | dict[str, str]:
+    """Return what stands at ``data.source``: one text, or a file's block where keys say how it is written."""
+    return {"kind": "file", "path": text, **keys} if keys and "://" not in text else text
 
 
 def _reader(settings: Settings, database_url: str | None) -> SourceReader:

@@ -16,6 +16,7 @@ from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
+    ColumnSchema,
     DataSnapshot,
     TakeSnapshotInput,
     content_digest,
@@ -83,6 +84,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
             *filtered,
             *(finding for column in columns for finding in column.findings),
             *findings_about(described, spec),
+            *_positive_is_by_order(described, spec),
             *mixed,
             *(
                 [f"{copies:,} of {len(typed):,} rows are copies of another one; all are kept"]
@@ -99,6 +101,15 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         taken_at=ports.now(),
     )
     return _keep(snapshot, typed, spec, ports)
+
+
+def _positive_is_by_order(columns: tuple[ColumnSchema, ...], spec: ModelSpec) -> tuple[str, ...]:
+    """Say of two classes that nobody has named which of them scores are for."""
+    target = next(column for column in columns if column.name == spec.data.target)
+    words = target.kind is ColumnKind.CATEGORY and target.distinct == 2
+    if spec.task == "regression" or spec.data.positive is not None or not words:
+        return ()
+    return (f"{target.name}: two classes and no data.positive: scores are for the last one in sorted order",)
 
 
 def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: Ports) -> DataSnapshot:

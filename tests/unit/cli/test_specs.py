@@ -10,8 +10,9 @@ from sqlalchemy import create_engine
 
 from support.specs import ANNOTATED, FOREIGN
 from windsock.cli.app import run
-from windsock.cli.first_file import source_of, written
+from windsock.cli.first_file import form_keys, source_entry, source_of, written
 from windsock.exceptions import SpecError
+from windsock.records import ValueForm
 from windsock.settings import Settings
 from windsock.spec.loader import load_spec
 from windsock.spec.schema import model_schema, shared_schema
@@ -96,6 +97,27 @@ def test_keys_that_do_nothing_yet_are_named_and_no_fault(models, tmp_path, capsy
         "staging.server_url",
         "compute.cpus",
     ]
+
+
+def test_how_a_file_is_written_is_said_where_its_reader_found_it_out():
+    assert form_keys(None) == form_keys(ValueForm()) == {}
+    keys = form_keys(ValueForm(decimal=",", thousands=".", dates=""))
+    assert keys == {"decimal": ",", "thousands": "."}
+    assert source_entry("a.csv", keys) == {"kind": "file", "path": "a.csv", "decimal": ",", "thousands": "."}
+    assert source_entry("a.csv", {}) == "a.csv"
+    assert source_entry("sql://shop/orders", keys) == "sql://shop/orders"
+
+
+def test_init_knows_the_installation_s_words_and_reads_as_snapshots_do(models, tmp_path, capsys):
+    (tmp_path / "include" / "windsock.yaml").write_text("sensitive_words: [kaste]\n")
+    rows = [
+        f"{number},{('a', 'b')[number % 2]},{number % 7}.0,{('True', 'False')[number % 3 > 0]}"
+        for number in range(60)
+    ]
+    (tmp_path / "t.csv").write_text("nr,Kaste,x,left\n" + "\n".join(rows))
+    assert run(["init", "t.csv", "--name", "t"]) == 0
+    data = load_spec(models / "t.yaml").data
+    assert (data.sensitive, data.target, data.positive) == (("Kaste",), "left", "True")
 
 
 def test_every_fault_of_every_file_is_printed(models, capsys):

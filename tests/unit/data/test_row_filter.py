@@ -133,6 +133,14 @@ def test_columns_are_typed_by_the_rows_that_are_taken():
     assert taken["months"].dtype == "int64"
 
 
+def test_which_of_two_classes_scores_are_for_is_said_where_nobody_said():
+    labels = [("late", "ontime")[number % 2] for number in range(ROWS)]
+    said = "churned: two classes and no data.positive: scores are for the last one in sorted order"
+    assert said in take(frame(churned=labels))[0].findings
+    assert said not in take(frame(churned=labels), positive="late")[0].findings
+    assert said not in take(frame())[0].findings
+
+
 def test_nothing_labelled_is_refused():
     with pytest.raises(DataRefusedError) as caught:
         take(frame(churned=[""] * ROWS), unlabelled="drop")
