@@ -17,13 +17,14 @@ from windsock import __version__
 from windsock.cli.backtest import backtest
 from windsock.cli.clients import clients
 from windsock.cli.demo import demo
+from windsock.cli.first_file import init
 from windsock.cli.keys import keys
 from windsock.cli.ledger import ledger
 from windsock.cli.models import models, rollback
 from windsock.cli.monitor import monitor
 from windsock.cli.rollout import rollout
 from windsock.cli.serve import serve
-from windsock.cli.specs import init, schema, validate
+from windsock.cli.specs import schema, validate
 from windsock.cli.step import step
 from windsock.cli.surroundings import exit_code
 from windsock.cli.up import up

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
-from windsock.adapters.connections import connections_of, variable_of
 from windsock.cli.console import say
-from windsock.cli.surroundings import REFUSED, already_there, complain, write_whole
+from windsock.cli.surroundings import REFUSED, complain
 from windsock.exceptions import SpecError
 from windsock.settings import Settings
-from windsock.spec import FileSource, SharedSpec, Source, SqlSource
-from windsock.spec.faults import NotAllowedError, shown
+from windsock.spec import ModelSpec, SharedSpec
+from windsock.spec.faults import Fault, dotted, faults_error
 from windsock.spec.loader import SHARED_NAME, load_models, load_shared, load_spec, model_files
 from windsock.spec.schema import model_schema, shared_schema
-from windsock.spec.starter import model_name, write_starter
+from windsock.spec.unused import not_built, unused_keys, unused_shared_keys
+from windsock.spec.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
-    from windsock.ports import SourceReader
+    pass
 
 
 def validate(
@@ -30,7 +29,7 @@ def validate(
         list[Path] | None, typer.Argument(help="Model files, or folders of them; default: the models folder.")
     ] = None,
 ) -> None:
-    """Check model files and print every fault; exit code 1 if there is one."""
+    """Check model files and print every fault; exit code 1 if there is one. Keys without effect are named."""
     settings = Settings.from_environment()
     good: list[str] = []
     errors: list[SpecError] = []
@@ -46,24 +45,81 @@ def validate(
     for error in errors:
         complain(error)
     if errors:
-        typer.echo(f"{len(errors)} file(s) cannot be used, {len(good)} can", err=True)
+        fine = sum(line.startswith("ok: ") for line in good)
+        typer.echo(f"{len(errors)} file(s) cannot be used, {fine} can", err=True)
         raise typer.Exit(REFUSED)
+
+
+def _noticed(spec: ModelSpec) -> list[str]:
+    """Return a line for each key of a model that does nothing yet, or that its first task will refuse."""
+    said = [*unused_keys(spec), *(sentence for sentence, _ in not_built(spec))]
+    return [f"  {spec.name}: {one}" for one in said]
 
 
 def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError, ...]]:
     """Return a line for each good file of a path, and the errors of the others."""
     if path.name == SHARED_NAME:
-        load_shared(path)
-        return [f"ok: {path}"], ()
+        shared_file = load_shared(path)
+        return [f"ok: {path}", *(f"  {one}" for one in unused_shared_keys(shared_file))], ()
     folder = path if path.is_dir() else path.parent
     shared = _shared_of(folder, settings)
     if not path.is_dir():
         spec = load_spec(path, shared)
-        return [f"ok: {path}: model {spec.name}"], ()
+        _require_parameters(path, spec)
+        return [f"ok: {path}: model {spec.name}", *_noticed(spec)], ()
     if not model_files(path):
         raise SpecError("there is no model file in this folder", file=str(path), code="WS-SPEC-005")
+    lines: list[str] = []
     specs, errors = load_models(path, shared)
-    return [f"ok: {path}: model {name}" for name in specs], errors
+    faults: list[SpecError] = []
+    files = _files_of(path, specs, shared)
+    for name, spec in specs.items():
+        try:
+            _require_parameters(files[name], spec)
+        except SpecError as fault:
+            faults.append(fault)
+        else:
+            lines += [f"ok: {path}: model {name}", *_noticed(spec)]
+    return lines, (*errors, *faults)
+
+
+def _files_of(folder: Path, specs: dict[str, ModelSpec], shared: SharedSpec) -> dict[str, Path]:
+    """Return the file of each good model."""
+    files = {}
+    for file in model_files(folder):
+        with suppress(SpecError):
+            if (name := load_spec(file, shared).name) in specs:
+                files[name] = file
+    return {name: files.get(name, folder) for name in specs}
+
+
+def _require_parameters(file: Path, spec: ModelSpec) -> None:
+    """Refuse hyperparameters that a candidate's estimator does not know or cannot take.
+
+    :raises SpecError: with every fault.
+    """
+    if not any(candidate.params for candidate in spec.training.candidates):
+        return
+    from windsock.training.parameters import parameter_faults
+
+    found = parameter_faults(spec)
+    if not found:
+        return
+    document = read_yaml(file) if file.is_file() else None
+    raise faults_error(
+        [
+            Fault(
+                file=str(file),
+                line=document.line(fault.key) if document else None,
+                key=dotted(fault.key),
+                problem=fault.problem,
+                allowed=fault.allowed,
+                cure=fault.cure,
+            )
+            for fault in found
+        ],
+        code="WS-SPEC-011",
+    )
 
 
 def _shared_of(folder: Path, settings: Settings) -> SharedSpec:
@@ -77,82 +133,3 @@ def schema(
 ) -> None:
     """Print the JSON schema of model files, for editors."""
     print(json.dumps(shared_schema() if shared else model_schema(), indent=2))
-
-
-def init(
-    source: Annotated[str, typer.Argument(help="A CSV or Parquet file, or sql://CONN_ID/TABLE.")],
-    target: Annotated[str | None, typer.Option(help="The column to predict; default: a guess.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="The model's name; default: the file's or table's.")
-    ] = None,
-    owner: Annotated[str | None, typer.Option(help="Who answers for the model.")] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Where to write; default: NAME.yaml in the models folder.")
-    ] = None,
-    database_url: Annotated[
-        str | None, typer.Option(help="SQLAlchemy URL behind CONN_ID; default: AIRFLOW_CONN_<CONN_ID>.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
-) -> None:
-    """Write a first model file after a look at the columns of a table."""
-    settings = Settings.from_environment()
-    wanted = source_of(source)
-    chosen = name or model_name(_stem(wanted))
-    file = output or settings.models_dir / f"{chosen}.yaml"
-    if file.exists() and not force:
-        raise already_there(file)
-    frame = _reader(settings, database_url).read(wanted).frame
-    starter = write_starter(frame, source=written(wanted, settings), name=chosen, target=target, owner=owner)
-    write_whole(file, starter.text.encode(), replace=force)
-    say(f"wrote {file}")
-    for note in starter.notes:
-        say(f"  {note}")
-    if database_url and isinstance(wanted, SqlSource):
-        say(f"  before it runs: make the connection {wanted.conn_id}, or set {variable_of(wanted.conn_id)}")
-
-
-def _reader(settings: Settings, database_url: str | None) -> SourceReader:
-    from windsock.adapters.sources import SourceReaders
-
-    connections = connections_of(os.environ) if database_url is None else lambda _: database_url
-    closed = (settings.keys_dir, settings.clients_file)
-    return SourceReaders((Path.cwd(), *settings.source_roots), connections, closed=closed)
-
-
-def source_of(text: str) -> Any:
-    """Return the source that a text names.
-
-    :raises SpecError: if it names none.
-    """
-    try:
-        return TypeAdapter(Source).validate_python(text)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        cause = detail.get("ctx", {}).get("error")
-        said = str(cause) if isinstance(cause, NotAllowedError) else "this names neither a file nor a table"
-        raise SpecError(
-            f"source: {said}: {shown(text)}",
-            code="WS-SPEC-008",
-            next_action="Name a CSV or Parquet file, or sql://CONN_ID/TABLE with --database-url.",
-        ) from error
-
-
-def _stem(source: Any) -> str:
-    if isinstance(source, FileSource):
-        return Path(source.path).stem
-    if isinstance(source, SqlSource):
-        return (source.table or source.conn_id).rpartition(".")[2]
-    return str(getattr(source, "view", None) or source.kind)
-
-
-def written(source: Any, settings: Settings) -> str:
-    """Return what the model file says of a source: a file below the project by its place there."""
-    if isinstance(source, SqlSource):
-        return f"sql://{source.conn_id}/{source.table}"
-    if not isinstance(source, FileSource):
-        return str(getattr(source, "url", None) or f"{source.kind}://{getattr(source, 'view', '')}")
-    file = Path(source.path).absolute()
-    if not file.exists():
-        return source.path  # it was found below one of the installation's roots
-    root = settings.source_roots[0]
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.reading import EXACT, read_column
 from windsock.data.recent import RecentRows, read_recent
 from windsock.data.roles import listed
+from windsock.data.row_filter import take_recent
 from windsock.data.structure import MIN_HELD_OUT
 from windsock.ports import Ports
 from windsock.records import (
@@ -60,6 +62,8 @@ def mix_recent(
     spec = step.spec
     joined = ports.rows.labelled(spec.name, step.recent, spec.monitoring.labels, as_of=ports.now())
     recent = read_recent(joined, source, columns, spec)
+    taken, filtered = take_recent(recent.frame, columns, spec)
+    recent = replace(recent, frame=taken, findings=(*recent.findings, *filtered))
     window = f"recent window {step.recent.start:%Y-%m-%d %H:%M} to {step.recent.end:%Y-%m-%d %H:%M} UTC"
     said = (window, *recent.findings)
     mixture = mix(step.recent, source, columns, recent, spec)

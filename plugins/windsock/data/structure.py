@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from windsock.data.entities import entity_check
 from windsock.data.reading import is_spoiled
 from windsock.data.roles import listed
 from windsock.records import (
@@ -56,7 +57,8 @@ def structural_checks(
     checked = Checked(
         spec=spec, snapshot=snapshot, frame=frame, held_out=held_out_mask(frame, spec, snapshot.recent_rows)
     )
-    return (rows, names, required, *_sides(checked), *_target(checked), *_features(checked))
+    people = entity_check(spec, snapshot, frame, checked.held_out)
+    return (rows, names, required, *_sides(checked), *_target(checked), *_features(checked), people)
 
 
 def _check(name: str, code: str, passed: bool, message: str = "", **numbers: Any) -> CheckResult:
@@ -129,7 +131,8 @@ def _target(checked: Checked) -> tuple[CheckResult, ...]:
             "target_missing",
             "WS-DATA-106",
             missing == 0,
-            f"{missing:,} of {len(target):,} rows have no target",
+            f"{missing:,} of {len(target):,} rows have no target"
+            + ("; `data.unlabelled: drop` leaves such rows out" if missing else ""),
             value=missing,
             limit=0,
             relation="==",

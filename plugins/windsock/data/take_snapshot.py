@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ from windsock.data.changes import changes_since, refuse_growth
 from windsock.data.mixing import mix_recent
 from windsock.data.reading import ReadColumn, numbers_among, read_column
 from windsock.data.roles import describe_column, findings_about, listed
+from windsock.data.row_filter import take_rows
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
+    ColumnSchema,
     DataSnapshot,
     TakeSnapshotInput,
     content_digest,
@@ -21,10 +24,12 @@ from windsock.records import (
     row_digests,
 )
 from windsock.spec import ModelSpec
+from windsock.spec.unused import require_built, unused_keys
 
 if TYPE_CHECKING:
     import pandas as pd
 
+log = logging.getLogger(__name__)
 NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
@@ -34,11 +39,17 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     The same content is stored once: a second snapshot of it is the first one, with the roles that the spec
     gives its columns now, and with the source that was read now, whatever the first one was read from.
 
+    What the spec asks for and does nothing yet is named in the log.
+
+    :raises NotBuiltError: if the model would behave otherwise than its spec says, such as in batches.
     :raises DataRefusedError: if the source is wrong for good.
     :raises SourceUnavailableError: if it did not answer.
     :raises StorageError: if recent rows are asked for, and the prediction log or the labels cannot be read.
     """
     spec = step.spec
+    require_built(spec)
+    for sentence in unused_keys(spec, written=False):
+        log.warning("%s: %s", spec.name, sentence)
     if spec.data.source is None:
         raise SpecError(
             "the model names no source of data",
@@ -50,6 +61,10 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
     frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
+    raw = frame
+    frame, unlabelled, filtered = take_rows(
+        raw, spec, lambda name: read_column(raw[name], name, as_text=name == spec.data.entity)
+    )
     columns, left_out = _read_columns(frame, spec)
     described = tuple(describe_column(column, spec) for column in columns)
     _require_numeric_target(columns, spec)
@@ -66,8 +81,10 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         findings=(
             *noticed,
             *left_out,
+            *filtered,
             *(finding for column in columns for finding in column.findings),
             *findings_about(described, spec),
+            *_positive_is_by_order(described, spec),
             *mixed,
             *(
                 [f"{copies:,} of {len(typed):,} rows are copies of another one; all are kept"]
@@ -77,12 +94,22 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         ),
         window_start=window.start if window else None,
         window_end=window.end if window else None,
+        unlabelled=unlabelled,
         recent_rows=recent_rows,
         recent_start=step.recent.start if step.recent and recent_rows else None,
         recent_end=step.recent.end if step.recent and recent_rows else None,
         taken_at=ports.now(),
     )
     return _keep(snapshot, typed, spec, ports)
+
+
+def _positive_is_by_order(columns: tuple[ColumnSchema, ...], spec: ModelSpec) -> tuple[str, ...]:
+    """Say of two classes that nobody has named which of them scores are for."""
+    target = next(column for column in columns if column.name == spec.data.target)
+    words = target.kind is ColumnKind.CATEGORY and target.distinct == 2
+    if spec.task == "regression" or spec.data.positive is not None or not words:
+        return ()
+    return (f"{target.name}: two classes and no data.positive: scores are for the last one in sorted order",)
 
 
 def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: Ports) -> DataSnapshot:
@@ -92,9 +119,18 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
-    if stored.columns == snapshot.columns and stored.source == snapshot.source:
+    if (stored.columns, stored.source, stored.unlabelled) == (
+        snapshot.columns,
+        snapshot.source,
+        snapshot.unlabelled,
+    ):
         return stored
-    return stored.replace(columns=snapshot.columns, findings=snapshot.findings, source=snapshot.source)
+    return stored.replace(
+        columns=snapshot.columns,
+        findings=snapshot.findings,
+        source=snapshot.source,
+        unlabelled=snapshot.unlabelled,
+    )
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:

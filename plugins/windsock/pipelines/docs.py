@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from windsock.spec import ModelSpec, schedule_word
+from windsock.spec.unused import not_built, unused_keys
 from windsock.texts import paragraph, table
 
 RED = """\
@@ -40,7 +41,13 @@ def retrain_doc(spec: ModelSpec) -> str:
         spec.model.description
         or "Retrains the model and promotes the new version if the gate lets it through."
     )
-    return _page(purpose, rows, RED.format(name=spec.name))
+    return _page(purpose, rows, *_unused(spec), RED.format(name=spec.name))
+
+
+def _unused(spec: ModelSpec) -> list[str]:
+    """Return what the model's file says and nothing heeds yet, if anything."""
+    said = [*unused_keys(spec), *(sentence for sentence, _ in not_built(spec))]
+    return ["### Not used yet\n" + "\n".join(f"- {paragraph(one)}" for one in said)] if said else []
 
 
 def monitor_doc(spec: ModelSpec) -> str:

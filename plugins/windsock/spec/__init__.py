@@ -36,6 +36,7 @@ from windsock.spec.rollout import (
     RolloutBlock,
     RolloutMetricBlock,
 )
+from windsock.spec.row_conditions import RangeBlock
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec
 from windsock.spec.sources import (
@@ -76,6 +77,7 @@ __all__ = [
     "NotWorse",
     "PERCENT",
     "PerformanceBlock",
+    "RangeBlock",
     "RetrainBlock",
     "RolloutBlock",
     "RolloutMetricBlock",

@@ -21,6 +21,7 @@ from windsock.spec.registries import (
     metric_facts,
 )
 from windsock.spec.rollout import RolloutBlock
+from windsock.spec.row_conditions import Condition
 from windsock.spec.schedules import Schedule
 from windsock.spec.sources import Source
 from windsock.spec.words import MODEL_NAME as MODEL_NAME
@@ -64,7 +65,8 @@ class DataBlock(Frozen):
         description="the class that scores are for; default: true, else the last in sorted order",
     )
     entity: str | None = Field(
-        default=None, description="identity of a row; fixes its held-out side for life"
+        default=None,
+        description="whose row it is; without event_time its rows are held out together and for life",
     )
     event_time: str | None = Field(default=None, description="the latest span is held out")
     sensitive: tuple[str, ...] = Field(
@@ -79,6 +81,15 @@ class DataBlock(Frozen):
     accept_changes_until: date | None = Field(
         default=None,
         description="a day: data that differ from what was accepted before pass up to and with it",
+    )
+
+    unlabelled: Literal["fail", "drop"] = Field(
+        default="fail", description="rows without a target: refuse the data, or leave the rows out"
+    )
+    where: dict[str, Condition] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="only rows that hold: COLUMN: VALUE, COLUMN: [VALUES] or COLUMN: {min: ..., max: ...}",
     )
 
     @model_validator(mode="after")
@@ -272,10 +283,10 @@ class ModelSpec(Frozen):
     def section_digest(self, *sections: str) -> str:
         """Return the SHA-256 of the named sections' canonical JSON, for idempotency keys.
 
-        The source's address and the data window are left out: a snapshot's digest stands for them. So is the
-        day until which changes are accepted: it decides what is accepted, not what is trained.
+        The source's address and what chooses its rows are left out: a snapshot's digest stands for them.
+        So is the day until which changes are accepted: it decides what is accepted, not what is trained.
         """
-        left_out = {"data": {"source", "data_window", "accept_changes_until"}}
+        left_out = {"data": {"source", "data_window", "unlabelled", "where", "accept_changes_until"}}
         return digest_of(
             {
                 name: getattr(self, name).model_dump(mode="json", exclude=left_out.get(name))

@@ -119,6 +119,11 @@ class SharedSpec(Frozen):
     staging: StagingBlock = Field(
         default=StagingBlock(), description="where a version is tried before production"
     )
+    sensitive_words: tuple[str, ...] = Field(
+        default=(),
+        max_length=200,
+        description="further words in a column's name by which `windsock init` proposes it as sensitive",
+    )
     keep_predictions_days: float = Field(
         default=0.0, ge=0, description="days that the archived prediction log is kept; 0 keeps all"
     )

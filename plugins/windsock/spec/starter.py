@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import SpecError
-from windsock.spec.column_facts import (
-    MANY,
-    PERSONAL,
-    PREDICTED,
-    ColumnFacts,
-    can_be_target,
-    guess_entity,
-    guess_event_time,
-    guess_target,
-    look_at,
-)
-from windsock.spec.faults import closest, shown
+from windsock.spec.column_facts import ColumnFacts, SeenColumn, look_at
 from windsock.spec.loader import spec_from_bytes
-from windsock.spec.registries import Task
-from windsock.spec.yaml_reader import plain_value
+from windsock.spec.proposal import (
+    CANNOT_START,
+    Proposal,
+    names_listed,
+    notes_of,
+    propose,
+    suspects_listed,
+    target_reason,
+    task_reason,
+)
+from windsock.spec.written import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CANNOT_START = "WS-SPEC-008"
-PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-YAML_1_1_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-SHOWN_COLUMNS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,41 +38,36 @@ class Starter:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Proposal:
-    target: ColumnFacts
-    guessed: bool
-    task: Task
-    entity: ColumnFacts | None
-    event_time: ColumnFacts | None
-    sensitive: tuple[ColumnFacts, ...]
-    personal: tuple[ColumnFacts, ...]
-    useless: tuple[ColumnFacts, ...]
-    suspects: tuple[ColumnFacts, ...]
-    dates: tuple[ColumnFacts, ...]
-
-
 def write_starter(
-    frame: pd.DataFrame, *, source: str, name: str, target: str | None = None, owner: str | None = None
+    frame: pd.DataFrame,
+    *,
+    source: str | Mapping[str, str],
+    name: str,
+    target: str | None = None,
+    owner: str | None = None,
+    seen: Mapping[str, SeenColumn] | None = None,
+    sensitive_words: Sequence[str] = (),
 ) -> Starter:
     """Propose a model file for a table.
 
     :param frame: the rows, as the source gives them.
-    :param source: what stands at ``data.source``.
+    :param source: what stands at ``data.source``: a text, or a block with how the file is written.
     :param name: the model's name.
     :param target: the column to predict; default: a guess, which the notes name.
     :param owner: who answers for the model.
+    :param seen: columns as the reader of snapshots reads them; default: they are recognised here.
+    :param sensitive_words: further words for groups of people.
     :raises SpecError: if the target is not there, cannot be predicted or cannot be guessed.
     """
-    columns = look_at(frame)
-    proposal = _propose(columns, target)
+    columns = look_at(frame, seen, sensitive_words=sensitive_words)
+    proposal = propose(columns, target)
     text = "\n".join(_lines(proposal, columns, source, name, owner)) + "\n"
     try:
         content = text.encode()
     except UnicodeEncodeError as error:
         raise SpecError("a column's name cannot be written as UTF-8", code=CANNOT_START) from error
     spec_from_bytes(content, f"{name}.yaml")
-    return Starter(text=text, notes=_notes(proposal))
+    return Starter(text=text, notes=notes_of(proposal))
 
 
 def model_name(text: str) -> str:
@@ -89,113 +76,16 @@ def model_name(text: str) -> str:
     return (plain if plain[:1].isalpha() else f"model_{plain}")[:60].strip("_")
 
 
-def quoted(text: str) -> str:
-    """Return a text as YAML: bare where every reader takes it for text, else in quotation marks."""
-    bare = PLAIN.fullmatch(text) and text.lower() not in YAML_1_1_WORDS and isinstance(plain_value(text), str)
-    if bare:
-        return text
-    letters = json.dumps(text, ensure_ascii=False)
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in letters)
-
-
-def _escaped(letter: str) -> str:
-    return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08x}"
-
-
-def _propose(columns: Sequence[ColumnFacts], target: str | None) -> _Proposal:
-    chosen = guess_target(columns) if target is None else _named(columns, target)
-    if chosen is None:
-        raise SpecError(
-            f"none of the {len(columns)} columns looks like something to predict",
-            code=CANNOT_START,
-            next_action="Say which it is with --target COLUMN.",
-        )
-    rest = [column for column in columns if column is not chosen]
-    entity = guess_entity(rest)
-    event_time = guess_event_time(rest)
-    sensitive = tuple(column for column in rest if column.is_sensitive)
-    taken = (entity, event_time, *sensitive)
-    others = [column for column in rest if column not in taken]
-    return _Proposal(
-        target=chosen,
-        guessed=target is None,
-        task="regression"
-        if chosen.kind in ("number", "integer") and chosen.distinct > MANY
-        else "classification",
-        entity=entity,
-        event_time=event_time,
-        sensitive=sensitive,
-        personal=tuple(column for column in others if column.words & PERSONAL and column.distinct > 1),
-        useless=tuple(column for column in others if column.distinct < 2),
-        suspects=tuple(column for column in others if _may_tell(column, chosen)),
-        dates=tuple(column for column in others if column.kind == "datetime"),
-    )
-
-
-def _may_tell(column: ColumnFacts, target: ColumnFacts) -> bool:
-    return column.distinct > 1 and bool(column.words & PREDICTED or target.words <= column.words)
-
-
-def _named(columns: Sequence[ColumnFacts], target: str) -> ColumnFacts:
-    found = next((column for column in columns if column.name == target), None)
-    names = [column.name for column in columns]
-    if found is None:
-        listed = ", ".join(quoted(name) for name in names[: SHOWN_COLUMNS * 3])
-        raise SpecError(
-            f"there is no column {shown(target)}; columns: {listed}; {closest(target, names)}".rstrip("; "),
-            code=CANNOT_START,
-            next_action="Name one of the columns with --target.",
-        )
-    if not can_be_target(found):
-        raise SpecError(
-            f"column {quoted(target)} cannot be predicted: {_kind(found)}, {found.distinct:,} values in "
-            f"{found.rows:,} rows",
-            code=CANNOT_START,
-            next_action="Name a column with classes or numbers with --target.",
-        )
-    return found
-
-
-def _kind(column: ColumnFacts) -> str:
-    return {"empty": "no values", "datetime": "dates", "text": "text", "boolean": "yes or no"}.get(
-        column.kind, "numbers"
-    )
-
-
 def _list(columns: Sequence[ColumnFacts]) -> str:
     return f"[{', '.join(quoted(column.name) for column in columns)}]"
 
 
-def _some(columns: Sequence[ColumnFacts]) -> str:
-    more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
-    return ", ".join(quoted(column.name) for column in columns[:SHOWN_COLUMNS]) + more
-
-
-def _target_reason(proposal: _Proposal) -> str:
-    how = "a guess: correct it if it is wrong" if proposal.guessed else "as asked"
-    return f"{how}; {_kind(proposal.target)}, {proposal.target.distinct:,} different values"
-
-
-def _notes(proposal: _Proposal) -> tuple[str, ...]:
-    notes = [
-        f"target: {quoted(proposal.target.name)} ({_target_reason(proposal)}), so the task is {proposal.task}"
-    ]
-    if proposal.entity:
-        notes.append(f"entity: {quoted(proposal.entity.name)}")
-    if proposal.event_time:
-        notes.append(f"event_time: {quoted(proposal.event_time.name)}")
-    if proposal.sensitive:
-        notes.append(f"sensitive, so no features: {_some(proposal.sensitive)}")
-    if proposal.suspects:
-        notes.append(
-            f"may give the answer away; exclude what is not known in time: {_some(proposal.suspects)}"
-        )
-    notes.append("the gate refuses every model until gate.card says its intended_use and limitations")
-    return tuple(notes)
-
-
 def _lines(
-    proposal: _Proposal, columns: Sequence[ColumnFacts], source: str, name: str, owner: str | None
+    proposal: Proposal,
+    columns: Sequence[ColumnFacts],
+    source: str | Mapping[str, str],
+    name: str,
+    owner: str | None,
 ) -> list[str]:
     owned = (
         quoted(owner) if owner else "unknown   # write who answers for the model, such as ds-team@company.com"
@@ -207,13 +97,14 @@ def _lines(
         "model:",
         f"  name: {quoted(name)}",
         f"  owner: {owned}",
-        f"  task: {proposal.task}   # {_task_reason(proposal)}",
+        f"  task: {proposal.task}   # {task_reason(proposal)}",
         "  tier: low   # people who must approve a version: low 0, medium 1, high 2",
         "",
         "data:",
-        f"  source: {quoted(source)}",
-        f"  target: {quoted(proposal.target.name)}   # {_target_reason(proposal)}",
+        f"  source: {_source(source)}",
+        f"  target: {quoted(proposal.target.name)}   # {target_reason(proposal)}",
         *_class_lines(proposal),
+        *_label_lines(proposal),
         *_identity_lines(proposal),
         *_people_lines(proposal),
         *_exclude_lines(proposal),
@@ -237,25 +128,41 @@ def _lines(
     ]
 
 
-def _task_reason(proposal: _Proposal) -> str:
-    if proposal.task == "regression":
-        return f"the target is a number with more than {MANY} different values"
-    return f"the target has {proposal.target.distinct:,} classes"
+def _source(source: str | Mapping[str, str]) -> str:
+    if isinstance(source, str):
+        return quoted(source)
+    return f"{{{', '.join(f'{key}: {quoted(value)}' for key, value in source.items())}}}"
 
 
-def _class_lines(proposal: _Proposal) -> list[str]:
+def _class_lines(proposal: Proposal) -> list[str]:
     if proposal.task == "regression" or proposal.target.distinct != 2:
         return []
-    return ["  # positive: ...   # the class that scores are for; default: yes/true, else the last one"]
+    first, second = (_scalar(proposal, word) for word in proposal.target.classes)
+    if proposal.positive is None:
+        return [f"  # positive: {second}   # or {first}: the class that scores are for; you must say which"]
+    chosen, other = (second, first) if proposal.positive == proposal.target.classes[1] else (first, second)
+    return [f"  positive: {chosen}   # the class that scores are for, not {other}"]
 
 
-def _identity_lines(proposal: _Proposal) -> list[str]:
+def _scalar(proposal: Proposal, word: str) -> str:
+    bare = proposal.target.kind in ("integer", "number") or (
+        proposal.target.kind == "boolean" and word in ("true", "false")
+    )
+    return word if bare else quoted(word)
+
+
+def _label_lines(proposal: Proposal) -> list[str]:
+    if not proposal.target.blanks:
+        return []
+    return [f"  unlabelled: drop   # {proposal.target.blanks:,} rows have no label yet; fail refuses them"]
+
+
+def _identity_lines(proposal: Proposal) -> list[str]:
     lines = []
     if proposal.entity:
-        why = "each row has its own" if proposal.entity.unique else "several rows may share one"
-        lines.append(
-            f"  entity: {quoted(proposal.entity.name)}   # identity of a row ({why}); fixes its held-out side"
-        )
+        why = "several rows may share one" if proposal.entity_repeats else "each row has its own"
+        use = "kept with its rows" if proposal.event_time else "its rows are held out together, or none is"
+        lines.append(f"  entity: {quoted(proposal.entity.name)}   # whose row it is ({why}); {use}")
     else:
         lines.append(
             "  # entity: ...   # no column looks like an id; without one a row's content is its identity"
@@ -271,7 +178,7 @@ def _identity_lines(proposal: _Proposal) -> list[str]:
     return lines
 
 
-def _people_lines(proposal: _Proposal) -> list[str]:
+def _people_lines(proposal: Proposal) -> list[str]:
     lines = []
     if proposal.sensitive:
         lines.append(
@@ -279,17 +186,23 @@ def _people_lines(proposal: _Proposal) -> list[str]:
         )
     if proposal.personal:
         lines.append(
-            f"  # About people too, but features now; make them sensitive if not: {_some(proposal.personal)}"
+            "  # About people too, but features now; make them sensitive if not: "
+            f"{names_listed(proposal.personal)}"
         )
     return lines
 
 
-def _exclude_lines(proposal: _Proposal) -> list[str]:
+def _exclude_lines(proposal: Proposal) -> list[str]:
     lines = []
     if proposal.suspects:
         lines.append(
-            f"  # May give the answer away; exclude what is not known in time: {_some(proposal.suspects)}"
+            f"  # Nearly give the answer away; exclude what is not known in time: {suspects_listed(proposal)}"
         )
-    if proposal.useless:
-        lines.append(f"  exclude: {_list(proposal.useless)}   # no value, or one value in all rows")
+    if proposal.excluded:
+        parts = {"hold the answer": proposal.copies, "no value, or one value in all rows": proposal.useless}
+        why = "; ".join(f"{what}: {names_listed(found)}" for what, found in parts.items() if found)
+        lines.append(f"  exclude: {_list(proposal.excluded)}   # {why}")
     return lines
+
+
+__all__ = ["Starter", "model_name", "quoted", "write_starter"]

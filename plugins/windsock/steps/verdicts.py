@@ -35,7 +35,8 @@ from windsock.steps.words import Verdict, limit_text, shorten
 def _first_failures(checks: tuple[r.CheckResult, ...]) -> str:
     bad = [check for check in checks if not check.passed]
     shown = "; ".join(
-        f"{check.code} {check.name}: {check.status.value}, {limit_text(check)}" for check in bad[:3]
+        f"{check.code} {check.name}: {check.status.value}, {check.message or limit_text(check)}"
+        for check in bad[:3]
     )
     return shown + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
 

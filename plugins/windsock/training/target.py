@@ -143,8 +143,11 @@ def _positive(spec: ModelSpec, classes: Sequence[Label], column: ColumnSchema | 
         return classes[-1]
     words = {True: column.true_word, False: column.false_word} if column else {}
     for label in classes:
+        if wanted == label or str(wanted) == str(label):
+            return label
+    for label in classes:
         word = words.get(label) if isinstance(label, bool) else None
-        if wanted == label or str(wanted) in (str(label), word):
+        if isinstance(label, bool) and str(wanted).lower() in (str(label).lower(), (word or "").lower()):
             return label
     raise TrainingRefusedError(
         f"`data.positive: {wanted}` is none of the {len(classes)} classes of target {spec.data.target!r}",

@@ -10,11 +10,19 @@ from sqlalchemy import create_engine
 
 from support.specs import ANNOTATED, FOREIGN
 from windsock.cli.app import run
-from windsock.cli.specs import source_of, written
+from windsock.cli.first_file import form_keys, source_entry, source_of, written
 from windsock.exceptions import SpecError
+from windsock.records import ValueForm
 from windsock.settings import Settings
 from windsock.spec.loader import load_spec
 from windsock.spec.schema import model_schema, shared_schema
+
+UNUSED_OF_FOREIGN = [
+    "serving.min_replicas",
+    "serving.max_replicas",
+    "serving.autoscale_metric",
+    "data.source:",
+]
 
 
 @pytest.fixture
@@ -50,10 +58,66 @@ def test_good_files_are_listed(models, capsys):
     for arguments in (["validate"], ["validate", str(models)]):
         assert run(arguments) == 0
         shown = capsys.readouterr()
-        assert shown.out == f"ok: {models}: model churn\nok: {models}: model churn_predictor\n"
+        lines = shown.out.splitlines()
+        good = [line for line in lines if line.startswith("ok: ")]
+        assert good == [f"ok: {models}: model churn", f"ok: {models}: model churn_predictor"]
+        unused = [line for line in lines if line.startswith("  churn_predictor: ")]
+        assert [line.split()[1] for line in unused] == UNUSED_OF_FOREIGN
         assert shown.err == ""
     assert run(["validate", str(models / "a.yaml")]) == 0
-    assert capsys.readouterr().out == f"ok: {models / 'a.yaml'}: model churn_predictor\n"
+    assert capsys.readouterr().out.startswith(f"ok: {models / 'a.yaml'}: model churn_predictor\n")
+
+
+def test_a_parameter_that_no_estimator_takes_is_named_with_its_line(models, capsys):
+    candidates = "[{estimator: logistic_regression, params: {solvr: lbfgs}}]"
+    more = "[{estimator: random_forest, params: {n_estimators: many, max_depth: 4}}]"
+    (models / "a.yaml").write_text(f"model: {{name: a}}\ntraining:\n  candidates: {candidates}\n")
+    (models / "b.yaml").write_text(f"model: {{name: b}}\ntraining:\n  candidates: {more}\n")
+    (models / "c.yaml").write_text("model: {name: c}\n")
+    for arguments in (["validate"], ["validate", str(models / "a.yaml"), str(models / "b.yaml")]):
+        assert run(arguments) == 1
+        shown = capsys.readouterr()
+        assert "WS-SPEC-011" in shown.err
+        assert "a.yaml:3: training.candidates[0].params.solvr" in shown.err
+        assert "did you mean solver?" in shown.err
+        assert "b.yaml:3: training.candidates[0].params.n_estimators" in shown.err
+        assert "2 file(s) cannot be used" in shown.err
+        assert "max_depth:" not in shown.err
+
+
+def test_keys_that_do_nothing_yet_are_named_and_no_fault(models, tmp_path, capsys):
+    (models / "a.yaml").write_text("model: {name: a}\nserving: {type: batch, min_replicas: 1}\n")
+    shared = tmp_path / "include" / "windsock.yaml"
+    shared.write_text("compute: {big: {cpus: 8, pool: big}}\nstaging: {server_url: http://127.0.0.1:1}\n")
+    assert run(["validate", str(models), str(shared)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    named = [line.split(":")[1].split()[0] for line in lines if line.startswith("  a: ")]
+    assert named == ["serving.min_replicas", "serving.type"]
+    assert [line.split()[0] for line in lines if line.startswith(("  compute", "  staging"))] == [
+        "staging.server_url",
+        "compute.cpus",
+    ]
+
+
+def test_how_a_file_is_written_is_said_where_its_reader_found_it_out():
+    assert form_keys(None) == form_keys(ValueForm()) == {}
+    keys = form_keys(ValueForm(decimal=",", thousands=".", dates=""))
+    assert keys == {"decimal": ",", "thousands": "."}
+    assert source_entry("a.csv", keys) == {"kind": "file", "path": "a.csv", "decimal": ",", "thousands": "."}
+    assert source_entry("a.csv", {}) == "a.csv"
+    assert source_entry("sql://shop/orders", keys) == "sql://shop/orders"
+
+
+def test_init_knows_the_installation_s_words_and_reads_as_snapshots_do(models, tmp_path, capsys):
+    (tmp_path / "include" / "windsock.yaml").write_text("sensitive_words: [kaste]\n")
+    rows = [
+        f"{number},{('a', 'b')[number % 2]},{number % 7}.0,{('True', 'False')[number % 3 > 0]}"
+        for number in range(60)
+    ]
+    (tmp_path / "t.csv").write_text("nr,Kaste,x,left\n" + "\n".join(rows))
+    assert run(["init", "t.csv", "--name", "t"]) == 0
+    data = load_spec(models / "t.yaml").data
+    assert (data.sensitive, data.target, data.positive) == (("Kaste",), "left", "True")
 
 
 def test_every_fault_of_every_file_is_printed(models, capsys):

@@ -76,6 +76,7 @@ class TestStructure:
             "features",
             "empty_columns",
             "mixed_columns",
+            "entity_on_both_sides",
             "memory",
             "expectations_ran",
         ]
@@ -316,7 +317,7 @@ class TestWithRealAdapters:
         assert validation.record.failed == ()
         assert validation.record.status is Status.PASS
         assert validation.record.suite_origin == "file"
-        assert len(validation.record.checks) == 17 + len(json.loads(written)["expectations"])
+        assert len(validation.record.checks) == 18 + len(json.loads(written)["expectations"])
         assert snapshot.record.column("total_charges").nulls == 11
 
     def test_a_second_run_changes_nothing(self, world, tmp_path):

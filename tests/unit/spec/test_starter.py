@@ -142,13 +142,38 @@ def test_an_event_time_is_taken_when_its_name_says_so():
     assert spec_of(start(customers(updated_at=["", *moments[1:]]))).data.event_time is None
 
 
-def test_what_may_tell_the_answer_is_named():
+def test_what_may_tell_the_answer_is_named_by_its_values():
     starter = start(
-        customers(churned_reason=["a", "b", "c"] * 20, score=[f"0.{number}" for number in range(ROWS)])
+        customers(
+            plan=["a", "b"] * 30,
+            churned_reason=["a", "b", "c"] * 20,
+            churned_plan=["a", "b"] * 30,
+            score=[f"0.{number}" for number in range(ROWS)],
+        )
     )
     assert (
-        "May give the answer away; exclude what is not known in time: churned_reason, score" in starter.text
+        "Nearly give the answer away; exclude what is not known in time: churned_reason (100% of it)"
+        in starter.text
     )
+    assert "churned_plan" not in starter.text
+
+
+def test_a_column_that_is_filled_only_afterwards_is_named():
+    reason = [f"r{number % 4}" if number % 3 == 0 else "" for number in range(ROWS)]
+    reason[1], reason[3] = "r1", ""
+    starter = start(customers(plan=["a", "b"] * 30, refund=reason))
+    assert "exclude what is not known in time: refund (" in starter.text
+
+
+def test_the_target_in_other_words_and_its_prediction_are_excluded():
+    starter = start(
+        customers(
+            left=["1", "0", "0"] * 20,
+            churned_proba=[f"{0.9 if number % 3 == 0 else 0.1 + number / 1000}" for number in range(ROWS)],
+        )
+    )
+    assert set(spec_of(starter).data.exclude) == {"left", "churned_proba", "note"}
+    assert "hold the answer: left, churned_proba" in starter.text
 
 
 @pytest.mark.parametrize(
