@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from windsock.data.changes import changes_since, refuse_growth
+from windsock.data.contract import InForce, contract_in_force
+from windsock.data.contract_checks import READ_FREELY, is_flipped
 from windsock.data.mixing import mix_recent
 from windsock.data.reading import ReadColumn, numbers_among, read_column
 from windsock.data.roles import describe_column, findings_about, listed
@@ -14,6 +16,7 @@ from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
+    ColumnSchema,
     DataSnapshot,
     TakeSnapshotInput,
     content_digest,
@@ -29,7 +32,9 @@ NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
 def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapshot:
-    """Read the source, type its columns, mix recent rows in, and keep all by the digest of their content.
+    """Read the source by the data contract, mix recent rows in, and keep all by the digest of their content.
+
+    A column that the contract does not know yet is typed by its own values.
 
     The same content is stored once: a second snapshot of it is the first one, with the roles that the spec
     gives its columns now, and with the source that was read now, whatever the first one was read from.
@@ -49,9 +54,13 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     window = window_of(step, ports.now())
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
-    frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
-    columns, left_out = _read_columns(frame, spec)
-    described = tuple(describe_column(column, spec) for column in columns)
+    force = contract_in_force(spec, ports)
+    dated = spec.data.event_time or ""
+    frame, noticed = rows_in_window(
+        read.frame, spec.data.event_time, window, force.column(dated), force.forms.get(dated)
+    )
+    columns, left_out = _read_columns(frame, spec, force)
+    described = tuple(_described(column, frame, spec, force) for column in columns)
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
     digests = row_digests(typed)
@@ -64,6 +73,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         columns=schemas,
         source=read.described,
         findings=(
+            *force.findings,
             *noticed,
             *left_out,
             *(finding for column in columns for finding in column.findings),
@@ -80,6 +90,8 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         recent_rows=recent_rows,
         recent_start=step.recent.start if step.recent and recent_rows else None,
         recent_end=step.recent.end if step.recent and recent_rows else None,
+        contract=force.version,
+        contract_digest=force.digest,
         taken_at=ports.now(),
     )
     return _keep(snapshot, typed, spec, ports)
@@ -92,9 +104,10 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
-    if stored.columns == snapshot.columns and stored.source == snapshot.source:
+    read = ("columns", "source", "contract", "contract_digest")
+    if all(getattr(stored, name) == getattr(snapshot, name) for name in read):
         return stored
-    return stored.replace(columns=snapshot.columns, findings=snapshot.findings, source=snapshot.source)
+    return stored.replace(**{name: getattr(snapshot, name) for name in (*read, "findings")})
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
@@ -115,11 +128,24 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         )
 
 
-def _read_columns(frame: pd.DataFrame, spec: ModelSpec) -> tuple[list[ReadColumn], tuple[str, ...]]:
+def _described(column: ReadColumn, frame: pd.DataFrame, spec: ModelSpec, force: InForce) -> ColumnSchema:
+    """Return a column's schema; where its values do not fit the contract, with what they would be read as."""
+    schema = describe_column(column, spec, force.role(column.name))
+    if not is_flipped(schema, len(frame)):
+        return schema
+    free = read_column(frame[column.name], column.name, as_text=column.name == spec.data.entity)
+    return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
+
+
+def _read_columns(
+    frame: pd.DataFrame, spec: ModelSpec, force: InForce
+) -> tuple[list[ReadColumn], tuple[str, ...]]:
     columns, left_out = [], []
     for name in frame.columns:
+        held, form = force.column(str(name)), force.forms.get(str(name))
+        as_text = name == spec.data.entity
         try:
-            columns.append(read_column(frame[name], str(name), as_text=name == spec.data.entity))
+            columns.append(read_column(frame[name], str(name), as_text=as_text, held=held, form=form))
         except DataRefusedError:
             if name not in spec.data.exclude:
                 raise

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from windsock.data.acceptance import accept
+from windsock.data.contract import contract_in_force
+from windsock.data.contract_checks import hold_against
 from windsock.data.structure import structural_checks
 from windsock.ports import Ports, Suite
 from windsock.records import (
@@ -34,12 +37,18 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     gives no result, does not. An inferred suite is run so that people can see and adopt it; as it was made
     from these very rows, its results are remarks and no evidence.
 
+    The snapshot is held against the data contract, too. One that passes is accepted, unless this is a dry
+    run: its contract and its statistics are kept, and a row of the ledger says so.
+
     :raises StorageError: if the snapshot cannot be read.
     :raises UnverifiedSnapshotError: if it is not what was written.
-    :raises DataRefusedError: if the suite is none.
+    :raises DataRefusedError: if the suite, or the contract that people wrote, is none.
+    :raises StaleEpochError: if another snapshot was accepted meanwhile.
     """
     frame = ports.snapshots.load(step.snapshot)
-    checks = [*structural_checks(step.spec, step.snapshot, frame)]
+    force = contract_in_force(step.spec, ports, judged=step.snapshot.digest)
+    compared = hold_against(force, step.spec, step.snapshot, frame)
+    checks = [*structural_checks(step.spec, step.snapshot, frame), *compared.checks]
     suite = ports.expectations.suite(step.spec.name)
     if suite is None:
         suite = ports.expectations.infer(step.spec.name, frame, step.snapshot.columns)
@@ -47,15 +56,19 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     checks.append(_suite_ran(len(kept), len(suite.content.get("expectations", ()))))
     remarks = tuple(check for check in kept if check.passed and suite.origin == "inferred")
     checks += [check for check in kept if check not in remarks]
+    status, digest = overall_status(checks), digest_of(suite.content)
+    if status is Status.PASS and not step.dry_run:
+        accept(step, ports, force, compared, frame, digest)
     return ValidationReport(
         model=step.spec.name,
         snapshot_digest=step.snapshot.digest,
-        status=overall_status(checks),
+        status=status,
         checks=tuple(checks),
         remarks=remarks,
-        suite_digest=digest_of(suite.content),
+        suite_digest=digest,
         suite_origin=suite.origin,
         suite_uri=suite.uri,
+        asks=compared.asks,
     )
 
 

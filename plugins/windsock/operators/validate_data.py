@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from windsock.operators.base import StepOperator
+from windsock.operators.base import StepOperator, param
 from windsock.operators.tables import log_checks
 from windsock.records import ValidationReport
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from windsock.steps import StepResult
+
+log = logging.getLogger(__name__)
 
 
 class ValidateDataOperator(StepOperator):
@@ -31,12 +34,14 @@ class ValidateDataOperator(StepOperator):
         self.snapshot = snapshot
 
     def step_input(self, context: Context) -> dict[str, Any]:
-        """Return the snapshot."""
-        return {"snapshot": self.snapshot}
+        """Return the snapshot, and whether it is only judged."""
+        return {"snapshot": self.snapshot, "dry_run": bool(param(context, "dry_run"))}
 
     def report(self, result: StepResult) -> None:
         """Log every check."""
         if isinstance(result.record, ValidationReport):
             log_checks("Checks of the data", result.record.checks)
+            for ask in result.record.asks:
+                log.info("to be asked: %s", ask)
             if result.record.remarks:
                 log_checks("Inferred from this very snapshot: no evidence", result.record.remarks)

@@ -134,12 +134,16 @@ class DataSnapshot(Record):
 
 
 class ValidateDataInput(Record):
-    """Input of ``validate_data``."""
+    """Input of ``validate_data``.
+
+    :param dry_run: only judge; a snapshot that passes is not accepted.
+    """
 
     spec: ModelSpec
     snapshot: DataSnapshot
     run: RunContext = RunContext()
     nonce: str | None = None
+    dry_run: bool = False
 
 
 class ValidationReport(Record):
@@ -153,6 +157,7 @@ class ValidationReport(Record):
     :param suite_digest: digest of the expectation suite that was used.
     :param suite_origin: ``file`` (include/expectations) or ``inferred`` (written from this snapshot).
     :param suite_uri: where the inferred suite lies for people to adopt; ``None`` for a file.
+    :param asks: changes of the columns that a person has to decide about, one sentence each.
     """
 
     model: str
@@ -163,6 +168,7 @@ class ValidationReport(Record):
     suite_digest: Digest
     suite_origin: str
     suite_uri: str | None = None
+    asks: tuple[str, ...] = ()
 
     @property
     def counted(self) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from windsock.spec.base import Frozen, digest_of
+from windsock.spec.columns import ColumnBlock
 from windsock.spec.durations import Duration
 from windsock.spec.faults import NotAllowedError
 from windsock.spec.margins import AgainstChampion as AgainstChampion
@@ -75,6 +76,52 @@ class DataBlock(Frozen):
     data_window: Duration | None = Field(
         default=None, description="how far back training looks; needs event_time"
     )
+    columns: dict[str, ColumnBlock] = Field(
+        default_factory=dict, description="what single columns mean, over the data contract"
+    )
+
+    @model_validator(mode="after")
+    def _columns_are_one_thing(self) -> Self:
+        for role in ("entity", "event_time"):
+            if getattr(self, role) == self.target:
+                raise NotAllowedError(
+                    "the target column stands here too", cure="name another column, or none", at=(role,)
+                )
+        keyed = {self.target: "target", self.entity: "entity", self.event_time: "event_time"}
+        for name, column in self.columns.items():
+            place = ("columns", name)
+            if column.role and name in keyed:
+                raise NotAllowedError(
+                    f"the column is data.{keyed[name]}", cure="remove the role", at=(*place, "role")
+                )
+            if column.classes and name != self.target:
+                raise NotAllowedError(
+                    "only the target has classes", cure="remove them", at=(*place, "classes")
+                )
+            if column.unique is not None and name != self.entity:
+                raise NotAllowedError(
+                    "only the entity is held to be unique", cure="remove it", at=(*place, "unique")
+                )
+            if (key := self._key_against(name, column)) is not None:
+                raise NotAllowedError(
+                    f"the role {column.role} does not go with data.{key}",
+                    cure=f"remove the role, or change data.{key}",
+                    at=(*place, "role"),
+                )
+        return self
+
+    def _key_against(self, name: str, column: ColumnBlock) -> str | None:
+        """Return the key of this block that says something else of a column's role."""
+        against = {
+            "feature": ("exclude", "sensitive"),
+            "sensitive": ("features", "exclude"),
+            "ignored": ("features", "sensitive"),
+        }
+        for key in against.get(column.role or "", ()):
+            if name in getattr(self, key):
+                return key
+        unlisted = column.role == "feature" and self.features and name not in self.features
+        return "features" if unlisted else None
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from windsock import __version__
+from windsock.data.contract import contract_in_force
 from windsock.ports import Ports
 from windsock.records import (
     EvaluateModelInput,
@@ -25,19 +26,25 @@ def _estimator_library() -> str:
 
 
 def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
-    """Return the snapshot and the suite it is checked against."""
+    """Return the snapshot, the suite and the data contract it is checked against, and what is kept."""
     suite = ports.expectations.suite(step.spec.name)
     return {
         "snapshot": step.snapshot.digest,
         "suite": digest_of(suite.content) if suite else "inferred",
         "spec": step.spec.section_digest("data"),
+        "contract": contract_in_force(step.spec, ports, judged=step.snapshot.digest).meaning,
+        "kept": "nowhere" if step.dry_run else "ledger",
     }
 
 
 def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
-    """Return the snapshot, the candidate, and what decides how it is fitted and scored."""
+    """Return the snapshot, the candidate, and what decides how it is fitted and scored.
+
+    What its columns are for is decided by the data contract as well as by the spec.
+    """
     return {
         "snapshot": step.snapshot.digest,
+        "roles": digest_of({column.name: column.role.value for column in step.snapshot.columns}),
         "candidate": step.candidate.content_digest(),
         "metric": step.spec.metric,
         "task": step.spec.task,
