@@ -104,10 +104,10 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
-    read = ("columns", "source", "contract", "contract_digest")
-    if all(getattr(stored, name) == getattr(snapshot, name) for name in read):
+    if stored.columns == snapshot.columns and stored.source == snapshot.source:
         return stored
-    return stored.replace(**{name: getattr(snapshot, name) for name in (*read, "findings")})
+    read_now = ("columns", "source", "findings", "contract", "contract_digest")
+    return stored.replace(**{name: getattr(snapshot, name) for name in read_now})
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:

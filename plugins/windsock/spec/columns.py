@@ -77,12 +77,12 @@ class ColumnBlock(Frozen):
             ("dates",): ("datetime",),
         }
         for keys, kinds in fitting.items():
-            given = next((key for key in keys if getattr(self, key)), None)
-            if given and self.kind is not None and self.kind not in kinds:
+            key = next((key for key in keys if getattr(self, key)), None)
+            if key and self.kind is not None and self.kind not in kinds:
                 raise NotAllowedError(
-                    f"{given} says nothing of a column of kind {self.kind}",
+                    f"{key} says nothing of a column of kind {self.kind}",
                     allowed=f"kind {' or '.join(kinds)}",
-                    at=(given,),
+                    at=(key,),
                 )
         if self.decimal is not None and self.decimal == self.thousands:
             raise NotAllowedError(
@@ -98,7 +98,7 @@ class ColumnBlock(Frozen):
 class ContractBlock(ColumnBlock):
     """One column of a contract file; here the kind must stand, and every role may."""
 
-    kind: Kind = Field(description="what its values are")  # type: ignore[assignment]
+    kind: Kind = Field(description="what its values are")
     role: ContractRole = Field(default="feature", description="what it is for")  # type: ignore[assignment]
 
 
