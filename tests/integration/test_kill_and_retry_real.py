@@ -84,7 +84,9 @@ class Installation:
         with reading(self.settings.database_url) as connection:
             steps = [row.step for row in connection.exec_driver_sql("SELECT step FROM step_records")]
         return {
-            "files": sorted(DATED.sub(r"\1", EVIDENCE.sub("evidence", file)) for file in self.files("storage")),
+            "files": sorted(
+                DATED.sub(r"\1", EVIDENCE.sub("evidence", file)) for file in self.files("storage")
+            ),
             "artifacts": Counter(file.rsplit("/", 1)[-1] for file in self.files("mlartifacts")),
             "runs": sorted(
                 (run.info.status, run.info.run_name, len(run.outputs.model_outputs), sorted(run.data.metrics))

@@ -71,6 +71,14 @@ class InForce(NamedTuple):
         return self.contract.content_digest() if self.contract else None
 
     @property
+    def is_decided(self) -> bool:
+        """Whether an accepted snapshot or a person decided any of it, and not the champion alone."""
+        columns = self.contract.columns if self.contract else ()
+        return self.accepted is not None or any(
+            column.origin is not ContractOrigin.CHAMPION for column in columns
+        )
+
+    @property
     def meaning(self) -> Digest:
         """Digest of what the contract says, whatever its version and date are."""
         if self.contract is None:

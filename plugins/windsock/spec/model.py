@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -314,15 +314,18 @@ class ModelSpec(Frozen):
     def section_digest(self, *sections: str) -> str:
         """Return the SHA-256 of the named sections' canonical JSON, for idempotency keys.
 
-        The source's address and the data window are left out: a snapshot's digest stands for them.
+        The source's address and the data window are left out: a snapshot's digest stands for them. So are
+        keys that an earlier version did not have, where they are not written: its records are still found.
         """
         left_out = {"data": {"source", "data_window"}}
-        return digest_of(
-            {
-                name: getattr(self, name).model_dump(mode="json", exclude=left_out.get(name))
-                for name in sections
-            }
-        )
+        added = {"data": {"columns"}}
+
+        def content(name: str) -> dict[str, Any]:
+            block = getattr(self, name)
+            unwritten = {key for key in added.get(name, ()) if not getattr(block, key)}
+            return dict(block.model_dump(mode="json", exclude=left_out.get(name, set()) | unwritten))
+
+        return digest_of({name: content(name) for name in sections})
 
     @model_validator(mode="after")
     def _failures_are_seen(self) -> Self:

@@ -28,12 +28,13 @@ def _estimator_library() -> str:
 def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
     """Return the snapshot, the suite and the data contract it is checked against, and what is kept."""
     suite = ports.expectations.suite(step.spec.name)
+    force = contract_in_force(step.spec, ports, judged=step.snapshot.digest)
     return {
         "snapshot": step.snapshot.digest,
         "suite": digest_of(suite.content) if suite else "inferred",
         "spec": step.spec.section_digest("data"),
-        "contract": contract_in_force(step.spec, ports, judged=step.snapshot.digest).meaning,
-        "kept": "nowhere" if step.dry_run else "ledger",
+        **({"contract": force.meaning} if force.is_decided else {}),
+        **({"kept": "nowhere"} if step.dry_run else {}),
     }
 
 
@@ -42,13 +43,14 @@ def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
 
     What its columns are for is decided by the data contract as well as by the spec.
     """
+    roles = digest_of({column.name: column.role.value for column in step.snapshot.columns})
     return {
         "snapshot": step.snapshot.digest,
-        "roles": digest_of({column.name: column.role.value for column in step.snapshot.columns}),
         "candidate": step.candidate.content_digest(),
         "metric": step.spec.metric,
         "task": step.spec.task,
         "spec": step.spec.section_digest("data"),
+        **({"roles": roles} if step.snapshot.contract else {}),
     }
 
 
