@@ -50,6 +50,8 @@ class FileContractStore:
             return None
         try:
             written = read_contract_file(file)
+            if written is None:
+                return None
             if written.model != model:
                 fault = Fault(
                     file=str(file),
@@ -113,13 +115,15 @@ class FileContractStore:
         return f"contracts/{model}/{folder}/{digest}.json"
 
 
-def read_contract_file(file: Path) -> ContractFile:
-    """Read one contract file.
+def read_contract_file(file: Path) -> ContractFile | None:
+    """Read one contract file; an empty one decides nothing, such as one that a shell is about to fill.
 
     :raises SpecError: one error with every fault of the file.
     """
     document = read_yaml(file, most_bytes=MOST_BYTES, most_values=MOST_VALUES)
     content = document.value
+    if content is None:
+        return None
     if not isinstance(content, dict):
         raise faults_error(
             [

@@ -237,4 +237,5 @@ def _decided(force: InForce, columns: Sequence[ContractColumn]) -> tuple[str, ..
 def _reason(contract: DataContract, force: InForce) -> str:
     if force.accepted is not None and contract.version == force.accepted.version:
         return "nothing new"
-    return f"{len(contract.changes):,} changes"
+    more = f"; and {len(contract.changes) - 3:,} more" if len(contract.changes) > 3 else ""
+    return "; ".join(contract.changes[:3]) + more

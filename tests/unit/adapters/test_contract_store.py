@@ -37,6 +37,12 @@ COLUMNS = (
 )
 CONTRACT = DataContract(model="churn", version=3, columns=COLUMNS, positive="1", decided_at=MOMENT)
 
+TWO_ENTITIES = """model: churn
+columns:
+  a: {kind: category, role: entity}
+  b: {kind: category, role: entity}
+"""
+
 
 @pytest.fixture
 def store(tmp_path) -> FileContractStore:
@@ -79,7 +85,9 @@ class TestDocuments:
 
 
 class TestPeoplesFile:
-    def test_none_is_none(self, store):
+    def test_none_is_none_and_an_empty_one_decides_nothing(self, store):
+        assert store.written_by_people("churn") is None
+        write(store, "# nothing yet\n")
         assert store.written_by_people("churn") is None
 
     def test_what_is_printed_can_be_saved_as_it_stands(self, store):
@@ -101,7 +109,6 @@ class TestPeoplesFile:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("", ["no block of keys"]),
             ("- a\n", ["no block of keys"]),
             ("model: churn\n", ["columns", "missing"]),
             ("model: churn\ncolumns: {}\n", [":2", "columns", "at least 1"]),
@@ -125,9 +132,8 @@ class TestPeoplesFile:
             ),
             ("model: churn\ncolumns:\n  a: {kind: number, mean: 3}\n", ["columns.a.mean", "unknown key"]),
             (
-                "model: churn\ncolumns:\n  a: {kind: number, role: target}\n"
-                "  b: {kind: number, role: target}\n",
-                [":4", "columns.b.role", "2 columns have the role target"],
+                TWO_ENTITIES,
+                [":4", "columns.b.role", "2 columns have the role entity"],
             ),
             (
                 "model: churn\ncolumns:\n  a: {kind: number}\n  a: {kind: number}\n",
