@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from windsock.operators.base import StepOperator, param
 from windsock.operators.tables import log_checks
 from windsock.records import ValidationReport
+from windsock.records.contract import CONTRACT_CODES
+from windsock.texts import log_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +43,10 @@ class ValidateDataOperator(StepOperator):
         """Log every check."""
         if isinstance(result.record, ValidationReport):
             log_checks("Checks of the data", result.record.checks)
+            for check in result.record.checks:
+                if check.code.startswith(CONTRACT_CODES) and check.message:
+                    log.info("%s: %s", log_text(check.name), log_text(check.message))
             for ask in result.record.asks:
-                log.info("to be asked: %s", ask)
+                log.info("to be asked: %s", log_text(ask))
             if result.record.remarks:
                 log_checks("Inferred from this very snapshot: no evidence", result.record.remarks)
