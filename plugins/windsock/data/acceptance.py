@@ -113,11 +113,10 @@ def accepted_contract(
         elif held.role is not ColumnRole.IGNORED and not _settled(held, force):
             columns.append(held)
     known = {column.name for column in force.contract.columns} if force.contract else set()
-    asked = {name for name in there if any(f"column {name} is new" in ask for ask in compared.asks)}
     columns += [
         _first(column, source[column.name], spec)
         for column in snapshot.columns
-        if column.name not in known | asked
+        if column.name not in known | compared.unsettled
     ]
     target = there.get(spec.data.target)
     positive = positive_word(spec, target, source[target.name]) if target else None

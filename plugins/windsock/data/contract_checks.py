@@ -35,16 +35,25 @@ class Comparison(NamedTuple):
     :param checks: those that count; none where there is no contract yet.
     :param recorded: changes of the kind that data make every day, one sentence each.
     :param asks: what a person has to decide, one sentence each.
+    :param unsettled: the new columns among them; they are no part of the contract yet.
     """
 
     checks: tuple[CheckResult, ...] = ()
     recorded: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
+    unsettled: frozenset[str] = frozenset()
 
 
 def is_flipped(column: ColumnSchema, rows: int) -> bool:
-    """Return whether so many values do not fit a column's kind that it means something else."""
-    return column.unread > MOST_UNREAD * (rows - column.nulls + column.unread)
+    """Return whether so many values do not fit a column's kind that it means something else.
+
+    A target is never guessed at: one value is enough.
+
+    :param rows: of the source, before recent ones are mixed in.
+    """
+    known = rows - column.nulls + column.unread
+    most = 0 if column.role is ColumnRole.TARGET else MOST_UNREAD * known
+    return column.unread > most
 
 
 def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame) -> Comparison:
@@ -79,7 +88,7 @@ def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame:
         n=len(source),
         message=_summary(force.contract, recorded, asks),
     )
-    return Comparison((*checks, passed) if not checks else tuple(checks), tuple(recorded), asks)
+    return Comparison(tuple(checks) or (passed,), tuple(recorded), asks, frozenset(new.asked))
 
 
 class _Names(NamedTuple):
@@ -115,31 +124,14 @@ def _column_checks(
     """Yield what fails of one column."""
     if column.role is ColumnRole.IGNORED:
         return
-    known = int(values.notna().sum()) + column.unread
-    if is_flipped(column, len(values)) or (column.unread and column.role is ColumnRole.TARGET):
-        share, free = column.unread / max(known, 1), column.note.removeprefix(READ_FREELY).strip()
-        other = free if column.note.startswith(READ_FREELY) else "something else"
-        yield CheckResult(
-            name=f"contract_kind:{column.name}",
-            status=Status.FAIL,
-            code="WS-DATA-141",
-            value=share,
-            limit=0 if column.role is ColumnRole.TARGET else MOST_UNREAD,
-            relation="<=",
-            n=known,
-            message=(
-                f"{column.name} is {held.kind.value} by contract {contract.version}; {column.unread:,} of "
-                f"{known:,} values do not fit and look like {', '.join(column.shapes)}; now it would be read "
-                f"as {other}. If that is meant, write data.columns.{column.name}.kind: "
-                f"{free if column.note.startswith(READ_FREELY) else 'KIND'}, or its form beside it"
-            ),
-        )
+    if column.note.startswith(READ_FREELY):
+        yield _flipped(held, column, values, contract)
     elif column.kind is not held.kind and not {column.kind, held.kind} <= NUMERIC:
         yield CheckResult(
             name=f"contract_kind:{column.name}",
             status=Status.FAIL,
             code="WS-DATA-142",
-            n=known,
+            n=len(values),
             message=(
                 f"{column.name} is {held.kind.value} by contract {contract.version}, and was read as "
                 f"{column.kind.value}: the contract changed since; take the snapshot again"
@@ -162,6 +154,29 @@ def _column_checks(
                 f"data.columns.{column.name}.unique: false"
             ),
         )
+
+
+def _flipped(
+    held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], contract: DataContract
+) -> CheckResult:
+    free = column.note.removeprefix(READ_FREELY).strip()
+    known = int(values.notna().sum()) + column.unread
+    share = column.unread / known
+    return CheckResult(
+        name=f"contract_kind:{column.name}",
+        status=Status.FAIL,
+        code="WS-DATA-141",
+        value=share,
+        limit=0 if column.role is ColumnRole.TARGET else MOST_UNREAD,
+        relation="<=",
+        n=known,
+        message=(
+            f"{column.name} is {held.kind.value} by contract {contract.version}; {column.unread:,} of "
+            f"{known:,} values ({share:.1%}) do not fit and look like {', '.join(column.shapes)}; now it "
+            f"would be read as {free}. If that is meant, write data.columns.{column.name}.kind: {free}, or "
+            "the form of its values beside it"
+        ),
+    )
 
 
 def _classes(

@@ -131,7 +131,7 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
 def _described(column: ReadColumn, frame: pd.DataFrame, spec: ModelSpec, force: InForce) -> ColumnSchema:
     """Return a column's schema; where its values do not fit the contract, with what they would be read as."""
     schema = describe_column(column, spec, force.role(column.name))
-    if not is_flipped(schema, len(frame)):
+    if force.column(column.name) is None or not is_flipped(schema, len(frame)):
         return schema
     free = read_column(frame[column.name], column.name, as_text=column.name == spec.data.entity)
     return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
