@@ -105,8 +105,8 @@ def contract_in_force(spec: ModelSpec, ports: Ports, *, judged: Digest | None = 
         ports.contracts.contract(row.body["contract_uri"], row.body["contract_digest"]) if row else None
     )
     champion, findings = _champion_columns(spec, rows, ports)
-    columns = {column.name: column for column in champion or ()}
-    columns |= {column.name: column for column in accepted.columns} if accepted else {}
+    columns = {column.name: column for column in accepted.columns} if accepted else {}
+    columns |= {column.name: column for column in champion or () if column.name not in columns}
     by_people, positive = _by_people(spec, ports, columns)
     loose = frozenset(
         name

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from support.builders import make_spec
+from support.builders import digest, make_spec
 from support.fakes import FakeContracts, FakeSources, fake_ports
 from windsock.data.contract import columns_of_champion, contract_in_force, require_contract
 from windsock.data.reading import read_column
 from windsock.data.take_snapshot import take_snapshot
 from windsock.data.validate_data import validate_data
 from windsock.exceptions import DataRefusedError, StaleEpochError
+from windsock.ports import LoadedBundle
 from windsock.records import (
     Answer,
     ColumnKind,
@@ -23,6 +24,7 @@ from windsock.records import (
     InputField,
     InputSchema,
     LedgerAction,
+    LedgerEntry,
     TakeSnapshotInput,
     ValidateDataInput,
     ValueForm,
@@ -270,6 +272,44 @@ class TestPrecedence:
         assert columns["churned"].kind is ColumnKind.INTEGER
         assert columns["churned"].classes == ("1", "2", "3")
         assert {column.origin for column in columns.values()} == {ContractOrigin.CHAMPION}
+
+    def test_what_an_old_champion_was_trained_with_is_how_rows_are_read(self):
+        house = House()
+        self.champion_of(house, InputField(name="age", kind=ColumnKind.CATEGORY))
+        snapshot, report = house.month(rows())
+        assert (snapshot.column("age").kind, snapshot.contract) == (ColumnKind.CATEGORY, 1)
+        assert [ask.split(":")[0] for ask in report.asks] == ["column colour is new"]
+        assert house.contract.column("age").origin is ContractOrigin.CHAMPION
+
+    def test_a_promotion_settles_what_was_asked(self, house):
+        changed = {"colour": None, "plan": ["s", "m"] * (ROWS // 2)}
+        assert len(house.month(rows(2, **changed))[1].asks) == 2
+        fields = [InputField(name=name, kind=ColumnKind.CATEGORY) for name in ("age", "plan")]
+        self.champion_of(house, *fields)
+        _, report = house.month(rows(3, **changed))
+        assert [ask.split(":")[0] for ask in report.asks] == ["column colour is gone"]
+        assert [column.name for column in house.contract.columns] == ["customer_id", "age", "churned", "plan"]
+        assert house.month(rows(4, **changed))[1].asks == ()
+        assert house.contract.version == 2
+
+    def test_a_champion_that_cannot_be_verified_is_named(self, house):
+        self.champion_of(house, InputField(name="age", kind=ColumnKind.CATEGORY), broken=True)
+        snapshot, _ = house.month(rows(2))
+        assert "the champion's schema does not count: WS-BUNDLE-001" in " ".join(snapshot.findings)
+
+    def champion_of(self, house, *fields, broken=False) -> None:
+        """Let a champion with these fields serve."""
+        schema = InputSchema(model="churn", fields=fields, answer=Answer.CLASS, classes=(False, True))
+        entry = LedgerEntry(
+            model="churn", action=LedgerAction.COMMIT, epoch=2, version="1", digest=digest("1"),
+            actor="scheduler", body={"bundle_uri": "memory://1"},
+        )  # fmt: skip
+        house.ports.ledger.append(entry, after_seq=len(house.ports.ledger.rows("churn")))
+        if not broken:
+            bundle = LoadedBundle(
+                manifest=None, digest=digest("1"), pipeline=None, schema=schema, golden=None
+            )
+            house.ports.bundles.by_digest[digest("1")] = bundle
 
     def test_without_any_there_is_none_to_show(self):
         with pytest.raises(DataRefusedError) as caught:
