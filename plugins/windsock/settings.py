@@ -164,6 +164,11 @@ class Settings(Frozen):
         return self.include_dir / "expectations"
 
     @property
+    def contracts_dir(self) -> Path:
+        """The folder of the data contracts that people keep, ``NAME.yaml`` each."""
+        return self.include_dir / "contracts"
+
+    @property
     def keys_dir(self) -> Path:
         """The folder of the signing key and the admin token."""
         return self.home / "keys"

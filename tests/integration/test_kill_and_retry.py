@@ -52,6 +52,7 @@ def test_a_quiet_run_serves_one_version(undisturbed):
     assert state["route"] == [("1", 10_000)]
     assert (state["snapshots"], state["bundles"], state["runs"], state["versions"]) == (1, 1, 1, 1)
     assert state["ledger"] == [
+        ("accept", "-", 0),
         ("decide", "-", 0),
         ("register", "1", 0),
         ("deploy", "1", 1),

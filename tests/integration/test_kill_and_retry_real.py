@@ -37,6 +37,8 @@ SPEC = make_spec(
 
 EVIDENCE = re.compile(r"(?<=^evidence/churn/)[0-9a-f]{64}-[0-9a-f]{12}")
 """Evidence is named by its digest, and holds a measured latency."""
+DATED = re.compile(r"(?<=^contracts/churn/)(contract|statistics)/[0-9a-f]{64}")
+"""These are named by their digest, and hold when the snapshot was first stored."""
 
 
 def write_source(file):
@@ -82,7 +84,9 @@ class Installation:
         with reading(self.settings.database_url) as connection:
             steps = [row.step for row in connection.exec_driver_sql("SELECT step FROM step_records")]
         return {
-            "files": sorted(EVIDENCE.sub("evidence", file) for file in self.files("storage")),
+            "files": sorted(
+                DATED.sub(r"\1", EVIDENCE.sub("evidence", file)) for file in self.files("storage")
+            ),
             "artifacts": Counter(file.rsplit("/", 1)[-1] for file in self.files("mlartifacts")),
             "runs": sorted(
                 (run.info.status, run.info.run_name, len(run.outputs.model_outputs), sorted(run.data.metrics))
@@ -152,6 +156,7 @@ def test_a_quiet_run_leaves_one_of_each(undisturbed):
     assert state["versions"] == [("1", "READY")]
     assert state["aliases"] == {"champion": "1"}
     assert state["ledger"] == [
+        ("accept", "-", 0),
         ("decide", "-", 0),
         ("register", "1", 0),
         ("deploy", "1", 1),

@@ -32,6 +32,11 @@ FULL: dict[str, Any] = {
         "exclude": ["the excluded column"],
         "required": ["the required column"],
         "data_window": "29d",
+        "columns": {
+            "the flag": {"nulls": ["the null word"], "true": "the true word", "false": "the false word"},
+            "the moment": {"kind": "datetime", "dates": "the pattern"},
+            "the target": {"classes": ["the class"]},
+        },
     },
     "training": {
         "schedule": "weekly",

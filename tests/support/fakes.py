@@ -20,6 +20,7 @@ from windsock.exceptions import (
     StaleEpochError,
     StorageError,
     UnverifiedBundleError,
+    UnverifiedSnapshotError,
 )
 from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite, VersionNumbers
 from windsock.records import (
@@ -28,6 +29,7 @@ from windsock.records import (
     ChainCheck,
     Champion,
     CheckResult,
+    DataContract,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
@@ -116,6 +118,31 @@ class FakeExpectations:
 
     def check(self, frame: Any, suite: Suite) -> tuple[CheckResult, ...]:
         return self.results
+
+
+class FakeContracts:
+    """Keeps contracts and statistics in a dict; ``written`` is what people wrote."""
+
+    def __init__(self, written: DataContract | None = None) -> None:
+        self.written = written
+        self.documents: dict[str, Any] = {}
+
+    def written_by_people(self, model: str) -> DataContract | None:
+        return self.written
+
+    def put(self, document: Any) -> tuple[str, str]:
+        digest = document.content_digest()
+        uri = f"memory://contracts/{document.model}/{digest}"
+        self.documents.setdefault(uri, document)
+        return uri, digest
+
+    def contract(self, uri: str, digest: str) -> Any:
+        found = self.documents.get(uri)
+        if found is None or found.content_digest() != digest:
+            raise UnverifiedSnapshotError(f"no document {uri} of digest {digest}")
+        return found
+
+    statistics = contract
 
 
 class FakeBundles:
@@ -373,6 +400,7 @@ def fake_ports(**replaced: Any) -> Ports:
         "sources": FakeSources(),
         "snapshots": FakeSnapshots(),
         "expectations": FakeExpectations(),
+        "contracts": FakeContracts(),
         "bundles": FakeBundles(),
         "tracker": FakeTracker(),
         "registry": FakeRegistry(),

@@ -10,6 +10,7 @@ from windsock.ports import Ports
 EFFECTS = {
     "snapshots": {"put"},
     "expectations": {"infer"},
+    "contracts": {"put"},
     "bundles": {"put", "put_document"},
     "tracker": {"record_run", "add_to_run", "close_stale_runs"},
     "registry": {"register", "set_alias"},

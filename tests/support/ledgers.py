@@ -31,6 +31,10 @@ REGISTER = {
     **SWITCH, "evidence_uri": "memory://e", "snapshot_digest": digest("5"), "asks": [], "tier": "low",
 }  # fmt: skip
 BODIES = {
+    LedgerAction.ACCEPT: {
+        "snapshot_digest": digest("5"), "contract": 1, "contract_digest": digest("c"),
+        "contract_uri": "memory://c", "statistics_digest": digest("a"), "statistics_uri": "memory://a",
+    },
     LedgerAction.DECIDE: {
         "outcome": "keep", "decision": digest("d"), "evaluation": digest("a"), "spec": digest("b"),
         "policy_digest": digest("c"), "snapshot_digest": digest("5"), "tier": "low", "run_id": "r",

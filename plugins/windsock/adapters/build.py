@@ -8,6 +8,7 @@ from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.business_query import DuckdbBusinessQuery
 from windsock.adapters.charts import MatplotlibCharts
 from windsock.adapters.compiled import PipelineCompiler
+from windsock.adapters.contract_store import FileContractStore
 from windsock.adapters.docker_slots import DockerSlots
 from windsock.adapters.drift_report import EvidentlyReporter
 from windsock.adapters.expectations import GreatExpectationsEngine
@@ -50,6 +51,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         ),
         snapshots=ParquetSnapshotStore(storage),
         expectations=GreatExpectationsEngine(settings.expectations_dir, storage),
+        contracts=FileContractStore(settings.contracts_dir, storage),
         bundles=SignedBundleStore(storage, settings.keys_dir),
         tracker=MlflowTracker(settings.tracking_uri, settings.home),
         registry=MlflowRegistry(settings.tracking_uri, settings.home, Installation(settings.keys_dir)),

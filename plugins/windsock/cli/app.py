@@ -16,6 +16,7 @@ import typer
 from windsock import __version__
 from windsock.cli.backtest import backtest
 from windsock.cli.clients import clients
+from windsock.cli.data import data
 from windsock.cli.demo import demo
 from windsock.cli.first_file import init
 from windsock.cli.keys import keys
@@ -43,6 +44,7 @@ for command in (validate, init, schema, models, rollback, monitor, backtest, ste
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
+app.add_typer(data, name="data")
 app.add_typer(rollout, name="rollout")
 
 

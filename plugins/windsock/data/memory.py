@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from windsock.data.remembered import Finding, Remembered, known_rows
+from windsock.data.remembered import NUMBERS, Finding, Remembered, known_rows
 from windsock.data.remembered_numbers import judge_numbers, judge_times
 from windsock.data.remembered_words import judge_words
 from windsock.data.tolerance import Tolerance, error_of_share, expected_copies, what_was_seen
@@ -29,7 +29,6 @@ MORE_ROWS = Tolerance(narrow=math.log(10), wide=math.log(10), jump=math.log(10))
 COPIES = Tolerance(narrow=0.05, wide=0.15, jump=0.3)
 VALUES_LOST = Tolerance(narrow=math.log(1 / 0.8), wide=math.log(1 / 0.7), jump=math.log(4))
 """Values that may be gone, as a log ratio of the share that is there: 20 to 30 % of them."""
-NUMBERS = frozenset({ColumnKind.NUMBER, ColumnKind.INTEGER})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,16 +144,6 @@ def _copies(remembered: Remembered) -> Iterable[Finding]:
         yield Finding(what=what, value=now.copies, limit=limit, n=now.rows)
 
 
-def _types(remembered: Remembered) -> Iterable[Finding]:
-    for column, history in remembered.columns():
-        before = history[0][0]
-        same = column.kind is before.kind or {column.kind, before.kind} <= NUMBERS
-        if not same and column.nulls < 1 and before.nulls < 1:
-            was = f"was {before.kind.value} in the last accepted snapshot"
-            what = f"{column.name}: is {column.kind.value}, {was}"
-            yield Finding(column=column.name, what=what, n=remembered.now.rows)
-
-
 def _nulls(remembered: Remembered) -> Iterable[Finding]:
     for column, history in remembered.columns():
         before = [(1 - one.nulls, snapshot.rows) for one, snapshot in history if one.nulls < 1]
@@ -199,7 +188,6 @@ def _words(remembered: Remembered) -> Iterable[Finding]:
 QUESTIONS = (
     Question(name="row_count", code="WS-DATA-151", compares="as many rows", ask=_rows),
     Question(name="copies", code="WS-DATA-152", compares="as many copies of rows", ask=_copies),
-    Question(name="column_types", code="WS-DATA-153", compares="columns of the same kinds", ask=_types),
     Question(name="null_share", code="WS-DATA-154", compares="columns as full", ask=_nulls),
     Question(name="value_range", code="WS-DATA-155", compares="numbers as large", ask=_numbers),
     Question(name="category_shares", code="WS-DATA-156", compares="words as frequent", ask=_words),

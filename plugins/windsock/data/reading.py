@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from windsock.data.held_words import held_meaning, plain_words, shapes_of
 from windsock.data.words import Meaning, is_number, meaning_of, microseconds
 from windsock.exceptions import DataRefusedError
-from windsock.records import ColumnKind
+from windsock.records import ColumnKind, ContractColumn, ValueForm
+from windsock.records.values import category_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +32,9 @@ class ReadColumn:
     datetime64[us, UTC].
 
     :param findings: what was noticed; whole sentences with the column's name and counts, never a value.
+    :param form: how its values are written.
+    :param unread: values that do not fit the kind; they are missing.
+    :param shapes: how these look, the most frequent first.
     """
 
     name: str
@@ -38,26 +43,95 @@ class ReadColumn:
     true_word: str | None = None
     false_word: str | None = None
     findings: tuple[str, ...] = ()
+    form: ValueForm = ValueForm()
+    unread: int = 0
+    shapes: tuple[str, ...] = ()
 
 
-def read_column(values: pd.Series[Any], name: str, *, as_text: bool = False) -> ReadColumn:
+def read_column(
+    values: pd.Series[Any],
+    name: str,
+    *,
+    as_text: bool = False,
+    held: ContractColumn | None = None,
+    form: ValueForm | None = None,
+) -> ReadColumn:
     """Return a column's typed values; no row is dropped, whatever is in it.
 
     :param values: what the source gave: text, numbers, booleans, times or a mixture of them.
     :param as_text: keep text as it stands, without blanks around it; for identities.
+    :param held: what the column means by the data contract; it is read by this and never guessed.
+    :param form: how its values are written, where only that is known.
     :raises DataRefusedError: if the column holds lists or other things that are no plain values.
     """
+    if held is not None and not (as_text and held.kind is ColumnKind.CATEGORY):
+        return _read_held(values, name, held)
+    read = _read_free(values, name, as_text=as_text, form=form or ValueForm())
+    return read if form is None else replace(read, form=form)
+
+
+def _read_held(values: pd.Series[Any], name: str, held: ContractColumn) -> ReadColumn:
+    """Read a column by its meaning; a typed column that has this kind is only checked."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    if pd.api.types.infer_dtype(values, skipna=True) not in ("string", "empty"):
+        free = _read_free(values, name, as_text=False, form=ValueForm())
+        if free.kind is held.kind and values.dtype != object:
+            return replace(free, true_word=held.true_word, false_word=held.false_word, form=held.form)
+        if {free.kind, held.kind} == {ColumnKind.INTEGER, ColumnKind.NUMBER}:
+            return _widened(free, held)
+    codes, different = _numbered(values)
+    words = ["" if word is None else category_text(word).strip() for word in different]
+    counts = np.bincount(codes[codes >= 0], minlength=len(words))
+    meaning, unread = held_meaning(words, counts, held)
+    spread = _spread(meaning, codes)
+    lost = int(sum(counts[place] for place in unread))
+    blank = int(sum(counts[place] for place, word in enumerate(words) if not word))
+    missing = int(sum(counts[place] for place in meaning.missing))
+    shapes = shapes_of([words[place] for place in unread], [int(counts[place]) for place in unread])
+    said = missing_words(name, blank=blank, words=missing, rows=len(values))
+    if lost:
+        known = len(values) - int(values.isna().sum()) - blank - missing
+        misfit = f"{name}: {lost:,} of {known:,} values do not fit {held.kind.value} of the data contract"
+        said = (*said, f"{misfit} and count as missing; they look like {', '.join(shapes)}")
+    return ReadColumn(
+        name=name,
+        kind=meaning.kind,
+        values=pd.Series(spread, index=values.index, name=name, dtype=spread.dtype),
+        true_word=meaning.true_word,
+        false_word=meaning.false_word,
+        findings=(*said, *(f"{name}: {remark}" for remark in meaning.remarks)),
+        form=held.form,
+        unread=lost,
+        shapes=shapes,
+    )
+
+
+def _widened(free: ReadColumn, held: ContractColumn) -> ReadColumn:
+    """Return numbers as the contract has them; whole ones that have decimals now are numbers."""
+    whole = held.kind is ColumnKind.INTEGER and bool((free.values.dropna() % 1 == 0).all())
+    exact = whole and not free.values.isna().any()
+    typed = free.values.astype("int64" if exact else "float64")
+    kind = ColumnKind.INTEGER if whole else ColumnKind.NUMBER
+    return replace(free, kind=kind, values=typed, form=held.form)
+
+
+def _read_free(values: pd.Series[Any], name: str, *, as_text: bool, form: ValueForm) -> ReadColumn:
+    """Read a column by its own values."""
     import pandas as pd
 
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object:
         values = values.astype(object)
     elif isinstance(values.dtype, pd.StringDtype):
-        return _read_text(values, name, as_text=as_text)
+        return _read_text(values, name, as_text=as_text, form=form)
     kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("string", "empty"):
-        return _read_text(values, name, as_text=as_text)
+        return _read_text(values, name, as_text=as_text, form=form)
     if kind in ("mixed", "mixed-integer") and all(isinstance(value, PLAIN) for value in values.dropna()):
-        read = _read_text(values.map(str, na_action="ignore"), name, as_text=as_text)
+        read = _read_text(values.map(str, na_action="ignore"), name, as_text=as_text, form=form)
         said = (*read.findings, f"{name}: values of several types were read as text first")
         return ReadColumn(**{**vars(read), "findings": said})
     if kind not in TYPED:
@@ -82,14 +156,14 @@ def missing_words(name: str, *, blank: int, words: int, rows: int) -> tuple[str,
     return (f"{name}: {' and '.join(parts)} and were read as missing; no row was dropped",)
 
 
-def _read_text(values: pd.Series[Any], name: str, *, as_text: bool) -> ReadColumn:
+def _read_text(values: pd.Series[Any], name: str, *, as_text: bool, form: ValueForm) -> ReadColumn:
     import numpy as np
     import pandas as pd
 
     codes, different = _numbered(values)
     words = [str(word).strip() for word in different]
     counts = np.bincount(codes[codes >= 0], minlength=len(words))
-    meaning = _as_names(words) if as_text else meaning_of(words, counts)
+    meaning = _as_names(words) if as_text else meaning_of(plain_words(words, form), counts)
     blank = int(sum(counts[place] for place, word in enumerate(words) if not word))
     missing = int(sum(counts[place] for place in meaning.missing))
     spread = _spread(meaning, codes)

@@ -9,6 +9,7 @@ from typing import Literal
 from windsock.records import ColumnKind, ColumnStatistics, SnapshotStatistics
 from windsock.spec import ModelSpec
 
+NUMBERS = frozenset({ColumnKind.NUMBER, ColumnKind.INTEGER})
 History = Sequence[tuple[ColumnStatistics, SnapshotStatistics]]
 """One column in accepted snapshots, newest first, each with its snapshot."""
 
@@ -43,15 +44,16 @@ class Remembered:
     def columns(self, *kinds: ColumnKind) -> Iterator[tuple[ColumnStatistics, History]]:
         """Return columns that the model uses and the last accepted snapshot had, with their history.
 
-        A column that came or went is none of them: the data contract asks about those.
+        A column that came or went is none of them: the data contract asks about those. One whose kind people
+        have changed has a history from then on.
 
-        :param kinds: only columns that are of these kinds, now and before.
+        :param kinds: only columns of these kinds.
         """
         before = [{column.name: column for column in one.columns} for one in self.accepted]
         for column in self.now.columns:
             if not self._is_used(column.name) or (kinds and column.kind not in kinds):
                 continue
-            history = list(_as_long_as_there(column.name, zip(before, self.accepted, strict=True), kinds))
+            history = list(_as_long_as_there(column, zip(before, self.accepted, strict=True)))
             if history:
                 yield column, history
 
@@ -63,13 +65,11 @@ class Remembered:
 
 
 def _as_long_as_there(
-    name: str,
-    before: Iterable[tuple[dict[str, ColumnStatistics], SnapshotStatistics]],
-    kinds: Sequence[ColumnKind],
+    now: ColumnStatistics, before: Iterable[tuple[dict[str, ColumnStatistics], SnapshotStatistics]]
 ) -> Iterator[tuple[ColumnStatistics, SnapshotStatistics]]:
     for columns, snapshot in before:
-        column = columns.get(name)
-        if column is None or (kinds and column.kind not in kinds):
+        column = columns.get(now.name)
+        if column is None or not (column.kind is now.kind or {column.kind, now.kind} <= NUMBERS):
             return
         yield column, snapshot
 

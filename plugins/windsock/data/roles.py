@@ -14,21 +14,30 @@ NEARLY_ALL = 0.9
 """Share of different values from which text identifies rows."""
 MANY_CATEGORIES = 100
 """Different values above which a category's rare ones are lost in the crowd."""
+BY_SPEC = ("not among data.features", "ignored by data.columns")
 IDENTITY_NAME = re.compile(
     r"(?i)(.*[_\-. ])?(id|key|uuid|guid|nr|no|num|number|code|index)|.*[a-z](Id|ID|Key|Uuid|UUID|Nr|No)"
 )
 
 
-def describe_column(column: ReadColumn, spec: ModelSpec) -> ColumnSchema:
-    """Return a column's schema: its kind, its role, and why where that is not plain."""
+def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None = None) -> ColumnSchema:
+    """Return a column's schema: its kind, its role, and why where that is not plain.
+
+    :param held: the role that it has by the data contract; the model's file counts over it.
+    """
     known = column.values.dropna()
     nulls, distinct = len(column.values) - len(known), int(known.nunique())
-    role, note = _role_by_spec(column.name, spec)
-    if role is ColumnRole.FEATURE and column.name not in spec.data.features:
-        if why := _why_no_feature(column, rows=len(column.values), nulls=nulls, distinct=distinct):
-            role, note = ColumnRole.IGNORED, why
-        elif column.kind is ColumnKind.CATEGORY and distinct > MANY_CATEGORIES:
-            note = f"{distinct:,} different values: a model tells only the frequent ones apart"
+    by_spec = role_by_spec(column.name, spec)
+    why = _why_no_feature(column, rows=len(column.values), nulls=nulls, distinct=distinct)
+    if by_spec is not None:
+        role, note = by_spec
+    elif held is not None:
+        role, note = held, _why_held(held, why)
+    else:
+        role, note = (ColumnRole.IGNORED, why) if why else (ColumnRole.FEATURE, "")
+    many = role is ColumnRole.FEATURE and column.kind is ColumnKind.CATEGORY and distinct > MANY_CATEGORIES
+    if many and not note and column.name not in spec.data.features:
+        note = f"{distinct:,} different values: a model tells only the frequent ones apart"
     return ColumnSchema(
         name=column.name,
         kind=column.kind,
@@ -38,10 +47,20 @@ def describe_column(column: ReadColumn, spec: ModelSpec) -> ColumnSchema:
         true_word=column.true_word,
         false_word=column.false_word,
         note=note,
+        form=column.form,
+        unread=column.unread,
+        shapes=column.shapes,
     )
 
 
-def _role_by_spec(name: str, spec: ModelSpec) -> tuple[ColumnRole, str]:
+def _why_held(held: ColumnRole, why: str) -> str:
+    if held is ColumnRole.IGNORED:
+        return why or "ignored by the data contract"
+    return f"{why}; it stays {held.value} by the data contract" if why else ""
+
+
+def role_by_spec(name: str, spec: ModelSpec) -> tuple[ColumnRole, str] | None:
+    """Return the role that the model's file gives a column, and why; ``None``: it gives none."""
     data = spec.data
     named = {
         data.target: ColumnRole.TARGET,
@@ -56,9 +75,9 @@ def _role_by_spec(name: str, spec: ModelSpec) -> tuple[ColumnRole, str]:
         return ColumnRole.SENSITIVE, ""
     if name in data.exclude:
         return ColumnRole.IGNORED, "excluded by data.exclude"
-    if data.features:
-        return ColumnRole.IGNORED, "not among data.features"
-    return ColumnRole.FEATURE, ""
+    if name in data.columns and (role := data.columns[name].role) is not None:
+        return ColumnRole(role), "" if role != "ignored" else "ignored by data.columns"
+    return (ColumnRole.IGNORED, "not among data.features") if data.features else None
 
 
 def _why_no_feature(column: ReadColumn, *, rows: int, nulls: int, distinct: int) -> str:
@@ -92,7 +111,7 @@ def findings_about(columns: tuple[ColumnSchema, ...], spec: ModelSpec) -> tuple[
     if times:
         said.append(f"times read in {listed(times)}; without a zone they are UTC")
     for column in columns:
-        by_spec = column.name in spec.data.exclude or column.note == "not among data.features"
+        by_spec = column.name in spec.data.exclude or column.note in BY_SPEC
         if column.note and column.role is ColumnRole.IGNORED and not by_spec:
             said.append(f"{column.name}: {column.note}; no feature unless listed in data.features")
         elif column.note and column.role is ColumnRole.FEATURE:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from windsock.data.changes import changes_since, refuse_growth
+from windsock.data.contract import InForce, contract_in_force
+from windsock.data.contract_checks import READ_FREELY, is_flipped
 from windsock.data.mixing import mix_recent
 from windsock.data.reading import ReadColumn, numbers_among, read_column
 from windsock.data.roles import describe_column, findings_about, listed
@@ -34,7 +36,9 @@ NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
 def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapshot:
-    """Read the source, type its columns, mix recent rows in, and keep all by the digest of their content.
+    """Read the source by the data contract, mix recent rows in, and keep all by the digest of their content.
+
+    A column that the contract does not know yet is typed by its own values.
 
     The same content is stored once: a second snapshot of it is the first one, with the roles that the spec
     gives its columns now, and with the source that was read now, whatever the first one was read from.
@@ -60,13 +64,17 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     window = window_of(step, ports.now())
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
-    frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
+    force = contract_in_force(spec, ports)
+    dated = spec.data.event_time or ""
+    frame, noticed = rows_in_window(
+        read.frame, spec.data.event_time, window, force.column(dated), force.forms.get(dated)
+    )
     raw = frame
     frame, unlabelled, filtered = take_rows(
-        raw, spec, lambda name: read_column(raw[name], name, as_text=name == spec.data.entity)
+        raw, spec, lambda name: _read_column(raw[name], name, spec, force)
     )
-    columns, left_out = _read_columns(frame, spec)
-    described = tuple(describe_column(column, spec) for column in columns)
+    columns, left_out = _read_columns(frame, spec, force)
+    described = tuple(_described(column, frame, spec, force) for column in columns)
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
     digests = row_digests(typed)
@@ -79,6 +87,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         columns=schemas,
         source=read.described,
         findings=(
+            *force.findings,
             *noticed,
             *left_out,
             *filtered,
@@ -98,6 +107,8 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         recent_rows=recent_rows,
         recent_start=step.recent.start if step.recent and recent_rows else None,
         recent_end=step.recent.end if step.recent and recent_rows else None,
+        contract=force.version,
+        contract_digest=force.digest,
         taken_at=ports.now(),
     )
     return _keep(snapshot, typed, spec, ports)
@@ -125,12 +136,8 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         snapshot.unlabelled,
     ):
         return stored
-    return stored.replace(
-        columns=snapshot.columns,
-        findings=snapshot.findings,
-        source=snapshot.source,
-        unlabelled=snapshot.unlabelled,
-    )
+    read_now = ("columns", "source", "findings", "unlabelled", "contract", "contract_digest")
+    return stored.replace(**{name: getattr(snapshot, name) for name in read_now})
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
@@ -151,16 +158,32 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         )
 
 
-def _read_columns(frame: pd.DataFrame, spec: ModelSpec) -> tuple[list[ReadColumn], tuple[str, ...]]:
+def _described(column: ReadColumn, frame: pd.DataFrame, spec: ModelSpec, force: InForce) -> ColumnSchema:
+    """Return a column's schema; where its values do not fit the contract, with what they would be read as."""
+    schema = describe_column(column, spec, force.role(column.name))
+    if force.column(column.name) is None or not is_flipped(schema, len(frame)):
+        return schema
+    free = read_column(frame[column.name], column.name, as_text=column.name == spec.data.entity)
+    return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
+
+
+def _read_columns(
+    frame: pd.DataFrame, spec: ModelSpec, force: InForce
+) -> tuple[list[ReadColumn], tuple[str, ...]]:
     columns, left_out = [], []
     for name in frame.columns:
         try:
-            columns.append(read_column(frame[name], str(name), as_text=name == spec.data.entity))
+            columns.append(_read_column(frame[name], str(name), spec, force))
         except DataRefusedError:
             if name not in spec.data.exclude:
                 raise
             left_out.append(f"{name}: excluded, and left out of the snapshot: it holds no plain values")
     return columns, tuple(left_out)
+
+
+def _read_column(values: pd.Series[Any], name: str, spec: ModelSpec, force: InForce) -> ReadColumn:
+    held, form = force.column(name), force.forms.get(name)
+    return read_column(values, name, as_text=name == spec.data.entity, held=held, form=form)
 
 
 def _require_numeric_target(columns: list[ReadColumn], spec: ModelSpec) -> None:

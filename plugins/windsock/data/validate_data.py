@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from windsock.data.acceptance import accept, accepted_statistics
+from windsock.data.contract import contract_in_force
+from windsock.data.contract_checks import hold_against
 from windsock.data.memory import memory_checks
 from windsock.data.statistics import snapshot_statistics
 from windsock.data.structure import structural_checks
@@ -33,44 +36,48 @@ NAMING = ("column", "column_A", "column_B", "column_list", "column_set")
 def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> ValidationReport:
     """Check a snapshot's structure, hold it against accepted snapshots, then check the expectation suite.
 
-    :raises StorageError: if the snapshot or the last accepted suite cannot be read.
-    :raises UnverifiedSnapshotError: if one of them is not what was written.
-    :raises DataRefusedError: if the suite is none.
-    """
-    return judge_snapshot(step, ports.snapshots.load(step.snapshot), (), ports)
-
-
-def judge_snapshot(
-    step: ValidateDataInput, frame: pd.DataFrame, accepted: Sequence[SnapshotStatistics], ports: Ports
-) -> ValidationReport:
-    """Return what a snapshot is worth beside the ones that were accepted.
-
     Every check is in the report. It passes only if every check ran and passed: an empty suite, or one that
     gives no result, does not. The suite is the one that people wrote for the model; else what is structural
     in the last accepted snapshot's; else one that is inferred from these very rows. That one is run so that
     people can see and adopt it, but its results are remarks and no evidence.
 
-    :param frame: the snapshot's rows.
-    :param accepted: statistics of accepted snapshots, newest first.
+    The snapshot is held against the data contract, too. One that passes is accepted, unless this is a dry
+    run: its contract and its statistics are kept, and a row of the ledger says so.
+
+    :raises StorageError: if the snapshot, the accepted statistics or the accepted suite cannot be read.
+    :raises UnverifiedSnapshotError: if one of them is not what was written.
+    :raises DataRefusedError: if the suite, or the contract that people wrote, is none.
+    :raises StaleEpochError: if another snapshot was accepted meanwhile.
     """
-    checks = [*structural_checks(step.spec, step.snapshot, frame)]
-    if len(frame) and not any(check.name == "column_names" and not check.passed for check in checks):
-        now = snapshot_statistics(step.snapshot, frame, suite_digest=None)
-        checks += memory_checks(step.spec, now, accepted)
+    frame = ports.snapshots.load(step.snapshot)
+    force = contract_in_force(step.spec, ports, judged=step.snapshot.digest)
+    compared = hold_against(force, step.spec, step.snapshot, frame)
+    accepted = accepted_statistics(force, ports)
+    checks = [*structural_checks(step.spec, step.snapshot, frame), *compared.checks]
     suite = _suite(step, frame, accepted, ports)
+    digest = suite.digest or digest_of(suite.content)
+    statistics = None
+    if len(frame) and not any(check.name == "column_names" and not check.passed for check in checks):
+        statistics = snapshot_statistics(step.snapshot, frame, suite_digest=digest)
+        held = tuple(column for column in statistics.columns if column.name not in compared.failed)
+        checks += memory_checks(step.spec, statistics.replace(columns=held), accepted)
     kept = _run_suite(suite, frame, step.snapshot, ports)
     checks.append(_suite_ran(len(kept), len(suite.content.get("expectations", ()))))
     remarks = tuple(check for check in kept if check.passed and suite.origin == "inferred")
     checks += [check for check in kept if check not in remarks]
+    status = overall_status(checks)
+    if status is Status.PASS and statistics is not None and not step.dry_run:
+        accept(step, ports, force, compared, frame, statistics)
     return ValidationReport(
         model=step.spec.name,
         snapshot_digest=step.snapshot.digest,
-        status=overall_status(checks),
+        status=status,
         checks=tuple(checks),
         remarks=remarks,
-        suite_digest=suite.digest or digest_of(suite.content),
+        suite_digest=digest,
         suite_origin=suite.origin,
         suite_uri=suite.uri,
+        asks=compared.asks,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from windsock.data.reading import read_column
 from windsock.exceptions import DataRefusedError
-from windsock.records import ColumnKind, TakeSnapshotInput
+from windsock.records import ColumnKind, ContractColumn, TakeSnapshotInput, ValueForm
 from windsock.spec import parse_duration
 
 if TYPE_CHECKING:
@@ -41,18 +41,24 @@ def window_of(step: TakeSnapshotInput, now: datetime) -> Window | None:
 
 
 def rows_in_window(
-    frame: pd.DataFrame, event_time: str | None, window: Window | None
+    frame: pd.DataFrame,
+    event_time: str | None,
+    window: Window | None,
+    held: ContractColumn | None = None,
+    form: ValueForm | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the rows of the window, and what was noticed.
 
     :param event_time: the column that dates a row; ``None``: all rows are taken.
+    :param held: what that column means by the data contract.
+    :param form: how its values are written, where only that is known.
     :raises DataRefusedError: if that column holds no times, or no row lies in the window.
     """
     import pandas as pd
 
     if event_time is None:
         return frame, ()
-    read = read_column(frame[event_time], event_time)
+    read = read_column(frame[event_time], event_time, held=held, form=form)
     if read.kind is not ColumnKind.DATETIME:
         raise DataRefusedError(
             f"column {event_time!r} is to date the rows, but holds {read.kind.value} values: "

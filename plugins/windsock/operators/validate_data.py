@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from windsock.operators.base import StepOperator
+from windsock.operators.base import StepOperator, param
 from windsock.operators.tables import log_checks
 from windsock.records import ValidationReport
+from windsock.records.contract import CONTRACT_CODES
+from windsock.texts import log_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from windsock.steps import StepResult
+
+log = logging.getLogger(__name__)
 
 
 class ValidateDataOperator(StepOperator):
@@ -31,12 +36,17 @@ class ValidateDataOperator(StepOperator):
         self.snapshot = snapshot
 
     def step_input(self, context: Context) -> dict[str, Any]:
-        """Return the snapshot."""
-        return {"snapshot": self.snapshot}
+        """Return the snapshot, and whether it is only judged."""
+        return {"snapshot": self.snapshot, "dry_run": bool(param(context, "dry_run"))}
 
     def report(self, result: StepResult) -> None:
         """Log every check."""
         if isinstance(result.record, ValidationReport):
             log_checks("Checks of the data", result.record.checks)
+            for check in result.record.checks:
+                if check.code.startswith(CONTRACT_CODES) and check.message:
+                    log.info("%s: %s", log_text(check.name), log_text(check.message))
+            for ask in result.record.asks:
+                log.info("to be asked: %s", log_text(ask))
             if result.record.remarks:
                 log_checks("Inferred from this very snapshot: no evidence", result.record.remarks)

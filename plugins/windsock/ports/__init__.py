@@ -46,6 +46,7 @@ class Ports:
     sources: SourceReader
     snapshots: SnapshotStore
     expectations: ExpectationEngine
+    contracts: ContractStore
     bundles: BundleStore
     tracker: ExperimentTracker
     registry: ModelRegistry

@@ -15,6 +15,10 @@ MAX_WORDS = 1_000
 """So many words of a category are remembered; of a column with more, none are."""
 
 
+CONTRACT_CODES = ("WS-DATA-14",)
+"""How the codes of checks begin that hold a snapshot against its contract; they speak in sentences."""
+
+
 class ContractOrigin(StrEnum):
     """Who decided what a column means."""
 

@@ -134,12 +134,16 @@ class DataSnapshot(Record):
 
 
 class ValidateDataInput(Record):
-    """Input of ``validate_data``."""
+    """Input of ``validate_data``.
+
+    :param dry_run: only judge; a snapshot that passes is not accepted.
+    """
 
     spec: ModelSpec
     snapshot: DataSnapshot
     run: RunContext = RunContext()
     nonce: str | None = None
+    dry_run: bool = False
 
 
 class ValidationReport(Record):
@@ -154,6 +158,7 @@ class ValidationReport(Record):
     :param suite_origin: ``file`` (include/expectations), ``accepted`` (the last accepted snapshot's: what is
         structural in it counts) or ``inferred`` (written from this snapshot).
     :param suite_uri: where the suite that was inferred lies for people to adopt; ``None`` for a file.
+    :param asks: changes of the columns that a person has to decide about, one sentence each.
     """
 
     model: str
@@ -164,6 +169,7 @@ class ValidationReport(Record):
     suite_digest: Digest
     suite_origin: str
     suite_uri: str | None = None
+    asks: tuple[str, ...] = ()
 
     @property
     def counted(self) -> str:

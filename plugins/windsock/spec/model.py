@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from windsock.spec.base import Frozen, digest_of
+from windsock.spec.columns import ColumnBlock
 from windsock.spec.durations import Duration
 from windsock.spec.faults import NotAllowedError
 from windsock.spec.margins import AgainstChampion as AgainstChampion
@@ -91,6 +92,52 @@ class DataBlock(Frozen):
         max_length=50,
         description="only rows that hold: COLUMN: VALUE, COLUMN: [VALUES] or COLUMN: {min: ..., max: ...}",
     )
+    columns: dict[str, ColumnBlock] = Field(
+        default_factory=dict, description="what single columns mean, over the data contract"
+    )
+
+    @model_validator(mode="after")
+    def _columns_are_one_thing(self) -> Self:
+        for role in ("entity", "event_time"):
+            if getattr(self, role) == self.target:
+                raise NotAllowedError(
+                    "the target column stands here too", cure="name another column, or none", at=(role,)
+                )
+        keyed = {self.target: "target", self.entity: "entity", self.event_time: "event_time"}
+        for name, column in self.columns.items():
+            place = ("columns", name)
+            if column.role and name in keyed:
+                raise NotAllowedError(
+                    f"the column is data.{keyed[name]}", cure="remove the role", at=(*place, "role")
+                )
+            if column.classes and name != self.target:
+                raise NotAllowedError(
+                    "only the target has classes", cure="remove them", at=(*place, "classes")
+                )
+            if column.unique is not None and name != self.entity:
+                raise NotAllowedError(
+                    "only the entity is held to be unique", cure="remove it", at=(*place, "unique")
+                )
+            if (key := self._key_against(name, column)) is not None:
+                raise NotAllowedError(
+                    f"the role {column.role} does not go with data.{key}",
+                    cure=f"remove the role, or change data.{key}",
+                    at=(*place, "role"),
+                )
+        return self
+
+    def _key_against(self, name: str, column: ColumnBlock) -> str | None:
+        """Return the key of this block that says something else of a column's role."""
+        against = {
+            "feature": ("exclude", "sensitive"),
+            "sensitive": ("features", "exclude"),
+            "ignored": ("features", "sensitive"),
+        }
+        for key in against.get(column.role or "", ()):
+            if name in getattr(self, key):
+                return key
+        unlisted = column.role == "feature" and self.features and name not in self.features
+        return "features" if unlisted else None
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
@@ -284,15 +331,18 @@ class ModelSpec(Frozen):
         """Return the SHA-256 of the named sections' canonical JSON, for idempotency keys.
 
         The source's address and what chooses its rows are left out: a snapshot's digest stands for them.
-        So is the day until which changes are accepted: it decides what is accepted, not what is trained.
+        So is the day until which changes are accepted: it decides what is accepted, not what is trained; and
+        keys that an earlier version did not have, where they are not written: its records are still found.
         """
         left_out = {"data": {"source", "data_window", "unlabelled", "where", "accept_changes_until"}}
-        return digest_of(
-            {
-                name: getattr(self, name).model_dump(mode="json", exclude=left_out.get(name))
-                for name in sections
-            }
-        )
+        added = {"data": {"columns"}}
+
+        def content(name: str) -> dict[str, Any]:
+            block = getattr(self, name)
+            unwritten = {key for key in added.get(name, ()) if not getattr(block, key)}
+            return dict(block.model_dump(mode="json", exclude=left_out.get(name, set()) | unwritten))
+
+        return digest_of({name: content(name) for name in sections})
 
     @model_validator(mode="after")
     def _failures_are_seen(self) -> Self:

@@ -79,8 +79,11 @@ class YamlDocument:
         return None
 
 
-def read_yaml(path: Path | str) -> YamlDocument:
+def read_yaml(path: Path | str, *, most_bytes: int = MAX_BYTES, most_values: int = MAX_NODES) -> YamlDocument:
     """Read one YAML file.
+
+    :param most_bytes: a larger file is refused.
+    :param most_values: a file of more values is refused.
 
     :raises SpecError: if it is missing, no plain file, too large, not UTF-8 or not strict YAML.
     """
@@ -88,34 +91,38 @@ def read_yaml(path: Path | str) -> YamlDocument:
     try:
         # A pipe or a device would block the reader for ever.
         plain = stat.S_ISREG(Path(path).stat().st_mode)
-        content = _first_bytes(Path(path)) if plain else b""
+        content = _first_bytes(Path(path), most_bytes) if plain else b""
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise SpecError(f"the file cannot be read: {reason}", file=name, code=UNREADABLE) from error
     if not plain:
         raise SpecError("this is no plain file", file=name, code=UNREADABLE)
-    return parse_yaml(content, name)
+    return parse_yaml(content, name, most_bytes=most_bytes, most_values=most_values)
 
 
-def _first_bytes(path: Path) -> bytes:
+def _first_bytes(path: Path, most: int) -> bytes:
     with path.open("rb") as stream:
-        return stream.read(MAX_BYTES + 1)
+        return stream.read(most + 1)
 
 
-def parse_yaml(content: bytes, name: str) -> YamlDocument:
+def parse_yaml(
+    content: bytes, name: str, *, most_bytes: int = MAX_BYTES, most_values: int = MAX_NODES
+) -> YamlDocument:
     """Read YAML from bytes.
 
     :param content: the file's content.
     :param name: the file, as the user named it, for errors.
+    :param most_bytes: a larger file is refused.
+    :param most_values: a file of more values is refused.
     :raises SpecError: if it is too large, not UTF-8 or not strict YAML.
     """
-    return _Reader(_text(content, name), name).document()
+    return _Reader(_text(content, name, most_bytes), name, most_values).document()
 
 
-def _text(content: bytes, name: str) -> str:
-    if len(content) > MAX_BYTES:
+def _text(content: bytes, name: str, most: int) -> str:
+    if len(content) > most:
         raise SpecError(
-            f"the file has more than {MAX_BYTES:,} bytes; cure: keep data out of it",
+            f"the file has more than {most:,} bytes; cure: keep data out of it",
             file=name,
             code=UNREADABLE,
         )
@@ -143,7 +150,8 @@ def _text(content: bytes, name: str) -> str:
 class _Reader:
     """Builds values from the parser's events, so that hostile input is refused before it is expanded."""
 
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, most: int) -> None:
+        self.most = most
         self.text = text
         self.name = name
         self.nodes = 0
@@ -184,8 +192,8 @@ class _Reader:
 
     def _check(self, event: Any, path: KeyPath, depth: int) -> None:
         self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise self._refuse(event, path, f"more than {MAX_NODES:,} values", "split the file")
+        if self.nodes > self.most:
+            raise self._refuse(event, path, f"more than {self.most:,} values", "split the file")
         if depth > MAX_DEPTH:
             raise self._refuse(event, (), f"blocks nested more than {MAX_DEPTH} deep", "flatten the file")
         if isinstance(event, yaml.AliasEvent):

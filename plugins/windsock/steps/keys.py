@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from windsock import __version__
+from windsock.data.contract import contract_in_force
 from windsock.ports import Ports
 from windsock.records import (
     EvaluateModelInput,
@@ -25,24 +26,33 @@ def _estimator_library() -> str:
 
 
 def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
-    """Return the snapshot and the suite it is checked against."""
+    """Return the snapshot, the suite and the data contract it is checked against, and what is kept."""
     suite = ports.expectations.suite(step.spec.name)
+    force = contract_in_force(step.spec, ports, judged=step.snapshot.digest)
     return {
         "snapshot": step.snapshot.digest,
         "suite": digest_of(suite.content) if suite else "inferred",
         "spec": step.spec.section_digest("data"),
         **({"accepts_until": until.isoformat()} if (until := step.spec.data.accept_changes_until) else {}),
+        **({"contract": force.meaning} if force.is_decided else {}),
+        **({"history": digest_of([row.hash for row in force.history])} if force.history else {}),
+        **({"kept": "nowhere"} if step.dry_run else {}),
     }
 
 
 def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
-    """Return the snapshot, the candidate, and what decides how it is fitted and scored."""
+    """Return the snapshot, the candidate, and what decides how it is fitted and scored.
+
+    What its columns are for is decided by the data contract as well as by the spec.
+    """
+    roles = digest_of({column.name: column.role.value for column in step.snapshot.columns})
     return {
         "snapshot": step.snapshot.digest,
         "candidate": step.candidate.content_digest(),
         "metric": step.spec.metric,
         "task": step.spec.task,
         "spec": step.spec.section_digest("data"),
+        **({"roles": roles} if step.snapshot.contract else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from windsock import records as r
 from windsock.exceptions import (
@@ -14,6 +14,7 @@ from windsock.exceptions import (
     VerdictError,
     WindsockError,
 )
+from windsock.records.contract import CONTRACT_CODES
 from windsock.steps.housekeeping_verdicts import describe_housekeeping
 from windsock.steps.monitoring_verdicts import (
     describe_claim,
@@ -32,7 +33,7 @@ from windsock.steps.run import StepResult
 from windsock.steps.words import Verdict, limit_text, shorten
 
 
-def _first_failures(checks: tuple[r.CheckResult, ...]) -> str:
+def _first_failures(checks: Sequence[r.CheckResult]) -> str:
     bad = [check for check in checks if not check.passed]
     shown = "; ".join(
         f"{check.code} {check.name}: {check.status.value}, {check.message or limit_text(check)}"
@@ -50,9 +51,19 @@ def _snapshot(record: r.DataSnapshot) -> Verdict:
     )
 
 
+def _failed_validation(checks: Sequence[r.CheckResult]) -> str:
+    """Return what the data contract says no to, in words, before the other failures."""
+    broken = [check for check in checks if not check.passed and check.code.startswith(CONTRACT_CODES)]
+    words = [f"{check.code} {check.name}: {check.message}" for check in broken[:3]]
+    others = [check for check in checks if check not in broken]
+    if not words or all(check.passed for check in others):
+        return "; ".join(words) or _first_failures(checks)
+    return f"{'; '.join(words)}; {_first_failures(others)}"
+
+
 def _validation(record: r.ValidationReport) -> Verdict:
     passed = record.status is r.Status.PASS
-    why = record.counted if passed else _first_failures(record.checks)
+    why = record.counted if passed else _failed_validation(record.checks)
     return Verdict(
         word="PASS" if passed else record.status.value.upper(),
         why=why,

@@ -30,6 +30,7 @@ COMMANDS = [
     "up",
     "keys",
     "clients",
+    "data",
     "rollout",
 ]
 

@@ -137,7 +137,7 @@ class TestVerdicts:
 
     def test_each_kind_of_check_is_there_once_where_all_is_well(self):
         checks = memory_checks(SPEC, statistics(13), history(3))
-        assert [check.code for check in checks] == [f"WS-DATA-{number}" for number in range(151, 158)]
+        assert [check.code for check in checks] == [f"WS-DATA-{number}" for number in (151, 152, 154, 155, 156, 157)]
         assert all(check.passed and "3 accepted snapshots" in check.message for check in checks)
 
     def test_a_finding_says_what_was_seen_the_limit_and_what_to_do(self):
@@ -197,7 +197,6 @@ class TestVerdicts:
             ({"churned": lambda f: f.index % 10 > 1}, "category_shares:churned"),
             ({"born": lambda f: pd.Timestamp("1970-01-18", tz="UTC")}, "time_range:born"),
             ({"born": lambda f: f["born"] - pd.Timedelta(days=12_000)}, "time_range:born"),
-            ({"born": lambda f: f["born"].astype(str)}, "column_types:born"),
             ({"age": lambda f: f["age"].where(f.index % 5 > 1)}, "null_share:age"),
         ],
     )

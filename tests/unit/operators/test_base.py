@@ -97,6 +97,15 @@ def test_force_is_a_nonce_that_a_retry_shares(ports, step_answers):
     assert len(seen) == 2
 
 
+def test_a_dry_run_reaches_the_validation(ports, step_answers):
+    seen = step_answers("validate_data", make_validation())
+    attested(ports, run=RUN, take_snapshot=make_snapshot())
+    task = validate_task()
+    for dry_run in (True, False):
+        task.execute(make_context(task, dry_run=dry_run))
+    assert [step.dry_run for step in seen] == [True, False]
+
+
 def test_a_no_is_pushed_before_it_is_raised(ports, step_answers):
     report = make_validation(status=r.Status.FAIL, checks=(make_check("rows", r.Status.FAIL),))
     step_answers("validate_data", report)

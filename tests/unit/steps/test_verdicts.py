@@ -225,3 +225,13 @@ def test_recent_rows_are_named_where_there_are_any():
     recent, plain = make_evaluation(recent_held_out=57), make_evaluation()
     assert "logistic_regression on 57 recent held-out rows: roc_auc" in verdict_of(result(recent)).why
     assert "logistic_regression held out: roc_auc" in verdict_of(result(plain)).why
+
+
+def test_what_the_contract_says_no_to_comes_first_and_in_words():
+    held = make_check(
+        "contract_kind:age", r.Status.FAIL, code="WS-DATA-141", value=0.5, limit=0.05, message="age is whole"
+    )
+    checks = (make_check("rows", r.Status.FAIL, value=1, limit=50, relation=">="), held)
+    report = make_validation(status=r.Status.FAIL, checks=checks)
+    why = verdict_of(StepResult(step="validate_data", record=report, key="", unchanged=False)).why
+    assert why == "WS-DATA-141 contract_kind:age: age is whole; WS-DATA-100 rows: fail, 1 >= 50"

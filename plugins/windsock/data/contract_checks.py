@@ -1,0 +1,292 @@
+"""A snapshot held against the data contract: what fails, what is recorded, and what a person is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from windsock.data.contract import InForce
+from windsock.data.roles import listed
+from windsock.records import (
+    CheckResult,
+    ColumnKind,
+    ColumnRole,
+    ColumnSchema,
+    ContractColumn,
+    DataContract,
+    DataSnapshot,
+    Status,
+)
+from windsock.records.values import category_text
+from windsock.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_UNREAD = 0.05
+"""Share of a column's values that may not fit its kind."""
+READ_FREELY = "without the contract its values would be read as"
+NUMERIC = {ColumnKind.INTEGER, ColumnKind.NUMBER}
+
+
+class Comparison(NamedTuple):
+    """What a snapshot came to under the contract.
+
+    :param checks: those that count; none where there is no contract yet.
+    :param recorded: changes of the kind that data make every day, one sentence each.
+    :param asks: what a person has to decide, one sentence each.
+    :param unsettled: the new columns among them; they are no part of the contract yet.
+    """
+
+    checks: tuple[CheckResult, ...] = ()
+    recorded: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+    unsettled: frozenset[str] = frozenset()
+
+    @property
+    def failed(self) -> frozenset[str]:
+        """The columns that the contract says no to."""
+        return frozenset(check.name.partition(":")[2] for check in self.checks if not check.passed)
+
+
+def is_flipped(column: ColumnSchema, rows: int) -> bool:
+    """Return whether so many values do not fit a column's kind that it means something else.
+
+    A target is never guessed at: one value is enough.
+
+    :param rows: of the source, before recent ones are mixed in.
+    """
+    known = rows - column.nulls + column.unread
+    most = 0 if column.role is ColumnRole.TARGET else MOST_UNREAD * known
+    return column.unread > most
+
+
+def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame) -> Comparison:
+    """Compare a snapshot with the contract in force.
+
+    :param frame: its rows; those of the source come first.
+    """
+    if force.contract is None:
+        return Comparison()
+    source = frame.iloc[: len(frame) - snapshot.recent_rows]
+    checks: list[CheckResult] = []
+    recorded: list[str] = []
+    for column in snapshot.columns:
+        held = force.contract.column(column.name)
+        if held is None or column.name not in source:
+            continue
+        found = tuple(_column_checks(held, column, source[column.name], force.contract, spec))
+        checks += found
+        recorded += _recorded(held, column, source[column.name]) if not found else ()
+    gone, new = _gone(force, snapshot), _new(force, spec, snapshot)
+    checks += _positive(force.contract, spec, snapshot, source)
+    recorded += [f"{name}: gone; the model did not use it" for name in gone.unused]
+    recorded += [f"{name}: new; the model does not use it" for name in new.unused]
+    asks = (
+        *(f"column {name} is gone: a version without it no longer uses it" for name in gone.asked),
+        *(f"column {name} is new: a version with it would use it" for name in new.asked),
+    )
+    passed = CheckResult(
+        name="contract",
+        status=Status.PASS,
+        code="WS-DATA-140",
+        n=len(source),
+        message=_summary(force.contract, recorded, asks),
+    )
+    return Comparison(tuple(checks) or (passed,), tuple(recorded), asks, frozenset(new.asked))
+
+
+class _Names(NamedTuple):
+    asked: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def _gone(force: InForce, snapshot: DataSnapshot) -> _Names:
+    there = {column.name for column in snapshot.columns}
+    gone = [column for column in force.contract.columns if column.name not in there] if force.contract else []
+    unused = [column.name for column in gone if column.role is ColumnRole.IGNORED]
+    return _Names(tuple(column.name for column in gone if column.name not in unused), tuple(unused))
+
+
+def _new(force: InForce, spec: ModelSpec, snapshot: DataSnapshot) -> _Names:
+    """Return the new columns; those that the model's file names have been decided by a person."""
+    decided = {*spec.data.features, *spec.data.sensitive, *spec.data.exclude, *force.forms}
+    new = [column for column in snapshot.columns if force.column(column.name) is None]
+    asked = [
+        column.name for column in new if column.role is ColumnRole.FEATURE and column.name not in decided
+    ]
+    unused = [column.name for column in new if column.role is ColumnRole.IGNORED]
+    return _Names(tuple(asked), tuple(unused))
+
+
+def _column_checks(
+    held: ContractColumn,
+    column: ColumnSchema,
+    values: pd.Series[Any],
+    contract: DataContract,
+    spec: ModelSpec,
+) -> Iterator[CheckResult]:
+    """Yield what fails of one column."""
+    if column.role is ColumnRole.IGNORED:
+        return
+    if column.note.startswith(READ_FREELY):
+        yield _flipped(held, column, values, contract)
+    elif column.kind is not held.kind and not {column.kind, held.kind} <= NUMERIC:
+        yield CheckResult(
+            name=f"contract_kind:{column.name}",
+            status=Status.FAIL,
+            code="WS-DATA-142",
+            n=len(values),
+            message=(
+                f"{column.name} is {held.kind.value} by contract {contract.version}, and was read as "
+                f"{column.kind.value}: the contract changed since; take the snapshot again"
+            ),
+        )
+    if column.role is ColumnRole.TARGET and spec.task == "classification":
+        yield from _classes(held, column, values, contract)
+    if column.role is ColumnRole.ENTITY and held.unique and (repeats := _repeats(values)):
+        yield CheckResult(
+            name=f"contract_unique:{column.name}",
+            status=Status.FAIL,
+            code="WS-DATA-144",
+            value=repeats,
+            limit=0,
+            relation="==",
+            n=len(values),
+            message=(
+                f"{column.name} had a value of its own in each row by contract {contract.version}; "
+                f"{repeats:,} of {len(values):,} rows repeat one now. If that is meant, write "
+                f"data.columns.{column.name}.unique: false"
+            ),
+        )
+
+
+def _flipped(
+    held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], contract: DataContract
+) -> CheckResult:
+    free = column.note.removeprefix(READ_FREELY).strip()
+    known = int(values.notna().sum()) + column.unread
+    share = column.unread / known
+    return CheckResult(
+        name=f"contract_kind:{column.name}",
+        status=Status.FAIL,
+        code="WS-DATA-141",
+        value=share,
+        limit=0 if column.role is ColumnRole.TARGET else MOST_UNREAD,
+        relation="<=",
+        n=known,
+        message=(
+            f"{column.name} is {held.kind.value} by contract {contract.version}; {column.unread:,} of "
+            f"{known:,} values ({share:.1%}) do not fit and look like {', '.join(column.shapes)}; now it "
+            f"would be read as {free}. If that is meant, write data.columns.{column.name}.kind: {free}, or "
+            "the form of its values beside it"
+        ),
+    )
+
+
+def _classes(
+    held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], contract: DataContract
+) -> Iterator[CheckResult]:
+    new = [word for word in words_of(values, column) if word not in held.classes] if held.classes else []
+    if not new:
+        return
+    rows = int(values.map(lambda value: class_word(value, column) in new, na_action="ignore").sum())
+    yield CheckResult(
+        name=f"contract_classes:{column.name}",
+        status=Status.FAIL,
+        code="WS-DATA-143",
+        value=len(new),
+        limit=0,
+        relation="==",
+        n=len(values),
+        message=(
+            f"target {column.name} has {len(held.classes):,} classes by contract {contract.version}; "
+            f"{len(new):,} more stand in {rows:,} of {len(values):,} rows now. If that is meant, list all in "
+            f"data.columns.{column.name}.classes"
+        ),
+    )
+
+
+def _positive(
+    contract: DataContract, spec: ModelSpec, snapshot: DataSnapshot, source: pd.DataFrame
+) -> tuple[CheckResult, ...]:
+    """Say no where the class that scores are for is another one than before, and nobody asked for that."""
+    column = snapshot.column(spec.data.target)
+    if contract.positive is None or spec.data.positive is not None or column is None:
+        return ()
+    present = positive_word(spec, column, source[column.name])
+    if present is None or present == contract.positive:
+        return ()
+    return (
+        CheckResult(
+            name=f"contract_positive:{column.name}",
+            status=Status.FAIL,
+            code="WS-DATA-145",
+            n=len(source),
+            message=(
+                f"scores of target {column.name} are for another class by contract {contract.version} than "
+                "the model would take; write the class in data.positive"
+            ),
+        ),
+    )
+
+
+def positive_word(spec: ModelSpec, column: ColumnSchema, values: pd.Series[Any]) -> str | None:
+    """Return the word of the class that scores are for: the model's file names it, else it is the last."""
+    classes = sorted(values.dropna().unique().tolist()) if spec.task == "classification" else []
+    if len(classes) != 2:
+        return None
+    wanted = spec.data.positive
+    asked = [
+        label
+        for label in classes
+        if wanted is not None and str(wanted) in (str(label), class_word(label, column))
+    ]
+    return class_word(asked[0] if asked else classes[-1], column)
+
+
+def class_word(label: Any, column: ColumnSchema) -> str:
+    """Return a class as the source writes it."""
+    if isinstance(label, bool) or column.kind is ColumnKind.BOOLEAN:
+        word = column.true_word if label else column.false_word
+        return word if word is not None else str(bool(label)).lower()
+    return category_text(label)
+
+
+def words_of(values: pd.Series[Any], column: ColumnSchema) -> tuple[str, ...]:
+    """Return a column's different values as words, sorted."""
+    return tuple(sorted({class_word(value, column) for value in values.dropna().unique().tolist()}))
+
+
+def _repeats(values: pd.Series[Any]) -> int:
+    return int(values.dropna().duplicated().sum())
+
+
+def _recorded(held: ContractColumn, column: ColumnSchema, values: pd.Series[Any]) -> Iterator[str]:
+    name = column.name
+    if column.unread:
+        yield (
+            f"{name}: {column.unread:,} of {len(values):,} values do not fit {held.kind.value} and count as "
+            f"missing; they look like {', '.join(column.shapes)}"
+        )
+    if column.kind is not held.kind and {column.kind, held.kind} <= NUMERIC:
+        yield f"{name}: whole numbers until now, numbers with decimals from now on"
+    if column.role is not held.role:
+        yield f"{name}: {column.role.value} by the model's file, was {held.role.value}"
+    known = held.classes if column.role is ColumnRole.TARGET else held.words
+    if not known:
+        return
+    seen = set(words_of(values, column))
+    what = "classes" if column.role is ColumnRole.TARGET else "words"
+    if new := len(seen - set(known)):
+        yield f"{name}: {new:,} {what} that were never seen before"
+    if absent := len(set(known) - seen):
+        yield f"{name}: {absent:,} of {len(known):,} {what} are missing"
+
+
+def _summary(contract: DataContract, recorded: list[str], asks: tuple[str, ...]) -> str:
+    said = f"as contract {contract.version} has it"
+    if recorded:
+        said += f"; recorded: {'; '.join(recorded[:10])}"
+        said += f"; and {len(recorded) - 10:,} more" if len(recorded) > 10 else ""
+    return f"{said}; to be asked: {listed(list(asks))}" if asks else said

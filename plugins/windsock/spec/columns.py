@@ -1,0 +1,123 @@
+"""What a person says of a column: under ``data.columns`` of a model, or in its contract file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from windsock.spec.base import Frozen
+from windsock.spec.faults import NotAllowedError
+
+Kind = Literal["number", "integer", "boolean", "category", "datetime"]
+Role = Literal["feature", "sensitive", "ignored"]
+ContractRole = Literal["feature", "sensitive", "ignored", "target", "entity", "event_time"]
+
+
+def _as_word(value: Any) -> Any:
+    """Return a word as the source writes it: YAML takes ``1`` for a number and ``true`` for a truth."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Word = Annotated[str, BeforeValidator(_as_word), Field(min_length=1, max_length=1_000)]
+
+
+class ColumnBlock(Frozen):
+    """What one column means; what is not written here is held as it was, or read from the data."""
+
+    kind: Kind | None = Field(
+        default=None, description="what its values are; default: as the contract has it, else by the data"
+    )
+    role: Role | None = Field(
+        default=None, description="what it is for; the target, entity and event time have keys of their own"
+    )
+    classes: tuple[Word, ...] = Field(
+        default=(), max_length=1_000, description="of the target: its classes; default: those seen so far"
+    )
+    unique: bool | None = Field(
+        default=None, description="of the entity: whether each row must have a value of its own"
+    )
+    decimal: Literal[".", ","] | None = Field(default=None, description="the sign before the decimals")
+    thousands: Literal["", ",", ".", " ", "'"] | None = Field(
+        default=None, description="the sign between groups of three digits"
+    )
+    unit: Literal["", "percent", "currency"] | None = Field(
+        default=None, description="what stands beside each number"
+    )
+    dates: str | None = Field(
+        default=None,
+        max_length=100,
+        description="the one form of its times: `day_first`, `month_first`, `epoch_s`, `epoch_ms`, "
+        "`epoch_us`, `epoch_ns`, or a pattern of strptime; empty: ISO 8601",
+    )
+    nulls: tuple[Word, ...] = Field(
+        default=(), max_length=100, description="words that mean a missing value, besides the usual ones"
+    )
+    true: Word | None = Field(
+        default=None, description="of a boolean: the word that means true; the key is quoted in YAML"
+    )
+    false: Word | None = Field(
+        default=None, description="of a boolean: the word that means false; the key is quoted in YAML"
+    )
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> Self:
+        if (self.true is None) != (self.false is None):
+            given, missing = ("true", "false") if self.false is None else ("false", "true")
+            raise NotAllowedError(
+                "only one of the two words of a boolean", cure=f'add "{missing}"', at=(given,)
+            )
+        if self.true is not None and self.true.lower() == str(self.false).lower():
+            raise NotAllowedError("the words of true and false are the same", cure="write two", at=("false",))
+        fitting = {
+            ("true", "false"): ("boolean",),
+            ("decimal", "thousands", "unit"): ("number", "integer"),
+            ("dates",): ("datetime",),
+        }
+        for keys, kinds in fitting.items():
+            key = next((key for key in keys if getattr(self, key)), None)
+            if key and self.kind is not None and self.kind not in kinds:
+                raise NotAllowedError(
+                    f"{key} says nothing of a column of kind {self.kind}",
+                    allowed=f"kind {' or '.join(kinds)}",
+                    at=(key,),
+                )
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise NotAllowedError(
+                "the same sign as before the decimals", cure="write two signs", at=("thousands",)
+            )
+        if self.kind == "datetime" and self.classes:
+            raise NotAllowedError("times are no classes", cure="remove it", at=("classes",))
+        if len(set(self.classes)) < len(self.classes):
+            raise NotAllowedError("a class stands here twice", cure="keep one", at=("classes",))
+        return self
+
+
+class ContractBlock(ColumnBlock):
+    """One column of a contract file; here the kind must stand, and every role may."""
+
+    kind: Kind = Field(description="what its values are")
+    role: ContractRole = Field(default="feature", description="what it is for")  # type: ignore[assignment]
+
+
+class ContractFile(Frozen):
+    """``include/contracts/NAME.yaml``: what people decided about a model's columns."""
+
+    model: str = Field(description="the model's name")
+    version: int = Field(default=1, ge=1, description="version of the contract that it was printed from")
+    positive: Word | None = Field(default=None, description="the class that scores are for")
+    columns: dict[str, ContractBlock] = Field(min_length=1, description="the columns by their names")
+
+    @model_validator(mode="after")
+    def _roles_once(self) -> Self:
+        for role in ("target", "entity", "event_time"):
+            named = [name for name, column in self.columns.items() if column.role == role]
+            if len(named) > 1:
+                raise NotAllowedError(
+                    f"{len(named)} columns have the role {role}",
+                    cure="keep it for one of them",
+                    at=("columns", named[1], "role"),
+                )
+        return self
