@@ -153,6 +153,7 @@ class ValidationReport(Record):
     :param suite_digest: digest of the expectation suite that was used.
     :param suite_origin: ``file`` (include/expectations) or ``inferred`` (written from this snapshot).
     :param suite_uri: where the inferred suite lies for people to adopt; ``None`` for a file.
+    :param asks: what a person must answer before such a snapshot's model serves, one sentence each.
     """
 
     model: str
@@ -163,6 +164,7 @@ class ValidationReport(Record):
     suite_digest: Digest
     suite_origin: str
     suite_uri: str | None = None
+    asks: tuple[str, ...] = ()
 
     @property
     def counted(self) -> str:

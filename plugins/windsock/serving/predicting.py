@@ -74,7 +74,7 @@ def begin_to_predict(
     waits = False
     try:
         groups = _assigned(served, request)
-        values = request.values if request.values is not None else _checked(request, groups)
+        values = request.values if request.values is not None else _checked(served, request, groups)
         parts = [values] if len(groups) == 1 else [[values[at] for at in rows] for _, rows in groups]
         job = _Job(service, served, request, sender, groups, parts, only_version)
         first = begin_to_ask(served, groups[0][0], parts[0])
@@ -170,13 +170,14 @@ def _assigned(served: ServedModel, request: PredictRequest) -> Sequence[Group]:
     return list(groups.values())
 
 
-def _checked(request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
+def _checked(served: ServedModel, request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
     features = request.features or ()
     checked: list[Values] = [()] * len(features)
     faults: list[Fault] = []
     for slot, numbers in groups:
+        schema = served.schema_of(slot)
         for number in numbers:
-            checked[number], found = check_features(features[number], slot.schema, request.place(number))
+            checked[number], found = check_features(features[number], schema, request.place(number))
             faults += found
             if len(faults) >= MAX_FAULTS:
                 raise RequestRefusedError(422, "invalid", *faults)
@@ -262,7 +263,13 @@ async def _ask_shadow(
 
     :raises SlotFailedError: if it needs features that they do not hold.
     """
-    fitting = rows_for(rows, slot.schema, shadow.schema)
+    fitting: Sequence[Values] | None
+    if request.features is not None:  # they hold what only the shadow uses
+        schema = served.schema_of(shadow)
+        read = [check_features(request.features[number], schema, "features") for number in numbers]
+        fitting = None if any(faults for _, faults in read) else [values for values, _ in read]
+    else:
+        fitting = rows_for(rows, slot.schema, shadow.schema)
     if fitting is None:
         raise SlotFailedError(f"version {shadow.plan.version} needs other features")
     _answer(service, served, await ask_slot(shadow, fitting), request, sender, numbers)

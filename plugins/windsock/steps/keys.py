@@ -35,13 +35,16 @@ def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
 
 
 def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
-    """Return the snapshot, the candidate, and what decides how it is fitted and scored."""
+    """Return the snapshot, the candidate, what decides how it is fitted, and what requests may hold."""
+    from windsock.training.request_contract import contract_parts
+
     return {
         "snapshot": step.snapshot.digest,
         "candidate": step.candidate.content_digest(),
         "metric": step.spec.metric,
         "task": step.spec.task,
         "spec": step.spec.section_digest("data"),
+        **contract_parts(step, ports),
     }
 
 
