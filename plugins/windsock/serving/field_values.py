@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ Values = tuple[Any, ...]
 NAMES_SHOWN = 20
 UNKNOWN_SHOWN, UNKNOWN_LENGTH = 3, 40
 """How many keys that no version knows are named, and how much of each."""
+A_NAME = re.compile(r"[^\W\d][\w .-]*")
 Field = InputField | EarlierKind
 
 
@@ -163,10 +165,14 @@ def check_features(row: Mapping[str, Any], schema: InputSchema, place: str) -> t
 
 
 def _unknown(names: Collection[str]) -> str:
-    """Return keys that no version knows in a few words: keys are no values, but may be anything."""
-    shown = ", ".join(repr(name[:UNKNOWN_LENGTH]) for name in sorted(names)[:UNKNOWN_SHOWN])
-    more = f" and {len(names) - UNKNOWN_SHOWN} more" if len(names) > UNKNOWN_SHOWN else ""
-    return f"{len(names)} unknown field{'s' * (len(names) > 1)} ({shown}{more})"
+    """Return keys that no version knows in a few words.
+
+    Those that may be values, such as the first row of a table without a header, are counted and not named.
+    """
+    named = sorted(name for name in names if A_NAME.fullmatch(name))[:UNKNOWN_SHOWN]
+    shown = ", ".join(repr(name[:UNKNOWN_LENGTH]) for name in named)
+    said = f"{len(names)} unknown field{'s' * (len(names) > 1)}"
+    return f"{said}: {shown}{' and others' if len(named) < len(names) else ''}" if named else said
 
 
 def _names(schema: InputSchema) -> str:

@@ -72,6 +72,7 @@ class PlainReader:
             [_definition(number, field) for number, field in enumerate(fields)],
             rename={f"f{number}": field.name for number, field in enumerate(fields)},
             forbid_unknown_fields=True,
+            kw_only=True,  # an optional field may stand before a required one
             gc=False,
         )
         given = str | list[str | None] | None | msgspec.UnsetType

@@ -167,8 +167,8 @@ def _reading(column: InputField | ColumnSchema) -> Reading:
 
 def _refused(field: InputField, column: ColumnSchema, why: str) -> DataRefusedError:
     return DataRefusedError(
-        f"column {field.name!r} is a {field.kind.value} for the champion and a {column.kind.value} in the "
-        f"snapshot; {why} (limit {MOST_UNREAD:.0%})",
+        f"column {field.name!r} is read as {field.kind.value} by the champion and as {column.kind.value} in "
+        f"the snapshot; {why} (limit {MOST_UNREAD:.0%})",
         code=FEATURE_CODE,
         next_action=f"Write `data.columns.{field.name}.kind: {field.kind.value}`, adopt a contract file "
         f"(`windsock data contract`), {OR_ASK}.",

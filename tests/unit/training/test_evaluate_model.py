@@ -247,7 +247,7 @@ class TestTheChampion:
         new = world(frame, kinds={"age": ColumnKind.CATEGORY}, ports=ports)
         against = new.evaluate(new.train(key="new")).against_champion
         assert against.value is None
-        assert "'age' is a number for the champion and a category in the snapshot" in against.error
+        assert "'age' is read as number by the champion and as category in the snapshot" in against.error
         assert "`data.columns.age.kind: number`" in against.error
 
     def test_one_that_answers_something_else_is_an_error(self, world, typed_rows):

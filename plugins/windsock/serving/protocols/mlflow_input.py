@@ -10,6 +10,7 @@ from typing import Any
 
 from windsock.records import ColumnKind, EarlierKind, InputField, InputSchema
 from windsock.serving.contract import MAX_ROWS
+from windsock.serving.field_values import read_moment
 from windsock.serving.protocols.common import (
     AskedRows,
     ProtocolError,
@@ -199,19 +200,19 @@ def _row(cells: list[str], header: list[str], kinds: list[InputField | None], nu
 def _cell(text: str, field: InputField | None) -> Any:
     if field is None or text in MISSING:
         return None
-    read: int | float | str = text
-    if field.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
-        read = _number(text.strip(" "))
-    if isinstance(read, str) and field.kind is not ColumnKind.CATEGORY and _takes_truth(text, field):
-        return {"true": True, "false": False}.get(text.strip(" ").lower(), read)
-    return read
-
-
-def _takes_truth(text: str, field: InputField) -> bool:
-    """Return whether a cell may be true or false: not where it is a word of the field."""
     kinds: list[InputField | EarlierKind] = [field, *field.earlier]
-    words = [(kind.true_word, kind.false_word) for kind in kinds if kind.kind is ColumnKind.BOOLEAN]
-    return bool(words) and not any(text in two for two in words)
+    read = (_as_kind(text, kind) for kind in kinds)
+    return next((value for value in read if value is not None), text)
+
+
+def _as_kind(text: str, kind: InputField | EarlierKind) -> int | float | str | bool | None:
+    """Return a cell as one of a kind; ``None`` where it is none."""
+    if kind.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
+        number = _number(text.strip(" "))
+        return None if isinstance(number, str) else number
+    if kind.kind is ColumnKind.BOOLEAN and text not in (kind.true_word, kind.false_word):
+        return {"true": True, "false": False}.get(text.strip(" ").lower())
+    return None if kind.kind is ColumnKind.DATETIME and read_moment(text) is None else text
 
 
 def _number(text: str) -> int | float | str:
