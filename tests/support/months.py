@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROWS = 120
 TRUTHS = (("yes", "no"), ("true", "false"), ("t", "f"), ("Y", "N"))
 NULLS = ("NA", "-", "\\N", "n/k", "free", "", "?", "null")
-KINDS = ("price", "count", "flag", "word", "code", "day")
+KINDS = ("price", "count", "flag", "word", "code", "code", "day")
 
 
 def make_spec(task: str = "classification") -> ModelSpec:
@@ -203,8 +203,8 @@ def champion_of(month: Month) -> LoadedBundle:
     )
 
 
-def asked(champion: LoadedBundle, first: Month, second: Month) -> str:
-    """Ask the champion about the second month: ``kept``, ``error`` or ``wrong``.
+def asked(champion: LoadedBundle, first: Month, second: Month) -> tuple[str, str]:
+    """Ask the champion about the second month: ``kept``, ``error`` (and why) or ``wrong``.
 
     It is wrong where its score on a row whose words have not changed is another one than before.
     """
@@ -214,15 +214,15 @@ def asked(champion: LoadedBundle, first: Month, second: Month) -> str:
     truth = read_labels(second.rows, second.snapshot, spec)
     said = answered_by_champion(champion, second.rows, truth, second.schema, second.snapshot, "answer")
     if not isinstance(said, Answered):
-        return "error"
+        return "error", said
     before = dict(zip(first.source["id"], answer(champion.pipeline, _features(champion, first)), strict=True))
     names = [field.name for field in champion.schema.fields]
     known = first.source.set_index("id")[names]
     for number, row in second.source.iterrows():
         same = all(row.get(name) == known.loc[row["id"], name] for name in names)
         if same and not np.allclose(before[row["id"]], said.answers[number], atol=1e-12):
-            return "wrong"
-    return "kept"
+            return "wrong", ""
+    return "kept", ""
 
 
 def _features(champion: LoadedBundle, month: Month) -> pd.DataFrame:

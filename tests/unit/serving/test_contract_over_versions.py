@@ -37,6 +37,7 @@ POOL: dict[str, list[Column]] = {
 FIRST = ("age", "promo", "member", "joined", "score")
 ROW: dict[str, Any] = {"age": 41, "promo": "B", "member": "yes", "joined": "2026-02-07", "score": 1.5}
 PROMOTIONS = 20
+pytestmark = pytest.mark.slow
 
 
 def month(random: np.random.Generator) -> dict[str, Column]:
@@ -153,3 +154,54 @@ def test_what_a_person_made_required_must_be_there(app: App, made: list[LoadedBu
     app.put(make_plan(app.fetcher.add(bundle)))
     assert app.client.post("/predict", json={"features": ROW}).status_code == 422
     assert app.client.post("/predict", json={"features": {**ROW, "city": "Rome"}}).status_code == 200
+
+
+def numbers(*names: str, champion: InputSchema | None = None, number: int = 1) -> LoadedBundle:
+    kinds = {name: (NUMBER, [0.5, 1.5, 2.5], None, None) for name in names}
+    return make_version(kinds, champion, number=number)
+
+
+@pytest.mark.parametrize(
+    ("values", "right"),
+    [([1.0, 2.0, 3.0], 200), ([1.0, 2.0, 3.0, 4.0], 200), ([1.0, 2.0], 400), ([1.0] * 5, 400)],
+)
+def test_values_without_names_are_read_in_the_order_of_the_first_version(
+    app: App, values: list[float], right: int
+) -> None:
+    first = numbers("a", "b", "c")
+    second = numbers("new", "c", "a", champion=first.schema, number=2)
+    app.put(make_plan(app.fetcher.add(second)))
+    post = app.client.post
+    matrix = {"name": "input", "shape": [1, len(values)], "datatype": "FP64", "data": values}
+    columns = {"columns": list(range(len(values))), "data": [values]}
+    asked = {
+        "matrix": post("/v2/models/churn/infer", json={"inputs": [matrix]}),
+        "split": post("/invocations", json={"dataframe_split": {"data": [values]}}),
+        "numbered": post("/invocations", json={"dataframe_split": columns}),
+        "instances": post("/invocations", json={"instances": [values]}),
+        "inputs": post("/invocations", json={"inputs": [values]}),
+    }
+    assert {way: said.status_code for way, said in asked.items()} == dict.fromkeys(asked, right)
+    if right == 200:
+        named = {"a": values[0], "c": values[2], **({"new": values[3]} if len(values) > 3 else {})}
+        app.client.post("/predict", json={"features": named})
+        app.service.prediction_log.stop()
+        seen = [event.features for event in app.events()]
+        assert all(features == seen[0] for features in seen)
+        assert len(seen) == 6
+
+
+def test_a_shadow_gets_what_only_it_uses(app: App) -> None:
+    first = numbers("a", "b")
+    second = numbers("a", "new", champion=first.schema, number=2)
+    stored = [app.fetcher.add(bundle) for bundle in (first, second)]
+    slots = make_plan(*stored, shares=(10_000, 0)).slots
+    plan = make_plan(*stored).replace(slots=(slots[0], slots[1].replace(shadow=True)))
+    assert app.put(plan).status_code == 200
+    assert app.client.post("/predict", json={"features": {"a": 1, "b": 2, "new": 7}}).status_code == 200
+    app.client.portal.call(app.service.shadows.stop)  # type: ignore[union-attr]
+    app.service.prediction_log.stop()
+    assert {event.variant: event.features for event in app.events()} == {
+        "champion": {"a": 1, "b": 2},
+        "shadow": {"a": 1, "new": 7},
+    }
