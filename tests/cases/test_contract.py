@@ -15,6 +15,7 @@ from windsock.exceptions import WindsockError
 from windsock.records import Champion, InputSchema, LedgerAction, champion_by
 from windsock.records.request_contract import contract_changes
 from windsock.serving.field_values import check_features
+from windsock.spec import ModelSpec
 
 pytestmark = pytest.mark.cases
 ROWS = 600
@@ -35,13 +36,16 @@ def month(number: int, *, promos: str = "AB", **columns: Any) -> pd.DataFrame:
     return pd.DataFrame({**made, **columns}, dtype="string")
 
 
-def champion_after(first: pd.DataFrame, second: pd.DataFrame, people: tuple[str, ...]) -> Any:
+def champion_after(
+    first: pd.DataFrame, second: pd.DataFrame, people: tuple[str, ...], spec: ModelSpec | None = None
+) -> Any:
     """Return the ports after two months' runs of the real steps, and the second run's records."""
     ports = fake_ports(sources=FakeSources(first))
-    retrain(ports, make_spec(), people=())
+    spec = spec or make_spec()
+    retrain(ports, spec, people=())
     ports.sources.frame = second
     try:
-        return ports, retrain(ports, make_spec(), people=people)
+        return ports, retrain(ports, spec, people=people)
     except WindsockError as error:
         return ports, {"error": error}
 
@@ -81,6 +85,20 @@ def first_champion(ports: Any) -> Champion:
     """Return the first champion."""
     rows = ports.ledger.rows("shop")
     return champion_by(next(row for row in rows if row.action is LedgerAction.COMMIT))
+
+
+def test_a_person_may_replace_a_champion_that_cannot_answer_and_its_clients_are_answered(case: Any) -> None:
+    spec = make_spec()
+    spec = spec.model_copy(update={"gate": spec.gate.model_copy(update={"on_insufficient": "ask"})})
+    second = month(2).drop(columns="promo")
+    ports, _ = champion_after(month(1), second, people=(), spec=spec)
+    case("contract: promo is gone, nobody answers: who serves", right="1", got=champion(ports).version)
+    ports, done = champion_after(month(1), second, people=("ann",), spec=spec)
+    if "error" in done:  # the data were refused before: then the first version serves
+        return
+    case("contract: promo is gone, a person says yes: who serves", right="2", got=champion(ports).version)
+    faults = check_features({"promo": "B", "x": 0.5}, schema_of(ports, champion(ports)), "features")[1]
+    case("contract: promo is gone, a person says yes: the first client's faults", right=[], got=faults)
 
 
 def some(words: list[str], seed: int = 0, rows: int = 200) -> list[str]:

@@ -205,3 +205,23 @@ def test_a_shadow_gets_what_only_it_uses(app: App) -> None:
         "champion": {"a": 1, "b": 2},
         "shadow": {"a": 1, "new": 7},
     }
+
+
+def test_a_version_that_fails_is_stood_in_for_with_what_it_does_not_use(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = numbers("a", "b")
+    second = numbers("a", "new", champion=first.schema, number=2)
+    stored = [app.fetcher.add(bundle) for bundle in (first, second)]
+    rollout = {"champion": stored[0].digest, "experiment": "e"}
+    assert app.put(make_plan(*stored, shares=(5_000, 5_000), **rollout)).status_code == 200
+    failing = app.service.served["churn"].slots[stored[1].digest]
+    monkeypatch.setattr(failing, "scores_now", lambda rows: 1 / 0)
+    for row in ({"a": 1, "b": 2}, {"a": 1, "new": 3}, {"a": 1, "b": 2, "new": 3}):
+        body = {"features": [row] * 20, "unit": [f"u{number}" for number in range(20)]}
+        said = app.client.post("/predict", json=body)
+        assert said.status_code == 200
+        assert {one["version"] for one in said.json()["predictions"]} == {"1"}
+    app.service.prediction_log.stop()
+    seen = [event.features for event in app.events()]
+    assert seen == [{"a": 1, "b": 2}] * 20 + [{"a": 1, "b": None}] * 20 + [{"a": 1, "b": 2}] * 20
