@@ -120,6 +120,7 @@ def make_evaluation(**fields: Any) -> r.Evaluation:
         ),
         "gap": 0.01,
         "baseline": make_difference(0.3, 0.38),
+        "contract_changes": (),
         "latency": r.Latency(ms_per_sample=0.1, rows=100, repeats=5),
         "card": r.ModelCard(
             **CARD, training_data_description="1000 rows of churn.csv", evaluation_results="roc_auc 0.84"

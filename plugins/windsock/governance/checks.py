@@ -15,6 +15,7 @@ from windsock.records import (
     PairedDifference,
     Status,
 )
+from windsock.records.request_contract import contract_changes
 from windsock.spec import ModelSpec, extension, metric_facts
 from windsock.spec.registries import CHECKS
 
@@ -24,6 +25,7 @@ DATA_VALIDATION = "data_validation"
 PERFORMANCE_MINIMUM = "performance_minimum"
 BASELINE_COMPARISON = "baseline_comparison"
 CHAMPION_COMPARISON = "champion_comparison"
+REQUEST_CONTRACT = "request_contract"
 LATENCY = "latency"
 MODEL_CARD = "model_card"
 
@@ -34,11 +36,14 @@ CODES = {
     LATENCY: "WS-GATE-005",
     CHAMPION_COMPARISON: "WS-GATE-006",
     MODEL_CARD: "WS-GATE-007",
+    REQUEST_CONTRACT: "WS-GATE-016",
 }
 EXTENSION_CODE = "WS-GATE-008"
 SILENT_CODE = "WS-GATE-012"
 """Of a champion that cannot answer the new rows: nothing shows whether it is beaten."""
 LEVEL = 0.95
+ASKS_SHOWN = 5
+"""So many of the sentences that a person is asked about are shown."""
 
 
 class Case(NamedTuple):
@@ -53,17 +58,22 @@ class Case(NamedTuple):
     champion: Champion | None
 
 
-def required_checks(spec: ModelSpec, *, first_model: bool, silent_champion: bool = False) -> tuple[str, ...]:
+def required_checks(
+    spec: ModelSpec, *, first_model: bool, silent_champion: bool = False, asked: bool = False
+) -> tuple[str, ...]:
     """Return the names of the checks that the policy asks for; never empty.
 
     :param first_model: whether there is no champion to beat; a baseline takes its place.
     :param silent_champion: whether the champion cannot answer the new rows; the baseline is met as well.
+    :param asked: whether the validation of the data asks a person something.
     """
     names = [DATA_VALIDATION, *(f"{PERFORMANCE_MINIMUM}:{metric}" for metric in sorted(spec.gate.minimum))]
     if first_model or silent_champion or not spec.gate.minimum:
         names.append(BASELINE_COMPARISON)
     if not first_model:
         names.append(CHAMPION_COMPARISON)
+    if asked or not first_model:
+        names.append(REQUEST_CONTRACT)
     names += [LATENCY, MODEL_CARD]
     # Of its own checks the gate already asks for all but the baseline; the rest are other packages' words.
     further = [name for name in spec.gate.checks if name == BASELINE_COMPARISON or name not in CHECKS]
@@ -169,6 +179,26 @@ def is_silent(against: PairedDifference | None) -> bool:
     return against.value is None and against.opponent_value is None
 
 
+def request_contract(case: Case) -> CheckResult:
+    """Check that the champion's clients are answered as before; a person answers for what changes.
+
+    What the validation of the data asks a person is asked here, too.
+    """
+    asks = (*_contract_changes(case), *case.step.validation.asks)
+    more = f"; and {len(asks) - ASKS_SHOWN} more" if len(asks) > ASKS_SHOWN else ""
+    return CheckResult(
+        name=REQUEST_CONTRACT,
+        status=Status.INSUFFICIENT if asks else Status.PASS,
+        code=CODES[REQUEST_CONTRACT],
+        value=len(asks),
+        limit=0,
+        relation="<=",
+        message="; ".join(asks[:ASKS_SHOWN]) + more
+        if asks
+        else "requests that the champion answers are answered as before",
+    )
+
+
 def latency(case: Case) -> CheckResult:
     """Check that the prediction time per sample is within the limit."""
     measured, limit = case.step.evaluation.latency, case.step.spec.gate.latency_ms
@@ -203,10 +233,23 @@ def model_card(case: Case) -> CheckResult:
     )
 
 
+def _contract_changes(case: Case) -> tuple[str, ...]:
+    """Return what the evaluation found; where it is of an earlier release, what the two bundles say."""
+    evaluation, champion = case.step.evaluation, case.champion
+    if champion is None:
+        return ()
+    if evaluation.contract_changes is not None:
+        return evaluation.contract_changes
+    describe, chosen = case.ports.bundles.describe, evaluation.chosen
+    theirs = describe(champion.bundle_uri, champion.digest)
+    return contract_changes(theirs.schema, describe(chosen.bundle_uri, chosen.bundle_digest).schema)
+
+
 OWN_CHECKS: dict[str, Callable[[Case], CheckResult]] = {
     DATA_VALIDATION: data_validation,
     BASELINE_COMPARISON: baseline_comparison,
     CHAMPION_COMPARISON: champion_comparison,
+    REQUEST_CONTRACT: request_contract,
     LATENCY: latency,
     MODEL_CARD: model_card,
 }

@@ -149,4 +149,5 @@ def require_decision(step: RegisterModelInput, ports: Ports) -> LedgerRow:
 def required_now(spec: ModelSpec, decision: GateDecision, evaluation: Evaluation) -> tuple[str, ...]:
     """Return the checks that the policy of a spec asks for."""
     silent = is_silent(evaluation.against_champion)
-    return required_checks(spec, first_model=decision.first_model, silent_champion=silent)
+    asked = decision.validation is not None and bool(decision.validation.asks)
+    return required_checks(spec, first_model=decision.first_model, silent_champion=silent, asked=asked)

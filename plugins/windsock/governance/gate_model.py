@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from windsock.governance.checks import (
     BASELINE_COMPARISON,
     CHAMPION_COMPARISON,
+    REQUEST_CONTRACT,
     SILENT_CODE,
     Case,
     is_silent,
@@ -54,7 +55,8 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
     champion = opponent_by_ledger(step, ports)
     first_model = champion is None and step.evaluation.champion is None
     silent = is_silent(step.evaluation.against_champion)
-    required = required_checks(step.spec, first_model=first_model, silent_champion=silent)
+    asked = bool(step.validation.asks)
+    required = required_checks(step.spec, first_model=first_model, silent_champion=silent, asked=asked)
     case = Case(step, ports, champion)
     checks = tuple(run_check(name, case) for name in required)
     judgement = decide(required, checks, step.spec.gate.on_insufficient)
@@ -105,7 +107,8 @@ def decide(
 
     Promote only if the checks that ran are exactly the required ones and each passed; with ``ask``, a check
     without enough evidence is handed to a person instead. A champion that is not beaten is kept; one that
-    cannot answer the new rows is a person's to replace, by a model that beats the baseline.
+    cannot answer the new rows is a person's to replace, by a model that beats the baseline. A changed request
+    contract is always a person's to answer for.
 
     :param required: names that the policy asks for.
     :param checks: the results.
@@ -151,6 +154,8 @@ def _refuses(check: CheckResult, on_insufficient: str) -> bool:
         return False
     if check.status is Status.ERROR:
         return True
+    if check.name == REQUEST_CONTRACT:
+        return check.status is Status.FAIL
     if _is_champion_check(check):
         return False
     return check.status is Status.FAIL or on_insufficient != "ask"

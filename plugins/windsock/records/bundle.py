@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from windsock.records.base import Digest, Moment, Record
 from windsock.records.data import ColumnKind
@@ -23,6 +23,14 @@ COMPILED_FILES = frozenset({COMPILED_FILE, TREES_FILE})
 KNOWN_FILES = frozenset({MODEL_FILE, SCHEMA_FILE, GOLDEN_FILE, PROFILE_FILE}) | COMPILED_FILES
 
 
+class EarlierKind(Record):
+    """A kind that a field had in requests to an earlier version; its values are read by their word."""
+
+    kind: ColumnKind
+    true_word: str | None = None
+    false_word: str | None = None
+
+
 class InputField(Record):
     """One field of a prediction request.
 
@@ -31,6 +39,7 @@ class InputField(Record):
     :param true_word: for a boolean that was text in training: the word that means true.
     :param false_word: for a boolean that was text in training: the word that means false.
     :param sensitive: whether the spec marks it so: the prediction log encrypts it where there is a key.
+    :param earlier: other kinds that earlier versions took; such a value is still accepted.
     """
 
     name: str
@@ -40,6 +49,7 @@ class InputField(Record):
     true_word: str | None = None
     false_word: str | None = None
     sensitive: bool = False
+    earlier: tuple[EarlierKind, ...] = ()
 
 
 class Answer(StrEnum):
@@ -57,6 +67,11 @@ class InputSchema(Record):
     :param answer: a class with probabilities, or a number.
     :param classes: labels in the order of the probabilities; empty for numbers.
     :param positive: label that ``score`` is the probability of; ``None`` for numbers and beyond two classes.
+    :param label_words: for boolean classes that are text in the source: the words that mean true and false.
+    :param ignored: fields of earlier versions that this one does not use: requests may still carry them.
+    :param order: names of all fields, in which values without names are read; empty: as ``fields``. A later
+        version only adds names at its end.
+    :param contract: version of the request contract: it goes up only when what a request may hold changes.
     """
 
     model: str
@@ -64,6 +79,32 @@ class InputSchema(Record):
     answer: Answer
     classes: tuple[str | int | float | bool, ...] = ()
     positive: str | int | float | bool | None = None
+    label_words: tuple[str, str] | None = None
+    ignored: tuple[InputField, ...] = ()
+    order: tuple[str, ...] = ()
+    contract: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [field.name for field in (*self.fields, *self.ignored)]
+        if self.ignored and len(set(names)) < len(names):
+            raise ValueError("a field is used and ignored")
+        if self.order and sorted(self.order) != sorted(names):
+            raise ValueError("the order does not name each field once")
+        return self
+
+    @property
+    def request_fields(self) -> tuple[InputField, ...]:
+        """All fields that a request may hold: those that are used, in their order, then the ignored ones."""
+        return (*self.fields, *self.ignored)
+
+    @property
+    def in_order(self) -> tuple[InputField, ...]:
+        """The fields of a request that names none of its values."""
+        if not self.order:
+            return self.request_fields
+        fields = {field.name: field for field in self.request_fields}
+        return tuple(fields[name] for name in self.order)
 
     def values_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return a feature object's values in the order of the fields; what is absent is ``None``."""

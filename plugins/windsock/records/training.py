@@ -186,6 +186,8 @@ class Evaluation(Record):
     :param baseline: difference to a model that knows nothing (DummyClassifier / DummyRegressor).
     :param champion: the champion it was compared with; ``None`` on the first run.
     :param against_champion: difference to that champion on the same rows.
+    :param contract_changes: how the request contract differs from that champion's, one sentence for each
+        thing that a person must answer for; ``None``: the two were not compared.
     :param latency: prediction time per sample.
     :param compiled: how the compiled form was found equal, or why there is none; ``None`` where the bundle
         says nothing of one.
@@ -203,6 +205,7 @@ class Evaluation(Record):
     baseline: PairedDifference
     champion: Champion | None = None
     against_champion: PairedDifference | None = None
+    contract_changes: tuple[str, ...] | None = None
     latency: Latency
     compiled: CompiledEquality | None = None
     card: ModelCard

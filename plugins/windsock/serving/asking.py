@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from windsock.serving.strict_json import Fault, RequestRefusedError
 log = logging.getLogger(__name__)
 
 CONSTANT = "constant"
+Given = Sequence[Mapping[str, Any]] | None
+"""Rows as the client sent them; ``None`` where they were read in one pass: all versions use the same then."""
 
 
 @dataclass(slots=True)
@@ -49,18 +51,21 @@ class Asked:
         return self.slot.plan.version if self.scores is not None else ""
 
 
-async def ask(served: ServedModel, slot: Slot, rows: Rows) -> Asked:
+async def ask(served: ServedModel, slot: Slot, rows: Rows, given: Given = None) -> Asked:
     """Ask the version that rows belong to; if it fails, answer as the plan's fallback says.
 
+    :param given: the rows as the client sent them, with what only other versions use.
     :raises RequestRefusedError: if the model has no finite answer to the rows: status 422.
     :raises OverloadedError: if too many rows wait for it.
     :raises SlotFailedError: if it failed and the plan knows no other answer.
     """
-    asked = begin_to_ask(served, slot, rows)
+    asked = begin_to_ask(served, slot, rows, given)
     return asked if isinstance(asked, Asked) else await asked
 
 
-def begin_to_ask(served: ServedModel, slot: Slot, rows: Rows) -> Asked | Coroutine[Any, Any, Asked]:
+def begin_to_ask(
+    served: ServedModel, slot: Slot, rows: Rows, given: Given = None
+) -> Asked | Coroutine[Any, Any, Asked]:
     """Do what :func:`ask` does as far as nothing must be waited for.
 
     :returns: the answer; else what must be awaited, once, for it.
@@ -73,8 +78,8 @@ def begin_to_ask(served: ServedModel, slot: Slot, rows: Rows) -> Asked | Corouti
     except OverloadedError:
         raise
     except WindsockError as failure:
-        return _fall_back(served, slot, rows, failure)
-    return asked if asked is not None else _wait_or_fall_back(served, slot, rows)
+        return _fall_back(served, slot, rows, given, failure)
+    return asked if asked is not None else _wait_or_fall_back(served, slot, rows, given)
 
 
 async def ask_slot(slot: Slot, rows: Rows) -> Asked:
@@ -133,7 +138,7 @@ def _reported(slot: Slot, error: Exception) -> WindsockError:
     return SlotFailedError(f"version {slot.plan.version} failed ({type(error).__name__})")
 
 
-async def _wait_or_fall_back(served: ServedModel, slot: Slot, rows: Rows) -> Asked:
+async def _wait_or_fall_back(served: ServedModel, slot: Slot, rows: Rows, given: Given) -> Asked:
     try:
         return await _wait_for(slot, rows)
     except UnanswerableError as error:
@@ -141,7 +146,7 @@ async def _wait_or_fall_back(served: ServedModel, slot: Slot, rows: Rows) -> Ask
     except OverloadedError:
         raise
     except WindsockError as failure:
-        return await _fall_back(served, slot, rows, failure)
+        return await _fall_back(served, slot, rows, given, failure)
 
 
 def _refused(error: UnanswerableError) -> RequestRefusedError:
@@ -149,9 +154,11 @@ def _refused(error: UnanswerableError) -> RequestRefusedError:
     return RequestRefusedError(422, "unanswerable", fault, code=error.code)
 
 
-async def _fall_back(served: ServedModel, slot: Slot, rows: Rows, failure: WindsockError) -> Asked:
+async def _fall_back(
+    served: ServedModel, slot: Slot, rows: Rows, given: Given, failure: WindsockError
+) -> Asked:
     variant, stand_in = served.variant(slot), served.stand_in(slot)
-    fitting = rows_for(rows, slot.schema, stand_in.schema) if stand_in is not None else None
+    fitting = rows_of(served, stand_in, slot, rows, given) if stand_in is not None else None
     if stand_in is not None and fitting is not None:
         asked = await ask_slot(stand_in, fitting)
         asked.fallback_for = variant
@@ -159,6 +166,18 @@ async def _fall_back(served: ServedModel, slot: Slot, rows: Rows, failure: Winds
     if (constant := served.plan.fallback.constant_for(slot.schema)) is not None:
         return Asked(slot, rows, None, 0.0, constant=constant, fallback_for=variant)
     raise failure
+
+
+def rows_of(served: ServedModel, wanted: Slot, slot: Slot, rows: Rows, given: Given) -> Rows | None:
+    """Return rows of one version as another one takes them, from what the client sent if that is there.
+
+    :param slot: the version whose rows they are.
+    :returns: ``None`` if the other one needs something that they do not hold.
+    """
+    if given is None or slot.schema.fields == wanted.schema.fields:
+        return rows_for(rows, slot.schema, wanted.schema)
+    read = [check_features(row, served.schema_of(wanted), "features") for row in given]
+    return None if any(faults for _, faults in read) else [values for values, _ in read]
 
 
 def rows_for(rows: Rows, given: InputSchema, wanted: InputSchema) -> Rows | None:

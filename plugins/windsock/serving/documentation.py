@@ -48,7 +48,8 @@ class PredictionAnswers(BaseModel):
 _FEATURES = {
     "type": "object",
     "description": "One value for each field of the model; null where it is unknown. `GET /models/{name}` "
-    "lists the fields.",
+    "lists the fields, those that are ignored, and the version of this contract (`request_contract`), which "
+    "goes up only when the fields change.",
     "additionalProperties": {
         "anyOf": [{"type": kind} for kind in ("string", "number", "integer", "boolean", "null")]
     },

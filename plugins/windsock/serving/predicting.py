@@ -10,7 +10,7 @@ from typing import Any
 
 from windsock.exceptions import ServerUnavailableError
 from windsock.serving.answers import RowAnswer
-from windsock.serving.asking import CONSTANT, Asked, ask, ask_slot, begin_to_ask, rows_for
+from windsock.serving.asking import CONSTANT, Asked, Given, ask, ask_slot, begin_to_ask, rows_of
 from windsock.serving.contract import PredictRequest
 from windsock.serving.field_values import Values, check_features
 from windsock.serving.prediction_log import AnsweredRows, LoggedRow
@@ -74,10 +74,10 @@ def begin_to_predict(
     waits = False
     try:
         groups = _assigned(served, request)
-        values = request.values if request.values is not None else _checked(request, groups)
+        values = request.values if request.values is not None else _checked(served, request, groups)
         parts = [values] if len(groups) == 1 else [[values[at] for at in rows] for _, rows in groups]
         job = _Job(service, served, request, sender, groups, parts, only_version)
-        first = begin_to_ask(served, groups[0][0], parts[0])
+        first = begin_to_ask(served, groups[0][0], parts[0], _given(request, groups[0][1]))
         if len(parts) == 1 and isinstance(first, Asked):
             return job.answers([first])
         waits = True
@@ -109,8 +109,8 @@ class _Job:
         """
         try:
             found = [first if isinstance(first, Asked) else await first]
-            for (slot, _), rows in list(zip(self.groups, self.parts, strict=True))[1:]:
-                found.append(await ask(self.served, slot, rows))
+            for (slot, numbers), rows in list(zip(self.groups, self.parts, strict=True))[1:]:
+                found.append(await ask(self.served, slot, rows, _given(self.request, numbers)))
             return self.answers(found)
         finally:
             self.service.load.leave()
@@ -170,13 +170,22 @@ def _assigned(served: ServedModel, request: PredictRequest) -> Sequence[Group]:
     return list(groups.values())
 
 
-def _checked(request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
+def _given(request: PredictRequest, numbers: Sequence[int]) -> Given:
+    """Return some rows as the client sent them; ``None`` where they were read in one pass."""
+    features = request.features
+    if features is None or len(numbers) == len(features):
+        return features
+    return [features[number] for number in numbers]
+
+
+def _checked(served: ServedModel, request: PredictRequest, groups: Sequence[Group]) -> list[Values]:
     features = request.features or ()
     checked: list[Values] = [()] * len(features)
     faults: list[Fault] = []
     for slot, numbers in groups:
+        schema = served.schema_of(slot)
         for number in numbers:
-            checked[number], found = check_features(features[number], slot.schema, request.place(number))
+            checked[number], found = check_features(features[number], schema, request.place(number))
             faults += found
             if len(faults) >= MAX_FAULTS:
                 raise RequestRefusedError(422, "invalid", *faults)
@@ -262,7 +271,7 @@ async def _ask_shadow(
 
     :raises SlotFailedError: if it needs features that they do not hold.
     """
-    fitting = rows_for(rows, slot.schema, shadow.schema)
+    fitting = rows_of(served, shadow, slot, rows, _given(request, numbers))
     if fitting is None:
         raise SlotFailedError(f"version {shadow.plan.version} needs other features")
     _answer(service, served, await ask_slot(shadow, fitting), request, sender, numbers)

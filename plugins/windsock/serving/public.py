@@ -78,7 +78,8 @@ def public_router(service: Service, predictor: Predictor, readiness: Readiness) 
                 "model": name,
                 "version": slot.plan.version,
                 "engine": slot.engine,
-                "schema": slot.schema.model_dump(mode="json"),
+                "request_contract": slot.schema.contract,
+                "schema": served.schema_of(slot).model_dump(mode="json"),
                 "example": {"features": slot.golden.rows[0]},
             }
         )

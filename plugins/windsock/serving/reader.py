@@ -44,17 +44,20 @@ ESCAPED = re.compile(r'["\\\x00-\x1f]')
 class PlainReader:
     """Reads requests for one schema.
 
-    Where the name of a field needs an escape in JSON, such as a quotation mark, the strict reader reads all.
+    Fields that the schema ignores are read and dropped; a value of an earlier version's kind is for the
+    strict reader. Where the name of a field needs an escape in JSON, such as a quotation mark, the strict
+    reader reads all.
 
     :param schema: that of all versions that may answer.
     """
 
     def __init__(self, schema: InputSchema) -> None:
-        fields = schema.fields
+        fields = schema.request_fields
         self._decode: Callable[[bytes], Any] | None = None
         if not any(ESCAPED.search(field.name) for field in fields):
             self._decode = self._decoder(schema)
-        self._width = len(fields)
+        self._width = len(schema.fields)
+        self._ignores = bool(schema.ignored)
         self._all_required = all(field.required for field in fields)
         self._times = [place for place, field in enumerate(fields) if field.kind is ColumnKind.DATETIME]
         texts = [place for place, field in enumerate(fields) if field.kind in TEXTS]
@@ -63,12 +66,13 @@ class PlainReader:
     @staticmethod
     def _decoder(schema: InputSchema) -> Callable[[bytes], Any]:
         """Return what reads the JSON of a request into rows of the schema's fields."""
-        fields = schema.fields
+        fields = schema.request_fields
         row = msgspec.defstruct(
             "Row",
             [_definition(number, field) for number, field in enumerate(fields)],
             rename={f"f{number}": field.name for number, field in enumerate(fields)},
             forbid_unknown_fields=True,
+            kw_only=_has_a_gap(fields),
             gc=False,
         )
         given = str | list[str | None] | None | msgspec.UnsetType
@@ -101,6 +105,8 @@ class PlainReader:
             values = [tuple([None if value is UNSET else value for value in row]) for row in values]
         if self._times and not (values := self._with_times(values)):
             return None
+        if self._ignores:
+            values = [row[: self._width] for row in values]
         return _request(values, columns, single, body)
 
     def _texts_in(self, rows: Sequence[Values]) -> int:
@@ -123,6 +129,12 @@ class PlainReader:
                     values[place] = moment.isoformat()
             changed.append(tuple(values))
         return changed
+
+
+def _has_a_gap(fields: Sequence[InputField]) -> bool:
+    """Return whether an optional field stands before a required one: that takes a little longer to read."""
+    required = [field.required for field in fields]
+    return required != sorted(required, reverse=True)
 
 
 def _definition(number: int, field: InputField) -> tuple[Any, ...]:

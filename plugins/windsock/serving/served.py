@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from windsock.records import BASIS_POINTS, Digest, RoutePlan, SlotPlan
+from windsock.records import BASIS_POINTS, Digest, InputSchema, RoutePlan, SlotPlan
 from windsock.rollout.assignment import Assignment
 from windsock.serving.reader import PlainReader
+from windsock.serving.shared_contract import shared_schema
 from windsock.serving.slots import AbsentSlot, Slot
 
 
@@ -51,9 +52,22 @@ class ServedModel:
 
     @cached_property
     def reader(self) -> PlainReader | None:
-        """Reads usual requests; ``None`` while versions with different features share the traffic."""
-        fields = {self.slots[slot.digest].schema.fields for slot in self.plan.slots if slot.share}
-        return PlainReader(self.most_slot.schema) if len(fields) == 1 else None
+        """Reads usual requests; ``None`` while versions with different features answer or are shadows."""
+        used = [self.slots[slot.digest] for slot in self.plan.slots if slot.share]
+        fields = {self.schema_of(slot).fields for slot in (*used, *self.shadows)}
+        return PlainReader(self.schema_of(self.most_slot)) if used and len(fields) == 1 else None
+
+    @cached_property
+    def _schemas(self) -> dict[Digest, InputSchema]:
+        schemas = {slot.digest: self.slots[slot.digest].schema for slot in self.plan.slots}
+        return {
+            digest: shared_schema(schema, [one for other, one in schemas.items() if other != digest])
+            for digest, schema in schemas.items()
+        }
+
+    def schema_of(self, slot: Slot) -> InputSchema:
+        """Return what requests that a slot answers may hold: also what other versions of the plan know."""
+        return self._schemas[slot.plan.digest]
 
     @cached_property
     def _variants(self) -> dict[Digest, str]:

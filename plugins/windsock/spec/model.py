@@ -75,7 +75,9 @@ class DataBlock(Frozen):
     )
     features: tuple[str, ...] = Field(default=(), description="only these columns are features; default: all")
     exclude: tuple[str, ...] = Field(default=(), description="these columns are no features")
-    required: tuple[str, ...] = Field(default=(), description="columns that must be there")
+    required: tuple[str, ...] = Field(
+        default=(), description="columns that must be there, in the data and in requests"
+    )
     data_window: Duration | None = Field(
         default=None, description="how far back training looks; needs event_time"
     )

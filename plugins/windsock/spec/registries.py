@@ -59,6 +59,7 @@ CHECKS = (
     "performance_minimum",
     "baseline_comparison",
     "champion_comparison",
+    "request_contract",
     "latency",
     "model_card",
 )

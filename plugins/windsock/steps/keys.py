@@ -41,10 +41,12 @@ def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
 
 
 def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
-    """Return the snapshot, the candidate, and what decides how it is fitted and scored.
+    """Return the snapshot, the candidate, how it is fitted and scored, and what requests may hold.
 
     What its columns are for is decided by the data contract as well as by the spec.
     """
+    from windsock.training.request_contract import contract_parts
+
     roles = digest_of({column.name: column.role.value for column in step.snapshot.columns})
     return {
         "snapshot": step.snapshot.digest,
@@ -53,6 +55,7 @@ def train_parts(step: TrainModelInput, ports: Ports) -> dict[str, str]:
         "task": step.spec.task,
         "spec": step.spec.section_digest("data"),
         **({"roles": roles} if step.snapshot.contract else {}),
+        **contract_parts(step, ports),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import DataRefusedError, TrainingRefusedError
 from windsock.ports import LoadedBundle
-from windsock.records import Answer, InputSchema, MetricValue, PairedDifference, Status
+from windsock.records import Answer, DataSnapshot, InputSchema, MetricValue, PairedDifference, Status
 from windsock.statistics.bootstrap import RESAMPLES, interval_of, paired_difference, resample
 from windsock.statistics.metrics import Scored, make_scorer
+from windsock.training.champion_words import in_champion_words, require_same_classes
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
 from windsock.training.target import Label, Universe, universe_of
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from windsock.statistics.metrics import Scorer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,20 +45,34 @@ def answered_by(bundle: LoadedBundle, rows: pd.DataFrame) -> Answered:
     return Answered(answers=answer(bundle.pipeline, features), classes=bundle.schema.classes)
 
 
-def answered_by_champion(bundle: LoadedBundle, rows: pd.DataFrame, schema: InputSchema) -> Answered | str:
+def answered_by_champion(
+    bundle: LoadedBundle,
+    rows: pd.DataFrame,
+    truth: NDArray[Any],
+    schema: InputSchema,
+    snapshot: DataSnapshot,
+    target: str,
+) -> Answered | str:
     """Return the champion's answers on the challenger's held-out rows, or why there are none.
 
+    It is asked in its own words: a column is handed over as the champion would have read it from its source.
+
+    :param truth: the rows' labels.
     :param schema: the challenger's schema, for what both must answer.
+    :param snapshot: what the rows' columns are.
+    :param target: name of the target.
     """
     theirs = bundle.schema
     if theirs.answer is not schema.answer:
         return f"the champion answers with a {theirs.answer.value}, this model with a {schema.answer.value}"
-    if schema.positive is not None and schema.positive not in theirs.classes:
-        return "the champion does not know this model's positive class"
     try:
-        return answered_by(bundle, rows)
+        require_same_classes(truth, theirs, schema, snapshot.column(target))
+        if schema.positive is not None and schema.positive not in theirs.classes:
+            return "the champion does not know this model's positive class"
+        return answered_by(bundle, in_champion_words(rows, bundle, snapshot))
     except (DataRefusedError, TrainingRefusedError) as error:
-        return f"the champion cannot answer these rows: {error.message}"
+        log.warning("%s: %s", error.code, error.message)
+        return f"the champion cannot answer these rows: {error.message}. {error.next_action}"
     except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
         return f"the champion cannot answer these rows: {type(error).__name__}"
 

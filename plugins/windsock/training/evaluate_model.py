@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.exceptions import DataRefusedError, TrainingRefusedError
 from windsock.ports import LoadedBundle, Ports
@@ -18,6 +18,7 @@ from windsock.records import (
     MetricValue,
     PairedDifference,
 )
+from windsock.records.request_contract import contract_changes
 from windsock.records.rows import held_out_mask, recent_mask
 from windsock.spec import canonical_json
 from windsock.statistics.metrics import direction, metric_names
@@ -38,6 +39,7 @@ from windsock.training.target import read_labels
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +83,13 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
     champion = ports.ledger.champion(spec.name)
     with limited_threads(1), counted_warnings() as counts:
         ours = answered_by(bundle, rows)
+        met = _meet_champion(step, champion, bundle, rows, truth, ours, ports)
         judgement = judge(
             bundle.schema,
             truth,
             ours=ours,
             baseline=answered_by_baseline(labels[~held_out], len(rows), bundle.schema),
-            champion=_champion_answers(champion, bundle, rows, ours, ports),
+            champion=met.answered,
             names=metric_names(spec),
             metric=spec.metric,
         )
@@ -111,6 +114,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         baseline=judgement.baseline,
         champion=champion,
         against_champion=judgement.against_champion,
+        contract_changes=met.contract_changes,
         latency=latency,
         compiled=_equality(bundle),
         card=make_card(spec, step.snapshot, chosen, judgement.metrics),
@@ -136,16 +140,38 @@ def _require_one_snapshot(step: EvaluateModelInput) -> None:
             )
 
 
-def _champion_answers(
-    champion: Champion | None, bundle: LoadedBundle, rows: pd.DataFrame, ours: Answered, ports: Ports
-) -> Answered | str | None:
-    """Return the champion's answers; a champion that is the chosen bundle itself gives the very same ones."""
+class _Met(NamedTuple):
+    """What came of meeting the champion.
+
+    :param answered: its answers, why there are none, or ``None`` without a champion.
+    :param contract_changes: as of :class:`Evaluation`.
+    """
+
+    answered: Answered | str | None
+    contract_changes: tuple[str, ...] | None
+
+
+def _meet_champion(
+    step: EvaluateModelInput,
+    champion: Champion | None,
+    bundle: LoadedBundle,
+    rows: pd.DataFrame,
+    truth: NDArray[Any],
+    ours: Answered,
+    ports: Ports,
+) -> _Met:
+    """Ask the champion; one that is the chosen bundle itself gives the very same answers."""
     if champion is None:
-        return None
+        return _Met(None, None)
     if champion.digest == bundle.digest:
-        return ours
+        return _Met(ours, ())
     theirs = ports.bundles.load(champion.bundle_uri, champion.digest)
-    return answered_by_champion(theirs, rows, bundle.schema)
+    target = step.spec.data.target
+    answered = answered_by_champion(theirs, rows, truth, bundle.schema, step.snapshot, target)
+    changes = contract_changes(theirs.schema, bundle.schema)
+    for change in changes:
+        log.info("WS-GATE-016: request contract: %s", change)
+    return _Met(answered, changes)
 
 
 def _gap(step: EvaluateModelInput, metrics: Sequence[MetricValue]) -> float | None:

@@ -118,7 +118,7 @@ def _compare(
         truth,
         ours=answered_by(made, rows),
         baseline=answered_by_baseline(fitted, len(rows), made.schema),
-        champion=answered_by_champion(champion, rows, made.schema),
+        champion=answered_by_champion(champion, rows, truth, made.schema, snapshot, spec.data.target),
         names=names,
         metric=spec.metric,
     )

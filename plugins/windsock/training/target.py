@@ -132,8 +132,14 @@ def make_schema(
             next_action="Bring rows of another class, or widen `data.data_window`.",
         )
     positive = _positive(spec, classes, column) if len(classes) == 2 else None
+    yes, no = (column.true_word, column.false_word) if column else (None, None)
     return InputSchema(
-        model=spec.name, fields=tuple(fields), answer=Answer.CLASS, classes=tuple(classes), positive=positive
+        model=spec.name,
+        fields=tuple(fields),
+        answer=Answer.CLASS,
+        classes=tuple(classes),
+        positive=positive,
+        label_words=(yes, no) if yes is not None and no is not None else None,
     )
 
 

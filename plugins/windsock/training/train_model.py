@@ -21,6 +21,7 @@ from windsock.records import (
     TrainedModel,
     TrainModelInput,
 )
+from windsock.records.request_contract import RequestContract
 from windsock.records.rows import REFERENCE_ROWS, held_out_mask, reference_mask
 from windsock.statistics.profiling import build_profile
 from windsock.training.compiling import COMPILED, compile_pipeline
@@ -32,7 +33,8 @@ from windsock.training.golden import answers_to, largest_difference, make_golden
 from windsock.training.importances import IMPORTANCES
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
-from windsock.training.target import feature_fields, in_time_order, make_schema, read_labels
+from windsock.training.request_contract import contract_of
+from windsock.training.target import in_time_order, make_schema, read_labels
 from windsock.training.tracking import training_run
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
             code="WS-TRAINING-008",
             next_action="Bring more rows, or widen `data.data_window`.",
         )
-    fields = feature_fields(step.snapshot, step.spec)
+    contract = contract_of(step, ports)
+    fields = contract.fields
     features = to_features(training, fields)
     log.info(
         "%s: %s, %s training rows, %s held out for life, %s features",
@@ -77,7 +80,7 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     stored = ports.bundles.find(step.spec.name, key)
     seconds = 0.0
     if stored is None:
-        fitted = _fit_candidate(step, training, features, fields)
+        fitted = _fit_candidate(step, training, features, contract)
         seconds = fitted.seconds
         files, equality = compile_pipeline(
             fitted.pipeline, fitted.rows.schema, fitted.golden, frame[held_out], ports.compiler
@@ -144,11 +147,11 @@ class _Fitted:
 
 
 def _fit_candidate(
-    step: TrainModelInput, training: pd.DataFrame, features: pd.DataFrame, fields: Sequence[InputField]
+    step: TrainModelInput, training: pd.DataFrame, features: pd.DataFrame, contract: RequestContract
 ) -> _Fitted:
-    spec, candidate = step.spec, step.candidate
+    spec, candidate, fields = step.spec, step.candidate, contract.fields
     labels = read_labels(training, step.snapshot, spec)
-    schema = make_schema(spec, fields, labels, step.snapshot.column(spec.data.target))
+    schema = contract.put_into(make_schema(spec, fields, labels, step.snapshot.column(spec.data.target)))
     folds = make_folds(training, labels, spec)
     rows = TrainingRows(features=features, labels=labels, schema=schema, folds=folds, metric=spec.metric)
 

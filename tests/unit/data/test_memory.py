@@ -137,7 +137,9 @@ class TestVerdicts:
 
     def test_each_kind_of_check_is_there_once_where_all_is_well(self):
         checks = memory_checks(SPEC, statistics(13), history(3))
-        assert [check.code for check in checks] == [f"WS-DATA-{number}" for number in (151, 152, 154, 155, 156, 157)]
+        assert [check.code for check in checks] == [
+            f"WS-DATA-{number}" for number in (151, 152, 154, 155, 156, 157)
+        ]
         assert all(check.passed and "3 accepted snapshots" in check.message for check in checks)
 
     def test_a_finding_says_what_was_seen_the_limit_and_what_to_do(self):

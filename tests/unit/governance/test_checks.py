@@ -59,6 +59,7 @@ class TestRequiredChecks:
             "performance_minimum:f1",
             "performance_minimum:roc_auc",
             "champion_comparison",
+            "request_contract",
             "latency",
             "model_card",
         )

@@ -20,6 +20,7 @@ from windsock.exceptions import DatabaseUnavailableError
 from windsock.governance import gate_model as gate
 from windsock.governance.checks import Case
 from windsock.governance.gate_model import decide, gate_model
+from windsock.governance.register_model import register_model
 from windsock.records import (
     Champion,
     CheckResult,
@@ -30,6 +31,7 @@ from windsock.records import (
     LedgerEntry,
     MetricValue,
     Outcome,
+    RegisterModelInput,
     RunContext,
     Status,
 )
@@ -369,3 +371,62 @@ class TestRecentRows:
         assert decision.outcome is Outcome.REFUSE
         assert "performance_minimum:roc_auc: fail" in decision.reason
         assert "on 200 recent held-out rows" in decision.reason
+
+
+class TestTheRequestContract:
+    def met(self, **said: Any) -> dict[str, Any]:
+        champion = Champion(model="churn", version="1", digest=OLD, bundle_uri="memory://old", epoch=1)
+        better = make_difference(0.01, 0.05, opponent="champion")
+        return {
+            "ports": fake_ports(ledger=make_ledger(OLD)),
+            "champion": champion,
+            "against_champion": better,
+            **said,
+        }
+
+    def check_of(self, decision: GateDecision) -> CheckResult:
+        return next(check for check in decision.checks if check.name == "request_contract")
+
+    def test_an_unchanged_one_passes(self) -> None:
+        decision = judged(**self.met())
+        assert (decision.outcome, decision.asks) == (Outcome.PROMOTE, ())
+        assert self.check_of(decision).status is Status.PASS
+
+    @pytest.mark.parametrize("policy", ["refuse", "ask"])
+    def test_a_changed_one_asks_whatever_the_policy(self, policy: str) -> None:
+        changes = tuple(f"field 'f{number}' is new" for number in range(7))
+        spec = make_spec(gate={"on_insufficient": policy})
+        decision = judged(**self.met(contract_changes=changes), spec=spec)
+        assert (decision.outcome, decision.asks) == (Outcome.PROMOTE, ("request_contract",))
+        check = self.check_of(decision)
+        assert (check.status, check.code, check.value) == (Status.INSUFFICIENT, "WS-GATE-016", 7)
+        assert check.message is not None
+        assert check.message.startswith("field 'f0' is new; field 'f1' is new")
+        assert check.message.endswith("; and 2 more")
+
+    def test_it_asks_for_no_other_check_that_is_thin(self) -> None:
+        thin = make_difference(-0.01, 0.05, opponent="champion")
+        decision = judged(**self.met(contract_changes=("a field is gone",), against_champion=thin))
+        assert decision.outcome is Outcome.KEEP
+        below = make_difference(-0.1, 0.1)
+        decision = judged(**self.met(contract_changes=("a field is gone",), baseline=below))
+        assert decision.outcome is Outcome.REFUSE
+
+    def test_what_the_validation_asks_is_asked_for_a_first_model_too(self) -> None:
+        decision = judged(validation=make_validation(asks=("column 'x' is new",)))
+        assert (decision.outcome, decision.asks) == (Outcome.PROMOTE, ("request_contract",))
+        assert self.check_of(decision).message == "column 'x' is new"
+
+    def test_bundles_are_compared_where_an_evaluation_of_before_did_not(self) -> None:
+        decision = judged(**self.met(contract_changes=None))
+        assert self.check_of(decision).status is Status.ERROR  # there are no such bundles
+        assert decision.outcome is Outcome.REFUSE
+
+    def test_a_decision_that_asks_can_be_registered(self) -> None:
+        met = self.met(contract_changes=("field 'x' is new",))
+        ports = met.pop("ports")
+        decision = judged(ports, **met)
+        step = RegisterModelInput(
+            spec=make_spec(), decision=decision, evaluation=make_evaluation(**met), run=RunContext()
+        )
+        assert register_model(step, ports, "key").asks == ("request_contract",)

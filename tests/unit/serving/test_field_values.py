@@ -8,8 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.serving import FIELDS, ROW
-from windsock.records import Answer, ColumnKind, InputField, InputSchema
-from windsock.serving.field_values import check_features, read_moment
+from windsock.records import Answer, ColumnKind, EarlierKind, InputField, InputSchema
+from windsock.serving.field_values import WrongKindError, check_features, read_moment, read_value
 from windsock.serving.strict_json import Fault, kind_of
 from windsock.training.preprocessing import to_features
 
@@ -44,9 +44,80 @@ def test_an_optional_field_may_be_missing() -> None:
     assert values[-1] is None
 
 
-def test_unknown_fields_are_counted_and_not_named() -> None:
-    _, (fault,) = check_features({**ROW, "planted-secret": 1, "other": 2}, SCHEMA, "features[3]")
-    assert fault == Fault("features[3]", "2 unknown fields", "only age, visits, member, plan, joined")
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["other"], "1 unknown field: 'other'"),
+        (["b", "a"], "2 unknown fields: 'a', 'b'"),
+        (["a", "b", "c", "d"], "4 unknown fields: 'a', 'b', 'c' and others"),
+        (["x" * 50], f"1 unknown field: '{'x' * 40}'"),
+        (["41.5", "me@example.org", "2026-03-01", "\ud800", "a\nb"], "5 unknown fields"),
+        (["41.5", "other"], "2 unknown fields: 'other' and others"),
+    ],
+)
+def test_unknown_fields_are_named_where_they_are_names(keys: list[str], said: str) -> None:
+    _, (fault,) = check_features({**ROW, **dict.fromkeys(keys, 1)}, SCHEMA, "features[3]")
+    assert fault == Fault("features[3]", said, "only age, visits, member, plan, joined")
+
+
+OLD = InputField(name="region", kind=ColumnKind.CATEGORY, required=False)
+WIDER = SCHEMA.replace(
+    fields=(
+        InputField(
+            name="age",
+            kind=ColumnKind.NUMBER,
+            earlier=(EarlierKind(kind=ColumnKind.CATEGORY), EarlierKind(kind=ColumnKind.BOOLEAN)),
+        ),
+        *SCHEMA.fields[1:],
+    ),
+    ignored=(OLD,),
+)
+
+
+@pytest.mark.parametrize("region", ["north", 7, None])
+def test_a_field_that_is_not_used_any_more_is_taken_and_dropped(region: Any) -> None:
+    values, faults = check_features({**ROW, "region": region}, WIDER, "features")
+    assert not faults
+    assert values == check_features(ROW, SCHEMA, "features")[0]
+
+
+def test_the_kind_of_a_field_that_is_not_used_any_more_is_held() -> None:
+    assert check_features({**ROW, "region": [1]}, WIDER, "features")[1] == [
+        Fault("features.region", "a list", "text of at most 10,000 characters, or a number that is a name")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [(41.5, 41.5), ("41.5", 41.5), ("young", None), ("n/a", None), (True, None)]
+)
+def test_a_value_of_an_earlier_kind_is_read_by_its_word(value: Any, read: Any) -> None:
+    values, faults = check_features({**ROW, "age": value}, WIDER, "features")
+    assert (values[0], faults) == (read, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "earlier", "value", "read"),
+    [
+        ("category", EarlierKind(kind="boolean", true_word="yes", false_word="no"), True, "yes"),
+        ("category", EarlierKind(kind="boolean", true_word="yes", false_word="no"), "no", "no"),
+        ("category", EarlierKind(kind="boolean"), True, None),
+        ("integer", EarlierKind(kind="number"), 2.5, None),
+        ("integer", EarlierKind(kind="category"), "7", 7),
+        ("boolean", EarlierKind(kind="category"), "TRUE", True),
+        ("boolean", EarlierKind(kind="number"), 1, None),
+        ("datetime", EarlierKind(kind="category"), "2026-03-01", "2026-03-01T00:00:00+00:00"),
+        ("datetime", EarlierKind(kind="category"), "0000-00-00", None),
+        ("number", EarlierKind(kind="datetime"), "2026-03-01T00:00:00Z", None),
+    ],
+)
+def test_words_between_all_kinds(kind: str, earlier: EarlierKind, value: Any, read: Any) -> None:
+    field = InputField(name="x", kind=ColumnKind(kind), earlier=(earlier,))
+    assert read_value(value, field) == read
+
+
+def test_a_value_of_no_kind_that_ever_was_is_refused() -> None:
+    with pytest.raises(WrongKindError, match="a number"):
+        read_value([1], WIDER.fields[0])
 
 
 def test_null_needs_a_nullable_field() -> None:

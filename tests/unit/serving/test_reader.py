@@ -189,3 +189,40 @@ def test_a_name_that_needs_an_escape_is_read_by_the_strict_reader(name):
     body = body_of(features={name: 1.5})
     assert PlainReader(schema).read(body) is None
     assert strictly(body, schema) is not None
+
+
+IGNORING = SCHEMA.replace(
+    fields=(InputField(name="new", kind=ColumnKind.NUMBER, required=False), *SCHEMA.fields),
+    ignored=(
+        InputField(name="region", kind=ColumnKind.CATEGORY, required=False),
+        InputField(name="seen", kind=ColumnKind.DATETIME, required=False),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "plainly"),
+    [
+        ({}, True),
+        ({"region": "north"}, True),
+        ({"region": "north", "seen": "2026-03-01", "new": 2}, True),
+        ({"seen": None}, True),
+        ({"seen": "yesterday"}, False),
+        ({"region": ["north"]}, False),
+        ({"regoin": "north"}, False),
+    ],
+)
+def test_fields_that_are_ignored_are_read_and_dropped(more: dict[str, Any], plainly: bool) -> None:
+    reader = PlainReader(IGNORING)
+    body = body_of(features=[{**ROW, **more}, ROW])
+    assert require_same(body, reader, IGNORING) == plainly
+    if plainly:
+        read = reader.read(body)
+        assert read is not None
+        assert read.values is not None
+        assert [len(row) for row in read.values] == [6, 6]
+
+
+def test_a_key_that_stands_twice_is_seen_among_ignored_ones() -> None:
+    body = body_of(features={**ROW, "region": "north"}).replace(b'"region"', b'"region": "x", "region"')
+    assert PlainReader(IGNORING).read(body) is None

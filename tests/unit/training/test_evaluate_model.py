@@ -237,7 +237,7 @@ class TestTheChampion:
         new = world(typed_rows().drop(columns="city"), ports=ports)
         against = new.evaluate(new.train(key="new")).against_champion
         assert (against.value, against.interval, against.resamples) == (None, None, 1000)
-        assert "field 'city' is missing" in against.error
+        assert "column 'city' is not in the snapshot, and the champion needs it" in against.error
 
     def test_a_column_that_changed_its_kind_is_an_error_too(self, world, typed_rows):
         old = world()
@@ -247,7 +247,8 @@ class TestTheChampion:
         new = world(frame, kinds={"age": ColumnKind.CATEGORY}, ports=ports)
         against = new.evaluate(new.train(key="new")).against_champion
         assert against.value is None
-        assert "'age': a value is no number" in against.error
+        assert "'age' is read as number by the champion and as category in the snapshot" in against.error
+        assert "`data.columns.age.kind: number`" in against.error
 
     def test_one_that_answers_something_else_is_an_error(self, world, typed_rows):
         old = world()
@@ -266,7 +267,8 @@ class TestTheChampion:
         frame["churned"] = np.where(frame["churned"], "yes", "no")
         new = world(frame, kinds={"churned": ColumnKind.CATEGORY}, ports=ports)
         against = new.evaluate(new.train(key="new")).against_champion
-        assert against.error == "the champion does not know this model's positive class"
+        assert "the champion's classes are booleans, this model's are text" in against.error
+        assert "`data.columns.churned.kind: boolean`" in against.error
 
     def test_one_whose_pipeline_fails_is_an_error_without_its_words(self, world):
         world = world()

@@ -70,8 +70,8 @@ class Target:
 
     @property
     def schema(self) -> InputSchema:
-        """That of the version with the most traffic."""
-        return self.served.most_slot.schema
+        """That of the version with the most traffic, with what requests to the others may hold."""
+        return self.served.schema_of(self.served.most_slot)
 
 
 def find_model(service: Service, name: str | None, headers: Headers) -> Target:
@@ -191,6 +191,12 @@ def require_different(identifiers: Sequence[str | None] | None, place: str, code
     named = [value for value in identifiers or () if value is not None]
     if len(set(named)) != len(named):
         raise ProtocolError(place, "the same id twice", "a different one for each row", code=code)
+
+
+def shortest_row(schema: InputSchema) -> int:
+    """Return how many values a row without names needs: the last ones may be missing if they are optional."""
+    fields = schema.in_order
+    return max((number for number, field in enumerate(fields, start=1) if field.required), default=1)
 
 
 def require_rows(rows: int, place: str, code: str) -> None:

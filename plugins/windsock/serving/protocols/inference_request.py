@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from windsock.records import ColumnKind, InputSchema
+from windsock.records import ColumnKind, InputField, InputSchema
 from windsock.serving.contract import IDENTIFIER, MAX_ROWS
 from windsock.serving.protocols.common import (
     AskedRows,
@@ -14,6 +14,7 @@ from windsock.serving.protocols.common import (
     read_identifiers,
     read_object,
     require_different,
+    shortest_row,
 )
 from windsock.serving.protocols.tensors import BYTES, CODE, BinaryData, Tensor, read_tensor, refused
 from windsock.serving.strict_json import kind_of
@@ -87,13 +88,14 @@ def _length(said: str | None, body: int) -> int:
 
 
 def _tensors(given: Any, binary: BinaryData, schema: InputSchema) -> dict[str, Tensor]:
-    most = len(schema.fields) + len(EXTRA_NAMES)
+    known = len(schema.request_fields)
+    most = known + len(EXTRA_NAMES)
     if not isinstance(given, list) or not 1 <= len(given) <= most:
         got = f"a list of {len(given):,}" if isinstance(given, list) else kind_of(given)
         raise refused("inputs", got, f"a list of 1 to {most} tensors")
     tensors: dict[str, Tensor] = {}
     for number, one in enumerate(given):
-        tensor = read_tensor(one, f"inputs[{number}]", binary, rows=MAX_ROWS, columns=len(schema.fields))
+        tensor = read_tensor(one, f"inputs[{number}]", binary, rows=MAX_ROWS, columns=known)
         if tensor.name in tensors:
             raise refused(f"inputs[{number}].name", "a name twice", "a different one for each tensor")
         tensors[tensor.name] = tensor
@@ -103,7 +105,7 @@ def _tensors(given: Any, binary: BinaryData, schema: InputSchema) -> dict[str, T
 
 
 def _is_extra(tensor: Tensor | None, schema: InputSchema) -> bool:
-    return tensor is not None and all(field.name != tensor.name for field in schema.fields)
+    return tensor is not None and all(field.name != tensor.name for field in schema.request_fields)
 
 
 def _identifiers(tensor: Tensor, rows: int) -> list[str | None] | None:
@@ -115,7 +117,7 @@ def _identifiers(tensor: Tensor, rows: int) -> list[str | None] | None:
 def _rows(tensors: dict[str, Tensor], schema: InputSchema) -> list[dict[str, Any]]:
     if not tensors:
         raise refused("inputs", "no tensor of a field", "one tensor for each field")
-    names = [field.name for field in schema.fields]
+    names = [field.name for field in schema.in_order]
     first = next(iter(tensors.values()))
     if len(tensors) == 1 and first.name in MATRIX_NAMES and first.name not in names:
         return _from_matrix(first, schema, names)
@@ -129,15 +131,20 @@ def _rows(tensors: dict[str, Tensor], schema: InputSchema) -> list[dict[str, Any
 
 
 def _from_matrix(tensor: Tensor, schema: InputSchema, names: list[str]) -> list[dict[str, Any]]:
-    width = len(names)
-    if any(field.kind not in NUMERIC for field in schema.fields):
+    width = tensor.shape[1] if len(tensor.shape) == 2 else 0
+    if not all(map(_takes_numbers, schema.in_order[: width or None])):
         raise refused("inputs", "one tensor for all fields", "one for each field: not all fields are numbers")
-    if len(tensor.shape) != 2 or tensor.shape[1] != width:
-        raise refused("inputs[0].shape", "another shape", f"[rows, {width}]: a column for each field")
+    if not shortest_row(schema) <= width <= len(names):
+        raise refused("inputs[0].shape", "another shape", f"[rows, {len(names)}]: a column for each field")
+    names = names[:width]
     values = tensor.values
     return [
         dict(zip(names, values[start : start + width], strict=True)) for start in range(0, len(values), width)
     ]
+
+
+def _takes_numbers(field: InputField) -> bool:
+    return any(kind in NUMERIC for kind in (field.kind, *(earlier.kind for earlier in field.earlier)))
 
 
 def _outputs(given: Any, known: Collection[str], *, binary: bool) -> dict[str, bool]:

@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from windsock.records import ColumnKind, InputField, InputSchema
+from windsock.records import ColumnKind, EarlierKind, InputField, InputSchema
 from windsock.serving.contract import MAX_ROWS
+from windsock.serving.field_values import read_moment
 from windsock.serving.protocols.common import (
     AskedRows,
     ProtocolError,
@@ -17,6 +18,7 @@ from windsock.serving.protocols.common import (
     read_object,
     require_different,
     require_rows,
+    shortest_row,
 )
 from windsock.serving.strict_json import kind_of
 
@@ -49,8 +51,7 @@ def read_scoring_json(body: bytes, schema: InputSchema) -> AskedRows:
     if len(forms) != 1:
         raise refused("body", f"{len(forms)} of the forms", "exactly one of " + ", ".join(FORMS))
     form = forms[0]
-    names = [field.name for field in schema.fields]
-    rows = READERS[form](said[form], names, form)
+    rows = READERS[form](said[form], _Order(schema), form)
     require_rows(len(rows), form, CODE)
     _unknown_times(rows, schema)
     params = said.get("params")
@@ -68,27 +69,45 @@ def read_scoring_json(body: bytes, schema: InputSchema) -> AskedRows:
 
 def _unknown_times(rows: Sequence[Row], schema: InputSchema) -> None:
     """Let pandas' text for a missing time be null."""
-    for name in [field.name for field in schema.fields if field.kind is ColumnKind.DATETIME]:
+    for name in [field.name for field in schema.request_fields if field.kind is ColumnKind.DATETIME]:
         for row in rows:
             if row.get(name) == "NaT":
                 row[name] = None
 
 
-def _split(given: Any, names: list[str], form: str) -> list[Row]:
+class _Order:
+    """The names of values that come without one; a row may be as short as an earlier version's."""
+
+    def __init__(self, schema: InputSchema) -> None:
+        self.names = [field.name for field in schema.in_order]
+        self.shortest = shortest_row(schema)
+
+    def of_width(self, width: int) -> list[str]:
+        """Return the names of a row of so many values; all names if no row has as many."""
+        return self.names[:width] if self.shortest <= width <= len(self.names) else self.names
+
+    def of_rows(self, rows: Any) -> list[str]:
+        """Return the names of the values of rows, by the first of them."""
+        first = rows[0] if isinstance(rows, list) and rows else None
+        return self.of_width(len(first)) if isinstance(first, list) else self.names
+
+
+def _split(given: Any, order: _Order, form: str) -> list[Row]:
     if not isinstance(given, dict):
         raise refused(form, kind_of(given), "an object with columns and data")
     if unknown := len(given.keys() - {"columns", "data", "index"}):
         raise refused(form, f"{unknown} unknown keys", "only columns, data and index")
-    return _lists(given.get("data"), _columns(given.get("columns"), names, form), f"{form}.data")
+    data = given.get("data")
+    return _lists(data, _columns(given.get("columns"), order, data, form), f"{form}.data")
 
 
-def _columns(given: Any, names: list[str], form: str) -> list[str]:
+def _columns(given: Any, order: _Order, data: Any, form: str) -> list[str]:
     if given is None:
-        return names
+        return order.of_rows(data)
     if not isinstance(given, list):
         raise refused(f"{form}.columns", kind_of(given), "a list of names")
-    if given == list(range(len(names))):  # a frame that was made without names
-        return names
+    if given and given == list(range(len(given))):  # a frame that was made without names
+        return order.of_width(len(given))
     if not all(isinstance(name, str) for name in given) or len(set(given)) != len(given):
         raise refused(f"{form}.columns", "something else", "a list of different names")
     return given
@@ -105,7 +124,7 @@ def _lists(given: Any, names: Sequence[str], place: str) -> list[Row]:
     return [dict(zip(names, row, strict=True)) for row in given]
 
 
-def _records(given: Any, _: list[str], place: str) -> list[Row]:
+def _records(given: Any, order: _Order, place: str) -> list[Row]:
     if not isinstance(given, list):
         raise refused(place, kind_of(given), "a list of objects")
     for number, row in enumerate(given):
@@ -114,17 +133,17 @@ def _records(given: Any, _: list[str], place: str) -> list[Row]:
     return given
 
 
-def _instances(given: Any, names: list[str], place: str) -> list[Row]:
+def _instances(given: Any, order: _Order, place: str) -> list[Row]:
     """Read a list of objects, or of lists in the order of the schema."""
     if isinstance(given, list) and given and isinstance(given[0], list):
-        return _lists(given, names, place)
-    return _records(given, names, place)
+        return _lists(given, order.of_rows(given), place)
+    return _records(given, order, place)
 
 
-def _inputs(given: Any, names: list[str], place: str) -> list[Row]:
+def _inputs(given: Any, order: _Order, place: str) -> list[Row]:
     """Read what ``instances`` takes, or an object of columns, or one row as an object."""
     if not isinstance(given, dict):
-        return _instances(given, names, place)
+        return _instances(given, order, place)
     if not any(isinstance(column, list) for column in given.values()):
         return [given]
     lengths = {len(column) if isinstance(column, list) else -1 for column in given.values()}
@@ -158,7 +177,7 @@ def read_scoring_csv(body: bytes, schema: InputSchema) -> AskedRows:
         header = next(reader, None)
         if not header or len(set(header)) != len(header):
             raise refused("header", "no header, or a name twice", "the names of the columns")
-        fields = {field.name: field for field in schema.fields}
+        fields = {field.name: field for field in schema.request_fields}
         kinds = [fields.get(name) for name in header]
         rows: list[Row] = []
         for cells in reader:
@@ -181,11 +200,19 @@ def _row(cells: list[str], header: list[str], kinds: list[InputField | None], nu
 def _cell(text: str, field: InputField | None) -> Any:
     if field is None or text in MISSING:
         return None
-    if field.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
-        return _number(text.strip(" "))
-    if field.kind is ColumnKind.BOOLEAN and text not in (field.true_word, field.false_word):
-        return {"true": True, "false": False}.get(text.strip(" ").lower(), text)
-    return text
+    kinds: list[InputField | EarlierKind] = [field, *field.earlier]
+    read = (_as_kind(text, kind) for kind in kinds)
+    return next((value for value in read if value is not None), text)
+
+
+def _as_kind(text: str, kind: InputField | EarlierKind) -> int | float | str | bool | None:
+    """Return a cell as one of a kind; ``None`` where it is none."""
+    if kind.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER):
+        number = _number(text.strip(" "))
+        return None if isinstance(number, str) else number
+    if kind.kind is ColumnKind.BOOLEAN and text not in (kind.true_word, kind.false_word):
+        return {"true": True, "false": False}.get(text.strip(" ").lower())
+    return None if kind.kind is ColumnKind.DATETIME and read_moment(text) is None else text
 
 
 def _number(text: str) -> int | float | str:

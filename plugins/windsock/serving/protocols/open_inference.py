@@ -175,6 +175,7 @@ def _described(service: Service, name: str, version: str | None, headers: Header
             "platform": "windsock",
             "inputs": describe_inputs(target.schema.fields),
             "outputs": describe_outputs(target.schema),
+            "parameters": {"request_contract": target.schema.contract},
         }
     )
 

@@ -249,7 +249,7 @@ class TestInvocations:
         assert isinstance(said.json()["predictions"][0], float)
 
     def test_a_fault_names_the_field_and_no_value(self, serve: Any) -> None:
-        bad = [ROW, {**ROW, "age": "s3cret", "visits": 1.5, "s3cret": 1}]
+        bad = [ROW, {**ROW, "age": "s3cret", "visits": 1.5, "s3cret@x": 1}]
         answer = serve("first").client.post("/invocations", json={"dataframe_records": bad})
         said = answer.json()
         assert (answer.status_code, said["error_code"]) == (400, "BAD_REQUEST")
