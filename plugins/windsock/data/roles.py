@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from windsock.data.reading import ReadColumn, is_spoiled
+from windsock.data.read_columns import ReadColumn
+from windsock.data.reading import is_free_text
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
 from windsock.spec import ModelSpec
 
@@ -28,7 +29,8 @@ def describe_column(column: ReadColumn, spec: ModelSpec) -> ColumnSchema:
         if why := _why_no_feature(column, rows=len(column.values), nulls=nulls, distinct=distinct):
             role, note = ColumnRole.IGNORED, why
         elif column.kind is ColumnKind.CATEGORY and distinct > MANY_CATEGORIES:
-            note = f"{distinct:,} different values: a model tells only the frequent ones apart"
+            text = " of free text" if is_free_text(column.values) else ""
+            note = f"{distinct:,} different values{text}: a model tells only the frequent ones apart"
     return ColumnSchema(
         name=column.name,
         kind=column.kind,
@@ -37,7 +39,10 @@ def describe_column(column: ReadColumn, spec: ModelSpec) -> ColumnSchema:
         distinct=distinct,
         true_word=column.true_word,
         false_word=column.false_word,
-        note=note,
+        note=column.doubt or note,
+        form=column.form,
+        unread=column.unread,
+        shapes=column.shapes,
     )
 
 
@@ -64,15 +69,15 @@ def _role_by_spec(name: str, spec: ModelSpec) -> tuple[ColumnRole, str]:
 def _why_no_feature(column: ReadColumn, *, rows: int, nulls: int, distinct: int) -> str:
     """Return why a model should not learn from a column, or nothing.
 
-    A column without any value, or of spoiled numbers, stays a feature: validation says no to it.
+    A column without any value stays a feature: validation says no to it.
     """
     if distinct == 1 and nulls == 0:
         return "one value in every row: nothing to learn from"
     if distinct < FEW:
         return ""
     if column.kind is ColumnKind.CATEGORY and distinct >= NEARLY_ALL * (rows - nulls):
-        names = not is_spoiled(column.values)
-        return f"{distinct:,} different values in {rows:,} rows: it identifies rows" if names else ""
+        what = "it is free text" if is_free_text(column.values) else "it identifies rows"
+        return f"{distinct:,} different values in {rows:,} rows: {what}"
     if column.kind is ColumnKind.INTEGER and distinct == rows:
         ends = column.values.max() - column.values.min() + 1
         if ends == rows:

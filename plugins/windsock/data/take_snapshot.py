@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 from windsock.data.changes import changes_since, refuse_growth
 from windsock.data.mixing import mix_recent
-from windsock.data.reading import ReadColumn, numbers_among, read_column
+from windsock.data.read_columns import ReadColumn
+from windsock.data.reading import numbers_among, read_column
 from windsock.data.roles import describe_column, findings_about, listed
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
+    ColumnRole,
     DataSnapshot,
     TakeSnapshotInput,
+    ValueForm,
     content_digest,
     count_copies,
     row_digests,
@@ -49,8 +52,8 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     window = window_of(step, ports.now())
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
-    frame, noticed = rows_in_window(read.frame, spec.data.event_time, window)
-    columns, left_out = _read_columns(frame, spec)
+    frame, noticed = rows_in_window(read.frame, spec.data.event_time, window, form=read.form)
+    columns, left_out = _read_columns(frame, spec, read.form)
     described = tuple(describe_column(column, spec) for column in columns)
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
@@ -64,6 +67,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         columns=schemas,
         source=read.described,
         findings=(
+            *read.findings,
             *noticed,
             *left_out,
             *(finding for column in columns for finding in column.findings),
@@ -115,11 +119,17 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         )
 
 
-def _read_columns(frame: pd.DataFrame, spec: ModelSpec) -> tuple[list[ReadColumn], tuple[str, ...]]:
+def _read_columns(
+    frame: pd.DataFrame, spec: ModelSpec, form: ValueForm | None
+) -> tuple[list[ReadColumn], tuple[str, ...]]:
     columns, left_out = [], []
+    roles = {spec.data.event_time: ColumnRole.EVENT_TIME, spec.data.target: ColumnRole.TARGET}
     for name in frame.columns:
         try:
-            columns.append(read_column(frame[name], str(name), as_text=name == spec.data.entity))
+            as_text = name == spec.data.entity
+            columns.append(
+                read_column(frame[name], str(name), as_text=as_text, role=roles.get(name), form=form)
+            )
         except DataRefusedError:
             if name not in spec.data.exclude:
                 raise
