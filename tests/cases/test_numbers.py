@@ -69,7 +69,8 @@ def test_one_form(tmp_path, case, name, written, value):
 def test_a_decimal_comma_in_a_file_of_semicolons(tmp_path, case):
     header = "Date;Time;CO(GT);S1;AH;alarm;;"
     rows = [
-        f"{1 + row % 28:02}/03/2004;{row % 24:02}.00.00;{row % 50},{row % 7};{900 + row};0,{1000 + row};{row % 2};;"
+        f"{1 + row % 28:02}/03/2004;{row % 24:02}.00.00;{row % 50},{row % 7};{900 + row};0,{1000 + row};"
+        f"{row % 2};;"
         for row in range(ROWS)
     ]
     file = tmp_path / "air.csv"
