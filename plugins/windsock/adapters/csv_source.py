@@ -85,12 +85,11 @@ def read_csv(file: Path, source: FileSource | None = None) -> ReadCsv:
     _require_header(layout, file)
     text = _with_quotes(_Text(file=file, content=content[layout.skip :], layout=layout))
     lines = _lines(text)
-    if lines > MAX_ROWS:
+    if not 0 < lines <= MAX_ROWS:
         require_rows(lines, str(file))
     table = _parse(text)
     require_rows(table.num_rows, str(file))
-    if table.num_rows != lines:
-        _require_lines(text, table.num_rows, lines)
+    lines = table.num_rows if table.num_rows == lines else _without_blank(text, table.num_rows, lines)
     table, dropped = _without_empty(table, layout)
     few = table.slice(0, SAMPLE_ROWS)
     form = form_of((column.to_pylist() for column in few.columns), layout.delimiter, source)
@@ -182,19 +181,21 @@ def _breaks(text: bytes) -> int:
     return count + text.count(b"\r") - text.count(b"\r\n") if b"\r" in text else count
 
 
-def _require_lines(text: _Text, rows: int, lines: int) -> None:
-    """Hold the rows that were read against the lines, now without blank ones."""
+def _without_blank(text: _Text, rows: int, lines: int) -> int:
+    """Return how many rows the lines promise, now without blank ones, and hold the rows read against them."""
     blank = sum(not line for line in bytes(text.content).splitlines())
     inside = sum(
         sum(not line for line in bytes(text.content[opened : closed + 1]).splitlines())
         for opened, closed in text.quotes.values
     )
-    if rows != lines - (blank - inside):
+    promised = lines - (blank - inside)
+    if rows != promised:
         raise DataRefusedError(
-            f"{text.file}: {rows:,} rows were read, but its lines are {lines - (blank - inside):,} rows",
+            f"{text.file}: {rows:,} rows were read, but its lines are {promised:,} rows",
             code="WS-DATA-034",
             next_action="See to quotes and line ends of the file; rows would be lost.",
         )
+    return promised
 
 
 def _without_empty(table: pa.Table, layout: Layout) -> tuple[pa.Table, tuple[str, ...]]:

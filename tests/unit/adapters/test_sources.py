@@ -99,8 +99,9 @@ class TestCsv:
     def test_an_empty_file(self, read, content):
         assert refusal(read, content).code == "WS-DATA-011"
 
-    def test_a_header_without_rows(self, read):
-        error = refusal(read, "a,b\n")
+    @pytest.mark.parametrize("content", ["a,b\n", "a,b", "a,b\n\n\n", '"a","b"'])
+    def test_a_header_without_rows(self, read, content):
+        error = refusal(read, content)
         assert error.code == "WS-DATA-011"
         assert "no rows" in str(error)
 
@@ -134,6 +135,63 @@ class TestCsv:
         assert error.code == "WS-DATA-033"
         assert "line 3" in str(error)
         assert "secret-value" not in str(error)
+
+    @pytest.mark.parametrize(
+        ("content", "lines"),
+        [
+            ("a,b\n1,2\n\n\n3,4\n\n", 2),
+            ("a,b\r1,2\r3,4\r", 2),
+            ('a,b\n"1\n\n\n2",3\n4,5', 2),
+            ("a\n1\n\n2\n", 2),
+        ],
+    )
+    def test_rows_are_held_against_lines(self, tmp_path, content, lines):
+        file = tmp_path / "rows.csv"
+        file.write_text(content)
+        read = read_csv(file)
+        assert (len(read.frame), read.lines) == (lines, lines)
+
+    def test_packed_files(self, readers, tmp_path):
+        import gzip
+        import zipfile
+
+        import pyarrow as pa
+
+        folder, text = tmp_path / "project", b"a,b\n1,2\n3,4\n"
+        (folder / "x.csv.gz").write_bytes(gzip.compress(text))
+        with zipfile.ZipFile(folder / "x.zip", "w") as packed:
+            packed.writestr("inside.csv", text)
+        with pa.CompressedOutputStream(str(folder / "x.tsv.zst"), "zstd") as stream:
+            stream.write(text)
+        for name in ("x.csv.gz", "x.zip", "x.tsv.zst"):
+            assert readers.read(FileSource(path=name)).frame["b"].tolist() == ["2", "4"]
+        (folder / "cut.csv.gz").write_bytes(gzip.compress(text * 99)[:40])
+        assert refusal(readers.read, FileSource(path="cut.csv.gz")).code == "WS-DATA-032"
+        with zipfile.ZipFile(folder / "x.zip", "a") as packed:
+            packed.writestr("second.csv", text)
+        assert "2 files" in str(refusal(readers.read, FileSource(path="x.zip")))
+
+    def test_keys_of_text_for_parquet_are_refused(self, readers, tmp_path):
+        pd.DataFrame({"x": [1, 2]}).to_parquet(tmp_path / "project" / "x.parquet")
+        error = refusal(readers.read, FileSource(path="x.parquet", encoding="cp949"))
+        assert error.code == "WS-DATA-035"
+
+    @pytest.mark.parametrize(
+        ("content", "keys", "form"),
+        [
+            ("a;b\n1,5;x\n", {}, {"decimal": ","}),
+            ("a;b\n1,137;x\n", {}, {"decimal": ","}),
+            ("a;b;c\n1,5;0.25;x\n", {}, None),
+            ('a,b\n"1,137",x\n', {}, None),
+            ('a,b\n"1,137",0.5\n', {}, {"decimal": "."}),
+            ("a,b\n1,x\n", {"nulls": ["n/k"]}, {"nulls": ("n/k",)}),
+            ("a,b\n1.5,x\n", {"decimal": ",", "dates": "day_first"}, {"decimal": ",", "dates": "day_first"}),
+        ],
+    )
+    def test_the_form_that_a_file_shows_or_its_keys_say(self, readers, tmp_path, content, keys, form):
+        (tmp_path / "project" / "x.csv").write_text(content)
+        found = readers.read(FileSource(path="x.csv", **keys)).form
+        assert (found and found.model_dump(exclude_unset=True)) == form
 
     def test_too_many_columns(self, read, monkeypatch):
         monkeypatch.setattr(source_limits, "MAX_COLUMNS", 3)
