@@ -61,13 +61,14 @@ def read_plain(text: pa.Array) -> tuple[Fit, int, int] | None:
     sample = [word.strip() for word in text.slice(0, SAMPLE).to_pylist() if word]
     for pattern, read in ((NUMBER, _numbers), (TIME, _times)):
         if 2 * sum(pattern.fullmatch(word) is not None for word in sample) > len(sample):
-            cleaned, blank, words = _without_missing(text)
-            fit = read(cleaned)
+            alphabet = alphabet_of(text)
+            cleaned, blank, words = _without_missing(text, alphabet)
+            fit = read(cleaned, alphabet_of(cleaned) if words else alphabet)
             return None if fit is None else (fit, blank, words)
     return None
 
 
-def _without_missing(text: pa.Array) -> tuple[pa.Array, int, int]:
+def _without_missing(text: pa.Array, alphabet: int) -> tuple[pa.Array, int, int]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -75,7 +76,6 @@ def _without_missing(text: pa.Array) -> tuple[pa.Array, int, int]:
     starts, _ = _bytes(text)
     gone, words = text.null_count, 0
     empty = np.diff(starts) == 0
-    alphabet = alphabet_of(text)
     if alphabet & OTHER:
         spelled = {form(word) for word in MISSING_WORDS for form in (str.lower, str.upper, str.capitalize)}
         missing = pc.is_in(text, value_set=pa.array(sorted(spelled | {"\\N", "NaN"}), pa.large_string()))
@@ -88,12 +88,11 @@ def _without_missing(text: pa.Array) -> tuple[pa.Array, int, int]:
     return text, blank, words
 
 
-def _numbers(text: pa.Array) -> Fit | None:
+def _numbers(text: pa.Array, alphabet: int) -> Fit | None:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    alphabet = alphabet_of(text)
     signed = alphabet & PLUS and not alphabet & POWER  # 1e+05 is plain, +5 is not
     if alphabet & ~(DIGIT | MINUS | POINT | POWER | PLUS) or signed:
         return None
@@ -129,11 +128,11 @@ def _are_numbers(text: pa.Array, *, whole: bool) -> bool:
     return not (zero & (digits > 1)).any()
 
 
-def _times(text: pa.Array) -> Fit | None:
+def _times(text: pa.Array, alphabet: int) -> Fit | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if alphabet_of(text) & ~(DIGIT | MINUS | POINT | OF_TIME):
+    if alphabet & ~(DIGIT | MINUS | POINT | OF_TIME):
         return None
     try:
         read = pc.cast(text, pa.timestamp("us"))

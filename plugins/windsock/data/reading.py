@@ -9,7 +9,7 @@ from uuid import UUID
 from windsock.data.column_text import Fit
 from windsock.data.read_columns import Asked, ReadColumn
 from windsock.data.text_column import NUMERIC, read_text
-from windsock.data.time_words import as_epoch, says_time
+from windsock.data.time_words import EPOCHS, as_epoch, says_time
 from windsock.data.typed_column import TYPED
 from windsock.data.words import is_number
 from windsock.exceptions import DataRefusedError
@@ -97,7 +97,8 @@ def _by_type(read: ReadColumn, values: pd.Series[Any], asked: Asked) -> ReadColu
 def _may_be_times(read: ReadColumn, asked: Asked) -> bool:
     if asked.is_target or asked.as_text or read.kind not in NUMERIC:
         return False
-    return asked.role is ColumnRole.EVENT_TIME or says_time(asked.name)
+    by_key = asked.form is not None and asked.form.dates in EPOCHS
+    return by_key or asked.role is ColumnRole.EVENT_TIME or says_time(asked.name)
 
 
 def _epoch(read: ReadColumn, asked: Asked, *, expected: bool) -> ReadColumn | None:
@@ -109,7 +110,8 @@ def _epoch(read: ReadColumn, asked: Asked, *, expected: bool) -> ReadColumn | No
     known = read.values.notna().to_numpy()
     numbers = read.values.to_numpy()
     plain = Fit(kind=read.kind, values=numbers, fits=known)
-    fit = as_epoch(plain, asked.held.form if asked.held else asked.form)
+    sure = asked.held is not None or asked.role is ColumnRole.EVENT_TIME
+    fit = as_epoch(plain, asked.held.form if asked.held else asked.form, sure=sure)
     if fit is None:
         return None
     moments = fit.values.astype(np.int64).astype("datetime64[us]")

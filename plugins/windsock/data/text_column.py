@@ -97,7 +97,7 @@ def _as_held(fit: Fit, asked: Asked) -> Fit | None:
         both_whole = held.kind is fit.kind is ColumnKind.INTEGER
         return replace(fit, kind=ColumnKind.INTEGER if both_whole else ColumnKind.NUMBER, form=held.form)
     if held.kind is ColumnKind.DATETIME and held.form.dates in EPOCHS and fit.kind in NUMERIC:
-        return as_epoch(fit, held.form)
+        return as_epoch(fit, held.form, sure=True)
     if held.kind is fit.kind and not held.form.dates:
         return replace(fit, form=held.form)
     return None
@@ -107,9 +107,11 @@ def _as_time(fit: Fit, asked: Asked) -> Fit:
     """Return numbers as times since 1970 where the column is said to hold times."""
     if fit.kind not in NUMERIC or asked.is_target or not fit.fits.any():
         return fit
-    if asked.role is ColumnRole.EVENT_TIME or says_time(asked.name):
-        return as_epoch(fit, asked.form) or as_calendar(fit) or fit
-    return fit
+    if not _says_dates(asked):
+        return fit
+    named = asked.role is ColumnRole.EVENT_TIME or says_time(asked.name)
+    times = as_epoch(fit, asked.form, sure=asked.role is ColumnRole.EVENT_TIME)
+    return times or (as_calendar(fit) if named else None) or fit
 
 
 def _words(text: pa.Array) -> _Words:
@@ -268,7 +270,8 @@ def _held(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
             fit = _long_epoch(words, form, held=True)
         if fit is None:
             fit = read_numbers(words, counts, form, held=True)
-            fit = as_epoch(fit, form) if fit is not None and held.kind is ColumnKind.DATETIME else fit
+            if fit is not None and held.kind is ColumnKind.DATETIME:
+                fit = as_epoch(fit, form, sure=True)
     if fit is None:
         nothing = np.zeros(len(words), dtype=np.float64)
         return Fit(kind=held.kind, values=nothing, fits=nothing > 0, form=form)
@@ -368,7 +371,10 @@ def _best(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
 
 
 def _says_dates(asked: Asked) -> bool:
-    return not asked.is_target and (asked.role is ColumnRole.EVENT_TIME or says_time(asked.name))
+    if asked.is_target:
+        return False
+    by_key = asked.form is not None and asked.form.dates in EPOCHS
+    return by_key or asked.role is ColumnRole.EVENT_TIME or says_time(asked.name)
 
 
 def _long_epoch(words: pa.Array, form: ValueForm | None, *, held: bool = False) -> Fit | None:
@@ -381,7 +387,7 @@ def _long_epoch(words: pa.Array, form: ValueForm | None, *, held: bool = False) 
         return None
     digits = pc.if_else(pa.array(fits), words, pa.scalar("0", words.type))
     values = pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
-    return as_epoch(Fit(kind=ColumnKind.INTEGER, values=values, fits=fits), form)
+    return as_epoch(Fit(kind=ColumnKind.INTEGER, values=values, fits=fits), form, sure=held)
 
 
 def _sampled(words: pa.Array, counts: NDArray[Any]) -> tuple[pa.Array, NDArray[Any]]:

@@ -114,10 +114,11 @@ def read_clock(words: pa.Array, counts: NDArray[Any], form: ValueForm | None) ->
     return max(found, key=lambda entry: entry[0])[1] if found else None
 
 
-def as_epoch(fit: Fit, form: ValueForm | None) -> Fit | None:
+def as_epoch(fit: Fit, form: ValueForm | None, *, sure: bool = False) -> Fit | None:
     """Return numbers as times since 1970, if all of them lie between 2000 and 2100.
 
-    :param form: its ``dates`` may name the unit, and then any number is a time.
+    :param form: its ``dates`` may name the unit.
+    :param sure: they are times; where the unit is known, whatever years they are of.
     """
     import numpy as np
 
@@ -127,7 +128,7 @@ def as_epoch(fit: Fit, form: ValueForm | None) -> Fit | None:
         return None
     for unit, parts in EPOCHS.items():
         fitting = values.min() >= EARLIEST * parts and values.max() < LATEST * parts
-        if unit == known or (not known and fitting):
+        if unit == known and (sure or fitting) or (not known and fitting):
             return replace(
                 fit, kind=ColumnKind.DATETIME, values=_since_1970(fit, parts), form=ValueForm(dates=unit)
             )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import is_free_text, read_column
-from windsock.records import ColumnKind, ContractColumn, ValueForm
+from windsock.records import ColumnKind, ColumnRole, ContractColumn, ValueForm
 
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -96,6 +96,17 @@ def test_typed_epoch_times():
     assert read_column(seconds, "created_at").values.iloc[0] == MOMENT
     assert read_column(seconds, "x").kind is ColumnKind.INTEGER
     assert held(seconds, "datetime", form=ValueForm(dates="epoch_s")).values.iloc[0] == MOMENT
+
+
+@pytest.mark.parametrize("dtype", [object, "int64"])
+def test_a_key_says_that_numbers_are_times(dtype):
+    form = ValueForm(dates="epoch_s")
+    seconds = pd.Series([int(MOMENT.timestamp())] * 2).astype(str if dtype is object else dtype)
+    assert read_column(seconds, "x", form=form).kind is ColumnKind.DATETIME
+    small = pd.Series([5, 7]).astype(str if dtype is object else dtype)
+    assert read_column(small, "x", form=form).kind is ColumnKind.INTEGER
+    assert read_column(small, "x", form=form, role=ColumnRole.EVENT_TIME).kind is ColumnKind.DATETIME
+    assert held(small, "datetime", form=form).values.iloc[0] == datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)
 
 
 WRITERS = (
