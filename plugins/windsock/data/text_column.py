@@ -137,24 +137,24 @@ def _read_words(column: _Words, values: pd.Series[Any], asked: Asked) -> ReadCol
     blank = among(column.words, ("",))
     gone = among(column.words, (*ALWAYS_MISSING, *asked.nulls))
     maybe = among(pc.utf8_lower(column.words), tuple(sorted(MISSING_WORDS)))
-    told = ~(blank | gone | maybe)
+    valued = ~(blank | gone | maybe)
     held_kind = asked.held.kind if asked.held else None
     fit = None
-    if not asked.as_text and (told.any() or held_kind not in (None, ColumnKind.CATEGORY)):
-        words, counts = column.words.filter(pa.array(told)), column.counts[told]
+    if not asked.as_text and (valued.any() or held_kind not in (None, ColumnKind.CATEGORY)):
+        words, counts = column.words.filter(pa.array(valued)), column.counts[valued]
         fit = _held(words, counts, asked) if held_kind else _inferred(words, counts, asked)
     if fit is None or fit.kind is ColumnKind.CATEGORY:
         return _names(column, values, asked, blank, gone, fit.remarks if fit else ())
     findings = missing_words(
         asked.name, blank=column.of(blank), words=column.of(gone | maybe), rows=len(values)
     )
-    return _settled(fit, column, told, values, asked, findings)
+    return _settled(fit, column, valued, values, asked, findings)
 
 
 def _settled(
     fit: Fit,
     column: _Words,
-    told: NDArray[Any],
+    valued: NDArray[Any],
     values: pd.Series[Any],
     asked: Asked,
     findings: tuple[str, ...],
@@ -164,10 +164,10 @@ def _settled(
     import pyarrow as pa
 
     fits = np.zeros(len(column.words) + 1, dtype=bool)
-    fits[:-1][told] = fit.fits
+    fits[:-1][valued] = fit.fits
     placed = np.zeros(len(fits), dtype=fit.values.dtype)
-    placed[:-1][told] = np.where(fit.fits, fit.values, 0)
-    left = told & ~fits[:-1]
+    placed[:-1][valued] = np.where(fit.fits, fit.values, 0)
+    left = valued & ~fits[:-1]
     unread = column.of(left)
     shapes: tuple[str, ...] = ()
     if unread:
@@ -177,7 +177,7 @@ def _settled(
     if unread:
         what = {ColumnKind.DATETIME: "times", ColumnKind.BOOLEAN: "truths"}.get(fit.kind, "numbers")
         said.append(
-            f"{asked.name}: {unread:,} of {column.of(told):,} values were not read as {what} and are "
+            f"{asked.name}: {unread:,} of {column.of(valued):,} values were not read as {what} and are "
             f"missing; they look like {', '.join(shapes)}" + (f": {fit.doubt}" if fit.doubt else "")
         )
     infinite = ~np.isfinite(placed) if placed.dtype.kind == "f" else np.zeros(len(placed), dtype=bool)
