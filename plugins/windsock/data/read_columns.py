@@ -10,6 +10,8 @@ from windsock.records import ColumnKind, ColumnRole, ContractColumn, ValueForm
 if TYPE_CHECKING:
     import pandas as pd
 
+NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadColumn:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from windsock.data.column_text import Fit
-from windsock.data.read_columns import Asked, ReadColumn
-from windsock.data.text_column import NUMERIC, read_text
+from windsock.data.read_columns import NUMERIC, Asked, ReadColumn
+from windsock.data.text_column import read_text
 from windsock.data.time_words import EPOCHS, as_epoch, says_time
 from windsock.data.typed_column import TYPED
 from windsock.data.words import is_number
