@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from support.read_files import failed, read_columns, validated
+from windsock.exceptions import DataRefusedError
 
 pytestmark = pytest.mark.cases
 ROWS = 300
@@ -121,3 +122,10 @@ def test_a_column_that_changes_kind_in_the_middle(tmp_path, case):
     file = put(tmp_path, lambda row: f"{row}.5" if row < ROWS // 2 else f"size {row % 7}")
     _, report = validated(file, "y")
     case("numbers, then words", right=["WS-DATA-117"], got=list(failed(report)))
+
+
+def test_a_target_of_two_readings(tmp_path, case):
+    file = put(tmp_path, lambda row: f"{1000 + 137 * row:,}", x=lambda value: str(int(value * 10)))
+    with pytest.raises(DataRefusedError) as caught:
+        validated(file, "k", model={"task": "regression"})
+    case("1,137 as a target of regression", right=True, got="data.source.decimal" in str(caught.value))

@@ -37,7 +37,7 @@ def validated(file: Path, target: str, **blocks: Any) -> tuple[DataSnapshot, Val
         "sensitive": [],
         "source": {"kind": "file", "path": str(file), **keys},
     }
-    spec = make_spec(data={**data, **blocks})
+    spec = make_spec(model=blocks.pop("model", {}), data={**data, **blocks})
     ports = fake_ports(sources=SourceReaders((file.parent,), str))
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     return snapshot, validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")

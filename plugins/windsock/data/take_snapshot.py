@@ -148,7 +148,8 @@ def _require_numeric_target(columns: list[ReadColumn], spec: ModelSpec) -> None:
     )
     raise DataRefusedError(
         f"target {target.name!r} is read as {target.kind.value}, regression needs numbers: "
-        f"{known - numeric:,} of {known:,} values are none",
+        f"{known - numeric:,} of {known:,} values are none"
+        + "".join(f"; {finding}" for finding in target.findings),
         code="WS-DATA-023",
         next_action="Mend the values at the source, or write `task: classification`.",
     )
