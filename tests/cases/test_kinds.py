@@ -54,6 +54,12 @@ PRICES, TRUTHS = {"19.90": 1, "29.90": 1, "9.90": 1}, {"true": 1, "false": 1}
 DATES = {"2026-01-01": 1, "2026-02-01": 1, "2026-03-01": 1}
 WHOLE = {"1.0": 1, "2.0": 1, "3.0": 1}
 ZIPS = {"20095": 1, "80331": 1, "10115": 1}
+
+
+def utc(day: str) -> pd.Timestamp:
+    return pd.Timestamp(day, tz="UTC")
+
+
 KEPT = {
     "prices": ({**PRICES, "free": 0.07}, PRICES, "category", set(PRICES)),
     "prices_rev": (PRICES, {**PRICES, "free": 0.06}, "number", {19.9, 29.9, 9.9}),
@@ -64,7 +70,7 @@ KEPT = {
         "boolean",
         {True, False},
     ),
-    "cohort": ({**DATES, "0000-00-00": 0.07}, DATES, "category", set(DATES)),
+    "cohort": ({**DATES, "0000-00-00": 0.07}, DATES, "datetime", set(map(utc, DATES))),
     "floatint": ({**WHOLE, "other": 0.07}, WHOLE, "category", set(WHOLE)),
     "zip": ({**ZIPS, "01067": 0.07}, ZIPS, "category", set(ZIPS)),
 }

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windsock.adapters.csv_source import DELIMITERS
+from windsock.adapters.csv_layout import DELIMITERS
 from windsock.adapters.log_format import OUTCOMES
 from windsock.adapters.log_reading import LogReader, moments_of
 from windsock.adapters.sql_source import reading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -45,7 +46,11 @@ def require_columns(names: Sequence[str], place: str) -> None:
             code="WS-DATA-015",
             next_action="Choose the columns that are needed at the source, by a view or a query.",
         )
-    doubled = [name for name, count in Counter(names).items() if count > 1]
+    doubled = [
+        name
+        for name, count in Counter(unicodedata.normalize("NFC", name) for name in names).items()
+        if count > 1
+    ]
     if doubled:
         more = f" and {len(doubled) - 10} more" if len(doubled) > 10 else ""
         raise DataRefusedError(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from windsock.adapters.csv_layout import form_of
 from windsock.adapters.csv_source import read_csv
 from windsock.adapters.query_limits import QueryLimits
 from windsock.adapters.source_limits import require_columns, require_rows
@@ -18,6 +19,7 @@ from windsock.spec.registries import known_sources
 if TYPE_CHECKING:
     import pandas as pd
 
+PACKED = (".gz", ".zst", ".zip")
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
 NOT_BUILT = ("api", "feature_store")
 
@@ -51,7 +53,7 @@ class SourceReaders:
             return self._read_file(source)
         if isinstance(source, SqlSource):
             frame, described = read_sql(source, self.connections(source.conn_id), self.limits)
-            return SourceRead(frame=frame, described=described, untyped=False)
+            return SourceRead(frame=frame, described=described, untyped=False, form=form_of((), "", source))
         if isinstance(source, ExtensionSource):
             return _read_extension(source)
         works = ", ".join(sorted(known_sources() - set(NOT_BUILT)))
@@ -62,7 +64,7 @@ class SourceReaders:
 
     def _read_file(self, source: FileSource) -> SourceRead:
         file = self._find(source.path)
-        suffix = file.suffix.lower()
+        suffix = _ending(file)
         form = source.format or FORMATS.get(suffix)
         if form is None:
             raise DataRefusedError(
@@ -72,13 +74,26 @@ class SourceReaders:
                 next_action="Write `format: csv` or `format: parquet` in `data.source`.",
             )
         try:
-            frame = read_csv(file) if form == "csv" else _read_parquet(file)
+            if form == "csv":
+                read = read_csv(file, source)
+                return SourceRead(
+                    frame=read.frame,
+                    described=f"file: {source.path}",
+                    untyped=True,
+                    form=read.form,
+                    lines=read.lines,
+                    findings=read.findings,
+                )
+            _require_no_text_keys(source, file)
+            frame = _read_parquet(file)
         except OSError as error:
             raise SourceUnavailableError(
                 f"{file} cannot be read: {error.strerror or type(error).__name__}",
                 next_action="Give this user the right to read it, or see to its disk.",
             ) from None
-        return SourceRead(frame=frame, described=f"file: {source.path}", untyped=form == "csv")
+        return SourceRead(
+            frame=frame, described=f"file: {source.path}", untyped=False, form=form_of((), "", source)
+        )
 
     def _find(self, path: str) -> Path:
         given = Path(path).expanduser()
@@ -108,6 +123,25 @@ class SourceReaders:
                 code="WS-DATA-025",
                 next_action="Name the file that holds the model's rows in `data.source`.",
             )
+
+
+def _ending(file: Path) -> str:
+    """Return the ending that says what a file holds: that before ``.gz`` of a packed one."""
+    endings = [ending.lower() for ending in file.suffixes]
+    if endings and endings[-1] in PACKED:
+        before = endings[-2] if len(endings) > 1 else ""
+        return before if before in FORMATS else ".csv"
+    return endings[-1] if endings else ""
+
+
+def _require_no_text_keys(source: FileSource, file: Path) -> None:
+    given = [key for key in ("encoding", "delimiter") if getattr(source, key) is not None]
+    if given:
+        raise DataRefusedError(
+            f"{file} is read as Parquet, which has no {' and no '.join(given)}",
+            code="WS-DATA-035",
+            next_action=f"Remove `{given[0]}` from `data.source`, or write `format: csv`.",
+        )
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:

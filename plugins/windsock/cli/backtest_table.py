@@ -10,7 +10,7 @@ from windsock.data.reading import read_column
 from windsock.exceptions import MonitoringError, SpecError
 from windsock.monitoring.backtest_history import DatedRows
 from windsock.ports import LoadedBundle, Ports, SourceRead
-from windsock.records import ColumnKind, Span, entity_text
+from windsock.records import ColumnKind, ColumnRole, Span, ValueForm, entity_text
 from windsock.spec import FileSource, ModelSpec, parse_duration
 from windsock.training.preprocessing import to_features
 
@@ -53,7 +53,7 @@ def dated_rows(
     import pandas as pd
 
     frame = table.frame
-    times = _times(frame, event_time or spec.data.event_time)
+    times = _times(frame, event_time or spec.data.event_time, table.form)
     block = spec.monitoring
     reach = max(parse_duration(block.performance.window), parse_duration(block.retrain.recent))
     earliest, end = pd.Timestamp(span.start - reach), pd.Timestamp(span.end)
@@ -63,8 +63,10 @@ def dated_rows(
         raise _none_inside(times, span)
     kept = times[inside].sort_values(kind="stable")
     rows = frame.loc[kept.index].reset_index(drop=True)
-    features = to_features(_typed(rows, [field.name for field in bundle.schema.fields]), bundle.schema.fields)
-    outcomes, findings = _outcomes(rows, spec)
+    features = to_features(
+        _typed(rows, [field.name for field in bundle.schema.fields], table.form), bundle.schema.fields
+    )
+    outcomes, findings = _outcomes(rows, spec, table.form)
     if undated:
         findings += (f"{undated:,} of {len(frame):,} rows have no time and are left out",)
     made = DatedRows(
@@ -76,7 +78,7 @@ def dated_rows(
     return made, findings
 
 
-def _times(frame: pd.DataFrame, name: str | None) -> pd.Series[Any]:
+def _times(frame: pd.DataFrame, name: str | None, form: ValueForm | None) -> pd.Series[Any]:
     if name is None or name not in frame:
         what = (
             "no column dates the rows"
@@ -88,7 +90,7 @@ def _times(frame: pd.DataFrame, name: str | None) -> pd.Series[Any]:
             code=CODE,
             next_action="Name the column with --event-time, or as data.event_time in the model's file.",
         )
-    read = read_column(frame[name], name)
+    read = read_column(frame[name], name, role=ColumnRole.EVENT_TIME, form=form)
     if read.kind is not ColumnKind.DATETIME:
         raise MonitoringError(
             f"column {name!r} is to date the rows, but holds {read.kind.value} values",
@@ -111,19 +113,21 @@ def _none_inside(times: pd.Series[Any], span: Span) -> MonitoringError:
     )
 
 
-def _typed(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def _typed(rows: pd.DataFrame, names: list[str], form: ValueForm | None) -> pd.DataFrame:
     import pandas as pd
 
-    columns = {name: read_column(rows[name], name).values for name in names if name in rows}
+    columns = {name: read_column(rows[name], name, form=form).values for name in names if name in rows}
     return pd.DataFrame(columns, index=rows.index)
 
 
-def _outcomes(rows: pd.DataFrame, spec: ModelSpec) -> tuple[list[Any], tuple[str, ...]]:
+def _outcomes(
+    rows: pd.DataFrame, spec: ModelSpec, form: ValueForm | None
+) -> tuple[list[Any], tuple[str, ...]]:
     target = spec.data.target
     if target not in rows:
         unknown = f"the table has no column {target!r}: nothing is known of realised performance"
         return [None] * len(rows), (unknown,)
-    values = read_column(rows[target], target).values
+    values = read_column(rows[target], target, role=ColumnRole.TARGET, form=form).values
     gone = values.isna().tolist()
     return [None if missing else value for value, missing in zip(values.tolist(), gone, strict=True)], ()
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from windsock.data.reading import UTC_MICROSECONDS
 from windsock.data.roles import listed
+from windsock.data.typed_column import UTC_MICROSECONDS
 from windsock.data.words import WHOLE_NUMBER, microseconds
 from windsock.ports import LabelledRows
 from windsock.records import Answer, ColumnKind, ColumnSchema, InputField, InputSchema, entity_text

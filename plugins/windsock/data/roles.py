@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from windsock.data.reading import ReadColumn, is_spoiled
+from windsock.data.read_columns import ReadColumn
+from windsock.data.reading import is_free_text
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
 from windsock.spec import ModelSpec
 
@@ -37,7 +38,8 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
         role, note = (ColumnRole.IGNORED, why) if why else (ColumnRole.FEATURE, "")
     many = role is ColumnRole.FEATURE and column.kind is ColumnKind.CATEGORY and distinct > MANY_CATEGORIES
     if many and not note and column.name not in spec.data.features:
-        note = f"{distinct:,} different values: a model tells only the frequent ones apart"
+        text = " of free text" if is_free_text(column.values) else ""
+        note = f"{distinct:,} different values{text}: a model tells only the frequent ones apart"
     return ColumnSchema(
         name=column.name,
         kind=column.kind,
@@ -46,7 +48,7 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
         distinct=distinct,
         true_word=column.true_word,
         false_word=column.false_word,
-        note=note,
+        note=column.doubt or note,
         form=column.form,
         unread=column.unread,
         shapes=column.shapes,
@@ -83,15 +85,15 @@ def role_by_spec(name: str, spec: ModelSpec) -> tuple[ColumnRole, str] | None:
 def _why_no_feature(column: ReadColumn, *, rows: int, nulls: int, distinct: int) -> str:
     """Return why a model should not learn from a column, or nothing.
 
-    A column without any value, or of spoiled numbers, stays a feature: validation says no to it.
+    A column without any value stays a feature: validation says no to it.
     """
     if distinct == 1 and nulls == 0:
         return "one value in every row: nothing to learn from"
     if distinct < FEW:
         return ""
     if column.kind is ColumnKind.CATEGORY and distinct >= NEARLY_ALL * (rows - nulls):
-        names = not is_spoiled(column.values)
-        return f"{distinct:,} different values in {rows:,} rows: it identifies rows" if names else ""
+        what = "it is free text" if is_free_text(column.values) else "it identifies rows"
+        return f"{distinct:,} different values in {rows:,} rows: {what}"
     if column.kind is ColumnKind.INTEGER and distinct == rows:
         ends = column.values.max() - column.values.min() + 1
         if ends == rows:

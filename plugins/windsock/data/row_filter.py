@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from windsock.data.reading import ReadColumn
+from windsock.data.read_columns import ReadColumn
 from windsock.data.words import MISSING_WORDS
 from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind, ColumnSchema

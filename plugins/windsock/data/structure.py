@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from windsock.data.contract_checks import READ_FREELY
 from windsock.data.entities import entity_check
-from windsock.data.reading import is_spoiled
 from windsock.data.roles import listed
 from windsock.records import (
     CheckResult,
@@ -29,6 +29,10 @@ MIN_ROWS = 50
 MIN_TRAINING_ROWS = 2 * FOLDS
 MIN_HELD_OUT = 10
 MAX_CLASSES = 100
+MAX_UNREAD = 0.05
+"""Share of values that may not fit their column's kind; of the target, none may."""
+SHOWN_UNREAD = 5
+READ_ROLES = (ColumnRole.FEATURE, ColumnRole.TARGET, ColumnRole.EVENT_TIME, ColumnRole.SENSITIVE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -203,24 +207,59 @@ def _classes(checked: Checked, target: pd.Series[Any]) -> tuple[CheckResult, ...
 def _features(checked: Checked) -> tuple[CheckResult, ...]:
     columns = [column for column in checked.snapshot.columns if column.role is ColumnRole.FEATURE]
     usable = [column for column in columns if checked.frame[column.name].notna().any()]
-    empty = [column.name for column in columns if column not in usable]
-    asked = checked.spec.data.features
-    mixed = [
-        column.name
-        for column in usable
-        if column.kind is ColumnKind.CATEGORY
-        and column.name not in asked
-        and is_spoiled(checked.frame[column.name])
-    ]
+    empty = [column.name for column in columns if column not in usable and not column.unread]
     return (
         _at_least("features", "WS-DATA-113", len(usable), 1, "columns to learn from"),
         _none_of(
-            "empty_columns", "WS-DATA-114", empty, "columns to learn from have no value (mend or exclude)"
+            "empty_columns", "WS-DATA-114", empty, "columns to learn from have no value (fill or exclude)"
         ),
-        _none_of(
-            "mixed_columns",
-            "WS-DATA-115",
-            mixed,
-            "columns of numbers hold other values too (mend, exclude, or list in data.features as they are)",
-        ),
+        _unread_values(checked),
     )
+
+
+def _unread_values(checked: Checked) -> CheckResult:
+    """Check that nearly all values of each column fit its kind, and of the target all."""
+    shares = {
+        column.name: column.unread / max(1, len(checked.frame) - column.nulls + column.unread)
+        for column in checked.snapshot.columns
+        if column.role in READ_ROLES and column.unread and not column.note.startswith(READ_FREELY)
+    }
+    bad = [
+        column
+        for column in checked.snapshot.columns
+        if shares.get(column.name, 0) > (0 if column.role is ColumnRole.TARGET else MAX_UNREAD)
+    ]
+    message = "; ".join(_why_unread(column, shares[column.name]) for column in bad[:SHOWN_UNREAD])
+    if len(bad) > SHOWN_UNREAD:
+        message += f"; and {len(bad) - SHOWN_UNREAD:,} more columns"
+    return _check(
+        "unread_values",
+        "WS-DATA-117",
+        not bad,
+        message or f"at most {MAX_UNREAD:.0%} of a column's values do not fit its kind",
+        value=max(shares.values(), default=0.0),
+        limit=MAX_UNREAD,
+        relation="<=",
+    )
+
+
+def _why_unread(column: ColumnSchema, share: float) -> str:
+    said = (
+        f"{column.name} is read as {column.kind.value}{_form_of(column)}, and {column.unread:,} values "
+        f"({share:.1%}) are none; they look like {', '.join(column.shapes)}"
+    )
+    fix = column.note if "data.source." in column.note else ""
+    return f"{said}: " + (
+        fix
+        or f"correct them, name words for no value in `data.source.nulls`, or write "
+        f"`data.columns.{column.name}.kind: category` to keep it as words"
+    )
+
+
+def _form_of(column: ColumnSchema) -> str:
+    form = column.form
+    parts = [f"decimal {form.decimal!r}"] if form.decimal != "." else []
+    parts += [f"thousands {form.thousands!r}"] if form.thousands else []
+    parts += [form.unit] if form.unit else []
+    parts += [form.dates] if form.dates else []
+    return f" ({', '.join(parts)})" if parts else ""

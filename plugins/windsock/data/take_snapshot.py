@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.changes import changes_since, refuse_growth
 from windsock.data.contract import InForce, contract_in_force
 from windsock.data.contract_checks import READ_FREELY, is_flipped
 from windsock.data.mixing import mix_recent
-from windsock.data.reading import ReadColumn, numbers_among, read_column
+from windsock.data.read_columns import ReadColumn
+from windsock.data.reading import numbers_among, read_column
 from windsock.data.roles import describe_column, findings_about, listed
 from windsock.data.row_filter import take_rows
 from windsock.data.window import rows_in_window, window_of
@@ -18,9 +19,11 @@ from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
+    ColumnRole,
     ColumnSchema,
     DataSnapshot,
     TakeSnapshotInput,
+    ValueForm,
     content_digest,
     count_copies,
     row_digests,
@@ -65,16 +68,20 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
     force = contract_in_force(spec, ports)
-    dated = spec.data.event_time or ""
+    reader = _Reader(spec, force, read.form)
     frame, noticed = rows_in_window(
-        read.frame, spec.data.event_time, window, force.column(dated), force.forms.get(dated)
+        read.frame,
+        spec.data.event_time,
+        window,
+        held=force.column(spec.data.event_time or ""),
+        form=reader.form(spec.data.event_time or ""),
     )
     raw = frame
     frame, unlabelled, filtered = take_rows(
-        raw, spec, lambda name: _read_column(raw[name], name, spec, force)
+        raw, spec, lambda name: reader.read(raw[name], name), nulls=read.form.nulls if read.form else ()
     )
-    columns, left_out = _read_columns(frame, spec, force)
-    described = tuple(_described(column, frame, spec, force) for column in columns)
+    columns, left_out = _read_columns(frame, reader)
+    described = tuple(_described(column, frame, reader) for column in columns)
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
     digests = row_digests(typed)
@@ -88,6 +95,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         source=read.described,
         findings=(
             *force.findings,
+            *read.findings,
             *noticed,
             *left_out,
             *filtered,
@@ -158,32 +166,56 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         )
 
 
-def _described(column: ReadColumn, frame: pd.DataFrame, spec: ModelSpec, force: InForce) -> ColumnSchema:
+class _Reader(NamedTuple):
+    """Reads a source's columns by the contract in force, and by what the source says of all of them."""
+
+    spec: ModelSpec
+    force: InForce
+    source: ValueForm | None
+
+    def form(self, name: str) -> ValueForm | None:
+        """Return how a column's values are written: what was decided of it counts over the source's form."""
+        of_column = self.force.forms.get(name)
+        if of_column is None or self.source is None:
+            return of_column or self.source
+        return self.source.replace(**{key: getattr(of_column, key) for key in of_column.model_fields_set})
+
+    def read(self, values: pd.Series[Any], name: str, *, freely: bool = False) -> ReadColumn:
+        """Return a column's typed values.
+
+        :param freely: by its own values alone, whatever the contract says.
+        """
+        data = self.spec.data
+        roles = {data.event_time: ColumnRole.EVENT_TIME, data.target: ColumnRole.TARGET}
+        return read_column(
+            values,
+            name,
+            as_text=name == data.entity,
+            role=roles.get(name),
+            held=None if freely else self.force.column(name),
+            form=self.form(name),
+        )
+
+
+def _described(column: ReadColumn, frame: pd.DataFrame, reader: _Reader) -> ColumnSchema:
     """Return a column's schema; where its values do not fit the contract, with what they would be read as."""
-    schema = describe_column(column, spec, force.role(column.name))
-    if force.column(column.name) is None or not is_flipped(schema, len(frame)):
+    schema = describe_column(column, reader.spec, reader.force.role(column.name))
+    if reader.force.column(column.name) is None or not is_flipped(schema, len(frame)):
         return schema
-    free = read_column(frame[column.name], column.name, as_text=column.name == spec.data.entity)
+    free = reader.read(frame[column.name], column.name, freely=True)
     return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
 
 
-def _read_columns(
-    frame: pd.DataFrame, spec: ModelSpec, force: InForce
-) -> tuple[list[ReadColumn], tuple[str, ...]]:
+def _read_columns(frame: pd.DataFrame, reader: _Reader) -> tuple[list[ReadColumn], tuple[str, ...]]:
     columns, left_out = [], []
     for name in frame.columns:
         try:
-            columns.append(_read_column(frame[name], str(name), spec, force))
+            columns.append(reader.read(frame[name], str(name)))
         except DataRefusedError:
-            if name not in spec.data.exclude:
+            if name not in reader.spec.data.exclude:
                 raise
             left_out.append(f"{name}: excluded, and left out of the snapshot: it holds no plain values")
     return columns, tuple(left_out)
-
-
-def _read_column(values: pd.Series[Any], name: str, spec: ModelSpec, force: InForce) -> ReadColumn:
-    held, form = force.column(name), force.forms.get(name)
-    return read_column(values, name, as_text=name == spec.data.entity, held=held, form=form)
 
 
 def _require_numeric_target(columns: list[ReadColumn], spec: ModelSpec) -> None:
@@ -197,7 +229,8 @@ def _require_numeric_target(columns: list[ReadColumn], spec: ModelSpec) -> None:
     )
     raise DataRefusedError(
         f"target {target.name!r} is read as {target.kind.value}, regression needs numbers: "
-        f"{known - numeric:,} of {known:,} values are none",
+        f"{known - numeric:,} of {known:,} values are none"
+        + "".join(f"; {finding}" for finding in target.findings),
         code="WS-DATA-023",
         next_action="Mend the values at the source, or write `task: classification`.",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from windsock.data.reading import read_column
 from windsock.exceptions import DataRefusedError
-from windsock.records import ColumnKind, ContractColumn, TakeSnapshotInput, ValueForm
+from windsock.records import ColumnKind, ColumnRole, ContractColumn, TakeSnapshotInput, ValueForm
 from windsock.spec import parse_duration
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def rows_in_window(
     frame: pd.DataFrame,
     event_time: str | None,
     window: Window | None,
+    *,
     held: ContractColumn | None = None,
     form: ValueForm | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -51,20 +52,21 @@ def rows_in_window(
 
     :param event_time: the column that dates a row; ``None``: all rows are taken.
     :param held: what that column means by the data contract.
-    :param form: how its values are written, where only that is known.
+    :param form: what is known of how its values are written.
     :raises DataRefusedError: if that column holds no times, or no row lies in the window.
     """
     import pandas as pd
 
     if event_time is None:
         return frame, ()
-    read = read_column(frame[event_time], event_time, held=held, form=form)
-    if read.kind is not ColumnKind.DATETIME:
+    read = read_column(frame[event_time], event_time, role=ColumnRole.EVENT_TIME, held=held, form=form)
+    if read.kind is not ColumnKind.DATETIME or read.doubt:
         raise DataRefusedError(
             f"column {event_time!r} is to date the rows, but holds {read.kind.value} values: "
             f"{'; '.join(read.findings) or 'no times'}",
             code="WS-DATA-021",
-            next_action="Write times as YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ, or name another column.",
+            next_action="Write times as YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ, say how they are written in "
+            "`data.source.dates`, or name another column.",
         )
     undated = int(read.values.isna().sum())
     said = []

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from windsock.records import CheckResult, ColumnSchema, DataContract, DataSnapshot, Digest, SnapshotStatistics
+from windsock.records import (
+    CheckResult,
+    ColumnSchema,
+    DataContract,
+    DataSnapshot,
+    Digest,
+    SnapshotStatistics,
+    ValueForm,
+)
 from windsock.spec import Source
 
 if TYPE_CHECKING:
@@ -20,11 +28,18 @@ class SourceRead:
     :param frame: the rows as the source has them; every column of a CSV is text, blanks are empty strings.
     :param described: kind and place, without credentials, for records and logs.
     :param untyped: whether the values are all text and their types must be inferred (CSV).
+    :param form: how its text stands for values, as far as the source's keys or the file itself say so; only
+        what is set in it is known. ``None``: nothing is.
+    :param lines: rows that a file's lines promise; ``None`` where there are no lines.
+    :param findings: what was noticed while reading; never a row's value.
     """
 
     frame: pd.DataFrame
     described: str
     untyped: bool
+    form: ValueForm | None = None
+    lines: int | None = None
+    findings: tuple[str, ...] = ()
 
 
 class SourceReader(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*){0,2}")
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*@)?")
+DATE_FORMS = ("day_first", "month_first", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 DATABASES = frozenset(
     {"postgresql", "postgres", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb", "trino"}
 )
@@ -49,17 +51,60 @@ def _place(value: object) -> object:
 Place = Annotated[str, BeforeValidator(_place), Field(min_length=1, max_length=4096)]
 
 
-class FileSource(Frozen):
-    """A CSV or Parquet file; the format is taken from the name unless given."""
+def _encoding(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return codecs.lookup(value).name
+        except LookupError:
+            raise NotAllowedError(
+                "unknown encoding", allowed="a name that Python knows, such as utf-8, cp949 or shift_jis"
+            ) from None
+    return value
+
+
+def _dates(value: object) -> object:
+    if isinstance(value, str) and value not in DATE_FORMS and "%" not in value:
+        raise NotAllowedError(
+            "no form of dates", allowed=f"{', '.join(DATE_FORMS)}, or a pattern such as %d.%m.%y"
+        )
+    return value
+
+
+class WrittenSource(Frozen):
+    """A source whose text stands for numbers, times and missing values; what is not said is found out."""
+
+    decimal: Literal[".", ","] | None = Field(default=None, description="the decimal sign of numbers in text")
+    thousands: Literal["", ",", ".", " ", "'"] | None = Field(
+        default=None, description="the sign between groups of three digits; empty: none"
+    )
+    dates: Annotated[str | None, BeforeValidator(_dates)] = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="day_first, month_first, epoch_s, epoch_ms, epoch_us, epoch_ns, or a pattern of strptime",
+    )
+    nulls: tuple[str, ...] | None = Field(
+        default=None, max_length=100, description="words for a missing value besides the usual ones"
+    )
+
+
+class FileSource(WrittenSource):
+    """A CSV or Parquet file, also packed (gz, zst, zip); the format is taken from the name unless given."""
 
     kind: Literal["file"] = Field(default="file", description="a file")
     path: Place = Field(description="the file; a relative one is looked up in the project folder")
     format: Literal["csv", "parquet"] | None = Field(
         default=None, description="default: from the file's name"
     )
+    encoding: Annotated[str | None, BeforeValidator(_encoding)] = Field(
+        default=None, description="of a CSV file; default: by its byte order mark, else UTF-8"
+    )
+    delimiter: str | None = Field(
+        default=None, min_length=1, max_length=1, description="of a CSV file; default: found out"
+    )
 
 
-class SqlSource(Frozen):
+class SqlSource(WrittenSource):
     """A table or a query of the database behind an Airflow connection."""
 
     kind: Literal["sql"] = Field(default="sql", description="a database")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from windsock.adapters import csv_source, source_limits
+from windsock.adapters import csv_encoding, csv_source, source_limits
 from windsock.adapters.csv_source import read_csv
 from windsock.adapters.sources import SourceReaders
 from windsock.exceptions import DataRefusedError, NotBuiltError, SourceUnavailableError, SpecError
@@ -34,7 +34,7 @@ def read(tmp_path):
 
     def reading(content: bytes | str) -> pd.DataFrame:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_csv(file)
+        return read_csv(file).frame
 
     return reading
 
@@ -99,8 +99,9 @@ class TestCsv:
     def test_an_empty_file(self, read, content):
         assert refusal(read, content).code == "WS-DATA-011"
 
-    def test_a_header_without_rows(self, read):
-        error = refusal(read, "a,b\n")
+    @pytest.mark.parametrize("content", ["a,b\n", "a,b", "a,b\n\n\n", '"a","b"'])
+    def test_a_header_without_rows(self, read, content):
+        error = refusal(read, content)
         assert error.code == "WS-DATA-011"
         assert "no rows" in str(error)
 
@@ -116,7 +117,6 @@ class TestCsv:
         ("content", "where"),
         [
             ("a,b\n1,2\nü,2\n".encode("latin1"), "near line 3"),
-            ("a,b\n1,2\n".encode("utf-16"), "near line 1"),
             (b"a,b\n1,\0\n", "near line 2"),
             (b"a,b\n1,\xc3", "at its end"),
         ],
@@ -127,13 +127,71 @@ class TestCsv:
         assert where in str(error)
 
     def test_a_letter_cut_by_a_chunk_is_whole(self, read, monkeypatch):
-        monkeypatch.setattr(csv_source, "CHUNK", 5)
+        monkeypatch.setattr(csv_encoding, "CHUNK", 5)
         assert read("a,bü\nü,éé\n")["bü"].tolist() == ["éé"]
 
     def test_open_quotes(self, read):
-        error = refusal(read, 'a,b\n"secret-value,2\n3,4\n')
-        assert error.code == "WS-DATA-013"
+        error = refusal(read, 'a,b\n"x",1\n"secret-value,2\n3,4\n')
+        assert error.code == "WS-DATA-033"
+        assert "line 3" in str(error)
         assert "secret-value" not in str(error)
+
+    @pytest.mark.parametrize(
+        ("content", "lines"),
+        [
+            ("a,b\n1,2\n\n\n3,4\n\n", 2),
+            ("a,b\r1,2\r3,4\r", 2),
+            ('a,b\n"1\n\n\n2",3\n4,5', 2),
+            ("a\n1\n\n2\n", 2),
+        ],
+    )
+    def test_rows_are_held_against_lines(self, tmp_path, content, lines):
+        file = tmp_path / "rows.csv"
+        file.write_text(content)
+        read = read_csv(file)
+        assert (len(read.frame), read.lines) == (lines, lines)
+
+    def test_packed_files(self, readers, tmp_path):
+        import gzip
+        import zipfile
+
+        import pyarrow as pa
+
+        folder, text = tmp_path / "project", b"a,b\n1,2\n3,4\n"
+        (folder / "x.csv.gz").write_bytes(gzip.compress(text))
+        with zipfile.ZipFile(folder / "x.zip", "w") as packed:
+            packed.writestr("inside.csv", text)
+        with pa.CompressedOutputStream(str(folder / "x.tsv.zst"), "zstd") as stream:
+            stream.write(text)
+        for name in ("x.csv.gz", "x.zip", "x.tsv.zst"):
+            assert readers.read(FileSource(path=name)).frame["b"].tolist() == ["2", "4"]
+        (folder / "cut.csv.gz").write_bytes(gzip.compress(text * 99)[:40])
+        assert refusal(readers.read, FileSource(path="cut.csv.gz")).code == "WS-DATA-032"
+        with zipfile.ZipFile(folder / "x.zip", "a") as packed:
+            packed.writestr("second.csv", text)
+        assert "2 files" in str(refusal(readers.read, FileSource(path="x.zip")))
+
+    def test_keys_of_text_for_parquet_are_refused(self, readers, tmp_path):
+        pd.DataFrame({"x": [1, 2]}).to_parquet(tmp_path / "project" / "x.parquet")
+        error = refusal(readers.read, FileSource(path="x.parquet", encoding="cp949"))
+        assert error.code == "WS-DATA-035"
+
+    @pytest.mark.parametrize(
+        ("content", "keys", "form"),
+        [
+            ("a;b\n1,5;x\n", {}, {"decimal": ","}),
+            ("a;b\n1,137;x\n", {}, {"decimal": ","}),
+            ("a;b;c\n1,5;0.25;x\n", {}, None),
+            ('a,b\n"1,137",x\n', {}, None),
+            ('a,b\n"1,137",0.5\n', {}, {"decimal": "."}),
+            ("a,b\n1,x\n", {"nulls": ["n/k"]}, {"nulls": ("n/k",)}),
+            ("a,b\n1.5,x\n", {"decimal": ",", "dates": "day_first"}, {"decimal": ",", "dates": "day_first"}),
+        ],
+    )
+    def test_the_form_that_a_file_shows_or_its_keys_say(self, readers, tmp_path, content, keys, form):
+        (tmp_path / "project" / "x.csv").write_text(content)
+        found = readers.read(FileSource(path="x.csv", **keys)).form
+        assert (found and found.model_dump(exclude_unset=True)) == form
 
     def test_too_many_columns(self, read, monkeypatch):
         monkeypatch.setattr(source_limits, "MAX_COLUMNS", 3)
@@ -154,7 +212,7 @@ class TestCsv:
         file = tmp_path_factory.mktemp("csv") / "rows.csv"
         file.write_bytes(content)
         try:
-            frame = read_csv(file)
+            frame = read_csv(file).frame
         except DataRefusedError:
             return
         assert len(frame) > 0
@@ -171,7 +229,7 @@ class TestCsv:
         file = tmp_path_factory.mktemp("csv") / "rows.csv"
         with file.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream, quoting=csv.QUOTE_ALL).writerows([("a", "b", "c"), *rows])
-        assert [tuple(row) for row in read_csv(file).to_numpy().tolist()] == rows
+        assert [tuple(row) for row in read_csv(file).frame.to_numpy().tolist()] == rows
 
 
 class TestFiles:
@@ -216,7 +274,7 @@ class TestFiles:
     def test_a_disk_that_fails_is_worth_a_retry(self, readers, tmp_path, monkeypatch):
         (tmp_path / "project" / "x.csv").write_text("a,b\n1,2\n")
 
-        def failing(file):
+        def failing(file, source):
             raise OSError(5, "Input/output error")
 
         monkeypatch.setattr("windsock.adapters.sources.read_csv", failing)

@@ -1,19 +1,44 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windsock.data.words import MISSING_WORDS, is_number, meaning_of, microseconds
-from windsock.records import ColumnKind
+from windsock.data.read_columns import ReadColumn
+from windsock.data.reading import read_column
+from windsock.data.words import MISSING_WORDS, is_number, microseconds
+from windsock.records import ColumnKind, ColumnRole, ContractColumn, ValueForm
 
 
-def meaning(*words: str, counts: list[int] | None = None):
-    return meaning_of(list(words), np.array(counts or [1] * len(words)))
+@dataclass(frozen=True)
+class Found:
+    read: ReadColumn
+    values: list[Any]
+
+    @property
+    def kind(self) -> ColumnKind:
+        return self.read.kind
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(said.removeprefix("x: ") for said in self.read.findings if "read as missing" not in said)
+
+
+def meaning(*words: str, counts: list[int] | None = None) -> Found:
+    """Return what the words mean: for each its value, ``None`` where it stands for none."""
+    rows = [word for word, count in zip(words, counts or [1] * len(words), strict=True) for _ in range(count)]
+    read = read_column(pd.Series(rows, dtype=object), "x")
+    first = [rows.index(word) for word in words]
+    values = [None if pd.isna(value) else value for value in read.values.iloc[first].tolist()]
+    if read.kind is ColumnKind.DATETIME:
+        values = [None if value is None else microseconds(value.to_pydatetime()) for value in values]
+    return Found(read, values)
 
 
 class TestTruths:
@@ -32,12 +57,12 @@ class TestTruths:
         found = meaning(*words)
         assert found.kind is ColumnKind.BOOLEAN
         assert found.values[:2] == [True, False]
-        assert (found.true_word, found.false_word) == words[:2]
+        assert (found.read.true_word, found.read.false_word) == words[:2]
         assert found.values[2:] == [None] * (len(words) - 2)
 
     def test_the_commonest_spelling_is_kept(self):
         found = meaning("yes", "YES", "no", "No", counts=[1, 5, 3, 2])
-        assert (found.true_word, found.false_word) == ("YES", "no")
+        assert (found.read.true_word, found.read.false_word) == ("YES", "no")
         assert found.values == [True, True, False, False]
 
     @pytest.mark.parametrize(
@@ -82,7 +107,7 @@ class TestNumbers:
     def test_words_for_no_value(self, word):
         found = meaning("1", word.upper(), "", "3")
         assert found.values == [1, None, None, 3]
-        assert list(found.missing) == [1]
+        assert "1 are words such as NA" in found.read.findings[0]
 
     def test_infinite_numbers_stay_and_are_counted(self):
         found = meaning("1", "inf", "-Infinity", counts=[5, 2, 1])
@@ -101,22 +126,103 @@ class TestNumbers:
         assert found.values == list(words)
         assert "leading zeros" in found.remarks[0]
 
-    @pytest.mark.parametrize(
-        "word", ["1,5", "1_000", "0x10", "1 000", "12%", "$5", "1e99999", "٣", "½", "--1", "e5", "."]
-    )
+    @pytest.mark.parametrize("word", ["1,5x", "1_000", "0x10", "1 00", "1e99999", "٣", "½", "--1", "e5", "."])
     def test_what_is_no_number(self, word):
         assert not is_number(word)
         assert meaning(word, "12").kind is (ColumnKind.INTEGER if word == "." else ColumnKind.CATEGORY)
 
     def test_a_spoiled_column_counts_what_is_wrong(self):
-        found = meaning("1", "2", "oops", counts=[40, 50, 10])
+        found = meaning("1", "2", "oops", counts=[40, 50, 10])  # few numbers: categories
         assert found.kind is ColumnKind.CATEGORY
         assert found.remarks == ("10 of 100 values are no numbers while the others are: read as text",)
 
-    def test_decimal_commas_are_not_guessed(self):
-        found = meaning("1,5", "2,25")
+    @pytest.mark.parametrize(
+        ("words", "values", "form"),
+        [
+            (("1,5", "2,25"), [1.5, 2.25], {"decimal": ","}),
+            (("0,126", "-3,5"), [0.126, -3.5], {"decimal": ","}),
+            (("1.137,5", "2,5"), [1137.5, 2.5], {"decimal": ",", "thousands": "."}),
+            (("1,137,000", "12"), [1_137_000, 12], {"thousands": ","}),
+            (("1 137", "5"), [1137, 5], {"thousands": " "}),
+            (("1\u202f137,5", "5"), [1137.5, 5], {"decimal": ",", "thousands": " "}),
+            (("1'137.5", "5"), [1137.5, 5], {"thousands": "'"}),
+            (("$1,234.00", "$5.50"), [1234.0, 5.5], {"thousands": ",", "unit": "currency"}),
+            (
+                ("12,50 €", "1.200,00 €"),
+                [12.5, 1200.0],
+                {"decimal": ",", "thousands": ".", "unit": "currency"},
+            ),
+            (("95%", "7.5 %"), [95.0, 7.5], {"unit": "percent"}),
+            (("(1.50)", "2.50"), [-1.5, 2.5], {}),
+            (("-$5", "($7)"), [-5, -7], {"unit": "currency"}),
+            (("\u221215", "3"), [-15, 3], {}),
+        ],
+    )
+    def test_as_people_write_them(self, words, values, form):
+        found = meaning(*words)
+        assert found.values == values
+        assert found.read.form.model_dump(exclude_defaults=True) == form
+        held = ContractColumn(name="x", kind=found.kind, form=found.read.form)
+        again = read_column(pd.Series(words, dtype=object), "x", held=held)
+        assert again.values.tolist() == values
+        assert (again.kind, again.form, again.unread) == (found.kind, found.read.form, 0)
+
+    def test_a_comma_before_three_digits_is_not_guessed(self):
+        found = meaning("1,137", "2,250", "7")
+        assert found.values == [None, None, 7]
+        assert (found.read.unread, found.read.shapes) == (2, ("9,999",))
+        assert "data.source.decimal" in found.read.doubt
+
+    @pytest.mark.parametrize(
+        ("form", "values", "kind"),
+        [
+            (ValueForm(decimal="."), [1137, 2250], ColumnKind.INTEGER),
+            (ValueForm(thousands=","), [1137, 2250], ColumnKind.INTEGER),
+            (ValueForm(decimal=","), [1.137, 2.25], ColumnKind.NUMBER),
+        ],
+    )
+    def test_what_the_source_says_settles_it(self, form, values, kind):
+        read = read_column(pd.Series(["1,137", "2,250"], dtype=object), "x", form=form)
+        assert (read.values.tolist(), read.kind, read.doubt) == (values, kind, "")
+
+    def test_other_words_among_numbers_are_unread(self):
+        words = [str(number) for number in range(97)]
+        found = meaning(*words, "free", "free!", "n/k")
+        assert found.kind is ColumnKind.INTEGER
+        assert found.read.unread == 3
+        assert found.read.shapes == ("a/a", "aaaa", "aaaa!")
+        assert "3 of 100 values were not read as numbers" in found.read.findings[-1]
+
+    @pytest.mark.parametrize("words", [("0", "1", "2", "3+"), ("PC 17599", "A/5 21171", "113803", "C.A. 2")])
+    def test_categories_with_numbers_among_them(self, words):
+        assert meaning(*words, counts=[97, 1, 1, 1]).kind is ColumnKind.CATEGORY
+
+    def test_codes_are_no_spoiled_numbers(self):
+        codes = [f"{'ABCDEFGHIJKLM'[number % 13] * (1 + number % 7)}/{number}" for number in range(30)]
+        found = meaning(*map(str, range(1000, 1070)), *codes)
         assert found.kind is ColumnKind.CATEGORY
-        assert "comma" in found.remarks[0]
+        assert "30 of 100 values are no numbers" in found.remarks[0]
+
+    def test_a_target_is_never_unread(self):
+        words = pd.Series([*map(str, range(97)), "5+", "5+", "x"], dtype=object)
+        read = read_column(words, "x", role=ColumnRole.TARGET)
+        assert read.kind is ColumnKind.CATEGORY
+        assert read.values.tolist() == words.tolist()
+
+    @pytest.mark.parametrize(
+        "words", [("12:34", "00:01"), ("12:34:00", "00:01:00"), ("12.34.00", "00.01.00")]
+    )
+    def test_clock_times_are_minutes(self, words):
+        found = meaning(*words)
+        assert (found.kind, found.values) == (ColumnKind.NUMBER, [754.0, 1.0])
+        assert "minutes" in found.remarks[0]
+
+    def test_digits_that_a_number_cannot_hold_make_names(self):
+        found = meaning("0.12345678901234567890", "0.12345678901234567891")
+        assert found.kind is ColumnKind.CATEGORY
+        kept = meaning("0.12345678901234567890", "0.5")
+        assert kept.kind is ColumnKind.NUMBER
+        assert "digits" in kept.remarks[0]
 
     @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
     def test_every_number_comes_back_exactly(self, numbers):
@@ -166,21 +272,69 @@ class TestDates:
 
     def test_written_dates_whose_order_is_not(self):
         found = meaning("01/02/2026", "03/04/2026")
-        assert found.kind is ColumnKind.CATEGORY
-        assert "cannot be told apart" in found.remarks[0]
+        assert (found.kind, found.values, found.read.unread) == (ColumnKind.DATETIME, [None, None], 2)
+        assert "data.source.dates" in found.read.doubt
+        for form, month in (("day_first", 2), ("month_first", 1)):
+            read = read_column(pd.Series(["01/02/2026"]), "x", form=ValueForm(dates=form))
+            assert read.values.iloc[0].month == month
+
+    @pytest.mark.parametrize(
+        ("word", "moment"),
+        [
+            ("2026-05-01 12:30:00+02", datetime(2026, 5, 1, 10, 30, tzinfo=UTC)),
+            ("2026-05-01 12:30:00-0330", datetime(2026, 5, 1, 16, 0, tzinfo=UTC)),
+            ("2026-05-01 12:30:00 UTC", datetime(2026, 5, 1, 12, 30, tzinfo=UTC)),
+            ("05/31/2026 12:30:00 AM", datetime(2026, 5, 31, 0, 30, tzinfo=UTC)),
+            ("05/31/2026 12:30 pm", datetime(2026, 5, 31, 12, 30, tzinfo=UTC)),
+            ("2026-5-1 7:05", datetime(2026, 5, 1, 7, 5, tzinfo=UTC)),
+            ("31.5.2026", datetime(2026, 5, 31, tzinfo=UTC)),
+            ("31-May-2026", datetime(2026, 5, 31, tzinfo=UTC)),
+        ],
+    )
+    def test_other_forms(self, word, moment):
+        found = meaning(word, "")
+        assert (found.kind, found.values) == (ColumnKind.DATETIME, [microseconds(moment), None])
+        held = ContractColumn(name="x", kind=found.kind, form=found.read.form)
+        assert read_column(pd.Series([word]), "x", held=held).values.iloc[0] == pd.Timestamp(moment)
+
+    @pytest.mark.parametrize(
+        ("word", "form"),
+        [
+            ("1767225600", "epoch_s"),
+            ("1767225600000", "epoch_ms"),
+            ("1767225600000000", "epoch_us"),
+            ("1767225600000000000", "epoch_ns"),
+            ("20260101", "%Y%m%d"),
+        ],
+    )
+    def test_numbers_are_times_where_the_name_or_the_role_says_so(self, word, form):
+        values = pd.Series([word, word], dtype=object)
+        for read in (read_column(values, "created_at"), read_column(values, "x", role=ColumnRole.EVENT_TIME)):
+            assert read.kind is ColumnKind.DATETIME
+            assert read.values.iloc[0] == pd.Timestamp("2026-01-01", tz="UTC")
+            assert read.form.dates == form
+            held = ContractColumn(name="x", kind=read.kind, form=read.form)
+            assert read_column(values, "x", held=held).values.equals(read.values.rename("x"))
+        assert read_column(values, "x").kind is not ColumnKind.DATETIME
+
+    def test_dates_of_no_day_are_unread(self):
+        found = meaning("2026-05-01", "0000-00-00", counts=[99, 1])
+        assert (found.read.unread, found.read.shapes) == (1, ("9999-99-99",))
 
     @pytest.mark.parametrize(
         "words",
         [
             ("2026-13-01",),
             ("2026-02-30",),
-            ("2026-05-01", "soon"),
-            ("31/12/2026", "12/31/2026"),
             ("2026-05/01",),
         ],
     )
     def test_what_is_no_date(self, words):
-        assert meaning(*words).kind is ColumnKind.CATEGORY
+        assert meaning(*words, "soon", "later").kind is ColumnKind.CATEGORY
+
+    def test_half_times_or_two_orders_are_left_to_validation(self):
+        assert meaning("2026-05-01", "soon").read.unread == 1
+        assert meaning("31/12/2026", "12/31/2026").read.unread == 2
 
     def test_years_are_whole_numbers(self):
         assert meaning("2025", "2026").kind is ColumnKind.INTEGER

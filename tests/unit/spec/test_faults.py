@@ -18,7 +18,7 @@ from support.specs import HEAD, faults, only_fault
         ("data:\n  sensitiv: [a]", 3, "data.sensitiv", "unknown key: a list of 1", "sensitive", "did you mean sensitive?"),
         ("training:\n  data_sorce: x", 3, "training.data_sorce", "unknown key", "schedule", "did you mean data_source?"),
         ("gate: {card: {use: x}}", 2, "gate.card.use", "unknown key: text 'x'", "intended_use, limitations", ""),
-        ("data: {source: {kind: file, path: a, pth: b}}", 2, "data.source.pth", "unknown key", "format, kind, path", "did you mean path?"),
+        ("data: {source: {kind: file, path: a, pth: b}}", 2, "data.source.pth", "unknown key", "kind, nulls, path", "did you mean path?"),
         ("training: {candidates: [{estimator: ridge, serch: 1}]}", 2, "training.candidates[0].serch", "unknown key", "search", "did you mean search?"),
         # missing keys
         ("training: {candidates: [{params: {}}]}", 2, "training.candidates[0].estimator", "missing", "what is fitted", "add estimator: ..."),

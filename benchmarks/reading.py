@@ -1,0 +1,190 @@
+"""One million rows of 50 columns of a CSV file, read, typed and held against a contract; beside others.
+
+Each reader runs in a process of its own, in turns. Yardsticks: polars with all types given, and polars
+inferring over all rows, where polars is installed; else pyarrow with types given, and with its inference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+ROWS, SEED, TURNS = 1_000_000, 7, 3
+KINDS = (("number", 24), ("integer", 12), ("category", 8), ("datetime", 3), ("boolean", 2), ("entity", 1))
+LIMITS = {"types given": 3.0, "inferring": 1.5}
+
+
+def names() -> list[tuple[str, str]]:
+    """Return the columns and their kinds."""
+    return [(f"{kind}_{place}", kind) for kind, count in KINDS for place in range(count)]
+
+
+def write(file: Path, rows: int) -> None:
+    """Write the table."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv
+
+    rng = np.random.default_rng(SEED)
+    made = {}
+    for name, kind in names():
+        if kind == "number":
+            values = np.round(rng.lognormal(3, 1, rows), 3)
+            made[name] = pa.array(values, mask=rng.random(rows) < 0.02)
+        elif kind == "integer":
+            made[name] = pa.array(rng.integers(0, 10 ** rng.integers(1, 7), rows))
+        elif kind == "category":
+            words = np.array([f"word {number}" for number in range(int(rng.integers(3, 400)))])
+            made[name] = pa.array(words[rng.integers(0, len(words), rows)])
+        elif kind == "datetime":
+            seconds = rng.integers(1_700_000_000, 1_760_000_000, rows)
+            moments = pa.array(seconds).cast(pa.timestamp("s"))
+            made[name] = pa.compute.strftime(moments, format="%Y-%m-%dT%H:%M:%S")
+        elif kind == "boolean":
+            made[name] = pa.array(np.array(["no", "yes"])[rng.integers(0, 2, rows)])
+        else:
+            made[name] = pa.array([f"c{number:08}" for number in range(rows)])
+    csv.write_csv(pa.table(made), file, csv.WriteOptions(quoting_style="none"))
+
+
+def windsock_held(file: Path) -> int:
+    """Read every column by what it means."""
+    return _windsock(file, held=True)
+
+
+def windsock_first(file: Path) -> int:
+    """Read every column by what its values show."""
+    return _windsock(file, held=False)
+
+
+def _windsock(file: Path, *, held: bool) -> int:
+    from windsock.adapters.csv_source import read_csv
+    from windsock.data.reading import read_column
+    from windsock.records import ColumnKind, ContractColumn
+
+    kinds = {name: ColumnKind.CATEGORY if kind == "entity" else ColumnKind(kind) for name, kind in names()}
+    truths = {"true_word": "yes", "false_word": "no"}
+    contract = {
+        name: ContractColumn(name=name, kind=kind, **(truths if kind is ColumnKind.BOOLEAN else {}))
+        for name, kind in kinds.items()
+    }
+    read = read_csv(file)
+    columns = [
+        read_column(
+            read.frame[name],
+            name,
+            as_text=name == "entity_0",
+            held=contract[name] if held else None,
+            form=read.form,
+        )
+        for name in read.frame
+    ]
+    wrong = [column.name for column in columns if column.kind is not kinds[column.name] or column.unread]
+    if wrong:
+        raise SystemExit(f"read as another kind: {wrong}")
+    return len(columns[0].values)
+
+
+def given(file: Path) -> int:
+    """Read with all types given."""
+    if find_spec("polars"):
+        import polars
+
+        types = {
+            "number": polars.Float64,
+            "integer": polars.Int64,
+            "datetime": polars.Datetime("us"),
+        }
+        schema = {name: types.get(kind, polars.String) for name, kind in names()}
+        return polars.read_csv(file, schema=schema).height
+    import pyarrow as pa
+    from pyarrow import csv
+
+    arrow = {"number": pa.float64(), "integer": pa.int64(), "datetime": pa.timestamp("us")}
+    types = {name: arrow.get(kind, pa.string()) for name, kind in names()}
+    return csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=types)).num_rows
+
+
+def inferring(file: Path) -> int:
+    """Read with types inferred over all rows."""
+    if find_spec("polars"):
+        import polars
+
+        return polars.read_csv(file, infer_schema_length=None).height
+    from pyarrow import csv
+
+    return csv.read_csv(file).num_rows
+
+
+READERS = {
+    "windsock, held": windsock_held,
+    "windsock, first reading": windsock_first,
+    "types given": given,
+    "inferring": inferring,
+}
+
+
+def once(reader: str, file: Path) -> None:
+    """Read once; print seconds, and the most memory that the process took."""
+    import resource
+
+    import pandas  # noqa: F401 - start-up of libraries is not measured
+    import pyarrow.compute
+    import pyarrow.csv  # noqa: F401
+
+    if find_spec("polars"):
+        import polars  # noqa: F401
+    import windsock.adapters.csv_source
+    import windsock.data.reading  # noqa: F401
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = perf_counter()
+    rows = READERS[reader](file)
+    seconds = perf_counter() - start
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"rows": rows, "seconds": seconds, "mb": most / 1024, "before": before / 1024}))
+
+
+def main() -> int:
+    """Measure all readers in turns and print the table; 1 if a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--once", nargs=2, metavar=("READER", "FILE"))
+    asked = parser.parse_args()
+    if asked.once:
+        once(asked.once[0], Path(asked.once[1]))
+        return 0
+    yardstick = "polars" if find_spec("polars") else "pyarrow (polars is not installed)"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "table.csv"
+        write(file, asked.rows)
+        print(f"{asked.rows:,} x {len(names())}, {file.stat().st_size / 1e6:,.0f} MB; yardstick: {yardstick}")
+        seen: dict[str, list[dict[str, float]]] = {name: [] for name in READERS}
+        for _ in range(asked.turns):
+            for name in READERS:
+                command = [sys.executable, __file__, "--once", name, str(file)]
+                seen[name].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+    seconds = {name: median(one["seconds"] for one in turns) for name, turns in seen.items()}
+    for name, turns in seen.items():
+        print(f"{name:<26}{seconds[name]:8.2f} s{max(one['mb'] for one in turns):10,.0f} MB at most")
+    broken = 0
+    for name, limit in LIMITS.items():
+        for ours in ("windsock, held", "windsock, first reading"):
+            ratio = seconds[ours] / seconds[name]
+            counted = ours == "windsock, held"
+            verdict = ("ok" if ratio <= limit else "OVER") if counted else ""
+            broken += verdict == "OVER"
+            print(f"{ours:<26}{ratio:8.2f} x of {name} (limit {limit}) {verdict}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

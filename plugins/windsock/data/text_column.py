@@ -1,0 +1,220 @@
+"""A column of text -> typed values: by what is held, or by the form that its different words fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from windsock.data.column_text import MOST_SHAPES, Fit, shapes_of
+from windsock.data.plain_text import read_plain, text_array
+from windsock.data.read_columns import NUMERIC, Asked, ReadColumn, missing_words
+from windsock.data.time_words import EPOCHS, as_epoch
+from windsock.data.word_kinds import as_time, held_words, inferred_words
+from windsock.data.words import ALWAYS_MISSING, MISSING_WORDS
+from windsock.records import ColumnKind, ValueForm
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+TIMES_UTC = "datetime64[us]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Words:
+    """A column's different words.
+
+    :param codes: for each row the number of its word; -1 where there is none.
+    :param words: without blanks around them; some may stand twice.
+    :param counts: in how many rows each stands.
+    """
+
+    codes: NDArray[Any]
+    words: pa.Array
+    counts: NDArray[Any]
+
+    def of(self, flags: NDArray[Any]) -> int:
+        """In how many rows the flagged words stand."""
+        return int(self.counts[flags].sum())
+
+
+def read_text(values: pd.Series[Any], asked: Asked) -> ReadColumn:
+    """Return a column's typed values; no row is dropped, whatever is in it."""
+    text = text_array(values)
+    if _may_be_plain(asked) and (plain := read_plain(text)) is not None:
+        found, blank, missing = plain
+        fit = _as_held(found, asked) if asked.held else as_time(found, asked)
+        if fit is not None:
+            said = missing_words(asked.name, blank=blank, words=missing, rows=len(values))
+            return ReadColumn(
+                name=asked.name,
+                kind=fit.kind,
+                values=_typed(fit.kind, fit.values, ~fit.fits, values, asked),
+                form=fit.form,
+                findings=said,
+            )
+    return _read_words(_words(text), values, asked)
+
+
+def _may_be_plain(asked: Asked) -> bool:
+    if asked.as_text or asked.nulls:
+        return False
+    if asked.held is not None:
+        form = asked.held.form
+        numbers = asked.held.kind in NUMERIC and form.decimal == "." and form.unit != "percent"
+        times = asked.held.kind is ColumnKind.DATETIME and form.dates in ("", *EPOCHS)
+        return (numbers and not form.dates) or times
+    return asked.form is None or (asked.form.decimal == "." and not asked.form.dates.startswith("%"))
+
+
+def _as_held(fit: Fit, asked: Asked) -> Fit | None:
+    """Return plain values as what the column means; ``None`` if they are something else."""
+    held = asked.held
+    if held is None:
+        return fit
+    if held.kind in NUMERIC and fit.kind in NUMERIC:
+        both_whole = held.kind is fit.kind is ColumnKind.INTEGER
+        return replace(fit, kind=ColumnKind.INTEGER if both_whole else ColumnKind.NUMBER, form=held.form)
+    if held.kind is ColumnKind.DATETIME and held.form.dates in EPOCHS and fit.kind in NUMERIC:
+        return as_epoch(fit, held.form, sure=True)
+    if held.kind is fit.kind and not held.form.dates:
+        return replace(fit, form=held.form)
+    return None
+
+
+def _words(text: pa.Array) -> _Words:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    encoded = pc.dictionary_encode(text)
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    trimmed = pc.utf8_trim_whitespace(encoded.dictionary)
+    counts = np.bincount(codes[codes >= 0], minlength=len(trimmed))
+    return _Words(codes=codes, words=trimmed, counts=counts)
+
+
+def _read_words(column: _Words, values: pd.Series[Any], asked: Asked) -> ReadColumn:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def among(words: pa.Array, known: tuple[str, ...]) -> NDArray[Any]:
+        found = pc.is_in(words, value_set=pa.array(known, type=words.type))
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+    blank = among(column.words, ("",))
+    gone = among(column.words, (*ALWAYS_MISSING, *asked.nulls))
+    maybe = among(pc.utf8_lower(column.words), tuple(sorted(MISSING_WORDS)))
+    valued = ~(blank | gone | maybe)
+    held_kind = asked.held.kind if asked.held else None
+    fit = None
+    if not asked.as_text and (valued.any() or held_kind not in (None, ColumnKind.CATEGORY)):
+        words, counts = column.words.filter(pa.array(valued)), column.counts[valued]
+        fit = held_words(words, counts, asked) if held_kind else inferred_words(words, counts, asked)
+    if fit is None or fit.kind is ColumnKind.CATEGORY:
+        return _names(column, values, asked, blank, gone, fit.remarks if fit else ())
+    findings = missing_words(
+        asked.name, blank=column.of(blank), words=column.of(gone | maybe), rows=len(values)
+    )
+    return _settled(fit, column, valued, values, asked, findings)
+
+
+def _settled(
+    fit: Fit,
+    column: _Words,
+    valued: NDArray[Any],
+    values: pd.Series[Any],
+    asked: Asked,
+    findings: tuple[str, ...],
+) -> ReadColumn:
+    """Put the values of the different words where the words stood."""
+    import numpy as np
+    import pyarrow as pa
+
+    fits = np.zeros(len(column.words) + 1, dtype=bool)
+    fits[:-1][valued] = fit.fits
+    placed = np.zeros(len(fits), dtype=fit.values.dtype)
+    placed[:-1][valued] = np.where(fit.fits, fit.values, 0)
+    left = valued & ~fits[:-1]
+    unread = column.of(left)
+    shapes: tuple[str, ...] = ()
+    if unread:
+        shapes = shapes_of(column.words.filter(pa.array(left)).to_pylist(), column.counts[left])[:MOST_SHAPES]
+    true, false = _truth_words(fit, asked)
+    said = [*findings, *(f"{asked.name}: {remark}" for remark in fit.remarks)]
+    if unread:
+        what = {ColumnKind.DATETIME: "times", ColumnKind.BOOLEAN: "truths"}.get(fit.kind, "numbers")
+        said.append(
+            f"{asked.name}: {unread:,} of {column.of(valued):,} values were not read as {what} and are "
+            f"missing; they look like {', '.join(shapes)}" + (f": {fit.doubt}" if fit.doubt else "")
+        )
+    infinite = ~np.isfinite(placed) if placed.dtype.kind == "f" else np.zeros(len(placed), dtype=bool)
+    if infinite.any():
+        said.append(f"{asked.name}: {column.of(infinite[:-1]):,} values are infinite")
+    return ReadColumn(
+        name=asked.name,
+        kind=fit.kind,
+        values=_typed(fit.kind, placed[column.codes], ~fits[column.codes], values, asked),
+        true_word=true,
+        false_word=false,
+        form=fit.form.replace(nulls=asked.nulls) if asked.nulls else fit.form,
+        unread=unread,
+        shapes=shapes,
+        doubt=fit.doubt,
+        findings=tuple(said),
+    )
+
+
+def _truth_words(fit: Fit, asked: Asked) -> tuple[str | None, str | None]:
+    if fit.kind is not ColumnKind.BOOLEAN:
+        return None, None
+    if asked.held is not None and asked.held.true_word is not None:
+        return asked.held.true_word, asked.held.false_word
+    return fit.words or (None, None)
+
+
+def _names(
+    column: _Words,
+    values: pd.Series[Any],
+    asked: Asked,
+    blank: NDArray[Any],
+    gone: NDArray[Any],
+    remarks: tuple[str, ...],
+) -> ReadColumn:
+    import numpy as np
+    import pandas as pd
+
+    names = np.empty(len(column.words) + 1, dtype=object)
+    names[:-1] = column.words.to_pylist()
+    names[:-1][blank | gone] = None
+    said = missing_words(asked.name, blank=column.of(blank), words=column.of(gone), rows=len(values))
+    return ReadColumn(
+        name=asked.name,
+        kind=ColumnKind.CATEGORY,
+        values=pd.Series(names[column.codes], index=values.index, name=asked.name, dtype=object),
+        form=ValueForm(nulls=asked.nulls),
+        findings=(*said, *(f"{asked.name}: {remark}" for remark in remarks)),
+    )
+
+
+def _typed(
+    kind: ColumnKind, values: NDArray[Any], gone: NDArray[Any], like: pd.Series[Any], asked: Asked
+) -> pd.Series[Any]:
+    import numpy as np
+    import pandas as pd
+
+    made: Any
+    if kind is ColumnKind.BOOLEAN:
+        truths = values.astype(bool)
+        made = pd.arrays.BooleanArray(truths, gone) if gone.any() else truths
+    elif kind is ColumnKind.DATETIME:
+        moments = values.astype(np.int64).astype(TIMES_UTC)
+        moments[gone] = np.datetime64("NaT")
+        made = pd.Series(moments).dt.tz_localize("UTC").array
+    elif kind is ColumnKind.INTEGER and not gone.any():
+        made = values.astype(np.int64)
+    else:
+        made = values.astype(np.float64)
+        made[gone] = np.nan
+    return pd.Series(made, index=like.index, name=asked.name, dtype=made.dtype)

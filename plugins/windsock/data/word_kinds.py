@@ -1,0 +1,196 @@
+"""What a column's different words are: what is held, or the kind that most of them fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from windsock.data.column_text import Fit, all_match, matches, shape_of
+from windsock.data.number_words import read_numbers
+from windsock.data.read_columns import NUMERIC, Asked
+from windsock.data.time_words import (
+    EPOCHS,
+    OF_DAY,
+    as_calendar,
+    as_epoch,
+    read_clock,
+    read_times,
+    says_time,
+)
+from windsock.data.words import TRUTHS, truths_of
+from windsock.records import ColumnKind, ColumnRole, ValueForm
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+MOST = 0.95
+"""Share of values from which a column is of a kind, and the others are unread."""
+HALF = 0.5
+"""Share from which it was meant to be of that kind."""
+FEW_NUMBERS = 20
+"""A column with other words and no more different numbers than this is of categories such as 0, 1, 2, 3+."""
+MANY_SHAPES = 10
+"""Words with digits that look in more ways than this are codes, not numbers that are spoiled."""
+SAMPLE = 1_000
+Reader = Callable[["pa.Array", "NDArray[Any]", "ValueForm | None"], "Fit | None"]
+
+
+def as_time(fit: Fit, asked: Asked) -> Fit:
+    """Return numbers as times since 1970 where the column is said to hold times."""
+    if fit.kind not in NUMERIC or asked.is_target or not fit.fits.any():
+        return fit
+    if not _says_dates(asked):
+        return fit
+    named = asked.role is ColumnRole.EVENT_TIME or says_time(asked.name)
+    times = as_epoch(fit, asked.form, sure=asked.role is ColumnRole.EVENT_TIME)
+    return times or (as_calendar(fit) if named else None) or fit
+
+
+def held_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
+    """Read words by what the column means."""
+    import numpy as np
+
+    held = asked.held
+    if held is None or held.kind is ColumnKind.CATEGORY:
+        return None
+    form, fit = held.form, None
+    if held.kind is ColumnKind.BOOLEAN:
+        fit = _held_truths(words, held.true_word, held.false_word)
+    elif held.kind is ColumnKind.DATETIME and form.dates not in EPOCHS:
+        fit = read_times(words, counts, form, held=True)
+    elif form.dates in OF_DAY:
+        fit = read_clock(words, counts, form)
+    else:
+        if held.kind is ColumnKind.DATETIME:
+            fit = _long_epoch(words, form, held=True)
+        if fit is None:
+            fit = read_numbers(words, counts, form, held=True)
+            if fit is not None and held.kind is ColumnKind.DATETIME:
+                fit = as_epoch(fit, form, sure=True)
+    if fit is None:
+        nothing = np.zeros(len(words), dtype=np.float64)
+        return Fit(kind=held.kind, values=nothing, fits=nothing > 0, form=form)
+    kept = form.replace(thousands=fit.form.thousands) if held.kind in NUMERIC else form
+    widened = ColumnKind.NUMBER if ColumnKind.NUMBER in (held.kind, fit.kind) else held.kind
+    return replace(fit, form=kept, kind=widened if held.kind in NUMERIC else held.kind)
+
+
+def _held_truths(words: pa.Array, true: str | None, false: str | None) -> Fit:
+    import numpy as np
+
+    low = [word.casefold() for word in words.to_pylist()]
+    for_true = {true.casefold()} if true else {pair[0] for pair in TRUTHS}
+    for_false = {false.casefold()} if false else {pair[1] for pair in TRUTHS}
+    values = np.array([word in for_true for word in low], dtype=bool)
+    fits = np.array([word in for_true or word in for_false for word in low], dtype=bool)
+    return Fit(kind=ColumnKind.BOOLEAN, values=values, fits=fits)
+
+
+def inferred_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
+    """Read words by the kind and the form that most of them fit; ``None``: they are names."""
+    import numpy as np
+
+    if len(words) <= FEW_NUMBERS and (truths := truths_of(words.to_pylist(), counts)):
+        values = np.array([word.lower() == truths[0].lower() for word in words.to_pylist()], dtype=bool)
+        everything = np.ones(len(words), dtype=bool)
+        return Fit(kind=ColumnKind.BOOLEAN, values=values, fits=everything, words=truths)
+    fit = _best(words, counts, asked)
+    if fit is None:
+        return _category(*_name_remarks(words))
+    total, reached = int(counts.sum()), int(counts[fit.reach].sum())
+    if reached == total and not (asked.is_target and fit.doubt):
+        return as_time(fit, asked) if not fit.doubt else fit
+    remark = (
+        f"{total - reached:,} of {total:,} values are no {_kinds(fit)} while the others are: read as text"
+    )
+    if asked.is_target:
+        return _category(remark if reached < total else fit.doubt)
+    if reached >= HALF * total and _is_meant(fit, words, share=reached / total):
+        return as_time(fit, asked)
+    return _category(remark) if reached >= HALF * total else None
+
+
+def _kinds(fit: Fit) -> str:
+    return "times" if fit.kind is ColumnKind.DATETIME else "numbers"
+
+
+def _category(*remarks: str) -> Fit:
+    import numpy as np
+
+    nothing = np.zeros(0)
+    return Fit(kind=ColumnKind.CATEGORY, values=nothing, fits=nothing, remarks=tuple(remarks))
+
+
+def _name_remarks(words: pa.Array) -> tuple[str, ...]:
+    if all_match(words, r"^[+-]?[0-9]+(\.[0-9]+)?$"):
+        return ("numbers with leading zeros or more than 15 digits are names: read as text",)
+    return ()
+
+
+def _is_meant(fit: Fit, words: pa.Array, *, share: float) -> bool:
+    """Return whether a column of mostly numbers or times was meant to hold nothing else."""
+    import numpy as np
+    import pyarrow as pa
+
+    if fit.kind is ColumnKind.DATETIME:
+        return True
+    if len(np.unique(fit.values[fit.reach])) <= FEW_NUMBERS:
+        return False
+    left = words.filter(pa.array(~fit.reach))
+    with_digits = matches(left, "[0-9]").mean() > HALF
+    return share >= MOST or not (
+        with_digits and len({shape_of(word) for word in left.slice(0, SAMPLE).to_pylist()}) > MANY_SHAPES
+    )
+
+
+def _best(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
+    """Return the reading that most values fit: numbers before times, where both do equally."""
+    if _says_dates(asked) and (epoch := _long_epoch(words, asked.form)) is not None:
+        return epoch
+    readers: tuple[Reader, ...] = (read_numbers, read_times, read_clock)
+    if len(words) > 2 * SAMPLE:
+        few, weights = _sampled(words, counts)
+        reached = [read(few, weights, asked.form) for read in readers]
+        readers = tuple(
+            read
+            for read, fit in zip(readers, reached, strict=True)
+            if fit is not None and weights[fit.reach].sum() >= 0.25 * weights.sum()
+        )
+    best, most = None, 0
+    for read in readers:
+        fit = read(words, counts, asked.form)
+        if fit is not None and int(counts[fit.reach].sum()) > most:
+            best, most = fit, int(counts[fit.reach].sum())
+        if most == counts.sum():
+            break
+    return best
+
+
+def _says_dates(asked: Asked) -> bool:
+    if asked.is_target:
+        return False
+    by_key = asked.form is not None and asked.form.dates in EPOCHS
+    return by_key or asked.role is ColumnRole.EVENT_TIME or says_time(asked.name)
+
+
+def _long_epoch(words: pa.Array, form: ValueForm | None, *, held: bool = False) -> Fit | None:
+    """Return times of more digits than a number may have: micro- and nanoseconds."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    fits = matches(words, r"^[1-9][0-9]{15,18}$")
+    if not (fits.any() if held else fits.all()):
+        return None
+    digits = pc.if_else(pa.array(fits), words, pa.scalar("0", words.type))
+    values = pc.cast(digits, pa.int64()).to_numpy(zero_copy_only=False)
+    return as_epoch(Fit(kind=ColumnKind.INTEGER, values=values, fits=fits), form, sure=held)
+
+
+def _sampled(words: pa.Array, counts: NDArray[Any]) -> tuple[pa.Array, NDArray[Any]]:
+    import numpy as np
+    import pyarrow as pa
+
+    places = np.linspace(0, len(words) - 1, SAMPLE).astype(np.int64)
+    return words.take(pa.array(places)), counts[places]

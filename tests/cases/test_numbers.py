@@ -1,0 +1,131 @@
+"""Numbers as people write them are numbers, or validation says which key settles how they are meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.read_files import failed, read_columns, validated
+from windsock.exceptions import DataRefusedError
+
+pytestmark = pytest.mark.cases
+ROWS = 300
+X = np.random.default_rng(3).normal(size=ROWS).round(3)
+
+
+def put(folder: Path, written, *, delimiter: str = ",", x=lambda value: str(value)) -> Path:
+    """Write a number, a column as it is written, and a target."""
+    lines = [delimiter.join(("x", "k", "y"))]
+    for row in range(ROWS):
+        text = written(row)
+        text = f'"{text}"' if delimiter in text else text
+        lines.append(delimiter.join((x(X[row]), text, str(int(X[row] > 0)))))
+    file = folder / "numbers.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        ("$1,234.00", lambda row: f"${1000.5 + row:,.2f}", lambda row: 1000.5 + row),
+        ("95%", lambda row: f"{row % 100}%", lambda row: row % 100),
+        ("1,137 beside decimal points", lambda row: f"{1000 + 137 * row:,}", lambda row: 1000 + 137 * row),
+        (
+            "(1.50)",
+            lambda row: f"({row}.50)" if row % 2 else f"{row}.50",
+            lambda row: (row + 0.5) * (-1) ** row,
+        ),
+        ("Unicode minus", lambda row: f"\u2212{15 * row}", lambda row: -15 * row),
+        (
+            "clock times as minutes",
+            lambda row: f"{row % 24:02}:{row % 60:02}:00",
+            lambda row: row % 24 * 60 + row % 60,
+        ),
+        ("1 137", lambda row: f"{1000 + 137 * row:,}".replace(",", " "), lambda row: 1000 + 137 * row),
+        ("1'137.5", lambda row: f"{1000.5 + row:,}".replace(",", "'"), lambda row: 1000.5 + row),
+        ("EUR 12.50", lambda row: f"EUR {row}.50", lambda row: row + 0.5),
+    ],
+)
+def test_one_form(tmp_path, case, name, written, value):
+    file = put(tmp_path, written)
+    read = read_columns(file)["k"]
+    right = [float(value(row)) for row in range(ROWS)]
+    case(
+        name,
+        right=("a number", True, 0),
+        got=(
+            "a number" if read.kind.value in ("number", "integer") else read.kind.value,
+            read.values.astype(float).round(6).tolist() == right,
+            read.unread,
+        ),
+    )
+    snapshot, report = validated(file, "y")
+    assert snapshot.column("k").role.value == "feature"
+    assert report.status.value == "pass", failed(report)
+
+
+def test_a_decimal_comma_in_a_file_of_semicolons(tmp_path, case):
+    header = "Date;Time;CO(GT);S1;AH;alarm;;"
+    rows = [
+        f"{1 + row % 28:02}/03/2004;{row % 24:02}.00.00;{row % 50},{row % 7};{900 + row};0,{1000 + row};"
+        f"{row % 2};;"
+        for row in range(ROWS)
+    ]
+    file = tmp_path / "air.csv"
+    file.write_text("\n".join([header, *rows]))
+    point = tmp_path / "air_point.csv"
+    point.write_text("\n".join([header.rstrip(";"), *(row.replace(",", ".").rstrip(";") for row in rows)]))
+    columns, control = read_columns(file), read_columns(point)
+    case("decimal comma, two empty trailing columns", right=list(control), got=list(columns))
+    for name, column in columns.items():
+        case(f"decimal comma: {name}", right=control[name].values.tolist(), got=column.values.tolist())
+    snapshot, report = validated(file, "alarm")
+    assert report.status.value == "pass", failed(report)
+    assert any("2 columns without a name" in said for said in snapshot.findings)
+
+
+def test_a_column_of_decimal_commas_beside_decimal_points(tmp_path, case):
+    file = put(tmp_path, lambda row: f"{100 + row},{row % 90 + 10}", delimiter=";")
+    read = read_columns(file)["k"]
+    case("821,68 beside 0.126", right=(100.1, 0), got=(read.values.iloc[0], read.unread))
+
+
+def test_two_readings(tmp_path, case):
+    file = put(tmp_path, lambda row: f"{1000 + 137 * row:,}", x=lambda value: str(int(value * 10)))
+    _, report = validated(file, "y")
+    message = failed(report).get("WS-DATA-117", "")
+    named = [part in message for part in ("k is read as", "9,999", "data.source.decimal")]
+    case("1,137 and nothing says what the comma is", right=[True, True, True], got=named)
+    for sign, value in ((".", 1137.0), (",", 1.137)):
+        read = read_columns(file, decimal=sign)["k"]
+        case(f"... with decimal: '{sign}'", right=value, got=float(read.values.iloc[1]))
+
+
+def test_numbers_with_other_words(tmp_path, case):
+    file = put(tmp_path, lambda row: "free" if row % 50 == 0 else f"{row}.5")
+    snapshot, report = validated(file, "y")
+    column = snapshot.column("k")
+    got = (column.kind.value, column.unread, column.shapes, report.status.value)
+    case("2 % are words", right=("number", 6, ("aaaa",), "pass"), got=got)
+    file = put(tmp_path, lambda row: "free" if row % 5 == 0 else f"{row}.5")
+    _, report = validated(file, "y")
+    message = failed(report).get("WS-DATA-117", "")
+    case("20 % are words", right=True, got="k is read as number" in message and "20.0%" in message)
+    _, report = validated(file, "y", source={"nulls": ["free"]})
+    case("... and data.source.nulls names them", right="pass", got=report.status.value)
+
+
+def test_a_column_that_changes_kind_in_the_middle(tmp_path, case):
+    file = put(tmp_path, lambda row: f"{row}.5" if row < ROWS // 2 else f"size {row % 7}")
+    _, report = validated(file, "y")
+    case("numbers, then words", right=["WS-DATA-117"], got=list(failed(report)))
+
+
+def test_a_target_of_two_readings(tmp_path, case):
+    file = put(tmp_path, lambda row: f"{1000 + 137 * row:,}", x=lambda value: str(int(value * 10)))
+    with pytest.raises(DataRefusedError) as caught:
+        validated(file, "k", model={"task": "regression"})
+    case("1,137 as a target of regression", right=True, got="data.source.decimal" in str(caught.value))

@@ -1,0 +1,83 @@
+"""Times as programs and people write them are times, or the key that settles them is named."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from support.read_files import failed, read_columns, validated
+from windsock.exceptions import DataRefusedError
+
+pytestmark = pytest.mark.cases
+ROWS = 600
+START = datetime(2026, 1, 1, tzinfo=UTC)
+MOMENTS = [START + timedelta(minutes=37 * row) for row in range(ROWS)]
+
+
+def put(folder: Path, written, name: str = "at") -> Path:
+    rows = [f"u{row},{written(moment)},{row % 7},{row % 2}" for row, moment in enumerate(MOMENTS)]
+    file = folder / "times.csv"
+    file.write_text("\n".join([f"id,{name},x,y", *rows]))
+    return file
+
+
+def unpadded(moment: datetime) -> str:
+    return f"{moment.year}-{moment.month}-{moment.day} {moment.hour}:{moment:%M}"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("+02", lambda moment: f"{moment + timedelta(hours=2):%Y-%m-%d %H:%M:%S}+02"),
+        ("+0200", lambda moment: f"{moment + timedelta(hours=2):%Y-%m-%dT%H:%M:%S}+0200"),
+        ("UTC", lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} UTC"),
+        ("am/pm", lambda moment: f"{moment:%m/%d/%Y %I:%M:%S %p}"),
+        ("unpadded", unpadded),
+        ("epoch seconds", lambda moment: str(int(moment.timestamp()))),
+        ("epoch milliseconds", lambda moment: str(int(moment.timestamp() * 1000))),
+        ("epoch microseconds", lambda moment: str(int(moment.timestamp()) * 10**6)),
+        ("epoch nanoseconds", lambda moment: str(int(moment.timestamp()) * 10**9)),
+        ("31.12.2026 with a clock", lambda moment: f"{moment:%d.%m.%Y %H:%M}"),
+        ("31-Dec-2026", lambda moment: f"{moment:%d %b %Y %H:%M}:00"),
+    ],
+)
+def test_forms(tmp_path, case, name, written):
+    file = put(tmp_path, written)
+    read = read_columns(file)["at"]
+    right = (("datetime", True, 0), "event_time", "pass")
+    snapshot, report = validated(file, "y", event_time="at")
+    as_feature, _ = validated(file, "y")
+    assert as_feature.column("at").role.value == "feature"
+    same = read.values.equals(pd.Series(MOMENTS, dtype="datetime64[us, UTC]", name="at"))
+    got = ((read.kind.value, same, read.unread), snapshot.column("at").role.value, report.status.value)
+    case(name, right=right, got=got)
+
+
+def test_day_and_month_that_nothing_decides(tmp_path, case):
+    file = put(tmp_path, lambda moment: f"{moment.day % 12 + 1:02}/{moment.month:02}/2026")
+    message = failed(validated(file, "y")[1]).get("WS-DATA-117", "")
+    case(
+        "01/02/2026 as a feature", right=True, got="data.source.dates" in message and "99/99/9999" in message
+    )
+    with pytest.raises(DataRefusedError, match=r"WS-DATA-021.*data.source.dates"):
+        validated(file, "y", event_time="at")
+    read = read_columns(file, dates="month_first")["at"]
+    case("... with dates: month_first", right=("datetime", 0), got=(read.kind.value, read.unread))
+
+
+def test_epoch_seconds_under_a_name_that_does_not_say_time(tmp_path, case):
+    file = put(tmp_path, lambda moment: str(int(moment.timestamp())), name="serial")
+    case("numbers under another name", right="integer", got=read_columns(file)["serial"].kind.value)
+    snapshot, _ = validated(file, "y", event_time="serial")
+    case("... named as event time", right="datetime", got=snapshot.column("serial").kind.value)
+
+
+def test_years_of_two_digits(tmp_path, case):
+    file = put(tmp_path, lambda moment: f"{moment:%d.%m.%y}")
+    message = failed(validated(file, "y")[1]).get("WS-DATA-117", "")
+    case("31.12.26", right=True, got="data.source.dates" in message)
+    read = read_columns(file, dates="%d.%m.%y")["at"]
+    case("... with a pattern", right="datetime", got=read.kind.value)
