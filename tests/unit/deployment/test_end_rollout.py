@@ -315,7 +315,8 @@ def test_it_needs_neither_mlflow_nor_storage_nor_decisions() -> None:
     good = started_world()
     away: Any = Away()
     ports = Ports(
-        sources=away, snapshots=away, expectations=away, bundles=away, compiler=away, tracker=away,
+        sources=away, snapshots=away, contracts=away, expectations=away, bundles=away,
+        compiler=away, tracker=away,
         records=away, predictions=away, charts=away, counter=away, rows=away, monitor=away, reporter=away,
         gauges=away, business=away, events=away, rollouts=away, rollout_reporter=away,
         registry=RegistryAway(), ledger=good.ledger, router=good.router,

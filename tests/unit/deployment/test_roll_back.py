@@ -57,7 +57,8 @@ def test_it_needs_neither_registry_nor_storage_nor_approvals() -> None:
     away: Any = Away()
     storage: Any = StorageAway()
     ports = Ports(
-        sources=away, snapshots=away, expectations=away, bundles=storage, compiler=away, tracker=away,
+        sources=away, snapshots=away, contracts=away, expectations=away, bundles=storage,
+        compiler=away, tracker=away,
         records=away, predictions=away, charts=away, counter=away, rows=away, monitor=away, reporter=away,
         gauges=away, business=away, events=away, rollouts=away, rollout_reporter=away,
             registry=RegistryAway(),
