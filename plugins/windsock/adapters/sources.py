@@ -63,7 +63,7 @@ class SourceReaders:
         )
 
     def _read_file(self, source: FileSource) -> SourceRead:
-        file = self._find(source.path)
+        file = self.find(source.path)
         suffix = _ending(file)
         form = source.format or FORMATS.get(suffix)
         if form is None:
@@ -95,7 +95,11 @@ class SourceReaders:
             frame=frame, described=f"file: {source.path}", untyped=False, form=form_of((), "", source)
         )
 
-    def _find(self, path: str) -> Path:
+    def find(self, path: str) -> Path:
+        """Return the file that a path names.
+
+        :raises DataRefusedError: if there is none, or it is no source.
+        """
         given = Path(path).expanduser()
         places = [given] if given.is_absolute() else [root / given for root in self.roots]
         for place in places:

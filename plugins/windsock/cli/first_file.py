@@ -25,8 +25,10 @@ from windsock.spec.starter import model_name, write_starter
 if TYPE_CHECKING:
     import pandas as pd
 
-    from windsock.ports import SourceReader
+    from windsock.adapters.sources import SourceReaders
+    from windsock.ports import SourceRead
 
+NOT_UTF8 = "WS-DATA-014"
 FORM_KEYS = ("decimal", "thousands", "dates")
 KINDS: dict[str, FactKind] = {
     "number": "number",
@@ -60,33 +62,61 @@ def init(
     file = output or settings.models_dir / f"{chosen}.yaml"
     if file.exists() and not force:
         raise already_there(file)
-    read = _reader(settings, database_url).read(wanted)
+    read, keys, encodings = _read(wanted, _reader(settings, database_url))
     frame = read.frame
     starter = write_starter(
         frame,
-        source=source_entry(written(wanted, settings), form_keys(getattr(read, "form", None))),
+        source=source_entry(written(wanted, settings), {**keys, **form_keys(read.form)}),
         name=chosen,
         target=target,
         owner=owner,
-        seen=seen_columns(frame),
+        seen=seen_columns(frame, read.form),
         sensitive_words=load_shared(settings.shared_file).sensitive_words,
     )
     write_whole(file, starter.text.encode(), replace=force)
     say(f"wrote {file}")
-    for note in starter.notes:
+    for note in (*encodings, *starter.notes):
         say(f"  {note}")
     if database_url and isinstance(wanted, SqlSource):
         say(f"  before it runs: make the connection {wanted.conn_id}, or set {variable_of(wanted.conn_id)}")
 
 
-def seen_columns(frame: pd.DataFrame) -> dict[str, SeenColumn]:
-    """Return a table's columns as a snapshot reads them, by name; without those that it cannot read."""
+def _read(wanted: Source, reader: SourceReaders) -> tuple[SourceRead, dict[str, str], tuple[str, ...]]:
+    """Read a source; a file that is no UTF-8 in the likeliest encoding of those that its text may be in.
+
+    :returns: the rows, the keys of ``data.source`` that they were read with, and what is to be said of them.
+    """
+    from windsock.adapters.csv_source import plausible_encodings
+
+    try:
+        return reader.read(wanted), {}, ()
+    except DataRefusedError as refused:
+        if refused.code != NOT_UTF8 or not isinstance(wanted, FileSource) or wanted.encoding:
+            raise
+        first = refused
+    plausible = plausible_encodings(reader.find(wanted.path))
+    for encoding in plausible:
+        try:
+            read = reader.read(wanted.replace(encoding=encoding))
+        except DataRefusedError:
+            continue
+        others = [other for other in plausible if other != encoding]
+        also = f"; {', '.join(others)} would fit, too: see that its words are right" if others else ""
+        return read, {"encoding": encoding}, (f"the file is no UTF-8; it is read as {encoding}{also}",)
+    raise first
+
+
+def seen_columns(frame: pd.DataFrame, form: ValueForm | None = None) -> dict[str, SeenColumn]:
+    """Return a table's columns as a snapshot reads them, by name; without those that it cannot read.
+
+    :param form: what is known of how the source's values are written.
+    """
     from windsock.data.reading import read_column
 
     seen = {}
     for name in map(str, frame.columns):
         try:
-            read = read_column(frame[name], name)
+            read = read_column(frame[name], name, form=form)
         except DataRefusedError:
             continue
         words = (read.false_word, read.true_word) if read.true_word and read.false_word else ()
@@ -98,8 +128,8 @@ def seen_columns(frame: pd.DataFrame) -> dict[str, SeenColumn]:
 
 def form_keys(form: ValueForm | None) -> dict[str, str]:
     """Return the keys of ``data.source`` for how a file is written, as far as its reader found it out."""
-    known = form.model_fields_set if form else set()
-    return {key: getattr(form, key) for key in FORM_KEYS if key in known and getattr(form, key)}
+    found = form.model_dump(include=set(FORM_KEYS), exclude_defaults=True) if form else {}
+    return {key: str(value) for key, value in found.items()}
 
 
 def source_entry(text: str, keys: Mapping[str, str]) -> str | dict[str, str]:
@@ -107,7 +137,7 @@ def source_entry(text: str, keys: Mapping[str, str]) -> str | dict[str, str]:
     return {"kind": "file", "path": text, **keys} if keys and "://" not in text else text
 
 
-def _reader(settings: Settings, database_url: str | None) -> SourceReader:
+def _reader(settings: Settings, database_url: str | None) -> SourceReaders:
     from windsock.adapters.sources import SourceReaders
 
     connections = connections_of(os.environ) if database_url is None else lambda _: database_url

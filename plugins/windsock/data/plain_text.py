@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit
 from windsock.data.number_words import LONGEST_DECIMAL, LONGEST_WHOLE
-from windsock.data.words import MISSING_WORDS
 from windsock.records import ColumnKind
+from windsock.records.values import MISSING_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd

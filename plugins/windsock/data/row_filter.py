@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.read_columns import ReadColumn
-from windsock.data.words import MISSING_WORDS
 from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind, ColumnSchema
-from windsock.records.values import category_text
+from windsock.records.values import MISSING_WORDS, category_text
 from windsock.spec import ModelSpec, RangeBlock
 from windsock.spec.column_words import NO_LABEL
 from windsock.spec.row_conditions import Condition, Value

@@ -10,8 +10,9 @@ from windsock.data.plain_text import read_plain, text_array
 from windsock.data.read_columns import NUMERIC, Asked, ReadColumn, missing_words
 from windsock.data.time_words import EPOCHS, as_epoch
 from windsock.data.word_kinds import as_time, held_words, inferred_words
-from windsock.data.words import ALWAYS_MISSING, MISSING_WORDS
+from windsock.data.words import ALWAYS_MISSING
 from windsock.records import ColumnKind, ValueForm
+from windsock.records.values import MISSING_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MISSING_WORDS = frozenset(
-    {"na", "n/a", "nan", "null", "none", "nil", "#n/a", "#na", "<na>", "nat", "-", "--", "?", "."}
-)
-"""Words that stand for no value where all others are numbers, truths or dates; in small letters."""
 ALWAYS_MISSING = ("\\N",)
 """What databases write for no value, and nothing else does: missing in every column."""
 TRUTHS = (("true", "false"), ("yes", "no"), ("t", "f"), ("y", "n"))

@@ -12,15 +12,13 @@ from typing import Any
 
 from windsock.records.base import Record
 from windsock.records.data import ColumnKind
-from windsock.records.values import category_text
+from windsock.records.values import MISSING_WORDS, category_text
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 ISO_DATE = re.compile(
     r"\d{4}([-/])\d{2}\1\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?\s?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII
 )
-NO_VALUE = frozenset(
-    {"", "na", "n/a", "nan", "null", "none", "nil", "#n/a", "#na", "<na>", "nat", "-", "--", "?", ".", "\\n"}
-)
+NO_VALUE = MISSING_WORDS | {"", "\\n"}
 """Words that stand for no value, except in a category; in small letters."""
 TRUE, FALSE = "true", "false"
 

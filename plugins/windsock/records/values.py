@@ -6,6 +6,10 @@ from typing import Any
 
 LARGEST = 1e30
 """A number beyond this is taken for infinite: forests compute with 32 bits, and squares must not overflow."""
+MISSING_WORDS = frozenset(
+    {"na", "n/a", "nan", "null", "none", "nil", "#n/a", "#na", "<na>", "nat", "-", "--", "?", "."}
+)
+"""Words that stand for no value where all others are numbers, truths or dates; in small letters."""
 
 
 def category_text(value: Any) -> str:

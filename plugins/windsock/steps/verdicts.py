@@ -69,7 +69,7 @@ def _validation(record: r.ValidationReport) -> Verdict:
         why=why,
         next_action="nothing to do"
         if passed
-        else "mend the data or the suite; the model that serves is untouched",
+        else "fix the source, or write the key that a failed check names; the model that serves is untouched",
         ids={
             "model": record.model,
             "snapshot": shorten(record.snapshot_digest),

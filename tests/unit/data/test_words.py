@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import read_column
-from windsock.data.words import MISSING_WORDS, is_number, microseconds
+from windsock.data.words import is_number, microseconds
 from windsock.records import ColumnKind, ColumnRole, ContractColumn, ValueForm
+from windsock.records.values import MISSING_WORDS
 
 
 @dataclass(frozen=True)
