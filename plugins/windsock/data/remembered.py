@@ -41,6 +41,11 @@ class Remembered:
     now: SnapshotStatistics
     accepted: tuple[SnapshotStatistics, ...]
 
+    @property
+    def whole(self) -> tuple[SnapshotStatistics, ...]:
+        """The accepted snapshots of all rows of the source; none where the judged one is not of all."""
+        return () if self.now.is_part else tuple(one for one in self.accepted if not one.is_part)
+
     def columns(self, *kinds: ColumnKind) -> Iterator[tuple[ColumnStatistics, History]]:
         """Return columns that the model uses and the last accepted snapshot had, with their history.
 

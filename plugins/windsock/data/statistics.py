@@ -50,6 +50,7 @@ def snapshot_statistics(
         copies=_copies(source[judged]),
         columns=tuple(_column(column, source[column.name], snapshot) for column in kept),
         suite_digest=suite_digest,
+        is_part=snapshot.recent_rows > 0,
         taken_at=snapshot.taken_at,
     )
 

@@ -123,6 +123,7 @@ class SnapshotStatistics(Record):
 
     :param copies: share of rows that are copies of another one.
     :param suite_digest: the expectation suite that it passed.
+    :param is_part: whether its rows are only some of the source's: recent ones were mixed in for the others.
     """
 
     model: str
@@ -131,6 +132,7 @@ class SnapshotStatistics(Record):
     copies: float = Field(ge=0, le=1)
     columns: tuple[ColumnStatistics, ...]
     suite_digest: Digest | None = None
+    is_part: bool = False
     taken_at: Moment
 
     def column(self, name: str) -> ColumnStatistics | None:

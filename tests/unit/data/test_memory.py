@@ -142,6 +142,15 @@ class TestVerdicts:
         ]
         assert all(check.passed and "3 accepted snapshots" in check.message for check in checks)
 
+    def test_rows_that_were_chosen_for_a_mixture_are_not_counted(self):
+        part = take_statistics(frame(13).iloc[:150], 13).replace(is_part=True)
+        checks = memory_checks(SPEC, part, history(3))
+        assert [check.name for check in checks if not check.passed] == []
+        assert "not compared" in checks[0].message
+        assert failed(statistics(13), [part]) == []
+        assert failed(statistics(13), [part, *history(3)]) == []
+        assert failed(part.replace(is_part=False), history(3)) == ["row_count"]
+
     def test_a_finding_says_what_was_seen_the_limit_and_what_to_do(self):
         now = statistics(13, income=frame(13)["income"] * 1_000)
         (check,) = [check for check in memory_checks(SPEC, now, history(3)) if not check.passed]
