@@ -22,7 +22,14 @@ FULL: dict[str, Any] = {
         "runbook": "the runbook",
     },
     "data": {
-        "source": {"kind": "file", "path": "the file.csv"},
+        "source": {
+            "kind": "file",
+            "path": "the file.csv",
+            "encoding": "cp1252",
+            "delimiter": ";",
+            "dates": "the other pattern %Y",
+            "nulls": ["the null of the source"],
+        },
         "target": "the target",
         "positive": "the positive class",
         "entity": "the entity",
@@ -32,9 +39,14 @@ FULL: dict[str, Any] = {
         "exclude": ["the excluded column"],
         "required": ["the required column"],
         "data_window": "29d",
+        "where": {
+            "the region": ["the north", "the south"],
+            "the shop": "the first",
+            "the day": {"min": "2026-01-01", "max": "2026-12-31"},
+        },
         "columns": {
             "the flag": {"nulls": ["the null word"], "true": "the true word", "false": "the false word"},
-            "the moment": {"kind": "datetime", "dates": "the pattern"},
+            "the moment": {"kind": "datetime", "dates": "the pattern %Y"},
             "the target": {"classes": ["the class"]},
         },
     },
@@ -95,7 +107,13 @@ FULL: dict[str, Any] = {
 }
 SOURCES: tuple[dict[str, Any], ...] = (
     {"kind": "sql", "conn_id": "the database", "query": "SELECT 1 AS the_query"},
-    {"kind": "sql", "conn_id": "the database", "table": "the_table"},
+    {
+        "kind": "sql",
+        "conn_id": "the database",
+        "table": "the_table",
+        "dates": "a third pattern %Y",
+        "nulls": ["the null of the table"],
+    },
     {"kind": "api", "url": "https://host/the-address", "conn_id": "the api"},
     {"kind": "feature_store", "view": "the view"},
 )
@@ -107,6 +125,7 @@ SHARED: dict[str, Any] = {
         "mail": {"kind": "smtp", "to": ["them@company.com"]},
     },
     "approvers": {"low": ["low one"], "medium": ["medium one"], "high": ["high one"]},
+    "sensitive_words": ["the sensitive word"],
     "staging": {"server_url": "https://staging"},
 }
 LEFT_OUT: dict[Key, str] = {

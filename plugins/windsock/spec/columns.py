@@ -24,6 +24,20 @@ def _as_word(value: Any) -> Any:
 Word = Annotated[str, BeforeValidator(_as_word), Field(min_length=1, max_length=1_000)]
 
 
+DATE_FORMS = ("day_first", "month_first", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
+
+
+def _date_form(value: Any) -> Any:
+    if isinstance(value, str) and value and value not in DATE_FORMS and "%" not in value:
+        raise NotAllowedError(
+            "no form of dates", allowed=f"{', '.join(DATE_FORMS)}, or a pattern such as %d.%m.%y"
+        )
+    return value
+
+
+DateForm = Annotated[str, BeforeValidator(_date_form), Field(max_length=100)]
+
+
 class ColumnBlock(Frozen):
     """What one column means; what is not written here is held as it was, or read from the data."""
 
@@ -46,9 +60,8 @@ class ColumnBlock(Frozen):
     unit: Literal["", "percent", "currency"] | None = Field(
         default=None, description="what stands beside each number"
     )
-    dates: str | None = Field(
+    dates: DateForm | None = Field(
         default=None,
-        max_length=100,
         description="the one form of its times: `day_first`, `month_first`, `epoch_s`, `epoch_ms`, "
         "`epoch_us`, `epoch_ns`, or a pattern of strptime; empty: ISO 8601",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
 
 from windsock.spec.base import Frozen
+from windsock.spec.columns import DateForm, Word
 from windsock.spec.faults import NotAllowedError, closest
 from windsock.spec.registries import known_sources
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*){0,2}")
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*@)?")
-DATE_FORMS = ("day_first", "month_first", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 DATABASES = frozenset(
     {"postgresql", "postgres", "mysql", "mariadb", "sqlite", "mssql", "oracle", "duckdb", "trino"}
 )
@@ -62,12 +62,9 @@ def _encoding(value: object) -> object:
     return value
 
 
-def _dates(value: object) -> object:
-    if isinstance(value, str) and value not in DATE_FORMS and "%" not in value:
-        raise NotAllowedError(
-            "no form of dates", allowed=f"{', '.join(DATE_FORMS)}, or a pattern such as %d.%m.%y"
-        )
-    return value
+def _as_tuple(value: object) -> object:
+    """Return a list as a tuple: strict reading takes it for one from JSON only, which this was before."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class WrittenSource(Frozen):
@@ -77,13 +74,13 @@ class WrittenSource(Frozen):
     thousands: Literal["", ",", ".", " ", "'"] | None = Field(
         default=None, description="the sign between groups of three digits; empty: none"
     )
-    dates: Annotated[str | None, BeforeValidator(_dates)] = Field(
+    dates: DateForm | None = Field(
         default=None,
         min_length=1,
         max_length=100,
         description="day_first, month_first, epoch_s, epoch_ms, epoch_us, epoch_ns, or a pattern of strptime",
     )
-    nulls: tuple[str, ...] | None = Field(
+    nulls: Annotated[tuple[Word, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None, max_length=100, description="words for a missing value besides the usual ones"
     )
 
