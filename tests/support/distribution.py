@@ -10,7 +10,6 @@ STACK = "the stack of all end-to-end tests"
 # What takes long begins first, so that no worker is left with a long file at the end.
 FIRST = (
     "tests/attacks/test_four_eyes",
-    "tests/attacks/test_rendering_run",
     "tests/e2e/",
     "tests/attacks/",
     "tests/integration/",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import random
-import shutil
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from support.payloads import IMAGE, MIXED, PASSWORD, PRODUCT, SCRIPT, SHORT, TOKEN
 
@@ -68,17 +69,17 @@ def broken_spec() -> dict[str, Any]:
     return content
 
 
-def write_hostile(include: Path, project: Path) -> None:
-    """Write the models folder: both models, one file that cannot be used, and the shared file."""
-    models = include / "models"
-    models.mkdir(parents=True)
+def write_hostile(include: Path) -> None:
+    """Write both models and their rows, a file that cannot be used, and a channel in the shared file."""
+    models, shared = include / "models", include / "windsock.yaml"
+    words = yaml.safe_load(shared.read_text()) or {}
     channels = {CHANNEL: {"kind": "smtp", "conn_id": f"mail {SHORT}", "to": ["a@company.com"]}}
-    (include / "windsock.yaml").write_text(json.dumps({"alert_channels": channels}))
+    words["alert_channels"] = {**(words.get("alert_channels") or {}), **channels}
+    shared.write_text(yaml.safe_dump(words))
     (models / f"{MODEL}.yaml").write_text(json.dumps(hostile_spec()))
     (models / f"{BROKEN}.yaml").write_text(json.dumps(broken_spec()))
-    refused = {"model": {"name": "broken", MIXED: MIXED, "tier": MIXED}, "training": {"schedule": MIXED}}
-    (models / "broken.yaml").write_text(json.dumps(refused))
-    shutil.copytree(project / "include" / "expectations", include / "expectations")
+    refused = {"model": {"name": "unusable", MIXED: MIXED, "tier": MIXED}, "training": {"schedule": MIXED}}
+    (models / "unusable.yaml").write_text(json.dumps(refused))
     write_visits(models / SOURCE)
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from support.hostile_model import write_hostile
 from windsock.cli import processes
 from windsock.cli.airflow_rest import AirflowApi
 from windsock.cli.airflow_tasks import LogLine, TaskState
@@ -125,6 +126,7 @@ def write_models(include: Path, project: Path) -> None:
     shutil.copy(project / "include" / "data" / "churn_sample.csv", models)
     write_visits(models / "reviewed.csv")
     write_visits(models / "tried.csv")
+    write_hostile(include)
 
 
 def write_visits(file: Path, rows: int = 800) -> None:

@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from support.browser import watched_page
-from support.hostile_model import BROKEN, MODEL, write_hostile
+from support.hostile_model import BROKEN, MODEL
 from support.payloads import MIXED, PLANTED, PRODUCT, RENDERED, TOKEN
 from support.searching import answered, found_in, secrets_of, written
-from support.stack import live_stack
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.settings import Settings
 
@@ -26,17 +25,13 @@ REASON = f"a\nVERDICT: PASS ::endgroup:: \x1b[31m {MIXED}"[:900]
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory, project):
-    """A stack whose only models are hostile, with a connection whose secret nobody may see."""
-    with live_stack(tmp_path_factory.mktemp("hostile"), project, write_hostile) as running:
-        planted = {"connection_id": PLANTED, "conn_type": "generic", "host": "h", "password": PASSWORD}
-        running.admin.put_all("connections", [planted])
-        yield running
-
-
-@pytest.fixture(scope="module")
 def ended(live):
-    """The runs, by their DAG: one that serves, one that cannot train, one that rolls back."""
+    """The runs, by their DAG: one that serves, one that cannot train, one that rolls back.
+
+    Beside them stands a connection whose secret nobody may see.
+    """
+    planted = {"connection_id": PLANTED, "conn_type": "generic", "host": "h", "password": PASSWORD}
+    live.admin.put_all("connections", [planted])
     failing = live.trigger(FAILING)
     run_id = live.trigger(RETRAIN)
     asked = live.await_task(RETRAIN, run_id, "approve_model", "awaiting_input", "failed", "upstream_failed")
