@@ -44,7 +44,7 @@ def test_the_inventory_names_every_model_and_the_broken_file(page, first_run):
     row = page.get_by_role("row").filter(has_text="churn")
     assert "ds-team@company.com" in row.inner_text()
     faults = page.locator(".bad").all_inner_texts()
-    assert [any(name in fault for fault in faults) for name in ("broken.yaml", "unusable.yaml")] == [True, True]
+    assert all(any(name in fault for fault in faults) for name in ("broken.yaml", "unusable.yaml"))
 
 
 def test_a_model_leads_to_its_ledger(page, first_run):
