@@ -68,6 +68,7 @@ def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame:
     """
     if force.contract is None:
         return Comparison()
+    is_known = force.accepted is not None or force.champion is not None
     source = frame.iloc[: len(frame) - snapshot.recent_rows]
     checks: list[CheckResult] = []
     recorded: list[str] = []
@@ -78,7 +79,8 @@ def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame:
         found = tuple(_column_checks(held, column, source[column.name], force.contract, spec))
         checks += found
         recorded += _recorded(held, column, source[column.name]) if not found else ()
-    gone, new = _gone(force, snapshot), _new(force, spec, snapshot)
+    gone = _gone(force, snapshot) if is_known else NOTHING
+    new = _new(force, spec, snapshot) if is_known else NOTHING
     checks += _positive(force.contract, spec, snapshot, source)
     recorded += [f"{name}: gone; the model did not use it" for name in gone.unused]
     recorded += [f"{name}: new; the model does not use it" for name in new.unused]
@@ -97,8 +99,12 @@ def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame:
 
 
 class _Names(NamedTuple):
-    asked: tuple[str, ...]
-    unused: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+NOTHING = _Names()
+"""Of a first snapshot no column is new or gone, whatever the model's file says of some of them."""
 
 
 def _gone(force: InForce, snapshot: DataSnapshot) -> _Names:

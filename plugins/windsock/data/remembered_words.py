@@ -11,6 +11,8 @@ TAKEN = 0.45
 """Share of all other words' rows that one word may take over."""
 NEW = Tolerance(narrow=0.5, wide=0.8, jump=1.0)
 """Share of rows whose word was in no accepted snapshot: single new words are everyday."""
+FLAG = 2
+"""So many words has a flag."""
 MOST_WORDS = 50
 """Of a column with more different values not all words are remembered, so none is known to be new."""
 
@@ -25,7 +27,16 @@ def judge_words(column: ColumnStatistics, rows: int, history: History) -> Findin
     if not column.shares or not rows or not known or known[0][0].distinct <= 1:
         return None
     least = min(known_rows(*one) for one in known)
-    return _taken_over(column, rows, least, known) or _never_seen(column, rows, known)
+    if not _is_flag_off(column, known) and (found := _taken_over(column, rows, least, known)):
+        return found
+    return _never_seen(column, rows, known)
+
+
+def _is_flag_off(column: ColumnStatistics, known: History) -> bool:
+    """Return whether the rarer of a column's two words is missing now, as of a promotion that is over."""
+    last = known[0][0]
+    usual = max(last.shares, key=last.shares.__getitem__)
+    return last.distinct == FLAG and set(column.shares) == {usual} and column.distinct == 1
 
 
 def _taken_over(column: ColumnStatistics, rows: int, least: int, known: History) -> Finding | None:

@@ -33,6 +33,8 @@ from windsock.texts import one_line, several_lines
 
 log = logging.getLogger(__name__)
 
+ALL = "all"
+"""Apprise's word for the services of every tag."""
 DEFAULT_CONNECTION = DEFAULT_CONNECTIONS["apprise"]
 PAGERDUTY_SEVERITIES = {
     Severity.NONE: "info",
@@ -195,10 +197,10 @@ def _send_apprise(channel: AlertChannel, alert: Alert) -> None:
         body=text_of(alert),
         body_format=NotifyFormat.TEXT,  # else a service that shows HTML or Markdown takes it for that
         notify_type=NotifyType.SUCCESS if alert.state == "resolved" else kind,
-        tag=channel.tag,
+        tag=channel.tag or ALL,
     )
     if taken is None:
-        raise NotDeliveredError(f"the connection names no service of the tag {channel.tag}")
+        raise NotDeliveredError(f"the connection names no service of the tag {channel.tag or ALL}")
     if not taken:
         raise NotDeliveredError(f"not all of its {len(services)} services took it")
 

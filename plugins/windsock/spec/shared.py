@@ -76,7 +76,9 @@ class AlertChannel(Frozen):
     to: tuple[str, ...] = Field(
         default=(), max_length=50, description="for smtp: the addresses; default: the model's owner"
     )
-    tag: str = Field(default="all", min_length=1, description="for apprise: the services of this tag")
+    tag: str | None = Field(
+        default=None, min_length=1, description="for apprise: the services of this tag; default: all"
+    )
     minimum: Literal["low", "medium", "high", "critical"] = Field(
         default="low", description="less severe alerts are kept in the history only"
     )
@@ -89,7 +91,7 @@ class AlertChannel(Frozen):
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         for key, kind in (("to", "smtp"), ("tag", "apprise")):
-            if key in self.model_fields_set and self.kind != kind:
+            if getattr(self, key) and self.kind != kind:
                 raise NotAllowedError(f"`{key}` is for {kind}", cure="take it out", at=(key,))
         if wrong := [address for address in self.to if not is_address(address)]:
             raise NotAllowedError(f"no address: {wrong[0]!r}", allowed="NAME@HOST, one each", at=("to",))

@@ -204,7 +204,6 @@ class TestVerdicts:
             ({"calls": lambda f: f["calls"] * 60}, "value_range:calls"),
             ({"plan": lambda f: f["plan"].str.upper()}, "category_shares:plan"),
             ({"plan": lambda f: f["plan"].where(f.index % 5 > 2, "none")}, "category_shares:plan"),
-            ({"plan": lambda f: "basic"}, "category_shares:plan"),
             ({"churned": lambda f: f.index % 10 > 1}, "category_shares:churned"),
             ({"born": lambda f: pd.Timestamp("1970-01-18", tz="UTC")}, "time_range:born"),
             ({"born": lambda f: f["born"] - pd.Timedelta(days=12_000)}, "time_range:born"),
@@ -219,6 +218,7 @@ class TestVerdicts:
     @pytest.mark.parametrize(
         "change",
         [
+            {"plan": lambda f: "basic"},  # a flag that is off
             {"balance": lambda f: f["balance"] * 1.5 + 50},
             {"age": lambda f: f["age"] + 0.5},
             {"calls": lambda f: f["calls"] * 2},
