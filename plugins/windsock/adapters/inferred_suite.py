@@ -40,18 +40,18 @@ def infer_expectations(frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> 
 
 
 def structural_part(expectations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return what holds of the next snapshots, too: the types of numbers, and columns without any null.
+    """Return what holds of the next snapshots, too: columns without any null.
 
     Counts, ranges, words and shares of nulls move from one snapshot to the next: they are held against all
-    accepted snapshots, with tolerances (:mod:`windsock.data.memory`). Columns are the data contract's.
+    accepted snapshots, with tolerances (:mod:`windsock.data.memory`). Columns and their kinds are the data
+    contract's, which people may change.
     """
     return [one for one in expectations if _is_structural(one)]
 
 
 def _is_structural(expectation: Mapping[str, Any]) -> bool:
     name, kwargs = expectation.get("type"), expectation.get("kwargs") or {}
-    complete = name == "expect_column_values_to_not_be_null" and kwargs.get("mostly", 1.0) >= 1
-    return complete or name == "expect_column_values_to_be_in_type_list"
+    return bool(name == "expect_column_values_to_not_be_null" and kwargs.get("mostly", 1.0) >= 1)
 
 
 def _of(name: str, **kwargs: Any) -> dict[str, Any]:

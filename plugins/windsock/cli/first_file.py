@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from windsock.adapters.sources import SourceReaders
+    from windsock.data.read_columns import ReadColumn
     from windsock.ports import SourceRead
 
 NOT_UTF8 = "WS-DATA-014"
@@ -64,18 +65,20 @@ def init(
         raise already_there(file)
     read, keys, encodings = _read(wanted, _reader(settings, database_url))
     frame = read.frame
+    seen = seen_columns(frame, read.form)
+    doubts = tuple(f"{name}: {column.doubt}" for name, column in seen.items() if column.doubt)
     starter = write_starter(
         frame,
         source=source_entry(written(wanted, settings), {**keys, **form_keys(read.form)}),
         name=chosen,
         target=target,
         owner=owner,
-        seen=seen_columns(frame, read.form),
+        seen=seen,
         sensitive_words=load_shared(settings.shared_file).sensitive_words,
     )
     write_whole(file, starter.text.encode(), replace=force)
     say(f"wrote {file}")
-    for note in (*encodings, *starter.notes):
+    for note in (*encodings, *doubts, *starter.notes):
         say(f"  {note}")
     if database_url and isinstance(wanted, SqlSource):
         say(f"  before it runs: make the connection {wanted.conn_id}, or set {variable_of(wanted.conn_id)}")
@@ -119,11 +122,24 @@ def seen_columns(frame: pd.DataFrame, form: ValueForm | None = None) -> dict[str
             read = read_column(frame[name], name, form=form)
         except DataRefusedError:
             continue
+        if read.doubt or read.unread:
+            seen[name] = SeenColumn(kind="text", values=frame[name].astype(object), doubt=_doubt(read))
+            continue
         words = (read.false_word, read.true_word) if read.true_word and read.false_word else ()
         if read.kind.value == "boolean" and not words:
             words = ("false", "true")
         seen[name] = SeenColumn(kind=KINDS[read.kind.value], values=read.values, words=words)
     return seen
+
+
+def _doubt(read: ReadColumn) -> str:
+    """Return what is not sure of a column: another reading, or values that do not fit."""
+    if read.doubt:
+        return read.doubt
+    shapes = ", ".join(read.shapes)
+    return (
+        f"{read.unread:,} values do not fit {read.kind.value} and look like {shapes}; they count as missing"
+    )
 
 
 def form_keys(form: ValueForm | None) -> dict[str, str]:

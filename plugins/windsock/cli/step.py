@@ -52,6 +52,8 @@ def step(
         if context.obj.debug:
             traceback.print_exc()
         raise typer.Exit(exit_code(error)) from error
+    for finding in (*getattr(result.record, "findings", ()), *getattr(result.record, "asks", ())):
+        print(finding, file=sys.stderr)
     for line in verdict_of(result).lines():
         say(line)
     if (refusal := refusal_of(result)) is not None:

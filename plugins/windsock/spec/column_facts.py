@@ -50,11 +50,13 @@ class SeenColumn:
 
     :param values: its values; missing where there is none.
     :param words: of two words for true and false: both as the source writes them, false first.
+    :param doubt: what is not sure of this reading; its values are as the source has them then.
     """
 
     kind: FactKind
     values: pd.Series
     words: tuple[str, ...] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,11 @@ class ColumnFacts:
     values: pd.Series = field(compare=False, repr=False)
     classes: tuple[str, ...] = ()
     more_sensitive: Vocabulary = field(default=NONE_MORE, compare=False, repr=False)
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether there is nothing to learn from: no value at all, or one value in all rows."""
+        return self.distinct == 0 or (self.distinct == 1 and self.blanks == 0)
 
     @property
     def unique(self) -> bool:

@@ -116,7 +116,7 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
         event_time=event_time,
         sensitive=sensitive,
         personal=tuple(column for column in others if PERSONAL.names(column.name) and column.distinct > 1),
-        useless=tuple(column for column in others if column.distinct < 2 and column not in copies),
+        useless=tuple(column for column in others if column.is_useless and column not in copies),
         copies=tuple(copies),
         suspects=tuple(
             (column, share)

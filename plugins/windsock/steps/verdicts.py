@@ -55,6 +55,7 @@ def _failed_validation(checks: Sequence[r.CheckResult]) -> str:
     """Return what the data contract says no to, in words, before the other failures."""
     broken = [check for check in checks if not check.passed and check.code.startswith(CONTRACT_CODES)]
     words = [f"{check.code} {check.name}: {check.message}" for check in broken[:3]]
+    words += [f"and {len(broken) - 3:,} more columns"] if len(broken) > 3 else []
     others = [check for check in checks if check not in broken]
     if not words or all(check.passed for check in others):
         return "; ".join(words) or _first_failures(checks)
@@ -127,13 +128,14 @@ GATE_WORDS = {r.Outcome.PROMOTE: "PASS", r.Outcome.KEEP: "KEEP", r.Outcome.REFUS
 GATE_NEXT = {
     r.Outcome.PROMOTE: "nothing to do; the version is registered next",
     r.Outcome.KEEP: "nothing to do; the champion keeps serving",
-    r.Outcome.REFUSE: "read the failed checks; mend data, model or card; nothing was deployed",
+    r.Outcome.REFUSE: "read the failed checks; fix data, model or card; nothing was deployed",
 }
 
 
 SILENT_NEXT = (
-    "bring the column back that the champion needs; or write `gate: {on_insufficient: ask}` in the model's "
-    "file, run the DAG again and let a person decide; the champion keeps serving"
+    "do what WHY says of the column or the target, so that the champion can be compared; or write "
+    "`gate: {on_insufficient: ask}` in the model's file, run the DAG again and let a person decide; the "
+    "champion keeps serving"
 )
 
 

@@ -108,6 +108,19 @@ def test_how_a_file_is_written_is_said_where_its_reader_found_it_out():
     assert source_entry("sql://shop/orders", keys) == "sql://shop/orders"
 
 
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [("{},{:03}", "fee: "), ("03/{:02}/2026", "fee: ")],
+    ids=["thousands or decimals", "days or months"],
+)
+def test_init_leaves_no_column_out_that_it_could_not_read(models, tmp_path, capsys, form, said):
+    lines = [f'"{form.format(number % 12 + 1, number)}",{number % 7},{number % 2}' for number in range(200)]
+    (tmp_path / "t.csv").write_text("fee,x,bought\n" + "\n".join(lines) + "\n")
+    assert run(["init", "t.csv", "--name", "t", "--target", "bought"]) == 0
+    assert said in capsys.readouterr().out
+    assert "exclude: [" not in (models / "t.yaml").read_text()
+
+
 def test_init_knows_the_installation_s_words_and_reads_as_snapshots_do(models, tmp_path, capsys):
     (tmp_path / "include" / "windsock.yaml").write_text("sensitive_words: [kaste]\n")
     rows = [

@@ -208,12 +208,16 @@ class TestChanges:
         _, report = house.month(rows(2, plan=["s", "m"] * (ROWS // 2)), data={"exclude": ["plan"]})
         assert report.asks == ()
 
-
     def test_a_first_file_that_says_what_a_column_means_asks_nothing(self):
         house = House(data={"columns": {"age": {"kind": "number"}}})
         _, report = house.month(rows())
         assert (report.status, report.asks) == ("pass", ())
-        assert {column.name for column in house.contract.columns} == {"customer_id", "age", "colour", "churned"}
+        assert {column.name for column in house.contract.columns} == {
+            "customer_id",
+            "age",
+            "colour",
+            "churned",
+        }
         _, report = house.month(rows(2, plan=["s", "m"] * (ROWS // 2)))
         assert [ask.split(":")[0] for ask in report.asks] == ["column plan is new"]
 

@@ -191,7 +191,7 @@ def test_an_evaluation_without_a_comparison_says_why_and_does_not_say_pass(field
 def test_a_champion_that_cannot_answer_names_both_ways_out():
     check = make_check("champion_comparison", r.Status.ERROR, code="WS-GATE-012")
     given = result(make_decision(outcome=r.Outcome.REFUSE, checks=(check,)))
-    assert "bring the column" in verdict_of(given).next_action
+    assert "do what WHY says of the column" in verdict_of(given).next_action
     assert "on_insufficient: ask" in refusal_of(given).next_action
 
 
