@@ -1,22 +1,24 @@
 """One million rows of 50 columns of a CSV file, read, typed and held against a contract; beside others.
 
 Each reader runs in a process of its own, in turns. Yardsticks: polars with all types given, and polars
-inferring over all rows, where polars is installed; else pyarrow with types given, and with its inference.
+inferring over all rows. Polars is installed into a folder of its own, below ``$WINDSOCK_BENCH_CACHE`` (default:
+``~/.cache/windsock-bench``), so that it is no dependency.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 ROWS, SEED, TURNS = 1_000_000, 7, 3
+POLARS = "polars==2.1.0"
 KINDS = (("number", 24), ("integer", 12), ("category", 8), ("datetime", 3), ("boolean", 2), ("entity", 1))
 LIMITS = {"types given": 3.0, "inferring": 1.5}
 
@@ -94,33 +96,18 @@ def _windsock(file: Path, *, held: bool) -> int:
 
 def given(file: Path) -> int:
     """Read with all types given."""
-    if find_spec("polars"):
-        import polars
+    import polars
 
-        types = {
-            "number": polars.Float64,
-            "integer": polars.Int64,
-            "datetime": polars.Datetime("us"),
-        }
-        schema = {name: types.get(kind, polars.String) for name, kind in names()}
-        return polars.read_csv(file, schema=schema).height
-    import pyarrow as pa
-    from pyarrow import csv
-
-    arrow = {"number": pa.float64(), "integer": pa.int64(), "datetime": pa.timestamp("us")}
-    types = {name: arrow.get(kind, pa.string()) for name, kind in names()}
-    return csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=types)).num_rows
+    types = {"number": polars.Float64, "integer": polars.Int64, "datetime": polars.Datetime("us")}
+    schema = {name: types.get(kind, polars.String) for name, kind in names()}
+    return int(polars.read_csv(file, schema=schema).height)
 
 
 def inferring(file: Path) -> int:
     """Read with types inferred over all rows."""
-    if find_spec("polars"):
-        import polars
+    import polars
 
-        return polars.read_csv(file, infer_schema_length=None).height
-    from pyarrow import csv
-
-    return csv.read_csv(file).num_rows
+    return int(polars.read_csv(file, infer_schema_length=None).height)
 
 
 READERS = {
@@ -136,11 +123,10 @@ def once(reader: str, file: Path) -> None:
     import resource
 
     import pandas  # noqa: F401 - start-up of libraries is not measured
+    import polars  # noqa: F401
     import pyarrow.compute
     import pyarrow.csv  # noqa: F401
 
-    if find_spec("polars"):
-        import polars  # noqa: F401
     import windsock.adapters.csv_source
     import windsock.data.reading  # noqa: F401
 
@@ -150,6 +136,16 @@ def once(reader: str, file: Path) -> None:
     seconds = perf_counter() - start
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"rows": rows, "seconds": seconds, "mb": most / 1024, "before": before / 1024}))
+
+
+def polars_folder() -> Path:
+    """Return the folder of polars, which is installed first if it is not there."""
+    cache = Path(os.environ.get("WINDSOCK_BENCH_CACHE") or Path.home() / ".cache" / "windsock-bench")
+    folder = cache / POLARS.replace("==", "-")
+    if not folder.exists():
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--target", str(folder), POLARS], check=True)
+    return folder
 
 
 def main() -> int:
@@ -162,16 +158,21 @@ def main() -> int:
     if asked.once:
         once(asked.once[0], Path(asked.once[1]))
         return 0
-    yardstick = "polars" if find_spec("polars") else "pyarrow (polars is not installed)"
+    folders = [*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(polars_folder())]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "table.csv"
         write(file, asked.rows)
-        print(f"{asked.rows:,} x {len(names())}, {file.stat().st_size / 1e6:,.0f} MB; yardstick: {yardstick}")
+        print(f"{asked.rows:,} x {len(names())}, {file.stat().st_size / 1e6:,.0f} MB; yardstick: {POLARS}")
         seen: dict[str, list[dict[str, float]]] = {name: [] for name in READERS}
         for _ in range(asked.turns):
             for name in READERS:
                 command = [sys.executable, __file__, "--once", name, str(file)]
-                seen[name].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+                seen[name].append(
+                    json.loads(
+                        subprocess.run(command, check=True, capture_output=True, env=environment).stdout
+                    )
+                )
     seconds = {name: median(one["seconds"] for one in turns) for name, turns in seen.items()}
     for name, turns in seen.items():
         print(f"{name:<26}{seconds[name]:8.2f} s{max(one['mb'] for one in turns):10,.0f} MB at most")
