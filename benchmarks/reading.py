@@ -1,8 +1,8 @@
 """One million rows of 50 columns of a CSV file, read, typed and held against a contract; beside others.
 
 Each reader runs in a process of its own, in turns. Yardsticks: polars with all types given, and polars
-inferring over all rows. Polars is installed into a folder of its own, below ``$WINDSOCK_BENCH_CACHE`` (default:
-``~/.cache/windsock-bench``), so that it is no dependency.
+inferring over all rows. Polars is installed into a folder of its own, below ``$WINDSOCK_BENCH_CACHE``
+(default: ``~/.cache/windsock-bench``), so that it is no dependency.
 """
 
 from __future__ import annotations
