@@ -41,11 +41,13 @@ def accept(
     compared: Comparison,
     frame: pd.DataFrame,
     statistics: SnapshotStatistics,
+    unproven: Sequence[str] = (),
 ) -> None:
     """Keep what a snapshot that passed says of its columns; once for each snapshot and contract.
 
     :param frame: its rows; those of the source come first.
     :param statistics: what they look like.
+    :param unproven: what was lost of accepted documents: a person is asked until a version is promoted.
     :raises StorageError: if the documents cannot be written.
     :raises StaleEpochError: if another snapshot was accepted meanwhile.
     """
@@ -73,6 +75,7 @@ def accept(
             "requester": step.run.requested_by,
             "run": step.run.named,
             "reason": f"contract {contract.version}: {_reason(contract, force)}",
+            **({"unproven": list(unproven)} if unproven else {}),
             **step.run.origin,
         },
     )
@@ -120,30 +123,20 @@ def accepted_contract(
     held_positive = force.contract.positive if force.contract and spec.data.positive is None else None
     said = (tuple(columns), held_positive or positive)
     before = force.accepted
-    if before is not None and (before.columns, before.positive) == said:
+    if before is not None and (before.columns, before.positive) == said and not force.lost:
         return before
     if force.contract is None:
-        changes = [f"the first one: {len(columns):,} columns"]
+        changes = [f"the first one{' again' if force.lost else ''}: {len(columns):,} columns"]
+    if force.lost:
+        changes.insert(0, force.lost)
     return DataContract(
         model=spec.name,
-        version=before.version + 1 if before else 1,
+        version=force.newest + 1,
         columns=said[0],
         positive=said[1],
         snapshot_digest=snapshot.digest,
         changes=(*changes, *_decided(force, columns)),
         decided_at=snapshot.taken_at,
-    )
-
-
-def accepted_statistics(force: InForce, ports: Ports) -> tuple[SnapshotStatistics, ...]:
-    """Return what accepted snapshots looked like, the newest first.
-
-    :raises StorageError: if a document cannot be read.
-    :raises UnverifiedSnapshotError: if one is not what was written.
-    """
-    return tuple(
-        ports.contracts.statistics(row.body["statistics_uri"], row.body["statistics_digest"])
-        for row in force.history
     )
 
 

@@ -138,11 +138,12 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
-    if (stored.columns, stored.source, stored.unlabelled) == (
+    same = (stored.columns, stored.source, stored.unlabelled) == (
         snapshot.columns,
         snapshot.source,
         snapshot.unlabelled,
-    ):
+    )
+    if same and set(snapshot.findings) <= set(stored.findings):
         return stored
     read_now = ("columns", "source", "findings", "unlabelled", "contract", "contract_digest")
     return stored.replace(**{name: getattr(snapshot, name) for name in read_now})

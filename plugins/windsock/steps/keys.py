@@ -36,6 +36,7 @@ def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
         **({"accepts_until": until.isoformat()} if (until := step.spec.data.accept_changes_until) else {}),
         **({"contract": force.meaning} if force.is_decided else {}),
         **({"history": digest_of([row.hash for row in force.history])} if force.history else {}),
+        **({"unproven": digest_of(list(force.unproven))} if force.unproven else {}),
         **({"kept": "nowhere"} if step.dry_run else {}),
     }
 
