@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from windsock.records import (
     ColumnKind,
     ColumnRole,
     ColumnSchema,
+    ContractColumn,
     DataSnapshot,
     TakeSnapshotInput,
     ValueForm,
@@ -69,7 +71,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     _require_columns(read.frame, spec)
     force = contract_in_force(spec, ports)
     reader = _Reader(spec, force, read.form)
-    frame, noticed = rows_in_window(
+    frame, noticed, dated = rows_in_window(
         read.frame,
         spec.data.event_time,
         window,
@@ -77,11 +79,16 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         form=reader.form(spec.data.event_time or ""),
     )
     raw = frame
-    frame, unlabelled, filtered = take_rows(
+    frame, unlabelled, filtered, conditions = take_rows(
         raw, spec, lambda name: reader.read(raw[name], name), nulls=read.form.nulls if read.form else ()
     )
-    columns, left_out = _read_columns(frame, reader)
-    described = tuple(_described(column, frame, reader) for column in columns)
+    columns, left_out = _read_columns(frame, reader, conditions)
+    deciding = {name: _Deciding(column, raw[name]) for name, column in conditions.items() if column.unread}
+    if dated is not None and dated.unread:
+        deciding[dated.name] = _Deciding(dated, read.frame[dated.name])
+    described = tuple(
+        _described(column, frame[column.name], reader, deciding.get(column.name)) for column in columns
+    )
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
     digests = row_digests(typed)
@@ -99,6 +106,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
             *noticed,
             *left_out,
             *filtered,
+            *(finding for one in deciding.values() for finding in one.column.findings),
             *(finding for column in columns for finding in column.findings),
             *findings_about(described, spec),
             *_positive_is_by_order(described, spec),
@@ -181,11 +189,28 @@ class _Reader(NamedTuple):
             return of_column or self.source
         return self.source.replace(**{key: getattr(of_column, key) for key in of_column.model_fields_set})
 
-    def read(self, values: pd.Series[Any], name: str, *, freely: bool = False) -> ReadColumn:
+    def read(
+        self,
+        values: pd.Series[Any],
+        name: str,
+        *,
+        freely: bool = False,
+        before: ReadColumn | None = None,
+    ) -> ReadColumn:
         """Return a column's typed values.
 
         :param freely: by its own values alone, whatever the contract says.
+        :param before: as it was read of all rows; it is what these are where the contract does not know it.
         """
+        held = None if freely else self.force.column(name)
+        if held is None and before is not None:
+            held = ContractColumn(
+                name=name,
+                kind=before.kind,
+                true_word=before.true_word,
+                false_word=before.false_word,
+                form=before.form,
+            )
         data = self.spec.data
         roles = {data.event_time: ColumnRole.EVENT_TIME, data.target: ColumnRole.TARGET}
         return read_column(
@@ -193,25 +218,50 @@ class _Reader(NamedTuple):
             name,
             as_text=name == data.entity,
             role=roles.get(name),
-            held=None if freely else self.force.column(name),
+            held=held,
             form=self.form(name),
         )
 
 
-def _described(column: ReadColumn, frame: pd.DataFrame, reader: _Reader) -> ColumnSchema:
-    """Return a column's schema; where its values do not fit the contract, with what they would be read as."""
+class _Deciding(NamedTuple):
+    """A column by which rows are left out, before they were: as it was read, and as the source has it."""
+
+    column: ReadColumn
+    values: pd.Series[Any]
+
+
+def _described(
+    column: ReadColumn, values: pd.Series[Any], reader: _Reader, before: _Deciding | None
+) -> ColumnSchema:
+    """Return a column's schema; where its values do not fit the contract, with what they would be read as.
+
+    A row whose value cannot be read is left out by that very column: what does not fit is counted before.
+
+    :param values: as the source has them.
+    :param before: the column with the rows that it left out, where some of its values could not be read.
+    """
     schema = describe_column(column, reader.spec, reader.force.role(column.name))
-    if reader.force.column(column.name) is None or not is_flipped(schema, len(frame)):
+    if before is not None:
+        values, read = before.values, before.column
+        schema = schema.replace(
+            unread=read.unread,
+            shapes=read.shapes,
+            unread_of=int(read.values.notna().sum()) + read.unread,
+            note=read.doubt or schema.note,
+        )
+    if reader.force.column(column.name) is None or not is_flipped(schema, len(values)):
         return schema
-    free = reader.read(frame[column.name], column.name, freely=True)
+    free = reader.read(values, column.name, freely=True)
     return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
 
 
-def _read_columns(frame: pd.DataFrame, reader: _Reader) -> tuple[list[ReadColumn], tuple[str, ...]]:
+def _read_columns(
+    frame: pd.DataFrame, reader: _Reader, conditions: Mapping[str, ReadColumn]
+) -> tuple[list[ReadColumn], tuple[str, ...]]:
     columns, left_out = [], []
     for name in frame.columns:
         try:
-            columns.append(reader.read(frame[name], str(name)))
+            columns.append(reader.read(frame[name], str(name), before=conditions.get(name)))
         except DataRefusedError:
             if name not in reader.spec.data.exclude:
                 raise

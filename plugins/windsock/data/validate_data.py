@@ -56,7 +56,7 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     compared = hold_against(force, step.spec, step.snapshot, frame)
     kept_before = accepted_statistics(force.history, ports)
     accepted = kept_before.found
-    checks = [*structural_checks(step.spec, step.snapshot, frame), *compared.checks]
+    checks = [*structural_checks(step.spec, step.snapshot, frame, said=compared.failed), *compared.checks]
     checks += _lost_documents(force, kept_before)
     suite = _suite(step, frame, accepted, ports)
     digest = suite.digest or digest_of(suite.content)
