@@ -55,7 +55,15 @@ class FileContractStore:
         :raises DataRefusedError: if the file is no contract; with every fault, by line and key.
         """
         file = self.contracts_dir / f"{model}.yaml"
-        if not MODEL_NAME.fullmatch(model) or not file.exists():
+        if not MODEL_NAME.fullmatch(model):
+            return None
+        if not file.exists():
+            if file.is_symlink():
+                raise DataRefusedError(
+                    f"{file} is a link to a file that is not there",
+                    code="WS-DATA-075",
+                    next_action="Put the file there that it leads to, or remove the link.",
+                )
             return None
         try:
             written = read_contract_file(file)

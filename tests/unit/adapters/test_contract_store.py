@@ -196,3 +196,11 @@ class TestLost:
         monkeypatch.setattr("windsock.adapters.storage_backends.LocalFolder.read", silent)
         with pytest.raises(StorageError):
             store.contract(uri, known)
+
+
+@pytest.mark.parametrize("target", ["nowhere.yaml", "churn.yaml", "/nonexistent/churn.yaml"])
+def test_a_link_that_leads_nowhere_is_no_empty_contract(store, target):
+    (store.contracts_dir / "churn.yaml").symlink_to(target)
+    with pytest.raises(DataRefusedError, match=r"churn\.yaml is a link") as caught:
+        store.written_by_people("churn")
+    assert caught.value.code == "WS-DATA-075"
