@@ -26,6 +26,7 @@ from windsock.records import (
     ValidateDataInput,
 )
 from windsock.records.contract import MAX_WORDS
+from windsock.records.contract_file import form_by_source
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def _widened(
     if held.words or held.origin is ContractOrigin.CHAMPION:
         words = tuple(sorted({*held.words, *first.words})) if first.words else ()
         changes["words"] = words if len(words) <= MAX_WORDS else ()
+    if _dates_by_source(held, column, spec):
+        changes |= {"form": column.form, "origin": ContractOrigin.PERSON}
     if _ignored_by_spec(column, spec) or first.origin is ContractOrigin.PERSON:
         changes["origin"] = ContractOrigin.PERSON
     return held.replace(**changes)
@@ -171,12 +174,19 @@ def _first(column: ColumnSchema, values: pd.Series[Any], spec: ModelSpec) -> Con
         role=column.role,
         true_word=column.true_word,
         false_word=column.false_word,
-        form=column.form,
+        form=form_by_source(spec.data.source, column.kind, column.form),
         classes=_classes(column, values, spec),
         words=_words(column, values),
         unique=column.role is ColumnRole.ENTITY and len(values) > 1 and bool(values.dropna().is_unique),
         origin=ContractOrigin.PERSON if _ignored_by_spec(column, spec) else ContractOrigin.INFERRED,
     )
+
+
+def _dates_by_source(held: ContractColumn, column: ColumnSchema, spec: ModelSpec) -> bool:
+    """Return whether a column's times were read by ``data.source.dates`` and not as they are held."""
+    dates = getattr(spec.data.source, "dates", None)
+    usable = column.kind is ColumnKind.DATETIME and column.role is not ColumnRole.IGNORED
+    return usable and dates is not None and column.form.dates == dates != held.form.dates
 
 
 def _ignored_by_spec(column: ColumnSchema, spec: ModelSpec) -> bool:

@@ -26,7 +26,7 @@ from windsock.records import (
     ValueForm,
     champion_of,
 )
-from windsock.records.contract_file import UNDATED, column_by_people, form_by_people
+from windsock.records.contract_file import UNDATED, column_by_people, form_by_people, form_by_source
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec, digest_of
 
@@ -182,7 +182,10 @@ class _ByPeople(NamedTuple):
 def _by_people(
     spec: ModelSpec, ports: Ports, held: dict[str, ContractColumn]
 ) -> tuple[_ByPeople, str | None]:
-    """Return what people decided: in the contract's file, and over it in the model's."""
+    """Return what people decided: in the contract's file, and over it in the model's.
+
+    Of the model's file what it says of all columns (``data.source``) comes before what it says of one.
+    """
     written = ports.contracts.written_by_people(spec.name)
     columns: dict[str, ContractColumn] = {}
     for column in written.columns if written else ():
@@ -192,6 +195,7 @@ def _by_people(
             column = column.replace(words=known.words, classes=column.classes or known.classes)
         columns[column.name] = column
     roles = set(columns)
+    columns |= _by_source(spec, {**held, **columns})
     forms: dict[str, ValueForm] = {}
     for name, block in spec.data.columns.items():
         decided = column_by_people(name, block, columns.get(name, held.get(name)))
@@ -202,6 +206,18 @@ def _by_people(
         if block.role:
             roles.add(name)
     return _ByPeople(columns, forms, frozenset(roles)), written.positive if written else None
+
+
+def _by_source(spec: ModelSpec, held: dict[str, ContractColumn]) -> dict[str, ContractColumn]:
+    """Return the columns that are written otherwise by the keys of ``data.source`` than they are held."""
+    decided = {}
+    for name, column in held.items():
+        form = form_by_source(spec.data.source, column.kind, column.form)
+        if form != column.form:
+            ignored = column.role is ColumnRole.IGNORED  # its role stays the data's
+            origin = column.origin if ignored else ContractOrigin.PERSON
+            decided[name] = column.replace(form=form, origin=origin)
+    return decided
 
 
 def _require_same_role(column: ContractColumn, spec: ModelSpec) -> None:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from windsock.data.changes import changes_since, refuse_growth
-from windsock.data.contract import InForce, contract_in_force
-from windsock.data.contract_checks import READ_FREELY, is_flipped
+from windsock.data.contract import contract_in_force
 from windsock.data.mixing import mix_recent
 from windsock.data.read_columns import ReadColumn
-from windsock.data.reading import numbers_among, read_column
-from windsock.data.roles import describe_column, findings_about, listed
+from windsock.data.reading import numbers_among
+from windsock.data.roles import findings_about, listed
 from windsock.data.row_filter import take_rows
+from windsock.data.source_columns import Deciding, SourceColumns, describe, read_all
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
-    ColumnRole,
     ColumnSchema,
-    ContractColumn,
     DataSnapshot,
     TakeSnapshotInput,
-    ValueForm,
     content_digest,
     count_copies,
     row_digests,
@@ -70,24 +66,20 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
     force = contract_in_force(spec, ports)
-    reader = _Reader(spec, force, read.form)
+    reader = SourceColumns(spec, force, read.form)
     frame, noticed, dated = rows_in_window(
-        read.frame,
-        spec.data.event_time,
-        window,
-        held=force.column(spec.data.event_time or ""),
-        form=reader.form(spec.data.event_time or ""),
+        read.frame, spec.data.event_time, window, lambda name: reader.read(read.frame[name], name)
     )
     raw = frame
     frame, unlabelled, filtered, conditions = take_rows(
         raw, spec, lambda name: reader.read(raw[name], name), nulls=read.form.nulls if read.form else ()
     )
-    columns, left_out = _read_columns(frame, reader, conditions)
-    deciding = {name: _Deciding(column, raw[name]) for name, column in conditions.items() if column.unread}
+    columns, left_out = read_all(frame, reader, conditions)
+    deciding = {name: Deciding(column, raw[name]) for name, column in conditions.items() if column.unread}
     if dated is not None and dated.unread:
-        deciding[dated.name] = _Deciding(dated, read.frame[dated.name])
+        deciding[dated.name] = Deciding(dated, read.frame[dated.name])
     described = tuple(
-        _described(column, frame[column.name], reader, deciding.get(column.name)) for column in columns
+        describe(column, frame[column.name], reader, deciding.get(column.name)) for column in columns
     )
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
@@ -103,6 +95,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         findings=(
             *force.findings,
             *read.findings,
+            *_not_in_source(read.frame, spec),
             *noticed,
             *left_out,
             *filtered,
@@ -175,98 +168,17 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         )
 
 
-class _Reader(NamedTuple):
-    """Reads a source's columns by the contract in force, and by what the source says of all of them."""
-
-    spec: ModelSpec
-    force: InForce
-    source: ValueForm | None
-
-    def form(self, name: str) -> ValueForm | None:
-        """Return how a column's values are written: what was decided of it counts over the source's form."""
-        of_column = self.force.forms.get(name)
-        if of_column is None or self.source is None:
-            return of_column or self.source
-        return self.source.replace(**{key: getattr(of_column, key) for key in of_column.model_fields_set})
-
-    def read(
-        self,
-        values: pd.Series[Any],
-        name: str,
-        *,
-        freely: bool = False,
-        before: ReadColumn | None = None,
-    ) -> ReadColumn:
-        """Return a column's typed values.
-
-        :param freely: by its own values alone, whatever the contract says.
-        :param before: as it was read of all rows; it is what these are where the contract does not know it.
-        """
-        held = None if freely else self.force.column(name)
-        if held is None and before is not None:
-            held = ContractColumn(
-                name=name,
-                kind=before.kind,
-                true_word=before.true_word,
-                false_word=before.false_word,
-                form=before.form,
-            )
-        data = self.spec.data
-        roles = {data.event_time: ColumnRole.EVENT_TIME, data.target: ColumnRole.TARGET}
-        return read_column(
-            values,
-            name,
-            as_text=name == data.entity,
-            role=roles.get(name),
-            held=held,
-            form=self.form(name),
-        )
-
-
-class _Deciding(NamedTuple):
-    """A column by which rows are left out, before they were: as it was read, and as the source has it."""
-
-    column: ReadColumn
-    values: pd.Series[Any]
-
-
-def _described(
-    column: ReadColumn, values: pd.Series[Any], reader: _Reader, before: _Deciding | None
-) -> ColumnSchema:
-    """Return a column's schema; where its values do not fit the contract, with what they would be read as.
-
-    A row whose value cannot be read is left out by that very column: what does not fit is counted before.
-
-    :param values: as the source has them.
-    :param before: the column with the rows that it left out, where some of its values could not be read.
-    """
-    schema = describe_column(column, reader.spec, reader.force.role(column.name))
-    if before is not None:
-        values, read = before.values, before.column
-        schema = schema.replace(
-            unread=read.unread,
-            shapes=read.shapes,
-            unread_of=int(read.values.notna().sum()) + read.unread,
-            note=read.doubt or schema.note,
-        )
-    if reader.force.column(column.name) is None or not is_flipped(schema, len(values)):
-        return schema
-    free = reader.read(values, column.name, freely=True)
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
-
-
-def _read_columns(
-    frame: pd.DataFrame, reader: _Reader, conditions: Mapping[str, ReadColumn]
-) -> tuple[list[ReadColumn], tuple[str, ...]]:
-    columns, left_out = [], []
-    for name in frame.columns:
-        try:
-            columns.append(reader.read(frame[name], str(name), before=conditions.get(name)))
-        except DataRefusedError:
-            if name not in reader.spec.data.exclude:
-                raise
-            left_out.append(f"{name}: excluded, and left out of the snapshot: it holds no plain values")
-    return columns, tuple(left_out)
+def _not_in_source(frame: pd.DataFrame, spec: ModelSpec) -> tuple[str, ...]:
+    """Say which columns the model's file describes that the source does not have."""
+    there = [str(name) for name in frame.columns]
+    said = []
+    for name in (name for name in spec.data.columns if name not in there):
+        near = get_close_matches(name, there, n=3, cutoff=0.6)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        said.append(f"data.columns.{name}: the source has no such column, it decides nothing{hint}")
+    for finding in said:
+        log.warning("%s: %s", spec.name, finding)
+    return tuple(said)
 
 
 def _require_numeric_target(columns: list[ReadColumn], spec: ModelSpec) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from windsock.data.read_columns import ReadColumn
-from windsock.data.reading import read_column
 from windsock.exceptions import DataRefusedError
-from windsock.records import ColumnKind, ColumnRole, ContractColumn, TakeSnapshotInput, ValueForm
+from windsock.records import ColumnKind, TakeSnapshotInput
 from windsock.spec import parse_duration
 
 if TYPE_CHECKING:
@@ -45,22 +45,19 @@ def rows_in_window(
     frame: pd.DataFrame,
     event_time: str | None,
     window: Window | None,
-    *,
-    held: ContractColumn | None = None,
-    form: ValueForm | None = None,
+    read_by_name: Callable[[str], ReadColumn],
 ) -> tuple[pd.DataFrame, tuple[str, ...], ReadColumn | None]:
     """Return the rows of the window, what was noticed, and where rows are left out the times of all.
 
     :param event_time: the column that dates a row; ``None``: all rows are taken.
-    :param held: what that column means by the data contract.
-    :param form: what is known of how its values are written.
+    :param read_by_name: reads a column of the rows.
     :raises DataRefusedError: if that column holds no times, or no row lies in the window.
     """
     import pandas as pd
 
     if event_time is None:
         return frame, (), None
-    read = read_column(frame[event_time], event_time, role=ColumnRole.EVENT_TIME, held=held, form=form)
+    read = read_by_name(event_time)
     if read.kind is not ColumnKind.DATETIME or read.doubt:
         raise DataRefusedError(
             f"column {event_time!r} is to date the rows, but holds {read.kind.value} values: "
