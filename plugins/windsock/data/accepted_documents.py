@@ -85,14 +85,21 @@ def _contracts_lost(versions: Sequence[str], instead: DataContract | None) -> st
 def unproven_since_promotion(rows: Sequence[LedgerRow]) -> tuple[str, ...]:
     """Return what was lost when snapshots were accepted, until a version that came after is promoted.
 
+    A promotion of a version from before, such as by a roll back, is no answer to it.
+
     :param rows: the model's rows of the ledger.
     """
-    since: dict[str, None] = {}
+    since: dict[str, int] = {}
+    registered: dict[str, int] = {}
     for row in rows:
-        if row.action is LedgerAction.COMMIT:
-            since.clear()
+        if row.action is LedgerAction.REGISTER:
+            registered[row.version] = row.seq
+        elif row.action is LedgerAction.COMMIT:
+            made = registered.get(row.version, 0)
+            since = {sentence: seq for sentence, seq in since.items() if seq > made}
         elif row.action is LedgerAction.ACCEPT:
-            since |= dict.fromkeys(row.body.get("unproven", ()))
+            for sentence in row.body.get("unproven", ()):
+                since.setdefault(sentence, row.seq)
     return tuple(since)
 
 

@@ -261,10 +261,13 @@ def columns_of_champion(schema: InputSchema, spec: ModelSpec) -> tuple[ContractC
         return fields
     kinds = {bool: ColumnKind.BOOLEAN, int: ColumnKind.INTEGER, float: ColumnKind.NUMBER}
     kind = kinds.get(type(schema.classes[0]), ColumnKind.CATEGORY)
+    words = (schema.label_words if kind is ColumnKind.BOOLEAN else None) or (None, None)
     target = ContractColumn(
         name=spec.data.target,
         kind=kind,
         role=ColumnRole.TARGET,
+        true_word=words[0],
+        false_word=words[1],
         classes=() if kind is ColumnKind.BOOLEAN else tuple(category_text(label) for label in schema.classes),
         origin=ContractOrigin.CHAMPION,
     )
