@@ -204,7 +204,9 @@ class UnverifiedBundleError(WindsockError):
 
     default_code = "WS-BUNDLE-001"
     default_next = (
-        "Do not load it; find out who changed the files. A run of the retrain DAG with `force` trains anew."
+        "Do not load it; find out who changed the files, and bring them back from a backup. A candidate is "
+        "trained anew by a run of the retrain DAG with `force`; in place of a champion an earlier one serves "
+        "after `windsock rollback NAME`."
     )
 
 

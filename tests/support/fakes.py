@@ -63,11 +63,14 @@ class FakeSources:
 
     def __init__(self, frame: Any = None, *, untyped: bool = False, error: Exception | None = None) -> None:
         self.frame, self.untyped, self.error = frame, untyped, error
+        self.form: Any = None
 
     def read(self, source: Any) -> SourceRead:
         if self.error:
             raise self.error
-        return SourceRead(frame=self.frame.copy(), described=self.described, untyped=self.untyped)
+        return SourceRead(
+            frame=self.frame.copy(), described=self.described, untyped=self.untyped, form=self.form
+        )
 
 
 class FakeSnapshots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -11,7 +12,13 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from windsock.adapters.storage import Storage
-from windsock.exceptions import DataRefusedError, SettingsError, SpecError, UnverifiedSnapshotError
+from windsock.exceptions import (
+    DataRefusedError,
+    SettingsError,
+    SpecError,
+    StorageError,
+    UnverifiedSnapshotError,
+)
 from windsock.records import DataContract, Digest, Record, SnapshotStatistics
 from windsock.records.contract_file import contract_by_people
 from windsock.spec import MODEL_NAME, canonical_json
@@ -22,6 +29,8 @@ from windsock.spec.yaml_reader import read_yaml
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MOST_BYTES, MOST_VALUES = 4 * 1024 * 1024, 100_000
+NO_FILE = (errno.EINVAL, errno.EFBIG, errno.ELOOP)
+"""What a folder, a pipe, a file of gigabytes or a link to itself in a document's place come to."""
 FOLDERS = {DataContract: "contract", SnapshotStatistics: "statistics"}
 
 Document = TypeVar("Document", bound=Record)
@@ -46,7 +55,15 @@ class FileContractStore:
         :raises DataRefusedError: if the file is no contract; with every fault, by line and key.
         """
         file = self.contracts_dir / f"{model}.yaml"
-        if not MODEL_NAME.fullmatch(model) or not file.exists():
+        if not MODEL_NAME.fullmatch(model):
+            return None
+        if not file.exists():
+            if file.is_symlink():
+                raise DataRefusedError(
+                    f"{file} is a link to a file that is not there",
+                    code="WS-DATA-075",
+                    next_action="Put the file there that it leads to, or remove the link.",
+                )
             return None
         try:
             written = read_contract_file(file)
@@ -86,8 +103,8 @@ class FileContractStore:
     def contract(self, uri: str, digest: Digest) -> DataContract:
         """Read a contract back.
 
-        :raises StorageError: if it cannot be read.
-        :raises UnverifiedSnapshotError: if it is not what the digest stands for.
+        :raises StorageError: if the storage does not answer.
+        :raises UnverifiedSnapshotError: if it is not there, or not what the digest stands for.
         """
         return self._read(uri, digest, DataContract)
 
@@ -96,13 +113,26 @@ class FileContractStore:
         return self._read(uri, digest, SnapshotStatistics)
 
     def _read(self, uri: str, digest: Digest, kind: type[Document]) -> Document:
-        content = self.storage.read_bytes(uri)
+        try:
+            content = self.storage.read_bytes(uri)
+        except StorageError as error:
+            if not self._is_lost(error):
+                raise
+            raise _broken(uri, "it is not there, or is no file", code="WS-DATA-074") from None
         if hashlib.sha256(content).hexdigest() != digest:
             raise _broken(uri, "its content is not what its digest stands for")
         try:
             return kind.model_validate(json.loads(content))
         except (ValueError, ValidationError):
             raise _broken(uri, f"it is no {FOLDERS[kind]}") from None
+
+    def _is_lost(self, error: StorageError) -> bool:
+        """Return whether a document is not there though its storage is; else the storage does not answer."""
+        found = error.__cause__
+        gone = isinstance(found, FileNotFoundError | NotADirectoryError | IsADirectoryError) or (
+            isinstance(found, OSError) and found.errno in NO_FILE
+        )
+        return gone and self.storage.exists(self.storage.root)
 
     @staticmethod
     def _path(model: str, folder: str, digest: str) -> str:
@@ -144,12 +174,12 @@ def read_contract_file(file: Path) -> ContractFile | None:
         raise faults_error(translator.faults(error)) from None
 
 
-def _broken(place: str, why: str) -> UnverifiedSnapshotError:
+def _broken(place: str, why: str, *, code: str = "WS-DATA-073") -> UnverifiedSnapshotError:
     return UnverifiedSnapshotError(
         f"{place} is not what was written: {why}",
-        code="WS-DATA-073",
+        code=code,
         next_action=(
-            "Find out who changed it and bring it back from a backup; nothing is read by a contract that "
-            "nobody signed for."
+            "Find out who changed or removed it, and bring it back from a backup; until then the newest "
+            "document that is whole counts, and a person is asked."
         ),
     )

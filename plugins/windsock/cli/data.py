@@ -10,6 +10,7 @@ from windsock.data.contract import require_contract
 from windsock.records.contract_file import contract_yaml
 from windsock.settings import Settings
 from windsock.spec.loader import find_model
+from windsock.texts import one_line
 
 data = typer.Typer(help="What a model's columns mean: `windsock data contract NAME`.", no_args_is_help=True)
 
@@ -21,7 +22,12 @@ def _group() -> None:
 
 @data.command()
 def contract(name: ModelName) -> None:
-    """Print the data contract in force as YAML: saved as include/contracts/NAME.yaml, it is a person's."""
+    """Print the data contract in force as YAML: saved as include/contracts/NAME.yaml, it is a person's.
+
+    What is missing of the accepted documents stands above it.
+    """
     settings = Settings.from_environment()
     spec = find_model(settings.models_dir, name, shared_file=settings.shared_file)
-    print(contract_yaml(require_contract(spec, open_ports(settings))), end="")
+    in_force, missing = require_contract(spec, open_ports(settings))
+    print("".join(f"# Missing: {one_line(sentence)}\n" for sentence in missing), end="")
+    print(contract_yaml(in_force), end="")

@@ -26,6 +26,7 @@ from windsock.records import (
     ValidateDataInput,
 )
 from windsock.records.contract import MAX_WORDS
+from windsock.records.contract_file import form_by_source
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ def accept(
     compared: Comparison,
     frame: pd.DataFrame,
     statistics: SnapshotStatistics,
+    unproven: Sequence[str] = (),
 ) -> None:
     """Keep what a snapshot that passed says of its columns; once for each snapshot and contract.
 
     :param frame: its rows; those of the source come first.
     :param statistics: what they look like.
+    :param unproven: what was lost of accepted documents: a person is asked until a version is promoted.
     :raises StorageError: if the documents cannot be written.
     :raises StaleEpochError: if another snapshot was accepted meanwhile.
     """
@@ -73,6 +76,7 @@ def accept(
             "requester": step.run.requested_by,
             "run": step.run.named,
             "reason": f"contract {contract.version}: {_reason(contract, force)}",
+            **({"unproven": list(unproven)} if unproven else {}),
             **step.run.origin,
         },
     )
@@ -120,30 +124,20 @@ def accepted_contract(
     held_positive = force.contract.positive if force.contract and spec.data.positive is None else None
     said = (tuple(columns), held_positive or positive)
     before = force.accepted
-    if before is not None and (before.columns, before.positive) == said:
+    if before is not None and (before.columns, before.positive) == said and not force.lost:
         return before
     if force.contract is None:
-        changes = [f"the first one: {len(columns):,} columns"]
+        changes = [f"the first one{' again' if force.lost else ''}: {len(columns):,} columns"]
+    if force.lost:
+        changes.insert(0, force.lost)
     return DataContract(
         model=spec.name,
-        version=before.version + 1 if before else 1,
+        version=force.newest + 1,
         columns=said[0],
         positive=said[1],
         snapshot_digest=snapshot.digest,
         changes=(*changes, *_decided(force, columns)),
         decided_at=snapshot.taken_at,
-    )
-
-
-def accepted_statistics(force: InForce, ports: Ports) -> tuple[SnapshotStatistics, ...]:
-    """Return what accepted snapshots looked like, the newest first.
-
-    :raises StorageError: if a document cannot be read.
-    :raises UnverifiedSnapshotError: if one is not what was written.
-    """
-    return tuple(
-        ports.contracts.statistics(row.body["statistics_uri"], row.body["statistics_digest"])
-        for row in force.history
     )
 
 
@@ -165,6 +159,8 @@ def _widened(
     if held.words or held.origin is ContractOrigin.CHAMPION:
         words = tuple(sorted({*held.words, *first.words})) if first.words else ()
         changes["words"] = words if len(words) <= MAX_WORDS else ()
+    if _dates_by_source(held, column, spec):
+        changes |= {"form": column.form, "origin": ContractOrigin.PERSON}
     if _ignored_by_spec(column, spec) or first.origin is ContractOrigin.PERSON:
         changes["origin"] = ContractOrigin.PERSON
     return held.replace(**changes)
@@ -178,12 +174,19 @@ def _first(column: ColumnSchema, values: pd.Series[Any], spec: ModelSpec) -> Con
         role=column.role,
         true_word=column.true_word,
         false_word=column.false_word,
-        form=column.form,
+        form=form_by_source(spec.data.source, column.kind, column.form),
         classes=_classes(column, values, spec),
         words=_words(column, values),
         unique=column.role is ColumnRole.ENTITY and len(values) > 1 and bool(values.dropna().is_unique),
         origin=ContractOrigin.PERSON if _ignored_by_spec(column, spec) else ContractOrigin.INFERRED,
     )
+
+
+def _dates_by_source(held: ContractColumn, column: ColumnSchema, spec: ModelSpec) -> bool:
+    """Return whether a column's times were read by ``data.source.dates`` and not as they are held."""
+    dates = getattr(spec.data.source, "dates", None)
+    usable = column.kind is ColumnKind.DATETIME and column.role is not ColumnRole.IGNORED
+    return usable and dates is not None and column.form.dates == dates != held.form.dates
 
 
 def _ignored_by_spec(column: ColumnSchema, spec: ModelSpec) -> bool:

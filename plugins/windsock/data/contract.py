@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from windsock.data.accepted_documents import (
+    accepted_contract_of,
+    accepted_statistics,
+    unproven_since_promotion,
+)
 from windsock.exceptions import DataRefusedError, UnverifiedBundleError
 from windsock.ports import Ports
 from windsock.records import (
@@ -21,7 +26,7 @@ from windsock.records import (
     ValueForm,
     champion_of,
 )
-from windsock.records.contract_file import UNDATED, column_by_people, form_by_people
+from windsock.records.contract_file import UNDATED, column_by_people, form_by_people, form_by_source
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec, digest_of
 
@@ -41,6 +46,9 @@ class InForce(NamedTuple):
     :param loose: columns whose role people decided once and have taken back since.
     :param champion: fields of the champion by name; ``None``: there is none, or it cannot be read.
     :param findings: what was noticed on the way.
+    :param newest: the version that was accepted last, whether it can be read or not; 0: none was.
+    :param lost: which accepted contracts cannot be read, one sentence; empty: none is lost.
+    :param unproven: what was lost, now or since the last promotion; a person has to answer for it.
     """
 
     contract: DataContract | None = None
@@ -50,6 +58,9 @@ class InForce(NamedTuple):
     loose: frozenset[str] = frozenset()
     champion: frozenset[str] | None = None
     findings: tuple[str, ...] = ()
+    newest: int = 0
+    lost: str = ""
+    unproven: tuple[str, ...] = ()
 
     def column(self, name: str) -> ContractColumn | None:
         """Return what a column means, or ``None`` where nobody decided it."""
@@ -98,20 +109,17 @@ def contract_in_force(spec: ModelSpec, ports: Ports, *, judged: Digest | None = 
     """Return the contract that holds for a model now.
 
     What the model's file says of a column counts over the file in ``include/contracts``, that over the
-    contract of the last accepted snapshot, and that over the champion's schema.
+    contract of the last accepted snapshot, and that over the champion's schema. Where that contract
+    is lost, the newest one that is whole holds, and the findings say so.
 
     :param judged: a snapshot that is being judged: its own acceptance, by a run before, does not count, so
         that the same snapshot is judged by the same contract again.
     :raises DataRefusedError: if the file in ``include/contracts`` cannot be used.
-    :raises StorageError: if the accepted contract or the champion's bundle cannot be read.
-    :raises UnverifiedSnapshotError: if the accepted contract is not what was written.
+    :raises StorageError: if the storage does not answer, or the champion's bundle is not there.
     """
     rows = _rows_before(ports.ledger.rows(spec.name), judged)
     history = accepted_before(rows)
-    row = history[0] if history else None
-    accepted = (
-        ports.contracts.contract(row.body["contract_uri"], row.body["contract_digest"]) if row else None
-    )
+    accepted, newest, lost = accepted_contract_of(rows, ports)
     champion, findings = _champion_columns(spec, rows, ports)
     columns = {column.name: column for column in accepted.columns} if accepted else {}
     columns |= {column.name: column for column in champion or () if column.name not in columns}
@@ -124,7 +132,7 @@ def contract_in_force(spec: ModelSpec, ports: Ports, *, judged: Digest | None = 
         and name not in by_people.roles
     )
     columns |= by_people.columns
-    base = accepted or DataContract(model=spec.name, version=1, columns=(), decided_at=UNDATED)
+    base = accepted or DataContract(model=spec.name, version=newest + 1, columns=(), decided_at=UNDATED)
     composed = (tuple(columns.values()), positive or base.positive)
     if composed != (base.columns, base.positive):
         base = base.replace(columns=composed[0], positive=composed[1])
@@ -135,7 +143,10 @@ def contract_in_force(spec: ModelSpec, ports: Ports, *, judged: Digest | None = 
         forms=by_people.forms,
         loose=loose,
         champion=None if champion is None else frozenset(column.name for column in champion),
-        findings=findings,
+        findings=(*([lost] if lost else []), *findings),
+        newest=newest,
+        lost=lost,
+        unproven=tuple(dict.fromkeys((*unproven_since_promotion(rows), *([lost] if lost else [])))),
     )
 
 
@@ -171,7 +182,10 @@ class _ByPeople(NamedTuple):
 def _by_people(
     spec: ModelSpec, ports: Ports, held: dict[str, ContractColumn]
 ) -> tuple[_ByPeople, str | None]:
-    """Return what people decided: in the contract's file, and over it in the model's."""
+    """Return what people decided: in the contract's file, and over it in the model's.
+
+    Of the model's file what it says of all columns (``data.source``) comes before what it says of one.
+    """
     written = ports.contracts.written_by_people(spec.name)
     columns: dict[str, ContractColumn] = {}
     for column in written.columns if written else ():
@@ -181,6 +195,7 @@ def _by_people(
             column = column.replace(words=known.words, classes=column.classes or known.classes)
         columns[column.name] = column
     roles = set(columns)
+    columns |= _by_source(spec, {**held, **columns})
     forms: dict[str, ValueForm] = {}
     for name, block in spec.data.columns.items():
         decided = column_by_people(name, block, columns.get(name, held.get(name)))
@@ -191,6 +206,18 @@ def _by_people(
         if block.role:
             roles.add(name)
     return _ByPeople(columns, forms, frozenset(roles)), written.positive if written else None
+
+
+def _by_source(spec: ModelSpec, held: dict[str, ContractColumn]) -> dict[str, ContractColumn]:
+    """Return the columns that are written otherwise by the keys of ``data.source`` than they are held."""
+    decided = {}
+    for name, column in held.items():
+        form = form_by_source(spec.data.source, column.kind, column.form)
+        if form != column.form:
+            ignored = column.role is ColumnRole.IGNORED  # its role stays the data's
+            origin = column.origin if ignored else ContractOrigin.PERSON
+            decided[name] = column.replace(form=form, origin=origin)
+    return decided
 
 
 def _require_same_role(column: ContractColumn, spec: ModelSpec) -> None:
@@ -234,26 +261,31 @@ def columns_of_champion(schema: InputSchema, spec: ModelSpec) -> tuple[ContractC
         return fields
     kinds = {bool: ColumnKind.BOOLEAN, int: ColumnKind.INTEGER, float: ColumnKind.NUMBER}
     kind = kinds.get(type(schema.classes[0]), ColumnKind.CATEGORY)
+    words = (schema.label_words if kind is ColumnKind.BOOLEAN else None) or (None, None)
     target = ContractColumn(
         name=spec.data.target,
         kind=kind,
         role=ColumnRole.TARGET,
+        true_word=words[0],
+        false_word=words[1],
         classes=() if kind is ColumnKind.BOOLEAN else tuple(category_text(label) for label in schema.classes),
         origin=ContractOrigin.CHAMPION,
     )
     return (*fields, target)
 
 
-def require_contract(spec: ModelSpec, ports: Ports) -> DataContract:
-    """Return the contract in force.
+def require_contract(spec: ModelSpec, ports: Ports) -> tuple[DataContract, tuple[str, ...]]:
+    """Return the contract in force, and what is missing of the accepted ones.
 
     :raises DataRefusedError: if nobody has decided anything about the model's columns yet.
     """
-    contract = contract_in_force(spec, ports).contract
-    if contract is None:
+    force = contract_in_force(spec, ports)
+    if force.contract is None:
+        why = force.lost or "none of its snapshots passed validation"
         raise DataRefusedError(
-            f"{spec.name} has no data contract yet: none of its snapshots passed validation",
+            f"{spec.name} has no data contract{' that can be read' if force.lost else ' yet'}: {why}",
             code="WS-DATA-072",
             next_action="Run its retrain DAG, or write `data.columns` in the model's file.",
         )
-    return contract
+    statistics = accepted_statistics(force.history, ports)
+    return force.contract, (*force.findings, *([statistics.lost] if statistics.lost else []))

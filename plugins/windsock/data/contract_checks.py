@@ -56,7 +56,7 @@ def is_flipped(column: ColumnSchema, rows: int) -> bool:
 
     :param rows: of the source, before recent ones are mixed in.
     """
-    known = rows - column.nulls + column.unread
+    known = column.values_among(rows)
     most = 0 if column.role is ColumnRole.TARGET else MOST_UNREAD * known
     return column.unread > most
 
@@ -133,7 +133,7 @@ def _column_checks(
     spec: ModelSpec,
 ) -> Iterator[CheckResult]:
     """Yield what fails of one column."""
-    if column.role is ColumnRole.IGNORED:
+    if column.role is ColumnRole.IGNORED and not column.unread_of:
         return
     if column.note.startswith(READ_FREELY):
         yield _flipped(held, column, values, contract)
@@ -171,7 +171,7 @@ def _flipped(
     held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], contract: DataContract
 ) -> CheckResult:
     free = column.note.removeprefix(READ_FREELY).strip()
-    known = int(values.notna().sum()) + column.unread
+    known = column.unread_of or int(values.notna().sum()) + column.unread
     share = column.unread / known
     return CheckResult(
         name=f"contract_kind:{column.name}",
@@ -272,8 +272,8 @@ def _recorded(held: ContractColumn, column: ColumnSchema, values: pd.Series[Any]
     name = column.name
     if column.unread:
         yield (
-            f"{name}: {column.unread:,} of {len(values):,} values do not fit {held.kind.value} and count as "
-            f"missing; they look like {', '.join(column.shapes)}"
+            f"{name}: {column.unread:,} of {column.unread_of or len(values):,} values do not fit "
+            f"{held.kind.value} and count as missing; they look like {', '.join(column.shapes)}"
         )
     if column.kind is not held.kind and {column.kind, held.kind} <= NUMERIC:
         yield f"{name}: whole numbers until now, numbers with decimals from now on"

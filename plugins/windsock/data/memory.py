@@ -49,7 +49,11 @@ class Question:
 
 
 def memory_checks(
-    spec: ModelSpec, now: SnapshotStatistics, accepted: Sequence[SnapshotStatistics]
+    spec: ModelSpec,
+    now: SnapshotStatistics,
+    accepted: Sequence[SnapshotStatistics],
+    *,
+    lost: Sequence[str] = (),
 ) -> tuple[CheckResult, ...]:
     """Hold a snapshot against the accepted ones; one check for each kind, or for each column that fails it.
 
@@ -57,10 +61,12 @@ def memory_checks(
 
     :param now: statistics of the snapshot that is judged.
     :param accepted: statistics of accepted snapshots, newest first; the first 30 count, each content once.
+    :param lost: why none of them can be read, where some were accepted.
     """
     history = list({one.snapshot_digest: one for one in accepted[:MOST_SNAPSHOTS]}.values())
     if not history:
-        message = "no snapshot has been accepted yet: there is nothing to compare this one with"
+        none = "no snapshot has been accepted yet: there is nothing to compare this one with"
+        message = "; ".join(lost) or none
         return (
             CheckResult(name="memory", status=Status.PASS, code="WS-DATA-150", n=now.rows, message=message),
         )

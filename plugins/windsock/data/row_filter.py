@@ -36,11 +36,13 @@ class TakenRows(NamedTuple):
     :param frame: the rows as the source has them; a word that stands for no label is missing.
     :param unlabelled: rows that are left out for they have no target.
     :param findings: how many rows are left out, and why.
+    :param deciding: the columns of ``data.where`` as they were before.
     """
 
     frame: pd.DataFrame
     unlabelled: int = 0
     findings: tuple[str, ...] = ()
+    deciding: Mapping[str, ReadColumn] = {}
 
 
 def take_rows(
@@ -48,8 +50,9 @@ def take_rows(
 ) -> TakenRows:
     """Leave out the rows of which ``data.where`` does not hold; then, if asked for, those without a target.
 
-    Conditions are held against typed values. What is left is as the source has it: columns are typed by the
-    rows that are taken. A target that cannot be read is no missing one: validation refuses it.
+    Conditions are held against typed values. A value that cannot be read hides its row: so the columns of
+    conditions are handed back as they were before. What is left is as the source has it: other columns are
+    typed by the rows that are taken. A target that cannot be read is no missing one: validation refuses it.
 
     :param frame: the source's rows, untyped.
     :param read: reads a column of them by its name.
@@ -66,15 +69,16 @@ def take_rows(
             findings.append(said)
             frame, gone = frame.assign(**{target.name: raw.mask(worded, None)}), gone | worded
     kept = _all_rows(len(frame))
+    deciding = _read_for(spec, frame, read)
     if spec.data.where:
-        kept = _rows_that_hold(_read_for(spec, frame, read), len(frame), spec)
-        findings.append(_filtered(kept))
+        kept = _rows_that_hold(deciding, len(frame), spec)
+        findings.append(_filtered(kept, deciding))
     if spec.data.unlabelled == "fail":
-        return TakenRows(_rows_of(frame, kept), 0, tuple(findings))
+        return TakenRows(_rows_of(frame, kept), 0, tuple(findings), deciding)
     unlabelled = int((kept & gone).sum())
     if unlabelled:
         findings.append(_labelled(kept, unlabelled, target.name))
-    return TakenRows(_rows_of(frame, kept & ~gone), unlabelled, tuple(findings))
+    return TakenRows(_rows_of(frame, kept & ~gone), unlabelled, tuple(findings), deciding)
 
 
 def _all_rows(rows: int) -> NDArray[np.bool_]:
@@ -96,7 +100,7 @@ def _is_missing(raw: pd.Series[Any], nulls: Collection[str]) -> NDArray[np.bool_
 
 def _read_for(
     spec: ModelSpec, frame: pd.DataFrame, read: Callable[[str], ReadColumn]
-) -> dict[str, ReadColumn | TypedColumn]:
+) -> dict[str, ReadColumn]:
     for name in spec.data.where:
         if name not in frame.columns:
             raise DataRefusedError(
@@ -107,11 +111,12 @@ def _read_for(
     return {name: read(name) for name in spec.data.where}
 
 
-def _filtered(kept: NDArray[np.bool_]) -> str:
+def _filtered(kept: NDArray[np.bool_], deciding: Mapping[str, ReadColumn]) -> str:
     rows, taken = len(kept), int(kept.sum())
     if not taken:
+        unread = (said for column in deciding.values() if column.unread for said in column.findings)
         raise DataRefusedError(
-            f"none of {rows:,} rows is one of which data.where holds",
+            "; ".join([f"none of {rows:,} rows is one of which data.where holds", *unread]),
             code="WS-DATA-082",
             next_action="Widen the conditions in `data.where`, or see why the source has no such rows.",
         )

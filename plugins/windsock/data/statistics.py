@@ -79,7 +79,7 @@ def _column(column: ColumnSchema, values: pd.Series[Any], snapshot: DataSnapshot
         name=column.name,
         kind=column.kind,
         nulls=1 - len(known) / rows,
-        unread=min(1.0, column.unread / rows),
+        unread=min(1.0, column.unread / (column.unread_of or rows)),
         distinct=distinct,
         **described,
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from windsock.data.contract_checks import READ_FREELY
 from windsock.data.entities import entity_check
 from windsock.data.roles import listed
 from windsock.records import (
@@ -41,25 +40,34 @@ class Checked:
 
     :param frame: the snapshot's rows.
     :param held_out: which of them are held out.
+    :param said: columns that the data contract says no to.
     """
 
     spec: ModelSpec
     snapshot: DataSnapshot
     frame: pd.DataFrame
     held_out: NDArray[Any]
+    said: frozenset[str] = frozenset()
 
 
 def structural_checks(
-    spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame
+    spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame, *, said: Collection[str] = ()
 ) -> tuple[CheckResult, ...]:
-    """Return every structural check with its result, the number of rows first."""
+    """Return every structural check with its result, the number of rows first.
+
+    :param said: columns that the data contract says no to; nothing is said of their values again.
+    """
     rows = _at_least("rows", "WS-DATA-101", len(frame), MIN_ROWS, "rows in the snapshot")
     names = _column_names(snapshot, frame)
     required = _required_columns(spec, frame)
     if not (len(frame) and names.passed and spec.data.target in frame.columns and _has_keys(spec, frame)):
         return rows, names, required
     checked = Checked(
-        spec=spec, snapshot=snapshot, frame=frame, held_out=held_out_mask(frame, spec, snapshot.recent_rows)
+        spec=spec,
+        snapshot=snapshot,
+        frame=frame,
+        held_out=held_out_mask(frame, spec, snapshot.recent_rows),
+        said=frozenset(said),
     )
     people = entity_check(spec, snapshot, frame, checked.held_out)
     return (rows, names, required, *_sides(checked), *_target(checked), *_features(checked), people)
@@ -220,9 +228,11 @@ def _features(checked: Checked) -> tuple[CheckResult, ...]:
 def _unread_values(checked: Checked) -> CheckResult:
     """Check that nearly all values of each column fit its kind, and of the target all."""
     shares = {
-        column.name: column.unread / max(1, len(checked.frame) - column.nulls + column.unread)
+        column.name: column.unread / max(1, column.values_among(len(checked.frame)))
         for column in checked.snapshot.columns
-        if column.role in READ_ROLES and column.unread and not column.note.startswith(READ_FREELY)
+        if (column.role in READ_ROLES or column.unread_of)
+        and column.unread
+        and column.name not in checked.said
     }
     bad = [
         column
@@ -249,6 +259,8 @@ def _why_unread(column: ColumnSchema, share: float) -> str:
         f"({share:.1%}) are none; they look like {', '.join(column.shapes)}"
     )
     fix = column.note if "data.source." in column.note else ""
+    if column.unread_of:
+        said += ", counted before rows were left out by this column"
     return f"{said}: " + (
         fix
         or f"correct them, name words for no value in `data.source.nulls`, or write "

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import logging
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from windsock.data.changes import changes_since, refuse_growth
-from windsock.data.contract import InForce, contract_in_force
-from windsock.data.contract_checks import READ_FREELY, is_flipped
+from windsock.data.contract import contract_in_force
 from windsock.data.mixing import mix_recent
 from windsock.data.read_columns import ReadColumn
-from windsock.data.reading import numbers_among, read_column
-from windsock.data.roles import describe_column, findings_about, listed
+from windsock.data.reading import numbers_among
+from windsock.data.roles import findings_about, listed
 from windsock.data.row_filter import take_rows
+from windsock.data.source_columns import Deciding, SourceColumns, describe, read_all
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
 from windsock.records import (
     ColumnKind,
-    ColumnRole,
     ColumnSchema,
     DataSnapshot,
     TakeSnapshotInput,
-    ValueForm,
     content_digest,
     count_copies,
     row_digests,
@@ -68,20 +66,21 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     read = ports.sources.read(spec.data.source)
     _require_columns(read.frame, spec)
     force = contract_in_force(spec, ports)
-    reader = _Reader(spec, force, read.form)
-    frame, noticed = rows_in_window(
-        read.frame,
-        spec.data.event_time,
-        window,
-        held=force.column(spec.data.event_time or ""),
-        form=reader.form(spec.data.event_time or ""),
+    reader = SourceColumns(spec, force, read.form)
+    frame, noticed, dated = rows_in_window(
+        read.frame, spec.data.event_time, window, lambda name: reader.read(read.frame[name], name)
     )
     raw = frame
-    frame, unlabelled, filtered = take_rows(
+    frame, unlabelled, filtered, conditions = take_rows(
         raw, spec, lambda name: reader.read(raw[name], name), nulls=read.form.nulls if read.form else ()
     )
-    columns, left_out = _read_columns(frame, reader)
-    described = tuple(_described(column, frame, reader) for column in columns)
+    columns, left_out = read_all(frame, reader, conditions)
+    deciding = {name: Deciding(column, raw[name]) for name, column in conditions.items() if column.unread}
+    if dated is not None and dated.unread:
+        deciding[dated.name] = Deciding(dated, read.frame[dated.name])
+    described = tuple(
+        describe(column, frame[column.name], reader, deciding.get(column.name)) for column in columns
+    )
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
     digests = row_digests(typed)
@@ -96,9 +95,11 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         findings=(
             *force.findings,
             *read.findings,
+            *_not_in_source(read.frame, spec),
             *noticed,
             *left_out,
             *filtered,
+            *(finding for one in deciding.values() for finding in one.column.findings),
             *(finding for column in columns for finding in column.findings),
             *findings_about(described, spec),
             *_positive_is_by_order(described, spec),
@@ -138,11 +139,12 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         changes = changes_since(snapshot, previous, spec)
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
-    if (stored.columns, stored.source, stored.unlabelled) == (
+    same = (stored.columns, stored.source, stored.unlabelled) == (
         snapshot.columns,
         snapshot.source,
         snapshot.unlabelled,
-    ):
+    )
+    if same and set(snapshot.findings) <= set(stored.findings):
         return stored
     read_now = ("columns", "source", "findings", "unlabelled", "contract", "contract_digest")
     return stored.replace(**{name: getattr(snapshot, name) for name in read_now})
@@ -166,56 +168,17 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         )
 
 
-class _Reader(NamedTuple):
-    """Reads a source's columns by the contract in force, and by what the source says of all of them."""
-
-    spec: ModelSpec
-    force: InForce
-    source: ValueForm | None
-
-    def form(self, name: str) -> ValueForm | None:
-        """Return how a column's values are written: what was decided of it counts over the source's form."""
-        of_column = self.force.forms.get(name)
-        if of_column is None or self.source is None:
-            return of_column or self.source
-        return self.source.replace(**{key: getattr(of_column, key) for key in of_column.model_fields_set})
-
-    def read(self, values: pd.Series[Any], name: str, *, freely: bool = False) -> ReadColumn:
-        """Return a column's typed values.
-
-        :param freely: by its own values alone, whatever the contract says.
-        """
-        data = self.spec.data
-        roles = {data.event_time: ColumnRole.EVENT_TIME, data.target: ColumnRole.TARGET}
-        return read_column(
-            values,
-            name,
-            as_text=name == data.entity,
-            role=roles.get(name),
-            held=None if freely else self.force.column(name),
-            form=self.form(name),
-        )
-
-
-def _described(column: ReadColumn, frame: pd.DataFrame, reader: _Reader) -> ColumnSchema:
-    """Return a column's schema; where its values do not fit the contract, with what they would be read as."""
-    schema = describe_column(column, reader.spec, reader.force.role(column.name))
-    if reader.force.column(column.name) is None or not is_flipped(schema, len(frame)):
-        return schema
-    free = reader.read(frame[column.name], column.name, freely=True)
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
-
-
-def _read_columns(frame: pd.DataFrame, reader: _Reader) -> tuple[list[ReadColumn], tuple[str, ...]]:
-    columns, left_out = [], []
-    for name in frame.columns:
-        try:
-            columns.append(reader.read(frame[name], str(name)))
-        except DataRefusedError:
-            if name not in reader.spec.data.exclude:
-                raise
-            left_out.append(f"{name}: excluded, and left out of the snapshot: it holds no plain values")
-    return columns, tuple(left_out)
+def _not_in_source(frame: pd.DataFrame, spec: ModelSpec) -> tuple[str, ...]:
+    """Say which columns the model's file describes that the source does not have."""
+    there = [str(name) for name in frame.columns]
+    said = []
+    for name in (name for name in spec.data.columns if name not in there):
+        near = get_close_matches(name, there, n=3, cutoff=0.6)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        said.append(f"data.columns.{name}: the source has no such column, it decides nothing{hint}")
+    for finding in said:
+        log.warning("%s: %s", spec.name, finding)
+    return tuple(said)
 
 
 def _require_numeric_target(columns: list[ReadColumn], spec: ModelSpec) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from windsock.data.acceptance import accept, accepted_statistics
-from windsock.data.contract import contract_in_force
+from windsock.data.acceptance import accept
+from windsock.data.accepted_documents import AcceptedStatistics, accepted_statistics
+from windsock.data.contract import InForce, contract_in_force
 from windsock.data.contract_checks import hold_against
 from windsock.data.memory import memory_checks
 from windsock.data.statistics import snapshot_statistics
@@ -42,18 +43,21 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     people can see and adopt it, but its results are remarks and no evidence.
 
     The snapshot is held against the data contract, too. One that passes is accepted, unless this is a dry
-    run: its contract and its statistics are kept, and a row of the ledger says so.
+    run: its contract and its statistics are kept, and a row of the ledger says so. Where documents of
+    accepted snapshots are lost, checks name them and a person is asked.
 
-    :raises StorageError: if the snapshot, the accepted statistics or the accepted suite cannot be read.
-    :raises UnverifiedSnapshotError: if one of them is not what was written.
+    :raises StorageError: if the snapshot or the accepted suite cannot be read, or nothing answers.
+    :raises UnverifiedSnapshotError: if the snapshot or the accepted suite is not what was written.
     :raises DataRefusedError: if the suite, or the contract that people wrote, is none.
     :raises StaleEpochError: if another snapshot was accepted meanwhile.
     """
     frame = ports.snapshots.load(step.snapshot)
     force = contract_in_force(step.spec, ports, judged=step.snapshot.digest)
     compared = hold_against(force, step.spec, step.snapshot, frame)
-    accepted = accepted_statistics(force, ports)
-    checks = [*structural_checks(step.spec, step.snapshot, frame), *compared.checks]
+    kept_before = accepted_statistics(force.history, ports)
+    accepted = kept_before.found
+    checks = [*structural_checks(step.spec, step.snapshot, frame, said=compared.failed), *compared.checks]
+    checks += _lost_documents(force, kept_before)
     suite = _suite(step, frame, accepted, ports)
     digest = suite.digest or digest_of(suite.content)
     statistics = None
@@ -61,7 +65,8 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
         statistics = snapshot_statistics(step.snapshot, frame, suite_digest=digest)
         used = {column.name for column in step.snapshot.columns if column.role is not ColumnRole.IGNORED}
         held = tuple(column for column in statistics.columns if column.name in used - compared.failed)
-        remembered = memory_checks(step.spec, statistics.replace(columns=held), accepted)
+        judged = statistics.replace(columns=held)
+        remembered = memory_checks(step.spec, judged, accepted, lost=kept_before.asks)
         # Rows of which a column could not be read look like copies of each other.
         unread = any(check.name.startswith("contract_kind") and not check.passed for check in checks)
         checks += [check for check in remembered if not (unread and check.name == "copies")]
@@ -70,8 +75,9 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
     remarks = tuple(check for check in kept if check.passed and suite.origin == "inferred")
     checks += [check for check in kept if check not in remarks]
     status = overall_status(checks)
+    unproven = tuple(dict.fromkeys((*force.unproven, *kept_before.asks)))
     if status is Status.PASS and statistics is not None and not step.dry_run:
-        accept(step, ports, force, compared, frame, statistics)
+        accept(step, ports, force, compared, frame, statistics, unproven)
     return ValidationReport(
         model=step.spec.name,
         snapshot_digest=step.snapshot.digest,
@@ -81,8 +87,18 @@ def validate_data(step: ValidateDataInput, ports: Ports, key: str) -> Validation
         suite_digest=digest,
         suite_origin=suite.origin,
         suite_uri=suite.uri,
-        asks=compared.asks,
+        asks=(*unproven, *compared.asks),
     )
+
+
+def _lost_documents(force: InForce, statistics: AcceptedStatistics) -> list[CheckResult]:
+    """Name the documents that cannot be read: nothing of the data is wrong, and a person is asked."""
+    said = [("contract_lost", "WS-DATA-146", force.lost), ("statistics_lost", "WS-DATA-147", statistics.lost)]
+    return [
+        CheckResult(name=name, status=Status.PASS, code=code, message=message)
+        for name, code, message in said
+        if message
+    ]
 
 
 def _suite(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from windsock.data.reading import read_column
+from windsock.data.read_columns import ReadColumn
 from windsock.exceptions import DataRefusedError
-from windsock.records import ColumnKind, ColumnRole, ContractColumn, TakeSnapshotInput, ValueForm
+from windsock.records import ColumnKind, TakeSnapshotInput
 from windsock.spec import parse_duration
 
 if TYPE_CHECKING:
@@ -44,22 +45,19 @@ def rows_in_window(
     frame: pd.DataFrame,
     event_time: str | None,
     window: Window | None,
-    *,
-    held: ContractColumn | None = None,
-    form: ValueForm | None = None,
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the rows of the window, and what was noticed.
+    read_by_name: Callable[[str], ReadColumn],
+) -> tuple[pd.DataFrame, tuple[str, ...], ReadColumn | None]:
+    """Return the rows of the window, what was noticed, and where rows are left out the times of all.
 
     :param event_time: the column that dates a row; ``None``: all rows are taken.
-    :param held: what that column means by the data contract.
-    :param form: what is known of how its values are written.
+    :param read_by_name: reads a column of the rows.
     :raises DataRefusedError: if that column holds no times, or no row lies in the window.
     """
     import pandas as pd
 
     if event_time is None:
-        return frame, ()
-    read = read_column(frame[event_time], event_time, role=ColumnRole.EVENT_TIME, held=held, form=form)
+        return frame, (), None
+    read = read_by_name(event_time)
     if read.kind is not ColumnKind.DATETIME or read.doubt:
         raise DataRefusedError(
             f"column {event_time!r} is to date the rows, but holds {read.kind.value} values: "
@@ -75,18 +73,19 @@ def rows_in_window(
             said.append(
                 f"{event_time}: {undated:,} of {len(frame):,} rows have no time and are never held out"
             )
-        return frame, tuple(said)
+        return frame, tuple(said), None
     start, end = pd.Timestamp(window.start), pd.Timestamp(window.end)
     inside = (read.values >= start) & (read.values < end)
     kept = frame[inside.to_numpy(dtype=bool)]
     dates = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
     if kept.empty:
         raise DataRefusedError(
-            f"none of {len(frame):,} rows lies in the data window {dates}; {undated:,} have no time",
+            f"none of {len(frame):,} rows lies in the data window {dates}; {undated:,} have no time"
+            + "".join(f"; {finding}" for finding in read.findings if read.unread),
             code="WS-DATA-022",
             next_action="Widen `data.data_window`, or see why the source has no rows of that time.",
         )
     said.append(f"{len(kept):,} of {len(frame):,} rows lie in the data window {dates}")
     if undated:
         said.append(f"{event_time}: {undated:,} rows have no time and lie in no data window")
-    return kept.reset_index(drop=True), tuple(said)
+    return kept.reset_index(drop=True), tuple(said), read

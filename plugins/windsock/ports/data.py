@@ -149,8 +149,8 @@ class ContractStore(Protocol):
     def contract(self, uri: str, digest: Digest) -> DataContract:
         """Read a contract back.
 
-        :raises StorageError: if it cannot be read.
-        :raises UnverifiedSnapshotError: if it is not what the digest stands for.
+        :raises StorageError: if the storage does not answer; it is tried again.
+        :raises UnverifiedSnapshotError: if it is not there, or not what the digest stands for.
         """
         ...
 

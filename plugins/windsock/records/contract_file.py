@@ -16,6 +16,8 @@ from windsock.spec.starter import quoted
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 """Date of a contract that people keep in a file: its content counts, whenever the file was written."""
 BARE = re.compile(r"\w[\w ]*\w|\w")
+FAMILIES = ({"day_first", "month_first"}, {"epoch_s", "epoch_ms", "epoch_us", "epoch_ns"})
+"""Forms of dates of which a column can have only one, whatever its values look like."""
 DECIDED = {
     ContractOrigin.INFERRED: "by the data of the first accepted snapshot that had it",
     ContractOrigin.CHAMPION: "by the champion: it was trained with this",
@@ -69,8 +71,32 @@ def form_by_people(block: ColumnBlock, held: ValueForm) -> ValueForm:
     decided: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if block.nulls:
         decided["nulls"] = block.nulls
-    if "decimal" in decided and decided["decimal"] == held.thousands and "thousands" not in decided:
-        decided["thousands"] = ""
+    return _with_two_signs(held, decided)
+
+
+def form_by_source(source: Any, kind: ColumnKind, held: ValueForm) -> ValueForm:
+    """Return how a column's values are written: by the keys of ``data.source``, else as it is held.
+
+    ``dates`` names one of a family of forms: it counts over another form of the same family. Times of another
+    family, such as those of ISO 8601 beside ``day_first``, stay as they are unless their values fit the key.
+    """
+    given = {key: getattr(source, key, None) for key in ("decimal", "thousands", "dates")}
+    decided: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    dates = decided.pop("dates", None)
+    if kind in (ColumnKind.NUMBER, ColumnKind.INTEGER) and not held.dates:
+        return _with_two_signs(held, decided)
+    if kind is ColumnKind.DATETIME and any({dates, held.dates} <= family for family in FAMILIES):
+        return held.replace(dates=dates)
+    return held
+
+
+def _with_two_signs(held: ValueForm, decided: dict[str, Any]) -> ValueForm:
+    """Return a form with what was decided; a sign that is given one meaning loses the other."""
+    decimal, thousands = decided.get("decimal"), decided.get("thousands")
+    if decimal is not None and decimal == held.thousands and thousands is None:
+        decided = {**decided, "thousands": ""}
+    elif thousands and thousands == held.decimal and decimal is None:
+        decided = {**decided, "decimal": "." if thousands == "," else ","}
     return held.replace(**decided)
 
 

@@ -47,6 +47,8 @@ class ColumnSchema(Record):
     :param form: how its values are written.
     :param unread: rows whose value does not fit the kind and is missing for it; among ``nulls``.
     :param shapes: how values that do not fit look, the most frequent first; a digit is 9, a letter a.
+    :param unread_of: of a column that decides which rows are taken: values that it had before rows were left
+        out, those that do not fit among them; ``unread`` and ``shapes`` are of these. 0: of the rows here.
     """
 
     name: str
@@ -60,6 +62,11 @@ class ColumnSchema(Record):
     form: ValueForm = ValueForm()
     unread: int = Field(default=0, ge=0)
     shapes: tuple[str, ...] = ()
+    unread_of: int = Field(default=0, ge=0)
+
+    def values_among(self, rows: int) -> int:
+        """Return how many values there are among a snapshot's rows, or among those that it was taken from."""
+        return self.unread_of or rows - self.nulls + self.unread
 
 
 class TakeSnapshotInput(Record):

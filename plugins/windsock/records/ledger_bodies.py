@@ -40,6 +40,8 @@ class AcceptBody(Body):
 
     :param contract: version of the contract; ``contract_uri`` is its document.
     :param statistics_uri: document of the snapshot's statistics.
+    :param unproven: accepted documents that were lost by then, one sentence each; a person is asked about
+        them until a version is promoted.
     """
 
     snapshot_digest: Digest
@@ -48,6 +50,7 @@ class AcceptBody(Body):
     contract_uri: str
     statistics_digest: Digest
     statistics_uri: str
+    unproven: list[str] = []
 
 
 class DecideBody(Body):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag
+from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 
 from windsock.spec.base import Frozen
 from windsock.spec.columns import DateForm, Word
@@ -83,6 +83,14 @@ class WrittenSource(Frozen):
     nulls: Annotated[tuple[Word, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None, max_length=100, description="words for a missing value besides the usual ones"
     )
+
+    @model_validator(mode="after")
+    def _two_signs(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise NotAllowedError(
+                "the same sign as before the decimals", cure="write two signs", at=("thousands",)
+            )
+        return self
 
 
 class FileSource(WrittenSource):

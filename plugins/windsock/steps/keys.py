@@ -29,6 +29,8 @@ def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
     """Return the snapshot, the suite and the data contract it is checked against, and what is kept."""
     suite = ports.expectations.suite(step.spec.name)
     force = contract_in_force(step.spec, ports, judged=step.snapshot.digest)
+    unread = {one.name: [one.unread, one.values_among(step.snapshot.rows)] for one in step.snapshot.columns}
+    unread = {name: counts for name, counts in unread.items() if counts[0]}
     return {
         "snapshot": step.snapshot.digest,
         "suite": digest_of(suite.content) if suite else "inferred",
@@ -36,6 +38,8 @@ def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
         **({"accepts_until": until.isoformat()} if (until := step.spec.data.accept_changes_until) else {}),
         **({"contract": force.meaning} if force.is_decided else {}),
         **({"history": digest_of([row.hash for row in force.history])} if force.history else {}),
+        **({"unread": digest_of(unread)} if unread else {}),
+        **({"unproven": digest_of(list(force.unproven))} if force.unproven else {}),
         **({"kept": "nowhere"} if step.dry_run else {}),
     }
 

@@ -94,7 +94,7 @@ def _read(
     champion: LoadedBundle,
     snapshot: DataSnapshot,
 ) -> pd.Series[Any]:
-    there = snapshot.rows - column.nulls + column.unread
+    there = column.values_among(snapshot.rows)
     if column.unread > MOST_UNREAD * there:
         raise _refused(field, column, f"{column.unread:,} of {there:,} values could not be read")
     _require_same_missing(values, field, column, champion)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from windsock.exceptions import DataRefusedError, TrainingRefusedError
+from windsock.exceptions import DataRefusedError, TrainingRefusedError, UnverifiedBundleError
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Champion,
@@ -165,13 +165,28 @@ def _meet_champion(
         return _Met(None, None)
     if champion.digest == bundle.digest:
         return _Met(ours, ())
-    theirs = ports.bundles.load(champion.bundle_uri, champion.digest)
+    theirs = _load_champion(champion, step.spec.name, ports)
     target = step.spec.data.target
     answered = answered_by_champion(theirs, rows, truth, bundle.schema, step.snapshot, target)
     changes = contract_changes(theirs.schema, bundle.schema)
     for change in changes:
         log.info("WS-GATE-016: request contract: %s", change)
     return _Met(answered, changes)
+
+
+def _load_champion(champion: Champion, model: str, ports: Ports) -> LoadedBundle:
+    try:
+        return ports.bundles.load(champion.bundle_uri, champion.digest)
+    except UnverifiedBundleError as error:
+        raise UnverifiedBundleError(
+            f"the champion, version {champion.version}, cannot be met: {error.message}",
+            code=error.code,
+            next_action=(
+                "Find out who changed its files, and bring them back from a backup; or serve an earlier "
+                f"champion with `windsock rollback {model}`. Then clear train_model and what follows it: a "
+                "retrain alone cannot replace a champion that nobody can compare with."
+            ),
+        ) from error
 
 
 def _gap(step: EvaluateModelInput, metrics: Sequence[MetricValue]) -> float | None:

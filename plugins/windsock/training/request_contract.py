@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+
+from windsock.exceptions import UnverifiedBundleError
 from windsock.ports import Ports
 from windsock.records import TrainModelInput
 from windsock.records.request_contract import RequestContract, next_contract
 from windsock.spec import digest_of
 from windsock.training.target import feature_fields
 
+log = logging.getLogger(__name__)
+
 
 def contract_of(step: TrainModelInput, ports: Ports) -> RequestContract:
     """Return what requests of the new version may hold: what the champion's may, and the snapshot's fields.
 
+    Of a champion whose bundle is not what was signed nothing is taken over: the version is trained as a first
+    one is. Judging it against that champion is refused, until the bundle is restored or another one serves.
+
     :raises TrainingRefusedError: if no column can be a feature.
-    :raises UnverifiedBundleError: if the champion's bundle is not what was signed.
     """
     offered = feature_fields(step.snapshot, step.spec)
     champion = ports.ledger.champion(step.spec.name)
     if champion is None:
         return next_contract(offered, None)
-    schema = ports.bundles.describe(champion.bundle_uri, champion.digest).schema
+    try:
+        schema = ports.bundles.describe(champion.bundle_uri, champion.digest).schema
+    except UnverifiedBundleError as error:
+        log.warning(
+            "%s: the champion's request contract cannot be read, and is not taken over: %s",
+            error.code,
+            error.message,
+        )
+        return next_contract(offered, None)
     return next_contract(offered, schema, step.spec.data.required)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -80,7 +82,7 @@ class TestDocuments:
         uri, known = store.put(CONTRACT)
         with pytest.raises(UnverifiedSnapshotError):
             store.statistics(uri, known)
-        with pytest.raises(StorageError):
+        with pytest.raises(UnverifiedSnapshotError):
             store.contract(uri.replace(known, digest("0")), known)
 
 
@@ -148,3 +150,57 @@ class TestPeoplesFile:
         assert caught.value.code == "WS-DATA-070"
         assert [word for word in words if word not in caught.value.message] == []
         assert "windsock data contract churn" in caught.value.next_action
+
+
+class TestLost:
+    def removed(self, file):
+        file.unlink()
+
+    def emptied(self, file):
+        file.write_bytes(b"")
+
+    def a_folder(self, file):
+        file.unlink()
+        file.mkdir()
+
+    def a_link_to_itself(self, file):
+        file.unlink()
+        file.symlink_to(file)
+
+    def without_its_folder(self, file):
+        file.unlink()
+        file.parent.rmdir()
+
+    @pytest.mark.parametrize(
+        "how", ["removed", "emptied", "a_folder", "a_link_to_itself", "without_its_folder"]
+    )
+    def test_a_document_that_is_not_what_was_written_is_told_from_a_storage_that_is_away(self, store, how):
+        uri, known = store.put(CONTRACT)
+        getattr(self, how)(Path(uri))
+        with pytest.raises(UnverifiedSnapshotError) as caught:
+            store.contract(uri, known)
+        assert caught.value.code == ("WS-DATA-073" if how == "emptied" else "WS-DATA-074")
+
+    def test_a_storage_that_is_away_is_no_lost_document(self, store, tmp_path):
+        uri, known = store.put(CONTRACT)
+        (tmp_path / "storage").rename(tmp_path / "elsewhere")
+        with pytest.raises(StorageError):
+            store.contract(uri, known)
+
+    def test_nor_is_one_that_does_not_answer(self, store, monkeypatch):
+        uri, known = store.put(CONTRACT)
+
+        def silent(*_):
+            raise OSError(errno.EIO, "no answer")
+
+        monkeypatch.setattr("windsock.adapters.storage_backends.LocalFolder.read", silent)
+        with pytest.raises(StorageError):
+            store.contract(uri, known)
+
+
+@pytest.mark.parametrize("target", ["nowhere.yaml", "churn.yaml", "/nonexistent/churn.yaml"])
+def test_a_link_that_leads_nowhere_is_no_empty_contract(store, target):
+    (store.contracts_dir / "churn.yaml").symlink_to(target)
+    with pytest.raises(DataRefusedError, match=r"churn\.yaml is a link") as caught:
+        store.written_by_people("churn")
+    assert caught.value.code == "WS-DATA-075"

@@ -60,3 +60,17 @@ def test_a_model_without_one_and_a_file_of_nonsense(ports, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "WS-DATA-070" in error
     assert "churn.yaml:2: columns" in error
+
+
+def test_what_is_missing_stands_above_what_is_in_force(ports, tmp_path, capsys):
+    accept(ports)
+    for file in (tmp_path / "contracts" / "churn" / "statistics").iterdir():
+        file.write_bytes(b"")
+    assert run(["data", "contract", "churn"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# Missing: statistics of 1 of 1 accepted snapshots are lost")
+    assert "age: {kind: integer" in printed
+    for file in (tmp_path / "contracts" / "churn" / "contract").iterdir():
+        file.unlink()
+    assert run(["data", "contract", "churn"]) == 1
+    assert "data contract 1 is lost" in capsys.readouterr().err

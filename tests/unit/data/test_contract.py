@@ -287,6 +287,18 @@ class TestPrecedence:
         assert columns["churned"].classes == ("1", "2", "3")
         assert {column.origin for column in columns.values()} == {ContractOrigin.CHAMPION}
 
+    @pytest.mark.parametrize("words", [("Yes", "No"), ("true", "false"), None])
+    def test_so_are_the_words_of_its_target(self, words):
+        fields = (InputField(name="age", kind=ColumnKind.INTEGER),)
+        schema = InputSchema(
+            model="churn", fields=fields, answer=Answer.CLASS, classes=(False, True), label_words=words
+        )
+        target = columns_of_champion(schema, make_spec())[-1]
+        assert (target.kind, target.true_word, target.false_word) == (
+            ColumnKind.BOOLEAN,
+            *(words or (None, None)),
+        )
+
     def test_what_an_old_champion_was_trained_with_is_how_rows_are_read(self):
         house = House()
         self.champion_of(house, InputField(name="age", kind=ColumnKind.CATEGORY))

@@ -295,9 +295,17 @@ class TestTheChampion:
         world = world()
         trained = world.train()
         crown(world, trained.model_copy(update={"bundle_digest": digest("9")}))
-        with pytest.raises(UnverifiedBundleError):
+        with pytest.raises(UnverifiedBundleError, match="the champion, version 1, cannot be met") as caught:
             world.evaluate(trained)
         assert not world.ports.tracker.added
+        assert "windsock rollback churn" in caught.value.next_action
+
+    def test_a_champion_that_does_not_verify_does_not_stop_training(self, world, caplog):
+        world = world()
+        trained = world.train()
+        crown(world, trained.model_copy(update={"bundle_digest": digest("9")}))
+        assert world.train(key=digest("8")).bundle_digest != trained.bundle_digest
+        assert "the champion's request contract cannot be read, and is not taken over" in caplog.text
 
 
 class TestWhatIsWritten:
