@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from support.builders import make_spec
+from support.fakes import FakeSources, fake_ports
 from support.read_files import failed, read_columns, validated
+from windsock.data.take_snapshot import take_snapshot
+from windsock.data.validate_data import validate_data
 from windsock.exceptions import DataRefusedError
+from windsock.records import TakeSnapshotInput, ValidateDataInput
 
 pytestmark = pytest.mark.cases
 ROWS = 300
@@ -129,3 +135,49 @@ def test_a_target_of_two_readings(tmp_path, case):
     with pytest.raises(DataRefusedError) as caught:
         validated(file, "k", model={"task": "regression"})
     case("1,137 as a target of regression", right=True, got="data.source.decimal" in str(caught.value))
+
+
+@pytest.mark.parametrize("beside", ["08.30", "v1.5", "KW 12.26", "§ 1.2", "Win 8.1", "9.30"])
+def test_text_with_points_beside_decimal_commas(tmp_path, case, beside):
+    lines = [f"1,{500 + row};{beside};{row % 2}" for row in range(ROWS)]
+    file = tmp_path / "prices.csv"
+    file.write_text("\n".join(["price;z;y", *lines]) + "\n")
+    snapshot, report = validated(file, "y")
+    column = snapshot.column("price")
+    doubted = "price is read as" in failed(report).get("WS-DATA-117", "")
+    right = read_columns(file)["price"].values.iloc[37] == 1.537
+    case(f"1,537 beside {beside}", right=True, got=doubted or (column.unread == 0 and right))
+
+
+@pytest.mark.parametrize("sign", [".", ","])
+def test_groups_of_three_in_a_file_of_semicolons_with_european_dates(tmp_path, case, sign):
+    lines = [f"{row % 900 if row % 3 else f'7{sign}{100 + row}'};31.12.2026;{row % 2}" for row in range(ROWS)]
+    file = tmp_path / "sales.csv"
+    file.write_text("\n".join(["k;day;y", *lines]) + "\n")
+    read = read_columns(file)["k"]
+    right = bool(read.doubt) if sign == "." else read.values.iloc[3] == 7.103
+    case(f"536 and 7{sign}957 beside 31.12.2026", right=True, got=right)
+
+
+@pytest.mark.parametrize("second", ["1.200", "1,200", "7.957"])
+def test_a_column_of_whole_numbers_gets_no_decimals_that_may_be_thousands(case, second):
+    first, values = [str(500 + row * 7 % 211) for row in range(ROWS)], ["500", second] * (ROWS // 2)
+    target = ["1", "0", "0"] * (ROWS // 3)
+    ports = fake_ports(sources=FakeSources(pd.DataFrame({"k": first, "y": target}, dtype="string")))
+    spec = make_spec(data={"target": "y", "entity": None, "sensitive": []})
+
+    def judged():
+        snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
+        return snapshot, validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")
+
+    assert judged()[1].status.value == "pass"
+    ports.sources.frame = pd.DataFrame({"k": values, "y": target}, dtype="string")
+    snapshot, report = judged()
+    said = failed(report).get("WS-DATA-141", "")
+    case(f"500 and {second} after 500 to 800", right=True, got="`decimal` and `thousands`" in said)
+    assert snapshot.column("k").kind.value == "integer"
+    decided = {"k": {"decimal": ",", "thousands": "."}} if "." in second else {"k": {"thousands": ","}}
+    spec = make_spec(data={"target": "y", "entity": None, "sensitive": [], "columns": decided})
+    snapshot, report = judged()
+    assert snapshot.column("k").unread == 0
+    case(f"... {second} with both keys", right="integer", got=snapshot.column("k").kind.value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit, all_match, as_numpy, matches, replaced
-from windsock.records import ColumnKind, ValueForm
+from windsock.records import ColumnKind, SourceForm, ValueForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +42,12 @@ BLANKS = (" ", "'")
 TWO_READINGS = (
     "a comma or a point before three digits may part thousands or begin the decimals; "
     "`data.source.decimal` (and `data.source.thousands`) settles it"
+)
+
+
+IN_CONTRACT = (
+    "a comma or a point before three digits may part thousands or begin the decimals; `decimal` and "
+    "`thousands` of the column in `data.columns` settle it"
 )
 
 
@@ -83,9 +89,14 @@ def read_numbers(
     return None if read is None else _finished(read, words, infinite, unit, held=held)
 
 
+def is_either(form: ValueForm | None) -> bool:
+    """Return whether nothing of a source says which sign begins the decimals, and it matters."""
+    return isinstance(form, SourceForm) and form.either and "decimal" not in form.model_fields_set
+
+
 def _may_be_plain(form: ValueForm | None, *, held: bool) -> bool:
     if form is None or (not held and "decimal" not in form.model_fields_set):
-        return True
+        return held or not is_either(form)
     return form.decimal == "." and not (held and form.unit == "percent")
 
 
@@ -271,7 +282,7 @@ def _chosen(
         return None
     best = [entry for entry, weight in zip(found, weights, strict=True) if weight == max(weights)]
     chosen = _numbers(written, *best[0])
-    if chosen.form == ValueForm():
+    if chosen.form == ValueForm() and not is_either(form):
         return chosen
     for fits, other in best[1:]:
         differs = chosen.fits & fits & (_numbers(written, fits, other).values != chosen.values)
@@ -297,6 +308,28 @@ def _held(written: Written, of_unit: NDArray[Any], form: ValueForm) -> _Numbers:
         if more.any():
             return _numbers(written, fits | more, form.replace(thousands=mark))
     return _numbers(written, fits, form)
+
+
+def without_doubtful(fit: Fit, words: pa.Array, form: ValueForm, kind: ColumnKind) -> Fit:
+    """Return the numbers of a column that is held, without those that may mean a thousand times as much.
+
+    A column of whole numbers gets decimals only where some of them can be nothing else.
+
+    :param form: how it was written until now.
+    :param kind: what it was until now.
+    """
+    if form.thousands or fit.kind not in (ColumnKind.INTEGER, ColumnKind.NUMBER):
+        return fit
+    group = r"^[^0-9]*[1-9][0-9]{0,2}[%s][0-9]{3}[^0-9]*$"
+    fits, doubtful = fit.fits, matches(words, group % ".,") & ~fit.fits
+    if kind is ColumnKind.INTEGER and fit.kind is ColumnKind.NUMBER and not fit.form.thousands:
+        either = matches(words, group % form.decimal) & fits
+        if either.any() and not (matches(words, f"[{form.decimal}]|[0-9][eE]") & fits & ~either).any():
+            fits, doubtful = fits & ~either, doubtful | either
+    if not doubtful.any():
+        return fit
+    left = ColumnKind.INTEGER if fits is not fit.fits else fit.kind
+    return replace(fit, kind=left, fits=fits, doubt=IN_CONTRACT)
 
 
 def _finished(

@@ -203,7 +203,8 @@ def _described(column: ReadColumn, frame: pd.DataFrame, reader: _Reader) -> Colu
     if reader.force.column(column.name) is None or not is_flipped(schema, len(frame)):
         return schema
     free = reader.read(frame[column.name], column.name, freely=True)
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
+    doubt = f"; {column.doubt}" if column.doubt else ""
+    return schema.replace(note=f"{READ_FREELY} {free.kind.value}{doubt}")
 
 
 def _read_columns(frame: pd.DataFrame, reader: _Reader) -> tuple[list[ReadColumn], tuple[str, ...]]:

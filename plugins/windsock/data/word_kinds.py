@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit, all_match, matches, shape_of
-from windsock.data.number_words import read_numbers
+from windsock.data.number_words import read_numbers, without_doubtful
 from windsock.data.read_columns import NUMERIC, Asked
 from windsock.data.time_words import (
     EPOCHS,
@@ -67,6 +67,8 @@ def held_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | Non
             fit = _long_epoch(words, form, held=True)
         if fit is None:
             fit = read_numbers(words, counts, form, held=True)
+            if fit is not None and held.kind in NUMERIC:
+                fit = without_doubtful(fit, words, form, held.kind)
             if fit is not None and held.kind is ColumnKind.DATETIME:
                 fit = as_epoch(fit, form, sure=True)
     if fit is None:
