@@ -181,3 +181,62 @@ def test_a_column_of_whole_numbers_gets_no_decimals_that_may_be_thousands(case, 
     snapshot, report = judged()
     assert snapshot.column("k").unread == 0
     case(f"... {second} with both keys", right="integer", got=snapshot.column("k").kind.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        (
+            "12,34,567.50",
+            lambda row: f"{12 + row % 80},{10 + row % 90},{100 + row}.50",
+            lambda row: (12 + row % 80) * 100_000 + (10 + row % 90) * 1_000 + 100.5 + row,
+        ),
+        (
+            "1,00,000 beside 999",
+            lambda row: f"1,{row % 90 + 10},500" if row % 2 else str(row),
+            lambda row: 100_000 + (row % 90 + 10) * 1_000 + 500 if row % 2 else row,
+        ),
+        ("19.90-", lambda row: f"{row}.90-", lambda row: -row - 0.9),
+        (
+            "19.90- beside 19.90",
+            lambda row: f"{row}.90{'-' * (row % 2)}",
+            lambda row: (row + 0.9) * (-1) ** row,
+        ),
+        ("1.234,50- EUR", lambda row: f"{1 + row}.234,50- EUR", lambda row: -(1 + row) * 1_000 - 234.5),
+    ],
+)
+def test_groups_of_two_and_a_minus_behind(tmp_path, case, name, written, value):
+    file = put(tmp_path, written, x=lambda value: str(int(value * 10)))
+    read = read_columns(file)["k"]
+    right = [float(value(row)) for row in range(ROWS)]
+    case(name, right=(right[:40], 0), got=(read.values.astype(float).round(6).tolist()[:40], read.unread))
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("1.5k", lambda row: f"{row}.5k"),
+        ("19.5 kg", lambda row: f"{row}.5 kg"),
+        ("12‰", lambda row: f"{row}‰"),
+        ("19.5 kg in two of three rows", lambda row: f"{row}.5 kg" if row % 3 else "none left"),
+    ],
+)
+def test_numbers_with_text_beside_them(tmp_path, case, name, written):
+    file = put(tmp_path, written)
+    snapshot, report = validated(file, "y")
+    said = failed(report).get("WS-DATA-117", "")
+    named = [
+        any("numbers with text beside them" in one for one in snapshot.findings),
+        "kind: category" in said,
+    ]
+    case(name, right=[True, True], got=named)
+    _, report = validated(file, "y", columns={"k": {"kind": "category"}})
+    assert report.status.value == "pass", failed(report)
+
+
+@pytest.mark.parametrize(
+    "written", [lambda row: f"{row % 20} kg", lambda row: f"p{row}", lambda row: f"{row}th {row % 7} street"]
+)
+def test_names_with_digits_are_names(tmp_path, case, written):
+    got = read_columns(put(tmp_path, written))["k"]
+    case(f"{written(1)} is a name", right=("category", 0), got=(got.kind.value, got.unread))

@@ -26,10 +26,12 @@ CURRENCY = (
 )
 WRITTEN = (
     rf"^(?P<opened>\(?)(?P<lead>[+-]?)\s?(?P<before>{CURRENCY}?)\s?(?P<sign>[+-]?)"
-    r"(?P<body>[0-9](?:[0-9.,' ]*[0-9.,])?|[.,][0-9]+)(?P<power>(?:[eE][+-]?[0-9]{1,4})?)"
+    r"(?P<body>[0-9](?:[0-9.,' ]*[0-9.,])?|[.,][0-9]+)(?P<power>(?:[eE][+-]?[0-9]{1,4})?)(?P<behind>-?)"
     rf"\s?(?P<after>(?:{CURRENCY}|%|％)?)(?P<closed>\)?)$"
 )
 DECIMALS = (".", ",")
+LAKH = "[1-9][0-9]?(,[0-9]{2})+,[0-9]{3}"
+"""Groups as they are written in India: 12,34,567."""
 THOUSANDS = ("", ",", ".", " ", "'")
 FORMS = [
     ValueForm.model_validate({"decimal": decimal, "thousands": mark})
@@ -42,12 +44,6 @@ BLANKS = (" ", "'")
 TWO_READINGS = (
     "a comma or a point before three digits may part thousands or begin the decimals; "
     "`data.source.decimal` (and `data.source.thousands`) settles it"
-)
-
-
-IN_CONTRACT = (
-    "a comma or a point before three digits may part thousands or begin the decimals; `decimal` and "
-    "`thousands` of the column in `data.columns` settle it"
 )
 
 
@@ -179,7 +175,7 @@ def _written(words: pa.Array) -> Written:
         same = pc.equal(pc.fill_null(pc.struct_field(parts, name), ""), sign)
         return as_numpy(same)
 
-    opened, minus = is_there("opened", "("), [is_there(name, "-") for name in ("lead", "sign")]
+    opened, minus = is_there("opened", "("), [is_there(name, "-") for name in ("lead", "sign", "behind")]
     plus = [is_there(name, "+") for name in ("lead", "sign")]
     signs = opened.astype(int) + sum(flag.astype(int) for flag in (*minus, *plus))
     valid &= (opened == is_there("closed", ")")) & (signs <= 1)
@@ -188,7 +184,7 @@ def _written(words: pa.Array) -> Written:
     unit = np.where(after == "", before, np.where(after == "％", "%", after))
     body = pc.if_else(pa.array(valid), pc.fill_null(pc.struct_field(parts, "body"), ""), "")
     power = pc.fill_null(pc.struct_field(parts, "power"), "")
-    negative = opened | minus[0] | minus[1]
+    negative = opened | minus[0] | minus[1] | minus[2]
     return Written(valid=valid, body=body, power=power, unit=unit, negative=negative)
 
 
@@ -217,7 +213,8 @@ def _pattern(decimal: str, thousands: str) -> str:
     point = f"[{decimal}]"
     plain = f"[0-9]+({point}[0-9]*)?|{point}[0-9]+"
     grouped = f"|[1-9][0-9]{{0,2}}([{thousands}][0-9]{{3}})+({point}[0-9]*)?" if thousands else ""
-    return f"^({plain}{grouped})$"
+    lakh = f"|{LAKH}({point}[0-9]*)?" if thousands == "," else ""
+    return f"^({plain}{grouped}{lakh})$"
 
 
 def _fitting(written: Written, of_unit: NDArray[Any], decimal: str, thousands: str) -> NDArray[Any]:
@@ -303,33 +300,12 @@ def _held(written: Written, of_unit: NDArray[Any], form: ValueForm) -> _Numbers:
     for mark in (mark for mark in THOUSANDS if mark and mark != form.decimal and not form.thousands):
         groups = f"([{mark}][0-9]{{3}})"
         least = 1 if mark in BLANKS else 2
-        sure = rf"^[1-9][0-9]{{0,2}}({groups}{{{least},}}|{groups}+[{form.decimal}][0-9]*)$"
+        sure = rf"^([1-9][0-9]{{0,2}}({groups}{{{least},}}|{groups}+[{form.decimal}][0-9]*)"
+        sure += f"|{LAKH}([.][0-9]*)?)$" if mark == "," else ")$"
         more = of_unit & ~fits & matches(written.body, sure)
         if more.any():
             return _numbers(written, fits | more, form.replace(thousands=mark))
     return _numbers(written, fits, form)
-
-
-def without_doubtful(fit: Fit, words: pa.Array, form: ValueForm, kind: ColumnKind) -> Fit:
-    """Return the numbers of a column that is held, without those that may mean a thousand times as much.
-
-    A column of whole numbers gets decimals only where some of them can be nothing else.
-
-    :param form: how it was written until now.
-    :param kind: what it was until now.
-    """
-    if form.thousands or fit.kind not in (ColumnKind.INTEGER, ColumnKind.NUMBER):
-        return fit
-    group = r"^[^0-9]*[1-9][0-9]{0,2}[%s][0-9]{3}[^0-9]*$"
-    fits, doubtful = fit.fits, matches(words, group % ".,") & ~fit.fits
-    if kind is ColumnKind.INTEGER and fit.kind is ColumnKind.NUMBER and not fit.form.thousands:
-        either = matches(words, group % form.decimal) & fits
-        if either.any() and not (matches(words, f"[{form.decimal}]|[0-9][eE]") & fits & ~either).any():
-            fits, doubtful = fits & ~either, doubtful | either
-    if not doubtful.any():
-        return fit
-    left = ColumnKind.INTEGER if fits is not fit.fits else fit.kind
-    return replace(fit, kind=left, fits=fits, doubt=IN_CONTRACT)
 
 
 def _finished(
