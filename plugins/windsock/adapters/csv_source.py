@@ -218,6 +218,8 @@ def _parse(text: _Text) -> pa.Table:
 
     try:
         return _parsed(text, threads=True, ragged=[])
+    except MemoryError:  # Arrow's is one of its exceptions, too
+        raise
     except pa.ArrowException:
         ragged: list[tuple[int | None, int, int]] = []
         try:
