@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from windsock.exceptions import DataRefusedError
 from windsock.records import SourceForm
 from windsock.records.values import MISSING_WORDS
 from windsock.spec import FileSource, SqlSource
+from windsock.spec.sources import is_delimiter
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_BYTES = 256 * 1024
@@ -70,6 +72,12 @@ def layout_of(content: memoryview, delimiter: str | None, file: Path) -> Layout:
     start = bytes(content[:SAMPLE_BYTES]).decode("utf-8", "ignore")
     skip = len(start) - len(start.lstrip("\r\n"))
     if said := SEPARATOR.match(start):
+        if delimiter is None and not is_delimiter(said["sign"]):
+            raise DataRefusedError(
+                f"{file}: its line `sep=` names a delimiter that is no ASCII sign",
+                code="WS-DATA-013",
+                next_action="Write the delimiter in `data.source.delimiter`, or correct that line.",
+            )
         delimiter, skip = delimiter or said["sign"], len(said[0].encode())
         start = start[len(said[0]) :]
         blank = len(start) - len(start.lstrip("\r\n"))
@@ -93,14 +101,25 @@ def layout_of(content: memoryview, delimiter: str | None, file: Path) -> Layout:
     return Layout(delimiter=sign, header=tuple(header), skip=skip)
 
 
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Let Python's reader of CSV take fields as long as the first rows are."""
+    before = csv.field_size_limit(SAMPLE_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def _sample(start: str, delimiter: str, *, whole: bool) -> list[list[str]]:
     rows: list[list[str]] = []
     try:
-        for row in csv.reader(start.splitlines(keepends=True), delimiter=delimiter):
-            if row:
-                rows.append(row)
-            if len(rows) == SAMPLE_ROWS:
-                return rows
+        with long_fields():
+            for row in csv.reader(start.splitlines(keepends=True), delimiter=delimiter):
+                if row:
+                    rows.append(row)
+                if len(rows) == SAMPLE_ROWS:
+                    return rows
     except csv.Error:
         return []
     return rows if whole or len(rows) == 1 else rows[:-1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.csv_layout import long_fields
 from windsock.records.values import MISSING_WORDS
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _columns_of_numbers(content: memoryview, delimiter: bytes, width: int) -> li
     text = bytes(content[:SAMPLE]).decode("utf-8", "ignore")
     rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter.decode())
     seen, digits = [0] * width, [0] * width
-    with suppress(csv.Error):  # the rows before a value that is too long are enough
+    with suppress(csv.Error), long_fields():  # the rows before one that is wrong are enough
         for row in (row for row in islice(rows, 1, ROWS) if len(row) == width):
             for place, value in enumerate(row):
                 seen[place] += _is_known(value)

@@ -87,3 +87,28 @@ def require_all_rows(tmp_path, seed: int) -> None:
         table[row][column] = draw.choice([f'"{value}', f'{value}"', f'{value[:1]}"{value[1:]}'])
     got = rows_of(tmp_path, [",".join(f"c{at}" for at in range(width)), *map(",".join, table)])
     assert got in (None, rows)
+
+
+@pytest.mark.parametrize("length", [140_000, 300_000])
+@pytest.mark.parametrize("mark", ["", '"'])
+def test_a_long_value_among_the_first_rows(tmp_path, length, mark):
+    lines = ["n,t", f"1,{mark}{'x' * length}{mark}", *(f"{row},short" for row in range(9)), '7,"two\nlines"']
+    assert rows_of(tmp_path, lines) == 11
+
+
+@pytest.mark.parametrize("sign", ["é", "”", "、"])
+def test_a_line_that_names_no_delimiter(tmp_path, sign):
+    (tmp_path / "rows.csv").write_text(f"sep={sign}\na{sign}b\n1{sign}2\n")
+    with pytest.raises(DataRefusedError) as caught:
+        read_csv(tmp_path / "rows.csv")
+    assert (caught.value.code, "`sep=`" in str(caught.value)) == ("WS-DATA-013", True)
+
+
+@pytest.mark.parametrize("row", ["Berlin,1971-02-03,Berlin", "4,4,yes", "a@b.org,a@b.org,no"])
+def test_a_row_of_values_is_not_printed_for_names(tmp_path, row):
+    (tmp_path / "rows.csv").write_text("\n".join([row] * 5))
+    with pytest.raises(DataRefusedError) as caught:
+        read_csv(tmp_path / "rows.csv")
+    assert caught.value.code == "WS-DATA-012"
+    assert "columns 1 and" in str(caught.value)
+    assert not any(value in str(caught.value) for value in ("Berlin", "a@b.org", "'4'"))

@@ -108,7 +108,7 @@ class TestCsv:
     def test_duplicate_names_are_named(self, read):
         error = refusal(read, "a,b,a ,c,c\n1,2,3,4,5\n")
         assert error.code == "WS-DATA-012"
-        assert "'a', 'c'" in str(error)
+        assert "'a' (columns 1 and 3), 'c' (columns 4 and 5)" in str(error)
 
     def test_a_first_row_of_numbers_is_no_header(self, read):
         assert refusal(read, "1,2\n3,4\n").code == "WS-DATA-013"
