@@ -12,7 +12,7 @@ from windsock.data.contract_checks import READ_FREELY, is_flipped
 from windsock.data.mixing import mix_recent
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import numbers_among, read_column
-from windsock.data.roles import describe_column, findings_about, listed
+from windsock.data.roles import describe_column, findings_about
 from windsock.data.row_filter import take_rows
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
@@ -159,10 +159,10 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         ]
         hint = f"; near: {', '.join(close)}" if close else ""
         raise DataRefusedError(
-            f"the source has no column {name!r} (data.{role}){hint}; its {len(there):,} columns are "
-            f"{listed(there)}",
+            f"the source has no column {name!r} (data.{role}){hint}; it has {len(there):,} columns",
             code="WS-DATA-020",
-            next_action=f"Write the column's name in `data.{role}`, or mend the source.",
+            next_action=f"Write the column's name in `data.{role}`, or mend the source; a file's first row "
+            "must hold the columns' names.",
         )
 
 
