@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from support.builders import make_spec
+from support.fakes import FakeSources, fake_ports
 from support.read_files import failed, read_columns, validated
+from windsock.data.take_snapshot import take_snapshot
+from windsock.data.validate_data import validate_data
 from windsock.exceptions import DataRefusedError
+from windsock.records import TakeSnapshotInput, ValidateDataInput
 
 pytestmark = pytest.mark.cases
 ROWS = 300
@@ -129,3 +135,108 @@ def test_a_target_of_two_readings(tmp_path, case):
     with pytest.raises(DataRefusedError) as caught:
         validated(file, "k", model={"task": "regression"})
     case("1,137 as a target of regression", right=True, got="data.source.decimal" in str(caught.value))
+
+
+@pytest.mark.parametrize("beside", ["08.30", "v1.5", "KW 12.26", "§ 1.2", "Win 8.1", "9.30"])
+def test_text_with_points_beside_decimal_commas(tmp_path, case, beside):
+    lines = [f"1,{500 + row};{beside};{row % 2}" for row in range(ROWS)]
+    file = tmp_path / "prices.csv"
+    file.write_text("\n".join(["price;z;y", *lines]) + "\n")
+    snapshot, report = validated(file, "y")
+    column = snapshot.column("price")
+    doubted = "price is read as" in failed(report).get("WS-DATA-117", "")
+    right = read_columns(file)["price"].values.iloc[37] == 1.537
+    case(f"1,537 beside {beside}", right=True, got=doubted or (column.unread == 0 and right))
+
+
+@pytest.mark.parametrize("sign", [".", ","])
+def test_groups_of_three_in_a_file_of_semicolons_with_european_dates(tmp_path, case, sign):
+    lines = [f"{row % 900 if row % 3 else f'7{sign}{100 + row}'};31.12.2026;{row % 2}" for row in range(ROWS)]
+    file = tmp_path / "sales.csv"
+    file.write_text("\n".join(["k;day;y", *lines]) + "\n")
+    read = read_columns(file)["k"]
+    right = bool(read.doubt) if sign == "." else read.values.iloc[3] == 7.103
+    case(f"536 and 7{sign}957 beside 31.12.2026", right=True, got=right)
+
+
+@pytest.mark.parametrize("second", ["1.200", "1,200", "7.957"])
+def test_a_column_of_whole_numbers_gets_no_decimals_that_may_be_thousands(case, second):
+    first, values = [str(500 + row * 7 % 211) for row in range(ROWS)], ["500", second] * (ROWS // 2)
+    target = ["1", "0", "0"] * (ROWS // 3)
+    ports = fake_ports(sources=FakeSources(pd.DataFrame({"k": first, "y": target}, dtype="string")))
+    spec = make_spec(data={"target": "y", "entity": None, "sensitive": []})
+
+    def judged():
+        snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
+        return snapshot, validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")
+
+    assert judged()[1].status.value == "pass"
+    ports.sources.frame = pd.DataFrame({"k": values, "y": target}, dtype="string")
+    snapshot, report = judged()
+    said = failed(report).get("WS-DATA-141", "")
+    case(f"500 and {second} after 500 to 800", right=True, got="`decimal` and `thousands`" in said)
+    assert snapshot.column("k").kind.value == "integer"
+    decided = {"k": {"decimal": ",", "thousands": "."}} if "." in second else {"k": {"thousands": ","}}
+    spec = make_spec(data={"target": "y", "entity": None, "sensitive": [], "columns": decided})
+    snapshot, report = judged()
+    assert snapshot.column("k").unread == 0
+    case(f"... {second} with both keys", right="integer", got=snapshot.column("k").kind.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        (
+            "12,34,567.50",
+            lambda row: f"{12 + row % 80},{10 + row % 90},{100 + row}.50",
+            lambda row: (12 + row % 80) * 100_000 + (10 + row % 90) * 1_000 + 100.5 + row,
+        ),
+        (
+            "1,00,000 beside 999",
+            lambda row: f"1,{row % 90 + 10},500" if row % 2 else str(row),
+            lambda row: 100_000 + (row % 90 + 10) * 1_000 + 500 if row % 2 else row,
+        ),
+        ("19.90-", lambda row: f"{row}.90-", lambda row: -row - 0.9),
+        (
+            "19.90- beside 19.90",
+            lambda row: f"{row}.90{'-' * (row % 2)}",
+            lambda row: (row + 0.9) * (-1) ** row,
+        ),
+        ("1.234,50- EUR", lambda row: f"{1 + row}.234,50- EUR", lambda row: -(1 + row) * 1_000 - 234.5),
+    ],
+)
+def test_groups_of_two_and_a_minus_behind(tmp_path, case, name, written, value):
+    file = put(tmp_path, written, x=lambda value: str(int(value * 10)))
+    read = read_columns(file)["k"]
+    right = [float(value(row)) for row in range(ROWS)]
+    case(name, right=(right[:40], 0), got=(read.values.astype(float).round(6).tolist()[:40], read.unread))
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("1.5k", lambda row: f"{row}.5k"),
+        ("19.5 kg", lambda row: f"{row}.5 kg"),
+        ("12‰", lambda row: f"{row}‰"),
+        ("19.5 kg in two of three rows", lambda row: f"{row}.5 kg" if row % 3 else "none left"),
+    ],
+)
+def test_numbers_with_text_beside_them(tmp_path, case, name, written):
+    file = put(tmp_path, written)
+    snapshot, report = validated(file, "y")
+    said = failed(report).get("WS-DATA-117", "")
+    named = [
+        any("numbers with text beside them" in one for one in snapshot.findings),
+        "kind: category" in said,
+    ]
+    case(name, right=[True, True], got=named)
+    _, report = validated(file, "y", columns={"k": {"kind": "category"}})
+    assert report.status.value == "pass", failed(report)
+
+
+@pytest.mark.parametrize(
+    "written", [lambda row: f"{row % 20} kg", lambda row: f"p{row}", lambda row: f"{row}th {row % 7} street"]
+)
+def test_names_with_digits_are_names(tmp_path, case, written):
+    got = read_columns(put(tmp_path, written))["k"]
+    case(f"{written(1)} is a name", right=("category", 0), got=(got.kind.value, got.unread))

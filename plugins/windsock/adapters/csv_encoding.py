@@ -12,12 +12,14 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from windsock.adapters.free_memory import free_memory
 from windsock.exceptions import DataRefusedError
 
-CHUNK = 4 * 1024 * 1024
+MIB = 1024 * 1024
+CHUNK = 4 * MIB
 SAMPLE = 256 * 1024
-MOST_BYTES = 8 * 1024**3
-"""No packed file may hold more text than this."""
+SHARE = 4
+"""The text of a packed file may take this part of the memory that is free: its columns need the rest."""
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -174,7 +176,10 @@ def _unpacked(file: Path) -> memoryview:
             mapped = b"" if not start else mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             return memoryview(mapped)
         try:
-            return memoryview(b"".join(_limited(_pieces(stream, kind, file), file)))
+            text = bytearray()
+            for piece in _limited(_pieces(stream, kind, file), file):
+                text += piece
+            return memoryview(text)
         except (zlib.error, EOFError, zipfile.BadZipFile, OSError, RuntimeError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -190,7 +195,7 @@ def _pieces(stream: io.BufferedReader, kind: str, file: Path) -> Iterator[bytes]
 
     if kind == ".zip":
         with zipfile.ZipFile(stream) as packed:
-            inside = [entry for entry in packed.infolist() if not entry.is_dir()]
+            inside = [entry for entry in packed.infolist() if not entry.is_dir() and not _is_of_mac(entry)]
             if len(inside) != 1:
                 raise DataRefusedError(
                     f"{file} holds {len(inside):,} files; one is needed",
@@ -207,15 +212,22 @@ def _pieces(stream: io.BufferedReader, kind: str, file: Path) -> Iterator[bytes]
             yield piece
 
 
+def _is_of_mac(entry: zipfile.ZipInfo) -> bool:
+    """Return whether a Mac put a file beside the one that was packed: its icon, or where its window stood."""
+    name = entry.filename.rpartition("/")[2]
+    return entry.filename.startswith("__MACOSX/") or name == ".DS_Store" or name.startswith("._")
+
+
 def _limited(pieces: Iterator[bytes], file: Path) -> Iterator[bytes]:
-    total = 0
+    total, free = 0, free_memory()
     for piece in pieces:
         total += len(piece)
-        if total > MOST_BYTES:
+        if total > free // SHARE:
             raise DataRefusedError(
-                f"{file} holds more than {MOST_BYTES:,} bytes of text, the limit of a packed file",
-                code="WS-DATA-015",
-                next_action="Unpack it, or read fewer rows.",
+                f"{file} holds more than {free // SHARE // MIB:,} MiB of text; {free // MIB:,} MiB of memory "
+                f"are free, of which the text of a packed file may take 1 part in {SHARE}",
+                code="WS-DATA-032",
+                next_action="Read fewer rows, give the process that reads it more memory, or unpack it.",
             )
         yield piece
 

@@ -5,22 +5,42 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from windsock.exceptions import DataRefusedError
-from windsock.records import ValueForm
+from windsock.records import SourceForm
+from windsock.records.values import MISSING_WORDS
 from windsock.spec import FileSource, SqlSource
+from windsock.spec.sources import is_delimiter
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_BYTES = 256 * 1024
 SAMPLE_ROWS = 50
 SEPARATOR = re.compile(r"[\r\n]*\"?sep=(?P<sign>[^\"\r\n])\"?(\r\n|\n|\r)", re.IGNORECASE)
-COMMA = re.compile(r"\D*(\d{1,3}(\.\d{3})+|\d+),(\d{1,2}|\d{4,})\D*|\D*0,\d+\D*", re.ASCII)
-POINT = re.compile(r"\D*(\d{1,3}(,\d{3})+|\d+)\.(\d{1,2}|\d{4,})\D*|\D*0\.\d+\D*", re.ASCII)
-GROUPS = re.compile(r"\D*\d{1,3}(,\d{3})+\D*", re.ASCII)
-LETTERS = re.compile(r"[^\W\d_]{4,}")
+SIGN = r"(?:[A-Z]{3}|[A-Z]{0,2}[$€£¥₩₹₽₺₴₫฿₪₱₦]|kr\.?|zł|Kč|Ft|Rs\.?|[원円元%％])"
+BEFORE, AFTER = rf"\(?[+\-−]?\s?{SIGN}?\s?[+\-−]?", rf"-?\s?{SIGN}?\)?"
+NUMBER = re.compile(
+    rf"{BEFORE}(?P<body>(?!0\d)\d[\d., \u00a0\u202f'’]*|[.,]\d+)(?:[eE][+-]?\d+)?{AFTER}", re.ASCII
+)
+DECIMALS = (
+    r"\d{0,3}(%(other)s\d{3})+%(sign)s\d*|\d*%(sign)s(\d{1,2}|\d{4,})|0?%(sign)s\d+|\d{4,}%(sign)s\d+"
+    r"|\d{1,3}(%(other)s\d{3}){2,}"
+)
+COMMA, POINT = (
+    re.compile(DECIMALS % {"sign": sign, "other": other}, re.ASCII)
+    for sign, other in ((",", r"\."), (r"\.", ","))
+)
+COMMA_GROUP, POINT_GROUP = (re.compile(rf"[1-9]\d{{0,2}}{sign}\d{{3}}", re.ASCII) for sign in (",", r"\."))
+OTHER = re.compile(r"\d+|\d{1,3}([ \u00a0\u202f'’]\d{3})+([.,]\d*)?|\d{1,2}(,\d{2})+,\d{3}(\.\d*)?", re.ASCII)
+VALID = (COMMA, POINT, COMMA_GROUP, POINT_GROUP, OTHER)
+CLOCK = re.compile(r"([0-2]?\d|3[01])\.[0-5]\d|(19|20)\d\d\.(0[1-9]|1[0-2])", re.ASCII)
+"""Times, days and months are written like this, too."""
+NEARLY_ALL = 0.95
+"""Share of a column's values that must be numbers for it to say how numbers are written."""
 FORM_KEYS = ("decimal", "thousands", "dates", "nulls")
 
 
@@ -52,6 +72,12 @@ def layout_of(content: memoryview, delimiter: str | None, file: Path) -> Layout:
     start = bytes(content[:SAMPLE_BYTES]).decode("utf-8", "ignore")
     skip = len(start) - len(start.lstrip("\r\n"))
     if said := SEPARATOR.match(start):
+        if delimiter is None and not is_delimiter(said["sign"]):
+            raise DataRefusedError(
+                f"{file}: its line `sep=` names a delimiter that is no ASCII sign",
+                code="WS-DATA-013",
+                next_action="Write the delimiter in `data.source.delimiter`, or correct that line.",
+            )
         delimiter, skip = delimiter or said["sign"], len(said[0].encode())
         start = start[len(said[0]) :]
         blank = len(start) - len(start.lstrip("\r\n"))
@@ -75,14 +101,25 @@ def layout_of(content: memoryview, delimiter: str | None, file: Path) -> Layout:
     return Layout(delimiter=sign, header=tuple(header), skip=skip)
 
 
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Let Python's reader of CSV take fields as long as the first rows are."""
+    before = csv.field_size_limit(SAMPLE_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def _sample(start: str, delimiter: str, *, whole: bool) -> list[list[str]]:
     rows: list[list[str]] = []
     try:
-        for row in csv.reader(start.splitlines(keepends=True), delimiter=delimiter):
-            if row:
-                rows.append(row)
-            if len(rows) == SAMPLE_ROWS:
-                return rows
+        with long_fields():
+            for row in csv.reader(start.splitlines(keepends=True), delimiter=delimiter):
+                if row:
+                    rows.append(row)
+                if len(rows) == SAMPLE_ROWS:
+                    return rows
     except csv.Error:
         return []
     return rows if whole or len(rows) == 1 else rows[:-1]
@@ -90,36 +127,50 @@ def _sample(start: str, delimiter: str, *, whole: bool) -> list[list[str]]:
 
 def form_of(
     columns: Iterable[Sequence[str]], delimiter: str, source: FileSource | SqlSource | None
-) -> ValueForm | None:
+) -> SourceForm | None:
     """Return how a file writes its values; only what is known of it is set.
 
     :param columns: the first values of each column.
     :param source: its keys count before what the file shows.
     """
-    known = {
+    known: dict[str, Any] = {
         key: value for key in FORM_KEYS if source is not None and (value := getattr(source, key)) is not None
     }
-    if "decimal" not in known and (sign := _decimal_of(columns, delimiter)):
-        known["decimal"] = sign
-    return ValueForm.model_validate(known) if known else None
+    if "decimal" not in known:
+        known |= _decimal_of(columns, delimiter)
+    return SourceForm.model_validate(known) if known else None
 
 
-def _decimal_of(columns: Iterable[Sequence[str]], delimiter: str) -> str | None:
-    """Return the decimal sign if the columns that leave no doubt agree on one.
+def _decimal_of(columns: Iterable[Sequence[str]], delimiter: str) -> dict[str, Any]:
+    """Return the decimal sign if the columns of numbers that leave no doubt agree on one.
 
-    In a file whose delimiter is a semicolon, commas in numbers are decimal commas unless a point is one.
+    In a file whose delimiter is a semicolon, commas in numbers are decimal commas unless a point may be one;
+    points are not known for what they are in it, nor where some columns have commas.
     """
-    commas = points = doubtful = 0
-    for column in columns:
-        words = [word for word in column if word.strip() and not LETTERS.search(word)]
-        if len(words) < 0.5 * sum(bool(word.strip()) for word in column):
-            continue
-        comma, point = (any(map(pattern.fullmatch, words)) for pattern in (COMMA, POINT))
-        commas += comma and not point
-        points += point and not comma
-        doubtful += not comma and not point and any(map(GROUPS.fullmatch, words))
-    if commas and points:
-        return None
-    if commas or (delimiter == ";" and doubtful and not points):
-        return ","
-    return "." if points else None
+    signs = Counter(sign for column in columns for sign in _signs(column))
+    commas, points, times = signs["comma"], signs["point"], signs["time"]
+    doubtful = signs["comma group"]
+    if commas and not points and not times:
+        return {"decimal": ","}
+    if delimiter == ";" and doubtful and not (commas or points or times or signs["point group"]):
+        return {"decimal": ","}
+    if points and not commas and not (delimiter == ";" and doubtful):
+        return {"decimal": "."}
+    return {"either": True} if commas or (delimiter == ";" and signs["point group"]) else {}
+
+
+def _signs(column: Sequence[str]) -> tuple[str, ...]:
+    """Return what a column says of the decimal sign; nothing unless nearly all its values are numbers."""
+    words = {word for text in column if (word := text.strip()) and word.lower() not in MISSING_WORDS}
+    bodies = [match["body"].strip() for word in words if (match := NUMBER.fullmatch(word))]
+    found = [body for body in bodies if any(pattern.fullmatch(body) for pattern in VALID)]
+    if not found or len(found) < NEARLY_ALL * len(words):
+        return ()
+    comma, point = (any(map(pattern.fullmatch, found)) for pattern in (COMMA, POINT))
+    if comma or point:
+        pointed = [body for body in found if "." in body]
+        if pointed and not comma and all(map(CLOCK.fullmatch, pointed)):
+            return ("time",)
+        return () if comma and point else ("comma",) if comma else ("point",)
+    groups = {"comma group": COMMA_GROUP, "point group": POINT_GROUP}
+    return tuple(name for name, pattern in groups.items() if any(map(pattern.fullmatch, found)))

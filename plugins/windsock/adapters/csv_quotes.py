@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from windsock.adapters.csv_layout import long_fields
+from windsock.records.values import MISSING_WORDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -12,7 +18,11 @@ if TYPE_CHECKING:
 QUOTE, CHUNK = ord('"'), 16 * 1024 * 1024
 ESCAPED = re.compile(rb'(?<!\\)((?:\\\\)*)\\"')
 ENDS = (b"\n", b"\r", b"")
-MANY_LINES = 5
+BREAK = re.compile(rb"\r\n|\r|\n")
+HAS_DIGIT = re.compile(r"[0-9]")
+SAMPLE, ROWS = 256 * 1024, 200
+NEARLY_ALL = 0.95
+"""Share of values with digits from which a column is taken for one of numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,21 +96,79 @@ def _places(content: memoryview) -> list[int]:
 
 
 def swallowed(content: memoryview, quotes: Quotes, delimiter: bytes, width: int) -> tuple[int, ...]:
-    """Return where values in quotes open that hold whole rows: a quote was left open, most likely.
+    """Return where values in quotes open whose lines look like rows: a quote was left open, most likely.
 
-    Such a value has as many delimiters as the rows that it swallowed. A text of few lines may have as many by
-    chance: it is believed where other texts of the file have not.
+    Where a quote that is none opens in some column, and one of a later row closes in the same, the value's
+    first line holds the rest of a row, its last the begin of one, and those between whole rows. A text over
+    lines that has the delimiters for it all the same is believed where most of its lines have words in
+    columns of numbers.
+
+    :param width: fields of a row.
     """
-    over_lines, exact, many = 0, [], []
-    for opened, closed in quotes.values:
-        lines = bytes(content[opened + 1 : closed]).splitlines()
-        if len(lines) < 2:
+    found: list[tuple[int, list[bytes]]] = []
+    for number, (opened, closed) in enumerate(quotes.values):
+        inside = bytes(content[opened + 1 : closed])
+        if width < 2 or (b"\n" not in inside and b"\r" not in inside):
             continue
-        over_lines += 1
-        if width > 1 and sum(line.count(delimiter) for line in lines) == (len(lines) - 1) * (width - 1):
-            exact.append(opened)
-            many += [opened] if len(lines) >= MANY_LINES else []
-    return tuple(exact if len(exact) == over_lines else many)
+        first, *others = BREAK.split(inside)
+        column = _column(content, quotes, number, delimiter)
+        between, last = [line for line in others[:-1] if line], others[-1]
+        if (
+            first.count(delimiter) == width - 1 - column
+            and last.count(delimiter) == column
+            and all(line.count(delimiter) == width - 1 for line in between)
+        ):
+            found.append((opened, [*between, last]))
+    if not found:
+        return ()
+    numbers = _columns_of_numbers(content, delimiter, width)
+    return tuple(opened for opened, lines in found if not _are_words(lines, delimiter, numbers))
+
+
+def _column(content: memoryview, quotes: Quotes, number: int, delimiter: bytes) -> int:
+    """Return in which column of its row a value in quotes opens, from 0 on."""
+    column, end = 0, quotes.values[number][0]
+    for before in range(number - 1, -2, -1):
+        start = quotes.values[before][1] + 1 if before >= 0 else 0
+        row = BREAK.split(bytes(content[start:end]))
+        column += row[-1].count(delimiter)
+        if len(row) > 1 or before < 0:
+            break
+        end = quotes.values[before][0]
+    return column
+
+
+def _columns_of_numbers(content: memoryview, delimiter: bytes, width: int) -> list[bool]:
+    """Return which columns have a digit in nearly every value of the first rows."""
+    text = bytes(content[:SAMPLE]).decode("utf-8", "ignore")
+    rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter.decode())
+    seen, digits = [0] * width, [0] * width
+    with suppress(csv.Error), long_fields():  # the rows before one that is wrong are enough
+        for row in (row for row in islice(rows, 1, ROWS) if len(row) == width):
+            for place, value in enumerate(row):
+                seen[place] += _is_known(value)
+                digits[place] += HAS_DIGIT.search(value) is not None
+    return [
+        count > 0 and with_digits >= NEARLY_ALL * count
+        for count, with_digits in zip(seen, digits, strict=True)
+    ]
+
+
+def _is_known(value: str) -> bool:
+    return value.strip().lower() not in ("", *MISSING_WORDS)
+
+
+def _are_words(lines: list[bytes], delimiter: bytes, numbers: list[bool]) -> bool:
+    """Return whether most lines have a word without digits in a column of numbers."""
+    wrong = 0
+    for line in lines:
+        fields = line.decode("utf-8", "ignore").split(delimiter.decode())
+        whole = fields if len(fields) == len(numbers) else fields[:-1]
+        wrong += any(
+            number and _is_known(field) and not HAS_DIGIT.search(field)
+            for field, number in zip(whole, numbers, strict=False)
+        )
+    return 2 * wrong > len(lines)
 
 
 def line_of(content: memoryview, place: int) -> int:

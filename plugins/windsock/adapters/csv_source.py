@@ -134,7 +134,8 @@ def _with_quotes(text: _Text) -> _Text:
     raise DataRefusedError(
         f"{text.file}: quotes at line {', '.join(lines)}{more} do not match, or hold whole rows",
         code="WS-DATA-033",
-        next_action="Correct these lines; write a quote inside a quoted value twice.",
+        next_action="Correct these lines; write a quote inside a quoted value twice, and blanks for the line "
+        "ends of a text that looks like rows.",
     )
 
 
@@ -217,6 +218,8 @@ def _parse(text: _Text) -> pa.Table:
 
     try:
         return _parsed(text, threads=True, ragged=[])
+    except MemoryError:  # Arrow's is one of its exceptions, too
+        raise
     except pa.ArrowException:
         ragged: list[tuple[int | None, int, int]] = []
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from windsock.exceptions import DataRefusedError
 
 MAX_ROWS = 50_000_000
 MAX_COLUMNS = 5_000
+NAME = re.compile(r"[^\W\d][^@]*$")
+"""A row of values nearly always has one that is no name: a number, a date, an address."""
 
 
 def require_rows(rows: int, place: str) -> None:
@@ -46,15 +49,20 @@ def require_columns(names: Sequence[str], place: str) -> None:
             code="WS-DATA-015",
             next_action="Choose the columns that are needed at the source, by a view or a query.",
         )
-    doubled = [
-        name
-        for name, count in Counter(unicodedata.normalize("NFC", name) for name in names).items()
-        if count > 1
-    ]
+    written = [unicodedata.normalize("NFC", name) for name in names]
+    doubled = [name for name, count in Counter(written).items() if count > 1]
     if doubled:
         more = f" and {len(doubled) - 10} more" if len(doubled) > 10 else ""
+        places = ", ".join(_places(name, written) for name in doubled[:10])
         raise DataRefusedError(
-            f"{place} has more than one column of the same name: {', '.join(map(repr, doubled[:10]))}{more}",
+            f"{place} has more than one column of the same name: {places}{more}",
             code="WS-DATA-012",
             next_action="Give each column a name of its own at the source.",
         )
+
+
+def _places(name: str, names: Sequence[str]) -> str:
+    """Return where a name stands, and the name itself unless the names may be a row's values."""
+    places = " and ".join(str(place) for place, other in enumerate(names, start=1) if other == name)
+    are_names = all(not other.strip() or NAME.match(other.strip()) for other in names)
+    return f"{name!r} (columns {places})" if are_names else f"columns {places}"

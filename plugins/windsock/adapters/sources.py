@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from windsock.adapters.csv_layout import form_of
 from windsock.adapters.csv_source import read_csv
-from windsock.adapters.query_limits import QueryLimits
+from windsock.adapters.query_limits import MIB, QueryLimits
 from windsock.adapters.source_limits import require_columns, require_rows
 from windsock.adapters.sql_source import read_sql, source_limits
 from windsock.exceptions import DataRefusedError, NotBuiltError, SourceUnavailableError, WindsockError
@@ -86,6 +86,12 @@ class SourceReaders:
                 )
             _require_no_text_keys(source, file)
             frame = _read_parquet(file)
+        except MemoryError:
+            raise DataRefusedError(
+                f"{file} needs more memory than there is; it is {file.stat().st_size // MIB:,} MiB large",
+                code="WS-DATA-036",
+                next_action="Read fewer rows or columns, or give the process that reads it more memory.",
+            ) from None
         except OSError as error:
             raise SourceUnavailableError(
                 f"{file} cannot be read: {error.strerror or type(error).__name__}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit, all_match, as_numpy, matches, replaced
-from windsock.records import ColumnKind, ValueForm
+from windsock.records import ColumnKind, SourceForm, ValueForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,10 +26,12 @@ CURRENCY = (
 )
 WRITTEN = (
     rf"^(?P<opened>\(?)(?P<lead>[+-]?)\s?(?P<before>{CURRENCY}?)\s?(?P<sign>[+-]?)"
-    r"(?P<body>[0-9](?:[0-9.,' ]*[0-9.,])?|[.,][0-9]+)(?P<power>(?:[eE][+-]?[0-9]{1,4})?)"
+    r"(?P<body>[0-9](?:[0-9.,' ]*[0-9.,])?|[.,][0-9]+)(?P<power>(?:[eE][+-]?[0-9]{1,4})?)(?P<behind>-?)"
     rf"\s?(?P<after>(?:{CURRENCY}|%|％)?)(?P<closed>\)?)$"
 )
 DECIMALS = (".", ",")
+LAKH = "[1-9][0-9]?(,[0-9]{2})+,[0-9]{3}"
+"""Groups as they are written in India: 12,34,567."""
 THOUSANDS = ("", ",", ".", " ", "'")
 FORMS = [
     ValueForm.model_validate({"decimal": decimal, "thousands": mark})
@@ -83,9 +85,14 @@ def read_numbers(
     return None if read is None else _finished(read, words, infinite, unit, held=held)
 
 
+def is_either(form: ValueForm | None) -> bool:
+    """Return whether nothing of a source says which sign begins the decimals, and it matters."""
+    return isinstance(form, SourceForm) and form.either and "decimal" not in form.model_fields_set
+
+
 def _may_be_plain(form: ValueForm | None, *, held: bool) -> bool:
     if form is None or (not held and "decimal" not in form.model_fields_set):
-        return True
+        return held or not is_either(form)
     return form.decimal == "." and not (held and form.unit == "percent")
 
 
@@ -168,7 +175,7 @@ def _written(words: pa.Array) -> Written:
         same = pc.equal(pc.fill_null(pc.struct_field(parts, name), ""), sign)
         return as_numpy(same)
 
-    opened, minus = is_there("opened", "("), [is_there(name, "-") for name in ("lead", "sign")]
+    opened, minus = is_there("opened", "("), [is_there(name, "-") for name in ("lead", "sign", "behind")]
     plus = [is_there(name, "+") for name in ("lead", "sign")]
     signs = opened.astype(int) + sum(flag.astype(int) for flag in (*minus, *plus))
     valid &= (opened == is_there("closed", ")")) & (signs <= 1)
@@ -177,7 +184,7 @@ def _written(words: pa.Array) -> Written:
     unit = np.where(after == "", before, np.where(after == "％", "%", after))
     body = pc.if_else(pa.array(valid), pc.fill_null(pc.struct_field(parts, "body"), ""), "")
     power = pc.fill_null(pc.struct_field(parts, "power"), "")
-    negative = opened | minus[0] | minus[1]
+    negative = opened | minus[0] | minus[1] | minus[2]
     return Written(valid=valid, body=body, power=power, unit=unit, negative=negative)
 
 
@@ -206,7 +213,8 @@ def _pattern(decimal: str, thousands: str) -> str:
     point = f"[{decimal}]"
     plain = f"[0-9]+({point}[0-9]*)?|{point}[0-9]+"
     grouped = f"|[1-9][0-9]{{0,2}}([{thousands}][0-9]{{3}})+({point}[0-9]*)?" if thousands else ""
-    return f"^({plain}{grouped})$"
+    lakh = f"|{LAKH}({point}[0-9]*)?" if thousands == "," else ""
+    return f"^({plain}{grouped}{lakh})$"
 
 
 def _fitting(written: Written, of_unit: NDArray[Any], decimal: str, thousands: str) -> NDArray[Any]:
@@ -271,7 +279,7 @@ def _chosen(
         return None
     best = [entry for entry, weight in zip(found, weights, strict=True) if weight == max(weights)]
     chosen = _numbers(written, *best[0])
-    if chosen.form == ValueForm():
+    if chosen.form == ValueForm() and not is_either(form):
         return chosen
     for fits, other in best[1:]:
         differs = chosen.fits & fits & (_numbers(written, fits, other).values != chosen.values)
@@ -292,7 +300,8 @@ def _held(written: Written, of_unit: NDArray[Any], form: ValueForm) -> _Numbers:
     for mark in (mark for mark in THOUSANDS if mark and mark != form.decimal and not form.thousands):
         groups = f"([{mark}][0-9]{{3}})"
         least = 1 if mark in BLANKS else 2
-        sure = rf"^[1-9][0-9]{{0,2}}({groups}{{{least},}}|{groups}+[{form.decimal}][0-9]*)$"
+        sure = rf"^([1-9][0-9]{{0,2}}({groups}{{{least},}}|{groups}+[{form.decimal}][0-9]*)"
+        sure += f"|{LAKH}([.][0-9]*)?)$" if mark == "," else ")$"
         more = of_unit & ~fits & matches(written.body, sure)
         if more.any():
             return _numbers(written, fits | more, form.replace(thousands=mark))

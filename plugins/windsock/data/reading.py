@@ -55,6 +55,8 @@ def read_column(
     elif isinstance(values.dtype, pd.StringDtype):
         return read_text(values, asked)
     kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind in ("decimal", "mixed", "mixed-integer"):
+        values = values.map(lambda value: None if _is_no_number(value) else value)
     if kind in ("string", "empty"):
         return read_text(values, asked)
     if kind in ("mixed", "mixed-integer") and all(isinstance(value, PLAIN) for value in values.dropna()):
@@ -68,6 +70,10 @@ def read_column(
             next_action="Leave it out at the source, or turn it into plain columns there.",
         )
     return _by_type(TYPED[kind](values, name), values, asked)
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, Decimal) and value.is_nan()
 
 
 def _by_type(read: ReadColumn, values: pd.Series[Any], asked: Asked) -> ReadColumn:

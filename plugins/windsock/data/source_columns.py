@@ -120,7 +120,8 @@ def describe(
     if reader.force.column(column.name) is None or not is_flipped(schema, len(values)):
         return schema
     free = reader.read(values, column.name, freely=True)
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
+    doubt = f"; {column.doubt}" if column.doubt else ""
+    return schema.replace(note=f"{READ_FREELY} {free.kind.value}{doubt}")
 
 
 def read_all(

@@ -258,7 +258,7 @@ def _why_unread(column: ColumnSchema, share: float) -> str:
         f"{column.name} is read as {column.kind.value}{_form_of(column)}, and {column.unread:,} values "
         f"({share:.1%}) are none; they look like {', '.join(column.shapes)}"
     )
-    fix = column.note if "data.source." in column.note else ""
+    fix = column.note if "`data." in column.note else ""
     if column.unread_of:
         said += ", counted before rows were left out by this column"
     return f"{said}: " + (

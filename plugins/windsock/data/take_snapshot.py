@@ -11,7 +11,7 @@ from windsock.data.contract import contract_in_force
 from windsock.data.mixing import mix_recent
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import numbers_among
-from windsock.data.roles import findings_about, listed
+from windsock.data.roles import findings_about
 from windsock.data.row_filter import take_rows
 from windsock.data.source_columns import Deciding, SourceColumns, describe, read_all
 from windsock.data.window import rows_in_window, window_of
@@ -161,10 +161,10 @@ def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:
         ]
         hint = f"; near: {', '.join(close)}" if close else ""
         raise DataRefusedError(
-            f"the source has no column {name!r} (data.{role}){hint}; its {len(there):,} columns are "
-            f"{listed(there)}",
+            f"the source has no column {name!r} (data.{role}){hint}; it has {len(there):,} columns",
             code="WS-DATA-020",
-            next_action=f"Write the column's name in `data.{role}`, or mend the source.",
+            next_action=f"Write the column's name in `data.{role}`, or mend the source; a file's first row "
+            "must hold the columns' names.",
         )
 
 

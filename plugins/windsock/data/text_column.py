@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import MOST_SHAPES, Fit, shapes_of
+from windsock.data.number_words import is_either
 from windsock.data.plain_text import read_plain, text_array
 from windsock.data.read_columns import NUMERIC, Asked, ReadColumn, missing_words
 from windsock.data.time_words import EPOCHS, as_epoch
@@ -66,6 +67,8 @@ def _may_be_plain(asked: Asked) -> bool:
         numbers = asked.held.kind in NUMERIC and form.decimal == "." and form.unit != "percent"
         times = asked.held.kind is ColumnKind.DATETIME and form.dates in ("", *EPOCHS)
         return (numbers and not form.dates) or times
+    if is_either(asked.form):
+        return False
     return asked.form is None or (asked.form.decimal == "." and not asked.form.dates.startswith("%"))
 
 
@@ -75,6 +78,8 @@ def _as_held(fit: Fit, asked: Asked) -> Fit | None:
     if held is None:
         return fit
     if held.kind in NUMERIC and fit.kind in NUMERIC:
+        if held.kind is ColumnKind.INTEGER and fit.kind is ColumnKind.NUMBER and not held.form.thousands:
+            return None  # decimals may be groups of thousands
         both_whole = held.kind is fit.kind is ColumnKind.INTEGER
         return replace(fit, kind=ColumnKind.INTEGER if both_whole else ColumnKind.NUMBER, form=held.form)
     if held.kind is ColumnKind.DATETIME and held.form.dates in EPOCHS and fit.kind in NUMERIC:

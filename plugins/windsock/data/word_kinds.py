@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit, all_match, matches, shape_of
+from windsock.data.doubtful_numbers import with_text, without_doubtful
 from windsock.data.number_words import read_numbers
 from windsock.data.read_columns import NUMERIC, Asked
 from windsock.data.time_words import (
@@ -67,6 +68,8 @@ def held_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | Non
             fit = _long_epoch(words, form, held=True)
         if fit is None:
             fit = read_numbers(words, counts, form, held=True)
+            if fit is not None and held.kind in NUMERIC:
+                fit = without_doubtful(fit, words, form, held.kind)
             if fit is not None and held.kind is ColumnKind.DATETIME:
                 fit = as_epoch(fit, form, sure=True)
     if fit is None:
@@ -97,9 +100,11 @@ def inferred_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit |
         everything = np.ones(len(words), dtype=bool)
         return Fit(kind=ColumnKind.BOOLEAN, values=values, fits=everything, words=truths)
     fit = _best(words, counts, asked)
+    total, reached = int(counts.sum()), 0 if fit is None else int(counts[fit.reach].sum())
+    if reached < HALF * total and (beside := _with_text(words, counts, asked)) is not None:
+        return beside
     if fit is None:
         return _category(*_name_remarks(words))
-    total, reached = int(counts.sum()), int(counts[fit.reach].sum())
     if reached == total and not (asked.is_target and fit.doubt):
         return as_time(fit, asked) if not fit.doubt else fit
     remark = (
@@ -107,9 +112,21 @@ def inferred_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit |
     )
     if asked.is_target:
         return _category(remark if reached < total else fit.doubt)
-    if reached >= HALF * total and _is_meant(fit, words, share=reached / total):
-        return as_time(fit, asked)
-    return _category(remark) if reached >= HALF * total else None
+    if reached < HALF * total:
+        return None
+    return as_time(fit, asked) if _is_meant(fit, words, share=reached / total) else _category(remark)
+
+
+def _with_text(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
+    """Return many different numbers with the same text behind them: all unread, until a person decides."""
+    import numpy as np
+
+    few, weights = _sampled(words, counts) if len(words) > 2 * SAMPLE else (words, counts)
+    fit = with_text(few, weights)
+    fit = with_text(words, counts) if fit is not None and few is not words else fit
+    if fit is None or len(np.unique(fit.values[fit.reach])) <= FEW_NUMBERS:
+        return None
+    return _category(fit.doubt) if asked.is_target else fit
 
 
 def _kinds(fit: Fit) -> str:

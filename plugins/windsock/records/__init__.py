@@ -193,7 +193,7 @@ from windsock.records.training import (
     TrainedModel,
     TrainModelInput,
 )
-from windsock.records.value_form import ValueForm
+from windsock.records.value_form import SourceForm, ValueForm
 from windsock.records.version_numbers import numbers_used
 
 __all__ = [
@@ -363,5 +363,6 @@ __all__ = [
     "DataContract",
     "NumberStatistics",
     "SnapshotStatistics",
+    "SourceForm",
     "ValueForm",
 ]

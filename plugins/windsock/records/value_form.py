@@ -25,3 +25,12 @@ class ValueForm(Record):
     unit: Literal["", "percent", "currency"] = ""
     dates: str = ""
     nulls: tuple[str, ...] = ()
+
+
+class SourceForm(ValueForm):
+    """What a source says of all its columns; only what is set is known.
+
+    :param either: nothing in it says which sign begins the decimals, so that 1.137 may be 1137 as well.
+    """
+
+    either: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -27,8 +29,22 @@ Word = Annotated[str, BeforeValidator(_as_word), Field(min_length=1, max_length=
 DATE_FORMS = ("day_first", "month_first", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 
 
+KNOWN_TIME = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
+
+
+def _is_pattern(text: str) -> bool:
+    """Return whether a pattern writes a time so that it can be read by it again."""
+    try:
+        written = KNOWN_TIME.strftime(text)
+        read = datetime.strptime(written, text)  # noqa: DTZ007
+    except (ValueError, re.error):
+        return False
+    weeks = "%U" in text or "%W" in text  # without a weekday they are no day
+    return written != text.replace("%%", "%") and not (weeks and read.date() != KNOWN_TIME.date())
+
+
 def _date_form(value: Any) -> Any:
-    if isinstance(value, str) and value and value not in DATE_FORMS and "%" not in value:
+    if isinstance(value, str) and value and value not in DATE_FORMS and not _is_pattern(value):
         raise NotAllowedError(
             "no form of dates", allowed=f"{', '.join(DATE_FORMS)}, or a pattern such as %d.%m.%y"
         )

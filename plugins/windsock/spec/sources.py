@@ -54,12 +54,27 @@ Place = Annotated[str, BeforeValidator(_place), Field(min_length=1, max_length=4
 def _encoding(value: object) -> object:
     if isinstance(value, str):
         try:
-            return codecs.lookup(value).name
-        except LookupError:
+            found = codecs.lookup(value)
+        except (LookupError, ValueError):
+            found = None
+        if found is None or not getattr(found, "_is_text_encoding", True):
             raise NotAllowedError(
-                "unknown encoding", allowed="a name that Python knows, such as utf-8, cp949 or shift_jis"
-            ) from None
+                "unknown encoding of text",
+                allowed="a name that Python knows, such as utf-8, cp949 or shift_jis",
+            )
+        return found.name
     return value
+
+
+def _delimiter(value: object) -> object:
+    if isinstance(value, str) and len(value) == 1 and not is_delimiter(value):
+        raise NotAllowedError("no delimiter", allowed="one ASCII sign or a tab, and no quote")
+    return value
+
+
+def is_delimiter(sign: str) -> bool:
+    """Return whether a sign may part the fields of a CSV file."""
+    return sign == "\t" or (sign.isascii() and sign.isprintable() and sign != '"')
 
 
 def _as_tuple(value: object) -> object:
@@ -104,7 +119,7 @@ class FileSource(WrittenSource):
     encoding: Annotated[str | None, BeforeValidator(_encoding)] = Field(
         default=None, description="of a CSV file; default: by its byte order mark, else UTF-8"
     )
-    delimiter: str | None = Field(
+    delimiter: Annotated[str | None, BeforeValidator(_delimiter)] = Field(
         default=None, min_length=1, max_length=1, description="of a CSV file; default: found out"
     )
 

@@ -108,7 +108,7 @@ class TestCsv:
     def test_duplicate_names_are_named(self, read):
         error = refusal(read, "a,b,a ,c,c\n1,2,3,4,5\n")
         assert error.code == "WS-DATA-012"
-        assert "'a', 'c'" in str(error)
+        assert "'a' (columns 1 and 3), 'c' (columns 4 and 5)" in str(error)
 
     def test_a_first_row_of_numbers_is_no_header(self, read):
         assert refusal(read, "1,2\n3,4\n").code == "WS-DATA-013"
@@ -181,7 +181,16 @@ class TestCsv:
         [
             ("a;b\n1,5;x\n", {}, {"decimal": ","}),
             ("a;b\n1,137;x\n", {}, {"decimal": ","}),
-            ("a;b;c\n1,5;0.25;x\n", {}, None),
+            ("a;b;c\n1,5;0.25;x\n", {}, {"either": True}),
+            ("a;b\n1,537;08.30\n", {}, {"decimal": ","}),
+            ("a;b\n1,537;v1.5\n", {}, {"decimal": ","}),
+            ("a;b\n1,537;KW 12.26\n", {}, {"decimal": ","}),
+            ("a;b\n1,537;9.30\n2,125;14.45\n", {}, None),
+            ("a;b\n1,537;8.1\n", {}, None),
+            ("a;b\n1,537,200;x\n", {}, {"decimal": "."}),
+            ("a;b\n7.957;31.12.2026\n536;30.12.2026\n", {}, {"either": True}),
+            ("a;b\n7.957;0.5\n", {}, {"decimal": "."}),
+            ("a;b\n10.1.2.3;1,537\n", {}, {"decimal": ","}),
             ('a,b\n"1,137",x\n', {}, None),
             ('a,b\n"1,137",0.5\n', {}, {"decimal": "."}),
             ("a,b\n1,x\n", {"nulls": ["n/k"]}, {"nulls": ("n/k",)}),

@@ -147,3 +147,25 @@ def test_the_form_that_was_found_reads_the_same_again(writer, numbers, others):
 def test_free_text():
     assert is_free_text(pd.Series(["the room was clean and quiet", "we will never come back here", None]))
     assert not is_free_text(pd.Series(["Fiber optic", "DSL", "a8f3-22"]))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "read", "found"),
+    [
+        (["500", "1.200"], "integer", [500, None], "integer"),
+        (["500", "1,200"], "integer", [500, None], "integer"),
+        (["-7.957", "536", "12"], "integer", [None, 536, 12], "integer"),
+        (["500", "1.200", "3.25"], "integer", [500, 1.2, 3.25], "number"),
+        (["500", "1200.125"], "integer", [500, 1200.125], "number"),
+        (["500", "0.125"], "integer", [500, 0.125], "number"),
+        (["500", "1.200"], "number", [500, 1.2], "number"),
+        (["500", "1,200"], "number", [500, None], "number"),
+    ],
+)
+def test_groups_of_thousands_are_no_decimals(values, kind, read, found):
+    column = held(values, kind)
+    assert column.kind is ColumnKind(found)
+    assert [None if pd.isna(value) else value for value in column.values.tolist()] == read
+    assert ("`decimal` and `thousands`" in column.doubt) is (None in read)
+    if None in read:
+        assert held(values, kind, form=ValueForm(decimal=",", thousands=".")).unread == 0

@@ -153,3 +153,11 @@ class TestTyped:
 def test_numbers_among_text():
     values = pd.Series(["1", "2", "2", "x", None], dtype=object)
     assert numbers_among(values) == (3, 4, 2)
+
+
+@pytest.mark.parametrize("odd", ["sNaN", "NaN", "-sNaN123"])
+def test_a_decimal_that_is_no_number_is_missing(odd):
+    for values in ([Decimal("1.5"), Decimal(odd), Decimal(2)], [Decimal("1.5"), Decimal(odd), 2]):
+        read = read_column(pd.Series(values, dtype=object), "x")
+        assert read.kind is ColumnKind.NUMBER
+        assert read.values.isna().tolist() == [False, True, False]

@@ -197,11 +197,18 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "block", [{"target": "Churned"}, {"entity": "customer"}, {"event_time": "no_such"}]
     )
-    def test_a_missing_column_names_what_is_there(self, block):
+    def test_a_missing_column_is_named_and_no_other(self, block):
         error = refusal(frame(), data=block)
         assert error.code == "WS-DATA-020"
         assert f"data.{next(iter(block))}" in str(error)
-        assert "age" in str(error)
+        assert "it has 5 columns" in str(error)
+        assert "age" not in str(error)
+
+    @pytest.mark.parametrize("row", [["Ann Lee", "1971-02-03"], ["ann@example.org", "yes"], ["4", "5"]])
+    def test_values_in_place_of_names_are_not_printed(self, row):
+        error = refusal(pd.DataFrame([["x", "y"]] * 60, columns=row), data={"entity": None})
+        assert error.code == "WS-DATA-020"
+        assert not any(value in str(error).replace("WS-DATA-020", "") for value in row if len(value) > 1)
 
     def test_a_slip_of_the_pen_is_pointed_at(self):
         assert "near: churned" in str(refusal(frame(), data={"target": "Churned"}))

@@ -35,9 +35,35 @@ def test_every_key_loads_and_is_heeded(tmp_path):
 
 @pytest.mark.parametrize(
     "keys",
-    ["nulls: x", "nulls: [[a]]", "dates: yesterday", "encoding: klingon", "decimal: ';'", "delimiter: ''"],
+    [
+        "nulls: x",
+        "nulls: [[a]]",
+        "dates: yesterday",
+        "dates: '%Y-%m-%d %'",
+        "dates: '%d-%d'",
+        "dates: '%U %Y'",
+        "dates: '100%'",
+        "dates: '%%'",
+        "encoding: klingon",
+        "encoding: rot13",
+        "encoding: hex",
+        "encoding: base64",
+        "decimal: ';'",
+        "delimiter: ''",
+        "delimiter: é",
+        "delimiter: '\"'",
+        "delimiter: '”'",
+    ],
 )
 def test_what_means_nothing_is_a_fault_with_its_line(keys):
     with pytest.raises(WindsockError) as caught:
         load(keys)
     assert f"a.yaml:2: data.source.{keys.partition(':')[0]}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%d.%m.%y", "%Y%m%d", "%H:%M", "%Y-%m", "%d %B %Y %I:%M %p", "%Y-%m-%dT%H:%M:%S%z", "%G-W%V-%u"],
+)
+def test_patterns_of_times(pattern):
+    assert load(f"dates: '{pattern}'").dates == pattern
