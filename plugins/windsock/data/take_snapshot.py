@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.changes import changes_since, refuse_growth
 from windsock.data.contract import InForce, contract_in_force
+from windsock.data.contract_advice import advice_on
 from windsock.data.contract_checks import READ_FREELY, is_flipped
 from windsock.data.mixing import mix_recent
 from windsock.data.read_columns import ReadColumn
@@ -21,6 +22,7 @@ from windsock.records import (
     ColumnKind,
     ColumnRole,
     ColumnSchema,
+    ContractColumn,
     DataSnapshot,
     TakeSnapshotInput,
     ValueForm,
@@ -180,10 +182,18 @@ class _Reader(NamedTuple):
             return of_column or self.source
         return self.source.replace(**{key: getattr(of_column, key) for key in of_column.model_fields_set})
 
-    def read(self, values: pd.Series[Any], name: str, *, freely: bool = False) -> ReadColumn:
+    def read(
+        self,
+        values: pd.Series[Any],
+        name: str,
+        *,
+        freely: bool = False,
+        meant: ContractColumn | None = None,
+    ) -> ReadColumn:
         """Return a column's typed values.
 
         :param freely: by its own values alone, whatever the contract says.
+        :param meant: by this meaning instead.
         """
         data = self.spec.data
         roles = {data.event_time: ColumnRole.EVENT_TIME, data.target: ColumnRole.TARGET}
@@ -192,7 +202,7 @@ class _Reader(NamedTuple):
             name,
             as_text=name == data.entity,
             role=roles.get(name),
-            held=None if freely else self.force.column(name),
+            held=None if freely else meant or self.force.column(name),
             form=self.form(name),
         )
 
@@ -200,10 +210,16 @@ class _Reader(NamedTuple):
 def _described(column: ReadColumn, frame: pd.DataFrame, reader: _Reader) -> ColumnSchema:
     """Return a column's schema; where its values do not fit the contract, with what they would be read as."""
     schema = describe_column(column, reader.spec, reader.force.role(column.name))
-    if reader.force.column(column.name) is None or not is_flipped(schema, len(frame)):
+    held = reader.force.column(column.name)
+    if held is None or not is_flipped(schema, len(frame)):
         return schema
+
+    def fits(meant: ContractColumn) -> bool:
+        read = reader.read(frame[column.name], column.name, meant=meant)
+        return not is_flipped(describe_column(read, reader.spec, held.role), len(frame))
+
     free = reader.read(frame[column.name], column.name, freely=True)
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}")
+    return schema.replace(note=f"{READ_FREELY} {free.kind.value}; {advice_on(held, free, fits)}")
 
 
 def _read_columns(frame: pd.DataFrame, reader: _Reader) -> tuple[list[ReadColumn], tuple[str, ...]]:
