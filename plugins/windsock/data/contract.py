@@ -252,6 +252,7 @@ def columns_of_champion(schema: InputSchema, spec: ModelSpec) -> tuple[ContractC
             kind=field.kind,
             true_word=field.true_word,
             false_word=field.false_word,
+            form=field.form or ValueForm(),
             origin=ContractOrigin.CHAMPION,
         )
         for field in schema.fields

@@ -170,8 +170,7 @@ def _column_checks(
 def _flipped(
     held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], contract: DataContract
 ) -> CheckResult:
-    free, _, doubt = column.note.removeprefix(READ_FREELY).strip().partition("; ")
-    otherwise = f"{free}; {doubt}" if doubt else free
+    free, _, advice = column.note.removeprefix(READ_FREELY).strip().partition("; ")
     known = column.unread_of or int(values.notna().sum()) + column.unread
     share = column.unread / known
     return CheckResult(
@@ -184,9 +183,8 @@ def _flipped(
         n=known,
         message=(
             f"{column.name} is {held.kind.value} by contract {contract.version}; {column.unread:,} of "
-            f"{known:,} values ({share:.1%}) do not fit and look like {', '.join(column.shapes)}; now it "
-            f"would be read as {otherwise}. If that is meant, write data.columns.{column.name}.kind: {free}, "
-            "or the form of its values beside it"
+            f"{known:,} values ({share:.1%}) do not fit and look like {', '.join(column.shapes)}; "
+            f"{advice or f'now it would be read as {free}'}"
         ),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.contract import InForce
+from windsock.data.contract_advice import advice_on
 from windsock.data.contract_checks import READ_FREELY, is_flipped
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import read_column
@@ -56,7 +57,7 @@ class SourceColumns(NamedTuple):
             )
         if not freely and held is not None and (other := self._by_source_dates(held, values)):
             return self._best(values, name, other, held)
-        return self._read(values, name, held)
+        return self.read_as(values, name, held)
 
     def _by_source_dates(self, held: ContractColumn, values: pd.Series[Any]) -> ContractColumn | None:
         """Return times as ``data.source.dates`` has them, where they are text and held otherwise."""
@@ -75,10 +76,11 @@ class SourceColumns(NamedTuple):
         self, values: pd.Series[Any], name: str, one: ContractColumn, other: ContractColumn
     ) -> ReadColumn:
         """Return a column by the first of two meanings, or by the second where more values fit it."""
-        first, second = self._read(values, name, one), self._read(values, name, other)
+        first, second = self.read_as(values, name, one), self.read_as(values, name, other)
         return first if first.unread <= second.unread else second
 
-    def _read(self, values: pd.Series[Any], name: str, held: ContractColumn | None) -> ReadColumn:
+    def read_as(self, values: pd.Series[Any], name: str, held: ContractColumn | None) -> ReadColumn:
+        """Return a column's typed values by a meaning; ``None``: by themselves."""
         data = self.spec.data
         roles = {data.event_time: ColumnRole.EVENT_TIME, data.target: ColumnRole.TARGET}
         return read_column(
@@ -117,11 +119,17 @@ def describe(
             unread_of=int(read.values.notna().sum()) + read.unread,
             note=read.doubt or schema.note,
         )
-    if reader.force.column(column.name) is None or not is_flipped(schema, len(values)):
+    held = reader.force.column(column.name)
+    if held is None or not is_flipped(schema, len(values)):
         return schema
+
+    def fits(meant: ContractColumn) -> bool:
+        read = reader.read_as(values, column.name, meant)
+        return not is_flipped(describe_column(read, reader.spec, held.role), len(values))
+
     free = reader.read(values, column.name, freely=True)
-    doubt = f"; {column.doubt}" if column.doubt else ""
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}{doubt}")
+    advice = "; ".join(filter(None, (column.doubt, advice_on(held, free, fits))))
+    return schema.replace(note=f"{READ_FREELY} {free.kind.value}; {advice}")
 
 
 def read_all(

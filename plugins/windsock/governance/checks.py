@@ -281,6 +281,7 @@ def _compared(case: Case, name: str, met: PairedDifference, opponent: str, limit
             name, code, met.error or f"the difference of {metric} has no value", limit=limit, relation=">"
         )
     what, rows = f"{metric} minus the {opponent}'s", _rows(case, met.n)
+    rows += f"; {met.note}" if met.note else ""
     return _judged(name, code, what, met.value, met.interval, ">", limit, met.n, rows)
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from windsock.records.base import Digest, Moment, Record
 from windsock.records.data import ColumnKind
+from windsock.records.value_form import ValueForm
 
 MODEL_FILE = "model.skops"
 SCHEMA_FILE = "schema.json"
@@ -40,6 +41,8 @@ class InputField(Record):
     :param false_word: for a boolean that was text in training: the word that means false.
     :param sensitive: whether the spec marks it so: the prediction log encrypts it where there is a key.
     :param earlier: other kinds that earlier versions took; such a value is still accepted.
+    :param form: how its values were written in the training's source; ``None``: not known. Nothing of
+        requests.
     """
 
     name: str
@@ -50,6 +53,7 @@ class InputField(Record):
     false_word: str | None = None
     sensitive: bool = False
     earlier: tuple[EarlierKind, ...] = ()
+    form: ValueForm | None = None
 
 
 class Answer(StrEnum):

@@ -30,8 +30,8 @@ class RequestContract:
     def content(self) -> dict[str, Any]:
         """Its content as JSON values, for keys."""
         return {
-            "fields": [field.model_dump(mode="json") for field in self.fields],
-            "ignored": [field.model_dump(mode="json") for field in self.ignored],
+            "fields": [field.model_dump(mode="json", exclude={"form"}) for field in self.fields],
+            "ignored": [field.model_dump(mode="json", exclude={"form"}) for field in self.ignored],
             "order": list(self.order),
             "version": self.version,
         }
@@ -152,7 +152,7 @@ def _requests(
     fields: Sequence[InputField], ignored: Sequence[InputField], order: Sequence[str]
 ) -> tuple[Any, ...]:
     """Return what decides which requests are right."""
-    plain = [tuple(field.replace(sensitive=False) for field in some) for some in (fields, ignored)]
+    plain = [tuple(field.replace(sensitive=False, form=None) for field in some) for some in (fields, ignored)]
     return (*plain, tuple(order))
 
 

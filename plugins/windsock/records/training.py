@@ -132,6 +132,7 @@ class PairedDifference(Record):
     :param n: held-out rows, the same for both.
     :param resamples: bootstrap resamples.
     :param opponent_value: the opponent's metric on those rows.
+    :param note: which held-out rows are not among them, and why; empty: all are.
     """
 
     metric: str
@@ -142,6 +143,7 @@ class PairedDifference(Record):
     resamples: int
     opponent_value: float | None = None
     error: str = ""
+    note: str = ""
 
 
 class Latency(Record):

@@ -23,6 +23,8 @@ from windsock.serving.lean import Predictor
 from windsock.serving.requests import read_request_json
 from windsock.serving.service import Service
 
+OF_SOURCE: Any = {part: {"__all__": {"form"}} for part in ("fields", "ignored")}
+"""What a schema says of the training's source, and not of requests."""
 WELL = (
     b"# HELP windsock_server_well Whether the server has no fault; a client's key shows more.\n"
     b"# TYPE windsock_server_well gauge\nwindsock_server_well %d\n"
@@ -79,7 +81,7 @@ def public_router(service: Service, predictor: Predictor, readiness: Readiness) 
                 "version": slot.plan.version,
                 "engine": slot.engine,
                 "request_contract": slot.schema.contract,
-                "schema": served.schema_of(slot).model_dump(mode="json"),
+                "schema": served.schema_of(slot).model_dump(mode="json", exclude=OF_SOURCE),
                 "example": {"features": slot.golden.rows[0]},
             }
         )

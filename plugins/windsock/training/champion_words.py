@@ -2,7 +2,8 @@
 
 A column that has changed its kind since is turned back into the source's words, and these are read as the
 champion's field reads them. Where the words are lost, or too many mean nothing to it, there is no comparison:
-a champion that cannot understand the rows looks beaten by anything.
+a champion that cannot understand the rows looks beaten by anything. So there is none where the same words
+have become other values since.
 """
 
 from __future__ import annotations
@@ -13,6 +14,13 @@ from windsock.exceptions import DataRefusedError
 from windsock.ports import LoadedBundle
 from windsock.records import Answer, ColumnKind, ColumnSchema, DataSnapshot, InputField, InputSchema
 from windsock.records.source_words import NO_VALUE, Reading
+from windsock.training.champion_forms import (
+    FEATURE_CODE,
+    NUMBERS,
+    OR_ASK,
+    require_same_form,
+    without_null_words,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +28,7 @@ if TYPE_CHECKING:
 
 MOST_UNREAD = 0.05
 """Largest share of a column's values that may mean nothing to the champion."""
-NUMBERS = (ColumnKind.NUMBER, ColumnKind.INTEGER)
-FEATURE_CODE = "WS-EVALUATION-004"
 TARGET_CODE = "WS-EVALUATION-005"
-OR_ASK = "or let a person decide with `gate.on_insufficient: ask`"
 
 
 def in_champion_words(rows: pd.DataFrame, champion: LoadedBundle, snapshot: DataSnapshot) -> pd.DataFrame:
@@ -97,7 +102,9 @@ def _read(
     there = column.values_among(snapshot.rows)
     if column.unread > MOST_UNREAD * there:
         raise _refused(field, column, f"{column.unread:,} of {there:,} values could not be read")
+    require_same_form(field, column, champion)
     _require_same_missing(values, field, column, champion)
+    values = without_null_words(values, field, column)
     theirs, ours = _reading(field), _reading(column)
     same = field.kind is column.kind or {field.kind, column.kind} == set(NUMBERS)
     if same and (field.kind is not ColumnKind.BOOLEAN or theirs.truths == ours.truths):

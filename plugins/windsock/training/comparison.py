@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import DataRefusedError, TrainingRefusedError
@@ -13,6 +13,7 @@ from windsock.ports import LoadedBundle
 from windsock.records import Answer, DataSnapshot, InputSchema, MetricValue, PairedDifference, Status
 from windsock.statistics.bootstrap import RESAMPLES, interval_of, paired_difference, resample
 from windsock.statistics.metrics import Scored, make_scorer
+from windsock.training.champion_rows import Understood, understood_rows
 from windsock.training.champion_words import in_champion_words, require_same_classes
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
@@ -33,10 +34,16 @@ class Answered:
 
     :param answers: shape (rows, classes) or (rows,).
     :param classes: the model's classes, in the order of its answers.
+    :param understood: of a champion: the rows that it is compared on.
     """
 
     answers: NDArray[Any]
     classes: tuple[Label, ...] = ()
+    understood: Understood = Understood()
+
+    def on(self, rows: NDArray[Any] | None) -> Answered:
+        """Return the answers on some of the rows."""
+        return Answered(answers=self.answers[rows], classes=self.classes)
 
 
 def answered_by(bundle: LoadedBundle, rows: pd.DataFrame) -> Answered:
@@ -56,6 +63,7 @@ def answered_by_champion(
     """Return the champion's answers on the challenger's held-out rows, or why there are none.
 
     It is asked in its own words: a column is handed over as the champion would have read it from its source.
+    Rows with words that it never saw are not compared.
 
     :param truth: the rows' labels.
     :param schema: the challenger's schema, for what both must answer.
@@ -69,7 +77,9 @@ def answered_by_champion(
         require_same_classes(truth, theirs, schema, snapshot.column(target))
         if schema.positive is not None and schema.positive not in theirs.classes:
             return "the champion does not know this model's positive class"
-        return answered_by(bundle, in_champion_words(rows, bundle, snapshot))
+        known = in_champion_words(rows, bundle, snapshot)
+        understood = understood_rows(known, bundle, truth)
+        return replace(answered_by(bundle, known), understood=understood)
     except (DataRefusedError, TrainingRefusedError) as error:
         log.warning("%s: %s", error.code, error.message)
         return f"the champion cannot answer these rows: {error.message}. {error.next_action}"
@@ -133,7 +143,7 @@ def judge(
     scored = _score(universe, labels, ours)
     scorers = {name: make_scorer(name, scored) for name in names}
     opponents = {"baseline": make_scorer(metric, _score(universe, labels, baseline))}
-    if isinstance(champion, Answered):
+    if isinstance(champion, Answered) and champion.understood.rows is None:
         opponents["champion"] = make_scorer(metric, _score(universe, labels, champion))
     drawn = resample({**scorers, **{f"{name}:": scorer for name, scorer in opponents.items()}}, len(labels))
 
@@ -153,10 +163,35 @@ def judge(
         baseline=against("baseline"),
         against_champion=against("champion")
         if "champion" in opponents
-        else _unusable(champion, metric, len(labels)),
+        else _without_all_rows(universe, labels, ours, champion, metric),
         scored=scored,
         classes=universe.classes,
     )
+
+
+def _without_all_rows(
+    universe: Universe, labels: NDArray[Any], ours: Answered, champion: Answered | str | None, metric: str
+) -> PairedDifference | None:
+    """Compare both on the very rows that the champion understands, by resamples of these, or say why not."""
+    if not isinstance(champion, Answered):
+        return _unusable(champion, metric, len(labels))
+    rows = champion.understood.rows
+    truth = labels[rows]
+    scorers = {
+        name: make_scorer(metric, _score(universe, truth, one.on(rows)))
+        for name, one in (("ours", ours), ("theirs", champion))
+    }
+    drawn = resample(scorers, len(truth))
+    difference = paired_difference(
+        metric,
+        "champion",
+        ours=scorers["ours"],
+        theirs=scorers["theirs"],
+        our_values=drawn["ours"],
+        their_values=drawn["theirs"],
+        rows=len(truth),
+    )
+    return difference.replace(note=champion.understood.note)
 
 
 def metrics_of(
@@ -194,8 +229,8 @@ def metric_values(
     return tuple(values)
 
 
-def _unusable(champion: Answered | str | None, metric: str, rows: int) -> PairedDifference | None:
-    if not isinstance(champion, str):
+def _unusable(champion: str | None, metric: str, rows: int) -> PairedDifference | None:
+    if champion is None:
         return None
     return PairedDifference(
         metric=metric,

@@ -66,7 +66,8 @@ def difference_text(difference: PairedDifference) -> str:
         return f"{difference.metric} against the {difference.opponent}: {difference.error}"
     interval = difference.interval
     shown = f" [{interval.low:+.4g}, {interval.high:+.4g}]" if interval else f" ({difference.error})"
-    return f"{difference.metric} against the {difference.opponent}: {difference.value:+.4g}{shown}"
+    note = f"; {difference.note}" if difference.note else ""
+    return f"{difference.metric} against the {difference.opponent}: {difference.value:+.4g}{shown}{note}"
 
 
 def card_markdown(spec: ModelSpec, evaluation: Evaluation) -> str:

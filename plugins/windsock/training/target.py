@@ -40,6 +40,7 @@ def feature_fields(snapshot: DataSnapshot, spec: ModelSpec) -> tuple[InputField,
             true_word=column.true_word,
             false_word=column.false_word,
             sensitive=column.name in spec.data.sensitive,
+            form=column.form,
         )
         for column in snapshot.columns
         if (column.role is ColumnRole.FEATURE and column.name not in spec.data.sensitive)
