@@ -266,6 +266,7 @@ class TestHealth:
         serve(app, make_plan(stored["first"]))
         said = app.client.get("/models/churn").json()
         assert [field["name"] for field in said["schema"]["fields"]] == list(ROW)
+        assert not any("form" in field for field in said["schema"]["fields"])
         assert app.client.post("/predict", json=said["example"]).status_code == 200
 
 
