@@ -99,7 +99,8 @@ def form_of(
     known = {
         key: value for key in FORM_KEYS if source is not None and (value := getattr(source, key)) is not None
     }
-    if "decimal" not in known and (sign := _decimal_of(columns, delimiter)):
+    sign = _decimal_of(columns, delimiter) if "decimal" not in known else None
+    if sign is not None and sign != known.get("thousands"):
         known["decimal"] = sign
     return ValueForm.model_validate(known) if known else None
 
