@@ -137,7 +137,8 @@ def form_of(
         key: value for key in FORM_KEYS if source is not None and (value := getattr(source, key)) is not None
     }
     if "decimal" not in known:
-        known |= _decimal_of(columns, delimiter)
+        found = _decimal_of(columns, delimiter)
+        known |= found if found.get("decimal") != known.get("thousands", "") else {}
     return SourceForm.model_validate(known) if known else None
 
 

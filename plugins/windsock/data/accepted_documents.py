@@ -76,10 +76,10 @@ def _contracts_lost(versions: Sequence[str], instead: DataContract | None) -> st
         if instead
         else "columns mean what people wrote, else what the champion has, else what their values are"
     )
-    return (
-        f"data contract {', '.join(versions[:SHOWN])}{more} is lost: its document is not there, or is not "
-        f"what was written; {holds}"
-    )
+    many = len(versions) > 1
+    what = f"data contract{'s' * many} {', '.join(versions[:SHOWN])}{more} {'are' if many else 'is'} lost"
+    why = f"{'their documents are' if many else 'its document is'} not there, or not what was written"
+    return f"{what}: {why}; {holds}"
 
 
 def unproven_since_promotion(rows: Sequence[LedgerRow]) -> tuple[str, ...]:

@@ -289,4 +289,5 @@ def require_contract(spec: ModelSpec, ports: Ports) -> tuple[DataContract, tuple
             next_action="Run its retrain DAG, or write `data.columns` in the model's file.",
         )
     statistics = accepted_statistics(force.history, ports)
-    return force.contract, (*force.findings, *([statistics.lost] if statistics.lost else []))
+    said = (*force.findings, *force.unproven, *([statistics.lost] if statistics.lost else []))
+    return force.contract, tuple(dict.fromkeys(said))

@@ -91,8 +91,12 @@ def is_either(form: ValueForm | None) -> bool:
 
 
 def _may_be_plain(form: ValueForm | None, *, held: bool) -> bool:
-    if form is None or (not held and "decimal" not in form.model_fields_set):
-        return held or not is_either(form)
+    if form is None:
+        return True
+    if not held and form.thousands == ".":  # a point is no decimal sign then
+        return False
+    if not held and "decimal" not in form.model_fields_set:
+        return not is_either(form)
     return form.decimal == "." and not (held and form.unit == "percent")
 
 
@@ -275,7 +279,7 @@ def _chosen(
     forms = [one for one in FORMS if _may_be(one, form)]
     found = [(_fitting(written, of_unit, one.decimal, one.thousands), one) for one in forms]
     weights = [int(counts[fits].sum()) for fits, _ in found]
-    if not max(weights):
+    if not max(weights, default=0):
         return None
     best = [entry for entry, weight in zip(found, weights, strict=True) if weight == max(weights)]
     chosen = _numbers(written, *best[0])

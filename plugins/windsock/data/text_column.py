@@ -67,9 +67,12 @@ def _may_be_plain(asked: Asked) -> bool:
         numbers = asked.held.kind in NUMERIC and form.decimal == "." and form.unit != "percent"
         times = asked.held.kind is ColumnKind.DATETIME and form.dates in ("", *EPOCHS)
         return (numbers and not form.dates) or times
+    if asked.form is None:
+        return True
     if is_either(asked.form):
         return False
-    return asked.form is None or (asked.form.decimal == "." and not asked.form.dates.startswith("%"))
+    points = asked.form.decimal == "." and asked.form.thousands != "."
+    return points and not asked.form.dates.startswith("%")
 
 
 def _as_held(fit: Fit, asked: Asked) -> Fit | None:

@@ -7,10 +7,20 @@ import pytest
 
 from support.builders import make_spec
 from support.fakes import FakeSources, fake_ports
+from windsock.adapters.csv_layout import form_of
 from windsock.data.contract import contract_in_force
+from windsock.data.reading import read_column
 from windsock.data.take_snapshot import take_snapshot
 from windsock.data.validate_data import validate_data
-from windsock.records import ContractOrigin, LedgerAction, TakeSnapshotInput, ValidateDataInput, ValueForm
+from windsock.records import (
+    ColumnKind,
+    ContractOrigin,
+    LedgerAction,
+    TakeSnapshotInput,
+    ValidateDataInput,
+    ValueForm,
+)
+from windsock.spec import FileSource
 
 ROWS = 120
 PURPOSE = {"accept_changes_until": "2030-01-01"}
@@ -128,3 +138,32 @@ def test_a_column_that_the_source_does_not_have_is_named(block, near, caplog):
     (name,) = block
     assert f"data.columns.{name}: the source has no such column" in caplog.text
     assert near in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("values", "thousands", "right", "fitting"),
+    [
+        (["1.537", "2.251"], ".", [1537, 2251], True),
+        (["12", "7"], ".", [12, 7], True),
+        (["1,537", "2,251"], ",", [1537, 2251], True),
+        (["1.537", "2.25"], ".", [1537], False),
+    ],
+)
+def test_a_mark_of_thousands_is_no_decimal_sign_in_the_first_month(values, thousands, right, fitting):
+    form = ValueForm.model_validate({"thousands": thousands})
+    read = read_column(pd.Series(values * 30, dtype=object), "x", form=form)
+    whole = read.kind is ColumnKind.INTEGER and not read.unread
+    assert (whole, read.values.tolist()[: len(right)] == right) == (fitting, fitting)
+
+
+@pytest.mark.parametrize("column", [["2,5", "1,537"], ["0,5"], ["12,25", "7"]])
+def test_what_a_key_takes_for_thousands_is_not_found_to_be_the_decimal_sign(column):
+    form = form_of([column], ";", FileSource(path="a.csv", thousands=","))
+    assert form is not None
+    assert "decimal" not in form.model_fields_set
+    assert read_column(pd.Series(column * 30, dtype=object), "x", form=form).kind is not ColumnKind.INTEGER
+
+
+def test_one_sign_for_both_is_refused():
+    with pytest.raises(ValueError, match="the same sign"):
+        FileSource(path="a.csv", thousands=",", decimal=",")
