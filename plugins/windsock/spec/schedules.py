@@ -69,7 +69,8 @@ def _schedule(value: object) -> object:
         raise NotAllowedError("no schedule", allowed=ALLOWED, cure=closest(text, WORDS))
     values = [_field(field, index) for index, field in enumerate(fields)]
     # A day that no month has would never come; where a weekday stands too, either of them counts.
-    if fields[4] == "*" and min(values[2]) > max(LONGEST[month - 1] for month in values[3]):
+    every_weekday = {day % 7 for day in values[4]} == set(range(7))
+    if every_weekday and min(values[2]) > max(LONGEST[month - 1] for month in values[3]):
         raise NotAllowedError("no month of this schedule has such a day", allowed=ALLOWED)
     return text
 

@@ -79,6 +79,8 @@ def test_spaces_do_not_matter():
         ("1,,2 * * * *", "field 1 (minute)"),
         ("٣ * * * *", "field 1 (minute)"),
         ("0 0 30 2 *", "such a day"),
+        ("0 0 30 2 */1", "such a day"),
+        ("0 0 31 2 0-6", "such a day"),
         ("0 0 31 4,6,9,11 *", "such a day"),
         ("0 0 L * *", "field 3 (day of month)"),
     ],
