@@ -35,7 +35,7 @@ def advice_on(held: ContractColumn, free: ReadColumn, fits: Callable[[ContractCo
     :param fits: whether its values fit another meaning.
     """
     name, kind = held.name, free.kind.value
-    if free.kind is not held.kind and not {free.kind, held.kind} <= set(NUMERIC):
+    if free.kind is not held.kind and not {free.kind, held.kind} <= NUMERIC:
         return (
             f"now it would be read as {kind}. If that is meant, write data.columns.{name}.kind: {kind}, or "
             "the form of its values beside it"

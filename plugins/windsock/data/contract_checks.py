@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.contract import InForce
+from windsock.data.read_columns import NUMERIC
 from windsock.data.roles import listed
 from windsock.records import (
     CheckResult,
@@ -17,16 +18,13 @@ from windsock.records import (
     DataSnapshot,
     Status,
 )
-from windsock.records.values import category_text
+from windsock.records.values import MOST_UNREAD, category_text
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_UNREAD = 0.05
-"""Share of a column's values that may not fit its kind."""
 READ_FREELY = "without the contract its values would be read as"
-NUMERIC = {ColumnKind.INTEGER, ColumnKind.NUMBER}
 
 
 class Comparison(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from windsock.data.read_columns import NUMERIC
 from windsock.records import CheckResult, ColumnKind, ColumnRole, ColumnSchema, DataSnapshot, Status
 from windsock.spec import ModelSpec
 from windsock.spec.column_groups import identity_agreement, is_whole
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CODE = "WS-DATA-170"
-NUMERIC = (ColumnKind.INTEGER, ColumnKind.NUMBER)
 MAY_IDENTIFY = (ColumnRole.FEATURE, ColumnRole.IGNORED, ColumnRole.ENTITY)
 
 

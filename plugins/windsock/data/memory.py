@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from windsock.data.remembered import NUMBERS, Finding, Remembered, known_rows
+from windsock.data.read_columns import NUMERIC
+from windsock.data.remembered import Finding, Remembered, known_rows
 from windsock.data.remembered_numbers import judge_numbers, judge_times
 from windsock.data.remembered_words import judge_words
 from windsock.data.tolerance import Tolerance, error_of_share, expected_copies, what_was_seen
@@ -175,7 +176,7 @@ def _nulls(remembered: Remembered) -> Iterable[Finding]:
 
 
 def _numbers(remembered: Remembered) -> Iterable[Finding]:
-    for column, history in remembered.columns(*NUMBERS):
+    for column, history in remembered.columns(*NUMERIC):
         finding = judge_numbers(column, remembered.now, history)
         if finding:
             yield finding

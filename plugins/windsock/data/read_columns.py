@@ -10,7 +10,7 @@ from windsock.records import ColumnKind, ColumnRole, ContractColumn, ValueForm
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
+NUMERIC = frozenset({ColumnKind.NUMBER, ColumnKind.INTEGER})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from windsock.data.read_columns import NUMERIC
 from windsock.records import ColumnKind, ColumnStatistics, SnapshotStatistics
 from windsock.spec import ModelSpec
 
-NUMBERS = frozenset({ColumnKind.NUMBER, ColumnKind.INTEGER})
 History = Sequence[tuple[ColumnStatistics, SnapshotStatistics]]
 """One column in accepted snapshots, newest first, each with its snapshot."""
 
@@ -74,7 +74,7 @@ def _as_long_as_there(
 ) -> Iterator[tuple[ColumnStatistics, SnapshotStatistics]]:
     for columns, snapshot in before:
         column = columns.get(now.name)
-        if column is None or not (column.kind is now.kind or {column.kind, now.kind} <= NUMBERS):
+        if column is None or not (column.kind is now.kind or {column.kind, now.kind} <= NUMERIC):
             return
         yield column, snapshot
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from windsock.data.read_columns import NUMERIC
 from windsock.records import (
     ColumnKind,
     ColumnRole,
@@ -22,7 +23,6 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """Shares of the values at which :class:`NumberStatistics` keeps quantiles."""
 DESCRIBED = (ColumnRole.FEATURE, ColumnRole.TARGET, ColumnRole.SENSITIVE, ColumnRole.EVENT_TIME)
 """Roles whose values are described; of an identity or an ignored column only nulls and kind are kept."""
-NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 MOST_SHARES = 50
 FEW_NUMBERS = 20
 """A column of whole numbers with at most so many different ones has shares, too: 0 and 1, or classes."""

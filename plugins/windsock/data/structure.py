@@ -18,6 +18,7 @@ from windsock.records import (
     Status,
     held_out_mask,
 )
+from windsock.records.values import MOST_UNREAD
 from windsock.spec import FOLDS, ModelSpec
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ MIN_ROWS = 50
 MIN_TRAINING_ROWS = 2 * FOLDS
 MIN_HELD_OUT = 10
 MAX_CLASSES = 100
-MAX_UNREAD = 0.05
-"""Share of values that may not fit their column's kind; of the target, none may."""
 SHOWN_UNREAD = 5
 READ_ROLES = (ColumnRole.FEATURE, ColumnRole.TARGET, ColumnRole.EVENT_TIME, ColumnRole.SENSITIVE)
 
@@ -237,7 +236,7 @@ def _unread_values(checked: Checked) -> CheckResult:
     bad = [
         column
         for column in checked.snapshot.columns
-        if shares.get(column.name, 0) > (0 if column.role is ColumnRole.TARGET else MAX_UNREAD)
+        if shares.get(column.name, 0) > (0 if column.role is ColumnRole.TARGET else MOST_UNREAD)
     ]
     message = "; ".join(_why_unread(column, shares[column.name]) for column in bad[:SHOWN_UNREAD])
     if len(bad) > SHOWN_UNREAD:
@@ -246,9 +245,9 @@ def _unread_values(checked: Checked) -> CheckResult:
         "unread_values",
         "WS-DATA-117",
         not bad,
-        message or f"at most {MAX_UNREAD:.0%} of a column's values do not fit its kind",
+        message or f"at most {MOST_UNREAD:.0%} of a column's values do not fit its kind",
         value=max(shares.values(), default=0.0),
-        limit=MAX_UNREAD,
+        limit=MOST_UNREAD,
         relation="<=",
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from windsock.data.changes import changes_since, refuse_growth
 from windsock.data.contract import contract_in_force
 from windsock.data.mixing import mix_recent
-from windsock.data.read_columns import ReadColumn
+from windsock.data.read_columns import NUMERIC, ReadColumn
 from windsock.data.reading import numbers_among
 from windsock.data.roles import findings_about
 from windsock.data.row_filter import take_rows
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
 def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapshot:

@@ -10,6 +10,8 @@ MISSING_WORDS = frozenset(
     {"na", "n/a", "nan", "null", "none", "nil", "#n/a", "#na", "<na>", "nat", "-", "--", "?", "."}
 )
 """Words that stand for no value where all others are numbers, truths or dates; in small letters."""
+MOST_UNREAD = 0.05
+"""Share of a column's values that may not fit its kind; of a target, none may."""
 
 
 def category_text(value: Any) -> str:

@@ -14,6 +14,7 @@ from windsock.exceptions import DataRefusedError
 from windsock.ports import LoadedBundle
 from windsock.records import Answer, ColumnKind, ColumnSchema, DataSnapshot, InputField, InputSchema
 from windsock.records.source_words import NO_VALUE, Reading
+from windsock.records.values import MOST_UNREAD
 from windsock.training.champion_forms import (
     FEATURE_CODE,
     NUMBERS,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-MOST_UNREAD = 0.05
-"""Largest share of a column's values that may mean nothing to the champion."""
 TARGET_CODE = "WS-EVALUATION-005"
 
 
