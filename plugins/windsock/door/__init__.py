@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from windsock.door.addresses import require_deployed, with_proved_addresses
-from windsock.door.proof import has_evidence, require_evidence
+from windsock.door.proof import evidence_of, has_evidence, require_evidence
 from windsock.door.reconcile import Differences, differences, reconcile, sign_anew
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
 from windsock.door.route import (
@@ -43,6 +43,7 @@ __all__ = [
     "mirror_champion",
     "plan_serving",
     "reconcile",
+    "evidence_of",
     "require_evidence",
     "require_deployed",
     "require_golden",

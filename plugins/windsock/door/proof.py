@@ -14,18 +14,28 @@ from windsock.records.evidence_pack import fault_in_pack
 def require_evidence(ports: Ports, row: LedgerRow) -> None:
     """See that the signed evidence pack of a decision or registration says what its row says, and says yes.
 
+    :raises WindsockError: as :func:`evidence_of` does.
+    """
+    evidence_of(ports, row)
+
+
+def evidence_of(ports: Ports, row: LedgerRow) -> dict[str, Any]:
+    """Return the signed evidence pack of a decision or registration, which says what its row says, and yes.
+
     :param row: the row of the decision or the registration.
     :raises UnverifiedBundleError: if the pack is not there as it was signed.
     :raises StorageError: if the storage does not answer.
     :raises GateRefusedError: if it is the pack of another version, or carries no yes.
     """
     content = ports.bundles.read_document(row.body["evidence_uri"], row.body["evidence_digest"])
-    if fault := fault_in_pack(json.loads(content), _about(row)):
+    pack: dict[str, Any] = json.loads(content)
+    if fault := fault_in_pack(pack, _about(row)):
         raise GateRefusedError(
             f"{row.model}: the signed evidence pack {row.body['evidence_uri']} {fault}",
             code="WS-GATE-015",
             next_action="Restore the pack from a backup, or run the retrain DAG; nothing goes on without it.",
         )
+    return pack
 
 
 def has_evidence(ports: Ports, row: LedgerRow) -> bool:

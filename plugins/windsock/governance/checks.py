@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from windsock.exceptions import WindsockError
+from windsock.governance.answered_classes import ANSWERED_CLASSES, ANSWERED_CODE, answered_classes
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
@@ -37,6 +38,7 @@ CODES = {
     CHAMPION_COMPARISON: "WS-GATE-006",
     MODEL_CARD: "WS-GATE-007",
     REQUEST_CONTRACT: "WS-GATE-016",
+    ANSWERED_CLASSES: ANSWERED_CODE,
 }
 EXTENSION_CODE = "WS-GATE-008"
 SILENT_CODE = "WS-GATE-012"
@@ -59,13 +61,19 @@ class Case(NamedTuple):
 
 
 def required_checks(
-    spec: ModelSpec, *, first_model: bool, silent_champion: bool = False, asked: bool = False
+    spec: ModelSpec,
+    *,
+    first_model: bool,
+    silent_champion: bool = False,
+    asked: bool = False,
+    unanswered: bool = False,
 ) -> tuple[str, ...]:
     """Return the names of the checks that the policy asks for; never empty.
 
     :param first_model: whether there is no champion to beat; a baseline takes its place.
     :param silent_champion: whether the champion cannot answer the new rows; the baseline is met as well.
     :param asked: whether the validation of the data asks a person something.
+    :param unanswered: whether there are classes that the model never answered with.
     """
     names = [DATA_VALIDATION, *(f"{PERFORMANCE_MINIMUM}:{metric}" for metric in sorted(spec.gate.minimum))]
     if first_model or silent_champion or not spec.gate.minimum:
@@ -74,9 +82,12 @@ def required_checks(
         names.append(CHAMPION_COMPARISON)
     if asked or not first_model:
         names.append(REQUEST_CONTRACT)
+    if unanswered:
+        names.append(ANSWERED_CLASSES)
     names += [LATENCY, MODEL_CARD]
-    # Of its own checks the gate already asks for all but the baseline; the rest are other packages' words.
-    further = [name for name in spec.gate.checks if name == BASELINE_COMPARISON or name not in CHECKS]
+    # Of its own checks the gate asks for most already; the rest are other packages' words.
+    always = (BASELINE_COMPARISON, ANSWERED_CLASSES)
+    further = [name for name in spec.gate.checks if name in always or name not in CHECKS]
     return tuple(dict.fromkeys([*names, *further]))
 
 
@@ -250,6 +261,7 @@ OWN_CHECKS: dict[str, Callable[[Case], CheckResult]] = {
     BASELINE_COMPARISON: baseline_comparison,
     CHAMPION_COMPARISON: champion_comparison,
     REQUEST_CONTRACT: request_contract,
+    ANSWERED_CLASSES: lambda case: answered_classes(case.step.spec, case.step.evaluation.unanswered),
     LATENCY: latency,
     MODEL_CARD: model_card,
 }

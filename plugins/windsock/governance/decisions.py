@@ -150,4 +150,10 @@ def required_now(spec: ModelSpec, decision: GateDecision, evaluation: Evaluation
     """Return the checks that the policy of a spec asks for."""
     silent = is_silent(evaluation.against_champion)
     asked = decision.validation is not None and bool(decision.validation.asks)
-    return required_checks(spec, first_model=decision.first_model, silent_champion=silent, asked=asked)
+    return required_checks(
+        spec,
+        first_model=decision.first_model,
+        silent_champion=silent,
+        asked=asked,
+        unanswered=bool(evaluation.unanswered),
+    )

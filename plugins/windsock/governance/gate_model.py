@@ -56,7 +56,13 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
     first_model = champion is None and step.evaluation.champion is None
     silent = is_silent(step.evaluation.against_champion)
     asked = bool(step.validation.asks)
-    required = required_checks(step.spec, first_model=first_model, silent_champion=silent, asked=asked)
+    required = required_checks(
+        step.spec,
+        first_model=first_model,
+        silent_champion=silent,
+        asked=asked,
+        unanswered=bool(step.evaluation.unanswered),
+    )
     case = Case(step, ports, champion)
     checks = tuple(run_check(name, case) for name in required)
     judgement = decide(required, checks, step.spec.gate.on_insufficient)

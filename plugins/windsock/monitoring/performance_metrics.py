@@ -16,6 +16,7 @@ from windsock.records import (
     Status,
 )
 from windsock.spec import ModelSpec
+from windsock.spec.registries import OF_ANSWERS
 from windsock.statistics.estimates import PREDICTION, apply_error_tree, cbpe, error_metrics
 from windsock.statistics.intervals import metric_intervals, wilson
 from windsock.statistics.labels import read_outcomes
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from windsock.statistics.metrics import Scorer
 
-OF_ANSWERS = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
-"""Metrics of a classifier that need its answers alone; all others need its probabilities."""
 FEWEST = 30
 """On fewer rows no interval is given, so that nothing can pass or fail by it."""
 

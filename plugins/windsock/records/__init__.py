@@ -192,6 +192,7 @@ from windsock.records.training import (
     PairedDifference,
     TrainedModel,
     TrainModelInput,
+    UnansweredClass,
 )
 from windsock.records.value_form import SourceForm, ValueForm
 from windsock.records.version_numbers import numbers_used
@@ -331,6 +332,7 @@ __all__ = [
     "TakeSnapshotInput",
     "TrainModelInput",
     "TrainedModel",
+    "UnansweredClass",
     "ValidateDataInput",
     "ValidationReport",
     "WindowKind",

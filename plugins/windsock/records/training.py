@@ -173,6 +173,17 @@ class ModelCard(Record):
         return tuple(name for name in type(self).model_fields if not str(getattr(self, name)).strip())
 
 
+class UnansweredClass(Record):
+    """A class that a model answered no held-out row with, though some are of it.
+
+    :param label: the class.
+    :param rows: held-out rows of it.
+    """
+
+    label: str | int | float | bool
+    rows: int = Field(ge=1)
+
+
 class Evaluation(Record):
     """The best candidate, judged on held-out rows that nothing was ever fitted on.
 
@@ -190,6 +201,9 @@ class Evaluation(Record):
     :param against_champion: difference to that champion on the same rows.
     :param contract_changes: how the request contract differs from that champion's, one sentence for each
         thing that a person must answer for; ``None``: the two were not compared.
+    :param unanswered: classes that the model knows and answered no held-out row with though some are of
+        them, the most frequent first.
+    :param rarest_class: share of the snapshot's rows that its rarest class has; ``None`` for numbers.
     :param latency: prediction time per sample.
     :param compiled: how the compiled form was found equal, or why there is none; ``None`` where the bundle
         says nothing of one.
@@ -208,6 +222,8 @@ class Evaluation(Record):
     champion: Champion | None = None
     against_champion: PairedDifference | None = None
     contract_changes: tuple[str, ...] | None = None
+    unanswered: tuple[UnansweredClass, ...] = ()
+    rarest_class: float | None = Field(default=None, gt=0, le=1)
     latency: Latency
     compiled: CompiledEquality | None = None
     card: ModelCard

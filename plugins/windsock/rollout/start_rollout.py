@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from windsock.door import (
     append_unless_routed,
+    evidence_of,
     looked_at_anew,
     plan_serving,
     require_evidence,
@@ -49,6 +50,9 @@ from windsock.rollout.splits import lay_split, settle, split_entry
 
 log = logging.getLogger(__name__)
 
+RARE_CLASS = 0.05
+"""Below this share of the rows a class hardly moves the accuracy."""
+
 
 def start_rollout(step: StartRolloutInput, ports: Ports, key: str) -> RolloutState:
     """Return the rollout that is under way, or start the newest version that waits for one.
@@ -84,7 +88,9 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
     hindrance, state = _hindrance(step, rows, queued, champion), None
     if not (hindrance or step.only_look):
         state = ports.router.state(step.spec.name)
-        hindrance = _golden_hindrance(ports, queued, state)
+        hindrance = _golden_hindrance(ports, queued, state) or _metric_hindrance(
+            step, ports, _registration(rows, queued)
+        )
     if hindrance or step.only_look:
         return RolloutState(
             model=step.spec.name,
@@ -173,6 +179,22 @@ def _golden_hindrance(ports: Ports, queued: LedgerRow, state: RouteState | None)
     except DeploymentRefusedError as refusal:
         return f"WS-ROLLOUT-014: version {queued.version} waits and cannot start: {refusal.message}"
     return ""
+
+
+def _metric_hindrance(step: StartRolloutInput, ports: Ports, registered: LedgerRow) -> str:
+    """Return why the usual metric cannot decide: how many answers are right says little of a rare class."""
+    asked = step.overrides.metric or step.spec.rollout.metric
+    if asked is not None or step.spec.task != "classification":
+        return ""
+    share = evidence_of(ports, registered).get("evaluation", {}).get("rarest_class")
+    if share is None or share >= RARE_CLASS:
+        return ""
+    return (
+        f"WS-ROLLOUT-017: version {registered.version} waits and cannot start: one of its classes is "
+        f"{share:.2%} of the rows, and `rollout.metric` is not given; accuracy, the usual one, hardly sees a "
+        f"class under {RARE_CLASS:.0%}. Write `metric:` in the `rollout` block: a metric of outcomes such as "
+        "conversion or one of `metrics`, or accuracy if it is meant"
+    )
 
 
 def _registration(rows: Sequence[LedgerRow], queued: LedgerRow) -> LedgerRow:

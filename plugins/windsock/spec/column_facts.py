@@ -86,6 +86,12 @@ class ColumnFacts:
         return self.distinct == 0 or (self.distinct == 1 and self.blanks == 0)
 
     @property
+    def rarest_share(self) -> float:
+        """The share of the values that is the rarest one; 1 without values."""
+        counts = self.values.dropna().value_counts()
+        return float(counts.iloc[-1] / counts.sum()) if len(counts) else 1.0
+
+    @property
     def unique(self) -> bool:
         """Whether each row has a value of its own."""
         return self.rows > 1 and self.blanks == 0 and self.distinct == self.rows

@@ -30,6 +30,8 @@ NEARLY_ALONE = 0.9
 FILLED_AFTERWARDS = 0.5
 """Such a share is enough of what it explains that a column has a value at all."""
 A_COPY = 0.9999
+RARE_CLASS = 0.05
+"""A class with a smaller share of the rows is rare: accuracy hardly sees it."""
 A_PREDICTION = 0.5
 """Such a share is enough where a column is called a prediction."""
 
@@ -61,6 +63,14 @@ class Proposal:
     copies: tuple[ColumnFacts, ...]
     suspects: tuple[tuple[ColumnFacts, float], ...]
     dates: tuple[ColumnFacts, ...]
+
+    @property
+    def rarest(self) -> float | None:
+        """The rarest class's share of the labelled rows where it is under 5 %, else ``None``."""
+        if self.task != "classification":
+            return None
+        share = self.target.rarest_share
+        return share if share < RARE_CLASS else None
 
     @property
     def excluded(self) -> tuple[ColumnFacts, ...]:
@@ -207,6 +217,11 @@ def _notes_of_target(proposal: Proposal) -> list[str]:
         notes.append(f"task: {task_reason(proposal)}")
     if proposal.positive is not None:
         notes.append(f"positive: {quoted(proposal.positive)}, the class that scores are for (a guess)")
+    if proposal.rarest is not None:
+        notes.append(
+            f"metric: average_precision, for the rarest class is {proposal.rarest:.2%} of the rows: a model "
+            f"that never finds it is right in {1 - proposal.rarest:.2%}"
+        )
     if proposal.asks_positive:
         both = " or ".join(map(quoted, proposal.target.classes))
         notes.append(f"positive: which class are scores for, {both}? Write it in data.positive")

@@ -43,6 +43,8 @@ METRICS: dict[str, Metric] = {
     "accuracy": Metric(("classification",), True),
     "balanced_accuracy": Metric(("classification",), True),
     "f1": Metric(("classification",), True),
+    "f1_macro": Metric(("classification",), True),
+    "f1_weighted": Metric(("classification",), True),
     "precision": Metric(("classification",), True),
     "recall": Metric(("classification",), True),
     "log_loss": Metric(("classification",), False),
@@ -52,6 +54,17 @@ METRICS: dict[str, Metric] = {
     "mae": Metric(("regression",), False),
 }
 
+OF_ANSWERS = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "f1_macro",
+    "f1_weighted",
+    "precision",
+    "recall",
+)
+"""Metrics of a classifier that need the classes that it answers with; all others need its probabilities."""
+
 DEFAULT_METRIC: dict[Task, str] = {"classification": "roc_auc", "regression": "r2"}
 
 CHECKS = (
@@ -60,6 +73,7 @@ CHECKS = (
     "baseline_comparison",
     "champion_comparison",
     "request_contract",
+    "answered_classes",
     "latency",
     "model_card",
 )

@@ -86,7 +86,7 @@ class RolloutBlock(Frozen):
     metric: str | None = Field(
         default=None,
         description="what decides: a name of `metrics`, or a usual one such as ctr; default: "
-        "accuracy, or absolute_error for regression",
+        "accuracy, or absolute_error for regression; with a class under 5 % of the rows it must be given",
     )
     metrics: dict[str, RolloutMetricBlock] = Field(
         default_factory=dict, max_length=20, description="further metrics, by name"

@@ -111,21 +111,40 @@ def _lines(
         "",
         "training:",
         "  schedule: daily   # hourly, daily (02:00 UTC), weekly, monthly, or cron such as '0 6 * * 1'",
+        *_metric_lines(proposal),
         "  # Without candidates a linear model and gradient-boosted trees compete.",
         "  # candidates: [{estimator: random_forest, params: {n_estimators: 200}}]",
         "",
         "gate:",
         "  # Without a minimum a first model must beat a model that knows nothing; later ones the champion.",
-        f"  # minimum: {{{'roc_auc: 0.75' if proposal.task == 'classification' else 'r2: 0.5'}}}",
+        f"  # minimum: {{{_minimum(proposal)}}}",
         "  card:   # only a person can write these two; the gate refuses while they are empty",
         '    intended_use: ""',
         '    limitations: ""',
         "",
         "# Without this a new version gets all traffic at once; docs/rollout.md has canary, ab and shadow.",
-        "# rollout: {strategy: canary, steps: [5, 25, 50, 100], metric: accuracy}"
-        if proposal.task == "classification"
-        else "# rollout: {strategy: canary, steps: [5, 25, 100], metric: absolute_error, promote: better}",
+        f"# rollout: {_rollout(proposal)}",
     ]
+
+
+def _metric_lines(proposal: Proposal) -> list[str]:
+    if proposal.rarest is None:
+        return []
+    why = f"the rarest class is {proposal.rarest:.2%} of the rows"
+    return [f"  metric: average_precision   # {why}; roc_auc and accuracy hardly see it"]
+
+
+def _minimum(proposal: Proposal) -> str:
+    if proposal.rarest is not None:
+        return f"average_precision: {min(1.0, 3 * proposal.rarest):.2g}"
+    return "roc_auc: 0.75" if proposal.task == "classification" else "r2: 0.5"
+
+
+def _rollout(proposal: Proposal) -> str:
+    if proposal.task != "classification":
+        return "{strategy: canary, steps: [5, 25, 100], metric: absolute_error, promote: better}"
+    metric = "accuracy" if proposal.rarest is None else "conversion"
+    return f"{{strategy: canary, steps: [5, 25, 50, 100], metric: {metric}}}"
 
 
 def _source(source: str | Mapping[str, str]) -> str:

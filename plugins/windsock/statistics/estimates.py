@@ -23,6 +23,8 @@ ESTIMATED = (
     "precision",
     "recall",
     "f1",
+    "f1_macro",
+    "f1_weighted",
     "roc_auc",
     "average_precision",
     "log_loss",
@@ -99,13 +101,16 @@ def _of_answers(chance: NDArray[Any], answered: NDArray[Any]) -> dict[str, float
     hits, false_alarms = chance[answered].sum(), (1 - chance[answered]).sum()
     missed, rest = chance[~answered].sum(), (1 - chance[~answered]).sum()
     recall, specificity = hits / (hits + missed), rest / (rest + false_alarms)
-    answers = hits + false_alarms
+    answers, wrong, positives = hits + false_alarms, false_alarms + missed, (hits + missed) / chance.size
+    f1, of_negatives = 2 * hits / (2 * hits + wrong), 2 * rest / (2 * rest + wrong)
     return {
         "accuracy": float((hits + rest) / chance.size),
         "balanced_accuracy": float((recall + specificity) / 2),
         "precision": float(hits / answers) if answers > 0 else 0.0,
         "recall": float(recall),
-        "f1": float(2 * hits / (2 * hits + false_alarms + missed)),
+        "f1": float(f1),
+        "f1_macro": float((f1 + of_negatives) / 2),
+        "f1_weighted": float(positives * f1 + (1 - positives) * of_negatives),
     }
 
 

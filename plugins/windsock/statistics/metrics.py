@@ -5,6 +5,8 @@ Conventions, the same on folds, on training rows and on held-out rows:
 - The class is the one with the highest probability; of equals, the first.
 - ``precision``, ``recall`` and ``f1`` are of the positive class with two classes, and the unweighted mean
   over the classes (macro) with more. Where nothing is predicted to be of a class, its precision is 0.
+- ``f1_macro`` is the unweighted mean of F1 over the classes, ``f1_weighted`` the mean weighted by how many
+  rows are of each class, also with two classes.
 - ``roc_auc`` and ``average_precision`` are of the positive class with two classes, and with more the
   unweighted mean of one class against the rest, over the classes that occur in the rows.
 - ``balanced_accuracy`` is the mean recall over the classes that occur in the rows.
@@ -19,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from windsock.spec import ModelSpec, extension, metric_facts
 from windsock.spec.registries import METRICS
@@ -199,12 +201,15 @@ def _balanced_accuracy(scored: Scored) -> Scorer:
 
 def _by_class(
     hits: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]],
+    over: Literal["positive", "macro", "weighted"] = "positive",
 ) -> Callable[[Scored], Scorer]:
-    """Make a metric from what it is for each class: of the positive one, or the mean over all.
+    """Make a metric from what it is for each class.
 
     Classes that occur neither in truth nor in answers are left out of the mean.
 
     :param hits: takes for each class the right answers, the rows of it and the answers with it.
+    :param over: ``positive``: of the positive class, and as ``macro`` where there is none; ``macro``: the
+        mean over the classes; ``weighted``: the mean by the rows of each class.
     """
 
     def make(scored: Scored) -> Scorer:
@@ -216,13 +221,19 @@ def _by_class(
             if (support > 0).sum() < 2:
                 return math.nan
             values = hits(right, support, answered)
-            if scored.positive is not None:
+            if over == "weighted":
+                return float(values @ support / support.sum())
+            if over == "positive" and scored.positive is not None:
                 return float(values[scored.positive])
             return float(values[(support > 0) | (answered > 0)].mean())
 
         return metric
 
     return make
+
+
+def _f1(right: NDArray[Any], support: NDArray[Any], answered: NDArray[Any]) -> NDArray[Any]:
+    return _share(2 * right, support + answered)
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[Any]:
@@ -286,7 +297,9 @@ BUILT_IN: dict[str, Callable[[Scored], Scorer]] = {
     "average_precision": lambda scored: _binary(scored, weighted_average_precision),
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
-    "f1": _by_class(lambda right, support, answered: _share(2 * right, support + answered)),
+    "f1": _by_class(_f1),
+    "f1_macro": _by_class(_f1, "macro"),
+    "f1_weighted": _by_class(_f1, "weighted"),
     "precision": _by_class(lambda right, support, answered: _share(right, answered)),
     "recall": _by_class(lambda right, support, answered: _share(right, support)),
     "log_loss": _log_loss,

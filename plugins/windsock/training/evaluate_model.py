@@ -36,6 +36,7 @@ from windsock.training.fitting import answer, counted_warnings, limited_threads
 from windsock.training.model_card import card_markdown, difference_text, make_card, metric_text
 from windsock.training.preprocessing import to_features
 from windsock.training.target import read_labels
+from windsock.training.unanswered import rarest_share, unanswered_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +116,8 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         champion=champion,
         against_champion=judgement.against_champion,
         contract_changes=met.contract_changes,
+        unanswered=unanswered_classes(judgement.scored, judgement.classes, known=bundle.schema.classes),
+        rarest_class=rarest_share(labels) if bundle.schema.classes else None,
         latency=latency,
         compiled=_equality(bundle),
         card=make_card(spec, step.snapshot, chosen, judgement.metrics),
@@ -227,6 +230,8 @@ def _log_findings(evaluation: Evaluation) -> None:
         log.info("%s", difference_text(evaluation.against_champion))
     else:
         log.info("no champion in the ledger: this is the first model")
+    for one in evaluation.unanswered:
+        log.info("class %r: %d held-out rows, answered for none", one.label, one.rows)
     log.info("latency: %.4f ms per sample", evaluation.latency.ms_per_sample)
     if evaluation.compiled:
         log.info("%s", evaluation.compiled.told)
@@ -263,6 +268,7 @@ def _numbers_json(evaluation: Evaluation) -> bytes:
             "gap",
             "baseline",
             "against_champion",
+            "unanswered",
             "latency",
             "ranking",
         },

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from support.builders import digest
+from support.builders import PACKS, digest, make_spec
 from support.fakes import FakeLedger, FakeRouter, fake_ports
 from support.faults import Killed, killed_after
 from support.rollout_steps import (
@@ -430,3 +431,35 @@ class TestTwoAtOnce:
         state = start(ports)
         assert state.started
         assert shares(ports) == {"1": 9_500, "2": 500, "3": 0}
+
+
+class TestARareClass:
+    """Accuracy is no usual metric where a class is under 5 % of the rows."""
+
+    @staticmethod
+    def rare(monkeypatch: pytest.MonkeyPatch, ports: Any, share: float) -> None:
+        row = next(row for row in ports.ledger.rows(MODEL) if row.version == "2")
+        place = (row.body["evidence_uri"], row.body["evidence_digest"])
+        pack = json.loads(PACKS[place]) | {"evaluation": {"rarest_class": share}}
+        monkeypatch.setitem(PACKS, place, json.dumps(pack).encode())
+
+    def test_the_usual_metric_does_not_start_a_rollout(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ports = waiting_world()
+        self.rare(monkeypatch, ports, 0.008)
+        state = start(ports)
+        assert not state.started
+        assert state.reason.startswith(
+            "WS-ROLLOUT-017: version 2 waits and cannot start: one of its classes is 0.80%"
+        )
+        assert start(ports, metric="accuracy").started
+
+    def test_a_metric_of_the_file_starts_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        spec = make_spec(rollout={"strategy": "canary", "metric": "conversion"})
+        ports = waiting_world(spec=spec)
+        self.rare(monkeypatch, ports, 0.008)
+        assert start(ports, spec=spec).started
+
+    def test_five_per_cent_are_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ports = waiting_world()
+        self.rare(monkeypatch, ports, 0.05)
+        assert start(ports).started

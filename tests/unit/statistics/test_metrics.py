@@ -49,6 +49,8 @@ def reference_binary(name: str, case: Scored, weights: np.ndarray) -> float:
             truth, answered, sample_weight=weights
         ),
         "f1": lambda: reference.f1_score(truth, answered, sample_weight=weights),
+        "f1_macro": lambda: reference.f1_score(truth, answered, average="macro", sample_weight=weights),
+        "f1_weighted": lambda: reference.f1_score(truth, answered, average="weighted", sample_weight=weights),
         "precision": lambda: reference.precision_score(truth, answered, sample_weight=weights),
         "recall": lambda: reference.recall_score(truth, answered, sample_weight=weights),
         "log_loss": lambda: reference.log_loss(truth, case.answers, sample_weight=weights),
@@ -95,6 +97,8 @@ def test_many_classes_equal_scikit_learn():
         "accuracy": reference.accuracy_score(case.truth, answered, sample_weight=weights),
         "balanced_accuracy": reference.balanced_accuracy_score(case.truth, answered, sample_weight=weights),
         "f1": reference.f1_score(case.truth, answered, average="macro", sample_weight=weights),
+        "f1_macro": reference.f1_score(case.truth, answered, average="macro", sample_weight=weights),
+        "f1_weighted": reference.f1_score(case.truth, answered, average="weighted", sample_weight=weights),
         "precision": reference.precision_score(case.truth, answered, average="macro", sample_weight=weights),
         "recall": reference.recall_score(case.truth, answered, average="macro", sample_weight=weights),
         "log_loss": reference.log_loss(case.truth, case.answers, sample_weight=weights),
@@ -124,7 +128,17 @@ def test_regression_metrics_equal_scikit_learn():
 
 
 @pytest.mark.parametrize(
-    "name", ["roc_auc", "average_precision", "balanced_accuracy", "f1", "precision", "recall"]
+    "name",
+    [
+        "roc_auc",
+        "average_precision",
+        "balanced_accuracy",
+        "f1",
+        "f1_macro",
+        "f1_weighted",
+        "precision",
+        "recall",
+    ],
 )
 def test_rows_of_one_class_define_no_metric_of_two(name):
     only = Scored(truth=np.ones(5, dtype=int), answers=np.full((5, 2), 0.5), classes=2, positive=1)

@@ -99,7 +99,7 @@ class TestWhatIsJudged:
     def test_every_metric_of_the_task_has_a_value_and_an_interval(self, world):
         world = world()
         evaluation = world.evaluate(world.train())
-        assert len(evaluation.metrics) == 9
+        assert len(evaluation.metrics) == 11
         assert all(metric.status is Status.PASS and metric.interval for metric in evaluation.metrics)
 
     def test_it_is_the_same_each_time(self, world):
