@@ -18,6 +18,7 @@ from windsock.data.time_words import (
     read_times,
     says_time,
 )
+from windsock.data.unsure_words import doubt_about, look_of
 from windsock.data.words import TRUTHS, truths_of
 from windsock.records import ColumnKind, ColumnRole, ValueForm
 
@@ -103,7 +104,41 @@ def _held_truths(words: pa.Array, true: str | None, false: str | None) -> Fit:
 
 
 def inferred_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
-    """Read words by the kind and the form that most of them fit; ``None``: they are names."""
+    """Read words by the kind and the form that most of them fit; ``None``: they are names.
+
+    What looks like numbers or times and is read as neither is in doubt, until a person decides.
+    """
+    import numpy as np
+
+    fit = _by_most(words, counts, asked)
+    if fit is not None and fit.kind is not ColumnKind.CATEGORY:
+        return fit
+    few, weights = _sampled(words, counts) if len(words) > 2 * SAMPLE else (words, counts)
+    kind = look_of(few, weights)
+    kind = look_of(words, counts) if kind is not None and few is not words else kind
+    if kind is None:
+        return fit
+
+    def reads(form: ValueForm) -> bool:
+        return _reads_all(kind, few, weights, form) and (
+            few is words or _reads_all(kind, words, counts, form)
+        )
+
+    doubt = doubt_about(kind, few, asked, reads)
+    if asked.is_target:
+        return _category(*(fit.remarks if fit else ()), doubt)
+    everything = np.ones(len(words), dtype=bool)
+    return Fit(kind=kind, values=np.zeros(len(words)), fits=~everything, possible=everything, doubt=doubt)
+
+
+def _reads_all(kind: ColumnKind, words: pa.Array, counts: NDArray[Any], form: ValueForm) -> bool:
+    """Return whether a form that a person would write reads nearly all words, without another doubt."""
+    times = kind is ColumnKind.DATETIME
+    fit = read_times(words, counts, form, held=True) if times else read_numbers(words, counts, form)
+    return fit is not None and not fit.doubt and int(counts[fit.fits].sum()) >= MOST * int(counts.sum())
+
+
+def _by_most(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
     import numpy as np
 
     if len(words) <= FEW_NUMBERS and (truths := truths_of(words.to_pylist(), counts)):
