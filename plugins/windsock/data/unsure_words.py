@@ -104,24 +104,35 @@ def _like_times(words: pa.Array) -> NDArray[Any]:
     return found
 
 
-def doubt_about(kind: ColumnKind, words: pa.Array, asked: Asked, reads: Callable[[ValueForm], bool]) -> str:
-    """Return what is not sure, and the key that settles it.
+def key_that_reads(
+    kind: ColumnKind, words: pa.Array, asked: Asked, reads: Callable[[ValueForm], bool]
+) -> str:
+    """Return what a person may write so that nearly all values are read; empty: nothing does.
 
     :param kind: what the values look like.
     :param words: some of them.
     :param reads: whether nearly all values are read with a form.
     """
-    what = "times" if kind is ColumnKind.DATETIME else "numbers"
-    column, form = f"data.columns.{asked.name}", asked.form or ValueForm()
-    names = f"`{column}.kind: category` keeps them as words"
+    form = asked.form or ValueForm()
     zone = _zone_of(words) if kind is ColumnKind.DATETIME else ""
     for keys in _keys(kind, zone):
         plain = {"by_values": False} if isinstance(form, SourceForm) and "decimal" in keys else {}
         if reads(form.replace(**keys, **plain)):
             block = ", ".join(f"{key}: {json.dumps(sign, ensure_ascii=False)}" for key, sign in keys.items())
             zoned = f" as UTC, without{zone}" if zone else ""
-            fix = f"`{column}: {{{block}}}` reads them{zoned}"
-            return f"they look like {what}{_against(form, keys)}; {fix}, {names}"
+            return f"{_against(form, keys)}; `data.columns.{asked.name}: {{{block}}}` reads them{zoned}"
+    return ""
+
+
+def doubt_about(kind: ColumnKind, asked: Asked, fix: str) -> str:
+    """Return what is not sure, and the keys that settle it.
+
+    :param fix: what reads the values, if anything does.
+    """
+    what = "times" if kind is ColumnKind.DATETIME else "numbers"
+    names = f"`data.columns.{asked.name}.kind: category` keeps them as words"
+    if fix:
+        return f"they look like {what}{fix}, {names}"
     return f"they look like {what} in no one form that can be read; write one form at the source, or {names}"
 
 

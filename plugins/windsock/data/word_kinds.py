@@ -18,7 +18,7 @@ from windsock.data.time_words import (
     read_times,
     says_time,
 )
-from windsock.data.unsure_words import doubt_about, look_of
+from windsock.data.unsure_words import doubt_about, key_that_reads, look_of
 from windsock.data.words import TRUTHS, truths_of
 from windsock.records import ColumnKind, ColumnRole, ValueForm
 
@@ -108,10 +108,9 @@ def inferred_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit |
 
     What looks like numbers or times and is read as neither is in doubt, until a person decides.
     """
-    import numpy as np
-
     fit = _by_most(words, counts, asked)
-    if fit is not None and fit.kind is not ColumnKind.CATEGORY:
+    named = fit is None or fit.kind is ColumnKind.CATEGORY
+    if fit is not None and not named and (fit.doubt or counts[fit.reach].sum() >= MOST * counts.sum()):
         return fit
     few, weights = _sampled(words, counts) if len(words) > 2 * SAMPLE else (words, counts)
     kind = look_of(few, weights)
@@ -124,11 +123,20 @@ def inferred_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit |
             few is words or _reads_all(kind, words, counts, form)
         )
 
-    doubt = doubt_about(kind, few, asked, reads)
+    fix = key_that_reads(kind, few, asked, reads)
+    if fit is not None and not named:
+        return replace(fit, doubt=doubt_about(kind, asked, fix)) if fix else fit
+    doubt = doubt_about(kind, asked, fix)
     if asked.is_target:
         return _category(*(fit.remarks if fit else ()), doubt)
-    everything = np.ones(len(words), dtype=bool)
-    return Fit(kind=kind, values=np.zeros(len(words)), fits=~everything, possible=everything, doubt=doubt)
+    return _unread(kind, len(words), doubt)
+
+
+def _unread(kind: ColumnKind, words: int, doubt: str) -> Fit:
+    import numpy as np
+
+    values = np.zeros(words)
+    return Fit(kind=kind, values=values, fits=values > 0, possible=values == 0, doubt=doubt)
 
 
 def _reads_all(kind: ColumnKind, words: pa.Array, counts: NDArray[Any], form: ValueForm) -> bool:
