@@ -94,7 +94,7 @@ def in_some_form(words: pa.Array) -> NDArray[Any]:
     """
     written = _written(words)
     fits = written.valid & False
-    for one in FORMS:
+    for one in FORMS if written.valid.any() else ():
         fits |= _fitting(written, written.valid, one.decimal, one.thousands)
     return fits
 

@@ -52,6 +52,8 @@ TIME_LIKE = (
     rf"(?i)^({DATE}|{CLOCK}|{PART}(\s?{PART}){{0,3}}|{HALF_DAY}|PT([0-9]+[HMS]){{1,3}})$",
     rf"^({CLOCK}(\s?(Z|[A-Z]{{2,5}}))?|[0-9]{{8}}T[0-9]{{6}}Z?)$",
 )
+AT_FIRST = tuple(re.compile(pattern.replace(r"\p{L}", r"[^\W\d_]")) for pattern in TIME_LIKE)
+"""The same for the first words, of which half must fit: patterns of Arrow are compiled for each column."""
 DECIMALS, THOUSANDS = ({"decimal": "."}, {"decimal": ","}), ({"thousands": ","}, {"thousands": "."})
 PAIRS = tuple(
     {"decimal": decimal, "thousands": thousands}
@@ -98,7 +100,12 @@ def _like_numbers(words: pa.Array) -> NDArray[Any]:
 def _like_times(words: pa.Array) -> NDArray[Any]:
     import pyarrow as pa
 
-    if any(map(has_month, words.slice(0, 20).to_pylist())):
+    first = words.slice(0, 20).to_pylist()
+    months = any(map(has_month, first))
+    first = in_english(first, full=True) if months else first
+    if 2 * sum(any(pattern.match(word) for pattern in AT_FIRST) for word in first) < len(first):
+        return matches(words, "^$")
+    if months:
         words = pa.array(in_english(words.to_pylist(), full=True), type=words.type)
     found: NDArray[Any] = matches(words, TIME_LIKE[0]) | matches(words, TIME_LIKE[1])
     return found
