@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
@@ -52,16 +51,19 @@ ZONES = {
 ZONE = re.compile(r"(?<=\s)[A-Z]{2,3}$")
 
 
-@cache
-def _signs() -> Mapping[int, str]:
-    """Return digits of all scripts, and the signs written among them, as those of ASCII."""
-    digits = {
-        code: str(unicodedata.decimal(chr(code)))
-        for code in range(128, sys.maxunicode + 1)
-        if unicodedata.category(chr(code)) == "Nd"
-    }
-    wide = {ord(sign) + 0xFEE0: sign for sign in ".,+-%:/'()$TZ"}
-    return {**digits, **wide, 0x066A: "%", 0x066B: ".", 0x066C: ","}
+class _Signs(dict[int, str]):
+    """Digits of all scripts, and the signs written among them, as those of ASCII; others are themselves."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        digit = unicodedata.decimal(sign, None)
+        self[code] = sign if digit is None else str(digit)
+        return self[code]
+
+
+SIGNS = _Signs(
+    {ord(sign) + 0xFEE0: sign for sign in ".,+-%:/'()$TZ"} | {0x066A: "%", 0x066B: ".", 0x066C: ","}
+)
 
 
 def in_plain_signs(words: pa.Array) -> pa.Array:
@@ -74,10 +76,9 @@ def in_plain_signs(words: pa.Array) -> pa.Array:
     other = matches(plain, OTHER_DIGITS)
     if not other.any():
         return plain
-    table = _signs()
     texts = plain.to_pylist()
     for place in other.nonzero()[0]:
-        texts[place] = texts[place].translate(table)
+        texts[place] = texts[place].translate(SIGNS)
     return pa.array(texts, type=words.type)
 
 
