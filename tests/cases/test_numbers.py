@@ -17,6 +17,7 @@ from windsock.exceptions import DataRefusedError
 from windsock.records import TakeSnapshotInput, ValidateDataInput
 
 pytestmark = pytest.mark.cases
+WIDE = {ord(sign): ord(sign) + 0xFEE0 for sign in "0123456789."}
 ROWS = 300
 X = np.random.default_rng(3).normal(size=ROWS).round(3)
 
@@ -240,3 +241,42 @@ def test_numbers_with_text_beside_them(tmp_path, case, name, written):
 def test_names_with_digits_are_names(tmp_path, case, written):
     got = read_columns(put(tmp_path, written))["k"]
     case(f"{written(1)} is a name", right=("category", 0), got=(got.kind.value, got.unread))
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "value"),
+    [
+        (
+            "1 003,5 beside points",
+            lambda row: f"{1 + row // 1000} {row % 1000:03},5",
+            lambda row: 1000.5 + row,
+        ),
+        ("full-width digits", lambda row: f"{row}.5".translate(WIDE), lambda row: row + 0.5),
+    ],
+)
+def test_signs_that_are_sure(tmp_path, case, name, written, value):
+    read = read_columns(put(tmp_path, written))["k"]
+    right = [float(value(row)) for row in range(ROWS)]
+    case(name, right=(right[:40], 0), got=(read.values.tolist()[:40], read.unread))
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "source", "keys"),
+    [
+        ("19.90 under decimal ','", lambda row: f"{row}.90", {"decimal": ","}, {"decimal": "."}),
+        (
+            "1003,5 under thousands ','",
+            lambda row: f"{1000 + row},5",
+            {"thousands": ","},
+            {"decimal": ",", "thousands": ""},
+        ),
+        ("1.2K beside 3.4M", lambda row: f"{row / 10}{'KMB'[row % 3]}", {}, {}),
+    ],
+)
+def test_numbers_that_cannot_be_read_with_certainty(tmp_path, case, name, written, source, keys):
+    file = put(tmp_path, written, x=lambda value: str(int(value * 10)))
+    message = failed(validated(file, "y", source=source)[1]).get("WS-DATA-117", "")
+    wanted = ", ".join(f'{key}: "{sign}"' for key, sign in keys.items()) if keys else "kind: category"
+    case(name, right=True, got="k is read as number" in message and wanted in message)
+    _, report = validated(file, "y", source=source, columns={"k": keys or {"kind": "category"}})
+    case(f"... {name} with what is named", right="pass", got=report.status.value)

@@ -81,3 +81,54 @@ def test_years_of_two_digits(tmp_path, case):
     case("31.12.26", right=True, got="data.source.dates" in message)
     read = read_columns(file, dates="%d.%m.%y")["at"]
     case("... with a pattern", right="datetime", got=read.kind.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "key"),
+    [
+        ("2026-01-05 10:33 CET", lambda moment: f"{moment:%Y-%m-%d %H:%M} CET", '"%Y-%m-%d %H:%M CET"'),
+        ("05-JAN-26 10:33", lambda moment: f"{moment:%d-%b-%y %H:%M}".upper(), '"%d-%b-%y %H:%M"'),
+        ("21h05", lambda moment: f"{moment:%Hh%M}", "`data.columns.k.kind: category`"),
+        ("2h 50m", lambda moment: f"{moment.hour}h {moment.minute}m", "`data.columns.k.kind: category`"),
+    ],
+)
+def test_times_that_cannot_be_read_with_certainty(tmp_path, case, name, written, key):
+    file = put(tmp_path, written, name="k")
+    message = failed(validated(file, "y")[1]).get("WS-DATA-117", "")
+    case(name, right=True, got="k is read as datetime" in message and key in message)
+    _, report = validated(file, "y", columns={"k": {"kind": "category"}})
+    case(f"... {name} as a category", right="pass", got=report.status.value)
+    if "%" in key:
+        _, report = validated(file, "y", columns={"k": {"dates": key.strip('"')}})
+        case(f"... {name} with the pattern", right="pass", got=report.status.value)
+
+
+def test_month_first_beside_a_key_of_day_first(tmp_path, case):
+    file = put(tmp_path, lambda moment: f"{moment:%m/%d/%Y %H:%M}", name="k")
+    message = failed(validated(file, "y", source={"dates": "day_first"})[1]).get("WS-DATA-117", "")
+    case("01/13/2026 under day_first", right=True, got='{dates: "month_first"}' in message)
+    blocks = {"source": {"dates": "day_first"}, "columns": {"k": {"dates": "month_first"}}}
+    case("... with its own key", right="pass", got=validated(file, "y", **blocks)[1].status.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("4. Januar 2026", lambda moment: f"{moment.day}. {('Januar', 'Februar')[moment.month - 1]} 2026"),
+        ("4 de enero de 2026", lambda m: f"{m.day} de {('enero', 'febrero')[m.month - 1]} de 2026"),
+        ("2026年1月4日", lambda moment: f"2026年{moment.month}月{moment.day}日"),
+        ("2026년 1월 4일", lambda moment: f"2026년 {moment.month}월 {moment.day}일"),
+        ("31.12.2025, 03:03", lambda moment: f'"{moment:%d.%m.%Y, 00:00}"'),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", lambda moment: f'"{moment:%a, %d %b %Y} 00:00:00 GMT"'),
+    ],
+)
+def test_dates_of_other_languages(tmp_path, case, name, written):
+    column = read_columns(put(tmp_path, written))["at"]
+    right = pd.Series(MOMENTS, dtype="datetime64[us, UTC]").dt.floor("D").tolist()
+    case(name, right=(True, 0), got=(column.values.tolist() == right, column.unread))
+
+
+def test_a_clock_of_half_a_day(tmp_path, case):
+    column = read_columns(put(tmp_path, lambda moment: f"{moment:%I:%M %p}", name="k"))["k"]
+    right = [60 * moment.hour + moment.minute for moment in MOMENTS]
+    case("9:05 PM", right=True, got=column.values.tolist() == right)

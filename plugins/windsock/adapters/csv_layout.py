@@ -152,11 +152,11 @@ def _decimal_of(columns: Iterable[Sequence[str]], delimiter: str) -> dict[str, A
     commas, points, times = signs["comma"], signs["point"], signs["time"]
     doubtful = signs["comma group"]
     if commas and not points and not times:
-        return {"decimal": ","}
+        return {"decimal": ",", "by_values": True}
     if delimiter == ";" and doubtful and not (commas or points or times or signs["point group"]):
-        return {"decimal": ","}
+        return {"decimal": ",", "by_values": True}
     if points and not commas and not (delimiter == ";" and doubtful):
-        return {"decimal": "."}
+        return {"decimal": ".", "by_values": True}
     return {"either": True} if commas or (delimiter == ";" and signs["point group"]) else {}
 
 

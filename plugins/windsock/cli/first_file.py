@@ -134,9 +134,9 @@ def seen_columns(frame: pd.DataFrame, form: ValueForm | None = None) -> dict[str
 
 def _doubt(read: ReadColumn) -> str:
     """Return what is not sure of a column: another reading, or values that do not fit."""
-    if read.doubt:
-        return read.doubt
     shapes = ", ".join(read.shapes)
+    if read.doubt:
+        return f"{read.doubt}; its values look like {shapes}"
     return (
         f"{read.unread:,} values do not fit {read.kind.value} and look like {shapes}; they count as missing"
     )

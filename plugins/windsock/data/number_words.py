@@ -41,6 +41,8 @@ FORMS = [
 ]
 BLANKS = (" ", "'")
 """Marks of thousands that never begin the decimals."""
+MOST_FIT = 0.95
+"""Share of numbers that the file's decimal sign must fit; else another one is tried where no key names it."""
 TWO_READINGS = (
     "a comma or a point before three digits may part thousands or begin the decimals; "
     "`data.source.decimal` (and `data.source.thousands`) settles it"
@@ -83,6 +85,25 @@ def read_numbers(
     unit, of_unit = _unit(written, counts, form if held else None)
     read = _held(written, of_unit, form) if held and form else _chosen(written, of_unit, counts, form)
     return None if read is None else _finished(read, words, infinite, unit, held=held)
+
+
+def in_some_form(words: pa.Array) -> NDArray[Any]:
+    """Return which words are numbers in one form or another; a name made of digits is none.
+
+    The sign of a currency or a per cent sign may be any.
+    """
+    written = _written(words)
+    fits = written.valid & False
+    for one in FORMS if written.valid.any() else ():
+        fits |= _fitting(written, written.valid, one.decimal, one.thousands)
+    return fits
+
+
+def are_names_of_digits(words: pa.Array) -> bool:
+    """Return whether some words are whole numbers with a leading zero, or of too many digits: codes."""
+    whole, digits = matches(words, WHOLE), _digits(words)
+    codes = whole & ((digits > LONGEST_WHOLE) | matches(words, LEADING_ZERO))
+    return bool((codes | (digits > LONGEST_DECIMAL)).any())
 
 
 def is_either(form: ValueForm | None) -> bool:
@@ -276,6 +297,21 @@ def _chosen(
     written: Written, of_unit: NDArray[Any], counts: NDArray[Any], form: ValueForm | None
 ) -> _Numbers | None:
     """Read by the form that most words fit; where another one means other numbers, none of these fit."""
+    read = _agreeing(written, of_unit, counts, form)
+    if not isinstance(form, SourceForm) or not form.by_values:
+        return read
+    most = 0 if read is None else int(counts[read.fits].sum())
+    if most >= MOST_FIT * int(counts[of_unit].sum()):
+        return read
+    known = {key: getattr(form, key) for key in form.model_fields_set - {"decimal", "by_values"}}
+    other = _agreeing(written, of_unit, counts, SourceForm.model_validate({**known, "either": True}))
+    return read if other is None or int(counts[other.fits].sum()) <= most else other
+
+
+def _agreeing(
+    written: Written, of_unit: NDArray[Any], counts: NDArray[Any], form: ValueForm | None
+) -> _Numbers | None:
+    """Read by the form that most words fit, of those that agree with what is known."""
     forms = [one for one in FORMS if _may_be(one, form)]
     found = [(_fitting(written, of_unit, one.decimal, one.thousands), one) for one in forms]
     weights = [int(counts[fits].sum()) for fits, _ in found]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 EXACT = 2**53
 PLAIN = (str, int, float, bool, Decimal, UUID)
 SENTENCE = 4
-"""So many words make free text, or so many signs where no blanks part words."""
-LONG_TEXT = 40
+"""So many words make free text, or so many signs of a script that is written without blanks."""
+LONG_TEXT = 15
 
 
 def read_column(
@@ -159,5 +159,11 @@ def numbers_among(values: pd.Series[Any]) -> tuple[int, int, int]:
 def is_free_text(values: pd.Series[Any]) -> bool:
     """Return whether a column of text holds sentences rather than names: most have four words or more."""
     some = values.dropna().drop_duplicates().head(1_000).astype(str)
-    long = [len(text.split()) >= SENTENCE or len(text) >= LONG_TEXT for text in some]
-    return sum(long) > len(long) / 2
+    return sum(map(_is_sentence, some)) > len(some) / 2
+
+
+def _is_sentence(text: str) -> bool:
+    words = text.split()
+    if len(words) >= SENTENCE:
+        return sum(any(map(str.isalpha, word)) for word in words) >= SENTENCE - 1
+    return sum(sign.isalpha() and not sign.isascii() for sign in text) >= max(LONG_TEXT, len(text) / 2)

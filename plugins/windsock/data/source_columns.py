@@ -12,7 +12,7 @@ from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import read_column
 from windsock.data.roles import describe_column
 from windsock.exceptions import DataRefusedError
-from windsock.records import ColumnKind, ColumnRole, ColumnSchema, ContractColumn, ValueForm
+from windsock.records import ColumnKind, ColumnRole, ColumnSchema, ContractColumn, SourceForm, ValueForm
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ class SourceColumns(NamedTuple):
         of_column = self.force.forms.get(name)
         if of_column is None or self.source is None:
             return of_column or self.source
-        return self.source.replace(**{key: getattr(of_column, key) for key in of_column.model_fields_set})
+        decided = {key: getattr(of_column, key) for key in of_column.model_fields_set}
+        if "decimal" in decided and isinstance(self.source, SourceForm):
+            decided["by_values"] = False
+        return self.source.replace(**decided)
 
     def read(
         self,

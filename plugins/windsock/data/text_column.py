@@ -9,6 +9,7 @@ from windsock.data.column_text import MOST_SHAPES, Fit, shapes_of
 from windsock.data.number_words import is_either
 from windsock.data.plain_text import read_plain, text_array
 from windsock.data.read_columns import NUMERIC, Asked, ReadColumn, missing_words
+from windsock.data.spelled_words import in_plain_signs
 from windsock.data.time_words import EPOCHS, as_epoch
 from windsock.data.word_kinds import as_time, held_words, inferred_words
 from windsock.data.words import ALWAYS_MISSING
@@ -119,7 +120,7 @@ def _read_words(column: _Words, values: pd.Series[Any], asked: Asked) -> ReadCol
     held_kind = asked.held.kind if asked.held else None
     fit = None
     if not asked.as_text and (valued.any() or held_kind not in (None, ColumnKind.CATEGORY)):
-        words, counts = column.words.filter(pa.array(valued)), column.counts[valued]
+        words, counts = in_plain_signs(column.words.filter(pa.array(valued))), column.counts[valued]
         fit = held_words(words, counts, asked) if held_kind else inferred_words(words, counts, asked)
     if fit is None or fit.kind is ColumnKind.CATEGORY:
         return _names(column, values, asked, blank, gone, fit.remarks if fit else ())

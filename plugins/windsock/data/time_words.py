@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit, as_numpy, matches
+from windsock.data.spelled_words import has_month, in_english, with_offset
 from windsock.records import ColumnKind, ValueForm
 
 if TYPE_CHECKING:
@@ -18,13 +19,15 @@ DAY = 86_400 * SECOND
 EARLIEST, LATEST = 946_684_800, 4_102_444_800
 """Seconds since 1970 at the beginnings of 2000 and 2100: numbers between them may be times."""
 EPOCHS = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
+MOST = 0.95
+"""Share of values that must be of one form where others are possible."""
 ORDERS = ("day_first", "month_first")
 TIME_NAME = re.compile(
     r"(?i)(.*[_\-. ])?(at|on|time|times|timestamp|date|datetime|ts|epoch|when|dt)(_?(s|ms|us|ns|utc))?"
 )
 CAMEL_TIME_NAME = re.compile(r".*[a-z](At|On|Time|Timestamp|Date|Ts|TS)")
 CLOCK = (
-    r"(?i)(?:(?:T|\s+)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})"
+    r"(?i)(?:(?:T|,?\s+)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})"
     r"(?:[.,](?P<part>[0-9]{1,9}))?)?\s?(?P<half>[ap]\.?m\.?)?\s?"
     r"(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?)?$"
 )
@@ -33,7 +36,8 @@ ISO = "^" + SEPARATED % ("4", "1,2") + CLOCK
 WRITTEN = "^" + SEPARATED % ("1,2", "4") + CLOCK
 DAY_OR_MONTH = r"(0?[1-9]|[12][0-9]|3[01])"
 SHORT_YEAR = rf"^{DAY_OR_MONTH}[-/.]{DAY_OR_MONTH}[-/.][0-9]{{2}}(\s+[0-9]{{1,2}}:[0-9]{{2}}.*)?$"
-PATTERNS = (
+HALF_DAY = "0?[1-9]|1[0-2]"
+WITH_MONTHS = (
     "%d-%b-%Y",
     "%d %b %Y",
     "%b %d, %Y",
@@ -41,11 +45,40 @@ PATTERNS = (
     "%B %d, %Y",
     "%d %b %Y %H:%M:%S",
     "%a, %d %b %Y %H:%M:%S %z",
+    "%a, %d %b %Y %H:%M %z",
+    "%d %b %Y %H:%M:%S %z",
+    "%d %b %Y %H:%M",
+    "%d-%b-%Y %H:%M:%S",
+    "%d-%b-%Y %H:%M",
+    "%d/%b/%Y",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%d. %B %Y",
+    "%d. %B %Y %H:%M",
+    "%d. %B %Y, %H:%M",
+    "%d de %B de %Y",
+    "%d %B %Y г.",
+    "%b %d %Y",
+    "%b %d, %Y %I:%M %p",
+    "%b %d, %Y, %I:%M %p",
+    "%b %d, %Y, %I:%M:%S %p",
+    "%b %d, %Y %H:%M",
+    "%a %b %d %H:%M:%S %Y",
+    "%a %b %d %H:%M:%S %z %Y",
+)
+"""Dates with the name of a month, long or short, in English or another language that is known."""
+CJK = tuple(
+    date + clock
+    for date in ("%Y年%m月%d日", "%Y年 %m月 %d日", "%Y년 %m월 %d일", "%Y년%m월%d일", "%Y. %m. %d.")
+    for clock in ("", " %H:%M", " %H:%M:%S")
 )
 OF_DAY = {
-    "%H:%M": r"^(?P<hour>[0-9]{1,3}):(?P<minute>[0-5][0-9])(?P<second>)$",
-    "%H:%M:%S": r"^(?P<hour>[0-9]{1,3}):(?P<minute>[0-5][0-9]):(?P<second>[0-5][0-9](?:\.[0-9]+)?)$",
-    "%H.%M.%S": r"^(?P<hour>[0-9]{1,2})\.(?P<minute>[0-5][0-9])\.(?P<second>[0-5][0-9])$",
+    "%H:%M": r"^(?P<hour>[0-9]{1,3}):(?P<minute>[0-5][0-9])(?P<second>)(?P<half>)$",
+    "%H:%M:%S": r"^(?P<hour>[0-9]{1,3}):(?P<minute>[0-5][0-9]):(?P<second>[0-5][0-9](?:\.[0-9]+)?)"
+    r"(?P<half>)$",
+    "%H.%M.%S": r"^(?P<hour>[0-9]{1,2})\.(?P<minute>[0-5][0-9])\.(?P<second>[0-5][0-9])(?P<half>)$",
+    "%I:%M %p": rf"^(?P<hour>{HALF_DAY}):(?P<minute>[0-5][0-9])(?P<second>)\s?(?P<half>[AaPp])\.?[Mm]\.?$",
+    "%I:%M:%S %p": rf"^(?P<hour>{HALF_DAY}):(?P<minute>[0-5][0-9]):(?P<second>[0-5][0-9])\s?"
+    r"(?P<half>[AaPp])\.?[Mm]\.?$",
 }
 UNCLEAR = (
     "dates whose day and month cannot be told apart; "
@@ -81,7 +114,7 @@ def read_times(
             fits.append(_in_order(words, counts, known))
     if not held and not any(fit is not None and fit.reach.any() for fit in fits):
         fits += _named_months(words)
-        fits.append(_short_years(words))
+        fits.append(_short_years(words, counts))
     weighed = [(int(counts[fit.reach].sum()), fit) for fit in fits if fit is not None]
     weight, best = max(weighed, key=lambda entry: entry[0], default=(0, None))
     return best if weight else None
@@ -101,7 +134,7 @@ def read_clock(words: pa.Array, counts: NDArray[Any], form: ValueForm | None) ->
         if fits.any():
             seconds = pc.struct_field(parts, "second")
             seconds = pc.cast(pc.if_else(pc.equal(seconds, ""), "0", seconds), pa.float64())
-            values = 60 * _whole(parts, "hour") + _whole(parts, "minute")
+            values = 60 * _hours(parts) + _whole(parts, "minute")
             values = values + pc.fill_null(seconds, 0).to_numpy(zero_copy_only=False) / 60
             fit = Fit(
                 kind=ColumnKind.NUMBER,
@@ -112,6 +145,16 @@ def read_clock(words: pa.Array, counts: NDArray[Any], form: ValueForm | None) ->
             )
             found.append((int(counts[fits].sum()), fit))
     return max(found, key=lambda entry: entry[0])[1] if found else None
+
+
+def _hours(parts: pa.Array) -> NDArray[Any]:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    hour, half = _whole(parts, "hour"), pc.utf8_lower(pc.fill_null(pc.struct_field(parts, "half"), ""))
+    late, halved = as_numpy(pc.equal(half, "p")), as_numpy(pc.not_equal(half, ""))
+    hours: NDArray[Any] = np.where(halved, hour % 12 + 12 * late, hour)
+    return hours
 
 
 def as_epoch(fit: Fit, form: ValueForm | None, *, sure: bool = False) -> Fit | None:
@@ -241,7 +284,7 @@ def _in_order(words: pa.Array, counts: NDArray[Any], known: str) -> Fit | None:
         return None
     days, months = int(counts[day.fits].sum()), int(counts[month.fits].sum())
     best = month if months > days else day
-    decided = days != months and max(days, months) >= 0.95 * int(counts[any_order].sum())
+    decided = days != months and max(days, months) >= MOST * int(counts[any_order].sum())
     if (
         decided
         or (day.fits & ~month.fits).sum() == 0
@@ -261,9 +304,12 @@ def _by_pattern(words: pa.Array, pattern: str) -> Fit:
     import numpy as np
     import pandas as pd
 
-    read = pd.to_datetime(
-        pd.Series(words.to_pylist(), dtype=object), format=pattern, errors="coerce", utc=True
-    )
+    texts = words.to_pylist()
+    if "%b" in pattern or "%B" in pattern:
+        texts = in_english(texts, full="%B" in pattern)
+    if pattern.endswith("%z"):
+        texts = [with_offset(text) for text in texts]
+    read = pd.to_datetime(pd.Series(texts, dtype=object), format=pattern, errors="coerce", utc=True)
     fits = read.notna().to_numpy(dtype=bool)
     values = read.dt.as_unit("us").dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
     return Fit(kind=ColumnKind.DATETIME, values=values, fits=fits, form=ValueForm(dates=pattern))
@@ -271,17 +317,19 @@ def _by_pattern(words: pa.Array, pattern: str) -> Fit:
 
 def _named_months(words: pa.Array) -> list[Fit]:
     few = words.slice(0, 20)
-    if not matches(few, r"[0-9]{4}").any() or not matches(few, r"[A-Za-z]{3}").any():
+    if not matches(few, r"[0-9]{4}").any():
         return []
-    tried = [pattern for pattern in PATTERNS if _by_pattern(few, pattern).fits.any()]
+    patterns: tuple[str, ...] = WITH_MONTHS if any(map(has_month, few.to_pylist())) else ()
+    patterns += CJK if matches(few, r"^[0-9]{4}([年년]|\. )").any() else ()
+    tried = [pattern for pattern in patterns if _by_pattern(few, pattern).fits.any()]
     return [_by_pattern(words, pattern) for pattern in tried]
 
 
-def _short_years(words: pa.Array) -> Fit | None:
+def _short_years(words: pa.Array, counts: NDArray[Any]) -> Fit | None:
     import numpy as np
 
     found = matches(words, SHORT_YEAR)
-    if not found.all():
+    if counts[found].sum() < MOST * counts.sum():
         return None
     nothing = np.zeros(len(words), dtype=np.int64)
     return Fit(kind=ColumnKind.DATETIME, values=nothing, fits=nothing > 0, possible=found, doubt=SHORT)

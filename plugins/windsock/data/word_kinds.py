@@ -18,6 +18,7 @@ from windsock.data.time_words import (
     read_times,
     says_time,
 )
+from windsock.data.unsure_words import doubt_about, key_that_reads, look_of
 from windsock.data.words import TRUTHS, truths_of
 from windsock.records import ColumnKind, ColumnRole, ValueForm
 
@@ -103,7 +104,49 @@ def _held_truths(words: pa.Array, true: str | None, false: str | None) -> Fit:
 
 
 def inferred_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
-    """Read words by the kind and the form that most of them fit; ``None``: they are names."""
+    """Read words by the kind and the form that most of them fit; ``None``: they are names.
+
+    What looks like numbers or times and is read as neither is in doubt, until a person decides.
+    """
+    fit = _by_most(words, counts, asked)
+    named = fit is None or fit.kind is ColumnKind.CATEGORY
+    if fit is not None and not named and (fit.doubt or counts[fit.reach].sum() >= MOST * counts.sum()):
+        return fit
+    few, weights = _sampled(words, counts) if len(words) > 2 * SAMPLE else (words, counts)
+    kind = look_of(few, weights)
+    kind = look_of(words, counts) if kind is not None and few is not words else kind
+    if kind is None:
+        return fit
+
+    def reads(form: ValueForm) -> bool:
+        return _reads_all(kind, few, weights, form) and (
+            few is words or _reads_all(kind, words, counts, form)
+        )
+
+    fix = key_that_reads(kind, few, asked, reads)
+    if fit is not None and not named:
+        return replace(fit, doubt=doubt_about(kind, asked, fix)) if fix else fit
+    doubt = doubt_about(kind, asked, fix)
+    if asked.is_target:
+        return _category(*(fit.remarks if fit else ()), doubt)
+    return _unread(kind, len(words), doubt)
+
+
+def _unread(kind: ColumnKind, words: int, doubt: str) -> Fit:
+    import numpy as np
+
+    values = np.zeros(words)
+    return Fit(kind=kind, values=values, fits=values > 0, possible=values == 0, doubt=doubt)
+
+
+def _reads_all(kind: ColumnKind, words: pa.Array, counts: NDArray[Any], form: ValueForm) -> bool:
+    """Return whether a form that a person would write reads nearly all words, without another doubt."""
+    times = kind is ColumnKind.DATETIME
+    fit = read_times(words, counts, form, held=True) if times else read_numbers(words, counts, form)
+    return fit is not None and not fit.doubt and int(counts[fit.fits].sum()) >= MOST * int(counts.sum())
+
+
+def _by_most(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | None:
     import numpy as np
 
     if len(words) <= FEW_NUMBERS and (truths := truths_of(words.to_pylist(), counts)):

@@ -31,6 +31,8 @@ class SourceForm(ValueForm):
     """What a source says of all its columns; only what is set is known.
 
     :param either: nothing in it says which sign begins the decimals, so that 1.137 may be 1137 as well.
+    :param by_values: most columns' values say what the decimal sign is, and nobody else.
     """
 
     either: bool = False
+    by_values: bool = False

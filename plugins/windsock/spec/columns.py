@@ -29,6 +29,10 @@ Word = Annotated[str, BeforeValidator(_as_word), Field(min_length=1, max_length=
 DATE_FORMS = ("day_first", "month_first", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 
 
+CLOCK_FORMS = ("%H:%M", "%H:%M:%S", "%H.%M.%S", "%I:%M %p", "%I:%M:%S %p")
+"""Forms of a time of day, which is a number: minutes since midnight."""
+
+
 KNOWN_TIME = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)
 
 
@@ -103,7 +107,7 @@ class ColumnBlock(Frozen):
         fitting = {
             ("true", "false"): ("boolean",),
             ("decimal", "thousands", "unit"): ("number", "integer"),
-            ("dates",): ("datetime",),
+            ("dates",): ("number", "datetime") if self.dates in CLOCK_FORMS else ("datetime",),
         }
         for keys, kinds in fitting.items():
             key = next((key for key in keys if getattr(self, key)), None)

@@ -127,7 +127,7 @@ class TestNumbers:
         assert found.values == list(words)
         assert "leading zeros" in found.remarks[0]
 
-    @pytest.mark.parametrize("word", ["1,5x", "1_000", "0x10", "1 00", "1e99999", "٣", "½", "--1", "e5", "."])
+    @pytest.mark.parametrize("word", ["1,5x", "1_000", "0x10", "1 00", "1e99999", "½", "--1", "e5", "."])
     def test_what_is_no_number(self, word):
         assert not is_number(word)
         assert meaning(word, "12").kind is (ColumnKind.INTEGER if word == "." else ColumnKind.CATEGORY)
