@@ -80,7 +80,7 @@ def _windsock(file: Path, *, held: bool) -> int:
     from windsock.adapters.csv_source import read_csv
     from windsock.data.contract import InForce
     from windsock.data.contract_checks import hold_against
-    from windsock.data.source_columns import SourceColumns, describe, read_all
+    from windsock.data.source_columns import SourceColumns, describe, in_threads, read_all
     from windsock.records import ColumnKind, DataSnapshot
 
     kinds = {name: ColumnKind.CATEGORY if kind == "entity" else ColumnKind(kind) for name, kind in names()}
@@ -95,14 +95,14 @@ def _windsock(file: Path, *, held: bool) -> int:
         raise SystemExit(f"read as another kind: {wrong}")
     if not held:
         return len(columns[0].values)
-    described = tuple(describe(column, read.frame[column.name], reader, None) for column in columns)
+    described = in_threads(lambda column: describe(column, read.frame[column.name], reader, None), columns)
     frame = pd.concat({column.name: column.values for column in columns}, axis=1)
     snapshot = DataSnapshot(
         model=spec.name,
         digest="0" * 64,
         uri="",
         rows=len(frame),
-        columns=described,
+        columns=tuple(described),
         source=str(file),
         taken_at=contract.decided_at,
     )

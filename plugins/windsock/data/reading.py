@@ -23,6 +23,8 @@ PLAIN = (str, int, float, bool, Decimal, UUID)
 SENTENCE = 4
 """So many words make free text, or so many signs where no blanks part words."""
 LONG_TEXT = 40
+DIFFERENT = 1_000
+"""So many different values say whether a column holds sentences."""
 
 
 def read_column(
@@ -158,6 +160,9 @@ def numbers_among(values: pd.Series[Any]) -> tuple[int, int, int]:
 
 def is_free_text(values: pd.Series[Any]) -> bool:
     """Return whether a column of text holds sentences rather than names: most have four words or more."""
-    some = values.dropna().drop_duplicates().head(1_000).astype(str)
-    long = [len(text.split()) >= SENTENCE or len(text) >= LONG_TEXT for text in some]
+    first = values.head(20 * DIFFERENT).dropna().drop_duplicates()
+    some = first if len(first) >= DIFFERENT else values.dropna().drop_duplicates()
+    long = [
+        len(text.split()) >= SENTENCE or len(text) >= LONG_TEXT for text in some.head(DIFFERENT).astype(str)
+    ]
     return sum(long) > len(long) / 2
