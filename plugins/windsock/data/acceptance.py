@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.contract import InForce
-from windsock.data.contract_checks import Comparison, positive_word, words_of
+from windsock.data.contract_checks import Comparison, is_settled, positive_word, words_of
 from windsock.data.roles import role_by_spec
 from windsock.door import append_once
 from windsock.exceptions import StaleEpochError
@@ -111,7 +111,7 @@ def accepted_contract(
     for held in force.contract.columns if force.contract else ():
         if held.name in there:
             columns.append(_widened(held, there[held.name], source[held.name], spec))
-        elif held.role is not ColumnRole.IGNORED and not _settled(held, force):
+        elif held.role is not ColumnRole.IGNORED and not is_settled(held, force):
             columns.append(held)
     known = {column.name for column in force.contract.columns} if force.contract else set()
     columns += [
@@ -139,12 +139,6 @@ def accepted_contract(
         changes=(*changes, *_decided(force, columns)),
         decided_at=snapshot.taken_at,
     )
-
-
-def _settled(held: ContractColumn, force: InForce) -> bool:
-    """Return whether a column that is gone has been settled: the champion does without it."""
-    fields_alone = held.role is ColumnRole.FEATURE
-    return fields_alone and force.champion is not None and held.name not in force.champion
 
 
 def _widened(

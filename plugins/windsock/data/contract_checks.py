@@ -108,8 +108,14 @@ NOTHING = _Names()
 def _gone(force: InForce, snapshot: DataSnapshot) -> _Names:
     there = {column.name for column in snapshot.columns}
     gone = [column for column in force.contract.columns if column.name not in there] if force.contract else []
-    unused = [column.name for column in gone if column.role is ColumnRole.IGNORED]
+    unused = [one.name for one in gone if one.role is ColumnRole.IGNORED or is_settled(one, force)]
     return _Names(tuple(column.name for column in gone if column.name not in unused), tuple(unused))
+
+
+def is_settled(held: ContractColumn, force: InForce) -> bool:
+    """Return whether a column that is gone has been settled: the champion does without it."""
+    fields_alone = held.role is ColumnRole.FEATURE
+    return fields_alone and force.champion is not None and held.name not in force.champion
 
 
 def _new(force: InForce, spec: ModelSpec, snapshot: DataSnapshot) -> _Names:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import is_free_text
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
 from windsock.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEW = 50
 """Below this many different values nothing is taken for an identity."""
@@ -26,8 +30,7 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
 
     :param held: the role that it has by the data contract; the model's file counts over it.
     """
-    known = column.values.dropna()
-    nulls, distinct = len(column.values) - len(known), int(known.nunique())
+    nulls, distinct = count_values(column.values)
     by_spec = role_by_spec(column.name, spec)
     why = _why_no_feature(column, rows=len(column.values), nulls=nulls, distinct=distinct)
     if by_spec is not None:
@@ -53,6 +56,23 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
         unread=column.unread,
         shapes=column.shapes,
     )
+
+
+def count_values(values: pd.Series[Any]) -> tuple[int, int]:
+    """Return how many values are missing, and how many different ones there are.
+
+    Numbers and times are sorted, which is several times as fast as a table of all values.
+    """
+    import numpy as np
+
+    times = values.dtype.kind == "M"
+    if not times and (values.dtype.kind not in "fi" or not isinstance(values.dtype, np.dtype)):
+        known = values.dropna()
+        return len(values) - len(known), int(known.nunique())
+    ordered = np.sort(values.to_numpy(dtype="datetime64[us]") if times else values.to_numpy())
+    missing = 0 if ordered.dtype.kind == "i" else int(np.isnan(ordered).sum())  # they are sorted last
+    ordered = ordered[: len(ordered) - missing]
+    return missing, int((ordered[1:] != ordered[:-1]).sum()) + bool(len(ordered))
 
 
 def _why_held(held: ColumnRole, why: str) -> str:

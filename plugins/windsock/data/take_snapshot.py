@@ -13,7 +13,7 @@ from windsock.data.read_columns import NUMERIC, ReadColumn
 from windsock.data.reading import numbers_among
 from windsock.data.roles import findings_about
 from windsock.data.row_filter import take_rows
-from windsock.data.source_columns import Deciding, SourceColumns, describe, read_all
+from windsock.data.source_columns import Deciding, SourceColumns, describe, in_threads, read_all
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
@@ -78,7 +78,9 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     if dated is not None and dated.unread:
         deciding[dated.name] = Deciding(dated, read.frame[dated.name])
     described = tuple(
-        describe(column, frame[column.name], reader, deciding.get(column.name)) for column in columns
+        in_threads(
+            lambda column: describe(column, frame[column.name], reader, deciding.get(column.name)), columns
+        )
     )
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
