@@ -1,4 +1,4 @@
-"""Who deletes decisions on a rollout takes back nothing of what they said: no traffic goes on without them."""
+"""Who deletes decisions on a rollout takes back nothing of what they said: it does not go on without them."""
 
 from __future__ import annotations
 
