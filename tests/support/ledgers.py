@@ -80,7 +80,8 @@ def step_records(url: str) -> SqlStepRecords:
 
 def sql_rollouts(url: str) -> SqlRollouts:
     """Return the decisions of a database."""
-    return SqlRollouts(url, home_of(url) / "keys")
+    home = home_of(url)
+    return SqlRollouts(url, home / "keys", Storage(str(home / "storage")))
 
 
 def sql_ledger(url: str, now: Callable[[], datetime] = utc_now) -> SqlLedger:

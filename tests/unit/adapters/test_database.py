@@ -178,6 +178,7 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     open_database(url_of(tmp_path))
     with sqlite3.connect(tmp_path / "control.db") as connection:
         connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")  # noqa: S608  # noqa: S608
+        connection.execute("ALTER TABLE ledger ADD COLUMN later TEXT")
     database._opened.cache_clear()
     with pytest.raises(SettingsError) as refusal:
         open_database(url_of(tmp_path))
