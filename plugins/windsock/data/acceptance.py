@@ -26,7 +26,7 @@ from windsock.records import (
     ValidateDataInput,
 )
 from windsock.records.contract import MAX_WORDS
-from windsock.records.contract_file import form_by_source
+from windsock.records.contract_file import form_by_source, form_with_known
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def _widened(
     if held.words or held.origin is ContractOrigin.CHAMPION:
         words = tuple(sorted({*held.words, *first.words})) if first.words else ()
         changes["words"] = words if len(words) <= MAX_WORDS else ()
+    changes["form"] = form_with_known(held.form, column.form)
     if _dates_by_source(held, column, spec):
         changes |= {"form": column.form, "origin": ContractOrigin.PERSON}
     if _ignored_by_spec(column, spec) or first.origin is ContractOrigin.PERSON:

@@ -26,7 +26,13 @@ from windsock.records import (
     ValueForm,
     champion_of,
 )
-from windsock.records.contract_file import UNDATED, column_by_people, form_by_people, form_by_source
+from windsock.records.contract_file import (
+    UNDATED,
+    column_by_people,
+    form_by_people,
+    form_by_source,
+    form_with_known,
+)
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec, digest_of
 
@@ -192,7 +198,11 @@ def _by_people(
         _require_same_role(column, spec)
         known = held.get(column.name)
         if known is not None and known.kind is column.kind:
-            column = column.replace(words=known.words, classes=column.classes or known.classes)
+            column = column.replace(
+                words=known.words,
+                classes=column.classes or known.classes,
+                form=form_with_known(column.form, known.form),
+            )
         columns[column.name] = column
     roles = set(columns)
     columns |= _by_source(spec, {**held, **columns})

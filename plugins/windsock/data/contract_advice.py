@@ -14,7 +14,7 @@ from windsock.records.contract_file import column_by_people
 from windsock.spec.columns import ColumnBlock
 
 Keys = dict[str, str]
-FORM = ("decimal", "thousands", "unit", "dates")
+FORM = ("decimal", "thousands", "unit", "currency", "dates")
 IN_DOUBT: dict[ColumnKind, tuple[Keys, ...]] = {
     ColumnKind.NUMBER: (
         {"decimal": ","},
@@ -71,6 +71,8 @@ def _candidates(held: ContractColumn, free: ReadColumn) -> list[Keys]:
     other = {
         key: getattr(free.form, key) for key in FORM if getattr(free.form, key) != getattr(held.form, key)
     }
+    if other.get("currency"):
+        other.pop("unit", None)  # a currency says so
     kind = ColumnKind.NUMBER if free.kind in NUMERIC else free.kind
     doubted = IN_DOUBT.get(kind, ()) if free.doubt else ()
     return [keys for keys in (other, *doubted) if keys]

@@ -272,6 +272,10 @@ def _recorded(held: ContractColumn, column: ColumnSchema, values: pd.Series[Any]
             f"{name}: {column.unread:,} of {column.unread_of or len(values):,} values do not fit "
             f"{held.kind.value} and count as missing; they look like {', '.join(column.shapes)}"
         )
+    if column.bare:
+        yield f"{name}: {column.bare:,} values have no sign of {column.form.currency or 'currency'}"
+    if column.form.currency and held.form.unit == "currency" and not held.form.currency:
+        yield f"{name}: in {column.form.currency} from now on"
     if column.kind is not held.kind and {column.kind, held.kind} <= NUMERIC:
         yield f"{name}: whole numbers until now, numbers with decimals from now on"
     if column.role is not held.role:

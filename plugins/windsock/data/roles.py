@@ -52,6 +52,7 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
         form=column.form,
         unread=column.unread,
         shapes=column.shapes,
+        bare=column.bare,
     )
 
 

@@ -213,7 +213,11 @@ def _classes(checked: Checked, target: pd.Series[Any]) -> tuple[CheckResult, ...
 
 def _features(checked: Checked) -> tuple[CheckResult, ...]:
     columns = [column for column in checked.snapshot.columns if column.role is ColumnRole.FEATURE]
-    usable = [column for column in columns if checked.frame[column.name].notna().any()]
+    usable = [
+        column
+        for column in columns
+        if column.name in checked.said or checked.frame[column.name].notna().any()
+    ]
     empty = [column.name for column in columns if column not in usable and not column.unread]
     return (
         _at_least("features", "WS-DATA-113", len(usable), 1, "columns to learn from"),

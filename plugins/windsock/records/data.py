@@ -47,6 +47,7 @@ class ColumnSchema(Record):
     :param form: how its values are written.
     :param unread: rows whose value does not fit the kind and is missing for it; among ``nulls``.
     :param shapes: how values that do not fit look, the most frequent first; a digit is 9, a letter a.
+    :param bare: of numbers with a sign of currency: rows without it; they count as numbers of that currency.
     :param unread_of: of a column that decides which rows are taken: values that it had before rows were left
         out, those that do not fit among them; ``unread`` and ``shapes`` are of these. 0: of the rows here.
     """
@@ -63,6 +64,7 @@ class ColumnSchema(Record):
     unread: int = Field(default=0, ge=0)
     shapes: tuple[str, ...] = ()
     unread_of: int = Field(default=0, ge=0)
+    bare: int = Field(default=0, ge=0)
 
     def values_among(self, rows: int) -> int:
         """Return how many values there are among a snapshot's rows, or among those that it was taken from."""
