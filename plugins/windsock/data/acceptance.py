@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.contract import InForce
-from windsock.data.contract_checks import Comparison, positive_word, words_of
+from windsock.data.contract_checks import Comparison
 from windsock.data.roles import role_by_spec
+from windsock.data.target_contract import positive_word, words_of
 from windsock.door import append_once
 from windsock.exceptions import StaleEpochError
 from windsock.ports import Ports
@@ -198,7 +199,8 @@ def _ignored_by_spec(column: ColumnSchema, spec: ModelSpec) -> bool:
 def _classes(column: ColumnSchema, values: pd.Series[Any], spec: ModelSpec) -> tuple[str, ...]:
     if column.role is not ColumnRole.TARGET or spec.task != "classification":
         return ()
-    return words_of(values, column)
+    block = spec.data.columns.get(column.name)
+    return tuple(sorted({*words_of(values, column), *(block.classes if block else ())}))
 
 
 def _words(column: ColumnSchema, values: pd.Series[Any]) -> tuple[str, ...]:

@@ -95,6 +95,17 @@ class InForce(NamedTuple):
         return self.contract.content_digest() if self.contract else None
 
     @property
+    def renamed(self) -> frozenset[str]:
+        """The target, where people have listed other classes since a snapshot was accepted."""
+        before = {column.name: column.classes for column in self.accepted.columns} if self.accepted else {}
+        columns = self.contract.columns if self.contract else ()
+        return frozenset(
+            column.name
+            for column in columns
+            if column.classes and before.get(column.name) and set(column.classes) - set(before[column.name])
+        )
+
+    @property
     def is_decided(self) -> bool:
         """Whether an accepted snapshot or a person decided any of it, and not the champion alone."""
         columns = self.contract.columns if self.contract else ()

@@ -45,7 +45,8 @@ def column_by_people(
     :param held: what it means otherwise, where that is known.
     :returns: ``None`` if neither says of which kind it is.
     """
-    kind = ColumnKind(block.kind) if block.kind else held.kind if held else None
+    given_kind = block.kind or ("boolean" if block.true is not None and held is None else None)
+    kind = ColumnKind(given_kind) if given_kind else held.kind if held else None
     if kind is None:
         return None
     same = held if held is not None and held.kind is kind else None
