@@ -10,7 +10,7 @@ from windsock.data.accepted_documents import (
     accepted_statistics,
     unproven_since_promotion,
 )
-from windsock.exceptions import DataRefusedError, UnverifiedBundleError
+from windsock.exceptions import DataRefusedError, LostBundleError, UnverifiedBundleError
 from windsock.ports import Ports
 from windsock.records import (
     Answer,
@@ -132,7 +132,7 @@ def contract_in_force(spec: ModelSpec, ports: Ports, *, judged: Digest | None = 
     :param judged: a snapshot that is being judged: its own acceptance, by a run before, does not count, so
         that the same snapshot is judged by the same contract again.
     :raises DataRefusedError: if the file in ``include/contracts`` cannot be used.
-    :raises StorageError: if the storage does not answer, or the champion's bundle is not there.
+    :raises StorageError: if the storage does not answer.
     """
     rows = _rows_before(ports.ledger.rows(spec.name), judged)
     history = accepted_before(rows)
@@ -260,6 +260,8 @@ def _champion_columns(
         return None, ()
     try:
         schema = ports.bundles.describe(champion.bundle_uri, champion.digest).schema
+    except LostBundleError as error:
+        return None, (f"the champion's schema does not count: {error.code}, its bundle is gone",)
     except UnverifiedBundleError as error:
         return None, (f"the champion's schema does not count: {error.code}, its bundle cannot be verified",)
     return columns_of_champion(schema, spec), ()
