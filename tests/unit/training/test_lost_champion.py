@@ -1,4 +1,4 @@
-"""A champion whose bundle is gone from the storage: named, and a person may let the next version replace it."""
+"""A champion whose bundle is gone from the storage is named, and a person may let the next one replace it."""
 
 from __future__ import annotations
 
