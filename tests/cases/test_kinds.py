@@ -38,7 +38,7 @@ def month(seed: int, words: dict[str, float], *, target: dict[str, float] | None
 def two_months(first: pd.DataFrame, second: pd.DataFrame):
     """Accept month one; return the contract's column kinds and what month two came to."""
     spec = make_spec(data={"target": "bought", "entity": "user"})
-    ports = fake_ports(sources=FakeSources(first, untyped=True))
+    ports = fake_ports(sources=FakeSources(first))
     for frame in (first, second):
         ports.sources.frame = frame
         snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")

@@ -182,7 +182,7 @@ def _identity_lines(proposal: Proposal) -> list[str]:
 
 def _epoch_lines(proposal: Proposal) -> list[str]:
     """Return comments for numbers that would be times: as the event time, and as dates to learn from."""
-    lines = []
+    lines: list[str] = []
     for column, guess in proposal.epochs[:SHOWN_COLUMNS]:
         name, why = quoted(column.name), epoch_reason(guess)
         if not (proposal.event_time or proposal.dates or lines):

@@ -26,7 +26,7 @@ class House:
     """A model whose column ``x`` changes from one month to the next."""
 
     def __init__(self) -> None:
-        self.ports = fake_ports(sources=FakeSources(untyped=True))
+        self.ports = fake_ports(sources=FakeSources())
         self.seed = 0
 
     def month(self, x: list[str], **column: Any) -> ValidationReport:

@@ -7,16 +7,14 @@ import pandas as pd
 import pytest
 
 from support.builders import make_snapshot
+from support.builders import one_column_champion as champion
 from support.fakes import FakeSources, fake_ports
 from support.months import Month, asked, champion_of, make_spec
 from windsock.exceptions import DataRefusedError
-from windsock.ports import LoadedBundle
 from windsock.records import (
     Answer,
     ColumnKind,
-    ColumnProfile,
     ColumnSchema,
-    DriftProfile,
     InputField,
     InputSchema,
     ValueForm,
@@ -33,18 +31,6 @@ ROWS = 120
 
 def form(**said: Any) -> ValueForm:
     return ValueForm.model_validate(said)
-
-
-def champion(field: InputField, **profile: Any) -> LoadedBundle:
-    column = ColumnProfile(name="x", kind=field.kind, rows=9, nulls=0, **profile)
-    return LoadedBundle(
-        manifest=None,  # type: ignore[arg-type]
-        digest="",
-        pipeline=None,
-        schema=InputSchema(model="churn", fields=(field,), answer=Answer.NUMBER),
-        golden=None,  # type: ignore[arg-type]
-        profile=DriftProfile(rows=9, columns=(column,)),
-    )
 
 
 def read(
