@@ -11,6 +11,7 @@ from windsock.records import CheckResult, ColumnKind, ColumnSchema, ContractColu
 from windsock.records.source_words import Reading
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec
+from windsock.spec.column_words import positive_word as named_positive
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,8 @@ def _positive(
         default = words[-1]
         kept = [word for word in words if word in held.classes]
         others = [word for word in words if word not in kept]
-        chosen = before if before in words else others[0] if kept else default
+        told = named_positive(words, column.name)
+        chosen = before if before in words else others[0] if kept else told or default
     needed = chosen != before or (written is None and chosen != default)
     return chosen if needed else None
 

@@ -81,8 +81,8 @@ class ColumnSchema(Record):
         note = given.get("note", "") if isinstance(given, dict) else ""
         if not isinstance(note, str) or not note.startswith(READ_FREELY):
             return given
-        freely, _, advice = note.removeprefix(READ_FREELY).strip().partition("; ")
-        return {**given, "note": "", "freely": freely, "advice": advice}
+        freely, _, advice = note.removeprefix(READ_FREELY).partition(";")
+        return {**given, "note": "", "freely": freely.strip(), "advice": advice.strip()}
 
     def values_among(self, rows: int) -> int:
         """Return how many values there are among a snapshot's rows, or among those that it was taken from."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from windsock.records.base import Record
+
+LATER = ("currency", "whole")
+"""Fields that came after contracts and bundles had been written without them."""
 
 
 class ValueForm(Record):
@@ -30,6 +35,12 @@ class ValueForm(Record):
     whole: bool | None = None
     dates: str = ""
     nulls: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what is not decided as if the field were not there: digests from before it stay the same."""
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if key not in LATER or value not in ("", None)}
 
 
 class SourceForm(ValueForm):

@@ -120,3 +120,14 @@ def test_the_contract_is_read_once_for_the_key_and_the_step(house: House) -> Non
     )
     run_step("validate_data", {"spec": house.spec, "snapshot": snapshot, "dry_run": True}, ports)
     assert counts == {"ledger": 1, "contract": 1, "statistics": 2}
+
+
+def test_where_all_of_a_suite_is_about_unread_columns_it_is_skipped(house: House) -> None:
+    spoiled = {name: ["x y"] * ROWS for name in ("age", "churned")}
+    house.ports.sources.frame = rows(6, **spoiled, customer_id=[f"c6-{at}" for at in range(ROWS)])
+    snapshot = run_step("take_snapshot", {"spec": house.spec}, house.ports).record
+    report = run_step("validate_data", {"spec": house.spec, "snapshot": snapshot}, house.ports).record
+    assert sorted(check.code for check in report.failed) == ["WS-DATA-141", "WS-DATA-141"]
+    said = next(check.message for check in report.checks if check.name == "expectations_ran")
+    assert "0 results for 0 expectations" in said
+    assert "are skipped: its values could not be read" in said

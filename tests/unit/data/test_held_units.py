@@ -178,3 +178,11 @@ def test_of_two_currencies_in_a_first_file_the_key_says_which_one_counts() -> No
     values = pd.Series([f"{sign}{number}.5" for number in range(50) for sign in ("$", "€")], dtype=object)
     read = read_column(values, "x", form=ValueForm(unit="currency", currency="EUR"))
     assert (read.form.currency, read.unread) == ("EUR", 50)
+
+
+def test_rows_of_an_unread_column_are_not_called_copies() -> None:
+    house = House()
+    house.month(price="${:.2f}")
+    _, report = house.month(price="{:.2f} stones")
+    assert [check.code for check in report.failed] == ["WS-DATA-141"]
+    assert "copies" not in [check.name for check in report.checks]

@@ -93,6 +93,7 @@ def test_other_classes_fail_once_and_what_is_to_be_written_works(
     [
         (("Yes", "No"), ("t", "f"), "t"),
         (("Yes", "No"), ("1", "0"), "1"),
+        (("Yes", "No"), ("ja", "nein"), "ja"),
         (("good", "bad"), ("good", "poor"), "good"),
         (("good", "bad"), ("bad", "great"), "great"),
     ],
