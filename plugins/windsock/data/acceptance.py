@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.contract import InForce
-from windsock.data.contract_checks import Comparison, is_settled, positive_word, words_of
+from windsock.data.contract_checks import Comparison, is_settled
 from windsock.data.roles import role_by_spec
+from windsock.data.target_contract import positive_word, words_of
 from windsock.door import append_once
 from windsock.exceptions import StaleEpochError
 from windsock.ports import Ports
@@ -26,7 +27,7 @@ from windsock.records import (
     ValidateDataInput,
 )
 from windsock.records.contract import MAX_WORDS
-from windsock.records.contract_file import form_by_source
+from windsock.records.contract_file import form_by_source, form_with_known
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def _widened(
     if held.words or held.origin is ContractOrigin.CHAMPION:
         words = tuple(sorted({*held.words, *first.words})) if first.words else ()
         changes["words"] = words if len(words) <= MAX_WORDS else ()
+    changes["form"] = form_with_known(held.form, column.form)
     if _dates_by_source(held, column, spec):
         changes |= {"form": column.form, "origin": ContractOrigin.PERSON}
     if _ignored_by_spec(column, spec) or first.origin is ContractOrigin.PERSON:
@@ -191,7 +193,8 @@ def _ignored_by_spec(column: ColumnSchema, spec: ModelSpec) -> bool:
 def _classes(column: ColumnSchema, values: pd.Series[Any], spec: ModelSpec) -> tuple[str, ...]:
     if column.role is not ColumnRole.TARGET or spec.task != "classification":
         return ()
-    return words_of(values, column)
+    block = spec.data.columns.get(column.name)
+    return tuple(sorted({*words_of(values, column), *(block.classes if block else ())}))
 
 
 def _words(column: ColumnSchema, values: pd.Series[Any]) -> tuple[str, ...]:

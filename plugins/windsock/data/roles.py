@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import is_free_text
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
+from windsock.records.data import READ_FREELY
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
         form=column.form,
         unread=column.unread,
         shapes=column.shapes,
+        bare=column.bare,
     )
 
 
@@ -133,6 +135,8 @@ def findings_about(columns: tuple[ColumnSchema, ...], spec: ModelSpec) -> tuple[
     if times:
         said.append(f"times read in {listed(times)}; without a zone they are UTC")
     for column in columns:
+        if column.freely and column.role is ColumnRole.FEATURE:
+            said.append(f"{column.name}: {READ_FREELY} {column.freely}; {column.advice}")
         by_spec = column.name in spec.data.exclude or column.note in BY_SPEC
         if column.note and column.role is ColumnRole.IGNORED and not by_spec:
             said.append(f"{column.name}: {column.note}; no feature unless listed in data.features")

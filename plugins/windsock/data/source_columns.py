@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from windsock.data.contract import InForce
-from windsock.data.contract_advice import advice_on
-from windsock.data.contract_checks import READ_FREELY, is_flipped
+from windsock.data.contract_advice import advice_on, keys_fit, target_keys
+from windsock.data.contract_checks import is_flipped
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import read_column
 from windsock.data.roles import describe_column
+from windsock.data.target_contract import class_counts, settling_keys
 from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema, ContractColumn, SourceForm, ValueForm
 from windsock.spec import ModelSpec
@@ -138,8 +139,28 @@ def describe(
         return not is_flipped(describe_column(read, reader.spec, held.role), len(values))
 
     free = reader.read(values, column.name, freely=True)
-    advice = "; ".join(filter(None, (column.doubt, advice_on(held, free, fits))))
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}; {advice}")
+    settles = advice_on_target(held, free, fits, reader) if schema.role is ColumnRole.TARGET else ""
+    advice = "; ".join(filter(None, (column.doubt, settles or advice_on(held, free, fits))))
+    return schema.replace(note="", freely=free.kind.value, advice=advice)
+
+
+def advice_on_target(
+    held: ContractColumn, free: ReadColumn, fits: Callable[[ContractColumn], bool], reader: SourceColumns
+) -> str:
+    """Return all that settles other classes of a target at once; nothing where no classes changed.
+
+    :param free: its values as they would be read by themselves.
+    :param fits: whether its values fit another meaning.
+    """
+    if reader.spec.task != "classification":
+        return ""
+    keys = next((keys for keys in target_keys(held, free) if keys_fit(held, keys, fits)), None)
+    if keys is None:
+        return ""
+    column = describe_column(free, reader.spec, held.role)
+    counts = class_counts(free.values, column)
+    settles = settling_keys(held, column, counts, keys, reader.force, reader.spec)
+    return f"its values would be {free.kind.value}. If that is meant, write {settles}" if settles else ""
 
 
 def read_all(

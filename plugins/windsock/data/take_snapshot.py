@@ -26,6 +26,7 @@ from windsock.records import (
     count_copies,
     row_digests,
 )
+from windsock.records.value_form import LATER
 from windsock.spec import ModelSpec
 from windsock.spec.unused import require_built, unused_keys
 
@@ -141,7 +142,7 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
     same = (stored.columns, stored.source, stored.unlabelled) == (
-        snapshot.columns,
+        _as_stored(snapshot.columns, stored.columns),
         snapshot.source,
         snapshot.unlabelled,
     )
@@ -149,6 +150,19 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         return stored
     read_now = ("columns", "source", "findings", "unlabelled", "contract", "contract_digest")
     return stored.replace(**{name: getattr(snapshot, name) for name in read_now})
+
+
+def _as_stored(
+    columns: tuple[ColumnSchema, ...], stored: tuple[ColumnSchema, ...]
+) -> tuple[ColumnSchema, ...]:
+    """Return columns without what a snapshot from before currencies and whole identities did not say."""
+    known = {column.name: column.form for column in stored}
+    made = []
+    for column in columns:
+        form = known.get(column.name, column.form)
+        earlier = {key: getattr(form, key) for key in LATER if getattr(form, key) in ("", None)}
+        made.append(column.replace(form=column.form.replace(**earlier)) if earlier else column)
+    return tuple(made)
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:

@@ -17,6 +17,7 @@ from windsock.spec.column_facts import (
     tells_target,
 )
 from windsock.spec.column_words import PERSONAL, PREDICTED, positive_word
+from windsock.spec.epoch_guess import EpochGuess, guess_epoch
 from windsock.spec.faults import closest, shown
 from windsock.spec.registries import Task
 from windsock.spec.written import quoted
@@ -29,6 +30,7 @@ NEARLY_ALONE = 0.9
 """Share of the target's variance from which a column alone nearly gives the answer away."""
 FILLED_AFTERWARDS = 0.5
 """Such a share is enough of what it explains that a column has a value at all."""
+MAY_BE_TIMES = ("integer", "number", "text")
 A_COPY = 0.9999
 RARE_CLASS = 0.05
 """A class with a smaller share of the rows is rare: accuracy hardly sees it."""
@@ -48,6 +50,7 @@ class Proposal:
     :param copies: columns that are excluded, for they hold the answer.
     :param suspects: columns that nearly give the answer, each with the share of it that they explain.
     :param dates: further columns of times.
+    :param epochs: columns of numbers that would be times since 1970; nothing but their values says so.
     """
 
     target: ColumnFacts
@@ -63,6 +66,7 @@ class Proposal:
     copies: tuple[ColumnFacts, ...]
     suspects: tuple[tuple[ColumnFacts, float], ...]
     dates: tuple[ColumnFacts, ...]
+    epochs: tuple[tuple[ColumnFacts, EpochGuess], ...]
 
     @property
     def rarest(self) -> float | None:
@@ -106,7 +110,10 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
         CLASSES_OF_NUMBERS if chosen.kind == "integer" else MANY
     )
     rest = [column for column in columns if column is not chosen]
-    entity = guess_entity(rest, chosen, numbers=numbers)
+    guesses = ((column, guess_epoch(column.values)) for column in rest if column.kind in MAY_BE_TIMES)
+    epochs = tuple((column, guess) for column, guess in guesses if guess and not column.is_named_identity)
+    times = [column for column, _ in epochs]
+    entity = guess_entity([column for column in rest if column not in times], chosen, numbers=numbers)
     event_time = guess_event_time(rest)
     sensitive = tuple(column for column in rest if column.is_sensitive and column is not entity)
     taken = (entity, event_time, *sensitive)
@@ -134,6 +141,7 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
             if column not in copies and (share >= NEARLY_ALONE or filled[column.name] >= FILLED_AFTERWARDS)
         ),
         dates=tuple(column for column in others if column.kind == "datetime"),
+        epochs=epochs,
     )
 
 
@@ -210,6 +218,13 @@ def notes_of(proposal: Proposal) -> tuple[str, ...]:
     )
 
 
+def epoch_reason(guess: EpochGuess) -> str:
+    """Return what numbers would be as times, and that only a person can know it."""
+    first, last = guess.years
+    years = f"of {first}" if first == last else f"of {first} to {last}"
+    return f"perhaps: its numbers would be times {years} ({guess.unit}); nothing else says so"
+
+
 def _notes_of_target(proposal: Proposal) -> list[str]:
     target = quoted(proposal.target.name)
     notes = [f"target: {target} ({target_reason(proposal)}), so the task is {proposal.task}"]
@@ -243,6 +258,8 @@ def _notes_of_columns(proposal: Proposal) -> list[str]:
             "; by time one entity may have rows on both sides of the split" if proposal.entity_repeats else ""
         )
         notes.append(f"event_time: {quoted(proposal.event_time.name)}{both}")
+    for column, guess in proposal.epochs[:SHOWN_COLUMNS]:
+        notes.append(f"{quoted(column.name)}: {epoch_reason(guess)}; see the comment in the file")
     if proposal.sensitive:
         notes.append(f"sensitive, so no features: {names_listed(proposal.sensitive)}")
     if proposal.copies:

@@ -7,7 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from windsock.exceptions import DataRefusedError, TrainingRefusedError, UnverifiedBundleError
+from windsock.exceptions import (
+    DataRefusedError,
+    LostBundleError,
+    TrainingRefusedError,
+    UnverifiedBundleError,
+)
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Champion,
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOST_CONTRACT = "the champion's request contract is gone with its bundle: its clients may be refused"
 LATENCY_ROWS = 100
 LATENCY_REPEATS = 5
 
@@ -56,6 +62,8 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
 
     :param key: idempotency key.
     :raises DataRefusedError: if a candidate was trained on another snapshot.
+    A champion whose bundle is gone cannot be compared with: the comparison is an error that names it.
+
     :raises UnverifiedBundleError: if the chosen bundle or the champion's is not what was signed.
     """
     spec, chosen = step.spec, step.ranked[0]
@@ -168,7 +176,11 @@ def _meet_champion(
         return _Met(None, None)
     if champion.digest == bundle.digest:
         return _Met(ours, ())
-    theirs = _load_champion(champion, step.spec.name, ports)
+    try:
+        theirs = _load_champion(champion, step.spec.name, ports)
+    except LostBundleError as error:
+        log.warning("%s: %s", error.code, error.message)
+        return _Met(f"{error.message}. {error.next_action}", (LOST_CONTRACT,))
     target = step.spec.data.target
     answered = answered_by_champion(theirs, rows, truth, bundle.schema, step.snapshot, target)
     changes = contract_changes(theirs.schema, bundle.schema)
@@ -180,6 +192,12 @@ def _meet_champion(
 def _load_champion(champion: Champion, model: str, ports: Ports) -> LoadedBundle:
     try:
         return ports.bundles.load(champion.bundle_uri, champion.digest)
+    except LostBundleError as error:
+        raise LostBundleError(
+            f"the champion, version {champion.version}, cannot be met: {error.message}",
+            next_action=f"Bring its folder back from a backup, or serve an earlier champion with `windsock "
+            f"rollback {model}`",
+        ) from error
     except UnverifiedBundleError as error:
         raise UnverifiedBundleError(
             f"the champion, version {champion.version}, cannot be met: {error.message}",

@@ -249,7 +249,6 @@ class TestFiles:
         read = readers.read(FileSource(path="x.csv"))
         assert read.frame["a"].tolist() == ["9"]
         assert read.described == "file: x.csv"
-        assert read.untyped
 
     def test_absolute_and_upward_paths(self, readers, tmp_path):
         (tmp_path / "x.csv").write_text("a,b\n1,2\n")
@@ -305,7 +304,6 @@ class TestParquet:
             {"n": [1, None, 2**60], "x": [0.5, None, 1.5], "b": [True, None, False], "t": ["a", None, "c"]}
         )
         read = readers.read(self.put(tmp_path, table))
-        assert not read.untyped
         assert str(read.frame["n"].dtype) == "Int64"
         assert read.frame["n"].iloc[2] == 2**60
         assert str(read.frame["b"].dtype) == "boolean"

@@ -52,7 +52,7 @@ class House:
     """A model whose months come one after the other."""
 
     def __init__(self, **blocks) -> None:
-        self.ports = fake_ports(sources=FakeSources(untyped=True))
+        self.ports = fake_ports(sources=FakeSources())
         self.spec = make_spec(**blocks)
 
     def month(self, frame, *, dry_run=False, **blocks):
@@ -121,7 +121,7 @@ class TestAcceptance:
         assert (report.status, len(house.accepted)) == ("fail", 1)
 
     def test_a_dry_run_does_not_stand_for_a_real_one(self):
-        ports = fake_ports(sources=FakeSources(rows(), untyped=True))
+        ports = fake_ports(sources=FakeSources(rows()))
         spec = make_spec()
         snapshot = run_step("take_snapshot", {"spec": spec}, ports).record
         given = {"spec": spec, "snapshot": snapshot}
