@@ -14,6 +14,7 @@ import re
 import shutil
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -225,6 +226,6 @@ def test_killed_after_each_side_effect_and_retried(copies):
     for after in range(1, effects + 1):
         shutil.rmtree(home)
         (folder / str(after)).rename(home)
-        left[after], ended[after] = in_fork(lambda: retry(after))  # noqa: B023
+        left[after], ended[after] = in_fork(partial(retry, after))
     assert {after: differing(end, state) for after, end in ended.items() if end != state} == {}
     assert len(left[1]) < len(left[effects]), "the copies are of different moments"

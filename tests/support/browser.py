@@ -43,10 +43,6 @@ class Watched:
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("dialog", lambda dialog: self.asked.append(f"canary dialog {dialog.message}"))
 
-    def goto(self, address: str) -> None:
-        """Open a page and wait until it asks for nothing more, however long the machine takes for it."""
-        self.page.goto(address, wait_until="networkidle")
-
     def faults(self) -> list[str]:
         """Return the traces of a script, an image or a link of a planted text, in the page and its frames."""
         found = [fault for frame in self.page.frames for fault in frame.evaluate(FAULTS)]
