@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from support.builders import make_spec
 from support.fakes import FakeSources, fake_ports
 from support.faults import Killed, killed_after
+from support.forks import in_fork
 from support.labelled import WINDOW, labelled
 from support.pipeline import retrain, world
 from windsock.records import Outcome, Status
@@ -162,21 +165,24 @@ def test_by_time_both_models_are_judged_on_the_latest_answers():
 def test_killed_after_each_side_effect_and_retried():
     spec = spec_of(monitoring={"retrain": {"history": 0.5}})
 
-    def begun():
-        ports = served(churn(600, 1.0, 1), spec)
-        ports.rows.joined = answers(-1.0, 2)
-        return ports
+    ports = served(churn(600, 1.0, 1), spec)  # trained once: each run goes on from there in a fork of its own
+    ports.rows.joined = answers(-1.0, 2)
 
-    quiet = begun()
-    counted, countdown = killed_after(quiet, 10_000)
-    retrain(counted, spec, recent=WINDOW)
-    state, ended = world(quiet, "churn"), {}
-    assert state["champion"][0] == "2"
-    for after in range(1, countdown.seen + 1):
-        ports = begun()
+    def quiet():
+        counted, countdown = killed_after(ports, 10_000)
+        retrain(counted, spec, recent=WINDOW)
+        return world(ports, "churn"), countdown.seen
+
+    def killed_and_retried(after):
         faulty, _ = killed_after(ports, after)
         with pytest.raises(Killed):
             retrain(faulty, spec, recent=WINDOW)
         retrain(ports, spec, recent=WINDOW)
-        ended[after] = world(ports, "churn")
+        return world(ports, "churn")
+
+    state, effects = in_fork(quiet)
+    assert state["champion"][0] == "2"
+    ended = {after: in_fork(partial(killed_and_retried, after)) for after in range(1, effects + 1)}
     assert {after: end for after, end in ended.items() if end != state} == {}
+    assert effects >= 12
+    assert world(ports, "churn")["champion"][0] == "1", "no fork has changed the world of another"
