@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.builders import digest
 from support.fakes import FakeLedger
-from support.ledgers import BODIES, home_of, sql_ledger, tamper
+from support.ledgers import BODIES, home_of, new_control_database, sql_ledger, tamper
 from windsock.adapters import database
 from windsock.adapters.database import open_database
 from windsock.adapters.ledger_table import SqlLedger
@@ -322,7 +322,7 @@ COLUMNS = ("action", "version", "digest", "actor", "body", "at", "previous", "ha
 def test_any_changed_letter_is_found(
     tmp_path_factory: pytest.TempPathFactory, rows: int, column: str, victim: int, position: int, letter: str
 ) -> None:
-    url = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'control.db'}"
+    url = new_control_database(tmp_path_factory.mktemp("ledger"))
     ledger = sql_ledger(url)
     for number in range(rows):
         ledger.append(make_entry(version=number + 1), after_seq=number)
@@ -347,7 +347,7 @@ def test_any_changed_letter_is_found(
 def test_it_keeps_what_the_tests_fake_keeps(
     tmp_path_factory: pytest.TempPathFactory, actions: list[LedgerAction]
 ) -> None:
-    real = sql_ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'control.db'}")
+    real = sql_ledger(new_control_database(tmp_path_factory.mktemp("ledger")))
     fake = FakeLedger()
     for seq, action in enumerate(actions):
         entry = make_entry(action, seq + 1, version=seq + 1)
