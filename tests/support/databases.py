@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from support.fake_monitor import FakeMonitor
 from support.fake_rollout import FakeRollouts
-from support.ledgers import sql_rollouts
+from support.ledgers import new_control_database, sql_rollouts
 from support.postgres import shared_postgres
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.ports import Monitor, Rollouts
@@ -49,7 +49,7 @@ def rollouts(request: pytest.FixtureRequest, tmp_path: Path) -> Rollouts:
 def new_database(request: pytest.FixtureRequest, engine: str, folder: Path) -> str:
     """Return the URL of an empty control database on an engine of :data:`ENGINES`."""
     if engine == "sqlite":
-        return f"sqlite:///{folder / 'control.db'}"
+        return new_control_database(folder)
     server: str = request.getfixturevalue("postgres_url")
     name = f"control_{uuid4().hex}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")

@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -73,6 +74,12 @@ def options(
     context.obj.debug = debug
 
 
+@cache
+def _commands() -> Any:
+    """Return all commands, made once for a process that runs several."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error of Windsock's own is printed without its trace.
 
@@ -80,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     chosen = Options()
     try:
-        app(arguments, obj=chosen)
+        _commands()(arguments, obj=chosen)
     except SystemExit as done:  # typer ends wrong usage and interruption by itself
         return done.code if isinstance(done.code, int) else 0
     except WindsockError as error:
