@@ -129,7 +129,7 @@ def run_months(app: App, automatic: int) -> tuple[list[str], int, list[tuple[int
 
 def promoted(ports: Ports, frame: pd.DataFrame, spec: ModelSpec, number: int) -> str:
     """Retrain once; return which version serves now, or why none was promoted."""
-    ports = fake_ports(**{**vars(ports), "sources": FakeSources(frame, untyped=True)})
+    ports = fake_ports(**{**vars(ports), "sources": FakeSources(frame)})
     for people in ((), ("ann",)):
         try:
             done = retrain(ports, spec, run=RunContext(run_id=f"run-{number}"), people=people)

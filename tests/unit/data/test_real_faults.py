@@ -237,7 +237,7 @@ def judged(
     ports: Ports, name: str, frame: pd.DataFrame, *, dry: bool = False
 ) -> tuple[Status, Sequence[str], Sequence[str]]:
     shared: dict[str, Any] = {"spec": SPECS[name], "run": RunContext(run_id=f"run-{len(frame)}-{dry}")}
-    ports = fake_ports(**{**vars(ports), "sources": FakeSources(frame, untyped=True)})
+    ports = fake_ports(**{**vars(ports), "sources": FakeSources(frame)})
     snapshot = run_step("take_snapshot", shared, ports).record
     report = run_step("validate_data", {**shared, "snapshot": snapshot, "dry_run": dry}, ports).record
     return report.status, [check.name for check in report.checks if not check.passed], report.asks
