@@ -26,7 +26,15 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(params=ENGINES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty control database: a SQLite file, or a new database on a PostgreSQL server."""
+    """A control database without rows: a SQLite file, or a new database on a PostgreSQL server."""
+    return new_database(request, request.param, tmp_path)
+
+
+@pytest.fixture(params=ENGINES)
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'control.db'}"
     return new_database(request, request.param, tmp_path)
 
 
