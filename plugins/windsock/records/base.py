@@ -49,7 +49,8 @@ class CheckResult(Record):
     :param limit: number it is held against.
     :param relation: how value and limit must stand to each other.
     :param interval: confidence interval of the value, where it has one.
-    :param n: number of rows or units behind the value.
+    :param n: how many carry the value.
+    :param unit: what is counted, such as ``positives``; ``rows`` also in records of before.
     :param message: one plain sentence; never a row of data.
     """
 
@@ -61,6 +62,7 @@ class CheckResult(Record):
     relation: Literal[">=", "<=", ">", "<", "=="] | None = None
     interval: Interval | None = None
     n: int | None = Field(default=None, ge=0)
+    unit: str = "rows"
     message: str = ""
 
     @property
@@ -74,16 +76,39 @@ class MetricValue(Record):
 
     :param name: name in the metric registry.
     :param value: the value; ``None`` with status error where it is not finite.
-    :param interval: bootstrap interval, where one was computed.
-    :param n: rows behind it.
+    :param interval: its interval, where it has one.
+    :param n: how many carry the value: positives for a recall, entities where rows share one.
+    :param unit: what is counted; ``rows`` also in records of before.
+    :param rows: all rows it was computed on; ``None`` in records of before, where ``n`` says it.
+    :param reason: why there is no interval, where there could be one.
     :param status: pass when there is a value, error when there is none.
     """
 
     name: str
     value: float | None
     n: int = Field(ge=0)
+    unit: str = "rows"
+    rows: int | None = Field(default=None, ge=0)
     interval: Interval | None = None
+    reason: str = ""
     status: Status = Status.PASS
+
+    @property
+    def on_rows(self) -> int:
+        """All rows it was computed on."""
+        return self.n if self.rows is None else self.rows
+
+    def on(self, rows: str = "rows") -> str:
+        """Return what carries the value, such as ``18 positives of 200 rows``.
+
+        :param rows: what the rows are called.
+        """
+        return counted(self.n, self.unit, self.on_rows, rows)
+
+
+def counted(n: int, unit: str, of: int, rows: str = "rows") -> str:
+    """Return what carries a number: ``200 rows``, or ``18 positives of 200 rows``."""
+    return f"{n:,} {rows}" if unit == "rows" else f"{n:,} {unit} of {of:,} {rows}"
 
 
 SCHEDULER = "scheduler"
@@ -155,4 +180,5 @@ __all__ = [
     "RunContext",
     "Span",
     "Status",
+    "counted",
 ]
