@@ -29,7 +29,7 @@ def needed_to_prove(
     if proportion and rising and 0 <= value <= 1:
         return rows_to_prove(value, limit)
     reach = value - interval.low if rising else interval.high - value
-    return max(n + 1, math.ceil(min(float(MOST_ROWS), n * (reach / room) ** 2)))
+    return max(n + 1, math.ceil(round(min(float(MOST_ROWS), n * (reach / room) ** 2), 6)))
 
 
 def needed_text(
