@@ -257,7 +257,9 @@ def main() -> int:
         unit = "x" if "times" in cell.what else "%"
         before = "-" if cell.before is None else f"{cell.before:.2f} {unit}"
         rows.append((cell.what, f"{cell.ours:.2f} {unit}", before, f"{cell.limit:.3g} {unit}"))
-        bars.append(Bar(bar=cell.what, value=float(cell.ours), limit=cell.limit, unit=unit, at_most=cell.at_most))
+        bars.append(
+            Bar(bar=cell.what, value=float(cell.ours), limit=cell.limit, unit=unit, at_most=cell.at_most)
+        )
     bars.append(Bar(bar="minutes", value=(time.perf_counter() - begun) / 60, limit=20, unit="min"))
     return report("gate", "What the gate passes", ("what", "windsock", "rule before", "bar"), rows, bars)
 

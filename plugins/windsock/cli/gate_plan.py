@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARGINS = (0.01, 0.02, 0.05)
 HEAD = ("limit", "if it truly is", "needs", "held-out rows", "rows in all", "today")
-NOTHING_SHOWS = "an evaluation first: nothing shows yet how it varies"
+NOTHING_SHOWS = "an evaluation with an interval first: nothing shows yet how it varies"
 NEVER = "no number of rows would do: the value itself is not inside the limit"
 
 

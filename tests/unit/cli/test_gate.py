@@ -65,7 +65,7 @@ def test_before_anything_was_trained(ports, capsys):
     table = "\n".join(found[3:])
     assert "recall >= 0.8" in table
     assert "0.85" in table
-    assert "an evaluation first: nothing shows yet how it varies" in table
+    assert "an evaluation with an interval first" in table
 
 
 def test_with_an_evaluation_and_a_snapshot(ports, capsys):
