@@ -32,7 +32,7 @@ RUNS, QUICK_RUNS = 4_000, 200
 RIVAL_RUNS, RIVAL_RESAMPLES = 100, 200
 PROCESSES = 2
 LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-SHARES_MOST = 2.5 + 3 * 100 * (0.025 * 0.975 / 20_000) ** 0.5
+NOMINAL = 2.5
 AREAS_MOST, EQUAL_MOST, POWER_LEAST, COST_MOST = 4.0, 5.0, 80.0, 1.3
 AREA_SIZES = ((20, 20), (20, 180), (180, 20), (50, 450), (200, 800))
 AREAS = (0.7, 0.85, 0.95)
@@ -47,6 +47,11 @@ class Cell(NamedTuple):
     before: float | None
     limit: float | None
     at_most: bool = True
+
+
+def most(runs: int) -> float:
+    """Return up to which rate so many draws may pass at the limit: nominal, and three standard errors."""
+    return NOMINAL + 3 * (NOMINAL * (100 - NOMINAL) / runs) ** 0.5
 
 
 def passes(found: Any, limit: float) -> bool:
@@ -82,7 +87,7 @@ def share_cell(name: str, carrying: int) -> list[Cell]:
         ours.append(100 * sum(chance[place] for place in hits if passes(found[place], limit)))
         before.append(100 * sum(chance[place] for place in hits if share_low(place, carrying) >= limit))
     what = f"{name} at the limit, {carrying:,} {'rows' if name == 'accuracy' else 'positives'}"
-    return [Cell(what, max(ours), max(before), SHARES_MOST)]
+    return [Cell(what, max(ours), max(before), NOMINAL)]
 
 
 def share_power_cell(rows: int, true: float, limit: float) -> list[Cell]:
@@ -147,7 +152,7 @@ def mean_cell(name: str, rows: int, right: float, runs: int) -> list[Cell]:
     """Return how often a mean over three classes at the limit passes."""
     limit = make_scorer(name, three_classes(np.random.default_rng(5), 2_000_000, right))(None)
     ours, before = _rate(runs, name, limit, lambda draw: three_classes(draw, rows, right), 10)
-    return [Cell(f"{name} {limit:.3f} of three classes at the limit, {rows} rows", ours, before, SHARES_MOST)]
+    return [Cell(f"{name} {limit:.3f} of three classes at the limit, {rows} rows", ours, before, most(runs))]
 
 
 def binary_cell(name: str, rows: int, runs: int) -> list[Cell]:
@@ -159,7 +164,7 @@ def binary_cell(name: str, rows: int, runs: int) -> list[Cell]:
 
     limit = make_scorer(name, drawn(np.random.default_rng(5), 2_000_000))(None)
     ours, before = _rate(runs, name, limit, drawn, 12)
-    return [Cell(f"{name} {limit:.3f} at the limit, {rows} rows", ours, before, SHARES_MOST)]
+    return [Cell(f"{name} {limit:.3f} at the limit, {rows} rows", ours, before, most(runs))]
 
 
 def equal_cell(shared: float, runs: int) -> list[Cell]:

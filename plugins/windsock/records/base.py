@@ -17,6 +17,10 @@ class Record(Frozen):
     """What a step returns: frozen, finite, small enough for XCom. Frames and models never are."""
 
 
+ROWS = "rows"
+"""What a number counts unless it says so: not written, so that records of before keep their digests."""
+
+
 class Status(StrEnum):
     """Four different words, everywhere."""
 
@@ -62,7 +66,7 @@ class CheckResult(Record):
     relation: Literal[">=", "<=", ">", "<", "=="] | None = None
     interval: Interval | None = None
     n: int | None = Field(default=None, ge=0)
-    unit: str = "rows"
+    unit: str = Field(default=ROWS, exclude_if=ROWS.__eq__)
     message: str = ""
 
     @property
@@ -87,10 +91,10 @@ class MetricValue(Record):
     name: str
     value: float | None
     n: int = Field(ge=0)
-    unit: str = "rows"
-    rows: int | None = Field(default=None, ge=0)
+    unit: str = Field(default=ROWS, exclude_if=ROWS.__eq__)
+    rows: int | None = Field(default=None, ge=0, exclude_if=lambda rows: rows is None)
     interval: Interval | None = None
-    reason: str = ""
+    reason: str = Field(default="", exclude_if="".__eq__)
     status: Status = Status.PASS
 
     @property
@@ -108,7 +112,7 @@ class MetricValue(Record):
 
 def counted(n: int, unit: str, of: int, rows: str = "rows") -> str:
     """Return what carries a number: ``200 rows``, or ``18 positives of 200 rows``."""
-    return f"{n:,} {rows}" if unit == "rows" else f"{n:,} {unit} of {of:,} {rows}"
+    return f"{n:,} {rows}" if unit == ROWS else f"{n:,} {unit} of {of:,} {rows}"
 
 
 SCHEDULER = "scheduler"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from windsock.records.base import Digest, Interval, MetricValue, Moment, Record, RunContext, counted
+from windsock.records.base import ROWS, Digest, Interval, MetricValue, Moment, Record, RunContext, counted
 from windsock.records.data import DataSnapshot, ValidationReport
 from windsock.records.ledger import Champion
 from windsock.spec import CandidateBlock, ModelSpec, metric_facts
@@ -143,9 +143,9 @@ class PairedDifference(Record):
     value: float | None
     interval: Interval | None
     n: int
-    unit: str = "rows"
-    rows: int | None = None
-    reason: str = ""
+    unit: str = Field(default=ROWS, exclude_if=ROWS.__eq__)
+    rows: int | None = Field(default=None, exclude_if=lambda rows: rows is None)
+    reason: str = Field(default="", exclude_if="".__eq__)
     resamples: int = 0
     opponent_value: float | None = None
     error: str = ""

@@ -203,7 +203,9 @@ class TestPerformanceMinimum:
 
     def test_a_record_of_before_counts_rows(self) -> None:
         stored = '{"name": "roc_auc", "value": 0.82, "n": 200, "interval": {"low": 0.79, "high": 0.85}}'
-        result = self.judged(MetricValue.model_validate_json(stored))
+        before = MetricValue.model_validate_json(stored)
+        assert not {"unit", "rows", "reason"} & set(before.model_dump(mode="json"))  # its digest holds
+        result = self.judged(before)
         assert result.message == (
             "roc_auc 0.82 [0.79, 0.85] against >= 0.8 on 200 rows; with this value about 450 rows would do"
         )
