@@ -20,6 +20,7 @@ from windsock.cli.clients import clients
 from windsock.cli.data import data
 from windsock.cli.demo import demo
 from windsock.cli.first_file import init
+from windsock.cli.gate import gate
 from windsock.cli.keys import keys
 from windsock.cli.ledger import ledger
 from windsock.cli.models import models, rollback
@@ -46,6 +47,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
 app.add_typer(data, name="data")
+app.add_typer(gate, name="gate")
 app.add_typer(rollout, name="rollout")
 
 

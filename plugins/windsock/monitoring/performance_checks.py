@@ -107,7 +107,7 @@ def performance_drop(
     """
     check = f"{DROP}:{name}"
     if realised is None or realised.value is None:
-        rows = realised.n if realised else 0
+        rows = realised.on_rows if realised else 0
         status = Status.INSUFFICIENT if undefined or realised is None else Status.ERROR
         return result(check, status, f"{name} is not defined by {rows:,} labelled rows", n=rows)
     if baseline is None or baseline.value is None:
@@ -129,12 +129,13 @@ def performance_drop(
     return result(
         check,
         status,
-        f"{shown}: loss {loss:.4g}{reach} against <= {block.drop:g} on {realised.n:,} labelled rows",
+        f"{shown}: loss {loss:.4g}{reach} against <= {block.drop:g} on {realised.on('labelled rows')}",
         value=loss,
         limit=block.drop,
         relation="<=",
         interval=interval,
         n=realised.n,
+        unit=realised.unit,
     )
 
 

@@ -12,6 +12,7 @@ from windsock.records.base import (
     Record,
     RunContext,
     Status,
+    counted,
 )
 from windsock.records.bundle import (
     COMPILED_FILE,
@@ -361,6 +362,7 @@ __all__ = [
     "shortened",
     "slot_port",
     "snapshot_digest",
+    "counted",
     "view_of",
     "was_rolled_back",
     "ColumnStatistics",

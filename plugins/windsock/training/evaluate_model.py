@@ -27,6 +27,7 @@ from windsock.records.request_contract import contract_changes
 from windsock.records.rows import held_out_mask, recent_mask
 from windsock.spec import canonical_json
 from windsock.statistics.metrics import direction, metric_names
+from windsock.statistics.units import units_of
 from windsock.training.artifacts import importance_files, picture_files
 from windsock.training.comparison import (
     Answered,
@@ -79,6 +80,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
     judged = held_out & recent_mask(len(frame), step.snapshot.recent_rows)
     labels = read_labels(frame, step.snapshot, spec)
     rows, truth = frame[judged].reset_index(drop=True), labels[judged]
+    entity = spec.data.entity
     if not len(rows):
         of = f"{step.snapshot.recent_rows:,} recent" if step.snapshot.recent_rows else f"{len(frame):,}"
         raise TrainingRefusedError(
@@ -101,11 +103,14 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
             champion=met.answered,
             names=metric_names(spec),
             metric=spec.metric,
+            units=units_of(rows[entity] if entity else None, len(rows)),
         )
         overall: tuple[MetricValue, ...] = ()
         if step.snapshot.recent_rows:
-            everything = answered_by(bundle, frame[held_out].reset_index(drop=True))
-            overall = metrics_of(bundle.schema, labels[held_out], everything, metric_names(spec))
+            every = frame[held_out].reset_index(drop=True)
+            units = units_of(every[entity] if entity else None, len(every))
+            answers = answered_by(bundle, every)
+            overall = metrics_of(bundle.schema, labels[held_out], answers, metric_names(spec), units)
         latency = _latency(bundle, rows)
         files = picture_files(judgement.scored, judgement.classes, ports.charts)
         files |= importance_files(bundle.manifest.facts, spec.metric, ports.charts)
@@ -238,9 +243,9 @@ def _equality(bundle: LoadedBundle) -> CompiledEquality | None:
 
 def _log_findings(evaluation: Evaluation) -> None:
     for metric in evaluation.metrics:
-        log.info("%s: %s (n=%s)", evaluation.judged_on, metric_text(metric), f"{metric.n:,}")
+        log.info("%s: %s on %s", evaluation.judged_on, metric_text(metric), metric.on())
     for metric in evaluation.overall:
-        log.info("on all held-out rows: %s (n=%s)", metric_text(metric), f"{metric.n:,}")
+        log.info("on all held-out rows: %s on %s", metric_text(metric), metric.on())
     if evaluation.gap is not None:
         log.info("training minus held out: %+.4f", evaluation.gap)
     log.info("%s", difference_text(evaluation.baseline))

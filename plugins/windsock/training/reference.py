@@ -23,7 +23,6 @@ from windsock.records import (
 )
 from windsock.records.values import category_text
 from windsock.spec import SEED, ModelSpec
-from windsock.statistics.bootstrap import resample
 from windsock.statistics.estimates import (
     ESTIMATED,
     LEAF_ROWS,
@@ -32,9 +31,10 @@ from windsock.statistics.estimates import (
     fit_error_tree,
     reference_chunks,
 )
-from windsock.statistics.metrics import Scored, make_scorer, metric_names, score
+from windsock.statistics.metrics import Scored, metric_names, score
 from windsock.statistics.profiling import describe_column
-from windsock.training.comparison import metric_values
+from windsock.statistics.units import Units, units_of
+from windsock.statistics.verdict_intervals import measure_all
 from windsock.training.fitting import answer
 from windsock.training.importances import importance_shares, measure_importances
 from windsock.training.preprocessing import to_features
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESAMPLES = 200
-"""Resamples of the baseline's intervals, which are shown and decide nothing."""
 MOST_TREE_ROWS = 20_000
 MOST_TREE_FEATURES = 20
 ERRORS = ("mae", "rmse")
@@ -88,7 +86,9 @@ def make_reference(
     found = measure_importances(pipeline, schema, features, labels, spec.metric)
     shares = importance_shares(found)
     scored = universe_of(schema, labels).score(labels, answers, schema.classes)
-    performance = _performance(spec, schema, scored, features, shares)
+    entity = spec.data.entity
+    units = units_of(rows[entity] if entity else None, len(rows))
+    performance = _performance(spec, schema, scored, features, shares, units)
     completed = profile.replace(
         columns=tuple(column.replace(importance=shares.get(column.name)) for column in profile.columns),
         score=_describe_score(scored, schema),
@@ -112,10 +112,10 @@ def _performance(
     scored: Scored,
     features: pd.DataFrame,
     shares: Mapping[str, float],
+    units: Units,
 ) -> ReferencePerformance:
     rows = len(features)
-    scorers = {name: make_scorer(name, scored) for name in metric_names(spec)}
-    realised = metric_values(scorers, resample(scorers, rows, resamples=RESAMPLES), rows)
+    realised = measure_all(metric_names(spec), scored, units)
     calibration = errors = None
     names: tuple[str, ...] = ()
     if scored.positive is not None:

@@ -12,6 +12,7 @@ from windsock.records import DataSnapshot, DriftProfile, InputSchema, MetricValu
 from windsock.records.rows import held_out_mask, recent_mask, reference_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
+from windsock.statistics.units import units_of
 from windsock.training.comparison import answered_by, answered_by_baseline, answered_by_champion, judge
 from windsock.training.fitting import counted_warnings, fit, limited_threads
 from windsock.training.preprocessing import to_features
@@ -113,6 +114,7 @@ def _compare(
 ) -> Refit:
     truth = read_labels(rows, snapshot, spec)
     names = tuple(dict.fromkeys([spec.metric, *spec.gate.minimum]))
+    entity = spec.data.entity
     judgement = judge(
         made.schema,
         truth,
@@ -121,6 +123,7 @@ def _compare(
         champion=answered_by_champion(champion, rows, truth, made.schema, snapshot, spec.data.target),
         names=names,
         metric=spec.metric,
+        units=units_of(rows[entity] if entity else None, len(rows)),
     )
     against = judgement.against_champion
     if against is None:
