@@ -129,6 +129,7 @@ from windsock.records.profile import (
     ColumnProfile,
     DriftProfile,
     ErrorTree,
+    ManyValues,
     ReferenceChunks,
     ReferencePerformance,
 )
@@ -289,6 +290,7 @@ __all__ = [
     "MANIFEST_FILE",
     "MODEL_FILE",
     "MOST_CATEGORIES",
+    "ManyValues",
     "MetricValue",
     "ModelCard",
     "Moment",

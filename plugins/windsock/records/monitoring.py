@@ -48,7 +48,9 @@ class ColumnDrift(Record):
     :param wasserstein: Wasserstein distance in standard deviations of the reference; numbers only.
     :param null_share: rows without a value, now.
     :param reference_null_share: and in the training rows.
-    :param unseen_share: rows of categories that training did not know.
+    :param unseen_share: rows of categories that the profile does not name.
+    :param reference_unseen_share: and as many as the training rows let expect.
+    :param effective_rows: how many independent rows say as much, where rows share units and are alike.
     :param importance: share of the model's permutation importance.
     :param findings: such as ``constant``, ``all_null``, ``vanished``, ``unseen``, ``absent``, ``unreadable``.
     """
@@ -68,6 +70,8 @@ class ColumnDrift(Record):
     null_share: float | None = None
     reference_null_share: float | None = None
     unseen_share: float | None = None
+    reference_unseen_share: float | None = None
+    effective_rows: float | None = None
     importance: float | None = None
     findings: tuple[str, ...] = ()
 

@@ -36,6 +36,7 @@ from windsock.adapters.window_counts.plan import Plan
 from windsock.exceptions import SettingsError
 from windsock.records import ColumnKind, DriftProfile, InputField, Span
 from windsock.statistics.profiling import build_profile
+from windsock.statistics.ties import Cuts
 
 ENGINE = IbisEngine()
 
@@ -190,7 +191,8 @@ def test_both_engines_count_many_rows_alike(tmp_path: Path, shape: str) -> None:
 
 @given(st.lists(st.floats(-1e30, 1e30), min_size=0, max_size=60, unique=True), st.floats(-1e30, 1e30))
 def test_each_number_lies_in_one_interval_of_its_cell(edges: list[float], number: float) -> None:
-    ends = Ends.two_sided(np.sort(np.array(edges, dtype="float64")))
+    exact = np.sort(np.array(edges, dtype="float64"))
+    ends = Ends.two_sided(Cuts(exact, exact))
     low, high, scale = ends.grid
     cell = math.floor((min(max(number, low), high) - low) * scale) if scale else 0
     assert 0 <= cell <= GRID + 1
