@@ -70,10 +70,10 @@ def judge_columns(
 
     A column drifts when Benjamini-Hochberg over all tests of the window rejects one of its tests, and that
     test's effect size reaches its limit. A number has two tests (values, and the share without one), a
-    category one (and one of the value that has grown most, where it has rare ones), a date that of its missing
-    values. Rows of the same unit count for less than one where they are alike. Scores are one more test of the window where they count
-    (``rule.predictions``); the target is tested by itself. A column whose training rows could not show a
-    large shift is insufficient, unless it has drifted all the same.
+    category one (and one of the value that has grown most, where it has rare ones), a date that of its
+    missing values. Rows of the same unit count for less than one where they are alike. Scores are one more
+    test of the window where they count (``rule.predictions``); the target is tested by itself. A column whose
+    training rows could not show a large shift is insufficient, unless it has drifted all the same.
 
     :param tested: tests of a column's values that were made on rows, in place of those from counts.
     """
@@ -101,7 +101,7 @@ class _Look:
     column: ColumnProfile
     window: ColumnCounts
     tests: tuple[Hypothesis, ...] = ()
-    weights: Weights = Weights()  # noqa: RUF009
+    weights: Weights = Weights()
     status: Status | None = None
     findings: tuple[str, ...] = ()
 
@@ -158,7 +158,8 @@ def _shape(column: ColumnProfile, window: ColumnCounts) -> list[str]:
     if not window.rows:
         return ["all_null"] if window.nulls else []
     if column.kind in NUMERIC:
-        if window.rows > 1 and len(column.edges) > 1 and is_constant(window.lowest, window.highest, column.sd):
+        varied = window.rows > 1 and len(column.edges) > 1
+        if varied and is_constant(window.lowest, window.highest, column.sd):
             found.append("constant")
         return found
     named = [] if window.named is None else [int(count) for count in window.named]

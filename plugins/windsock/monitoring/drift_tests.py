@@ -74,15 +74,16 @@ class Weights(NamedTuple):
 def weights_of(column: ColumnProfile, window: ColumnCounts) -> Weights:
     """Return what a column's rows count for, by the design effect of their entities and units.
 
-    Where the window's rows cannot show it (they are all in one bin, or encrypted), a unit's rows are taken for
-    alike.
+    Where the window's rows cannot show it (they are all in one bin, or encrypted), a unit's rows are taken
+    for alike.
     """
     reference = 1 / column.design_effect
     known, rows = window.groups, window.rows + window.nulls
     if known is None or not rows:
         return Weights(reference=reference)
     grouped = min(int(known.sum()), rows)
-    effect = (design_effect(known) if _is_shown(known) else None) or rows_of_unit(known)
+    is_number = column.kind in NUMERIC
+    effect = (design_effect(known, ordered=is_number) if _is_shown(known) else None) or rows_of_unit(known)
     return Weights(reference=reference, window=(rows - grouped + grouped / effect) / rows)
 
 
@@ -156,9 +157,11 @@ def _of_categories(
     What is unseen (or not named by the profile) and null are two more values. The second test is there where
     values are so rare that the first one counts them together.
     """
+    import numpy as np
+
     if tested is not None:
         return (_exactly(tested, limit),)
-    named = [0] * len(column.categories) if window.named is None else window.named
+    named = np.zeros(len(column.categories)) if window.named is None else window.named
     cells = cells_of(column, named, window.rest, window.unseen, window.nulls)
     reference, current = cells.reference * weights.reference, cells.window * weights.window
     test = _by_counts(reference, current, limit)

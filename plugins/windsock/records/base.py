@@ -18,12 +18,13 @@ class Record(Frozen):
 
 
 class Status(StrEnum):
-    """Four different words, everywhere."""
+    """Four different words, everywhere; and one for a window in which nothing was asked."""
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
     INSUFFICIENT = "insufficient"
     ERROR = "error"
+    EMPTY = "empty"
 
 
 class Interval(Record):

@@ -93,8 +93,8 @@ class DriftReport(Record):
 
     :param version: the champion that it is held against; empty where there is none.
     :param digest: its bundle; empty where there is none.
-    :param status: ``fail``: drift; ``insufficient``: too few rows, no live version, no profile; ``error``:
-        the log could not be counted.
+    :param status: ``fail``: drift; ``insufficient``: too few rows, no live version, no profile; ``empty``: no
+        row at all; ``error``: the log could not be counted.
     :param method: what judged: ``counts``, ``exact`` or ``evidently``.
     :param columns: every feature of the profile.
     :param score: the scores against those on held-out rows; ``None`` where there is nothing to compare.
@@ -150,7 +150,7 @@ class PerformanceReport(Record):
     """How good the answers are: as far as labels tell, and as far as can be estimated without them.
 
     :param status: ``fail`` if a check fails; ``error`` if one could not run; ``insufficient`` if no realised
-        check could be made, whatever is estimated.
+        check could be made, whatever is estimated; ``empty`` if the window has no row.
     :param rows: answered rows of the champion in the look-back.
     :param labelled: of those, rows with a label by now.
     :param coverage: ``labelled / rows``.

@@ -45,7 +45,8 @@ class ColumnProfile(Record):
     :param sd: standard deviation of a number.
     :param categories: rows of each category; a boolean's are ``true`` and ``false``.
     :param other: rows of categories that are too many to be named.
-    :param seen_once: values of a category that one row has; ``None`` in profiles of before.
+    :param seen_once: values of a category that one row has (or one entity, where rows share some); ``None``
+        in profiles of before.
     :param seen_twice: values of a category that two rows have.
     :param many: what a category is held against that has more values than the rows can have seen.
     :param design_effect: so many rows say as much as one would if no two were of one entity; 1 where rows

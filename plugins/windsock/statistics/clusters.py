@@ -8,6 +8,7 @@ are, and holds no unit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -22,9 +23,18 @@ BINS = 11
 NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
-def group_of(unit: str) -> int:
-    """Return the group of a unit; the same in every process and on every machine."""
-    return (crc32(unit.encode("utf-8", "surrogatepass")) >> 8) % GROUPS
+def groups_of(units: Sequence[str]) -> NDArray[Any]:
+    """Return the group of each unit; the same in every process and on every machine.
+
+    A checksum alone spreads ids that follow each other too evenly: it is mixed (Appleby's finaliser).
+    """
+    import numpy as np
+
+    found = np.array([crc32(unit.encode("utf-8", "surrogatepass")) for unit in units], dtype=np.uint32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        found = (found ^ (found >> np.uint32(shift))) * np.uint32(factor)
+    groups: NDArray[Any] = (found % np.uint32(GROUPS)).astype(np.int64)
+    return groups
 
 
 def bin_of_text(place: int, text: str) -> int:
@@ -75,20 +85,28 @@ def tabulate(groups: NDArray[Any], bins: NDArray[Any]) -> NDArray[Any]:
     return counts.reshape(GROUPS, BINS)
 
 
-def design_effect(table: NDArray[Any]) -> float | None:
+def design_effect(table: NDArray[Any], *, ordered: bool = False) -> float | None:
     """Return how many rows of some units say as much as one independent row; 1 at least.
 
+    Of categories by the shares of the bins. Of numbers by the shares up to each bin, which are what the
+    distance of two distributions is made of: rows of a unit that are near each other fall into other bins.
+
     :param table: rows of each group of units and bin.
+    :param ordered: whether the bins are of numbers.
     :returns: ``None`` where fewer than two groups or two bins have rows, so that nothing can differ.
     """
-    import numpy as np
-
-    held = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0].astype("float64")
+    held = (table[:, :-1] if ordered else table).astype("float64")
+    held = held[held.sum(axis=1) > 0][:, held.sum(axis=0) > 0]
     if min(held.shape) < 2:
         return None
-    expected = held.sum(axis=1, keepdims=True) * held.sum(axis=0) / held.sum()
-    statistic = float(((held - expected) ** 2 / expected).sum())
-    return max(1.0, statistic / ((held.shape[0] - 1) * (held.shape[1] - 1)))
+    sizes, total = held.sum(axis=1, keepdims=True), held.sum()
+    counts = held.cumsum(axis=1)[:, :-1] if ordered else held
+    shares = counts.sum(axis=0) / total
+    apart = ((counts - sizes * shares) ** 2 / sizes).sum(axis=0)
+    by_chance = (held.shape[0] - 1) * shares * (1 - shares)
+    if ordered:
+        return max(1.0, float(apart.sum() / by_chance.sum()))
+    return max(1.0, float((apart / shares).sum() / (by_chance / shares).sum()))
 
 
 def rows_of_unit(table: NDArray[Any]) -> float:

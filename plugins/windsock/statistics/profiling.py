@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import EDGES, ColumnKind, ColumnProfile, DriftProfile, InputField
 from windsock.spec import SEED
 from windsock.statistics.chunks import find_minimum_rows, find_wobble
-from windsock.statistics.clusters import GROUPS, bin_values, design_effect, group_of, tabulate
+from windsock.statistics.clusters import GROUPS, bin_values, design_effect, groups_of, tabulate
 from windsock.statistics.rare_values import describe_values
 from windsock.statistics.ties import cuts_around, snap
 
@@ -22,7 +22,7 @@ def build_profile(
     fields: Sequence[InputField],
     *,
     by_time: bool = False,
-    entities: Sequence[Hashable] | None = None,
+    entities: Sequence[str] | None = None,
 ) -> DriftProfile:
     """Describe features by counts: of two-sided quantile edges, or of categories.
 
@@ -35,7 +35,7 @@ def build_profile(
     :param by_time: whether the rows are in the order of their time.
     :param entities: whose row each is, where several may be of one; ``None``: each is of its own.
     """
-    groups = None if entities is None else _groups(entities)
+    groups = entity_groups(entities)
     columns = [describe_column(features[field.name], field, groups=groups) for field in fields]
     rows = find_minimum_rows(columns, features)
     if by_time:
@@ -44,13 +44,14 @@ def build_profile(
     return DriftProfile(rows=len(features), columns=tuple(columns), minimum_rows=rows)
 
 
-def _groups(entities: Sequence[Hashable]) -> NDArray[Any] | None:
-    """Return each row's group of entities; nothing where no two rows share one."""
-    import numpy as np
+def entity_groups(entities: Sequence[str] | None) -> NDArray[Any] | None:
+    """Return each row's group of entities; ``None`` where no two rows share one.
 
-    if len(set(entities)) == len(entities):
+    :param entities: whose row each is; ``None``: each is of its own.
+    """
+    if entities is None or len(set(entities)) == len(entities):
         return None
-    return np.array([group_of(str(entity)) for entity in entities], dtype=np.int64)
+    return groups_of(entities)
 
 
 def describe_column(
@@ -79,8 +80,9 @@ def describe_column(
     )
     if groups is None or field.kind is ColumnKind.DATETIME:
         return column
+    is_number = field.kind in (ColumnKind.NUMBER, ColumnKind.INTEGER)
     table = tabulate(groups, bin_values(column, values.to_numpy(), values.isna().to_numpy()))
-    return column.replace(design_effect=design_effect(table) or 1.0)
+    return column.replace(design_effect=design_effect(table, ordered=is_number) or 1.0)
 
 
 def _number_counts(values: NDArray[Any], kind: ColumnKind) -> dict[str, Any]:
@@ -116,7 +118,9 @@ def _category_counts(
     if groups is not None:
         measuring = draw.permutation(np.arange(GROUPS) % 2 == 0)[groups]
     there = values.notna().to_numpy()
-    counted = describe_values([str(value) for value in known], measuring[there])
+    counted = describe_values(
+        [str(value) for value in known], measuring[there], None if groups is None else groups[there]
+    )
     if "many" in counted:
         counted["many"]["nulls"] = int(measuring[~there].sum())
     return counted

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from windsock.records import MOST_CATEGORIES, ColumnProfile
+from windsock.statistics.clusters import GROUPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,18 +71,25 @@ def count_buckets(counts: Iterable[tuple[str, int]]) -> NDArray[Any]:
     return found
 
 
-def describe_values(values: Sequence[str], measuring: NDArray[Any]) -> dict[str, Any]:
+def describe_values(
+    values: Sequence[str], measuring: NDArray[Any], groups: NDArray[Any] | None = None
+) -> dict[str, Any]:
     """Describe a category's values: by name as far as they are frequent, and what the rest come to.
 
     :param values: those of the rows that have one.
     :param measuring: for each row whether its half measures; the other half chooses the names.
+    :param groups: each row's group of entities, where rows share some: a value that is of one group alone was
+        seen once, however many rows that entity has.
     """
     import numpy as np
 
     texts, codes = np.unique(np.array(values, dtype=object).astype(str), return_inverse=True)
     every = np.bincount(codes, minlength=texts.size)
-    once, twice = int((every == 1).sum()), int((every == 2).sum())
-    unseen = good_turing(once, twice, len(values))
+    seen = every
+    if groups is not None:
+        seen = np.bincount(np.unique(codes * GROUPS + groups) // GROUPS, minlength=texts.size)
+    once, twice = int((seen == 1).sum()), int((seen == 2).sum())
+    unseen = good_turing(once, twice, int(seen.sum()))
     facts: dict[str, Any] = {"seen_once": once, "seen_twice": twice}
     enough = once >= FEWEST_ONCE and unseen.share > FEW_UNSEEN
     if texts.size <= MOST_CATEGORIES and not enough:
@@ -119,7 +127,9 @@ class Cells(NamedTuple):
     single: NDArray[Any]
 
 
-def cells_of(column: ColumnProfile, named: Sequence[int], rest: Any, unseen: int, nulls: int) -> Cells:
+def cells_of(
+    column: ColumnProfile, named: NDArray[Any], rest: NDArray[Any] | None, unseen: int, nulls: int
+) -> Cells:
     """Return what a window's category is tested by.
 
     :param named: the window's rows of each of the profile's categories, in their order.
@@ -131,8 +141,8 @@ def cells_of(column: ColumnProfile, named: Sequence[int], rest: Any, unseen: int
 
     now = np.asarray(named, dtype="float64")
     if column.many is not None and rest is not None:
-        then = [column.many.named.get(name, 0) for name in column.categories]
-        reference = np.array([*then, *column.many.rest, column.many.nulls], dtype="float64")
+        half = [column.many.named.get(name, 0) for name in column.categories]
+        reference = np.array([*half, *column.many.rest, column.many.nulls], dtype="float64")
         window = np.concatenate([now, np.asarray(rest, dtype="float64"), [nulls]])
         return Cells(reference, window, np.arange(reference.size) < reference.size - 1)
     then = np.array(list(column.categories.values()), dtype="float64")
@@ -198,5 +208,3 @@ def unseen_of(column: ColumnProfile) -> float | None:
     if once is None:
         once = sum(count == 1 for count in column.categories.values())
     return min(1.0, column.other / column.rows + good_turing(once, 0, column.rows).share)
-
-

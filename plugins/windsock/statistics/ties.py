@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAME = 1e-7
-"""Numbers of one value differ by less than this part of it: single precision has a little more than 7 digits."""
+"""Numbers of one value differ by less than this part of it: single precision has seven digits."""
 APART = 100
 """A group of numbers is one value if the next ones are so many tolerances away."""
 NOTHING = 1e-12
@@ -35,7 +35,7 @@ def cuts_of(column: ColumnProfile) -> Cuts:
     """Return where numbers are counted against a profile.
 
     An edge that several training rows share is a value, and takes in what differs from it by the last digits.
-    Edges of numbers that are all different are exact, and so are those of whole numbers.
+    Edges of numbers that are all different are exact.
     """
     import numpy as np
 
@@ -52,12 +52,14 @@ def cuts_around(edges: NDArray[Any], tied: NDArray[Any]) -> Cuts:
     """
     import numpy as np
 
-    if not tied.any() or _are_whole(edges):
+    if not tied.any():
         return Cuts(edges, edges)
     steps = np.concatenate([[np.inf], np.diff(edges), [np.inf]])
     nearest = np.minimum(steps[:-1], steps[1:])
     at_zero = SAME * nearest if edges.size > 1 else np.full(1, NOTHING)
     room = np.where(edges == 0, at_zero, SAME * np.abs(edges))
+    if _are_whole(edges):
+        nearest = np.minimum(nearest, 1.0)  # the next whole number is another value
     room = np.where(tied, np.minimum(room, nearest / 4), 0.0)
     return Cuts(edges - room, edges + room)
 
@@ -82,10 +84,9 @@ def snap(ordered: NDArray[Any]) -> NDArray[Any]:
     limit = room[last]
     alone = np.minimum(away[:-1], away[1:]) >= APART * limit
     one = (width > 0) & (width <= limit) & alone
-    groups = np.repeat(np.arange(first.size), last - first + 1)
-    heads = np.array([start + int(counts[start : end + 1].argmax()) for start, end in zip(first, last)])
-    snapped = np.where(one[groups], values[heads][groups], values)
-    found: NDArray[Any] = np.repeat(snapped, counts)
+    for start, end in zip(first[one], last[one] + 1, strict=True):
+        values[start:end] = values[start + int(counts[start:end].argmax())]
+    found: NDArray[Any] = np.repeat(values, counts)
     return found
 
 

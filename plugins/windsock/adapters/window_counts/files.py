@@ -34,6 +34,7 @@ DAY = f"day{SUFFIX}"
 MAGIC, WITH_UNITS = b"WSCOUNT1", b"WSCOUNT2"
 """Of counts without units, and of those with: a version of before counts the latter again."""
 CHECKSUM = 16
+ARRAYS = ("below", "up_to", "named", "rest")
 SCALARS = ("rows", "nulls", "absent", "unreadable", "unseen")
 
 
@@ -83,7 +84,7 @@ def totals_of(counts: WindowCounts, plan: Plan) -> Totals:
     parts: list[Any] = []
     for column in columns:
         parts.append([getattr(column, name) for name in SCALARS])
-        parts += [array for array in (column.below, column.up_to, column.named, column.rest) if array is not None]
+        parts += [array for name in ARRAYS if (array := getattr(column, name)) is not None]
     parts.append(counts.latency or (0,) * (len(LATENCY_EDGES) + 1))
     lows = [np.inf if column.lowest is None else column.lowest for column in columns]
     highs = [-np.inf if column.highest is None else column.highest for column in columns]
@@ -152,7 +153,7 @@ def _columns(counts: WindowCounts, plan: Plan) -> list[ColumnCounts]:
 
 def _widths(column: ColumnProfile) -> Iterator[tuple[str, int]]:
     nothing = no_rows(column)
-    for name in ("below", "up_to", "named", "rest"):
+    for name in ARRAYS:
         array = getattr(nothing, name)
         if array is not None:
             yield name, len(array)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from windsock.adapters.column_cipher import ColumnCipher
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile

@@ -11,7 +11,7 @@ from windsock.adapters.log_leaves import FEATURES, Leaf, Leaves
 from windsock.adapters.window_counts.plan import Plan
 from windsock.records import ColumnKind, ColumnProfile
 from windsock.records.values import LARGEST
-from windsock.statistics.clusters import BINS, bin_ends, bin_of_text, group_of, tabulate
+from windsock.statistics.clusters import BINS, bin_ends, bin_of_text, groups_of, tabulate
 from windsock.statistics.counting import NUMERIC, WindowCounts
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def tables_of(batch: pa.RecordBatch, leaves: Leaves, plan: Plan) -> Tables | Non
     columns = {}
     for column in plan.profile.columns:
         leaf = leaves.get(column.name)
-        bins = None if struct is None or leaf is None else _bins(column, struct.field(column.name), leaf, plan)
+        bins = None
+        if struct is not None and leaf is not None:
+            bins = _bins(column, struct.field(column.name), leaf, plan)
         columns[column.name] = tabulate(groups, _unknown(groups) if bins is None else bins)
     return Tables(columns, _scores(batch, groups, plan))
 
@@ -72,13 +74,12 @@ def _scores(batch: pa.RecordBatch, groups: NDArray[Any], plan: Plan) -> NDArray[
 
 
 def _groups(units: pa.Array) -> NDArray[Any]:
-    import numpy as np
     import pyarrow as pa
 
     if not pa.types.is_dictionary(units.type):
         units = units.dictionary_encode()
-    found = np.array([group_of(unit) for unit in units.dictionary.to_pylist()], dtype=np.int64)
-    return found[_numbers(units.indices)]
+    found: NDArray[Any] = groups_of(units.dictionary.to_pylist())[_numbers(units.indices)]
+    return found
 
 
 def _unknown(groups: NDArray[Any]) -> NDArray[Any]:
@@ -106,7 +107,8 @@ def _number_bins(column: ColumnProfile, values: pa.Array) -> NDArray[Any]:
 
     numbers = _numbers(pc.fill_null(values.cast("float64"), float("nan")))
     bins = np.searchsorted(bin_ends(column), numbers, "left")
-    return np.where(np.abs(numbers) <= LARGEST, bins, BINS - 1)
+    found: NDArray[Any] = np.where(np.abs(numbers) <= LARGEST, bins, BINS - 1)
+    return found
 
 
 def _text_bins(column: ColumnProfile, values: pa.Array, plan: Plan) -> NDArray[Any] | None:
