@@ -91,6 +91,10 @@ class Category:
         found = WindowCounts(rows=rows, columns={"c": column})
         return judge_window(self.profile, found, judge_columns(self.profile, found, RULE), RULE).status
 
+    def finds(self, value: int, rows: int) -> bool:
+        """Return whether one of a few windows fails in which a value has 5 % of the rows."""
+        return any(self.window(rows, taken_by=value) is Status.FAIL for _ in range(WITHIN))
+
 
 @dataclass
 class Cell:
@@ -113,6 +117,7 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """What the cell is of."""
         shape = f"Zipf {self.exponent:g}" if self.exponent else "equal"
         return f"{self.values:,} values, {shape}; {self.reference:,} / {self.rows:,} rows"
 
@@ -134,12 +139,8 @@ def judge_cell(cell: Cell, *, windows: int = EACH, tries: int = TRIES, seed: int
             continue
         for _ in range(tries // references):
             cell.tries += 1
-            rare = rare_value(category)
-            cell.known += any(category.window(cell.rows, taken_by=rare) is Status.FAIL for _ in range(WITHIN))
-            new = shares.size - 1
-            cell.unknown += any(
-                category.window(cell.rows, taken_by=new) is Status.FAIL for _ in range(WITHIN)
-            )
+            cell.known += category.finds(rare_value(category), cell.rows)
+            cell.unknown += category.finds(shares.size - 1, cell.rows)
     return cell
 
 
@@ -150,7 +151,7 @@ def rare_value(category: Category) -> int:
 
 
 def users_of(generator: np.random.Generator, users: int, likeness: float) -> tuple[list[str], pd.DataFrame]:
-    """Return whose each row is, and rows: 1 to 20 of each user, a number and a category that are partly theirs."""
+    """Return whose each row is, and rows: 1 to 20 of each user; number and category are partly the user's."""
     of = np.repeat(np.arange(users), generator.integers(1, MOST_ROWS + 1, users))
     own, chance = generator.normal(size=users)[of], generator.normal(size=of.size)
     kinds = [f"v{place}" for place in range(8)]
@@ -206,9 +207,8 @@ def measure(*, windows: int = EACH, tries: int = TRIES) -> tuple[list[tuple[str,
     for values, exponent, reference, size in product(VALUES, EXPONENTS, REFERENCES, WINDOWS):
         cell = judge_cell(Cell(values, exponent, reference, size), windows=windows, tries=tries)
         cells.append(cell)
-        found = [
-            f"{100 * one / cell.tries:.0f} %" if cell.tries else "-" for one in (cell.known, cell.unknown)
-        ]
+        counts = (cell.known, cell.unknown)
+        found = [f"{100 * one / cell.tries:.0f} %" if cell.tries else "-" for one in counts]
         rows.append((cell.name, f"{100 * cell.bad / cell.windows:.1f} %", *found))
     worst = max(cells, key=lambda cell: cell.bad / cell.windows)
     share = 100 * sum(cell.bad for cell in cells) / sum(cell.windows for cell in cells)

