@@ -119,7 +119,8 @@ class Cells(NamedTuple):
 
     :param reference: rows of the training rows that are held against a window.
     :param window: rows of the window.
-    :param single: which cells may be told one by one: each is a value, or a bucket of values.
+    :param single: which cells are looked at one by one: each is a value, a bucket of values, or what should
+        be next to nothing.
     """
 
     reference: NDArray[Any]
@@ -147,7 +148,9 @@ def cells_of(
         return Cells(reference, window, np.arange(reference.size) < reference.size - 1)
     then = np.array(list(column.categories.values()), dtype="float64")
     if not _has_unseen(column, then):
-        return _with_rest(then, now, (column.other, unseen), column.nulls, nulls)
+        never = column.other + _seen_once(column, then)
+        reference, window = np.append(then, [never, column.nulls]), np.append(now, [unseen, nulls])
+        return Cells(reference, window, np.arange(reference.size) < reference.size - 1)
     rare = then < RARE
     never = float(_seen_once(column, then)) + column.other
     seldom = max(0.0, _seen_up_to(column, then) - never)
@@ -176,15 +179,6 @@ def _seen_up_to(column: ColumnProfile, counts: NDArray[Any]) -> float:
     fewer = float(counts[counts < RARE].sum()) + column.other
     near = [(counts == number).sum() * number for number in range(RARE - 2, RARE + 3)]
     return min(float(column.rows), fewer + float(sum(near)) / len(near))
-
-
-def _with_rest(
-    then: NDArray[Any], now: NDArray[Any], rest: tuple[float, float], nulls: int, nulls_now: int
-) -> Cells:
-    import numpy as np
-
-    reference, window = np.append(then, [rest[0], nulls]), np.append(now, [rest[1], nulls_now])
-    return Cells(reference, window, np.arange(reference.size) < then.size)
 
 
 def shares_of(column: ColumnProfile) -> tuple[Mapping[str, int], int, int]:

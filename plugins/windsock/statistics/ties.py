@@ -5,6 +5,7 @@ The tolerance is relative to the value itself, so it is the same for a column of
 
 from __future__ import annotations
 
+from operator import sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.records import ColumnKind, ColumnProfile
@@ -40,9 +41,16 @@ def cuts_of(column: ColumnProfile) -> Cuts:
     import numpy as np
 
     edges = np.array(column.edges, dtype="float64")
-    if column.kind is ColumnKind.INTEGER or not edges.size:
+    if not has_ties(column):
         return Cuts(edges, edges)
     return cuts_around(edges, np.array(column.up_to) - np.array(column.below) >= 2)
+
+
+def has_ties(column: ColumnProfile) -> bool:
+    """Return whether some edges of a number are values that several training rows share."""
+    if column.kind is not ColumnKind.NUMBER or not column.edges:
+        return False
+    return max(map(sub, column.up_to, column.below)) >= 2
 
 
 def cuts_around(edges: NDArray[Any], tied: NDArray[Any]) -> Cuts:

@@ -59,6 +59,14 @@ class TestManyValues:
         assert "one_value" in column.findings
         assert value not in column.model_dump_json()
 
+    def test_one_value_beside_many_that_are_all_known(self) -> None:
+        profile = build_profile(drawn(20_000, 1, values=1_000, exponent=0), [TEXT])
+        assert profile.columns[0].many is None
+        frame = drawn(1_000, 2, values=1_000, exponent=0)
+        assert column_of(profile, frame).status is Status.PASS
+        frame.loc[:49, "c"] = "never seen"
+        assert column_of(profile, frame).status is Status.FAIL
+
     def test_another_law_has_drifted(self) -> None:
         assert column_of(self.PROFILE, drawn(1_000, 2, exponent=1.6)).status is Status.FAIL
 

@@ -176,7 +176,7 @@ class TestCells:
         cells = cells_of(self.old(["a"] * 60 + ["b"] * 40), np.array([5, 4]), None, 3, 2)
         assert cells.reference.tolist() == [60, 40, 0, 0]
         assert cells.window.tolist() == [5, 4, 3, 2]
-        assert cells.single.tolist() == [True, True, False, False]
+        assert cells.single.tolist() == [True, True, True, False]
 
 
 def test_buckets_are_the_same_everywhere() -> None:

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import gt
 
 from windsock.adapters.column_cipher import ColumnCipher
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile
 from windsock.statistics.counting import LATENCY_EDGES, NUMERIC, ColumnCounts, WindowCounts
 from windsock.statistics.rare_values import BUCKETS
-from windsock.statistics.ties import Cuts, cuts_of
+from windsock.statistics.ties import Cuts, cuts_of, has_ties
 
 SHADOW = "shadow"
 
@@ -70,10 +71,9 @@ class Plan:
             for text in (column.name, column.kind.value, column.true_word or "", *column.categories):
                 content = text.encode("utf-8", "surrogatepass")
                 made.update(len(content).to_bytes(8, "little") + content)
-            edges, cuts = np.array(column.edges, dtype="float64"), self.cuts[id(column)]
-            made.update(edges.tobytes() + b";")
-            if (cuts.lower < edges).any():  # exact edges have the digest that they always had
-                made.update(b"cuts" + cuts.lower.tobytes() + cuts.upper.tobytes())
+            made.update(np.array(column.edges, dtype="float64").tobytes() + b";")
+            if has_ties(column):  # exact edges have the digest that they always had
+                made.update(b"ties" + bytes(map(gt, column.up_to, (one + 1 for one in column.below))))
             made.update(b"buckets" if column.many is not None else b"")
         made.update(np.array(LATENCY_EDGES).tobytes())
         made.update(b"scores" if self.profile.score is not None else b"")
