@@ -112,7 +112,7 @@ def _judge(window: _Window) -> tuple[str, Judgement]:
     try:
         samples = window.samples()
         if method == "exact":
-            tested = exact_tests(samples, window.bundle.schema)
+            tested = exact_tests(samples, window.profile, window.counts)
             return method, judge_columns(window.profile, window.counts, window.rule, tested=tested)
         drifted = window.ports.reporter.drifted(samples.reference, samples.current, window.bundle.schema)
     except WindsockError as error:

@@ -159,12 +159,10 @@ def _of_categories(
     """
     import numpy as np
 
-    if tested is not None:
-        return (_exactly(tested, limit),)
     named = np.zeros(len(column.categories)) if window.named is None else window.named
     cells = cells_of(column, named, window.rest, window.unseen, window.nulls)
     reference, current = cells.reference * weights.reference, cells.window * weights.window
-    test = _by_counts(reference, current, limit)
+    test = _by_counts(reference, current, limit) if tested is None else _exactly(tested, limit)
     if test is None:
         return ()
     rare = reference + current < least_common(reference, current)

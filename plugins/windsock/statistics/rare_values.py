@@ -148,7 +148,7 @@ def cells_of(
         return Cells(reference, window, np.arange(reference.size) < reference.size - 1)
     then = np.array(list(column.categories.values()), dtype="float64")
     if not _has_unseen(column, then):
-        never = column.other + _seen_once(column, then)
+        never = float(column.other + _seen_once(column, then))
         reference, window = np.append(then, [never, column.nulls]), np.append(now, [unseen, nulls])
         return Cells(reference, window, np.arange(reference.size) < reference.size - 1)
     rare = then < RARE

@@ -50,7 +50,7 @@ def has_ties(column: ColumnProfile) -> bool:
     """Return whether some edges of a number are values that several training rows share."""
     if column.kind is not ColumnKind.NUMBER or not column.edges:
         return False
-    return max(map(sub, column.up_to, column.below)) >= 2
+    return bool(max(map(sub, column.up_to, column.below)) >= 2)
 
 
 def cuts_around(edges: NDArray[Any], tied: NDArray[Any]) -> Cuts:
