@@ -130,6 +130,7 @@ from windsock.records.profile import (
     ColumnProfile,
     DriftProfile,
     ErrorTree,
+    ManyValues,
     ReferenceChunks,
     ReferencePerformance,
 )
@@ -294,6 +295,7 @@ __all__ = [
     "MANIFEST_FILE",
     "MODEL_FILE",
     "MOST_CATEGORIES",
+    "ManyValues",
     "MetricValue",
     "ModelCard",
     "Moment",

@@ -22,12 +22,13 @@ ROWS = "rows"
 
 
 class Status(StrEnum):
-    """Four different words, everywhere."""
+    """Four different words, everywhere; and one for a window in which nothing was asked."""
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
     INSUFFICIENT = "insufficient"
     ERROR = "error"
+    EMPTY = "empty"
 
 
 class Interval(Record):

@@ -49,7 +49,8 @@ class CompiledEquality(Record):
     :param rows: rows that both answered: all held-out ones and the golden ones.
     :param flips: rows that the two put into different classes.
     :param largest_difference: largest absolute difference of two answers.
-    :param tolerance: largest difference that counts as equal: 1e-9, or 1e-9 of the largest answer above 1.
+    :param tolerance: largest difference that counts as equal: 1e-9 of the answers' scale (1 for
+        probabilities, their spread for numbers), and what rounding does.
     :param equal: whether the compiled form serves: no flips, and no difference over the tolerance.
     :param reason: why it does not serve.
     """

@@ -21,6 +21,7 @@ from windsock.records import (
     InputSchema,
     ReferencePerformance,
 )
+from windsock.records.rows import entities_of
 from windsock.records.values import category_text
 from windsock.spec import SEED, ModelSpec
 from windsock.statistics.estimates import (
@@ -32,7 +33,7 @@ from windsock.statistics.estimates import (
     reference_chunks,
 )
 from windsock.statistics.metrics import Scored, metric_names, score
-from windsock.statistics.profiling import describe_column
+from windsock.statistics.profiling import describe_column, entity_groups
 from windsock.statistics.units import Units, units_of
 from windsock.statistics.verdict_intervals import measure_all
 from windsock.training.fitting import answer
@@ -89,10 +90,11 @@ def make_reference(
     entity = spec.data.entity
     units = units_of(rows[entity] if entity else None, len(rows))
     performance = _performance(spec, schema, scored, features, shares, units)
+    groups = entity_groups(entities_of(rows, spec))
     completed = profile.replace(
         columns=tuple(column.replace(importance=shares.get(column.name)) for column in profile.columns),
-        score=_describe_score(scored, schema),
-        target=_describe_target(labels, snapshot, spec),
+        score=_describe_score(scored, schema, groups),
+        target=_describe_target(labels, snapshot, spec, groups),
         performance=performance,
     )
     _log_findings(completed, performance, schema)
@@ -162,17 +164,19 @@ def _fit_errors(
     )
 
 
-def _describe_score(scored: Scored, schema: InputSchema) -> ColumnProfile | None:
+def _describe_score(scored: Scored, schema: InputSchema, groups: NDArray[Any] | None) -> ColumnProfile | None:
     """Return the profile of what the log calls ``score``; with more than two classes there is none."""
     import pandas as pd
 
     if scored.positive is None and schema.answer is Answer.CLASS:
         return None
     scores = scored.answers if scored.positive is None else scored.answers[:, scored.positive]
-    return describe_column(pd.Series(scores), InputField(name="score", kind=ColumnKind.NUMBER))
+    return describe_column(pd.Series(scores), InputField(name="score", kind=ColumnKind.NUMBER), groups=groups)
 
 
-def _describe_target(labels: NDArray[Any], snapshot: DataSnapshot, spec: ModelSpec) -> ColumnProfile:
+def _describe_target(
+    labels: NDArray[Any], snapshot: DataSnapshot, spec: ModelSpec, groups: NDArray[Any] | None
+) -> ColumnProfile:
     """Return the profile of the truth: a number, a boolean, or classes as text."""
     import pandas as pd
 
@@ -180,12 +184,14 @@ def _describe_target(labels: NDArray[Any], snapshot: DataSnapshot, spec: ModelSp
     word = column.true_word if column else None
     name = spec.data.target
     if spec.task == "regression":
-        return describe_column(pd.Series(labels), InputField(name=name, kind=ColumnKind.NUMBER))
+        return describe_column(
+            pd.Series(labels), InputField(name=name, kind=ColumnKind.NUMBER), groups=groups
+        )
     if labels.dtype.kind == "b":
         field = InputField(name=name, kind=ColumnKind.BOOLEAN, true_word=word)
-        return describe_column(pd.Series(labels.astype("float64")), field)
+        return describe_column(pd.Series(labels.astype("float64")), field, groups=groups)
     texts = pd.Series([category_text(label) for label in labels.tolist()], dtype=object)
-    return describe_column(texts, InputField(name=name, kind=ColumnKind.CATEGORY))
+    return describe_column(texts, InputField(name=name, kind=ColumnKind.CATEGORY), groups=groups)
 
 
 def _log_findings(profile: DriftProfile, performance: ReferencePerformance, schema: InputSchema) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import TrainingRefusedError
 from windsock.ports import LoadedBundle
 from windsock.records import DataSnapshot, DriftProfile, InputSchema, MetricValue, PairedDifference
-from windsock.records.rows import held_out_mask, recent_mask, reference_mask
+from windsock.records.rows import entities_of, held_out_mask, recent_mask, reference_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
 from windsock.statistics.units import units_of
@@ -83,8 +83,13 @@ def refit(
     schema = make_schema(spec, fields, labels, snapshot.column(spec.data.target))
     with limited_threads(1), counted_warnings():
         pipeline = fit(lambda _: clone(bundle.pipeline), features, labels)
-        known = to_features(in_time_order(frame[~held_out & described], spec), fields)
-        profile = build_profile(known, fields, by_time=bool(spec.data.event_time))
+        known = in_time_order(frame[~held_out & described], spec)
+        profile = build_profile(
+            to_features(known, fields),
+            fields,
+            by_time=bool(spec.data.event_time),
+            entities=entities_of(known, spec),
+        )
         rows = frame[held_out & described]
         profile, _ = make_reference(pipeline, schema, profile, rows, snapshot=snapshot, spec=spec)
         made = _bundle(bundle, pipeline, schema, profile, digest)
