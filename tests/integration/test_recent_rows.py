@@ -71,8 +71,8 @@ class TestAChampionThatIsBadOnRecentRows:
         assert evaluation.against_champion.value > 0.3
         assert evaluation.against_champion.opponent_value < 0.3
         assert 70 < evaluation.recent_held_out < 130
-        assert {metric.n for metric in evaluation.metrics} == {evaluation.recent_held_out}
-        assert evaluation.baseline.n == evaluation.against_champion.n == evaluation.recent_held_out
+        assert {metric.rows for metric in evaluation.metrics} == {evaluation.recent_held_out}
+        assert evaluation.baseline.rows == evaluation.against_champion.rows == evaluation.recent_held_out
 
     def test_the_rest_stands_beside_it(self, turned):
         _, done = turned
@@ -80,7 +80,7 @@ class TestAChampionThatIsBadOnRecentRows:
         assert [metric.name for metric in evaluation.overall] == [
             metric.name for metric in evaluation.metrics
         ]
-        assert {metric.n for metric in evaluation.overall} == {evaluation.chosen.rows_held_out}
+        assert {metric.rows for metric in evaluation.overall} == {evaluation.chosen.rows_held_out}
         assert evaluation.chosen.rows_held_out > evaluation.recent_held_out
         overall = next(metric for metric in evaluation.overall if metric.name == "roc_auc")
         assert overall.value < evaluation.metric("roc_auc").value
@@ -92,7 +92,7 @@ class TestAChampionThatIsBadOnRecentRows:
         rows = f"{evaluation.recent_held_out} recent held-out rows"
         assert decision.reason.endswith(f"; judged on {rows}")
         check = next(check for check in decision.checks if check.name == "champion_comparison")
-        assert check.message.endswith(f"against > 0 on {rows}")
+        assert check.message.endswith(f"against > 0 on {check.n} {check.unit} of {rows}")
         assert f"on {rows}, of {evaluation.chosen.rows_held_out}" in evaluation.card.evaluation_results
         assert "500 of the rows are recent: answers of 2026-04-01 to 2026-05-01" in (
             evaluation.card.training_data_description
@@ -142,7 +142,8 @@ def test_few_recent_rows_are_too_little_evidence():
     ports.rows.joined = answers(0.5, 2, count=80)
     done = retrain(ports, spec, recent=WINDOW)
     checks = {check.name: check for check in done["gate_model"].record.checks}
-    assert 10 <= checks["performance_minimum:roc_auc"].n < 30
+    assert 10 <= done["evaluate_model"].record.recent_held_out < 30
+    assert checks["performance_minimum:roc_auc"].n < 20  # of the rarer class
     assert checks["performance_minimum:roc_auc"].status is Status.INSUFFICIENT
     assert done["gate_model"].record.outcome is Outcome.REFUSE
 

@@ -125,7 +125,8 @@ def performance_drop(
         ends = sorted((sign * apart.low / unit, sign * apart.high / unit))
         interval = Interval(low=ends[0], high=ends[1], level=apart.level)
     status = Status.INSUFFICIENT if interval is None else interval_status(interval, block.drop)
-    reach = f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else " without an interval"
+    why = f" ({realised.reason})" if realised.reason else ""
+    reach = f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else f" without an interval{why}"
     return result(
         check,
         status,
