@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.statistics.found import Found, around, interval_between, too_few_entities, widest
@@ -124,6 +125,28 @@ def precision(scored: Scored) -> Shares | None:
 def f1(scored: Scored) -> Shares | None:
     """Return F1 of the positive class, or the mean over the classes that occur."""
     return _by_class(scored, _f1)
+
+
+def f1_macro(scored: Scored) -> Shares | None:
+    """Return the mean F1 of the classes that occur, also of two."""
+    return _by_class(replace(scored, positive=None), _f1)
+
+
+def f1_weighted(scored: Scored) -> Shares | None:
+    """Return the mean F1 of the classes, weighted by the rows of each; these weights are a sample, too."""
+    import numpy as np
+
+    whole = replace(scored, positive=None)
+    rows = np.bincount(scored.truth, minlength=scored.classes)
+    codes = np.flatnonzero(rows)
+    if not codes.size:
+        return None
+    parts = tuple(_f1(whole, int(code)) for code in codes)
+    weights = rows[codes] / rows.sum()
+    values = np.zeros(scored.classes)
+    values[codes] = [part.value(part.share) for part in parts]
+    moved = (values[scored.truth] - weights @ values[codes]) / rows.sum()
+    return Shares(parts, tuple(weights.tolist()), moved)
 
 
 def balanced_accuracy(scored: Scored) -> Shares | None:

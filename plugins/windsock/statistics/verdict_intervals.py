@@ -55,6 +55,8 @@ METHODS: Mapping[str, Method] = {
     "recall": _shares(shares.recall, proportion=True),
     "precision": _shares(shares.precision, proportion=True),
     "f1": _shares(shares.f1),
+    "f1_macro": _shares(shares.f1_macro),
+    "f1_weighted": _shares(shares.f1_weighted),
     "balanced_accuracy": _shares(shares.balanced_accuracy),
     "roc_auc": _areas(areas.roc_areas),
     "average_precision": _areas(areas.precision_areas),

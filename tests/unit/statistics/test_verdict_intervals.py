@@ -9,6 +9,8 @@ from windsock.statistics.proportions import clopper_pearson
 from windsock.statistics.units import Units
 from windsock.statistics.verdict_intervals import METHODS, compare_models, measure, measure_all
 
+SHARES = ["accuracy", "recall", "precision", "f1", "f1_macro", "f1_weighted", "balanced_accuracy"]
+
 
 def binary(truth: np.ndarray, answered: np.ndarray) -> Scored:
     answered = answered.astype("int64")
@@ -53,7 +55,7 @@ def ends_of(hits: int, rows: int) -> tuple[float, float]:
     return found.low, found.high
 
 
-@pytest.mark.parametrize("name", ["accuracy", "recall", "precision", "f1", "balanced_accuracy"])
+@pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_all_right_has_width(name: str, classes: int) -> None:
     truth = np.arange(18) % classes
@@ -65,7 +67,7 @@ def test_all_right_has_width(name: str, classes: int) -> None:
     assert found.interval.low < 0.9
 
 
-@pytest.mark.parametrize("name", ["accuracy", "recall", "precision", "f1", "balanced_accuracy"])
+@pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_influence_is_the_derivative_by_a_rows_weight(name: str, classes: int) -> None:
     draw = np.random.default_rng(0)
@@ -81,7 +83,7 @@ def test_influence_is_the_derivative_by_a_rows_weight(name: str, classes: int) -
         assert (scorer(weights) - scorer(None)) / 1e-6 == pytest.approx(influence[row], abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["f1", "recall", "precision", "balanced_accuracy"])
+@pytest.mark.parametrize("name", ["f1", "f1_weighted", "recall", "precision", "balanced_accuracy"])
 def test_a_mean_over_classes_at_its_limit_seldom_passes(name: str) -> None:
     def drawn(draw: np.random.Generator, rows: int) -> Scored:
         truth = draw.choice(3, rows, p=[0.6, 0.3, 0.1])
