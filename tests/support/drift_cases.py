@@ -116,9 +116,15 @@ def _categorical(name: str, reference: NDArray[Any], window: NDArray[Any]) -> Ag
     found = chi_square(list(column.categories.values()), counts.named.tolist())
     assert found is not None
     exact = chi2_contingency(np.array([reference, window]), correction=False)
+    both, sides = reference + window, (reference.sum(), window.sum())
+    common = both >= 5 * sum(sides) / min(sides)  # the rarer ones expect too few rows: counted together
+    rare = [[side[~common].sum()] if (~common).any() else [] for side in (reference, window)]
+    reference, window = np.append(reference[common], rare[0]), np.append(window[common], rare[1])
     shares = np.array([reference / reference.sum(), window / window.sum()])
     even = chi2_contingency(shares, correction=False)
-    effect = float(np.sqrt(even.statistic / 2))
+    rows = 4 / (1 / reference.sum() + 1 / window.sum())  # of two equal samples that vary as much
+    by_chance = (np.count_nonzero(reference + window) - 1) / (rows - 1)  # Bergsma (2013), two columns
+    effect = float(np.sqrt(max(0.0, even.statistic / 2 - by_chance) / (1 - 1 / (rows - 1))))
     return Agreement(
         name=name,
         inside=True,

@@ -9,6 +9,7 @@ has no such half the Good-Turing estimate takes its place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
@@ -82,8 +83,9 @@ def describe_values(
         seen once, however many rows that entity has.
     """
     import numpy as np
+    import pandas as pd
 
-    texts, codes = np.unique(np.array(values, dtype=object).astype(str), return_inverse=True)
+    codes, texts = pd.factorize(np.array(values, dtype=object))
     every = np.bincount(codes, minlength=texts.size)
     seen = every
     if groups is not None:
@@ -108,10 +110,10 @@ def describe_values(
 
 def _by_count(texts: NDArray[Any], every: NDArray[Any], chosen_by: NDArray[Any]) -> dict[str, int]:
     """Return the rows of the values that are most frequent by some counts, the most frequent first."""
-    import numpy as np
-
-    places = np.lexsort((texts, -chosen_by))[:MOST_CATEGORIES]
-    return {str(texts[place]): int(every[place]) for place in places if chosen_by[place]}
+    rows, names = chosen_by.tolist(), texts.tolist()
+    seen = [place for place, count in enumerate(rows) if count]
+    places = nsmallest(MOST_CATEGORIES, seen, key=lambda place: (-rows[place], names[place]))
+    return {names[place]: int(every[place]) for place in places}
 
 
 class Cells(NamedTuple):
