@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from windsock.door.addresses import require_deployed, with_proved_addresses
 from windsock.door.proof import evidence_of, has_evidence, require_evidence
-from windsock.door.reconcile import Differences, differences, reconcile, sign_anew
+from windsock.door.reconcile import Differences, differences, reconcile, seal_route, sign_anew
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
 from windsock.door.route import (
     CHAMPION_ALIAS,
@@ -49,6 +49,7 @@ __all__ = [
     "require_golden",
     "require_registered",
     "route_salt",
+    "seal_route",
     "sign_anew",
     "switch_route",
     "with_proved_addresses",

@@ -60,7 +60,9 @@ def admin_router(service: Service) -> APIRouter:
     async def get_route(name: str) -> Response:
         plan = service.model(name).plan
         workers = sum(note.epochs.get(name, 0) >= plan.epoch for note in service.worker.notes.living())
-        return json_response(RouteState(plan=plan, workers=workers).model_dump(mode="json"))
+        is_sealed = await asyncio.to_thread(service.worker.routes.is_sealed, plan)
+        state = RouteState(plan=plan, workers=workers, is_sealed=is_sealed)
+        return json_response(state.model_dump(mode="json"))
 
     @router.post(
         "/probe/{name}/{digest}", summary="Ask a version its golden predictions", response_model=ProbeResult
