@@ -204,6 +204,30 @@ def test_another_admin_token_takes_nothing_away(house: House) -> None:
     assert start(house._replace(settings=settings)).status == "ok"
 
 
+@pytest.mark.parametrize("how", ["new token", "one seal changed in both", "both without seals"])
+def test_reconcile_seals_the_plan_that_the_ledger_holds(house: House, how: str) -> None:
+    """By the real admin calls: the plan is shown to be without a seal, and laying it again gives one."""
+    settings = house.settings
+    if how == "new token":
+        settings = settings.replace(admin_token="t" * 40)
+    for file in (house.file, house.kept):
+        if how == "one seal changed in both":
+            rewrite(file, lambda table: table["seals"].update(churn="0" * 64))
+        if how == "both without seals":
+            rewrite(file, lambda table: table.pop("seals"))
+    plan = make_plan(house.first, house.second, epoch=2)
+    service = make_service(settings)
+    with TestClient(create_app(service)) as client:
+        token = {"Authorization": f"Bearer {settings.read_admin_token()}"}
+        said = client.get("/admin/routes/churn", headers=token).json()
+        assert said["is_sealed"] is False
+        assert RoutePlan.model_validate(said["plan"]) == plan
+        answer = client.put("/admin/routes/churn", headers=token, content=plan.model_dump_json())
+        assert answer.status_code == 200
+        assert "is_sealed" not in client.get("/admin/routes/churn", headers=token).json()
+    assert start(house._replace(settings=settings)).status == "ok"
+
+
 def test_a_file_from_before_seals_is_served_as_far_as_it_passed(house: House) -> None:
     for bundle, is_served in ((house.second, True), (house.trained, False)):
         plan = make_plan(house.first, bundle, epoch=4)

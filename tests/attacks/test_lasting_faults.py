@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from support.builders import digest
+from support.builders import digest, make_spec
 from support.ledgers import ANSWER, BODIES, forge, home_of, sql_ledger, step_records, tamper
 from support.rollout_steps import CANARY, waiting_world
 from support.world import MODEL, back, deploy, promote, shares, world_of
 from windsock.adapters import database
 from windsock.adapters.database import open_database
+from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.signing import create_keys, replace_signing_key
 from windsock.door import differences, reconcile, sign_anew
 from windsock.exceptions import GateRefusedError, UnverifiedBundleError, VerdictError, WindsockError
-from windsock.records import LedgerAction, LedgerEntry, RunContext, StartRolloutInput
+from windsock.records import LedgerAction, LedgerEntry, RetrainOutcome, RunContext, StartRolloutInput
 from windsock.rollout.start_rollout import start_rollout
 
 pytest_plugins = ["support.databases"]
@@ -88,6 +90,33 @@ def test_a_gap_that_was_reconciled_hides_no_other(ports: Any, database_url: str)
         assert world.ledger.verify(MODEL).broken_at is not None, victim
         require_refused(world)
     assert later.seq in [row.seq for row in world.ledger.rows(MODEL)]
+
+
+@pytest.mark.parametrize("holder", ["churn__daily_retrain, run 1", "churn__drift_retrain, run 2", "step, 3"])
+def test_a_restored_claim_is_ended_with_the_loss(ports: Any, database_url: str, holder: str) -> None:
+    """The backup holds a claim for three days; its run has long given it back."""
+    world = replace(ports, monitor=SqlMonitor(database_url))
+    spec, now = make_spec(), world.now()
+    for found in (None, *(world.monitor.lease(model) for model in (MODEL, "other"))):
+        assert found is None
+    world.monitor.claim(spec, episode_key=None, holder=holder, now=now)
+    world.monitor.renew(MODEL, holder=holder, until=now + timedelta(days=3), now=now)
+    saved, lease = world.ledger.rows(MODEL)[-1].seq, world.monitor.lease(MODEL)
+    back(world)
+    world.monitor.close(MODEL, holder=holder, outcome=RetrainOutcome.KEPT, now=now)
+    tamper(database_url, f"DELETE FROM ledger WHERE seq > {saved}")  # noqa: S608
+    with open_database(database_url).begin() as connection:
+        row = {"holder": holder, "record": lease.model_dump_json(), "model": MODEL}
+        query = "UPDATE retrain_leases SET holder = :holder, record = :record WHERE model = :model"
+        connection.execute(sa.text(query), row)
+    world = anew(world, database_url)
+    asked = {"episode_key": None, "holder": "churn__daily_retrain, run 9"}
+    assert not world.monitor.claim(spec, **asked, now=now + timedelta(days=1)).granted
+    found = differences(world, MODEL)
+    assert (found.claim, found.lost is not None) == (lease, True)
+    reconcile(world, found, run=RunContext(), reason="restored the backup", end_claim=True)
+    assert world.monitor.claim(spec, **asked, now=now + timedelta(days=1)).granted
+    assert differences(world, MODEL).are_none
 
 
 @pytest.mark.parametrize("value", ["''", "'zz'", "x'ff'", "NULL"])

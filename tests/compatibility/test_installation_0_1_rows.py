@@ -18,8 +18,8 @@ from windsock.adapters.database import HEAD, open_database, reading, writing
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.rollout_events.records import Kept
+from windsock.door.approvals import answerer, answers_of, needed_for
 from windsock.exceptions import StaleEpochError
-from windsock.governance.approvals import answerer, answers_of, needed_for
 from windsock.ports import utc_now
 from windsock.steps.run import STEPS
 

@@ -218,9 +218,13 @@ def stored_evidence(bundles: BundleStore, version: r.RegisteredVersion) -> r.Reg
     return version.replace(evidence_uri=uri, evidence_digest=bundles.put_document(uri, pack))
 
 
-def make_pack(version: r.RegisteredVersion, body: Mapping[str, Any]) -> bytes:
-    """Return the part of an evidence pack that is held against a version's registration."""
+def make_pack(version: r.RegisteredVersion, body: Mapping[str, Any], **parts: Any) -> bytes:
+    """Return the part of an evidence pack that is held against a version's registration, and its policy.
+
+    :param parts: further parts of the pack, or others.
+    """
     pack = {
+        "spec": make_spec().model_dump(mode="json"),
         "model": version.model,
         "tier": body["tier"],
         "inputs": {
@@ -235,6 +239,7 @@ def make_pack(version: r.RegisteredVersion, body: Mapping[str, Any]) -> bytes:
             "checks": [{"name": "latency", "status": "pass"}],
             "asks": [],
         },
+        **parts,
     }
     return canonical_json(pack).encode()
 

@@ -89,6 +89,9 @@ class FakeMonitor:
             self.leases[model] = change.lease
             return claim
 
+    def lease(self, model: str) -> Lease | None:
+        return self.leases.get(model)
+
     def renew(self, model: str, *, holder: str, until: datetime, now: datetime) -> bool:
         with self._lock:
             change = renew_in(self.leases.get(model), holder=holder, until=until, now=now)

@@ -336,16 +336,20 @@ class FakeStepRecords:
 
 
 class FakeRouter:
-    """Serves by plans; the slots in ``sick`` answer their golden predictions wrongly."""
+    """Serves by plans; the slots in ``sick`` answer their golden predictions wrongly.
+
+    Models in ``unsealed`` have lost the seal of their plan, until one is applied.
+    """
 
     def __init__(self) -> None:
+        self.unsealed: set[str] = set()
         self.plans: dict[str, RoutePlan] = {}
         self.applied: list[RoutePlan] = []
         self.sick: set[str] = set()
 
     def state(self, model: str) -> RouteState | None:
         plan = self.plans.get(model)
-        return RouteState(plan=plan, workers=1) if plan else None
+        return RouteState(plan=plan, workers=1, is_sealed=model not in self.unsealed) if plan else None
 
     def apply(self, plan: RoutePlan) -> RouteState:
         old = self.plans.get(plan.model)
@@ -356,6 +360,7 @@ class FakeRouter:
         if old != plan:
             self.plans[plan.model] = plan
             self.applied.append(plan)
+        self.unsealed.discard(plan.model)
         return RouteState(plan=plan, workers=1)
 
     def probe(self, model: str, digest: str) -> ProbeResult:

@@ -1,8 +1,8 @@
 """An installation at another time and another place: this process and the server live at its hour.
 
-Records keep the storage root's absolute path, in the ledger's hash chain too, so an installation that was
-moved would not find its bundles. The root of these is ``/proc/self/cwd/storage``: wherever the home was
-unpacked, a process that stands in it finds it.
+Records keep the storage root's absolute path, in the ledger's hash chain too. The root of these is
+``/proc/self/cwd/storage``: wherever the home was unpacked, a process that stands in it finds what it would
+have found there, as the release that made it did.
 """
 
 from __future__ import annotations

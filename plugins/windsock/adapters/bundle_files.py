@@ -135,11 +135,17 @@ class StoredBundleFolder:
         return content
 
 
+def bundle_place(storage: Storage, uri: str) -> str:
+    """Return where a bundle lies under the storage root, whichever root it was written under."""
+    return storage.here(uri, folder="bundles", depth=3)
+
+
 def open_bundle(storage: Storage, uri: str) -> BundleFolder:
-    """Return the folder behind a bundle's URI.
+    """Return the folder behind a bundle's URI; one of another storage root is looked for under this one.
 
     :raises StorageError: if it does not lie under the storage root.
     """
+    uri = bundle_place(storage, uri)
     local = storage.local_path(uri)
     return LocalBundle(local) if local is not None else StoredBundleFolder(storage, storage.uri(uri))
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from windsock.adapters import skops_codec
-from windsock.adapters.bundle_files import LocalBundle, is_gone, open_bundle, read_verified, unreadable
+from windsock.adapters.bundle_files import (
+    LocalBundle,
+    bundle_place,
+    is_gone,
+    open_bundle,
+    read_verified,
+    unreadable,
+)
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.signing import Signer, Verifier
 from windsock.adapters.storage import Storage
@@ -100,7 +107,7 @@ class SignedBundleStore:
     def load(self, uri: str, digest: str) -> LoadedBundle:
         """Verify signature, digests and types, then load.
 
-        :param uri: folder of the bundle under the storage root.
+        :param uri: folder of the bundle under the storage root, or under the one it was written under.
         :param digest: the bundle's digest.
         :raises UnverifiedBundleError: if anything is not what was signed or not allowed.
         :raises LostBundleError: if its folder is gone though the storage root is there.
@@ -124,8 +131,9 @@ class SignedBundleStore:
         except StorageError as error:
             if not is_gone(error) or not self.storage.exists(self.storage.root):
                 raise
+            place = bundle_place(self.storage, uri)
             raise LostBundleError(
-                f"bundle {digest[:12]} is gone: there is nothing at {self.storage.uri(uri)}",
+                f"bundle {digest[:12]} is gone: there is nothing at {self.storage.uri(place)}",
                 next_action="Bring its folder back from a backup; in place of a champion an earlier one "
                 "serves after `windsock rollback NAME`.",
             ) from None

@@ -114,7 +114,7 @@ class FileContractStore:
 
     def _read(self, uri: str, digest: Digest, kind: type[Document]) -> Document:
         try:
-            content = self.storage.read_bytes(uri)
+            content = self.storage.read_bytes(self.storage.here(uri, folder="contracts", depth=4))
         except StorageError as error:
             if not self._is_lost(error):
                 raise

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from windsock.adapters.database import at_upgrade, reading, take_turn, writing
-from windsock.adapters.ledger_chain import Proof, last_of_old, prove, prove_upon
+from windsock.adapters.ledger_chain import last_of_old
 from windsock.adapters.ledger_marks import LedgerMarks
-from windsock.adapters.signing import Signer, Verifier
+from windsock.adapters.ledger_proofs import COLUMNS, Known, LedgerProofs, raw_rows
+from windsock.adapters.signing import Signer
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StaleEpochError
 from windsock.ports import utc_now
 from windsock.records import (
-    GENESIS,
     ROUTING,
     ChainCheck,
     Champion,
@@ -29,13 +27,12 @@ from windsock.records import (
     LedgerMark,
     LedgerRow,
     LedgerView,
-    LeftOut,
     champion_of,
     require_whole,
     view_of,
 )
 from windsock.records.ledger_bodies import fault_in_body, unknown_keys
-from windsock.records.ledger_form import FORM, signed_bytes
+from windsock.records.ledger_form import signed_bytes
 from windsock.settings import Settings
 from windsock.spec import MODEL_NAME, canonical_json
 
@@ -44,32 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COLUMNS = (
-    "model", "seq", "action", "epoch", "version", "digest", "actor", "body", "at", "previous", "hash", "form",
-    "signature",
-)  # fmt: skip
-SELECT = f"SELECT {', '.join(COLUMNS)} FROM ledger WHERE model = :model AND seq > :seq ORDER BY seq"  # noqa: S608
 INSERT = f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
-
-
-FEW = 1_000
-"""Rows that are read at each end where more were written since the last look: most are somebody else's."""
-
-
-class _Known(NamedTuple):
-    """What this process has proved of a model's ledger."""
-
-    rows: tuple[LedgerRow, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    gaps: tuple[Gap, ...] = ()
-
-    @property
-    def seq(self) -> int:
-        return self.rows[-1].seq if self.rows else 0
-
-    @property
-    def hash(self) -> str:
-        return self.rows[-1].hash if self.rows else GENESIS
 
 
 class SqlLedger:
@@ -90,11 +62,9 @@ class SqlLedger:
         self._url = url
         self._now = now
         self._signer = Signer(keys_dir)
-        self._verifier = Verifier(keys_dir, own=True)
+        self._proofs = LedgerProofs(keys_dir)
         self._marks = LedgerMarks(storage, keys_dir)
-        self._known: dict[str, _Known] = {}
         self._told: set[tuple[str, object]] = set()
-        self._unsigned: set[tuple[object, ...]] = set()
         at_upgrade(url, self._anchor)
 
     @classmethod
@@ -113,7 +83,7 @@ class SqlLedger:
         """Return a model's rows, which rows of the table are left out, and what is missing."""
         mark = self._marks.find(model)  # before the rows: so it never seems to be ahead of them
         with reading(self._url) as connection:
-            known = self._prove(connection, model, mark)
+            known = self._proofs.of(connection, model, mark)
         return self._view(model, known, mark)
 
     def champion(self, model: str) -> Champion | None:
@@ -136,7 +106,7 @@ class SqlLedger:
         try:
             with writing(self._url) as connection:
                 take_turn(connection, f"windsock.ledger {entry.model}")
-                known = self._prove(connection, entry.model, mark)
+                known = self._proofs.of(connection, entry.model, mark)
                 view = self._view(entry.model, known, mark)
                 _require_place(entry, view.rows, after_seq)
                 require_whole(entry, view)
@@ -153,10 +123,10 @@ class SqlLedger:
 
     def verify(self, model: str) -> ChainCheck:
         """Prove a model's whole ledger anew, every row of the table."""
-        self._known.pop(model, None)
+        self._proofs.forget(model)
         mark = self._marks.find(model)
         with reading(self._url) as connection:
-            known = self._prove(connection, model, None)
+            known = self._proofs.of(connection, model, None)
         view = self._view(model, known, mark)
         lost = [(view.rows[-1].seq if view.rows else 0) + 1] if view.lost else []
         return ChainCheck(
@@ -175,7 +145,7 @@ class SqlLedger:
             names = [name for name in found if isinstance(name, str) and MODEL_NAME.fullmatch(name)]
         return tuple(sorted({*names, *self._marks.models()}))
 
-    def _view(self, model: str, known: _Known, mark: LedgerMark | None) -> LedgerView:
+    def _view(self, model: str, known: Known, mark: LedgerMark | None) -> LedgerView:
         gaps = known.gaps
         if mark is None and not known.rows and known.left_out and self._marks.exists(model):
             gaps = (*gaps, Gap(1, f"none of {len(known.left_out)}"))  # its key is gone, and the mark's too
@@ -192,62 +162,6 @@ class SqlLedger:
         if (model, what) not in self._told:
             self._told.add((model, what))
             log.warning("WS-LEDGER-002: the ledger of %s: %s; see `windsock ledger %s`", model, words, model)
-
-    def _prove(self, connection: Connection, model: str, mark: LedgerMark | None) -> _Known:
-        """Return what can be believed; what this process has proved before is not proved again.
-
-        :param mark: the row that it names is the installation's own; ``None``: every row is looked at.
-        """
-        known = self._known.get(model, _Known())
-        if known.rows and _stands(connection, known):
-            head = mark.hash if mark and mark.seq > known.seq else known.hash
-            raws, unfit = _ends_of_rows(connection, model, known.seq)
-            proof = prove_upon(raws, upon=known.hash, head=head, is_signed=self._is_signed)
-            if proof is None:
-                raws, unfit = _raw_rows(connection, model, known.seq)
-                proof = prove(raws, upon=known.hash, is_signed=self._is_signed)
-            if proof.is_linked:
-                return self._keep(model, known, proof, unfit)
-        with _without_collections():
-            raws, unfit = _raw_rows(connection, model, None)
-            head = mark.hash if mark else GENESIS
-            proof = prove_upon(raws, upon=GENESIS, head=head, is_signed=self._is_signed) if mark else None
-            proof = proof or prove(raws, upon=GENESIS, is_signed=self._is_signed)
-            return self._keep(model, _Known(), proof, unfit)
-
-    def _keep(
-        self,
-        model: str,
-        known: _Known,
-        proof: Proof,
-        unfit: tuple[LeftOut, ...],
-    ) -> _Known:
-        rows = (*known.rows, *proof.rows)
-        last = rows[-1].seq if rows else 0
-        found = _Known(
-            rows,
-            (*known.left_out, *proof.left_out, *unfit),
-            (*known.gaps, *proof.gaps),
-        )
-        # What stands after the last believed row is looked at anew each time.
-        left_out = tuple(left for left in proof.left_out if left.seq is not None and left.seq <= last)
-        gaps = tuple(gap for gap in proof.gaps if gap.at <= last)
-        self._known[model] = found._replace(left_out=(*known.left_out, *left_out), gaps=(*known.gaps, *gaps))
-        return found
-
-    def _is_signed(self, raw: Mapping[str, Any]) -> bool:
-        if raw["form"] != FORM or not isinstance(raw["signature"], str):
-            return False
-        about = (raw["hash"], raw["signature"], self._verifier.state())
-        if about in self._unsigned:
-            return False
-        try:
-            signed = self._verifier.verify(signed_bytes(raw), bytes.fromhex(raw["signature"]))
-        except (ValueError, TypeError):
-            signed = False
-        if not signed:
-            self._unsigned.add(about)
-        return signed
 
     def _write(self, connection: Connection, entry: LedgerEntry, *, seq: int, previous: str) -> LedgerRow:
         from sqlalchemy import text
@@ -267,7 +181,7 @@ class SqlLedger:
         from sqlalchemy import text
 
         for model in connection.execute(text("SELECT DISTINCT model FROM ledger ORDER BY model")).scalars():
-            raws, _ = _raw_rows(connection, model, None)
+            raws, _ = raw_rows(connection, model, None)
             last = last_of_old(raws)
             if last is None or self._marks.exists(model):
                 log.warning("WS-LEDGER-002: the ledger of %s: its rows are not signed for", model)
@@ -286,31 +200,11 @@ class SqlLedger:
             log.info("%s: row %d signs for the rows from before signatures", model, seq)
 
 
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Keep Python's collector of cycles off while many rows are read: they make none, it costs a third."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _with_loss(entry: LedgerEntry, view: LedgerView) -> LedgerEntry:
     """Return an entry that says what is missing before it, unless it is what a person says of that."""
     if view.lost is None or entry.action is LedgerAction.RECONCILE:
         return entry
     return entry.replace(body={**entry.body, "lost_seq": view.lost.seq, "lost_epoch": view.lost.epoch})
-
-
-def _stands(connection: Connection, known: _Known) -> bool:
-    from sqlalchemy import text
-
-    query = text("SELECT hash FROM ledger WHERE model = :model AND seq = :seq")
-    found = connection.execute(query, {"model": known.rows[-1].model, "seq": known.seq}).scalar()
-    return bool(found == known.hash)
 
 
 def _free_number(connection: Connection, model: str, after: int) -> int:
@@ -323,33 +217,6 @@ def _free_number(connection: Connection, model: str, after: int) -> int:
     while free in taken:
         free += 1
     return free
-
-
-def _ends_of_rows(
-    connection: Connection, model: str, after: int
-) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
-    """Return the stored rows after a number: all, or the first and the last ones where there are many."""
-    first = _raw_rows(connection, model, after, f"{SELECT} LIMIT {FEW}")
-    if len(first[0]) + len(first[1]) < FEW:
-        return first
-    last, unfit = _raw_rows(connection, model, after, f"{SELECT} DESC LIMIT {FEW}")
-    rows = {raw["seq"]: raw for raw in (*first[0], *last)}
-    return [rows[seq] for seq in sorted(rows)], unfit or first[1]
-
-
-def _raw_rows(
-    connection: Connection, model: str, after: int | None, query: str = SELECT
-) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
-    """Return the stored rows after a number, and those whose number is none; ``None``: all."""
-    from sqlalchemy import text
-
-    select = query if after is not None else query.replace("AND seq > :seq ", "")
-    values = {"model": model} if after is None else {"model": model, "seq": after}
-    found: Iterable[Any] = connection.execute(text(select), values)
-    raws = [dict(zip(COLUMNS, row, strict=True)) for row in found]
-    fit = [raw for raw in raws if isinstance(raw["seq"], int)]
-    unfit = len(raws) - len(fit)
-    return fit, (LeftOut(seq=None, why=f"{unfit} rows have no whole number"),) if unfit else ()
 
 
 def _require_place(entry: LedgerEntry, rows: Sequence[LedgerRow], after_seq: int) -> None:

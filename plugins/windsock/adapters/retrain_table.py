@@ -62,6 +62,15 @@ class SqlRetraining:
             change.put_lease(made.lease)
         return made.episodes
 
+    def lease(self, model: str) -> Lease | None:
+        """Return who has the model claimed, or ``None``."""
+        from sqlalchemy import text
+
+        with reading(self._url) as connection:
+            query = text("SELECT record FROM retrain_leases WHERE model = :model")
+            held = connection.execute(query, {"model": model}).scalar()
+        return record_of(Lease, held, model=model) if held else None
+
     def claim(self, spec: ModelSpec, *, episode_key: str | None, holder: str, now: datetime) -> RetrainClaim:
         """Claim a model for one retrain, and an episode with it, in one transaction."""
         with self._changing(spec.name) as change:

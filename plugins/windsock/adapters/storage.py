@@ -78,6 +78,23 @@ class Storage:
         relative = self._relative(path)
         return f"{self.root.rstrip('/')}/{relative}" if relative else self.root
 
+    def here(self, address: str, *, folder: str, depth: int) -> str:
+        """Return a recorded address as it lies under this root, also if it was written under another one.
+
+        Records keep whole addresses. After an installation was moved, the place under the root is told by
+        the last parts of an address. Only for readers that hold what they read against a digest: what lies
+        there under this root may be something else.
+
+        :param folder: the folder of the root that such addresses lie in, such as ``bundles``.
+        :param depth: parts of such an address under the root, that folder among them.
+        :returns: the address itself where it lies under the root already, or is none of that folder.
+        """
+        if address.startswith(f"{self.root.rstrip('/')}/") or not ("://" in address or address[:1] == "/"):
+            return address
+        parts = address.split("/")[-depth:]
+        is_one = len(parts) == depth and parts[0] == folder and not {"", ".", ".."} & set(parts)
+        return "/".join(parts) if is_one else address
+
     def local_path(self, path: str) -> Path | None:
         """Return the file or folder on this machine, or ``None`` on an object store."""
         return Path(self.uri(path)) if self.is_local else None

@@ -57,28 +57,36 @@ def show(name: ModelName) -> None:
 def reconcile_ledger(
     name: ModelName,
     reason: Annotated[str, typer.Option(help="What happened, for the ledger.")] = "",
+    end_claim: Annotated[
+        bool,
+        typer.Option("--end-claim", help="End the claim of a retrain that a restored database brought back."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; a terminal is asked otherwise.")] = False,
 ) -> None:
     """Show how ledger and server differ, such as after a restore, and go on from what the ledger proves.
 
     Rows that are missing stay missing: a signed row says that a person has seen it, and their numbers and
     epochs are never used again. A server that is ahead gets the ledger's champion under an epoch above its
-    own. Without --reason it only shows.
+    own; a plan that lost its seal, as by a new admin token, is sealed anew. Without --reason it only shows.
     """
     settings = Settings.from_environment()
     ports = open_standing_ports(settings)
     found = differences(ports, name)
     for line in difference_lines(found, settings.admin_address):
         say(line)
-    if found.are_none:
+    end_claim = end_claim and found.claim is not None
+    if found.are_none and not end_claim:
         return
     if not reason.strip():
-        say(f"next: windsock ledger reconcile {name} --reason 'WHAT HAPPENED'")
+        flag = " --end-claim" if end_claim else ""
+        say(f"next: windsock ledger reconcile {name}{flag} --reason 'WHAT HAPPENED'")
         raise typer.Exit(REFUSED)
     if sys.stdin.isatty() and not yes:
         typer.confirm("Go on from the rows that are there?", abort=True)
-    row = reconcile(ports, found, run=RunContext(requested_by=user()), reason=reason.strip())
-    say(f"done: row {row.seq} of the ledger says so; the next epoch is above {row.body['lost_epoch']}")
+    run = RunContext(requested_by=user())
+    row = reconcile(ports, found, run=run, reason=reason.strip(), end_claim=end_claim)
+    above = f"; the next epoch is above {row.body['lost_epoch']}" if row.body["lost_epoch"] else ""
+    say(f"done: row {row.seq} of the ledger says so{above}")
 
 
 def difference_lines(found: Differences, address: str) -> list[str]:
@@ -90,23 +98,46 @@ def difference_lines(found: Differences, address: str) -> list[str]:
     if found.lost is not None:
         lines.append(f"rows up to {found.lost.seq}, epoch {found.lost.epoch}, are missing at the end")
     lines += [left_out_line(left) for left in found.left_out]
-    if found.served is None:
+    if server := _server_line(found):
+        lines.append(f"server {address}: {server}")
+    if found.short_rollout is not None:
         lines.append(
-            f"server {address}: it serves nothing of this model or does not answer; only the ledger is "
-            "looked at. WINDSOCK_SERVER_URL names another server"
+            f"rollout {found.short_rollout}: decisions are missing, so it neither advances nor promotes; end "
+            f"it: windsock rollout stop {found.model}"
         )
-    elif found.is_ahead:
-        serving = ", ".join(f"version {slot.version}" for slot in found.served.slots if slot.share)
-        gets = (
-            f"it gets version {found.champion.version}"
-            if found.champion
-            else "the ledger knows no champion, so it goes on serving that; train and promote a version"
-        )
+    if found.claim is not None:
         lines.append(
-            f"server {address}: {serving or 'no version'} serves by epoch {found.served.epoch}, which the "
-            f"ledger (epoch {found.epoch}) does not know; {gets}"
+            f"{found.claim.holder} has the model claimed for a retrain since "
+            f"{found.claim.claimed_at:%Y-%m-%d %H:%M} until {found.claim.until:%Y-%m-%d %H:%M} UTC; if a "
+            "restored database brought that back and the run is no more, add --end-claim"
         )
     return lines or [f"{found.model}: nothing differs, {found.rows} rows, epoch {found.epoch}"]
+
+
+def _server_line(found: Differences) -> str:
+    """Return how the server differs from the ledger; empty if it does not."""
+    plan, champion = found.served, found.champion
+    if plan is None:
+        return (
+            "it serves nothing of this model or does not answer; only the ledger is looked at. "
+            "WINDSOCK_SERVER_URL names another server"
+        )
+    gets = f"it gets version {champion.version}" if champion else "the ledger knows no champion"
+    if found.is_ahead:
+        serving = ", ".join(f"version {slot.version}" for slot in plan.slots if slot.share)
+        keeps = "" if champion else ", so it goes on serving that; train and promote a version"
+        return (
+            f"{serving or 'no version'} serves by epoch {plan.epoch}, which the ledger (epoch {found.epoch}) "
+            f"does not know; {gets}{keeps}"
+        )
+    if found.is_sealed:
+        return ""
+    if found.is_known:
+        return (
+            f"its plan of epoch {plan.epoch} is the ledger's and has no seal of the admin token; it gets one"
+        )
+    keeps = "" if champion else "; deploy a version"
+    return f"its plan has no seal of the admin token and is not the ledger's; {gets}{keeps}"
 
 
 def left_out_line(left: LeftOut) -> str:

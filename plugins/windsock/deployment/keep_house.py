@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from windsock.deployment.keep_log import remove_older
 from windsock.deployment.keep_rollouts import forget_ended, unattended
-from windsock.door import CHAMPION_ALIAS
+from windsock.door import CHAMPION_ALIAS, seal_route
 from windsock.exceptions import TransportError, WindsockError
 from windsock.ports import Ports
 from windsock.records import HousekeepingInput, HousekeepingReport, LedgerRow, numbers_used
@@ -42,7 +43,8 @@ class _Faults:
 def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingReport:
     """Check every ledger, mirror the champions to the registry, close what was left open, keep the retention.
 
-    Counts of rollouts that ended long ago are removed, and a rollout that nobody looks at is told.
+    A plan that has lost the server's seal, and is the ledger's, is sealed anew. Counts of rollouts that
+    ended long ago are removed, and a rollout that nobody looks at is told.
 
     Nothing is raised: what could not be done stands in the report.
     """
@@ -62,6 +64,11 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
     )
     now = ports.now()
     sound = [model for model in models if model not in broken]
+    sealed = tuple(
+        model
+        for model in sound
+        if faults.run(f"route of {model}", partial(seal_route, ports, model), otherwise=False)
+    )
     rollouts = [_tend_rollouts(ports, model, now, faults) for model in sound]
     oldest_run = now - timedelta(hours=step.stale_run_hours)
     runs = faults.run("stale runs", lambda: ports.tracker.close_stale_runs(models, oldest_run), 0)
@@ -72,6 +79,7 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         removed = faults.run("retention", lambda: remove_older(ports, oldest, broken=broken), 0)
     return HousekeepingReport(
         aliases_repaired=repaired,
+        routes_sealed=sealed,
         runs_closed=runs,
         segments_closed=closed,
         segments_removed=removed,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from windsock.door.addresses import require_deployed, with_proved_addresses
+from windsock.door.policy import lacking_approvals, require_policy, unproved
 from windsock.door.proof import evidence_of, has_evidence, require_evidence
-from windsock.door.reconcile import Differences, differences, reconcile, sign_anew
+from windsock.door.reconcile import Differences, differences, reconcile, seal_route, sign_anew
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
 from windsock.door.route import (
     CHAMPION_ALIAS,
@@ -38,6 +39,7 @@ __all__ = [
     "finish_abandoned",
     "finish_switch",
     "has_evidence",
+    "lacking_approvals",
     "lay_route",
     "looked_at_anew",
     "mirror_champion",
@@ -47,10 +49,13 @@ __all__ = [
     "require_evidence",
     "require_deployed",
     "require_golden",
+    "require_policy",
     "require_registered",
     "route_salt",
+    "seal_route",
     "sign_anew",
     "switch_route",
+    "unproved",
     "with_proved_addresses",
     "write_roll_back",
 ]

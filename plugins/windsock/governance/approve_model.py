@@ -6,8 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from windsock.door import append_once, require_registered
-from windsock.exceptions import ApprovalRefusedError
-from windsock.governance.approvals import (
+from windsock.door.approvals import (
     ONE_MORE,
     answer_rows,
     answerer,
@@ -20,6 +19,7 @@ from windsock.governance.approvals import (
     same_person,
     starters,
 )
+from windsock.exceptions import ApprovalRefusedError
 from windsock.ports import Ports
 from windsock.records import (
     SCHEDULER,

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from windsock.door import (
     append_unless_routed,
     champion_entry,
     current_route,
+    evidence_of,
     finish_abandoned,
     finish_switch,
     lay_route,
     looked_at_anew,
     mirror_champion,
     plan_serving,
-    require_evidence,
     require_golden,
+    require_policy,
     require_registered,
     switch_route,
 )
+from windsock.door.approvals import answers_of, needed_for, one_more, requesters
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
-from windsock.governance.approvals import answers_of, needed_for, one_more, requesters
 from windsock.governance.rollout_promotion import (
     let_wait,
     not_moved,
@@ -67,7 +68,8 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     Where a champion serves and the spec asks for a rollout, the version waits for it instead; with
     ``experiment`` it is promoted because that rollout has proved it.
 
-    :raises GateRefusedError: if the ledger does not know the version, or it never met the present champion.
+    :raises GateRefusedError: if the ledger does not know the version, it never met the present champion, or
+        today's policy asks for more than its evidence proves.
     :raises ApprovalRefusedError: if the ledger lacks the approvals for this very version and digest.
     :raises RolloutRefusedError: if the rollout has not proved the version.
     :raises DeploymentRefusedError: if the version does not answer its golden predictions.
@@ -77,12 +79,12 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     name = step.spec.name
     rows = ports.ledger.rows(name)
     registered = require_registered(rows, step.version)
-    require_evidence(ports, registered)
+    pack = evidence_of(ports, registered)
     champion = champion_of(rows)
     if champion and champion.digest == step.version.digest:
         return _already_champion(step, ports, rows, champion)
     if step.experiment is not None:
-        return _promote_proved(step, ports, registered)
+        return _promote_proved(step, ports, registered, pack)
     if was_rolled_back(rows, step.version.digest) and not step.force:
         why = f"version {step.version.version} was rolled back and is held"
         return not_moved(step, rows, why, advice="Run with force to promote it all the same", held=True)
@@ -91,6 +93,8 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     if waits and (waiting := waits_already(step, rows)) is not None:
         return waiting
     _require_opponent(rows, registered, champion)
+    if intent is None:
+        require_policy(step.spec, pack, registered)
     approvers = _require_approvals(step, ports, rows, registered)
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
     if champion is not None and waits:
@@ -99,12 +103,16 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     return _switch(step, ports, intent, champion)
 
 
-def _promote_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) -> Promotion:
+def _promote_proved(
+    step: PromoteModelInput, ports: Ports, registered: LedgerRow, pack: Mapping[str, Any]
+) -> Promotion:
     """Promote the version that a rollout has proved; a deployment that comes first holds nothing up."""
-    return looked_at_anew(lambda: _try_proved(step, ports, registered), model=step.spec.name)
+    return looked_at_anew(lambda: _try_proved(step, ports, registered, pack), model=step.spec.name)
 
 
-def _try_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) -> Promotion:
+def _try_proved(
+    step: PromoteModelInput, ports: Ports, registered: LedgerRow, pack: Mapping[str, Any]
+) -> Promotion:
     """Write the intent, or go on with the one that was written, and carry it out."""
     rows = ports.ledger.rows(step.spec.name)
     champion = champion_of(rows)
@@ -119,6 +127,7 @@ def _try_proved(step: PromoteModelInput, ports: Ports, registered: LedgerRow) ->
     if switch is None:
         decision = require_proof(step, ports, rows, rollout)
         _require_opponent(rows, registered, champion)
+        require_policy(step.spec, pack, registered)
         approvers = _require_approvals(step, ports, rows, registered)
         proof = {
             "experiment": rollout.experiment,

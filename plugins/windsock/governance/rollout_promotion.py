@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from windsock.door import append_once, require_golden
+from windsock.door.approvals import answers_of, needed_for_promotion, requesters, starters
 from windsock.exceptions import (
     ApprovalRefusedError,
     DeploymentRefusedError,
     RolloutRefusedError,
     UnverifiedBundleError,
 )
-from windsock.governance.approvals import answers_of, needed_for_promotion, requesters, starters
 from windsock.ports import Ports
 from windsock.records import (
     Champion,

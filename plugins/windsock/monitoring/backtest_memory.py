@@ -231,6 +231,10 @@ class MemoryMonitor:
         self._leases[spec.name] = change.lease
         return claim
 
+    def lease(self, model: str) -> Lease | None:
+        """Return who has the model claimed."""
+        return self._leases.get(model)
+
     def renew(self, model: str, *, holder: str, until: datetime, now: datetime) -> bool:
         """Let a holder keep its claim for longer; return whether it has one."""
         made = renew_in(self._leases.get(model), holder=holder, until=until, now=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from windsock.governance.approvals import identity
+from windsock.door.approvals import identity
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import TaskAwaitingInput
 
+from windsock.door.approvals import is_invisible, same_person
 from windsock.exceptions import ApprovalRefusedError
-from windsock.governance.approvals import is_invisible, same_person
 from windsock.operators.base import StepOperator
 from windsock.operators.page import put_page
 from windsock.records import Approval, Record, Status

@@ -18,6 +18,7 @@ from windsock.records import (
     WindowKind,
     WindowVerdict,
 )
+from windsock.records.retraining import Lease
 from windsock.spec import LabelsBlock, ModelSpec
 from windsock.statistics.counting import WindowCounts
 
@@ -212,6 +213,10 @@ class Monitor(Protocol):
         :param digest: bundle that serves; ``None``: none, or not known.
         :param ended: what retrains came to by the end of a rollout, by the holder of the claim.
         """
+        ...
+
+    def lease(self, model: str) -> Lease | None:
+        """Return who has the model claimed, whether that is over by now or not; ``None``: nobody."""
         ...
 
     def claim(self, spec: ModelSpec, *, episode_key: str | None, holder: str, now: datetime) -> RetrainClaim:

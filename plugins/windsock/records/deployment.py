@@ -215,10 +215,14 @@ class RoutePlan(Record):
 
 
 class RouteState(Record):
-    """What the server says it serves, after every worker has acknowledged it."""
+    """What the server says it serves, after every worker has acknowledged it.
+
+    :param is_sealed: whether the plan on the server's disk has the seal of its admin token.
+    """
 
     plan: RoutePlan
     workers: int = Field(ge=0)
+    is_sealed: bool = True
 
 
 class ProbeResult(Record):
@@ -320,6 +324,7 @@ class HousekeepingReport(Record):
     """What was tidied, and what could not be.
 
     :param aliases_repaired: models whose registry alias was set back to the ledger's champion.
+    :param routes_sealed: models whose plan had lost the server's seal and has it again.
     :param runs_closed: open tracking runs that were closed as killed.
     :param segments_closed: prediction-log segments turned into Parquet.
     :param segments_removed: archived hours and files of rejected lines that the retention removed.
@@ -331,6 +336,7 @@ class HousekeepingReport(Record):
     """
 
     aliases_repaired: tuple[str, ...] = ()
+    routes_sealed: tuple[str, ...] = ()
     runs_closed: int = 0
     segments_closed: int = 0
     segments_removed: int = 0

@@ -81,9 +81,11 @@ class ReconcileBody(Body):
     """What a person has seen to be missing, so that work goes on without it.
 
     :param gaps: the places where rows are missing or were changed, by what tells each from the others.
+    :param ended_claim: the run whose claim of the model the person has ended.
     """
 
     gaps: list[str]
+    ended_claim: str | None = None
 
 
 class RegisterBody(Body):

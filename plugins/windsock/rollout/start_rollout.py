@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from windsock.door import (
     append_unless_routed,
     evidence_of,
+    lacking_approvals,
     looked_at_anew,
     plan_serving,
     require_evidence,
     require_golden,
+    unproved,
     with_proved_addresses,
 )
 from windsock.exceptions import (
@@ -87,9 +89,11 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
         return RolloutState(model=step.spec.name, reason="no rollout is under way and no version waits")
     hindrance, state = _hindrance(step, rows, queued, champion), None
     if not (hindrance or step.only_look):
-        state = ports.router.state(step.spec.name)
-        hindrance = _golden_hindrance(ports, queued, state) or _metric_hindrance(
-            step, ports, _registration(rows, queued)
+        state, registered = ports.router.state(step.spec.name), _registration(rows, queued)
+        hindrance = (
+            _policy_hindrance(step, ports, rows, registered)
+            or _golden_hindrance(ports, queued, state)
+            or _metric_hindrance(step, ports, registered)
         )
     if hindrance or step.only_look:
         return RolloutState(
@@ -167,6 +171,18 @@ def _hindrance(
             f"WS-ROLLOUT-006: {about}: the model's file says `strategy: direct` by now; the next retrain "
             "promotes its version at once"
         )
+    return ""
+
+
+def _policy_hindrance(
+    step: StartRolloutInput, ports: Ports, rows: Sequence[LedgerRow], registered: LedgerRow
+) -> str:
+    """Return what today's policy asks of a version beyond that by which it came to wait."""
+    about = f"version {registered.version} waits and cannot start: the policy is stricter by now"
+    if more := unproved(step.spec, evidence_of(ports, registered)):
+        return f"WS-GATE-030: {about}: {'; '.join(more)}"
+    if lacking := lacking_approvals(step.spec, rows, registered):
+        return f"WS-GATE-031: {about}: {lacking}"
     return ""
 
 

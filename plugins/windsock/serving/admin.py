@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from typing import Any
 
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -54,13 +55,14 @@ def admin_router(service: Service) -> APIRouter:
     async def put_route(name: str, request: Request) -> Response:
         plan = _read_plan(await read_content(request, service.limits), name)
         state = await _change_route(service, plan)
-        return json_response(state.model_dump(mode="json"))
+        return json_response(_said(state))
 
     @router.get("/routes/{name}", summary="How a model is served", response_model=RouteState)
     async def get_route(name: str) -> Response:
         plan = service.model(name).plan
         workers = sum(note.epochs.get(name, 0) >= plan.epoch for note in service.worker.notes.living())
-        return json_response(RouteState(plan=plan, workers=workers).model_dump(mode="json"))
+        is_sealed = await asyncio.to_thread(service.worker.routes.is_sealed, plan)
+        return json_response(_said(RouteState(plan=plan, workers=workers, is_sealed=is_sealed)))
 
     @router.post(
         "/probe/{name}/{digest}", summary="Ask a version its golden predictions", response_model=ProbeResult
@@ -75,6 +77,11 @@ def admin_router(service: Service) -> APIRouter:
         return json_response(said)
 
     return router
+
+
+def _said(state: RouteState) -> dict[str, Any]:
+    """Return a state as it is answered: that a plan has its seal goes without saying, as before seals."""
+    return state.model_dump(mode="json", exclude={"is_sealed"} if state.is_sealed else None)
 
 
 def _read_plan(body: bytes, name: str) -> RoutePlan:

@@ -32,7 +32,7 @@ LOCK_FILE = "routes.lock"
 PURPOSE = "windsock.route"
 FOREIGN = "WS-SERVING-080"
 UNSEALED = "WS-SERVING-081"
-SEAL = "Deploy, promote or roll back the model: that seals its plan anew."
+SEAL = "See `windsock ledger reconcile MODEL`: it seals the plan anew where it is the ledger's."
 HEAL = (
     "Find out who wrote there; then copy routes.kept.json over routes.json, or deploy, promote or roll back "
     "the model."
@@ -144,7 +144,9 @@ class RouteFile:
         faults = [main.fault] if main.fault is not None else []
         plans, proved, seals = {}, set(), {}
         for model in sorted({*main.entries, *kept.entries}):
-            entry, code, why = _choose(main.entries.get(model), kept.entries.get(model), kept)
+            entry, code, why = _choose(
+                main.entries.get(model), kept.entries.get(model), kept, can_seal=bool(key)
+            )
             if code and (main.fault is None or code == UNSEALED):
                 advice = SEAL if code == UNSEALED else HEAL
                 faults.append(SettingsError(f"{model}: {why}", code=code, next_action=advice))
@@ -161,6 +163,14 @@ class RouteFile:
             challengers=_parts("challengers", chosen, sources),
         )
         return TableState(table, frozenset(proved), tuple(faults), seals)
+
+    def is_sealed(self, plan: RoutePlan) -> bool:
+        """Return whether a plan stands in the files with the server's own seal."""
+        try:
+            state = self.state()
+        except WindsockError:
+            return False
+        return plan.model in state.proved and state.table.models[plan.model] == plan
 
     def put(self, plan: RoutePlan) -> RoutingTable:
         """Give a model a new plan; the same plan twice writes nothing.
@@ -247,10 +257,13 @@ def _seal(key: bytes, model: str, raw: Mapping[str, Any]) -> str:
     return hmac.new(key, canonical_json([PURPOSE, 1, model, *parts]).encode(), hashlib.sha256).hexdigest()
 
 
-def _choose(main: Entry | None, kept: Entry | None, file: Read) -> tuple[Entry | None, str, str]:
+def _choose(
+    main: Entry | None, kept: Entry | None, file: Read, *, can_seal: bool
+) -> tuple[Entry | None, str, str]:
     """Return what a model is served by, and code and reason of what was passed over.
 
     :param file: the file of what was kept.
+    :param can_seal: whether this server has a token; where it writes two files, both have seals then.
     """
     sealed = [entry for entry in (main, kept) if entry is not None and entry.is_sealed]
     if sealed:
@@ -266,7 +279,7 @@ def _choose(main: Entry | None, kept: Entry | None, file: Read) -> tuple[Entry |
     if main is None or kept is None:
         return _only_one(main, kept, file)
     later = max((main, kept), key=lambda entry: entry.plan.epoch)
-    if main.plan == kept.plan and not main.seal:
+    if main.plan == kept.plan and not main.seal and not can_seal:
         return main, "", ""
     return later, UNSEALED, _unsealed(later)
 

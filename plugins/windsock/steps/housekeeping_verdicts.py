@@ -33,7 +33,8 @@ def describe_housekeeping(record: r.HousekeepingReport) -> Verdict:
         return Verdict(word="FAIL", why="; ".join(bad[:3]), next_action="; ".join(filter(None, cures)))
     return Verdict(
         word="PASS",
-        why=f"{len(record.aliases_repaired)} aliases repaired, {record.runs_closed} runs closed, "
+        why=f"{len(record.aliases_repaired)} aliases repaired, {len(record.routes_sealed)} routes "
+        f"sealed anew, {record.runs_closed} runs closed, "
         f"{record.segments_closed} log segments closed, {record.segments_removed} removed, counts of "
         f"{record.rollouts_forgotten} rollouts removed",
     )

@@ -26,6 +26,9 @@ CURES = {
     "WS-ROLLOUT-021": "look at `GET /health` and at the log below the server's state folder",
 }
 HINDRANCES = {
+    "WS-GATE-030": "run {model}__daily_retrain, so that the gate decides by today's policy",
+    "WS-GATE-031": "clear `approve_model` of the run that brought it, so that it asks the people who are "
+    "missing; the champion keeps serving",
     "WS-ROLLOUT-003": "nothing to do; {model}__daily_retrain brings a version that met the champion",
     "WS-ROLLOUT-004": "run {model}__daily_retrain with `force` if it shall be tried again",
     "WS-ROLLOUT-005": "clear the task that was killed; the rollout starts by itself after it",
@@ -34,6 +37,7 @@ HINDRANCES = {
     "WS-ROLLOUT-014": "clear `deploy_model` of the run that brought it, or run {model}__daily_retrain for "
     "another version; the champion keeps serving",
     "WS-ROLLOUT-017": "write `rollout.metric` into the model's file; the next look starts the rollout",
+    "WS-ROLLOUT-017": "write `metric:` in the `rollout` block of the model's file",
     "WS-APPROVAL-002": "run {model}__daily_retrain for another version; the champion keeps serving",
 }
 """What helps a version that waits and cannot start, by the code that its reason begins with."""

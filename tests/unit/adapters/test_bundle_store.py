@@ -240,6 +240,19 @@ def test_a_missing_bundle_is_lost(store):
         store.load(stored.uri.replace(KEY, digest("f")), stored.digest)
 
 
+@pytest.mark.parametrize("before", ["/old/storage", "/proc/self/cwd/storage", "s3://bucket/place"])
+def test_a_bundle_of_a_root_that_was_moved_is_found_and_verified(store, tmp_path, before):
+    stored = store.put(make_draft())
+    address = f"{before}/bundles/churn/{KEY}"
+    assert store.load(address, stored.digest).digest == stored.digest
+    assert store.describe(address, stored.digest).digest == stored.digest
+    assert (store.fetch_bundle(address, stored.digest, tmp_path / "copies") / MANIFEST_FILE).exists()
+    with pytest.raises(UnverifiedBundleError):
+        store.load(address, digest("f"))
+    with pytest.raises(LostBundleError):
+        store.load(address.replace(KEY, digest("f")), stored.digest)
+
+
 def test_another_version_of_the_estimators_is_said(local, caplog):
     stored = local.put(make_draft(versions={"scikit-learn": "0.1"}))
     local.load(stored.uri, stored.digest)

@@ -64,6 +64,14 @@ class TestDocuments:
         assert store.contract(uri, known) == CONTRACT
         assert store.put(CONTRACT) == (uri, known)
 
+    @pytest.mark.parametrize("root", ["/old/storage", "/proc/self/cwd/storage", "s3://bucket/place"])
+    def test_of_a_root_that_was_moved_they_are_found_and_verified(self, store, root):
+        uri, known = store.put(CONTRACT)
+        address = f"{root}/contracts/churn/contract/{known}.json"
+        assert store.contract(address, known) == CONTRACT
+        with pytest.raises(UnverifiedSnapshotError):
+            store.contract(address, digest("0"))
+
     def test_statistics_too(self, store):
         kept = SnapshotStatistics(
             model="churn", snapshot_digest=digest("1"), rows=9, copies=0, columns=(), taken_at=MOMENT

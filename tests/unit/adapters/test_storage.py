@@ -35,6 +35,36 @@ def leftovers(root: Path) -> list[str]:
     return [str(file.relative_to(root)) for file in root.rglob("*") if file.is_file()]
 
 
+class TestAddressesOfAnotherRoot:
+    @pytest.mark.parametrize(
+        "root", ["/old/root", "/proc/self/cwd/storage", "s3://bucket/place", "gs://b", ""]
+    )
+    def test_the_last_parts_tell_the_place(self, storage, root):
+        for folder, rest in (("bundles", "churn/k1"), ("bundles", "bundles/bundles"), ("contracts", "a/b")):
+            address = f"{root}/{folder}/{rest}"
+            assert storage.here(address, folder=folder, depth=3) == f"{folder}/{rest}"
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "/old/bundles/churn/../../keys",
+            "/old/bundles/../keys",
+            "/old/bundles/churn/k1/model.skops",
+            "/old/evidence/churn/k1",
+            "/old/bundles//k1",
+            "s3://bundles/k1",
+            "bundles/churn/k1",
+            "~/bundles/churn",
+        ],
+    )
+    def test_another_address_stays_what_it_is(self, storage, address):
+        assert storage.here(address, folder="bundles", depth=3) == address
+
+    def test_an_address_of_this_root_stays_what_it_is(self, storage):
+        for path in ("bundles/churn/k1", "other/bundles/churn/k1"):
+            assert storage.here(storage.uri(path), folder="bundles", depth=3) == storage.uri(path)
+
+
 class TestFiles:
     def test_what_is_written_is_read(self, storage):
         assert storage.write_bytes("a/b.json", b"one")

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from support.ledgers import forge, sql_ledger, tamper
-from support.world import MODEL, back, promote, world_of
+from support.rollout_steps import CANARY, start
+from support.world import MODEL, back, deploy, promote, world_of
 from windsock.cli.app import run
+from windsock.records.retraining import Lease
 
 
 @pytest.fixture
@@ -53,6 +57,72 @@ def test_a_restored_ledger_is_shown_first_and_reconciled_with_a_reason(world, ur
     assert row.body["reason"] == "restored the backup of noon"
     assert row.actor.startswith("cli:")
     assert run(["ledger", MODEL]) == 0
+
+
+def claim(world, holder: str, **lease) -> None:
+    now = world.now()
+    world.monitor.leases[MODEL] = Lease(
+        holder=holder, claimed_at=now, until=now + timedelta(days=3), seen_at=now, **lease
+    )
+
+
+def test_a_claim_is_named_and_ended_only_by_who_says_so(world, capsys):
+    """What holds the model may be a retrain that goes on; nothing but a person knows that it is no more."""
+    for holder in ("churn__daily_retrain, run a", "churn__drift_retrain, run b", "step, run c"):
+        claim(world, holder)
+        assert run(["ledger", "reconcile", MODEL, "--reason", "seen", "--yes"]) == 0
+        assert holder in capsys.readouterr().out
+        assert world.monitor.lease(MODEL).holder == holder
+        assert run(["ledger", "reconcile", MODEL, "--end-claim"]) == 1
+        assert "--end-claim --reason" in capsys.readouterr().out
+        assert run(["ledger", "reconcile", MODEL, "--end-claim", "--reason", "restored", "--yes"]) == 0
+        assert world.monitor.lease(MODEL) is None
+        assert world.ledger.rows(MODEL)[-1].body["ended_claim"] == holder
+    before = world.ledger.rows(MODEL)
+    assert run(["ledger", "reconcile", MODEL, "--end-claim", "--reason", "again", "--yes"]) == 0
+    assert world.ledger.rows(MODEL) == before
+
+
+def test_a_claim_that_is_over_is_none(world, capsys):
+    claim(world, "run a")
+    lease = world.monitor.leases[MODEL]
+    world.monitor.leases[MODEL] = lease.replace(until=lease.claimed_at)
+    assert run(["ledger", "reconcile", MODEL]) == 0
+    assert "nothing differs" in capsys.readouterr().out
+
+
+def test_a_plan_without_a_seal_gets_one_as_it_is(world, capsys):
+    world.router.unsealed.add(MODEL)
+    plan, rows = world.router.plans[MODEL], world.ledger.rows(MODEL)
+    assert run(["ledger", "reconcile", MODEL]) == 1
+    assert "no seal of the admin token; it gets one" in capsys.readouterr().out
+    assert run(["ledger", "reconcile", MODEL, "--reason", "a new token", "--yes"]) == 0
+    assert world.router.unsealed == set()
+    assert world.router.plans[MODEL] == plan
+    assert [row.action.value for row in world.ledger.rows(MODEL)[len(rows) :]] == ["reconcile"]
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 40], ids=["same epoch", "later epoch", "far"])
+def test_a_plan_without_a_seal_that_is_not_the_ledgers_is_replaced(world, epoch, capsys):
+    world.router.unsealed.add(MODEL)
+    plan = world.router.plans[MODEL]
+    edited = plan.replace(epoch=plan.epoch + epoch, salt="another")
+    world.router.plans[MODEL] = edited
+    assert run(["ledger", "reconcile", MODEL]) == 1
+    assert "it gets version 2" in capsys.readouterr().out
+    assert run(["ledger", "reconcile", MODEL, "--reason", "both files were edited", "--yes"]) == 0
+    assert world.router.unsealed == set()
+    assert world.router.plans[MODEL].salt == plan.salt
+    assert world.router.plans[MODEL].epoch > edited.epoch
+
+
+def test_a_rollout_that_lacks_decisions_is_named(world, monkeypatch, capsys):
+    deploy(world, 3, spec=CANARY)
+    promote(world, 3, spec=CANARY)
+    start(world)
+    monkeypatch.setattr(world.rollouts, "missing", lambda model, experiment: (2, 3))
+    assert run(["ledger", "reconcile", MODEL]) == 0
+    assert f"windsock rollout stop {MODEL}" in capsys.readouterr().out
 
 
 def test_a_model_that_is_named_like_the_command_is_shown_by_show(world, capsys):

@@ -8,13 +8,18 @@ import pytest
 
 from support.builders import make_spec
 from support.fake_rollout import FakeRolloutEvents, FakeRollouts
-from support.fakes import FakeLedger, FakePredictions, FakeRegistry, FakeTracker
+from support.fakes import FakeLedger, FakePredictions, FakeRegistry, FakeRouter, FakeTracker
 from support.rollout_steps import decided, end, running, started_world, steer
 from support.world import MODEL, world_of
 from windsock.deployment.keep_house import keep_house
-from windsock.exceptions import DatabaseUnavailableError, StorageError, TrackingUnavailableError
+from windsock.exceptions import (
+    DatabaseUnavailableError,
+    ServerUnavailableError,
+    StorageError,
+    TrackingUnavailableError,
+)
 from windsock.ports import Ports
-from windsock.records import ChainCheck, HousekeepingInput, HousekeepingReport, RolloutDecision
+from windsock.records import ChainCheck, HousekeepingInput, HousekeepingReport, RolloutDecision, RouteState
 
 
 def kept(ports: Ports, **fields: Any) -> HousekeepingReport:
@@ -41,6 +46,33 @@ def test_the_alias_of_another_installation_is_told_and_not_moved() -> None:
     assert report.aliases_repaired == ()
     assert [fault for fault in report.faults if "WS-TRACKING-008" in fault and "0123456789ab" in fault]
     assert ports.registry.aliases == {(MODEL, "champion"): "1"}
+
+
+class TestSeals:
+    def test_a_plan_that_is_the_ledgers_is_sealed_anew(self) -> None:
+        for ports in (world_of(1), world_of(1, 2), started_world()):
+            ports.router.unsealed.add(MODEL)
+            plan = ports.router.plans[MODEL]
+            assert kept(ports).routes_sealed == (MODEL,)
+            assert (ports.router.unsealed, ports.router.plans[MODEL]) == (set(), plan)
+            assert kept(ports).routes_sealed == ()
+
+    @pytest.mark.parametrize("fields", [{"salt": "another"}, {"epoch": 1}, {"epoch": 99}], ids=str)
+    def test_another_plan_is_told_and_not_sealed(self, fields: dict[str, Any]) -> None:
+        ports = world_of(1, 2)
+        ports.router.unsealed.add(MODEL)
+        ports.router.plans[MODEL] = ports.router.plans[MODEL].replace(**fields)
+        report = kept(ports)
+        assert report.routes_sealed == ()
+        assert [fault for fault in report.faults if "WS-SERVING-081" in fault]
+        assert ports.router.unsealed == {MODEL}
+
+    def test_a_server_that_is_away_is_no_fault_of_the_house(self) -> None:
+        class Away(FakeRouter):
+            def state(self, model: str) -> RouteState | None:
+                raise ServerUnavailableError("no answer")
+
+        assert kept(replace(world_of(1), router=Away())) == HousekeepingReport()
 
 
 def test_a_model_whose_file_is_gone_is_looked_after_too() -> None:
@@ -148,13 +180,14 @@ class TestFaults:
             "the ledger's list of models",
             f"ledger of {MODEL}",
             f"alias of {MODEL}",
+            f"route of {MODEL}",
             f"rollouts of {MODEL}",
             "stale runs",
             "prediction segments",
             "retention",
         ]
         assert all("WS-DATABASE-001" in fault for fault in report.faults)
-        assert report.away == ("WS-DATABASE-001",) * 7
+        assert report.away == ("WS-DATABASE-001",) * 8
         assert report.is_transport_only
 
 

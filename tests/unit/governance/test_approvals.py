@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windsock.governance.approvals import hidden_in, identity, is_invisible, same_person
+from windsock.door.approvals import hidden_in, identity, is_invisible, same_person
 
 
 @pytest.mark.parametrize(

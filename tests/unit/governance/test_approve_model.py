@@ -13,8 +13,8 @@ from support.fakes import FakeLedger, fake_ports
 from support.faults import Killed, killed_after
 from support.rollouts import ab_spec, under_way
 from support.world import deploy, version_of, world_of
+from windsock.door.approvals import identity, needed_approvals
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
-from windsock.governance.approvals import identity, needed_approvals
 from windsock.governance.approve_model import approve_model
 from windsock.ports import Ports
 from windsock.records import (
