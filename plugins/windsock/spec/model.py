@@ -226,6 +226,7 @@ class ModelSpec(Frozen):
         keys that an earlier version did not have, where they are not written: its records are still found.
         """
         left_out = {"data": {"source", "data_window", "unlabelled", "where", "accept_changes_until"}}
+        left_out["data"].add("known_leaks_checked")  # it decides what is asked, not what is trained
         added = {"data": {"columns"}}
 
         def content(name: str) -> dict[str, Any]:
