@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-RESOLUTIONS = (16, 64, 256)
-"""So many bins of equal size a number is cut into; the best of them counts."""
+BINS = 16
+BINS_OF_CLASS = 6
+"""A number is cut into 16 bins of equal size, with many classes into 6 for each: more would tell customers
+whose rows come again by their numbers."""
 ROWS_OF_BIN = 5
 FEWEST_FILLED = 100
 """A column's values alone are judged from so many rows with a value."""
@@ -172,24 +174,24 @@ def _judge(column: Column, labels: Labels) -> _Judged:
     values, there = _read(column, labels)
     filled = int(there.sum())
     absence = labels.separation(there) if min(filled, labels.rows - filled) >= FEWEST_OF_SIDE else 0.5
-    encodings, order = _predictions(values, there, column.number, labels)
-    whole = _best([*encodings, *order])
+    encoding, order = _predictions(values, there, column.number, labels)
+    whole = _best(encoding, order)
     best, copy = whole, there.all() and _is_copy(values, column.number, labels)
     if max(FEWEST_FILLED, labels.rows // 10) <= filled < labels.rows:
         part = labels.part(there)
         if part is not None and part.rows == filled:  # the values alone, where there are some
             some, has = values[there], there[there]
-            inside = [one for found in _predictions(some, has, column.number, part) for one in found]
-            best = _best([best, *inside] if best is not None else inside)
+            best = _best(best, *_predictions(some, has, column.number, part))
             copy = _is_copy(some, column.number, part)
     strength = Strength(
         alone=max(0.0, best.score) if best else 0.0, absence=absence, copy=bool(copy), filled=filled
     )
-    return _Judged(column=column, strength=strength, prediction=whole, encoding=_best(encodings))
+    return _Judged(column=column, strength=strength, prediction=whole, encoding=encoding)
 
 
-def _best(predictions: Sequence[Prediction]) -> Prediction | None:
-    return max(predictions, key=lambda one: one.score, default=None)
+def _best(*predictions: Prediction | None) -> Prediction | None:
+    there = [one for one in predictions if one is not None]
+    return max(there, key=lambda one: one.score, default=None)
 
 
 def _read(column: Column, labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -211,26 +213,22 @@ def _read(column: Column, labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def _predictions(
     values: NDArray[Any], there: NDArray[Any], number: bool, labels: Labels
-) -> tuple[list[Prediction], list[Prediction]]:
-    """Return encodings of a column by its bins, and what the order of its numbers says."""
+) -> tuple[Prediction | None, Prediction | None]:
+    """Return what a column's bins say, and what the order of its numbers does."""
     import numpy as np
     import pandas as pd
 
     if not there.any():
-        return [], []
-    ordered = labels.ranked(values) if number and there.all() else None
-    order = [ordered] if ordered is not None else []
+        return None, None
     codes, words = pd.factorize(values)
-    if not number or len(words) <= RESOLUTIONS[0]:
-        return [labels.encoded(np.where(there, codes, len(words)))], order
-    ranks = pd.Series(values[there]).rank(pct=True).to_numpy()
-    most = max(RESOLUTIONS[0], int(there.sum()) // ROWS_OF_BIN)
-    found = []
-    for bins in dict.fromkeys(min(bins, most) for bins in RESOLUTIONS):
+    bins = max(BINS, min(BINS_OF_CLASS * labels.class_count, int(there.sum()) // ROWS_OF_BIN))
+    if number and len(words) > bins:
+        ranks = pd.Series(values[there]).rank(pct=True).to_numpy()
         codes = np.full(len(values), bins + 1, dtype=np.int64)
         codes[there] = (ranks * bins).astype(np.int64)
-        found.append(labels.encoded(codes))
-    return found, order
+    else:
+        codes = np.where(there, codes, len(words))
+    return labels.encoded(codes), labels.ranked(values) if number and there.all() else None
 
 
 def _is_copy(values: NDArray[Any], number: bool, labels: Labels) -> bool:
