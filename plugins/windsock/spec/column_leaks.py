@@ -36,7 +36,8 @@ STRONG = {False: 0.985, True: 0.965}
 """AUC, and R2 of numbers, from which a column alone is compared with the others: a copy with 1 % of wrong
 rows reaches 0.99 and 0.98, less what few rows scatter."""
 PERFECT = {False: 0.998, True: 0.9975}
-"""From here on a column is named whatever the others reach."""
+"""From here on a column is named whatever the others reach, in enough rows."""
+PERFECT_ROWS = 150
 CONTRAST = 2.0
 """So many times smaller than the next column's is what a suspect leaves open."""
 CERTAIN = 2.0
@@ -112,7 +113,7 @@ def column_leaks(
             named[one.column.name] = "copy"
         elif one.strength.absence >= ABSENT:
             named[one.column.name] = "absence"
-        elif one.strength.alone >= PERFECT[numbers]:
+        elif one.strength.alone >= PERFECT[numbers] and labels.rows >= PERFECT_ROWS:
             named[one.column.name] = "alone"
     rest = sorted(
         (one for one in judged if one.column.name not in named), key=lambda one: -one.strength.alone

@@ -149,7 +149,7 @@ def _decision(record: r.GateDecision) -> Verdict:
     next_action = SILENT_NEXT if silent else GATE_NEXT[record.outcome]
     suspects = record.validation.suspects if record.validation else ()
     if suspects and record.outcome is not r.Outcome.KEEP:
-        next_action += f"; of what may not be known at prediction time: {way_out(suspects)}"
+        next_action += f"; to be asked no more: {way_out(suspects)}"
     return Verdict(
         word=GATE_WORDS[record.outcome],
         why=record.reason,
