@@ -24,6 +24,10 @@ BINS_OF_CLASS = 6
 """A number is cut into 16 bins of equal size, with many classes into 6 for each: more would tell customers
 whose rows come again by their numbers."""
 ROWS_OF_BIN = 5
+MOST_ROWS, MANY_COLUMNS, FEWER_ROWS = 10_000, 200, 2_000
+"""So many rows are taken; with more columns fewer rows."""
+MOST_TOGETHER = 100
+"""So many columns, the strongest ones, are what the weaker columns reach together."""
 FEWEST_FILLED = 100
 """A column's values alone are judged from so many rows with a value."""
 FEWEST_OF_SIDE = 10
@@ -79,8 +83,6 @@ class Strength:
 class _Judged:
     column: Column
     strength: Strength
-    prediction: Prediction | None
-    encoding: Prediction | None
 
 
 def column_leaks(
@@ -101,7 +103,8 @@ def column_leaks(
     :param times: when it was: folds are blocks of time.
     :param known: columns that are known at prediction time; the others are held against them, too.
     """
-    labels = read_labels(target, numbers=numbers, groups=groups, times=times)
+    most = max(FEWER_ROWS, MOST_ROWS * MANY_COLUMNS // max(MANY_COLUMNS, len(columns)))
+    labels = read_labels(target, numbers=numbers, groups=groups, times=times, most=most)
     if labels is None:
         return ()
     judged = [_judge(column, labels) for column in columns]
@@ -166,18 +169,18 @@ def _stands_out(
         return True
     if CONTRAST * left > 1 - others[0].strength.alone:
         return False
-    if first.prediction is None or others[0].prediction is None:
-        return True
-    return labels.deviations(first.prediction, others[0].prediction) >= CERTAIN
+    better, worse = _prediction(first.column, labels), _prediction(others[0].column, labels)
+    return better is None or worse is None or labels.deviations(better, worse) >= CERTAIN
 
 
 def _judge(column: Column, labels: Labels) -> _Judged:
     values, there = _read(column, labels)
     filled = int(there.sum())
     absence = labels.separation(there) if min(filled, labels.rows - filled) >= FEWEST_OF_SIDE else 0.5
-    encoding, order = _predictions(values, there, column.number, labels)
-    whole = _best(encoding, order)
-    best, copy = whole, there.all() and _is_copy(values, column.number, labels)
+    best, copy = (
+        _best(*_predictions(values, there, column.number, labels)),
+        there.all() and _is_copy(values, column.number, labels),
+    )
     if max(FEWEST_FILLED, labels.rows // 10) <= filled < labels.rows:
         part = labels.part(there)
         if part is not None and part.rows == filled:  # the values alone, where there are some
@@ -187,7 +190,12 @@ def _judge(column: Column, labels: Labels) -> _Judged:
     strength = Strength(
         alone=max(0.0, best.score) if best else 0.0, absence=absence, copy=bool(copy), filled=filled
     )
-    return _Judged(column=column, strength=strength, prediction=whole, encoding=encoding)
+    return _Judged(column=column, strength=strength)
+
+
+def _prediction(column: Column, labels: Labels) -> Prediction | None:
+    """Return what a column says of all rows; computed again: thousands of them need much room."""
+    return _best(*_predictions(*_read(column, labels), column.number, labels))
 
 
 def _best(*predictions: Prediction | None) -> Prediction | None:
@@ -254,5 +262,7 @@ def _is_copy(values: NDArray[Any], number: bool, labels: Labels) -> bool:
 
 
 def _together(judged: Sequence[_Judged], labels: Labels) -> float | None:
-    usable = [one.encoding for one in judged if one.encoding is not None]
+    strongest = sorted(judged, key=lambda one: -one.strength.alone)[:MOST_TOGETHER]
+    encoded = [_predictions(*_read(one.column, labels), one.column.number, labels)[0] for one in strongest]
+    usable = [one for one in encoded if one is not None]
     return labels.stacked(usable) if usable else None

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from windsock.spec.label_scores import auc, compared, line_through, r2, ranks_of
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -83,7 +85,7 @@ class Labels:
         found = []
         for truth, of_ranks in ((self.points, False), (self.ranks, True)):
             points = self._means(codes, truth)
-            found.append(Prediction(points=points, score=_r2(truth, points), of_ranks=of_ranks))
+            found.append(Prediction(points=points, score=r2(truth, points), of_ranks=of_ranks))
         return max(found, key=lambda one: one.score)
 
     def ranked(self, values: NDArray[Any]) -> Prediction | None:
@@ -91,11 +93,11 @@ class Labels:
         import numpy as np
 
         if self.numbers:
-            ranks = _ranks(values) / len(values)
+            ranks = ranks_of(values) / len(values)
             found = []
             for one, truth, of_ranks in ((values, self.points, False), (ranks, self.ranks, True)):
-                points = _line(one, truth[:, 0])[:, np.newaxis]
-                found.append(Prediction(points=points, score=_r2(truth, points), of_ranks=of_ranks))
+                points = line_through(one, truth[:, 0])[:, np.newaxis]
+                found.append(Prediction(points=points, score=r2(truth, points), of_ranks=of_ranks))
             return max(found, key=lambda one: one.score)
         if self.class_count != 2:
             return None
@@ -105,14 +107,14 @@ class Labels:
 
     def line(self, values: NDArray[Any]) -> float:
         """Return R2 of a straight line through numbers."""
-        return _r2(self.points, _line(values, self.points[:, 0])[:, None])
+        return r2(self.points, line_through(values, self.points[:, 0])[:, None])
 
     def separation(self, there: NDArray[Any]) -> float:
         """Return the AUC by which rows with a value are told from those without, of the best class."""
         if not self.numbers:
-            shares = [_auc(there.astype(float), truth > 0) for truth in self.points.T]
+            shares = [auc(there.astype(float), truth > 0) for truth in self.points.T]
             return max(max(share, 1 - share) for share in shares)
-        share = _auc(self.points[:, 0], there)
+        share = auc(self.points[:, 0], there)
         return max(share, 1 - share)
 
     def score(self, points: NDArray[Any]) -> float:
@@ -120,7 +122,7 @@ class Labels:
         import numpy as np
 
         pairs = zip(points.T, self.points.T, strict=True)
-        return float(np.mean([_auc(point, truth > 0) for point, truth in pairs]))
+        return float(np.mean([auc(point, truth > 0) for point, truth in pairs]))
 
     def deviations(self, better: Prediction, worse: Prediction) -> float:
         """Return by how many standard errors one prediction is better than another on the same rows.
@@ -135,7 +137,7 @@ class Labels:
         else:
             found = []
             for one, other, truth in zip(better.points.T, worse.points.T, self.points.T, strict=True):
-                found.append(_compared(one, other, truth > 0))
+                found.append(compared(one, other, truth > 0))
             mean = float(np.mean([each[0] for each in found]))
             variance = float(np.mean([each[1] for each in found]))  # classes are not independent
         return mean / variance**0.5 if variance > 0 else float("inf") if mean > 0 else 0.0
@@ -146,7 +148,7 @@ class Labels:
 
         if self.numbers:
             beside = np.concatenate([one.points for one in predictions], axis=1)
-            return max(_r2(truth, self._ridge(beside, truth)) for truth in (self.points, self.ranks))
+            return max(r2(truth, self._ridge(beside, truth)) for truth in (self.points, self.ranks))
         points = []
         for place in range(self.class_count):
             shares = np.stack([one.points[:, place] for one in predictions], axis=1).clip(1e-3, 1 - 1e-3)
@@ -198,13 +200,15 @@ def read_labels(
     numbers: bool,
     groups: pd.Series[Any] | None = None,
     times: pd.Series[Any] | None = None,
+    most: int = MOST_ROWS,
 ) -> Labels | None:
-    """Return the labels of some 10,000 rows at most, drawn with a fixed seed.
+    """Return the labels of some rows, drawn with a fixed seed.
 
     :param target: missing where nobody knows it; such rows are left out.
     :param numbers: whether it is a number to predict; else it is classes.
     :param groups: rows of one value have one fold.
     :param times: without groups: folds are blocks in this order.
+    :param most: about so many rows.
     :returns: ``None`` where they are too few, or all alike.
     """
     import numpy as np
@@ -215,12 +219,12 @@ def read_labels(
     if numbers:
         values = pd.to_numeric(target.iloc[places], errors="coerce").to_numpy(dtype=float)
         places, values = places[np.isfinite(values)], values[np.isfinite(values)]
-        chosen = np.sort(draw.permutation(len(places))[:MOST_ROWS])
+        chosen = np.sort(draw.permutation(len(places))[:most])
         codes = np.zeros(len(chosen), dtype=np.int64)
         points = values[chosen, np.newaxis]
     else:
         codes = pd.factorize(target.iloc[places])[0]
-        chosen = _sample(codes, draw)
+        chosen = _sample(codes, draw, most)
         codes = pd.factorize(codes[chosen])[0]
         points = np.eye(int(codes.max()) + 1)[codes] if len(codes) else np.zeros((0, 0))
     places = places[chosen]
@@ -239,16 +243,16 @@ def _made(
         codes = points.argmax(axis=1) if points.shape[1] else codes[kept]
     if len(places) < FEWEST_ROWS or (points.shape[1] < 2 if not numbers else points.std() == 0):
         return None
-    ranks = _ranks(points[:, 0])[:, np.newaxis] / len(points)
+    ranks = ranks_of(points[:, 0])[:, np.newaxis] / len(points)
     return Labels(numbers=numbers, places=places, codes=codes, points=points, ranks=ranks, folds=folds)
 
 
-def _sample(codes: NDArray[Any], draw: np.random.Generator) -> NDArray[Any]:
+def _sample(codes: NDArray[Any], draw: np.random.Generator, most: int) -> NDArray[Any]:
     """Return the places of some rows: of each class as many as is its share, and of a rare one more."""
     import numpy as np
 
     counts = np.bincount(codes) if len(codes) else np.zeros(0, dtype=np.int64)
-    shrink = min(1.0, MOST_ROWS / max(1, len(codes)))
+    shrink = min(1.0, most / max(1, len(codes)))
     taken = []
     for code in np.argsort(-counts, kind="stable")[:MOST_CLASSES]:
         rows = draw.permutation(np.flatnonzero(codes == code))
@@ -281,48 +285,3 @@ def _folds(
     else:
         folds[order] = np.arange(rows) % FOLDS
     return folds
-
-
-def _ranks(values: NDArray[Any]) -> NDArray[Any]:
-    import pandas as pd
-
-    ranks: NDArray[Any] = pd.Series(values).rank().to_numpy(dtype=float)
-    return ranks
-
-
-def _auc(points: NDArray[Any], truth: NDArray[Any]) -> float:
-    ours = int(truth.sum())
-    others = len(truth) - ours
-    if not ours or not others:
-        return 0.5
-    return float((_ranks(points)[truth].sum() - ours * (ours + 1) / 2) / ours / others)
-
-
-def _r2(truth: NDArray[Any], points: NDArray[Any]) -> float:
-    return 1 - float(((truth - points) ** 2).sum() / ((truth - truth.mean()) ** 2).sum())
-
-
-def _line(values: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
-    import numpy as np
-
-    centred = values - values.mean()
-    spread = float(centred @ centred)
-    slope = float(centred @ (truth - truth.mean())) / spread if spread > 0 else 0.0
-    line: NDArray[Any] = truth.mean() + slope * centred
-    return line if np.isfinite(line).all() else np.full(len(truth), truth.mean())
-
-
-def _compared(one: NDArray[Any], other: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float]:
-    """Return the difference of two AUCs on the same rows, and its variance."""
-    above, below = (_placements(points, truth) for points in (one, other))
-    gained = [a - b for a, b in zip(above, below, strict=True)]
-    return float(gained[0].mean()), sum(float(part.var() / len(part)) for part in gained)
-
-
-def _placements(points: NDArray[Any], truth: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return for each row of a class the share of the others' below it, and for those of its rows above."""
-    ranks = _ranks(points)
-    ours, others = int(truth.sum()), int((~truth).sum())
-    return (ranks[truth] - _ranks(points[truth])) / others, 1 - (
-        ranks[~truth] - _ranks(points[~truth])
-    ) / ours
