@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import drift_categories
 import numpy as np
 import pandas as pd
 from harness import PROJECT, Bar, report
@@ -344,7 +345,8 @@ def main() -> int:
         )
     bars.append(Bar(bar="processor time", value=time.process_time() - begun, unit="s"))
     header = ("days", "rule", "bad days", "episodes", "upper 95 %/100", "median delay", "missed")
-    return report("drift_alarms", "False alarms and delays, 50 columns", header, rows, bars)
+    missed = report("drift_alarms", "False alarms and delays, 50 columns", header, rows, bars)
+    return drift_categories.main() or missed
 
 
 def _told(what: str, name: str, tally: Tally) -> tuple[str, ...]:

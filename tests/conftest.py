@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support import imports, memory, phases, shared
+from support import examples, imports, memory, phases, shared
 from support.distribution import ByWorld, is_slow, order_of
 
 memory.use_for_temporary_files()
@@ -48,14 +48,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import the slow files where no slow test is asked for."""
-    wanted = "not slow" not in (config.option.markexpr or "")
-    inside = collection_path.is_relative_to(PROJECT)
-    return None if wanted or not inside else is_slow(str(collection_path.relative_to(PROJECT))) or None
+    if not _is_quick(config) or not collection_path.is_relative_to(PROJECT):
+        return None
+    return is_slow(str(collection_path.relative_to(PROJECT))) or None
+
+
+def _is_quick(config: pytest.Config) -> bool:
+    return "not slow" in (config.option.markexpr or "")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what takes long, the proofs of what an import loads too, and begin with what takes longest."""
+    if _is_quick(config):
+        examples.draw_fewer(items)
     for item in items:
         if is_slow(item.nodeid) or "modules_after" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)

@@ -20,6 +20,7 @@
      ├─ MonitoringError       a window, its labels or its report cannot be judged
      ├─ NotCompilableError    a fitted pipeline has no compiled form: scikit-learn serves it
      ├─ UnverifiedBundleError a bundle's signature, digest or content is not what it must be
+     │   └─ LostBundleError        its folder is gone from a storage that is there
      ├─ UnverifiedSnapshotError a stored snapshot is not what was written
      ├─ StaleEpochError       another change of the route or the ledger came first
      └─ TransportError        something did not answer: worth a retry
@@ -208,6 +209,10 @@ class UnverifiedBundleError(WindsockError):
         "trained anew by a run of the retrain DAG with `force`; in place of a champion an earlier one serves "
         "after `windsock rollback NAME`."
     )
+
+
+class LostBundleError(UnverifiedBundleError):
+    """A model bundle's folder is gone, though the storage root that it was written to is there."""
 
 
 class UnverifiedSnapshotError(WindsockError):

@@ -236,5 +236,5 @@ def test_an_untested_uvicorn_goes_its_ordinary_path(tmp_path: Path) -> None:
         assert "churn" not in httpx.get(f"{running.address}/health").text
         assert httpx.post(f"{running.private}/predict", json={}).status_code == 404
         test_heads_on_both_paths(running, b"GET /health HTTP/1.1\r\n\r\n", 400)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60  # nothing waits for a limit of the other path
     assert "WS-SERVING-063: uvicorn 99.0.0 is not tested" in (home / "server.log").read_text()

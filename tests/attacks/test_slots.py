@@ -192,7 +192,7 @@ def test_a_table_edited_by_hand_leads_nowhere(
     changed = table.with_suffix(".new")
     changed.write_text(json.dumps(known))
     changed.rename(table)
-    wait_until(lambda: "WS-SLOT-001" in server.said(), what="the refusal")
+    wait_until(lambda: "WS-SERVING-080" in server.said(), what="the refusal")
     answer = httpx.post(f"{server.address}/predict", json={"features": ROW})
     assert (answer.status_code, answer.json()["version"]) == (200, "1")  # by the plan before
     assert listener.received == []

@@ -24,7 +24,7 @@ def proposed(frame):
 
 
 def failed(frame, **data):
-    ports = fake_ports(sources=FakeSources(frame, untyped=True))
+    ports = fake_ports(sources=FakeSources(frame))
     spec = make_spec(data={"entity": None, **data})
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     report = validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")

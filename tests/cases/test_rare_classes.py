@@ -64,7 +64,7 @@ def test_a_class_that_is_never_answered(case, written, right):
         training={"candidates": [{"estimator": "logistic_regression"}], **written["training"]},
         gate={"card": CARD, **written.get("gate", {})},
     )
-    done = retrain(fake_ports(sources=FakeSources(frame, untyped=True)), spec)
+    done = retrain(fake_ports(sources=FakeSources(frame)), spec)
     decision = done["gate_model"].record
     check = next(check for check in decision.checks if check.name == "answered_classes")
     got = (decision.outcome.value, check.status.value)

@@ -39,7 +39,7 @@ def test_rows_whose_label_is_not_known_yet(case, word):
     frame = table("target", ("yes", "no"))
     frame.loc[:20, "target"] = word
     _, spec = started(frame)
-    ports = fake_ports(sources=FakeSources(frame, untyped=True))
+    ports = fake_ports(sources=FakeSources(frame))
     asked = make_spec(data={"entity": None, **spec.data.model_dump(exclude={"source"}, exclude_unset=True)})
     snapshot = take_snapshot(TakeSnapshotInput(spec=asked), ports, "")
     report = validate_data(ValidateDataInput(spec=asked, snapshot=snapshot), ports, "")

@@ -77,8 +77,12 @@ def test_the_bundled_model_goes_from_data_to_a_served_answer(project, tmp_path):
     assert "commit version 1" in out
     looks = re.findall(r"^Look +(\d+) .+ users, .*; (\w+): ", out, re.MULTILINE)
     assert [int(number) for number, _ in looks] == list(range(1, len(looks) + 1))
-    assert looks[-1][1] == "promote", out
-    assert {action for _, action in looks[:-1]} <= {"hold"}
+    actions = [action for _, action in looks]
+    assert actions[-1] == "promote", out
+    # On a busy machine another look is due before the first decision has been carried out: it decides alike.
+    held = actions.index("promote")
+    assert set(actions[:held]) <= {"hold"}
+    assert set(actions[held:]) == {"promote"}
     assert re.search(
         r"^End +promoted \d+ s after its start: version 2 .* decision [0-9a-f]{12}$", out, re.MULTILINE
     )

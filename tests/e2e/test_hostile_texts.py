@@ -39,7 +39,7 @@ def ended(live):
     (question,) = live.reviewer.open_questions(RETRAIN, run_id)
     with watched_page(live) as watched:
         watched.page.goto("/required_actions")
-        watched.page.wait_for_timeout(3_000)
+        watched.settle(seconds=3.0)
         looked = watched.faults()
         watched.page.goto(f"/dags/{RETRAIN}/runs/{run_id}/tasks/approve_model/required_actions")
         watched.page.get_by_text("owned by").first.wait_for(timeout=30_000)
@@ -151,7 +151,7 @@ def test_no_page_runs_or_loads_what_was_planted(live, ended, never):
     with watched_page(live) as watched:
         for address in pages:
             watched.page.goto(address)
-            watched.page.wait_for_timeout(2_000)
+            watched.settle()
             assert watched.faults() == [], address
             assert found_in(watched.page.content(), never) == [], address
         watched.page.goto(f"/dags/{RETRAIN}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,8 +103,7 @@ def test_a_signal_while_it_starts_leaves_nothing(project, tmp_path, number):
     process = start_up(stack, tmp_path / "up.log")
     wait_for((stack.logs / "airflow-migrate.log").exists, seconds=60, what="the start")
     stack_id = (stack.home / "stack.json").read_text().split('"stack_id": "')[1].split('"')[0]
-    time.sleep(1.0)
-    assert processes.marked_processes(stack_id)
+    wait_for(lambda: processes.marked_processes(stack_id), seconds=60, what="a process of the stack")
     process.send_signal(number)
     assert process.wait(timeout=60) == 0
     assert processes.marked_processes(stack_id) == []

@@ -1,12 +1,20 @@
-"""The same chain on the real adapters: killed right after each of its side effects, then retried."""
+"""The same chain on the real adapters: killed right after each of its side effects, then retried.
+
+What a kill leaves is what lies on the disk at that moment. So one run is made whose home is copied after each
+of its side effects, and each copy is put in the place of the home, under the same path, and retried by a new
+process: nothing of the run before a kill is made once more for each of them. The processes are forks of this
+one, which has loaded the libraries.
+"""
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 import shutil
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,7 +22,8 @@ import pytest
 
 from support.builders import make_spec
 from support.fakes import FakeRouter
-from support.faults import Killed, killed_after
+from support.faults import Countdown, Killed, killed_after, watched_by
+from support.forks import in_fork
 from support.mlflow_contract import runs_of
 from support.pipeline import retrain
 from windsock.adapters.build import build_ports
@@ -27,6 +36,7 @@ from windsock.settings import Settings
 pytestmark = pytest.mark.slow
 
 ROWS = 400
+LATE = 20  # a side effect by which most of the libraries are loaded
 CANDIDATES = [
     {"estimator": "logistic_regression"},
     {"estimator": "logistic_regression", "params": {"C": 0.1}},
@@ -118,31 +128,62 @@ def quiet():
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
+class Copies(Countdown):
+    """Copies a home after each side effect: what a process that is killed there leaves behind."""
+
+    def __init__(self, installation, folder):
+        super().__init__(after=0)
+        self.installation, self.folder, self.routers = installation, folder, {}
+
+    def tick(self):
+        super().tick()
+        shutil.copytree(self.installation.home, self.folder / str(self.seen))
+        self.routers[self.seen] = copy.deepcopy(self.installation.router)
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """Make homes that nothing ran in: keys, source and migrated databases, made once and copied."""
+    """A home that nothing ran in: keys, source and migrated databases; it is copied for each process."""
     first = Installation(tmp_path_factory.mktemp("template") / "home")
     create_keys(first.settings.keys_dir)
     (first.home / "source").mkdir()
     write_source(first.home / "source" / "churn.csv")
     ping(first.settings.tracking_uri, first.home)
     assert SqlLedger.of(first.settings).models() == ()
-
-    def make(name):
-        home = tmp_path_factory.mktemp(name) / "home"
-        shutil.copytree(first.home, home)
-        return Installation(home)
-
-    return make
+    return first.home
 
 
 @pytest.fixture(scope="module")
-def undisturbed(fresh):
+def copies(fresh, tmp_path_factory):
+    """One run: how many side effects it took, and its home after each of them.
+
+    A first run in this process loads the libraries for its forks; it is killed, too, by what a step raises.
+    """
+    home = tmp_path_factory.mktemp("loading") / "home"
+    shutil.copytree(fresh, home)
+    loading = Installation(home)
+    faulty, countdown = killed_after(loading.ports(), LATE)
+    with pytest.raises(Killed):
+        retrain(faulty, SPEC)
+    assert countdown.seen == LATE
+
+    home, folder = tmp_path_factory.mktemp("home") / "home", tmp_path_factory.mktemp("copies")
+    shutil.copytree(fresh, home)
+
+    def run():
+        installation = Installation(home)
+        copied = Copies(installation, folder)
+        retrain(watched_by(copied, installation.ports()), SPEC)
+        return installation.world(), copied.seen, copied.routers
+
+    return home, folder, *in_fork(run)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(copies):
     """The world after one quiet run, and how many side effects it took."""
-    quiet = fresh("quiet")
-    counted, countdown = killed_after(quiet.ports(), 10_000)
-    retrain(counted, SPEC)
-    return quiet.world(), countdown.seen
+    _, _, state, effects, _ = copies
+    return state, effects
 
 
 def test_a_quiet_run_leaves_one_of_each(undisturbed):
@@ -170,15 +211,21 @@ def test_a_quiet_run_leaves_one_of_each(undisturbed):
     assert effects >= 15
 
 
-def test_killed_after_each_side_effect_and_retried(fresh, undisturbed):
-    state, effects = undisturbed
-    ended = {}
-    for after in range(1, effects + 1):
-        installation = fresh(f"killed-{after}")
-        faulty, countdown = killed_after(installation.ports(), after)
-        with pytest.raises(Killed):
-            retrain(faulty, SPEC)
-        assert countdown.seen == after
+def test_killed_after_each_side_effect_and_retried(copies):
+    home, folder, state, effects, routers = copies
+    assert sorted(int(copied.name) for copied in folder.iterdir()) == list(range(1, effects + 1))
+
+    def retry(after):
+        installation = Installation(home)
+        installation.router = routers[after]
+        before = installation.files("storage")
         retrain(installation.ports(), SPEC)
-        ended[after] = installation.world()
+        return before, installation.world()
+
+    left, ended = {}, {}
+    for after in range(1, effects + 1):
+        shutil.rmtree(home)
+        (folder / str(after)).rename(home)
+        left[after], ended[after] = in_fork(partial(retry, after))
     assert {after: differing(end, state) for after, end in ended.items() if end != state} == {}
+    assert len(left[1]) < len(left[effects]), "the copies are of different moments"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from support.builders import make_spec
 from support.fakes import FakeSources, fake_ports
 from support.faults import Killed, killed_after
+from support.forks import in_fork
 from support.labelled import WINDOW, labelled
 from support.pipeline import retrain, world
 from windsock.records import Outcome, Status
@@ -68,8 +71,8 @@ class TestAChampionThatIsBadOnRecentRows:
         assert evaluation.against_champion.value > 0.3
         assert evaluation.against_champion.opponent_value < 0.3
         assert 70 < evaluation.recent_held_out < 130
-        assert {metric.n for metric in evaluation.metrics} == {evaluation.recent_held_out}
-        assert evaluation.baseline.n == evaluation.against_champion.n == evaluation.recent_held_out
+        assert {metric.rows for metric in evaluation.metrics} == {evaluation.recent_held_out}
+        assert evaluation.baseline.rows == evaluation.against_champion.rows == evaluation.recent_held_out
 
     def test_the_rest_stands_beside_it(self, turned):
         _, done = turned
@@ -77,7 +80,7 @@ class TestAChampionThatIsBadOnRecentRows:
         assert [metric.name for metric in evaluation.overall] == [
             metric.name for metric in evaluation.metrics
         ]
-        assert {metric.n for metric in evaluation.overall} == {evaluation.chosen.rows_held_out}
+        assert {metric.rows for metric in evaluation.overall} == {evaluation.chosen.rows_held_out}
         assert evaluation.chosen.rows_held_out > evaluation.recent_held_out
         overall = next(metric for metric in evaluation.overall if metric.name == "roc_auc")
         assert overall.value < evaluation.metric("roc_auc").value
@@ -89,7 +92,7 @@ class TestAChampionThatIsBadOnRecentRows:
         rows = f"{evaluation.recent_held_out} recent held-out rows"
         assert decision.reason.endswith(f"; judged on {rows}")
         check = next(check for check in decision.checks if check.name == "champion_comparison")
-        assert check.message.endswith(f"against > 0 on {rows}")
+        assert check.message.endswith(f"against > 0 on {check.n} {check.unit} of {rows}")
         assert f"on {rows}, of {evaluation.chosen.rows_held_out}" in evaluation.card.evaluation_results
         assert "500 of the rows are recent: answers of 2026-04-01 to 2026-05-01" in (
             evaluation.card.training_data_description
@@ -139,7 +142,8 @@ def test_few_recent_rows_are_too_little_evidence():
     ports.rows.joined = answers(0.5, 2, count=80)
     done = retrain(ports, spec, recent=WINDOW)
     checks = {check.name: check for check in done["gate_model"].record.checks}
-    assert 10 <= checks["performance_minimum:roc_auc"].n < 30
+    assert 10 <= done["evaluate_model"].record.recent_held_out < 30
+    assert checks["performance_minimum:roc_auc"].n < 20  # of the rarer class
     assert checks["performance_minimum:roc_auc"].status is Status.INSUFFICIENT
     assert done["gate_model"].record.outcome is Outcome.REFUSE
 
@@ -162,21 +166,24 @@ def test_by_time_both_models_are_judged_on_the_latest_answers():
 def test_killed_after_each_side_effect_and_retried():
     spec = spec_of(monitoring={"retrain": {"history": 0.5}})
 
-    def begun():
-        ports = served(churn(600, 1.0, 1), spec)
-        ports.rows.joined = answers(-1.0, 2)
-        return ports
+    ports = served(churn(600, 1.0, 1), spec)  # trained once: each run goes on from there in a fork of its own
+    ports.rows.joined = answers(-1.0, 2)
 
-    quiet = begun()
-    counted, countdown = killed_after(quiet, 10_000)
-    retrain(counted, spec, recent=WINDOW)
-    state, ended = world(quiet, "churn"), {}
-    assert state["champion"][0] == "2"
-    for after in range(1, countdown.seen + 1):
-        ports = begun()
+    def quiet():
+        counted, countdown = killed_after(ports, 10_000)
+        retrain(counted, spec, recent=WINDOW)
+        return world(ports, "churn"), countdown.seen
+
+    def killed_and_retried(after):
         faulty, _ = killed_after(ports, after)
         with pytest.raises(Killed):
             retrain(faulty, spec, recent=WINDOW)
         retrain(ports, spec, recent=WINDOW)
-        ended[after] = world(ports, "churn")
+        return world(ports, "churn")
+
+    state, effects = in_fork(quiet)
+    assert state["champion"][0] == "2"
+    ended = {after: in_fork(partial(killed_and_retried, after)) for after in range(1, effects + 1)}
     assert {after: end for after, end in ended.items() if end != state} == {}
+    assert effects >= 12
+    assert world(ports, "churn")["champion"][0] == "1", "no fork has changed the world of another"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -42,6 +42,13 @@ class Watched:
         self.asked: list[str] = []
         page.on("request", lambda request: self.asked.append(request.url))
         page.on("dialog", lambda dialog: self.asked.append(f"canary dialog {dialog.message}"))
+
+    def settle(self, *, seconds: float = 2.0) -> None:
+        """Wait until the page has asked for nothing for half a second; some pages never cease to ask."""
+        from playwright.sync_api import TimeoutError as NeverIdleError
+
+        with suppress(NeverIdleError):
+            self.page.wait_for_load_state("networkidle", timeout=1_000 * seconds)
 
     def faults(self) -> list[str]:
         """Return the traces of a script, an image or a link of a planted text, in the page and its frames."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from windsock import records as r
 from windsock.governance.checks import required_checks
-from windsock.ports import BundleStore
+from windsock.ports import BundleStore, LoadedBundle
 from windsock.spec import CandidateBlock, ModelSpec, canonical_json
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -237,3 +237,19 @@ def make_pack(version: r.RegisteredVersion, body: Mapping[str, Any]) -> bytes:
         },
     }
     return canonical_json(pack).encode()
+
+
+def one_column_champion(field: r.InputField, **profile: Any) -> LoadedBundle:
+    """Return a champion of one column, with what its training rows had of it.
+
+    :param profile: further fields of the column's profile.
+    """
+    column = r.ColumnProfile(name=field.name, kind=field.kind, rows=9, nulls=0, **profile)
+    return LoadedBundle(
+        manifest=None,  # type: ignore[arg-type]
+        digest="",
+        pipeline=None,
+        schema=r.InputSchema(model="churn", fields=(field,), answer=r.Answer.NUMBER),
+        golden=None,  # type: ignore[arg-type]
+        profile=r.DriftProfile(rows=9, columns=(column,)),
+    )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from support.fake_monitor import FakeMonitor
 from support.fake_rollout import FakeRollouts
-from support.ledgers import sql_rollouts
+from support.ledgers import new_control_database, sql_rollouts
 from support.postgres import shared_postgres
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.ports import Monitor, Rollouts
@@ -26,7 +26,15 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(params=ENGINES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty control database: a SQLite file, or a new database on a PostgreSQL server."""
+    """A control database without rows: a SQLite file, or a new database on a PostgreSQL server."""
+    return new_database(request, request.param, tmp_path)
+
+
+@pytest.fixture(params=ENGINES)
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'control.db'}"
     return new_database(request, request.param, tmp_path)
 
 
@@ -49,7 +57,7 @@ def rollouts(request: pytest.FixtureRequest, tmp_path: Path) -> Rollouts:
 def new_database(request: pytest.FixtureRequest, engine: str, folder: Path) -> str:
     """Return the URL of an empty control database on an engine of :data:`ENGINES`."""
     if engine == "sqlite":
-        return f"sqlite:///{folder / 'control.db'}"
+        return new_control_database(folder)
     server: str = request.getfixturevalue("postgres_url")
     name = f"control_{uuid4().hex}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")

@@ -41,7 +41,6 @@ SLOW = (
     "tests/unit/serving/test_prediction_log",
     "tests/unit/spec/test_loading_anything.py",
     "tests/unit/statistics/test_ab_simulation.py",
-    "tests/unit/statistics/test_bootstrap.py",
     "tests/unit/statistics/test_distances.py",
     "tests/unit/training/test_compiling.py",
     "tests/unit/training/test_evaluate_model.py",

@@ -21,6 +21,10 @@ class FakeCounter:
     def __init__(self) -> None:
         self.counts: dict[datetime, WindowCounts] = {}
         self.asked: list[Span] = []
+        self.empty: set[Span] = set()
+
+    def without_rows(self, model: str, spans: Sequence[Span]) -> frozenset[Span]:
+        return frozenset(self.empty).intersection(spans)
 
     def count(self, model: str, digest: str, profile: DriftProfile, span: Span) -> WindowCounts:
         self.asked.append(span)

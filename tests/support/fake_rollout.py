@@ -40,6 +40,7 @@ class FakeRollouts:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], dict[int, RolloutDecision]] = {}
+        self.lost: tuple[int, ...] = ()
 
     def decisions(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
         return tuple(one for _, one in sorted(self.kept.get((model, experiment), {}).items()))
@@ -60,6 +61,9 @@ class FakeRollouts:
             or place % every == 0
             or one.action not in (RolloutAction.HOLD, RolloutAction.PROMOTE)
         )
+
+    def missing(self, model: str, experiment: str) -> tuple[int, ...]:
+        return self.lost
 
     def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
         kept = self.kept.setdefault((decision.model, decision.experiment), {})

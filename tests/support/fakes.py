@@ -61,16 +61,14 @@ class FakeSources:
 
     described = "file: fake.csv"
 
-    def __init__(self, frame: Any = None, *, untyped: bool = False, error: Exception | None = None) -> None:
-        self.frame, self.untyped, self.error = frame, untyped, error
+    def __init__(self, frame: Any = None, *, error: Exception | None = None) -> None:
+        self.frame, self.error = frame, error
         self.form: Any = None
 
     def read(self, source: Any) -> SourceRead:
         if self.error:
             raise self.error
-        return SourceRead(
-            frame=self.frame.copy(), described=self.described, untyped=self.untyped, form=self.form
-        )
+        return SourceRead(frame=self.frame.copy(), described=self.described, form=self.form)
 
 
 class FakeSnapshots:

@@ -63,9 +63,14 @@ def killed_after(ports: Ports, after: int) -> tuple[Ports, Countdown]:
     :returns: the ports, and the countdown that tells how many effects were seen.
     """
     countdown = Countdown(after)
+    return watched_by(countdown, ports), countdown
+
+
+def watched_by(countdown: Countdown, ports: Ports) -> Ports:
+    """Return ports of the same world that tell a countdown of each side effect, right after it."""
     wrapped = {}
     for field in fields(ports):
         port = getattr(ports, field.name)
         effects = EFFECTS.get(field.name)
         wrapped[field.name] = _Faulty(port, effects, countdown) if effects else port
-    return Ports(**wrapped), countdown
+    return Ports(**wrapped)

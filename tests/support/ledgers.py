@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,6 +65,29 @@ BODIES = {
 """For each action the least that its body must hold."""
 
 
+@cache
+def _migrated() -> Path:
+    home = Path(mkdtemp(prefix="windsock-control-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    url = f"sqlite:///{home / 'control.db'}"
+    with open_database(url).connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    open_database(url).dispose()
+    return home / "control.db"
+
+
+def new_control_database(folder: Path) -> str:
+    """Return the URL of a folder's control database on SQLite.
+
+    A new one is a copy of an empty one, whose tables are made once for all tests.
+    """
+    file = folder / "control.db"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        shutil.copy(_migrated(), file)
+    return f"sqlite:///{file}"
+
+
 def home_of(url: str) -> Path:
     """Return the folder of keys and storage that belongs to a control database, made where it is missing."""
     parsed = sa.make_url(url)
@@ -80,7 +107,8 @@ def step_records(url: str) -> SqlStepRecords:
 
 def sql_rollouts(url: str) -> SqlRollouts:
     """Return the decisions of a database."""
-    return SqlRollouts(url, home_of(url) / "keys")
+    home = home_of(url)
+    return SqlRollouts(url, home / "keys", Storage(str(home / "storage")))
 
 
 def sql_ledger(url: str, now: Callable[[], datetime] = utc_now) -> SqlLedger:

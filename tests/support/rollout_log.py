@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support.builders import NOON, digest
+from support.ledgers import new_control_database
 from support.log_rows import line_of
 from windsock.adapters.log_format import hour_of, segment_folder
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
@@ -108,7 +109,7 @@ class RolloutLog:
         self.folder = folder
         self.state = folder / "serving"
         self.storage = Storage(storage or str(folder / "storage"))
-        self.url = url or f"sqlite:///{folder / 'control.db'}"
+        self.url = url or new_control_database(folder)
         self._segments = 0
 
     def events(self) -> ArchiveRolloutEvents:

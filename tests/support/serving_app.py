@@ -49,13 +49,27 @@ class MemoryFetcher:
         return self.bundles[digest]
 
 
+class AllPassed:
+    """Evidence by which the gate said yes to every bundle but those that are named.
+
+    :param refused: digests of the others.
+    """
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+
+    def require_yes(self, model: str, digest: str) -> None:
+        if digest in self.refused:
+            raise UnverifiedBundleError("no signed evidence", code="WS-SERVING-066")
+
+
 class App:
     """A service, its client and the bundles it knows."""
 
     def __init__(self, home: Path, fetcher: MemoryFetcher) -> None:
         self.settings = make_settings(home)
         self.fetcher = fetcher
-        shelf = BundleShelf(self.settings.serving_dir, fetcher)
+        shelf = BundleShelf(self.settings.serving_dir, fetcher, AllPassed())
         self.service = Service(
             settings=self.settings,
             worker=Worker(self.settings, shelf),

@@ -23,6 +23,7 @@ COLOURS = {
     Status.FAIL: "#c2453b",
     Status.INSUFFICIENT: "#c9ccd1",
     Status.ERROR: "#8051a8",
+    Status.EMPTY: "#eef0f2",
 }
 ORDERS = {RetrainOrder.GRANT: "#2463a5", RetrainOrder.HOLD: "#d99a2b", RetrainOrder.WAIT: "#eef0f2"}
 BLUE, ORANGE, GREEN, GREY = "#2463a5", "#c8731d", "#2f8f6b", "#6d727b"

@@ -84,7 +84,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
             roots=settings.source_roots,
             connections=connections,
         ),
-        rollouts=SqlRollouts(settings.database_url, settings.keys_dir),
+        rollouts=SqlRollouts(settings.database_url, settings.keys_dir, storage),
         rollout_reporter=RolloutPage(),
         slots=DockerSlots(settings),
     )

@@ -144,6 +144,13 @@ def open_bundle(storage: Storage, uri: str) -> BundleFolder:
     return LocalBundle(local) if local is not None else StoredBundleFolder(storage, storage.uri(uri))
 
 
+def is_gone(error: StorageError) -> bool:
+    """Return whether a bundle's folder is not there; else it is there and cannot be read."""
+    cause = error.__cause__
+    gone = cause is None or isinstance(cause, FileNotFoundError | NotADirectoryError)
+    return gone and error.code == "WS-STORAGE-004"
+
+
 def read_verified(
     bundle: BundleFolder, verifier: Verifier, digest: str | None
 ) -> tuple[BundleManifest, dict[str, bytes]]:

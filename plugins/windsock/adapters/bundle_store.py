@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from windsock.adapters import skops_codec
-from windsock.adapters.bundle_files import LocalBundle, open_bundle, read_verified, unreadable
+from windsock.adapters.bundle_files import LocalBundle, is_gone, open_bundle, read_verified, unreadable
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.signing import Signer, Verifier
 from windsock.adapters.storage import Storage
-from windsock.exceptions import SettingsError, StorageError, UnverifiedBundleError
+from windsock.exceptions import LostBundleError, SettingsError, StorageError, UnverifiedBundleError
 from windsock.ports import BundleDraft, LoadedBundle
 from windsock.records import (
     COMPILED_FILES,
@@ -103,21 +103,32 @@ class SignedBundleStore:
         :param uri: folder of the bundle under the storage root.
         :param digest: the bundle's digest.
         :raises UnverifiedBundleError: if anything is not what was signed or not allowed.
+        :raises LostBundleError: if its folder is gone though the storage root is there.
+        :raises StorageError: if the storage does not answer.
         """
-        manifest, files = read_verified(
-            open_bundle(self.storage, uri), self._verifier, _require_digest(digest)
-        )
+        manifest, files = self._read(uri, digest)
         return _parse(manifest, files, digest)
 
     def describe(self, uri: str, digest: str) -> LoadedBundle:
         """Verify a bundle and read what describes it, without pipeline and compiled form.
 
-        :raises UnverifiedBundleError: if anything is not what was signed.
+        It raises as :meth:`load` does.
         """
-        manifest, files = read_verified(
-            open_bundle(self.storage, uri), self._verifier, _require_digest(digest)
-        )
+        manifest, files = self._read(uri, digest)
         return _described(manifest, files, digest)
+
+    def _read(self, uri: str, digest: str) -> tuple[BundleManifest, dict[str, bytes]]:
+        folder = open_bundle(self.storage, uri)
+        try:
+            return read_verified(folder, self._verifier, _require_digest(digest))
+        except StorageError as error:
+            if not is_gone(error) or not self.storage.exists(self.storage.root):
+                raise
+            raise LostBundleError(
+                f"bundle {digest[:12]} is gone: there is nothing at {self.storage.uri(uri)}",
+                next_action="Bring its folder back from a backup; in place of a champion an earlier one "
+                "serves after `windsock rollback NAME`.",
+            ) from None
 
     def load_folder(self, folder: Path, digest: str, *, whole: bool = True) -> LoadedBundle:
         """Verify and load a bundle from a folder of this machine, such as :meth:`fetch_bundle` made.

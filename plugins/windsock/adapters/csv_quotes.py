@@ -15,7 +15,7 @@ from windsock.records.values import MISSING_WORDS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-QUOTE, CHUNK = ord('"'), 16 * 1024 * 1024
+QUOTE, CHUNK = ord('"'), 1024 * 1024
 ESCAPED = re.compile(rb'(?<!\\)((?:\\\\)*)\\"')
 ENDS = (b"\n", b"\r", b"")
 BREAK = re.compile(rb"\r\n|\r|\n")

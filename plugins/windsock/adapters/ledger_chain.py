@@ -23,6 +23,8 @@ CHANGED = "it is not what was written"
 UNSIGNED = "no key of this installation signed it"
 ASTRAY = "it was signed, but does not stand in the chain"
 UNREADABLE = "this version cannot read it"
+LOOKED_AT = 200
+"""Rows beside a chain that is whole whose signatures are verified: somebody may have put in any number."""
 
 
 class Proof(NamedTuple):
@@ -67,6 +69,74 @@ def prove(raws: Sequence[Raw], *, upon: str, is_signed: Callable[[Raw], bool]) -
         broken.append(len(believed))
     gaps = [_gap(raws, hashes, believed, at, upon) for at in reversed(broken)]
     return _told(raws, hashes, believed[::-1], gaps, is_linked, is_signed)
+
+
+def prove_upon(
+    raws: Sequence[Raw], *, upon: str, head: str, is_signed: Callable[[Raw], bool]
+) -> Proof | None:
+    """Return which rows are believed, at a cost that rows of others hardly raise.
+
+    The chain is followed backwards from a row that is known to be the installation's own, and forwards
+    through rows that it signed. Rows beside it are looked at in part: the first and the last ones.
+
+    :param raws: stored columns of one model's rows by rising ``seq``.
+    :param upon: hash that the first row must stand upon.
+    :param head: hash of a row that needs no proof: of the signed mark, or proved before; it may be ``upon``.
+    :returns: ``None`` where the chain is not whole, or a row beside it is signed: :func:`prove` says more.
+    """
+    chain = _backwards(raws, upon, head)
+    if chain is None:
+        return None
+    _forwards(raws, chain, head, is_signed)
+    rows = [_row_of(raws[place]) for place in chain]
+    found = tuple(row for row in rows if row is not None)
+    chosen = set(chain)
+    rest = [place for place in range(len(raws)) if place not in chosen]
+    looked_at = ends_of(rest)
+    whys = [_why_not(raws[place], _hash_of(raws[place]), is_signed) for place in looked_at]
+    if len(found) < len(rows) or ASTRAY in whys:
+        return None
+    left_out = [LeftOut(seq=raws[place]["seq"], why=why) for place, why in zip(looked_at, whys, strict=True)]
+    if len(rest) > len(looked_at):
+        left_out.append(LeftOut(seq=None, why="more rows stand beside the chain and are not looked at"))
+    return Proof(found, tuple(left_out), (), is_linked=True)
+
+
+def ends_of(places: list[int]) -> list[int]:
+    """Return the first and the last of many places."""
+    half = LOOKED_AT // 2
+    return places if len(places) <= LOOKED_AT else [*places[:half], *places[-half:]]
+
+
+def _backwards(raws: Sequence[Raw], upon: str, head: str) -> list[int] | None:
+    """Return the places of the rows from ``upon`` to ``head``; ``None`` where the chain does not hold."""
+    stored: dict[object, list[int]] = {}
+    for place, raw in enumerate(raws):
+        stored.setdefault(raw["hash"], []).append(place)
+    chain: list[int] = []
+    while head != upon:
+        places = [one for one in stored.get(head, ()) if _hash_of(raws[one])]
+        if not places or (chain and places[0] >= chain[-1]):
+            return None
+        chain.append(places[0])
+        head = raws[places[0]]["previous"]
+    return chain[::-1]
+
+
+def _forwards(raws: Sequence[Raw], chain: list[int], head: str, is_signed: Callable[[Raw], bool]) -> None:
+    """Add the rows that stand upon the head and were signed, each upon the one before."""
+    after = range(chain[-1] + 1 if chain else 0, len(raws))
+    standing: dict[object, list[int]] = {}
+    for place in after:
+        standing.setdefault(raws[place]["previous"], []).append(place)
+    is_found = True
+    while is_found:
+        is_found = False
+        for place in ends_of(standing.get(head, [])):
+            if (not chain or place > chain[-1]) and _hash_of(raws[place]) and is_signed(raws[place]):
+                chain.append(place)
+                head, is_found = raws[place]["hash"], True
+                break
 
 
 def last_of_old(raws: Sequence[Raw]) -> Raw | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from windsock.adapters.database import at_upgrade, reading, take_turn, writing
-from windsock.adapters.ledger_chain import Proof, last_of_old, prove
+from windsock.adapters.ledger_chain import Proof, last_of_old, prove, prove_upon
 from windsock.adapters.ledger_marks import LedgerMarks
 from windsock.adapters.signing import Signer, Verifier
 from windsock.adapters.storage import Storage
@@ -52,16 +52,16 @@ SELECT = f"SELECT {', '.join(COLUMNS)} FROM ledger WHERE model = :model AND seq 
 INSERT = f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
 
 
-class _Known(NamedTuple):
-    """What this process has proved of a model's ledger.
+FEW = 1_000
+"""Rows that are read at each end where more were written since the last look: most are somebody else's."""
 
-    :param taken: numbers that stand in the table after the last believed row.
-    """
+
+class _Known(NamedTuple):
+    """What this process has proved of a model's ledger."""
 
     rows: tuple[LedgerRow, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    taken: frozenset[int] = frozenset()
 
     @property
     def seq(self) -> int:
@@ -113,7 +113,7 @@ class SqlLedger:
         """Return a model's rows, which rows of the table are left out, and what is missing."""
         mark = self._marks.find(model)  # before the rows: so it never seems to be ahead of them
         with reading(self._url) as connection:
-            known = self._prove(connection, model)
+            known = self._prove(connection, model, mark)
         return self._view(model, known, mark)
 
     def champion(self, model: str) -> Champion | None:
@@ -136,13 +136,11 @@ class SqlLedger:
         try:
             with writing(self._url) as connection:
                 take_turn(connection, f"windsock.ledger {entry.model}")
-                known = self._prove(connection, entry.model)
+                known = self._prove(connection, entry.model, mark)
                 view = self._view(entry.model, known, mark)
                 _require_place(entry, view.rows, after_seq)
                 require_whole(entry, view)
-                seq = 1 + max(known.seq, mark.seq if mark else 0)
-                while seq in known.taken:
-                    seq += 1
+                seq = _free_number(connection, entry.model, max(known.seq, mark.seq if mark else 0))
                 row = self._write(connection, _with_loss(entry, view), seq=seq, previous=known.hash)
         except IntegrityError as error:
             raise StaleEpochError(
@@ -154,9 +152,12 @@ class SqlLedger:
         return row
 
     def verify(self, model: str) -> ChainCheck:
-        """Prove a model's whole ledger anew."""
+        """Prove a model's whole ledger anew, every row of the table."""
         self._known.pop(model, None)
-        view = self.read(model)
+        mark = self._marks.find(model)
+        with reading(self._url) as connection:
+            known = self._prove(connection, model, None)
+        view = self._view(model, known, mark)
         lost = [(view.rows[-1].seq if view.rows else 0) + 1] if view.lost else []
         return ChainCheck(
             model=model,
@@ -192,18 +193,27 @@ class SqlLedger:
             self._told.add((model, what))
             log.warning("WS-LEDGER-002: the ledger of %s: %s; see `windsock ledger %s`", model, words, model)
 
-    def _prove(self, connection: Connection, model: str) -> _Known:
-        """Return what can be believed; what this process has proved before is not proved again."""
+    def _prove(self, connection: Connection, model: str, mark: LedgerMark | None) -> _Known:
+        """Return what can be believed; what this process has proved before is not proved again.
+
+        :param mark: the row that it names is the installation's own; ``None``: every row is looked at.
+        """
         known = self._known.get(model, _Known())
         if known.rows and _stands(connection, known):
-            raws, unfit = _raw_rows(connection, model, known.seq)
-            proof = prove(raws, upon=known.hash, is_signed=self._is_signed)
+            head = mark.hash if mark and mark.seq > known.seq else known.hash
+            raws, unfit = _ends_of_rows(connection, model, known.seq)
+            proof = prove_upon(raws, upon=known.hash, head=head, is_signed=self._is_signed)
+            if proof is None:
+                raws, unfit = _raw_rows(connection, model, known.seq)
+                proof = prove(raws, upon=known.hash, is_signed=self._is_signed)
             if proof.is_linked:
-                return self._keep(model, known, proof, unfit, raws)
+                return self._keep(model, known, proof, unfit)
         with _without_collections():
             raws, unfit = _raw_rows(connection, model, None)
-            proof = prove(raws, upon=GENESIS, is_signed=self._is_signed)
-            return self._keep(model, _Known(), proof, unfit, raws)
+            head = mark.hash if mark else GENESIS
+            proof = prove_upon(raws, upon=GENESIS, head=head, is_signed=self._is_signed) if mark else None
+            proof = proof or prove(raws, upon=GENESIS, is_signed=self._is_signed)
+            return self._keep(model, _Known(), proof, unfit)
 
     def _keep(
         self,
@@ -211,7 +221,6 @@ class SqlLedger:
         known: _Known,
         proof: Proof,
         unfit: tuple[LeftOut, ...],
-        raws: Sequence[Mapping[str, Any]],
     ) -> _Known:
         rows = (*known.rows, *proof.rows)
         last = rows[-1].seq if rows else 0
@@ -219,14 +228,11 @@ class SqlLedger:
             rows,
             (*known.left_out, *proof.left_out, *unfit),
             (*known.gaps, *proof.gaps),
-            frozenset(raw["seq"] for raw in raws if raw["seq"] > last),
         )
         # What stands after the last believed row is looked at anew each time.
         left_out = tuple(left for left in proof.left_out if left.seq is not None and left.seq <= last)
         gaps = tuple(gap for gap in proof.gaps if gap.at <= last)
-        self._known[model] = found._replace(
-            left_out=(*known.left_out, *left_out), gaps=(*known.gaps, *gaps), taken=frozenset()
-        )
+        self._known[model] = found._replace(left_out=(*known.left_out, *left_out), gaps=(*known.gaps, *gaps))
         return found
 
     def _is_signed(self, raw: Mapping[str, Any]) -> bool:
@@ -307,13 +313,37 @@ def _stands(connection: Connection, known: _Known) -> bool:
     return bool(found == known.hash)
 
 
+def _free_number(connection: Connection, model: str, after: int) -> int:
+    """Return the first number after another one under which no row stands, whoever wrote it."""
+    from sqlalchemy import text
+
+    query = text("SELECT seq FROM ledger WHERE model = :model AND seq > :seq")
+    taken = set(connection.execute(query, {"model": model, "seq": after}).scalars())
+    free = after + 1
+    while free in taken:
+        free += 1
+    return free
+
+
+def _ends_of_rows(
+    connection: Connection, model: str, after: int
+) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
+    """Return the stored rows after a number: all, or the first and the last ones where there are many."""
+    first = _raw_rows(connection, model, after, f"{SELECT} LIMIT {FEW}")
+    if len(first[0]) + len(first[1]) < FEW:
+        return first
+    last, unfit = _raw_rows(connection, model, after, f"{SELECT} DESC LIMIT {FEW}")
+    rows = {raw["seq"]: raw for raw in (*first[0], *last)}
+    return [rows[seq] for seq in sorted(rows)], unfit or first[1]
+
+
 def _raw_rows(
-    connection: Connection, model: str, after: int | None
+    connection: Connection, model: str, after: int | None, query: str = SELECT
 ) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
     """Return the stored rows after a number, and those whose number is none; ``None``: all."""
     from sqlalchemy import text
 
-    select = SELECT if after is not None else SELECT.replace("AND seq > :seq ", "")
+    select = query if after is not None else query.replace("AND seq > :seq ", "")
     values = {"model": model} if after is None else {"model": model, "seq": after}
     found: Iterable[Any] = connection.execute(text(select), values)
     raws = [dict(zip(COLUMNS, row, strict=True)) for row in found]

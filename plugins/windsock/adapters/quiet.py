@@ -70,7 +70,8 @@ class _Upwards(logging.Handler):
 
 
 def _hush(logger: logging.Logger) -> None:
-    logger.setLevel(max(logging.WARNING, logger.level))
+    if logger.level < logging.WARNING:  # to set a level clears what every logger of the process has cached
+        logger.setLevel(logging.WARNING)
     if logger.propagate:
         logger.propagate = False
         logger.addHandler(_Upwards())

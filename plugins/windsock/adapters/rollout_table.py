@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.database import at_upgrade, reading, take_turn, writing
 from windsock.adapters.record_rows import raw_of, record_of, sortable
+from windsock.adapters.rollout_marks import RolloutMarks
 from windsock.adapters.signing import Signer, Verifier
+from windsock.adapters.storage import Storage
 from windsock.exceptions import VerdictError
-from windsock.records import RolloutDecision
+from windsock.records import RolloutDecision, RolloutMark
 from windsock.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -63,10 +66,12 @@ class SqlRollouts:
 
     :param url: the control database.
     :param keys_dir: the installation's keys.
+    :param storage: the storage root, for the marks of how far each rollout had come.
     """
 
-    def __init__(self, url: str, keys_dir: Path) -> None:
+    def __init__(self, url: str, keys_dir: Path, storage: Storage) -> None:
         self._url = url
+        self._marks = RolloutMarks(storage, keys_dir)
         self._signer = Signer(keys_dir)
         self._verifier = Verifier(keys_dir, own=True)
         at_upgrade(url, self._anchor)
@@ -107,6 +112,20 @@ class SqlRollouts:
         :raises VerdictError: if a row is not what was written.
         """
         return self._decisions(SERIES, model, experiment, newest=newest, every=every)
+
+    def missing(self, model: str, experiment: str) -> tuple[int, ...]:
+        """Return the numbers of decisions that the signed mark knows and the table does not hold.
+
+        Missing are decisions at the end, and planned looks wherever they are: what other looks before the
+        last one said decides nothing any more.
+        """
+        mark = self._marks.find(model, experiment)  # before the rows: so it never seems to be ahead of them
+        if mark is None:
+            return ()
+        last = self.last(model, experiment)
+        at_end = range(last.number + 1 if last else 1, mark.number + 1)
+        planned = {one.number for one in self.planned(model, experiment)} if mark.planned else set()
+        return tuple(sorted({*at_end, *mark.planned} - planned))
 
     def _decisions(
         self, query: str, model: str, experiment: str, **values: object
@@ -190,7 +209,14 @@ class SqlRollouts:
                 )
             else:
                 connection.execute(_text(PUT), values)  # over a row that nobody signed, if one is there
+                kept[decision.number] = raw
+        self._mark(key, kept)
         return _decision_of(raw, (decision.model, decision.experiment, decision.number))
+
+    def _mark(self, key: Mapping[str, str], kept: Mapping[int, str]) -> None:
+        """Write how far a rollout has come, after its rows."""
+        planned = tuple(number for number, raw in sorted(kept.items()) if UNPLANNED.strip("%") not in raw)
+        self._marks.put(RolloutMark(**key, number=max(kept), planned=planned))
 
 
 def _text(query: str) -> Any:

@@ -53,7 +53,7 @@ class SourceReaders:
             return self._read_file(source)
         if isinstance(source, SqlSource):
             frame, described = read_sql(source, self.connections(source.conn_id), self.limits)
-            return SourceRead(frame=frame, described=described, untyped=False, form=form_of((), "", source))
+            return SourceRead(frame=frame, described=described, form=form_of((), "", source))
         if isinstance(source, ExtensionSource):
             return _read_extension(source)
         works = ", ".join(sorted(known_sources() - set(NOT_BUILT)))
@@ -79,7 +79,6 @@ class SourceReaders:
                 return SourceRead(
                     frame=read.frame,
                     described=f"file: {source.path}",
-                    untyped=True,
                     form=read.form,
                     lines=read.lines,
                     findings=read.findings,
@@ -97,9 +96,7 @@ class SourceReaders:
                 f"{file} cannot be read: {error.strerror or type(error).__name__}",
                 next_action="Give this user the right to read it, or see to its disk.",
             ) from None
-        return SourceRead(
-            frame=frame, described=f"file: {source.path}", untyped=False, form=form_of((), "", source)
-        )
+        return SourceRead(frame=frame, described=f"file: {source.path}", form=form_of((), "", source))
 
     def find(self, path: str) -> Path:
         """Return the file that a path names.
@@ -195,5 +192,4 @@ def _read_extension(source: ExtensionSource) -> SourceRead:
     return SourceRead(
         frame=frame.set_axis([str(name) for name in frame.columns], axis=1),
         described=described,
-        untyped=False,
     )

@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ from windsock.cli.clients import clients
 from windsock.cli.data import data
 from windsock.cli.demo import demo
 from windsock.cli.first_file import init
+from windsock.cli.gate import gate
 from windsock.cli.keys import keys
 from windsock.cli.ledger import ledger
 from windsock.cli.models import models, rollback
@@ -45,6 +47,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
 app.add_typer(data, name="data")
+app.add_typer(gate, name="gate")
 app.add_typer(rollout, name="rollout")
 
 
@@ -73,6 +76,12 @@ def options(
     context.obj.debug = debug
 
 
+@cache
+def _commands() -> Any:
+    """Return all commands, made once for a process that runs several."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an error of Windsock's own is printed without its trace.
 
@@ -80,7 +89,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     chosen = Options()
     try:
-        app(arguments, obj=chosen)
+        _commands()(arguments, obj=chosen)
     except SystemExit as done:  # typer ends wrong usage and interruption by itself
         return done.code if isinstance(done.code, int) else 0
     except WindsockError as error:

@@ -12,6 +12,7 @@ from windsock.cli.backtest_table import moment_of
 from windsock.cli.console import say, table
 from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
+from windsock.monitoring.empty_windows import keep_empty
 from windsock.monitoring.pending_windows import pending_windows
 from windsock.ports import Ports
 from windsock.records import (
@@ -98,6 +99,10 @@ def check_windows(spec: ModelSpec, ports: Ports, window_end: str | None) -> None
     :raises typer.Exit: with the exit code of the last window that could not be judged.
     """
     windows = (_window(spec, ports.now(), window_end),) if window_end else waiting(spec, ports)
+    left = keep_empty(spec, ports, windows)
+    if len(left) < len(windows):
+        say(f"{spec.name}: {len(windows) - len(left)} closed windows were empty")
+    windows = left
     if not windows:
         say(f"{spec.name}: no closed window of {spec.monitoring.window} waits for a verdict")
     run, block, code = RunContext(requested_by=user()), spec.monitoring, 0

@@ -31,6 +31,8 @@ from windsock.private_files import OWNER, make_folder, rights
 
 AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 WINDSOCK = (sys.executable, "-m", "windsock.cli")
+PRELOADED = "windsock.pipelines.preloaded"
+FORKING = ("scheduler", "dag-processor")
 PACKAGE_FOLDER = str(Path(__file__).parents[2])
 ROLES = {"admin": "admin", "reviewer": "op"}
 START_SECONDS = 240.0
@@ -180,7 +182,9 @@ class Stack:
         return Part(name=name, command=command, environment=self.environment(), folder=self.home, ready=ready)
 
     def _airflow(self, *arguments: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", "airflow", *arguments)
+        # What forks a process for each task or each parse has loaded once what all of them need.
+        module = PRELOADED if arguments[0] in FORKING else "airflow"
+        return (sys.executable, "-m", module, *arguments)
 
     def server_part(self) -> Part:
         """Return Windsock's server."""

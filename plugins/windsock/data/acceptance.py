@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.contract import InForce
-from windsock.data.contract_checks import Comparison, positive_word, words_of
+from windsock.data.contract_checks import Comparison, is_settled
 from windsock.data.roles import role_by_spec
+from windsock.data.target_contract import positive_word, words_of
 from windsock.door import append_once
 from windsock.exceptions import StaleEpochError
 from windsock.ports import Ports
@@ -26,7 +27,7 @@ from windsock.records import (
     ValidateDataInput,
 )
 from windsock.records.contract import MAX_WORDS
-from windsock.records.contract_file import form_by_source
+from windsock.records.contract_file import form_by_source, form_with_known
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def accepted_contract(
     for held in force.contract.columns if force.contract else ():
         if held.name in there:
             columns.append(_widened(held, there[held.name], source[held.name], spec))
-        elif held.role is not ColumnRole.IGNORED and not _settled(held, force):
+        elif held.role is not ColumnRole.IGNORED and not is_settled(held, force):
             columns.append(held)
     known = {column.name for column in force.contract.columns} if force.contract else set()
     columns += [
@@ -141,12 +142,6 @@ def accepted_contract(
     )
 
 
-def _settled(held: ContractColumn, force: InForce) -> bool:
-    """Return whether a column that is gone has been settled: the champion does without it."""
-    fields_alone = held.role is ColumnRole.FEATURE
-    return fields_alone and force.champion is not None and held.name not in force.champion
-
-
 def _widened(
     held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], spec: ModelSpec
 ) -> ContractColumn:
@@ -159,6 +154,7 @@ def _widened(
     if held.words or held.origin is ContractOrigin.CHAMPION:
         words = tuple(sorted({*held.words, *first.words})) if first.words else ()
         changes["words"] = words if len(words) <= MAX_WORDS else ()
+    changes["form"] = form_with_known(held.form, column.form)
     if _dates_by_source(held, column, spec):
         changes |= {"form": column.form, "origin": ContractOrigin.PERSON}
     if _ignored_by_spec(column, spec) or first.origin is ContractOrigin.PERSON:
@@ -197,7 +193,8 @@ def _ignored_by_spec(column: ColumnSchema, spec: ModelSpec) -> bool:
 def _classes(column: ColumnSchema, values: pd.Series[Any], spec: ModelSpec) -> tuple[str, ...]:
     if column.role is not ColumnRole.TARGET or spec.task != "classification":
         return ()
-    return words_of(values, column)
+    block = spec.data.columns.get(column.name)
+    return tuple(sorted({*words_of(values, column), *(block.classes if block else ())}))
 
 
 def _words(column: ColumnSchema, values: pd.Series[Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from windsock.data.accepted_documents import (
     accepted_statistics,
     unproven_since_promotion,
 )
-from windsock.exceptions import DataRefusedError, UnverifiedBundleError
+from windsock.exceptions import DataRefusedError, LostBundleError, UnverifiedBundleError
 from windsock.ports import Ports
 from windsock.records import (
     Answer,
@@ -26,7 +26,13 @@ from windsock.records import (
     ValueForm,
     champion_of,
 )
-from windsock.records.contract_file import UNDATED, column_by_people, form_by_people, form_by_source
+from windsock.records.contract_file import (
+    UNDATED,
+    column_by_people,
+    form_by_people,
+    form_by_source,
+    form_with_known,
+)
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec, digest_of
 
@@ -89,6 +95,17 @@ class InForce(NamedTuple):
         return self.contract.content_digest() if self.contract else None
 
     @property
+    def renamed(self) -> frozenset[str]:
+        """The target, where people have listed other classes since a snapshot was accepted."""
+        before = {column.name: column.classes for column in self.accepted.columns} if self.accepted else {}
+        columns = self.contract.columns if self.contract else ()
+        return frozenset(
+            column.name
+            for column in columns
+            if column.classes and before.get(column.name) and set(column.classes) - set(before[column.name])
+        )
+
+    @property
     def is_decided(self) -> bool:
         """Whether an accepted snapshot or a person decided any of it, and not the champion alone."""
         columns = self.contract.columns if self.contract else ()
@@ -115,7 +132,7 @@ def contract_in_force(spec: ModelSpec, ports: Ports, *, judged: Digest | None = 
     :param judged: a snapshot that is being judged: its own acceptance, by a run before, does not count, so
         that the same snapshot is judged by the same contract again.
     :raises DataRefusedError: if the file in ``include/contracts`` cannot be used.
-    :raises StorageError: if the storage does not answer, or the champion's bundle is not there.
+    :raises StorageError: if the storage does not answer.
     """
     rows = _rows_before(ports.ledger.rows(spec.name), judged)
     history = accepted_before(rows)
@@ -192,7 +209,11 @@ def _by_people(
         _require_same_role(column, spec)
         known = held.get(column.name)
         if known is not None and known.kind is column.kind:
-            column = column.replace(words=known.words, classes=column.classes or known.classes)
+            column = column.replace(
+                words=known.words,
+                classes=column.classes or known.classes,
+                form=form_with_known(column.form, known.form),
+            )
         columns[column.name] = column
     roles = set(columns)
     columns |= _by_source(spec, {**held, **columns})
@@ -239,6 +260,8 @@ def _champion_columns(
         return None, ()
     try:
         schema = ports.bundles.describe(champion.bundle_uri, champion.digest).schema
+    except LostBundleError as error:
+        return None, (f"the champion's schema does not count: {error.code}, its bundle is gone",)
     except UnverifiedBundleError as error:
         return None, (f"the champion's schema does not count: {error.code}, its bundle cannot be verified",)
     return columns_of_champion(schema, spec), ()

@@ -14,7 +14,7 @@ from windsock.records.contract_file import column_by_people
 from windsock.spec.columns import ColumnBlock
 
 Keys = dict[str, str]
-FORM = ("decimal", "thousands", "unit", "dates")
+FORM = ("decimal", "thousands", "unit", "currency", "dates")
 IN_DOUBT: dict[ColumnKind, tuple[Keys, ...]] = {
     ColumnKind.NUMBER: (
         {"decimal": ","},
@@ -43,7 +43,7 @@ def advice_on(held: ContractColumn, free: ReadColumn, fits: Callable[[ContractCo
     found: list[Keys] = []
     tried = _candidates(held, free)
     for keys in tried:
-        if not any(one.items() <= keys.items() for one in found) and _fits(held, keys, fits):
+        if not any(one.items() <= keys.items() for one in found) and keys_fit(held, keys, fits):
             found.append(keys)
     if found:
         blocks = " or ".join(f"data.columns.{name}: {_block(keys)}" for keys in found)
@@ -63,6 +63,14 @@ def advice_on(held: ContractColumn, free: ReadColumn, fits: Callable[[ContractCo
     )
 
 
+def target_keys(held: ContractColumn, free: ReadColumn) -> list[Keys]:
+    """Return what may be written of a target so that its values are read as they would be by themselves."""
+    if free.kind is held.kind or {free.kind, held.kind} <= NUMERIC:
+        return _candidates(held, free)
+    words = _candidates(held, free) if free.kind is ColumnKind.BOOLEAN else []
+    return [{"kind": free.kind.value, **(words[0] if words else {})}]
+
+
 def _candidates(held: ContractColumn, free: ReadColumn) -> list[Keys]:
     if free.kind is ColumnKind.BOOLEAN:
         if free.true_word is None or free.false_word is None:
@@ -71,12 +79,14 @@ def _candidates(held: ContractColumn, free: ReadColumn) -> list[Keys]:
     other = {
         key: getattr(free.form, key) for key in FORM if getattr(free.form, key) != getattr(held.form, key)
     }
+    if other.get("currency"):
+        other.pop("unit", None)  # a currency says so
     kind = ColumnKind.NUMBER if free.kind in NUMERIC else free.kind
     doubted = IN_DOUBT.get(kind, ()) if free.doubt else ()
     return [keys for keys in (other, *doubted) if keys]
 
 
-def _fits(held: ContractColumn, keys: Keys, fits: Callable[[ContractColumn], bool]) -> bool:
+def keys_fit(held: ContractColumn, keys: Keys, fits: Callable[[ContractColumn], bool]) -> bool:
     """Return whether the values fit what a person would write."""
     values: dict[str, Any] = dict(keys)
     try:

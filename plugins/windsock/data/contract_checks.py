@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from windsock.data.contract import InForce
 from windsock.data.read_columns import NUMERIC
 from windsock.data.roles import listed
+from windsock.data.target_contract import target_checks, words_of
 from windsock.records import (
     CheckResult,
-    ColumnKind,
     ColumnRole,
     ColumnSchema,
     ContractColumn,
@@ -18,13 +18,11 @@ from windsock.records import (
     DataSnapshot,
     Status,
 )
-from windsock.records.values import MOST_UNREAD, category_text
+from windsock.records.values import MOST_UNREAD
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
-
-READ_FREELY = "without the contract its values would be read as"
 
 
 class Comparison(NamedTuple):
@@ -34,12 +32,14 @@ class Comparison(NamedTuple):
     :param recorded: changes of the kind that data make every day, one sentence each.
     :param asks: what a person has to decide, one sentence each.
     :param unsettled: the new columns among them; they are no part of the contract yet.
+    :param unread: columns of which too many values could not be read: nothing else is said of these values.
     """
 
     checks: tuple[CheckResult, ...] = ()
     recorded: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
     unsettled: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
 
     @property
     def failed(self) -> frozenset[str]:
@@ -64,22 +64,21 @@ def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame:
 
     :param frame: its rows; those of the source come first.
     """
-    if force.contract is None:
-        return Comparison()
-    is_known = force.accepted is not None or force.champion is not None
     source = frame.iloc[: len(frame) - snapshot.recent_rows]
-    checks: list[CheckResult] = []
+    if force.contract is None:
+        return Comparison(tuple(_listed_classes(force, spec, snapshot, source)))
+    is_known = force.accepted is not None or force.champion is not None
+    checks: list[CheckResult] = list(_listed_classes(force, spec, snapshot, source))
     recorded: list[str] = []
     for column in snapshot.columns:
         held = force.contract.column(column.name)
         if held is None or column.name not in source:
             continue
-        found = tuple(_column_checks(held, column, source[column.name], force.contract, spec))
+        found = tuple(_column_checks(held, column, source[column.name], force, spec))
         checks += found
         recorded += _recorded(held, column, source[column.name]) if not found else ()
     gone = _gone(force, snapshot) if is_known else NOTHING
     new = _new(force, spec, snapshot) if is_known else NOTHING
-    checks += _positive(force.contract, spec, snapshot, source)
     recorded += [f"{name}: gone; the model did not use it" for name in gone.unused]
     recorded += [f"{name}: new; the model does not use it" for name in new.unused]
     asks = (
@@ -93,7 +92,19 @@ def hold_against(force: InForce, spec: ModelSpec, snapshot: DataSnapshot, frame:
         n=len(source),
         message=_summary(force.contract, recorded, asks),
     )
-    return Comparison(tuple(checks) or (passed,), tuple(recorded), asks, frozenset(new.asked))
+    unread = frozenset(column.name for column in snapshot.columns if _is_unread(column))
+    return Comparison(tuple(checks) or (passed,), tuple(recorded), asks, frozenset(new.asked), unread)
+
+
+def _listed_classes(
+    force: InForce, spec: ModelSpec, snapshot: DataSnapshot, source: pd.DataFrame
+) -> Iterator[CheckResult]:
+    """Yield what fails of a target that nobody knows yet but for the classes that the model's file lists."""
+    column, block = snapshot.column(spec.data.target), spec.data.columns.get(spec.data.target)
+    if block is None or not block.classes or column is None or force.column(column.name) is not None:
+        return
+    listed_ones = ContractColumn(name=column.name, kind=column.kind, classes=block.classes)
+    yield from target_checks(listed_ones, column, source[column.name], force, spec)
 
 
 class _Names(NamedTuple):
@@ -108,8 +119,14 @@ NOTHING = _Names()
 def _gone(force: InForce, snapshot: DataSnapshot) -> _Names:
     there = {column.name for column in snapshot.columns}
     gone = [column for column in force.contract.columns if column.name not in there] if force.contract else []
-    unused = [column.name for column in gone if column.role is ColumnRole.IGNORED]
+    unused = [one.name for one in gone if one.role is ColumnRole.IGNORED or is_settled(one, force)]
     return _Names(tuple(column.name for column in gone if column.name not in unused), tuple(unused))
+
+
+def is_settled(held: ContractColumn, force: InForce) -> bool:
+    """Return whether a column that is gone has been settled: the champion does without it."""
+    fields_alone = held.role is ColumnRole.FEATURE
+    return fields_alone and force.champion is not None and held.name not in force.champion
 
 
 def _new(force: InForce, spec: ModelSpec, snapshot: DataSnapshot) -> _Names:
@@ -123,17 +140,23 @@ def _new(force: InForce, spec: ModelSpec, snapshot: DataSnapshot) -> _Names:
     return _Names(tuple(asked), tuple(unused))
 
 
+def _is_unread(column: ColumnSchema) -> bool:
+    """Return whether too many values of a column that counts do not fit what it means."""
+    return bool(column.freely) and (column.role is not ColumnRole.IGNORED or column.unread_of > 0)
+
+
 def _column_checks(
     held: ContractColumn,
     column: ColumnSchema,
     values: pd.Series[Any],
-    contract: DataContract,
+    force: InForce,
     spec: ModelSpec,
 ) -> Iterator[CheckResult]:
     """Yield what fails of one column."""
-    if column.role is ColumnRole.IGNORED and not column.unread_of:
+    contract = force.contract
+    if contract is None or (column.role is ColumnRole.IGNORED and not column.unread_of):
         return
-    if column.note.startswith(READ_FREELY):
+    if _is_unread(column):
         yield _flipped(held, column, values, contract)
     elif column.kind is not held.kind and not {column.kind, held.kind} <= NUMERIC:
         yield CheckResult(
@@ -146,8 +169,8 @@ def _column_checks(
                 f"{column.kind.value}: the contract changed since; take the snapshot again"
             ),
         )
-    if column.role is ColumnRole.TARGET and spec.task == "classification":
-        yield from _classes(held, column, values, contract)
+    elif column.role is ColumnRole.TARGET and spec.task == "classification":
+        yield from target_checks(held, column, values, force, spec)
     if column.role is ColumnRole.ENTITY and held.unique and (repeats := _repeats(values)):
         yield CheckResult(
             name=f"contract_unique:{column.name}",
@@ -168,7 +191,6 @@ def _column_checks(
 def _flipped(
     held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], contract: DataContract
 ) -> CheckResult:
-    free, _, advice = column.note.removeprefix(READ_FREELY).strip().partition("; ")
     known = column.unread_of or int(values.notna().sum()) + column.unread
     share = column.unread / known
     return CheckResult(
@@ -182,83 +204,9 @@ def _flipped(
         message=(
             f"{column.name} is {held.kind.value} by contract {contract.version}; {column.unread:,} of "
             f"{known:,} values ({share:.1%}) do not fit and look like {', '.join(column.shapes)}; "
-            f"{advice or f'now it would be read as {free}'}"
+            f"{column.advice or f'now it would be read as {column.freely}'}"
         ),
     )
-
-
-def _classes(
-    held: ContractColumn, column: ColumnSchema, values: pd.Series[Any], contract: DataContract
-) -> Iterator[CheckResult]:
-    new = [word for word in words_of(values, column) if word not in held.classes] if held.classes else []
-    if not new:
-        return
-    rows = int(values.map(lambda value: class_word(value, column) in new, na_action="ignore").sum())
-    yield CheckResult(
-        name=f"contract_classes:{column.name}",
-        status=Status.FAIL,
-        code="WS-DATA-143",
-        value=len(new),
-        limit=0,
-        relation="==",
-        n=len(values),
-        message=(
-            f"target {column.name} has {len(held.classes):,} classes by contract {contract.version}; "
-            f"{len(new):,} more stand in {rows:,} of {len(values):,} rows now. If that is meant, list all in "
-            f"data.columns.{column.name}.classes"
-        ),
-    )
-
-
-def _positive(
-    contract: DataContract, spec: ModelSpec, snapshot: DataSnapshot, source: pd.DataFrame
-) -> tuple[CheckResult, ...]:
-    """Say no where the class that scores are for is another one than before, and nobody asked for that."""
-    column = snapshot.column(spec.data.target)
-    if contract.positive is None or spec.data.positive is not None or column is None:
-        return ()
-    present = positive_word(spec, column, source[column.name])
-    if present is None or present == contract.positive:
-        return ()
-    return (
-        CheckResult(
-            name=f"contract_positive:{column.name}",
-            status=Status.FAIL,
-            code="WS-DATA-145",
-            n=len(source),
-            message=(
-                f"scores of target {column.name} are for another class by contract {contract.version} than "
-                "the model would take; write the class in data.positive"
-            ),
-        ),
-    )
-
-
-def positive_word(spec: ModelSpec, column: ColumnSchema, values: pd.Series[Any]) -> str | None:
-    """Return the word of the class that scores are for: the model's file names it, else it is the last."""
-    classes = sorted(values.dropna().unique().tolist()) if spec.task == "classification" else []
-    if len(classes) != 2:
-        return None
-    wanted = spec.data.positive
-    asked = [
-        label
-        for label in classes
-        if wanted is not None and str(wanted) in (str(label), class_word(label, column))
-    ]
-    return class_word(asked[0] if asked else classes[-1], column)
-
-
-def class_word(label: Any, column: ColumnSchema) -> str:
-    """Return a class as the source writes it."""
-    if isinstance(label, bool) or column.kind is ColumnKind.BOOLEAN:
-        word = column.true_word if label else column.false_word
-        return word if word is not None else str(bool(label)).lower()
-    return category_text(label)
-
-
-def words_of(values: pd.Series[Any], column: ColumnSchema) -> tuple[str, ...]:
-    """Return a column's different values as words, sorted."""
-    return tuple(sorted({class_word(value, column) for value in values.dropna().unique().tolist()}))
 
 
 def _repeats(values: pd.Series[Any]) -> int:
@@ -272,6 +220,10 @@ def _recorded(held: ContractColumn, column: ColumnSchema, values: pd.Series[Any]
             f"{name}: {column.unread:,} of {column.unread_of or len(values):,} values do not fit "
             f"{held.kind.value} and count as missing; they look like {', '.join(column.shapes)}"
         )
+    if column.bare:
+        yield f"{name}: {column.bare:,} values have no sign of {column.form.currency or 'currency'}"
+    if column.form.currency and held.form.unit == "currency" and not held.form.currency:
+        yield f"{name}: in {column.form.currency} from now on"
     if column.kind is not held.kind and {column.kind, held.kind} <= NUMERIC:
         yield f"{name}: whole numbers until now, numbers with decimals from now on"
     if column.role is not held.role:

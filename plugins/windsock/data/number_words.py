@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit, all_match, as_numpy, matches, replaced
 from windsock.records import ColumnKind, SourceForm, ValueForm
+from windsock.spec.currencies import currency_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +56,7 @@ class Written:
 
     :param valid: which words are a number in some form.
     :param body: digits and the signs among them; empty where a word is none.
-    :param unit: a sign of currency, ``%``, or nothing.
+    :param unit: a currency, ``%``, or nothing.
     """
 
     valid: NDArray[Any]
@@ -82,7 +83,8 @@ def read_numbers(
     infinite = matches(words, rf"(?i)^({'|'.join(INFINITE)})$".replace("+", r"\+"))
     if not written.valid.any():
         return None
-    unit, of_unit = _unit(written, counts, form if held else None)
+    by_people = form is not None and "unit" in form.model_fields_set
+    unit, of_unit = _unit(written, counts, form if held or by_people else None)
     read = _held(written, of_unit, form) if held and form else _chosen(written, of_unit, counts, form)
     return None if read is None else _finished(read, words, infinite, unit, held=held)
 
@@ -206,15 +208,24 @@ def _written(words: pa.Array) -> Written:
     valid &= (opened == is_there("closed", ")")) & (signs <= 1)
     before, after = part("before"), part("after")
     valid &= (before == "") | (after == "")
-    unit = np.where(after == "", before, np.where(after == "％", "%", after))
+    sign = np.where(after == "", before, np.where(after == "％", "%", after))
+    known = {one: currency_of(one) or one for one in set(sign.tolist())}
+    unit = np.array([known[one] for one in sign.tolist()], dtype=object) if set(known) != {""} else sign
     body = pc.if_else(pa.array(valid), pc.fill_null(pc.struct_field(parts, "body"), ""), "")
     power = pc.fill_null(pc.struct_field(parts, "power"), "")
     negative = opened | minus[0] | minus[1] | minus[2]
     return Written(valid=valid, body=body, power=power, unit=unit, negative=negative)
 
 
-def _unit(written: Written, counts: NDArray[Any], form: ValueForm | None) -> tuple[str, NDArray[Any]]:
-    """Return the unit of a column, and which words are of it."""
+def _unit(
+    written: Written, counts: NDArray[Any], form: ValueForm | None
+) -> tuple[dict[str, str], NDArray[Any]]:
+    """Return the unit of a column with its currency, and which words are of it.
+
+    A word without a sign is of the currency that the others have. One of another currency never fits.
+
+    :param form: what is decided of both; ``None``: nothing is.
+    """
     weights: dict[str, int] = {}
     for sign in set(written.unit[written.valid].tolist()):
         weights[sign] = int(counts[written.valid & (written.unit == sign)].sum())
@@ -227,11 +238,14 @@ def _unit(written: Written, counts: NDArray[Any], form: ValueForm | None) -> tup
         if unit == "currency" and sum(currencies.values()) < 0.05 * plain:
             unit = ""
     if unit == "percent":
-        return unit, written.valid & (written.unit == "%")
+        return {"unit": unit}, written.valid & (written.unit == "%")
     fits = written.valid & (written.unit == "")
-    if unit == "currency" and currencies:
-        fits |= written.valid & (written.unit == max(currencies, key=lambda sign: (currencies[sign], sign)))
-    return unit, fits
+    if unit != "currency":
+        return {"unit": unit}, fits
+    currency = form.currency if form else ""
+    if not currency and currencies:
+        currency = max(currencies, key=lambda sign: (currencies[sign], sign))
+    return {"unit": unit, "currency": currency}, fits | (written.valid & (written.unit == currency))
 
 
 def _pattern(decimal: str, thousands: str) -> str:
@@ -349,20 +363,20 @@ def _held(written: Written, of_unit: NDArray[Any], form: ValueForm) -> _Numbers:
 
 
 def _finished(
-    read: _Numbers, words: pa.Array, infinite: NDArray[Any], unit: str, *, held: bool
+    read: _Numbers, words: pa.Array, infinite: NDArray[Any], unit: dict[str, str], *, held: bool
 ) -> Fit | None:
     import numpy as np
 
     fits, values, digits = read.fits, read.values, _digits(words)
     whole = not (fits & ~read.whole).any()
-    plain = whole and not held and not unit and not read.form.thousands
+    plain = whole and not held and not unit["unit"] and not read.form.thousands
     if plain and (fits & ((digits > LONGEST_WHOLE) | matches(words, LEADING_ZERO))).any():
         return None
     fits = fits & ~(read.whole & (digits > LONGEST_WHOLE))
     if infinite.any() and fits.any():
         values = np.where(infinite, np.where(matches(words, "^-"), -np.inf, np.inf), values)
         fits, whole = fits | infinite, False
-    form = read.form.replace(unit=unit)
+    form = read.form.replace(**unit)
     made = Fit(
         kind=_kind(whole), values=values, fits=fits, form=form, doubt=read.doubt, possible=read.possible
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import Fit
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DIGIT, MINUS, POINT, POWER, PLUS, OF_TIME, OTHER = (1 << bit for bit in range(7))
+SORTS = dict.fromkeys(b"0123456789", DIGIT) | dict.fromkeys(b"eE", POWER) | dict.fromkeys(b":T ", OF_TIME)
+SORTS |= {ord("-"): MINUS, ord("+"): PLUS, ord("."): POINT}
+PART = 256 * 1024
 SAMPLE = 200
 NUMBER = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?", re.ASCII)
@@ -31,15 +36,14 @@ def text_array(values: pd.Series[Any]) -> pa.Array:
 
 def alphabet_of(text: pa.Array) -> int:
     """Return which sorts of signs a column holds."""
-    import numpy as np
-
-    table = np.full(256, OTHER, dtype=np.uint8)
-    table[list(b"0123456789")] = DIGIT
-    table[ord("-")], table[ord("+")], table[ord(".")], table[list(b"eE")] = MINUS, PLUS, POINT, POWER
-    table[list(b":T ")] = OF_TIME
     starts, content = _bytes(text)
-    seen = content[starts[0] : starts[-1]]
-    return int(np.bitwise_or.reduce(table[seen])) if len(seen) else 0
+    found = b""
+    for start in range(int(starts[0]), int(starts[-1]), PART):
+        part = content[start : min(start + PART, int(starts[-1]))].tobytes().translate(None, found)
+        while part:
+            found += part[:1]
+            part = part.translate(None, part[:1])
+    return reduce(or_, (SORTS.get(sign, OTHER) for sign in found), 0)
 
 
 def _bytes(text: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -97,7 +101,7 @@ def _numbers(text: pa.Array, alphabet: int) -> Fit | None:
     if alphabet & ~(DIGIT | MINUS | POINT | POWER | PLUS) or signed:
         return None
     whole = not alphabet & (POINT | POWER)
-    if not _are_numbers(text, whole=whole):
+    if not _are_numbers(text, alphabet):
         return None
     known = text.is_valid().to_numpy(zero_copy_only=False)
     try:
@@ -110,22 +114,27 @@ def _numbers(text: pa.Array, alphabet: int) -> Fit | None:
     return Fit(kind=ColumnKind.INTEGER if whole else ColumnKind.NUMBER, values=values, fits=known)
 
 
-def _are_numbers(text: pa.Array, *, whole: bool) -> bool:
+def _are_numbers(text: pa.Array, alphabet: int) -> bool:
     """Return whether no value is a name made of digits, or has more digits than a number keeps."""
     import numpy as np
 
     starts, content = _bytes(text)
     length = np.diff(starts)
-    first = content[np.minimum(starts[:-1], len(content) - 1)] if len(content) else starts[:-1]
-    signed = (first == ord("-")) & (length > 0)
+    whole = not alphabet & (POINT | POWER)
+    most, longest = LONGEST_WHOLE if whole else LONGEST_DECIMAL + 1, length.max(initial=0)
+    if not whole and longest <= most:
+        return True
+    if not len(content):
+        return True
+    first = content[np.minimum(starts[:-1], len(content) - 1)]
+    signed = ((first == ord("-")) & (length > 0)).astype(np.int64) if alphabet & MINUS else 0
     digits = length - signed
-    if not whole:
-        return bool(digits.max(initial=0) <= LONGEST_DECIMAL + 1)
-    if digits.max(initial=0) > LONGEST_WHOLE:
+    if digits.max(initial=0) > most:
         return False
-    second = content[np.minimum(starts[:-1] + 1, len(content) - 1)] if signed.any() else first
-    zero = np.where(signed, second, first) == ord("0")
-    return not (zero & (digits > 1)).any()
+    if not whole:
+        return True
+    leading = content[np.minimum(starts[:-1] + signed, len(content) - 1)] if alphabet & MINUS else first
+    return not ((leading == ord("0")) & (digits > 1)).any()
 
 
 def _times(text: pa.Array, alphabet: int) -> Fit | None:

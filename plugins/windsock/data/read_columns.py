@@ -24,6 +24,7 @@ class ReadColumn:
     :param form: how its values are written; read by it again, they are the same.
     :param unread: values that do not fit the kind; they are missing in ``values``.
     :param shapes: how these look, the most frequent first; a digit is 9, a letter a.
+    :param bare: of numbers with a sign of currency: values without it.
     :param doubt: which other reading is possible, and the key that settles it.
     :param findings: what was noticed; whole sentences with the column's name and counts, never a value.
     """
@@ -36,6 +37,7 @@ class ReadColumn:
     form: ValueForm = ValueForm()
     unread: int = 0
     shapes: tuple[str, ...] = ()
+    bare: int = 0
     doubt: str = ""
     findings: tuple[str, ...] = ()
 

@@ -23,6 +23,8 @@ PLAIN = (str, int, float, bool, Decimal, UUID)
 SENTENCE = 4
 """So many words make free text, or so many signs of a script that is written without blanks."""
 LONG_TEXT = 15
+DIFFERENT = 1_000
+"""So many different values say whether a column holds sentences."""
 
 
 def read_column(
@@ -158,8 +160,10 @@ def numbers_among(values: pd.Series[Any]) -> tuple[int, int, int]:
 
 def is_free_text(values: pd.Series[Any]) -> bool:
     """Return whether a column of text holds sentences rather than names: most have four words or more."""
-    some = values.dropna().drop_duplicates().head(1_000).astype(str)
-    return sum(map(_is_sentence, some)) > len(some) / 2
+    first = values.head(20 * DIFFERENT).dropna().drop_duplicates()
+    some = first if len(first) >= DIFFERENT else values.dropna().drop_duplicates()
+    long = [_is_sentence(text) for text in some.head(DIFFERENT).astype(str)]
+    return sum(long) > len(long) / 2
 
 
 def _is_sentence(text: str) -> bool:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
 
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import is_free_text
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
+from windsock.records.data import READ_FREELY
 from windsock.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEW = 50
 """Below this many different values nothing is taken for an identity."""
@@ -26,8 +31,7 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
 
     :param held: the role that it has by the data contract; the model's file counts over it.
     """
-    known = column.values.dropna()
-    nulls, distinct = len(column.values) - len(known), int(known.nunique())
+    nulls, distinct = count_values(column.values)
     by_spec = role_by_spec(column.name, spec)
     why = _why_no_feature(column, rows=len(column.values), nulls=nulls, distinct=distinct)
     if by_spec is not None:
@@ -52,7 +56,25 @@ def describe_column(column: ReadColumn, spec: ModelSpec, held: ColumnRole | None
         form=column.form,
         unread=column.unread,
         shapes=column.shapes,
+        bare=column.bare,
     )
+
+
+def count_values(values: pd.Series[Any]) -> tuple[int, int]:
+    """Return how many values are missing, and how many different ones there are.
+
+    Numbers and times are sorted, which is several times as fast as a table of all values.
+    """
+    import numpy as np
+
+    times = values.dtype.kind == "M"
+    if not times and (values.dtype.kind not in "fi" or not isinstance(values.dtype, np.dtype)):
+        known = values.dropna()
+        return len(values) - len(known), int(known.nunique())
+    ordered = np.sort(values.to_numpy(dtype="datetime64[us]") if times else values.to_numpy())
+    missing = 0 if ordered.dtype.kind == "i" else int(np.isnan(ordered).sum())  # they are sorted last
+    ordered = ordered[: len(ordered) - missing]
+    return missing, int((ordered[1:] != ordered[:-1]).sum()) + bool(len(ordered))
 
 
 def _why_held(held: ColumnRole, why: str) -> str:
@@ -113,6 +135,8 @@ def findings_about(columns: tuple[ColumnSchema, ...], spec: ModelSpec) -> tuple[
     if times:
         said.append(f"times read in {listed(times)}; without a zone they are UTC")
     for column in columns:
+        if column.freely and column.role is ColumnRole.FEATURE:
+            said.append(f"{column.name}: {READ_FREELY} {column.freely}; {column.advice}")
         by_spec = column.name in spec.data.exclude or column.note in BY_SPEC
         if column.note and column.role is ColumnRole.IGNORED and not by_spec:
             said.append(f"{column.name}: {column.note}; no feature unless listed in data.features")

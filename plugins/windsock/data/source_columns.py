@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from windsock.data.contract import InForce
-from windsock.data.contract_advice import advice_on
-from windsock.data.contract_checks import READ_FREELY, is_flipped
+from windsock.data.contract_advice import advice_on, keys_fit, target_keys
+from windsock.data.contract_checks import is_flipped
 from windsock.data.read_columns import ReadColumn
 from windsock.data.reading import read_column
 from windsock.data.roles import describe_column
+from windsock.data.target_contract import class_counts, settling_keys
 from windsock.exceptions import DataRefusedError
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema, ContractColumn, SourceForm, ValueForm
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+MOST_THREADS = 4
+"""Each takes the memory of the column that it reads."""
 
 
 class SourceColumns(NamedTuple):
@@ -131,8 +139,28 @@ def describe(
         return not is_flipped(describe_column(read, reader.spec, held.role), len(values))
 
     free = reader.read(values, column.name, freely=True)
-    advice = "; ".join(filter(None, (column.doubt, advice_on(held, free, fits))))
-    return schema.replace(note=f"{READ_FREELY} {free.kind.value}; {advice}")
+    settles = advice_on_target(held, free, fits, reader) if schema.role is ColumnRole.TARGET else ""
+    advice = "; ".join(filter(None, (column.doubt, settles or advice_on(held, free, fits))))
+    return schema.replace(note="", freely=free.kind.value, advice=advice)
+
+
+def advice_on_target(
+    held: ContractColumn, free: ReadColumn, fits: Callable[[ContractColumn], bool], reader: SourceColumns
+) -> str:
+    """Return all that settles other classes of a target at once; nothing where no classes changed.
+
+    :param free: its values as they would be read by themselves.
+    :param fits: whether its values fit another meaning.
+    """
+    if reader.spec.task != "classification":
+        return ""
+    keys = next((keys for keys in target_keys(held, free) if keys_fit(held, keys, fits)), None)
+    if keys is None:
+        return ""
+    column = describe_column(free, reader.spec, held.role)
+    counts = class_counts(free.values, column)
+    settles = settling_keys(held, column, counts, keys, reader.force, reader.spec)
+    return f"its values would be {free.kind.value}. If that is meant, write {settles}" if settles else ""
 
 
 def read_all(
@@ -143,12 +171,23 @@ def read_all(
     :param conditions: the columns of ``data.where``, read of all rows.
     :raises DataRefusedError: if a column that is not excluded holds no plain values.
     """
-    columns, left_out = [], []
-    for name in frame.columns:
+
+    def read(name: Any) -> ReadColumn | None:
         try:
-            columns.append(reader.read(frame[name], str(name), before=conditions.get(name)))
+            return reader.read(frame[name], str(name), before=conditions.get(name))
         except DataRefusedError:
             if name not in reader.spec.data.exclude:
                 raise
-            left_out.append(f"{name}: excluded, and left out of the snapshot: it holds no plain values")
-    return columns, tuple(left_out)
+            return None
+
+    found = in_threads(read, frame.columns)
+    left_out = [name for name, column in zip(frame.columns, found, strict=True) if column is None]
+    said = "excluded, and left out of the snapshot: it holds no plain values"
+    columns = [column for column in found if column is not None]
+    return columns, tuple(f"{name}: {said}" for name in left_out)
+
+
+def in_threads(do: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    """Return what comes of each of many columns, in order; several at once."""
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+        return list(pool.map(do, items))

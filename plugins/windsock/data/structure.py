@@ -40,6 +40,7 @@ class Checked:
     :param frame: the snapshot's rows.
     :param held_out: which of them are held out.
     :param said: columns that the data contract says no to.
+    :param unread: those of them of which too many values could not be read.
     """
 
     spec: ModelSpec
@@ -47,14 +48,21 @@ class Checked:
     frame: pd.DataFrame
     held_out: NDArray[Any]
     said: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
 
 
 def structural_checks(
-    spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame, *, said: Collection[str] = ()
+    spec: ModelSpec,
+    snapshot: DataSnapshot,
+    frame: pd.DataFrame,
+    *,
+    said: Collection[str] = (),
+    unread: Collection[str] = (),
 ) -> tuple[CheckResult, ...]:
     """Return every structural check with its result, the number of rows first.
 
     :param said: columns that the data contract says no to; nothing is said of their values again.
+    :param unread: those of them of which too many values could not be read: what follows is skipped.
     """
     rows = _at_least("rows", "WS-DATA-101", len(frame), MIN_ROWS, "rows in the snapshot")
     names = _column_names(snapshot, frame)
@@ -67,6 +75,7 @@ def structural_checks(
         frame=frame,
         held_out=held_out_mask(frame, spec, snapshot.recent_rows),
         said=frozenset(said),
+        unread=frozenset(unread),
     )
     people = entity_check(spec, snapshot, frame, checked.held_out)
     return (rows, names, required, *_sides(checked), *_target(checked), *_features(checked), people)
@@ -135,10 +144,14 @@ def _recent(checked: Checked) -> tuple[CheckResult, ...]:
 
 def _target(checked: Checked) -> tuple[CheckResult, ...]:
     target = checked.frame[checked.spec.data.target]
+    kind = _target_kind(checked.spec, checked.snapshot.column(checked.spec.data.target), target)
+    if checked.spec.data.target in checked.unread:
+        skipped = "rows without a target and its classes are not counted: its values could not be read"
+        return (kind.replace(message=f"{kind.message}; {skipped}"),)
     missing = int(target.isna().sum())
     infinite = _infinite(target)
     common = (
-        _target_kind(checked.spec, checked.snapshot.column(checked.spec.data.target), target),
+        kind,
         _check(
             "target_missing",
             "WS-DATA-106",
@@ -214,7 +227,11 @@ def _classes(checked: Checked, target: pd.Series[Any]) -> tuple[CheckResult, ...
 
 def _features(checked: Checked) -> tuple[CheckResult, ...]:
     columns = [column for column in checked.snapshot.columns if column.role is ColumnRole.FEATURE]
-    usable = [column for column in columns if checked.frame[column.name].notna().any()]
+    usable = [
+        column
+        for column in columns
+        if column.name in checked.said or checked.frame[column.name].notna().any()
+    ]
     empty = [column.name for column in columns if column not in usable and not column.unread]
     return (
         _at_least("features", "WS-DATA-113", len(usable), 1, "columns to learn from"),

@@ -13,7 +13,7 @@ from windsock.data.read_columns import NUMERIC, ReadColumn
 from windsock.data.reading import numbers_among
 from windsock.data.roles import findings_about
 from windsock.data.row_filter import take_rows
-from windsock.data.source_columns import Deciding, SourceColumns, describe, read_all
+from windsock.data.source_columns import Deciding, SourceColumns, describe, in_threads, read_all
 from windsock.data.window import rows_in_window, window_of
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.ports import Ports
@@ -26,6 +26,7 @@ from windsock.records import (
     count_copies,
     row_digests,
 )
+from windsock.records.value_form import LATER
 from windsock.spec import ModelSpec
 from windsock.spec.unused import require_built, unused_keys
 
@@ -78,7 +79,9 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
     if dated is not None and dated.unread:
         deciding[dated.name] = Deciding(dated, read.frame[dated.name])
     described = tuple(
-        describe(column, frame[column.name], reader, deciding.get(column.name)) for column in columns
+        in_threads(
+            lambda column: describe(column, frame[column.name], reader, deciding.get(column.name)), columns
+        )
     )
     _require_numeric_target(columns, spec)
     typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
@@ -139,7 +142,7 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         snapshot = snapshot.replace(findings=(*changes, *snapshot.findings))
     stored = ports.snapshots.put(snapshot, typed)
     same = (stored.columns, stored.source, stored.unlabelled) == (
-        snapshot.columns,
+        _as_stored(snapshot.columns, stored.columns),
         snapshot.source,
         snapshot.unlabelled,
     )
@@ -147,6 +150,19 @@ def _keep(snapshot: DataSnapshot, typed: pd.DataFrame, spec: ModelSpec, ports: P
         return stored
     read_now = ("columns", "source", "findings", "unlabelled", "contract", "contract_digest")
     return stored.replace(**{name: getattr(snapshot, name) for name in read_now})
+
+
+def _as_stored(
+    columns: tuple[ColumnSchema, ...], stored: tuple[ColumnSchema, ...]
+) -> tuple[ColumnSchema, ...]:
+    """Return columns without what a snapshot from before currencies and whole identities did not say."""
+    known = {column.name: column.form for column in stored}
+    made = []
+    for column in columns:
+        form = known.get(column.name, column.form)
+        earlier = {key: getattr(form, key) for key in LATER if getattr(form, key) in ("", None)}
+        made.append(column.replace(form=column.form.replace(**earlier)) if earlier else column)
+    return tuple(made)
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:

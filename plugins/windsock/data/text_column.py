@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from windsock.data.column_text import MOST_SHAPES, Fit, shapes_of
-from windsock.data.number_words import is_either
+from windsock.data.column_text import MOST_SHAPES, Fit, matches, shapes_of
+from windsock.data.identity_words import identity_words
+from windsock.data.number_words import CURRENCY, is_either
 from windsock.data.plain_text import read_plain, text_array
 from windsock.data.read_columns import NUMERIC, Asked, ReadColumn, missing_words
 from windsock.data.spelled_words import in_plain_signs
@@ -55,6 +56,7 @@ def read_text(values: pd.Series[Any], asked: Asked) -> ReadColumn:
                 kind=fit.kind,
                 values=_typed(fit.kind, fit.values, ~fit.fits, values, asked),
                 form=fit.form,
+                bare=int(fit.fits.sum()) if fit.form.unit == "currency" else 0,
                 findings=said,
             )
     return _read_words(_words(text), values, asked)
@@ -118,16 +120,30 @@ def _read_words(column: _Words, values: pd.Series[Any], asked: Asked) -> ReadCol
     maybe = among(pc.utf8_lower(column.words), tuple(sorted(MISSING_WORDS)))
     valued = ~(blank | gone | maybe)
     held_kind = asked.held.kind if asked.held else None
-    fit = None
-    if not asked.as_text and (valued.any() or held_kind not in (None, ColumnKind.CATEGORY)):
+    said: tuple[str, ...] = ()
+    fit, whole, is_text = None, None, asked.as_text and held_kind not in NUMERIC
+    if asked.as_text:
+        words, whole, changed = identity_words(column.words, valued, asked)
+        column = replace(column, words=words)
+        said = _as_before(column.of(changed), asked)
+    if not is_text and (valued.any() or held_kind not in (None, ColumnKind.CATEGORY)):
         words, counts = in_plain_signs(column.words.filter(pa.array(valued))), column.counts[valued]
         fit = held_words(words, counts, asked) if held_kind else inferred_words(words, counts, asked)
     if fit is None or fit.kind is ColumnKind.CATEGORY:
-        return _names(column, values, asked, blank, gone, fit.remarks if fit else ())
+        missing = missing_words(asked.name, blank=column.of(blank), words=column.of(gone), rows=len(values))
+        remarks = (f"{asked.name}: {remark}" for remark in (fit.remarks if fit else ()))
+        form = ValueForm(nulls=asked.nulls, whole=whole)
+        return _names(column, values, asked, blank | gone, form, (*missing, *said, *remarks))
     findings = missing_words(
         asked.name, blank=column.of(blank), words=column.of(gone | maybe), rows=len(values)
     )
-    return _settled(fit, column, valued, values, asked, findings)
+    return _settled(fit, column, valued, values, asked, (*findings, *said))
+
+
+def _as_before(changed: int, asked: Asked) -> tuple[str, ...]:
+    if not changed:
+        return ()
+    return (f"{asked.name}: {changed:,} whole numbers with zeros around them were read without these",)
 
 
 def _settled(
@@ -171,9 +187,20 @@ def _settled(
         form=fit.form.replace(nulls=asked.nulls) if asked.nulls else fit.form,
         unread=unread,
         shapes=shapes,
+        bare=_bare(fit, column, valued),
         doubt=fit.doubt,
         findings=tuple(said),
     )
+
+
+def _bare(fit: Fit, column: _Words, valued: NDArray[Any]) -> int:
+    """Count the numbers without a sign of currency in a column of numbers with one."""
+    import pyarrow as pa
+
+    if fit.form.unit != "currency":
+        return 0
+    counts, words = column.counts[valued], column.words.filter(pa.array(valued))
+    return int(counts[fit.fits & ~matches(words, CURRENCY)].sum())
 
 
 def _truth_words(fit: Fit, asked: Asked) -> tuple[str | None, str | None]:
@@ -188,23 +215,22 @@ def _names(
     column: _Words,
     values: pd.Series[Any],
     asked: Asked,
-    blank: NDArray[Any],
     gone: NDArray[Any],
-    remarks: tuple[str, ...],
+    form: ValueForm,
+    findings: tuple[str, ...],
 ) -> ReadColumn:
     import numpy as np
     import pandas as pd
 
     names = np.empty(len(column.words) + 1, dtype=object)
     names[:-1] = column.words.to_pylist()
-    names[:-1][blank | gone] = None
-    said = missing_words(asked.name, blank=column.of(blank), words=column.of(gone), rows=len(values))
+    names[:-1][gone] = None
     return ReadColumn(
         name=asked.name,
         kind=ColumnKind.CATEGORY,
         values=pd.Series(names[column.codes], index=values.index, name=asked.name, dtype=object),
-        form=ValueForm(nulls=asked.nulls),
-        findings=(*said, *(f"{asked.name}: {remark}" for remark in remarks)),
+        form=form,
+        findings=findings,
     )
 
 

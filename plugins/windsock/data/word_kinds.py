@@ -20,7 +20,7 @@ from windsock.data.time_words import (
 )
 from windsock.data.unsure_words import doubt_about, key_that_reads, look_of
 from windsock.data.words import TRUTHS, truths_of
-from windsock.records import ColumnKind, ColumnRole, ValueForm
+from windsock.records import ColumnKind, ColumnRole, ContractColumn, ValueForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,9 +87,14 @@ def held_words(words: pa.Array, counts: NDArray[Any], asked: Asked) -> Fit | Non
     if fit is None:
         nothing = np.zeros(len(words), dtype=np.float64)
         return Fit(kind=held.kind, values=nothing, fits=nothing > 0, form=form)
-    kept = form.replace(thousands=fit.form.thousands) if held.kind in NUMERIC else form
-    widened = ColumnKind.NUMBER if ColumnKind.NUMBER in (held.kind, fit.kind) else held.kind
-    return replace(fit, form=kept, kind=widened if held.kind in NUMERIC else held.kind)
+    return _widened(fit, held) if held.kind in NUMERIC else replace(fit, form=form, kind=held.kind)
+
+
+def _widened(fit: Fit, held: ContractColumn) -> Fit:
+    """Return numbers by the form that is held, with what was left open in it."""
+    form = held.form.replace(thousands=fit.form.thousands, currency=held.form.currency or fit.form.currency)
+    kind = ColumnKind.NUMBER if ColumnKind.NUMBER in (held.kind, fit.kind) else held.kind
+    return replace(fit, form=form, kind=kind)
 
 
 def _held_truths(words: pa.Array, true: str | None, false: str | None) -> Fit:

@@ -118,11 +118,13 @@ def finish_switch(
     if switch.action is not LedgerAction.INTEND:
         return switch_route(ports, switch, champion=champion_of(rows), actor=run.actor)
     last = ports.rollouts.last(rollout.model, rollout.experiment)
-    if last is not None and last.action is RolloutAction.PROMOTE:
+    missing = ports.rollouts.missing(rollout.model, rollout.experiment)
+    if last is not None and last.action is RolloutAction.PROMOTE and not missing:
         return switch_route(ports, switch, champion=champion_of(rows), actor=run.actor)
     about = "its promotion was begun and not finished"
-    if last is None:
-        name, why = rollout.experiment, f"{about}, and no look is kept"
+    if last is None or missing:
+        gone = f"{len(missing)} of its looks are missing" if missing else "no look is kept"
+        name, why = rollout.experiment, f"{about}, and {gone}"
         ending = RollBackInput(model=rollout.model, experiment=name, outcome="kept", reason=why, run=run)
     else:
         says = f"look {last.number} says {last.action.value}: {last.reason}"

@@ -14,12 +14,14 @@ from windsock.records import (
     CheckResult,
     GateModelInput,
     Interval,
+    MetricValue,
     PairedDifference,
     Status,
 )
 from windsock.records.request_contract import contract_changes
 from windsock.spec import ModelSpec, extension, metric_facts
 from windsock.spec.registries import CHECKS
+from windsock.statistics.needed import needed_text
 
 Relation = Literal[">=", "<=", ">", "<", "=="]
 
@@ -157,8 +159,8 @@ def performance_minimum(case: Case, metric: str) -> CheckResult:
     seen = case.step.evaluation.metric(metric)
     if seen is None or seen.value is None or seen.status is not Status.PASS:
         return _error(name, code, f"the evaluation has no value of {metric}", limit=limit, relation=relation)
-    rows = _rows(case, seen.n)
-    return _judged(name, code, metric, seen.value, seen.interval, relation, limit, seen.n, rows)
+    exact = metric if seen.rows is not None else None  # records of before count all rows
+    return _judged(name, code, seen, metric, relation, limit, rows=seen.on(_rows(case)), metric=exact)
 
 
 def baseline_comparison(case: Case) -> CheckResult:
@@ -301,36 +303,49 @@ def _compared(case: Case, name: str, met: PairedDifference, opponent: str, limit
         return _error(
             name, code, met.error or f"the difference of {metric} has no value", limit=limit, relation=">"
         )
-    what, rows = f"{metric} minus the {opponent}'s", _rows(case, met.n)
+    what, rows = f"{metric} minus the {opponent}'s", met.on(_rows(case))
     rows += f"; {met.note}" if met.note else ""
-    return _judged(name, code, what, met.value, met.interval, ">", limit, met.n, rows)
+    return _judged(name, code, met, what, ">", limit, rows=rows)
 
 
-def _rows(case: Case, n: int) -> str:
-    """Return which rows a number is on, in words."""
-    return f"{n} recent held-out rows" if case.step.evaluation.recent_held_out else f"{n} rows"
+def _rows(case: Case) -> str:
+    """Return what the rows are called that numbers are on."""
+    return "recent held-out rows" if case.step.evaluation.recent_held_out else "rows"
 
 
 def _judged(
     name: str,
     code: str,
+    seen: MetricValue | PairedDifference,
     what: str,
-    value: float,
-    interval: Interval | None,
     relation: Relation,
     limit: float,
-    n: int,
+    *,
     rows: str,
+    metric: str | None = None,
 ) -> CheckResult:
-    """Return the verdict on a number by its interval."""
-    shown = f"{what} {value:.4g}"
+    """Return the verdict on a number by its interval; where it is none, which n would do.
+
+    :param seen: has a value.
+    :param rows: what carries it, in words.
+    :param metric: of a model alone; ``None`` for a difference.
+    """
+    value, interval = float(seen.value or 0.0), seen.interval
+    shown, more = f"{what} {value:.4g}", ""
     if interval is None:
         status, shown = Status.INSUFFICIENT, f"{shown} without an interval"
+        more = f": {seen.reason}" if seen.reason else ""
     elif interval.level < LEVEL or interval.low > interval.high:
         status, shown = Status.ERROR, f"{shown} with an interval that is none of {LEVEL:.0%}"
     else:
         status = interval_status(interval, relation, limit)
         shown = f"{shown} [{interval.low:.4g}, {interval.high:.4g}]"
+        if status is Status.INSUFFICIENT:
+            rising = relation in (">=", ">")
+            needed = needed_text(
+                metric, value, interval, limit, n=seen.n, unit=seen.unit, of=seen.on_rows, rising=rising
+            )
+            more = f"; {needed}"
     return CheckResult(
         name=name,
         status=status,
@@ -339,8 +354,9 @@ def _judged(
         limit=limit,
         relation=relation,
         interval=interval,
-        n=n,
-        message=f"{shown} against {relation} {limit:g} on {rows}",
+        n=seen.n,
+        unit=seen.unit,
+        message=f"{shown} against {relation} {limit:g} on {rows}{more}",
     )
 
 

@@ -14,7 +14,7 @@ from windsock.records import CheckResult, Evaluation, GateDecision
 from windsock.spec import ModelSpec, canonical_json
 
 FORMAT = 1
-COLUMNS = ("check", "status", "code", "value", "relation", "limit", "low", "high", "n", "message")
+COLUMNS = ("check", "status", "code", "value", "relation", "limit", "low", "high", "n", "unit", "message")
 
 
 def evidence_uri(model: str, bundle_digest: str, judgement: str) -> str:
@@ -105,6 +105,7 @@ def gate_table(checks: tuple[CheckResult, ...]) -> bytes:
                 check.limit,
                 *interval,
                 check.n,
+                check.unit,
                 check.message,
             )
         )

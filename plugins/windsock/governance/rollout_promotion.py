@@ -34,6 +34,7 @@ from windsock.records import (
     decision_digest,
     ended_rollouts,
     running_rollout,
+    shortened,
     waiting_row,
 )
 
@@ -205,6 +206,8 @@ def require_proof(
             code="WS-ROLLOUT-011",
             next_action="Nothing; the rollout is judged again at its next look.",
         )
+    if missing := ports.rollouts.missing(rollout.model, rollout.experiment):
+        raise shortened(rollout.model, rollout.experiment, missing)
     if not _holds_pack(ports, last):
         raise RolloutRefusedError(
             f"{about}: decision {last.number} says promote, and no signed evidence pack holds it",

@@ -232,7 +232,7 @@ def mean_gain(windows: Sequence[BacktestWindow]) -> tuple[float, float, int] | N
     Each window counts by its rows; ``None`` where there is none.
     """
     pairs = [
-        (one.compared.kept.value, one.compared.retrained.value, one.compared.kept.n)
+        (one.compared.kept.value, one.compared.retrained.value, one.compared.kept.on_rows)
         for one in windows
         if one.compared is not None
     ]

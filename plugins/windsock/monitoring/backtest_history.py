@@ -138,6 +138,10 @@ class TableHistory:
             predictions=_predicted(predictions) if self.schema.answer is Answer.CLASS else {},
         )
 
+    def without_rows(self, model: str, spans: Sequence[Span]) -> frozenset[Span]:
+        """Return stretches without a row; see :class:`~windsock.ports.WindowCounter`."""
+        return frozenset(span for span in spans if not len(self.rows.times[self.rows.between(span)]))
+
     def sample(
         self, model: str, span: Span, *, schema: InputSchema, digest: str | None = None, limit: int, seed: int
     ) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from windsock.monitoring.drift_verdict import (
     judge_window,
     named,
 )
+from windsock.monitoring.empty_windows import REASON
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Champion,
@@ -81,6 +82,9 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
         return _keep(step, ports, _nothing_to_judge(step, ports, champion, reason))
     counts = ports.counter.count(step.spec.name, champion.digest, bundle.profile, step.window)
     window = _Window(step=step, ports=ports, bundle=bundle, profile=bundle.profile, counts=counts)
+    if not counts.rows and not counts.damaged:
+        report = _nothing_to_judge(step, ports, champion, REASON, Status.EMPTY)
+        return _keep(step, ports, report)
     window.counts = replace(counts, targets=count_targets(step, ports, bundle, window.findings))
     method, judgement = _judge(window)
     verdict = judge_window(window.profile, window.counts, judgement, window.rule)
@@ -108,7 +112,7 @@ def _judge(window: _Window) -> tuple[str, Judgement]:
     try:
         samples = window.samples()
         if method == "exact":
-            tested = exact_tests(samples, window.bundle.schema)
+            tested = exact_tests(samples, window.profile, window.counts)
             return method, judge_columns(window.profile, window.counts, window.rule, tested=tested)
         drifted = window.ports.reporter.drifted(samples.reference, samples.current, window.bundle.schema)
     except WindsockError as error:
@@ -157,10 +161,18 @@ def _by_reporter(
 
 
 def _nothing_to_judge(
-    step: CheckDriftInput, ports: Ports, champion: Champion | None, reason: str
+    step: CheckDriftInput,
+    ports: Ports,
+    champion: Champion | None,
+    reason: str,
+    status: Status = Status.INSUFFICIENT,
 ) -> DriftReport:
+    is_empty = status is Status.EMPTY
     check = CheckResult(
-        name="live_profile", status=Status.INSUFFICIENT, code=INSUFFICIENT_CODE, message=reason
+        name="minimum_rows" if is_empty else "live_profile",
+        status=Status.INSUFFICIENT,
+        code=INSUFFICIENT_CODE,
+        message=reason,
     )
     return DriftReport(
         model=step.spec.name,
@@ -168,10 +180,10 @@ def _nothing_to_judge(
         digest=champion.digest if champion else "",
         window=step.window,
         rows=0,
-        status=Status.INSUFFICIENT,
+        status=status,
         method=step.spec.monitoring.drift.method,
         checks=(check,),
-        reason=f"{INSUFFICIENT_CODE} insufficient: {reason}",
+        reason=reason if is_empty else f"{INSUFFICIENT_CODE} insufficient: {reason}",
         judged_at=ports.now(),
     )
 
@@ -206,8 +218,10 @@ NOTICED = {
     "constant": "with one and the same value in all rows",
     FEW_REFERENCE: "with too few training rows to show a large shift, so not judged",
     "few_rows": "with too few rows to judge",
+    "few_units": "with rows of too few units to judge",
     "few_values": "with too few values to judge",
     "nulls": "drifted by their share of missing values",
+    "one_value": "in which one value that was rare or unknown takes a large share",
     "uncounted": "not counted at all",
     "unreadable": "with values of another kind, or encrypted without a key",
     "unseen": "with categories that training did not know",

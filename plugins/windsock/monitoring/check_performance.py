@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import TransportError, WindsockError
+from windsock.monitoring.empty_windows import REASON
+from windsock.monitoring.performance_anomalies import ROWS
 from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
 from windsock.monitoring.performance_judging import (
     judge_business,
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 
 INSUFFICIENT_CODE = "WS-MONITORING-041"
 NOTHING = Judgement(status=Status.INSUFFICIENT, quality=Status.INSUFFICIENT)
+EMPTY = Judgement(status=Status.EMPTY, quality=Status.EMPTY)
 FAULT = Judgement(status=Status.ERROR, quality=Status.ERROR)
 USUAL = timedelta(days=7)
 USUAL_WINDOWS = 7
@@ -75,6 +78,8 @@ def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> Pe
         return _keep(ports, report, FAULT, {})
     for part in (judge_realised, judge_estimate, judge_business, judge_positives, judge_counts):
         part(case)
+    if _is_empty(case):
+        return _keep(ports, _of_empty(case), EMPTY, {"rows": 0.0})
     judgement = judge(case)
     report = _report(case, judgement)
     report = _show(case, report)
@@ -113,6 +118,21 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
         foreign=foreign,
         history=ports.monitor.windows(name, "performance", since=earliest),
     )
+
+
+def _is_empty(case: Case) -> bool:
+    """Return whether nobody asked the model in the window, as far as the log can be read."""
+    own = between(case, case.step.window)
+    return case.numbers.get("rows") == 0 and not len(own) and not case.joined.damaged
+
+
+def _of_empty(case: Case) -> PerformanceReport:
+    """Return the report of a window without rows: nothing in it is of another window.
+
+    That there are usually rows is an alarm all the same, and no verdict on the answers.
+    """
+    report = _empty(case.step, case.now, REASON, case.champion, Status.EMPTY)
+    return report.replace(checks=tuple(check for check in case.checks if check.name == ROWS))
 
 
 def _report(case: Case, judgement: Judgement) -> PerformanceReport:

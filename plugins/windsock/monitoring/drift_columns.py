@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from windsock.monitoring.drift_tests import FLOOR, Hypothesis, RowTest, hypotheses_of
+from windsock.monitoring.drift_tests import FLOOR, Hypothesis, RowTest, Weights, hypotheses_of, weights_of
 from windsock.records import ColumnDrift, ColumnProfile, DriftProfile, Interval, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.chunks import least_reference
@@ -17,7 +17,9 @@ from windsock.statistics.distances import (
     population_stability,
     wasserstein,
 )
+from windsock.statistics.rare_values import unseen_of
 from windsock.statistics.significance import benjamini_hochberg
+from windsock.statistics.ties import is_constant
 
 UNREADABLE_SHARE = 0.05
 """Of rows that cannot be read more than this leave no verdict but drift."""
@@ -25,6 +27,10 @@ EXPECTED = 10.0
 """A category that is expected so often and does not come has vanished: chance does that once in 22,000."""
 FEW_REFERENCE = "few_reference"
 """Finding of a column whose training rows are too few to show a large shift beside any window."""
+FEW_UNITS = "few_units"
+"""Finding of a column whose rows are of so few units that they say no more than fewer than 30 rows would."""
+ONE_VALUE = "one_value"
+"""Finding of a category in which one value takes a larger share than it had, however rare it was."""
 UNDECIDED = "undecided"
 """Finding of a column whose bounds lie on both sides of what decides."""
 
@@ -64,9 +70,10 @@ def judge_columns(
 
     A column drifts when Benjamini-Hochberg over all tests of the window rejects one of its tests, and that
     test's effect size reaches its limit. A number has two tests (values, and the share without one), a
-    category one, a date that of its missing values. Scores are one more test of the window where they count
-    (``rule.predictions``); the target is tested by itself. A column whose training rows could not show a
-    large shift is insufficient, unless it has drifted all the same.
+    category one (and one of the value that has grown most, where it has rare ones), a date that of its
+    missing values. Rows of the same unit count for less than one where they are alike. Scores are one more
+    test of the window where they count (``rule.predictions``); the target is tested by itself. A column whose
+    training rows could not show a large shift is insufficient, unless it has drifted all the same.
 
     :param tested: tests of a column's values that were made on rows, in place of those from counts.
     """
@@ -94,6 +101,7 @@ class _Look:
     column: ColumnProfile
     window: ColumnCounts
     tests: tuple[Hypothesis, ...] = ()
+    weights: Weights = Weights()
     status: Status | None = None
     findings: tuple[str, ...] = ()
 
@@ -126,8 +134,14 @@ def _look(
         status = Status.INSUFFICIENT
         findings.append("few_rows")
     findings += _shape(column, seen)
-    tests = hypotheses_of(column, seen, rule, tested) if readable >= minimum else ()
-    return _Look(column=column, window=seen, tests=tests, status=status, findings=tuple(findings))
+    weights = weights_of(column, seen)
+    if status is None and readable * weights.window < FLOOR:
+        status = Status.INSUFFICIENT
+        findings.append(FEW_UNITS)
+    tests = hypotheses_of(column, seen, rule, tested, weights) if readable >= minimum else ()
+    return _Look(
+        column=column, window=seen, tests=tests, weights=weights, status=status, findings=tuple(findings)
+    )
 
 
 def _look_apart(
@@ -144,7 +158,8 @@ def _shape(column: ColumnProfile, window: ColumnCounts) -> list[str]:
     if not window.rows:
         return ["all_null"] if window.nulls else []
     if column.kind in NUMERIC:
-        if window.rows > 1 and window.lowest == window.highest and len(column.edges) > 1:
+        varied = window.rows > 1 and len(column.edges) > 1
+        if varied and is_constant(window.lowest, window.highest, column.sd):
             found.append("constant")
         return found
     named = [] if window.named is None else [int(count) for count in window.named]
@@ -195,6 +210,8 @@ def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]], n
     findings = list(look.findings)
     if drifted and shown is not None and shown.of_nulls:
         findings.append("nulls")
+    if any(test.of_one for test in drifted):
+        findings.append(ONE_VALUE)
     if undecided:
         findings.append(UNDECIDED)
     if status is Status.INSUFFICIENT and look.status is None:
@@ -215,15 +232,16 @@ def _column(look: _Look, tests: Sequence[tuple[Hypothesis, bool, bool, bool]], n
 
 def _quiet(look: _Look, needed: float) -> Status:
     """Return the status of a column in which no test found drift: with few values that says little."""
-    few = any(not test.of_nulls for test in look.tests) and look.window.rows < FLOOR
+    few = any(not test.of_nulls for test in look.tests) and look.window.rows * look.weights.window < FLOOR
     blind = _reference_rows(look) <= needed
     return Status.INSUFFICIENT if few or blind or not look.tests else Status.PASS
 
 
-def _reference_rows(look: _Look) -> int:
+def _reference_rows(look: _Look) -> float:
     """Return how many training rows a column's window is held against: its values, else all."""
     of_values = any(not test.of_nulls for test in look.tests)
-    return look.column.rows if of_values else look.column.rows + look.column.nulls
+    held = look.column.many or look.column
+    return (held.rows if of_values else held.rows + held.nulls) * look.weights.reference
 
 
 def _described(look: _Look, status: Status, findings: tuple[str, ...]) -> ColumnDrift:
@@ -246,6 +264,8 @@ def _described(look: _Look, status: Status, findings: tuple[str, ...]) -> Column
         null_share=window.nulls / now if now else None,
         reference_null_share=column.nulls / then if then else None,
         unseen_share=window.unseen / window.rows if window.rows and column.categories else None,
+        reference_unseen_share=unseen_of(column) if column.categories else None,
+        effective_rows=round(window.rows * look.weights.window, 1) if look.weights.window < 1 else None,
         importance=column.importance,
         findings=findings,
     )

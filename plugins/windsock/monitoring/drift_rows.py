@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import MonitoringError
-from windsock.monitoring.drift_tests import RowTest
+from windsock.monitoring.drift_tests import RowTest, Weights, weights_of
 from windsock.ports import LoadedBundle, Ports
-from windsock.records import CheckDriftInput, ColumnKind, DriftProfile, InputField, InputSchema
+from windsock.records import (
+    CheckDriftInput,
+    ColumnKind,
+    ColumnProfile,
+    DriftProfile,
+    InputField,
+    InputSchema,
+)
 from windsock.records.rows import held_out_mask, reference_mask
 from windsock.records.values import LARGEST, category_text
 from windsock.spec import SEED
 from windsock.statistics.counting import NUMERIC, WindowCounts
 from windsock.statistics.distances import ks_interval
 from windsock.statistics.significance import chi_square, ks_p
+from windsock.statistics.ties import snap_to
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,30 +122,40 @@ def _typed(frame: pd.DataFrame, field: InputField) -> Any:
     return numbers
 
 
-def exact_tests(samples: Samples, schema: InputSchema) -> dict[str, RowTest]:
+def exact_tests(samples: Samples, profile: DriftProfile, counts: WindowCounts) -> dict[str, RowTest]:
     """Test the samples' values exactly: scipy's two-sample Kolmogorov-Smirnov test, chi-square on counts.
 
-    Columns without values on one side, and dates, are left out: the share of missing values tells.
+    Columns without values on one side, and dates, are left out: the share of missing values tells. Numbers
+    that are one value of the profile but for the last digits are that value, and rows of the same unit count
+    as they do in the counts.
+
+    :param profile: of the training rows.
+    :param counts: of the window.
     """
     found = {}
-    for field in schema.fields:
-        if field.kind is ColumnKind.DATETIME:
+    for column in profile.columns:
+        if column.kind is ColumnKind.DATETIME or column.name not in samples.reference:
             continue
-        sides = samples.reference[field.name], samples.current[field.name]
-        tested = _ks(*sides) if field.kind in NUMERIC else _chi_square(*sides)
+        sides = samples.reference[column.name], samples.current[column.name]
+        window = counts.columns.get(column.name)
+        weights = Weights() if window is None else weights_of(column, window)
+        tested = _ks(column, sides, weights) if column.kind in NUMERIC else _chi_square(*sides, weights)
         if tested is not None:
-            found[field.name] = tested
+            found[column.name] = tested
     return found
 
 
-def _ks(reference: pd.Series, current: pd.Series) -> RowTest | None:
+def _ks(column: ColumnProfile, frames: tuple[pd.Series, pd.Series], weights: Weights) -> RowTest | None:
     from scipy.stats import ks_2samp
 
-    sides = _values(reference), _values(current)
+    sides = [snap_to(column, _values(side)) for side in frames]
     if not all(len(side) for side in sides):
         return None
     test = ks_2samp(*sides, method="asymp")
-    return RowTest(float(test.statistic), float(test.pvalue))
+    if weights == (1.0, 1.0):
+        return RowTest(float(test.statistic), float(test.pvalue))
+    rows = [max(1, round(len(side) * weight)) for side, weight in zip(sides, weights, strict=True)]
+    return RowTest(float(test.statistic), ks_p(float(test.statistic), *rows))
 
 
 def _values(column: pd.Series) -> NDArray[Any]:
@@ -145,12 +163,15 @@ def _values(column: pd.Series) -> NDArray[Any]:
     return values
 
 
-def _chi_square(reference: pd.Series, current: pd.Series) -> RowTest | None:
+def _chi_square(reference: pd.Series, current: pd.Series, weights: Weights) -> RowTest | None:
     if not reference.notna().any() or not current.notna().any():
         return None
     sides = [column.value_counts(dropna=False) for column in (reference, current)]
     names = sides[0].index.union(sides[1].index, sort=False)
-    counts = [[int(count) for count in side.reindex(names, fill_value=0)] for side in sides]
+    counts = [
+        side.reindex(names, fill_value=0).to_numpy() * weight
+        for side, weight in zip(sides, weights, strict=True)
+    ]
     test = chi_square(*counts)
     return None if test is None else RowTest(test.cramers_v, test.p)
 
@@ -167,10 +188,14 @@ def decide_exactly(
     found = {}
     for name in names:
         column, window = profile.column(name), counts.columns[name]
-        sides = _values(samples.reference[name]), _values(samples.current[name])
-        if column is None or not all(len(side) for side in sides):
+        if column is None:
+            continue
+        sides = [snap_to(column, _values(side[name])) for side in (samples.reference, samples.current)]
+        if not all(len(side) for side in sides):
             continue
         low, high = ks_interval(column, window)
         distance = min(max(float(ks_2samp(*sides, method="asymp").statistic), low), high)
-        found[name] = RowTest(distance, ks_p(distance, column.rows, window.rows))
+        weights = weights_of(column, window)
+        rows = round(column.rows * weights.reference), round(window.rows * weights.window)
+        found[name] = RowTest(distance, ks_p(distance, max(1, rows[0]), max(1, rows[1])))
     return found

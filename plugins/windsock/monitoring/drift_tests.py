@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.records import ColumnKind, ColumnProfile
 from windsock.spec import DriftBlock
+from windsock.statistics.clusters import design_effect, rows_of_unit
 from windsock.statistics.counting import NUMERIC, ColumnCounts
 from windsock.statistics.distances import ks_interval
-from windsock.statistics.significance import chi_square, ks_p
+from windsock.statistics.rare_values import cells_of
+from windsock.statistics.significance import chi_square, ks_p, largest_growth, least_common
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FLOOR = 30
 """In fewer rows (or values of a column) nothing is said but drift."""
@@ -35,6 +41,7 @@ class Hypothesis:
     :param p_high: at the smallest possible effect.
     :param limit: effect size from which it counts.
     :param of_nulls: whether it is about rows without a value.
+    :param of_one: whether it is about the one value of a category that has grown most.
     """
 
     p: float
@@ -45,6 +52,7 @@ class Hypothesis:
     effect_high: float
     limit: float
     of_nulls: bool = False
+    of_one: bool = False
 
     @property
     def strength(self) -> float:
@@ -52,28 +60,72 @@ class Hypothesis:
         return self.effect / self.limit if self.limit else self.effect
 
 
+class Weights(NamedTuple):
+    """What a row counts for on each side: less than one where rows of the same unit are alike.
+
+    :param reference: of the training rows.
+    :param window: of the window's.
+    """
+
+    reference: float = 1.0
+    window: float = 1.0
+
+
+def weights_of(column: ColumnProfile, window: ColumnCounts) -> Weights:
+    """Return what a column's rows count for, by the design effect of their entities and units.
+
+    Where the window's rows cannot show it (they are all in one bin, or encrypted), a unit's rows are taken
+    for alike.
+    """
+    reference = 1 / column.design_effect
+    known, rows = window.groups, window.rows + window.nulls
+    if known is None or not rows:
+        return Weights(reference=reference)
+    grouped = min(int(known.sum()), rows)
+    is_number = column.kind in NUMERIC
+    effect = (design_effect(known, ordered=is_number) if _is_shown(known) else None) or rows_of_unit(known)
+    return Weights(reference=reference, window=(rows - grouped + grouped / effect) / rows)
+
+
+def _is_shown(groups: NDArray[Any]) -> bool:
+    """Return whether the groups' bins were counted; else all their rows are in the last one."""
+    return bool(groups[:, :-1].any())
+
+
 def hypotheses_of(
-    column: ColumnProfile, window: ColumnCounts, rule: DriftBlock, tested: RowTest | None = None
+    column: ColumnProfile,
+    window: ColumnCounts,
+    rule: DriftBlock,
+    tested: RowTest | None = None,
+    weights: Weights = Weights(),  # noqa: B008
 ) -> tuple[Hypothesis, ...]:
     """Return the tests of a column: of its values, and of the share of rows without one.
 
     :param tested: stands in place of the test of the values.
+    :param weights: what a row counts for.
     """
     values = None
     if column.kind in NUMERIC:
-        values = _of_numbers(column, window, max(rule.ks, column.wobble), tested)
+        values = _of_numbers(column, window, max(rule.ks, column.wobble), tested, weights)
     elif column.kind is not ColumnKind.DATETIME and column.rows + column.nulls:
-        return _of_categories(column, window, max(rule.cramers_v, column.wobble), tested)
+        return _of_categories(column, window, max(rule.cramers_v, column.wobble), tested, weights)
     nulls = None
     if values is None or column.nulls or window.nulls:
         nulls = _by_counts(
-            [column.rows, column.nulls], [window.rows, window.nulls], rule.cramers_v, of_nulls=True
+            _weighed(column.rows, column.nulls, weights.reference),
+            _weighed(window.rows, window.nulls, weights.window),
+            rule.cramers_v,
+            of_nulls=True,
         )
     return tuple(test for test in (values, nulls) if test is not None)
 
 
+def _weighed(rows: int, nulls: int, weight: float) -> list[float]:
+    return [rows * weight, nulls * weight]
+
+
 def _of_numbers(
-    column: ColumnProfile, window: ColumnCounts, limit: float, tested: RowTest | None
+    column: ColumnProfile, window: ColumnCounts, limit: float, tested: RowTest | None, weights: Weights
 ) -> Hypothesis | None:
     if not column.rows or not window.rows or window.below is None:
         return None
@@ -81,10 +133,11 @@ def _of_numbers(
         return _exactly(tested, limit)
     low, high = ks_interval(column, window)
     middle = (low + high) / 2
+    rows = _counted(column.rows, weights.reference), _counted(window.rows, weights.window)
     return Hypothesis(
-        p=ks_p(middle, column.rows, window.rows),
-        p_low=ks_p(high, column.rows, window.rows),
-        p_high=ks_p(low, column.rows, window.rows),
+        p=ks_p(middle, *rows),
+        p_low=ks_p(high, *rows),
+        p_high=ks_p(low, *rows),
         effect=middle,
         effect_low=low,
         effect_high=high,
@@ -92,23 +145,41 @@ def _of_numbers(
     )
 
 
+def _counted(rows: int, weight: float) -> int:
+    return rows if weight == 1 else max(1, round(rows * weight))
+
+
 def _of_categories(
-    column: ColumnProfile, window: ColumnCounts, limit: float, tested: RowTest | None
+    column: ColumnProfile, window: ColumnCounts, limit: float, tested: RowTest | None, weights: Weights
 ) -> tuple[Hypothesis, ...]:
-    """Return the test of a category: what is unseen (or not named by the profile) and null are two more."""
-    if tested is not None:
-        return (_exactly(tested, limit),)
-    named = [0] * len(column.categories) if window.named is None else [int(count) for count in window.named]
-    test = _by_counts(
-        [*column.categories.values(), column.other, column.nulls],
-        [*named, window.unseen, window.nulls],
-        limit,
-    )
-    return () if test is None else (test,)
+    """Return the tests of a category: of all its shares, and of the one value that has grown most.
+
+    What is unseen (or not named by the profile) and null are two more values. The second test is there where
+    values are so rare that the first one counts them together.
+    """
+    import numpy as np
+
+    named = np.zeros(len(column.categories)) if window.named is None else window.named
+    cells = cells_of(column, named, window.rest, window.unseen, window.nulls)
+    reference, current = cells.reference * weights.reference, cells.window * weights.window
+    test = _by_counts(reference, current, limit) if tested is None else _exactly(tested, limit)
+    if test is None:
+        return ()
+    rare = reference + current < least_common(reference, current)
+    if column.many is None and int((rare & cells.single).sum()) < 2:
+        return (test,)
+    grown = largest_growth(reference, current, cells.single)
+    if grown is None:
+        return (test,)
+    return test, _exactly(RowTest(grown.effect, grown.p), limit, of_one=True)
 
 
 def _by_counts(
-    reference: list[int], window: list[int], limit: float, *, of_nulls: bool = False
+    reference: Sequence[float] | NDArray[Any],
+    window: Sequence[float] | NDArray[Any],
+    limit: float,
+    *,
+    of_nulls: bool = False,
 ) -> Hypothesis | None:
     test = chi_square(reference, window)
     if test is None:
@@ -116,7 +187,7 @@ def _by_counts(
     return _exactly(RowTest(test.cramers_v, test.p), limit, of_nulls=of_nulls)
 
 
-def _exactly(tested: RowTest, limit: float, *, of_nulls: bool = False) -> Hypothesis:
+def _exactly(tested: RowTest, limit: float, *, of_nulls: bool = False, of_one: bool = False) -> Hypothesis:
     return Hypothesis(
         p=tested.p,
         p_low=tested.p,
@@ -126,4 +197,5 @@ def _exactly(tested: RowTest, limit: float, *, of_nulls: bool = False) -> Hypoth
         effect_high=tested.effect,
         limit=limit,
         of_nulls=of_nulls,
+        of_one=of_one,
     )

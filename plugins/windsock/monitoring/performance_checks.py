@@ -107,7 +107,7 @@ def performance_drop(
     """
     check = f"{DROP}:{name}"
     if realised is None or realised.value is None:
-        rows = realised.n if realised else 0
+        rows = realised.on_rows if realised else 0
         status = Status.INSUFFICIENT if undefined or realised is None else Status.ERROR
         return result(check, status, f"{name} is not defined by {rows:,} labelled rows", n=rows)
     if baseline is None or baseline.value is None:
@@ -125,16 +125,18 @@ def performance_drop(
         ends = sorted((sign * apart.low / unit, sign * apart.high / unit))
         interval = Interval(low=ends[0], high=ends[1], level=apart.level)
     status = Status.INSUFFICIENT if interval is None else interval_status(interval, block.drop)
-    reach = f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else " without an interval"
+    why = f" ({realised.reason})" if realised.reason else ""
+    reach = f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else f" without an interval{why}"
     return result(
         check,
         status,
-        f"{shown}: loss {loss:.4g}{reach} against <= {block.drop:g} on {realised.n:,} labelled rows",
+        f"{shown}: loss {loss:.4g}{reach} against <= {block.drop:g} on {realised.on('labelled rows')}",
         value=loss,
         limit=block.drop,
         relation="<=",
         interval=interval,
         n=realised.n,
+        unit=realised.unit,
     )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from windsock.records import (
     Answer,
     InputSchema,
-    Interval,
     MetricValue,
     ReferencePerformance,
     Status,
@@ -18,9 +17,11 @@ from windsock.records import (
 from windsock.spec import ModelSpec
 from windsock.spec.registries import OF_ANSWERS
 from windsock.statistics.estimates import PREDICTION, apply_error_tree, cbpe, error_metrics
-from windsock.statistics.intervals import metric_intervals, wilson
 from windsock.statistics.labels import read_outcomes
 from windsock.statistics.metrics import Scored, make_scorer, metric_names
+from windsock.statistics.resampling import resampled
+from windsock.statistics.units import Units
+from windsock.statistics.verdict_intervals import METHODS, measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,24 +148,23 @@ def _two_columns(scores: NDArray[Any], positive: int) -> NDArray[Any]:
 
 
 def _metrics(scored: Mapping[str, Scored]) -> tuple[tuple[MetricValue, ...], frozenset[str]]:
-    """Compute metrics, each on its rows, with intervals."""
-    values: dict[str, float] = {}
-    scorers: dict[int, dict[str, Scorer]] = {}
-    for name, rows in scored.items():
-        scorer = _guarded(name, rows)
-        values[name] = scorer(None) if rows.truth.size else math.nan
-        if math.isfinite(values[name]):
-            scorers.setdefault(rows.truth.size, {})[name] = scorer
-    intervals: dict[str, Interval | None] = {}
-    for size, group in scorers.items():
-        if size >= FEWEST:
-            intervals |= metric_intervals(group, size)
-    if intervals.get("accuracy") is not None:
-        size = scored["accuracy"].truth.size
-        intervals["accuracy"] = wilson(round(values["accuracy"] * size), size)
-    metrics = tuple(_metric(name, values[name], rows, intervals.get(name)) for name, rows in scored.items())
-    undefined = {name for name, rows in scored.items() if rows.truth.size and not math.isfinite(values[name])}
+    """Compute metrics, each on its rows, with intervals where there are rows enough."""
+    metrics = tuple(_metric(name, rows) for name, rows in scored.items())
+    undefined = {one.name for one in metrics if one.on_rows and one.value is None}
     return metrics, frozenset(undefined)
+
+
+def _metric(name: str, rows: Scored) -> MetricValue:
+    size = int(rows.truth.size)
+    if name in METHODS and size:
+        found = measure(name, rows, Units(rows=size))
+        return found if size >= FEWEST else found.replace(interval=None)
+    scorer = _guarded(name, rows)
+    value = scorer(None) if size else math.nan
+    if not math.isfinite(value):
+        return MetricValue(name=name, value=None, n=size, rows=size, status=Status.ERROR)
+    interval = resampled(scorer, Units(rows=size)).interval if size >= FEWEST else None
+    return MetricValue(name=name, value=value, n=size, rows=size, interval=interval)
 
 
 def _guarded(name: str, rows: Scored) -> Scorer:
@@ -183,17 +183,6 @@ def _guarded(name: str, rows: Scored) -> Scorer:
             return math.nan
 
     return score
-
-
-def _metric(name: str, value: float, rows: Scored, interval: Interval | None) -> MetricValue:
-    finite = math.isfinite(value)
-    return MetricValue(
-        name=name,
-        value=value if finite else None,
-        n=int(rows.truth.size),
-        interval=interval,
-        status=Status.PASS if finite else Status.ERROR,
-    )
 
 
 def estimated_metrics(

@@ -106,6 +106,7 @@ class BundleStore(Protocol):
         """Verify signature, digests and types, then load.
 
         :raises UnverifiedBundleError: if anything is not what was signed or not allowed.
+        :raises LostBundleError: if its folder is gone though the storage is there.
         """
         ...
 

@@ -27,7 +27,6 @@ class SourceRead:
 
     :param frame: the rows as the source has them; every column of a CSV is text, blanks are empty strings.
     :param described: kind and place, without credentials, for records and logs.
-    :param untyped: whether the values are all text and their types must be inferred (CSV).
     :param form: how its text stands for values, as far as the source's keys or the file itself say so; only
         what is set in it is known. ``None``: nothing is.
     :param lines: rows that a file's lines promise; ``None`` where there are no lines.
@@ -36,7 +35,6 @@ class SourceRead:
 
     frame: pd.DataFrame
     described: str
-    untyped: bool
     form: ValueForm | None = None
     lines: int | None = None
     findings: tuple[str, ...] = ()

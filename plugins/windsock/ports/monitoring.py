@@ -40,6 +40,13 @@ class WindowCounter(Protocol):
         """
         ...
 
+    def without_rows(self, model: str, spans: Sequence[Span]) -> frozenset[Span]:
+        """Return those of some stretches in which the log has no row and no damaged line.
+
+        :raises StorageError: if the log cannot be read.
+        """
+        ...
+
 
 class PredictionRows(Protocol):
     """Rows of the prediction log, for what counts cannot tell."""

@@ -90,6 +90,10 @@ class Rollouts(Protocol):
         """
         ...
 
+    def missing(self, model: str, experiment: str) -> tuple[int, ...]:
+        """Return the numbers of decisions that were kept and are not there any more, as far as is known."""
+        ...
+
     def add_decision(self, decision: RolloutDecision) -> RolloutDecision:
         """Keep a decision unless its number has one; return the one that stands."""
         ...

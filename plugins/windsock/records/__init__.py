@@ -12,6 +12,7 @@ from windsock.records.base import (
     Record,
     RunContext,
     Status,
+    counted,
 )
 from windsock.records.bundle import (
     COMPILED_FILE,
@@ -129,6 +130,7 @@ from windsock.records.profile import (
     ColumnProfile,
     DriftProfile,
     ErrorTree,
+    ManyValues,
     ReferenceChunks,
     ReferencePerformance,
 )
@@ -160,11 +162,13 @@ from windsock.records.rollout_steps import (
     JudgeRolloutInput,
     RolloutAction,
     RolloutDecision,
+    RolloutMark,
     RolloutState,
     ShiftTrafficInput,
     StartRolloutInput,
     SteerRolloutInput,
     TrafficShift,
+    shortened,
 )
 from windsock.records.rows import (
     content_digest,
@@ -212,6 +216,7 @@ __all__ = [
     "Rollout",
     "RolloutAction",
     "RolloutDecision",
+    "RolloutMark",
     "RolloutEnd",
     "RolloutOutcome",
     "RolloutOverrides",
@@ -290,6 +295,7 @@ __all__ = [
     "MANIFEST_FILE",
     "MODEL_FILE",
     "MOST_CATEGORIES",
+    "ManyValues",
     "MetricValue",
     "ModelCard",
     "Moment",
@@ -355,8 +361,10 @@ __all__ = [
     "open_switch",
     "row_digests",
     "rows_digest",
+    "shortened",
     "slot_port",
     "snapshot_digest",
+    "counted",
     "view_of",
     "was_rolled_back",
     "ColumnStatistics",

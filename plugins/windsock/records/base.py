@@ -17,13 +17,18 @@ class Record(Frozen):
     """What a step returns: frozen, finite, small enough for XCom. Frames and models never are."""
 
 
+ROWS = "rows"
+"""What a number counts unless it says so: not written, so that records of before keep their digests."""
+
+
 class Status(StrEnum):
-    """Four different words, everywhere."""
+    """Four different words, everywhere; and one for a window in which nothing was asked."""
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
     INSUFFICIENT = "insufficient"
     ERROR = "error"
+    EMPTY = "empty"
 
 
 class Interval(Record):
@@ -49,7 +54,8 @@ class CheckResult(Record):
     :param limit: number it is held against.
     :param relation: how value and limit must stand to each other.
     :param interval: confidence interval of the value, where it has one.
-    :param n: number of rows or units behind the value.
+    :param n: how many carry the value.
+    :param unit: what is counted, such as ``positives``; ``rows`` also in records of before.
     :param message: one plain sentence; never a row of data.
     """
 
@@ -61,6 +67,7 @@ class CheckResult(Record):
     relation: Literal[">=", "<=", ">", "<", "=="] | None = None
     interval: Interval | None = None
     n: int | None = Field(default=None, ge=0)
+    unit: str = Field(default=ROWS, exclude_if=ROWS.__eq__)
     message: str = ""
 
     @property
@@ -74,16 +81,39 @@ class MetricValue(Record):
 
     :param name: name in the metric registry.
     :param value: the value; ``None`` with status error where it is not finite.
-    :param interval: bootstrap interval, where one was computed.
-    :param n: rows behind it.
+    :param interval: its interval, where it has one.
+    :param n: how many carry the value: positives for a recall, entities where rows share one.
+    :param unit: what is counted; ``rows`` also in records of before.
+    :param rows: all rows it was computed on; ``None`` in records of before, where ``n`` says it.
+    :param reason: why there is no interval, where there could be one.
     :param status: pass when there is a value, error when there is none.
     """
 
     name: str
     value: float | None
     n: int = Field(ge=0)
+    unit: str = Field(default=ROWS, exclude_if=ROWS.__eq__)
+    rows: int | None = Field(default=None, ge=0, exclude_if=lambda rows: rows is None)
     interval: Interval | None = None
+    reason: str = Field(default="", exclude_if="".__eq__)
     status: Status = Status.PASS
+
+    @property
+    def on_rows(self) -> int:
+        """All rows it was computed on."""
+        return self.n if self.rows is None else self.rows
+
+    def on(self, rows: str = "rows") -> str:
+        """Return what carries the value, such as ``18 positives of 200 rows``.
+
+        :param rows: what the rows are called.
+        """
+        return counted(self.n, self.unit, self.on_rows, rows)
+
+
+def counted(n: int, unit: str, of: int, rows: str = "rows") -> str:
+    """Return what carries a number: ``200 rows``, or ``18 positives of 200 rows``."""
+    return f"{n:,} {rows}" if unit == ROWS else f"{n:,} {unit} of {of:,} {rows}"
 
 
 SCHEDULER = "scheduler"
@@ -155,4 +185,5 @@ __all__ = [
     "RunContext",
     "Span",
     "Status",
+    "counted",
 ]

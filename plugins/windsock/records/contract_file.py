@@ -45,7 +45,8 @@ def column_by_people(
     :param held: what it means otherwise, where that is known.
     :returns: ``None`` if neither says of which kind it is.
     """
-    kind = ColumnKind(block.kind) if block.kind else held.kind if held else None
+    given_kind = block.kind or ("boolean" if block.true is not None and held is None else None)
+    kind = ColumnKind(given_kind) if given_kind else held.kind if held else None
     if kind is None:
         return None
     same = held if held is not None and held.kind is kind else None
@@ -67,11 +68,25 @@ def column_by_people(
 
 def form_by_people(block: ColumnBlock, held: ValueForm) -> ValueForm:
     """Return how a column's values are written: by the block, else as it is held."""
-    given = {key: getattr(block, key) for key in ("decimal", "thousands", "unit", "dates")}
+    keys = ("decimal", "thousands", "unit", "currency", "whole", "dates")
+    given = {key: getattr(block, key) for key in keys}
     decided: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if block.nulls:
         decided["nulls"] = block.nulls
+    if block.currency is not None:
+        decided["unit"] = "currency"
+    elif block.unit in ("", "percent"):
+        decided["currency"] = ""
     return _with_two_signs(held, decided)
+
+
+def form_with_known(form: ValueForm, known: ValueForm) -> ValueForm:
+    """Return a form with what it leaves open as it is known: the currency, and whether text is numbers."""
+    open_currency = form.unit == known.unit == "currency" and not form.currency
+    return form.replace(
+        currency=known.currency if open_currency else form.currency,
+        whole=known.whole if form.whole is None else form.whole,
+    )
 
 
 def form_by_source(source: Any, kind: ColumnKind, held: ValueForm) -> ValueForm:
@@ -124,9 +139,11 @@ def _keys(column: ContractColumn) -> dict[str, str]:
         keys["classes"] = _listed(column.classes)
     if column.unique:
         keys["unique"] = "true"
-    for key in ("decimal", "thousands", "unit", "dates"):
+    for key in ("decimal", "thousands", "unit", "currency", "dates"):
         if getattr(form, key) != getattr(usual, key):
             keys[key] = _text(getattr(form, key))
+    if form.whole is not None:
+        keys["whole"] = str(form.whole).lower()
     if form.nulls:
         keys["nulls"] = _listed(form.nulls)
     if column.true_word is not None and column.false_word is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -34,6 +34,10 @@ class ColumnRole(StrEnum):
     IGNORED = "ignored"
 
 
+READ_FREELY = "without the contract its values would be read as"
+"""How a column's note began that said what :attr:`ColumnSchema.freely` and ``advice`` say now."""
+
+
 class ColumnSchema(Record):
     """One column of a snapshot.
 
@@ -48,6 +52,9 @@ class ColumnSchema(Record):
     :param form: how its values are written.
     :param unread: rows whose value does not fit the kind and is missing for it; among ``nulls``.
     :param shapes: how values that do not fit look, the most frequent first; a digit is 9, a letter a.
+    :param freely: where too many values do not fit what it means: the kind that they have by themselves.
+    :param advice: what settles that, as a sentence for people.
+    :param bare: of numbers with a sign of currency: rows without it; they count as numbers of that currency.
     :param unread_of: of a column that decides which rows are taken: values that it had before rows were left
         out, those that do not fit among them; ``unread`` and ``shapes`` are of these. 0: of the rows here.
     """
@@ -64,6 +71,19 @@ class ColumnSchema(Record):
     unread: int = Field(default=0, ge=0)
     shapes: tuple[str, ...] = ()
     unread_of: int = Field(default=0, ge=0)
+    freely: str = ""
+    advice: str = ""
+    bare: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_note(cls, given: Any) -> Any:
+        """Read a column as it was kept when its note said what does not fit."""
+        note = given.get("note", "") if isinstance(given, dict) else ""
+        if not isinstance(note, str) or not note.startswith(READ_FREELY):
+            return given
+        freely, _, advice = note.removeprefix(READ_FREELY).partition(";")
+        return {**given, "note": "", "freely": freely.strip(), "advice": advice.strip()}
 
     def values_among(self, rows: int) -> int:
         """Return how many values there are among a snapshot's rows, or among those that it was taken from."""
@@ -179,7 +199,7 @@ class ValidationReport(Record):
     suite_origin: str
     suite_uri: str | None = None
     asks: tuple[str, ...] = ()
-    suspects: tuple[LeakSuspect, ...] = ()
+    suspects: tuple[LeakSuspect, ...] = Field(default=(), exclude_if=().__eq__)
 
     @property
     def counted(self) -> str:

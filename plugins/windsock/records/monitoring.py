@@ -48,7 +48,9 @@ class ColumnDrift(Record):
     :param wasserstein: Wasserstein distance in standard deviations of the reference; numbers only.
     :param null_share: rows without a value, now.
     :param reference_null_share: and in the training rows.
-    :param unseen_share: rows of categories that training did not know.
+    :param unseen_share: rows of categories that the profile does not name.
+    :param reference_unseen_share: and as many as the training rows let expect.
+    :param effective_rows: how many independent rows say as much, where rows share units and are alike.
     :param importance: share of the model's permutation importance.
     :param findings: such as ``constant``, ``all_null``, ``vanished``, ``unseen``, ``absent``, ``unreadable``.
     """
@@ -68,6 +70,8 @@ class ColumnDrift(Record):
     null_share: float | None = None
     reference_null_share: float | None = None
     unseen_share: float | None = None
+    reference_unseen_share: float | None = None
+    effective_rows: float | None = None
     importance: float | None = None
     findings: tuple[str, ...] = ()
 
@@ -89,8 +93,8 @@ class DriftReport(Record):
 
     :param version: the champion that it is held against; empty where there is none.
     :param digest: its bundle; empty where there is none.
-    :param status: ``fail``: drift; ``insufficient``: too few rows, no live version, no profile; ``error``:
-        the log could not be counted.
+    :param status: ``fail``: drift; ``insufficient``: too few rows, no live version, no profile; ``empty``: no
+        row at all; ``error``: the log could not be counted.
     :param method: what judged: ``counts``, ``exact`` or ``evidently``.
     :param columns: every feature of the profile.
     :param score: the scores against those on held-out rows; ``None`` where there is nothing to compare.
@@ -146,7 +150,7 @@ class PerformanceReport(Record):
     """How good the answers are: as far as labels tell, and as far as can be estimated without them.
 
     :param status: ``fail`` if a check fails; ``error`` if one could not run; ``insufficient`` if no realised
-        check could be made, whatever is estimated.
+        check could be made, whatever is estimated; ``empty`` if the window has no row.
     :param rows: answered rows of the champion in the look-back.
     :param labelled: of those, rows with a label by now.
     :param coverage: ``labelled / rows``.

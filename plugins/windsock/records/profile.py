@@ -6,11 +6,31 @@ from pydantic import Field
 
 from windsock.records.base import MetricValue, Record
 from windsock.records.data import ColumnKind
+from windsock.spec import DriftBlock
 
 EDGES = 256
 """Quantile edges of a number: the exact KS distance is then known to within about 0.004."""
 MOST_CATEGORIES = 1000
 """Categories counted by name; the rarer ones are counted together."""
+
+
+class ManyValues(Record):
+    """A category with more values than its training rows can have seen: shares of a held-out half of them.
+
+    One half of the rows chooses which values are counted by name, the other half measures their shares: what
+    one half has by chance, the other has not. All other values are counted in buckets of a hash, so that
+    nothing here grows with their number.
+
+    :param rows: rows of the measuring half with a value.
+    :param nulls: its rows without one.
+    :param named: its rows of each of the profile's ``categories``.
+    :param rest: its rows of all other values, by bucket.
+    """
+
+    rows: int = Field(ge=0)
+    nulls: int = Field(ge=0)
+    named: dict[str, int]
+    rest: tuple[int, ...]
 
 
 class ColumnProfile(Record):
@@ -25,6 +45,12 @@ class ColumnProfile(Record):
     :param sd: standard deviation of a number.
     :param categories: rows of each category; a boolean's are ``true`` and ``false``.
     :param other: rows of categories that are too many to be named.
+    :param seen_once: values of a category that one row has (or one entity, where rows share some); ``None``
+        in profiles of before.
+    :param seen_twice: values of a category that two rows have.
+    :param many: what a category is held against that has more values than the rows can have seen.
+    :param design_effect: so many rows say as much as one would if no two were of one entity; 1 where rows
+        share none.
     :param true_word: for a boolean that is text in requests: the word that means true.
     :param importance: share of the model's permutation importance, 0 to 1; ``None`` where not measured.
     :param wobble: effect size (KS distance, or Cramer's V) that parts of the training rows, in the order of
@@ -42,6 +68,10 @@ class ColumnProfile(Record):
     sd: float | None = None
     categories: dict[str, int] = Field(default_factory=dict)
     other: int = Field(default=0, ge=0)
+    seen_once: int | None = Field(default=None, ge=0)
+    seen_twice: int | None = Field(default=None, ge=0)
+    many: ManyValues | None = None
+    design_effect: float = Field(default=1.0, ge=1)
     true_word: str | None = None
     importance: float | None = Field(default=None, ge=0, le=1)
     wobble: float = Field(default=0.0, ge=0)
@@ -118,6 +148,9 @@ class DriftProfile(Record):
     """All features of a model on its training rows, and its answers on the held-out ones.
 
     :param rows: number of training rows.
+    :param rule: the drift rule of the model's file when the version was trained; ``None`` in profiles of
+        before.
+    :param windows: how many windows of how many ask for a retrain, by that file.
     :param minimum_rows: windows with fewer rows get no verdict: in so few a large shift would not show.
     :param score: the scores (or predicted numbers) on held-out rows.
     :param target: the target on held-out rows.
@@ -127,6 +160,8 @@ class DriftProfile(Record):
     rows: int = Field(ge=0)
     columns: tuple[ColumnProfile, ...] = Field(min_length=1)
     minimum_rows: int = Field(default=0, ge=0)
+    rule: DriftBlock | None = None
+    windows: tuple[int, int] | None = None
     score: ColumnProfile | None = None
     target: ColumnProfile | None = None
     performance: ReferencePerformance | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from windsock.exceptions import RolloutRefusedError
 from windsock.records.base import CheckResult, Digest, Interval, Moment, Record, RunContext
 from windsock.records.rollout import Rollout, RolloutOverrides, StepTotals
 from windsock.spec import ModelSpec
@@ -94,6 +96,34 @@ class RolloutDecision(Record):
         """The decision without what was stored about it afterwards: as it stands in its own evidence pack."""
         later = {"evidence_digest": None, "evidence_uri": None, "report_uri": None, "unchanged": False}
         return self.replace(**later)
+
+
+class RolloutMark(Record):
+    """How far a rollout's decisions had come, kept outside the database and signed.
+
+    :param number: number of the last decision that was kept.
+    :param planned: numbers of the planned looks among them: each spends of the error that was declared.
+    """
+
+    model: str
+    experiment: str
+    number: int = Field(ge=0)
+    planned: tuple[int, ...] = ()
+
+
+def shortened(model: str, experiment: str, missing: Sequence[int]) -> RolloutRefusedError:
+    """Return the refusal of a rollout whose looks are missing: what they said would count no more.
+
+    :param missing: the numbers of the decisions.
+    """
+    first, last = missing[0], missing[-1]
+    which = f"decision {first} is" if first == last else f"decisions {first} to {last} are"
+    return RolloutRefusedError(
+        f"{model}: rollout {experiment} cannot go on: {which} missing in the control database",
+        code="WS-ROLLOUT-082",
+        next_action="Find out who changed the control database, or restored it. Restore its newest backup, "
+        f"or end the rollout with `windsock rollout stop {model}` and start it again.",
+    )
 
 
 class StartRolloutInput(Record):
@@ -193,9 +223,11 @@ __all__ = [
     "JudgeRolloutInput",
     "RolloutAction",
     "RolloutDecision",
+    "RolloutMark",
     "RolloutState",
     "ShiftTrafficInput",
     "StartRolloutInput",
     "SteerRolloutInput",
     "TrafficShift",
+    "shortened",
 ]

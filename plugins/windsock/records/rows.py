@@ -173,6 +173,21 @@ def reference_mask(held_out: NDArray[np.bool_], recent_rows: int) -> NDArray[np.
     return recent if (recent & ~held_out).sum() >= REFERENCE_ROWS else np.ones(len(held_out), dtype=bool)
 
 
+def entities_of(frame: pd.DataFrame, spec: ModelSpec) -> list[str] | None:
+    """Return whose row each is, by the spec's entity; a row without one is of its own.
+
+    :returns: ``None`` where the spec names no entity.
+    """
+    name = spec.data.entity
+    if name is None or name not in frame.columns:
+        return None
+    values, missing = frame[name].tolist(), frame[name].isna().tolist()
+    return [
+        f"row {place}" if gone else entity_text(value)
+        for place, (value, gone) in enumerate(zip(values, missing, strict=True))
+    ]
+
+
 def entity_text(value: Any) -> str:
     """Return the text that identifies an entity: the same for ``7``, ``7.0`` and ``" 7 "``."""
     if hasattr(value, "item"):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from windsock.records.base import Digest, Interval, MetricValue, Moment, Record, RunContext
+from windsock.records.base import ROWS, Digest, Interval, MetricValue, Moment, Record, RunContext, counted
 from windsock.records.data import DataSnapshot, ValidationReport
 from windsock.records.ledger import Champion
 from windsock.spec import CandidateBlock, ModelSpec, metric_facts
@@ -49,7 +49,8 @@ class CompiledEquality(Record):
     :param rows: rows that both answered: all held-out ones and the golden ones.
     :param flips: rows that the two put into different classes.
     :param largest_difference: largest absolute difference of two answers.
-    :param tolerance: largest difference that counts as equal: 1e-9, or 1e-9 of the largest answer above 1.
+    :param tolerance: largest difference that counts as equal: 1e-9 of the answers' scale (1 for
+        probabilities, their spread for numbers), and what rounding does.
     :param equal: whether the compiled form serves: no flips, and no difference over the tolerance.
     :param reason: why it does not serve.
     """
@@ -128,9 +129,12 @@ class PairedDifference(Record):
     :param metric: name of the metric.
     :param opponent: ``champion`` or ``baseline``.
     :param value: the difference; ``None`` where it cannot be computed.
-    :param interval: paired bootstrap interval (percentile, Efron and Tibshirani 1993).
-    :param n: held-out rows, the same for both.
-    :param resamples: bootstrap resamples.
+    :param interval: its interval, from the same rows in pairs.
+    :param n: how many carry the difference: positives for a recall, entities where rows share one.
+    :param unit: what is counted; ``rows`` also in records of before.
+    :param rows: held-out rows, the same for both; ``None`` in records of before, where ``n`` says it.
+    :param reason: why there is no interval.
+    :param resamples: bootstrap resamples, in records of before.
     :param opponent_value: the opponent's metric on those rows.
     :param note: which held-out rows are not among them, and why; empty: all are.
     """
@@ -140,10 +144,25 @@ class PairedDifference(Record):
     value: float | None
     interval: Interval | None
     n: int
-    resamples: int
+    unit: str = Field(default=ROWS, exclude_if=ROWS.__eq__)
+    rows: int | None = Field(default=None, exclude_if=lambda rows: rows is None)
+    reason: str = Field(default="", exclude_if="".__eq__)
+    resamples: int = 0
     opponent_value: float | None = None
     error: str = ""
     note: str = ""
+
+    @property
+    def on_rows(self) -> int:
+        """All rows it was computed on."""
+        return self.n if self.rows is None else self.rows
+
+    def on(self, rows: str = "rows") -> str:
+        """Return what carries the difference, such as ``18 positives of 200 rows``.
+
+        :param rows: what the rows are called.
+        """
+        return counted(self.n, self.unit, self.on_rows, rows)
 
 
 class Latency(Record):
@@ -189,7 +208,7 @@ class Evaluation(Record):
 
     :param chosen: the candidate with the best cross-validation mean.
     :param ranking: all candidates' labels with their CV mean, best first.
-    :param metrics: held-out metrics, each with its bootstrap interval where it has one; the gate decides by
+    :param metrics: held-out metrics, each with its interval where it has one; the gate decides by
         these. Where the snapshot has recent rows, they and both differences are on the recent held-out ones.
     :param recent_held_out: how many recent held-out rows that are; 0 where all held-out rows are judged on.
     :param overall: the same metrics on all held-out rows, for information, where the gate's are on recent

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from windsock.records.base import Record
+
+LATER = ("currency", "whole")
+"""Fields that came after contracts and bundles had been written without them."""
 
 
 class ValueForm(Record):
@@ -15,6 +20,9 @@ class ValueForm(Record):
         kinds of blanks.
     :param unit: what stands beside each number: nothing, a per cent sign or a sign of currency. The number
         is kept as it is written: ``95%`` is 95.
+    :param currency: with a unit of currency: which one it is, such as ``EUR``; empty: not known.
+    :param whole: of an identity that is text: whether all are whole numbers, so that ``7.0`` and ``007`` are
+        7; ``None``: not decided.
     :param dates: the one form of all times: empty for ISO 8601, ``day_first``, ``month_first``, ``epoch_s``,
         ``epoch_ms``, ``epoch_us``, ``epoch_ns``, or a pattern of ``strptime``.
     :param nulls: words that stand for a missing value besides the usual ones.
@@ -23,8 +31,16 @@ class ValueForm(Record):
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
     unit: Literal["", "percent", "currency"] = ""
+    currency: str = ""
+    whole: bool | None = None
     dates: str = ""
     nulls: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what is not decided as if the field were not there: digests from before it stay the same."""
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if key not in LATER or value not in ("", None)}
 
 
 class SourceForm(ValueForm):

@@ -15,6 +15,7 @@ from windsock.records import (
     RolloutAction,
     RolloutDecision,
     running_rollout,
+    shortened,
 )
 from windsock.rollout.decision import decide
 from windsock.rollout.evidence import evidence_bytes, evidence_uri
@@ -22,6 +23,9 @@ from windsock.rollout.look_due import LASTING
 from windsock.rollout.report import bare, course_to, keep_report, page
 
 log = logging.getLogger(__name__)
+
+TAKES_AWAY = frozenset({RolloutAction.KEEP, RolloutAction.ROLL_BACK})
+"""What is decided even where earlier decisions are missing: the champion keeps all traffic."""
 
 
 def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDecision:
@@ -31,6 +35,7 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
     not carried out yet is returned again, unchanged; a promotion is judged again at each look.
 
     :raises VerdictError: if no rollout is under way.
+    :raises RolloutRefusedError: if decisions of it are missing and this one gives traffic.
     :raises StorageError: if the prediction log cannot be read, or the evidence pack not be written.
     :raises SourceUnavailableError: if the table of the outcomes does not answer.
     :raises MonitoringError: if the table or file of the outcomes is not there or lacks a column.
@@ -46,7 +51,9 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
             f"{step.spec.name}__ab_rollout.",
         )
     last = ports.rollouts.last(rollout.model, rollout.experiment)
+    missing = ports.rollouts.missing(rollout.model, rollout.experiment)
     if last is not None and _stands(last, rollout):
+        _require_whole(rollout, missing, last)
         return _again(step, ports, rollout, last, rows)
     decision = decide(
         rollout,
@@ -55,6 +62,7 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
         number=last.number + 1 if last else 1,
         now=ports.now(),
     )
+    _require_whole(rollout, missing, decision)
     if step.dry_run:
         return decision.replace(dry_run=True)
     course = course_to(ports, decision)
@@ -67,6 +75,12 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
     uri = keep_report(ports, rollout, standing, rows, report)
     log.info("%s: %s %s: %s", rollout.model, rollout.experiment, standing.action.value, standing.reason)
     return standing.replace(unchanged=not is_ours, report_uri=uri)
+
+
+def _require_whole(rollout: Rollout, missing: Sequence[int], decision: RolloutDecision) -> None:
+    """See that looks which are missing would not have said otherwise."""
+    if missing and decision.action not in TAKES_AWAY:
+        raise shortened(rollout.model, rollout.experiment, missing)
 
 
 def _planned(ports: Ports, rollout: Rollout) -> Sequence[RolloutDecision]:

@@ -19,6 +19,7 @@ from windsock.records import (
     open_switch,
     rollout_route,
     running_rollout,
+    shortened,
 )
 from windsock.rollout.splits import lay_split, settle, split_entry, step_words
 
@@ -88,6 +89,8 @@ def _stands_against(
     if last is None or decision_digest(last) != decision_digest(decision):
         known = f"the last one is {last.number}: {last.action.value}" if last else "there is none"
         return f"decision {decision.number} does not stand; {known}"
+    if missing := ports.rollouts.missing(rollout.model, rollout.experiment):
+        raise shortened(rollout.model, rollout.experiment, missing)
     return None
 
 

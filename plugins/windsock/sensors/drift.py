@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from windsock.monitoring.empty_windows import keep_empty
 from windsock.monitoring.pending_windows import pending_windows
 from windsock.operators.base import StepOperator
 from windsock.ports import utc_now
@@ -88,12 +89,14 @@ class DriftSensor(StepOperator):
             since=live_since(ports.ledger.rows(spec.name)),
             now=ports.now(),
         )
+        left = keep_empty(spec, ports, windows)
+        empty = f"; {len(windows) - len(left)} more were empty" if len(left) < len(windows) else ""
         self.verdict = Verdict(
             word="PASS",
-            why=f"{len(windows)} closed windows of {spec.monitoring.window} without a verdict",
+            why=f"{len(left)} closed windows of {spec.monitoring.window} without a verdict{empty}",
             ids={"model": spec.name},
         )
-        return [window.model_dump(mode="json") for window in windows]
+        return [window.model_dump(mode="json") for window in left]
 
     def drifted(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the window that has drifted."""

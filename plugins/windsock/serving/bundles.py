@@ -31,24 +31,36 @@ class BundleFetcher(Protocol):
         ...
 
 
+class Evidence(Protocol):
+    """What the server needs of the signed evidence packs."""
+
+    def require_yes(self, model: str, digest: Digest, /) -> None:
+        """See that the gate said yes to a bundle of a model."""
+        ...
+
+
 class BundleShelf:
     """Copies of bundles in the server's state folder, by digest.
 
     :param folder: the server's state folder.
     :param fetcher: verifies and loads; nothing is read from a bundle but through it.
+    :param evidence: says to which bundles the gate said yes; no other one is loaded, whatever names it.
     """
 
-    def __init__(self, folder: Path, fetcher: BundleFetcher) -> None:
+    def __init__(self, folder: Path, fetcher: BundleFetcher, evidence: Evidence) -> None:
         self.folder = folder / BUNDLES_FOLDER
         self.fetcher = fetcher
+        self.evidence = evidence
 
     def load(self, plan: SlotPlan, model: str, *, whole: bool = False) -> LoadedBundle:
         """Return a slot's bundle, verified; fetch it if there is no copy yet, or a broken one.
 
         :param whole: whether the fitted pipeline is loaded too where its compiled form serves.
-        :raises UnverifiedBundleError: if it is not what was signed, or another model's.
-        :raises StorageError: if it has to be fetched and cannot be.
+        :raises UnverifiedBundleError: if it is not what was signed, another model's, or no signed evidence
+            says that the gate said yes to it.
+        :raises StorageError: if it, or its evidence, has to be fetched and cannot be.
         """
+        self.evidence.require_yes(model, plan.digest)
         copy = self.fetcher.fetch_bundle(plan.bundle_uri, plan.digest, self.folder)
         with suppress(OSError):
             os.utime(copy)  # it is in use: young for keep_only

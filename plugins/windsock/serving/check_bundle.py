@@ -20,27 +20,18 @@ UNREFUSED = "The version that served before still serves. Look at the bundle; tr
 
 
 def make_shelf(settings: Settings) -> BundleShelf:
-    """Return the server's copies of bundles, verified by the installation's keys."""
-    from windsock.adapters.bundle_store import SignedBundleStore
-    from windsock.adapters.storage import Storage
-
-    store = SignedBundleStore(Storage(settings.storage_url), settings.keys_dir)
-    return BundleShelf(settings.serving_dir, store)
-
-
-def require_yes(settings: Settings, model: str, plan: SlotPlan) -> None:
-    """See that the gate said yes to a slot's bundle, whoever asks for it to be served.
+    """Return the server's copies of bundles, verified by the installation's keys.
 
     A bundle is signed when it is trained; only its evidence says that it passed the gate.
-
-    :raises UnverifiedBundleError: if no signed evidence says so.
-    :raises StorageError: if the evidence could not be read.
     """
+    from windsock.adapters.bundle_store import SignedBundleStore
     from windsock.adapters.evidence_copies import EvidenceCopies
     from windsock.adapters.storage import Storage
 
-    evidence = EvidenceCopies(Storage(settings.storage_url), settings.serving_dir, settings.keys_dir)
-    evidence.require_yes(model, plan.digest)
+    storage = Storage(settings.storage_url)
+    store = SignedBundleStore(storage, settings.keys_dir)
+    evidence = EvidenceCopies(storage, settings.serving_dir, settings.keys_dir)
+    return BundleShelf(settings.serving_dir, store, evidence)
 
 
 def check_bundle(shelf: BundleShelf, model: str, plan: SlotPlan) -> ProbeResult:
@@ -126,7 +117,6 @@ def main() -> None:
     asked = json.load(sys.stdin)
     try:
         settings, slot = Settings.model_validate(asked["settings"]), SlotPlan.model_validate(asked["slot"])
-        require_yes(settings, asked["model"], slot)
         probe = check_bundle(make_shelf(settings), asked["model"], slot)
         answer: dict[str, Any] = {"probe": probe.model_dump(mode="json")}
     except WindsockError as error:

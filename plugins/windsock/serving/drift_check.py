@@ -1,7 +1,7 @@
-"""``/drift-check``: a look at whether rows are distributed as the training rows were.
+"""``/drift-check``: whether rows are distributed as training rows were, by the monitor's rule for a window.
 
 It is made when somebody asks, never while a prediction is answered, and it is no verdict of the monitor: that
-one looks at whole windows of the log, corrects for false discoveries over time and waits for persistence.
+one judges whole windows of the log, knows which rows share a unit and waits for persistence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windsock.exceptions import ServerUnavailableError
-from windsock.records import ColumnKind, ColumnProfile, DriftProfile, InputField, InputSchema, Status
+from windsock.monitoring.drift_columns import judge_columns, minimum_rows
+from windsock.monitoring.drift_verdict import judge_window
+from windsock.records import (
+    ColumnDrift,
+    ColumnKind,
+    ColumnProfile,
+    DriftProfile,
+    InputField,
+    InputSchema,
+    Status,
+)
 from windsock.records.values import LARGEST, category_text
 from windsock.serving import documentation as doc
 from windsock.serving.errors import json_response
@@ -24,14 +34,13 @@ from windsock.serving.field_values import Values, check_features
 from windsock.serving.recent_rows import MOST_ROWS
 from windsock.serving.requests import read_content
 from windsock.serving.strict_json import MAX_FAULTS, Fault, RequestRefusedError, kind_of, read_json
-from windsock.statistics.counting import NUMERIC, count_numbers
-from windsock.statistics.distances import (
-    bin_categories,
-    bin_numbers,
-    jensen_shannon,
-    ks_by_chance,
-    ks_interval,
-    population_stability,
+from windsock.spec import DriftBlock
+from windsock.statistics.counting import (
+    NUMERIC,
+    ColumnCounts,
+    WindowCounts,
+    count_categories,
+    count_numbers,
 )
 
 if TYPE_CHECKING:
@@ -41,12 +50,8 @@ if TYPE_CHECKING:
 CODE = "WS-SERVING-046"
 MOST_SENT = 100_000
 USUAL_LAST = 1_000
-FEWEST_ROWS = 200
-KS_LIMIT = 0.05
-PSI_LIMIT = 0.25
-RATIO_LIMIT = 0.5
-"""Share of drifted columns from which the whole has drifted."""
-LIMITS = {"rows": FEWEST_ROWS, "ks": KS_LIMIT, "psi": PSI_LIMIT, "drift_ratio": RATIO_LIMIT}
+ROWS = ("rows", "data")
+"""Names under which rows may be sent."""
 REQUEST = {
     "requestBody": {
         "required": True,
@@ -57,7 +62,10 @@ REQUEST = {
                     "additionalProperties": False,
                     "maxProperties": 1,
                     "properties": {
-                        "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+                        **{
+                            name: {"type": "array", "minItems": 1, "items": {"type": "object"}}
+                            for name in ROWS
+                        },
                         "last": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS},
                     },
                 },
@@ -122,13 +130,14 @@ def read_look(body: bytes) -> int | list[Any]:
     :raises RequestRefusedError: if it is neither.
     """
     said = read_json(body)
-    if not isinstance(said, dict) or said.keys() not in ({"rows"}, {"last"}, set()):
-        raise _refused("body", "something else" if isinstance(said, dict) else kind_of(said), "rows, or last")
-    if "rows" in said:
-        rows = said["rows"]
+    if not isinstance(said, dict) or len(said) > 1 or said.keys() - {*ROWS, "last"}:
+        got = "something else" if isinstance(said, dict) else kind_of(said)
+        raise _refused("body", got, "rows (or data), or last")
+    for name in said.keys() & set(ROWS):
+        rows = said[name]
         if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_SENT:
             got = f"a list of {len(rows):,}" if isinstance(rows, list) else kind_of(rows)
-            raise _refused("rows", got, f"a list of 1 to {MOST_SENT:,} objects")
+            raise _refused(name, got, f"a list of 1 to {MOST_SENT:,} objects")
         return rows
     last = said.get("last", USUAL_LAST)
     if isinstance(last, bool) or not isinstance(last, int) or not 1 <= last <= MOST_ROWS:
@@ -167,78 +176,80 @@ def read_values(rows: Sequence[Any], schema: InputSchema) -> list[Values]:
 
 
 def look_at(profile: DriftProfile, schema: InputSchema, rows: Sequence[Values]) -> dict[str, Any]:
-    """Hold rows against a profile, column by column.
+    """Hold rows against a profile by the rule that the monitor judges windows by.
+
+    It is the rule of the model's file when the version was trained. Nothing but these rows is known here: no
+    scores, and no units.
 
     :param rows: each row's values in the order of the schema's fields.
     :returns: what is answered: verdict, ratio, limits, and what was seen of each column.
     """
     places = {field.name: (place, field) for place, field in enumerate(schema.fields)}
-    known = [column for column in profile.columns if column.name in places]
-    columns = []
-    for column in known:
+    known = profile.replace(columns=tuple(one for one in profile.columns if one.name in places))
+    counted = {}
+    for column in known.columns:
         place, field = places[column.name]
-        columns.append(_column(column, field, [row[place] for row in rows], len(known)))
-    judged = [column["drifted"] for column in columns if column["drifted"] is not None]
-    drifted, open_ones = sum(judged), len(columns) - len(judged)
+        counted[column.name] = _count(column, field, [row[place] for row in rows])
+    counts = WindowCounts(rows=len(rows), columns=counted)
+    rule, windows = profile.rule or DriftBlock(), profile.windows
+    judgement = judge_columns(known, counts, rule)
+    found = judge_window(known, counts, judgement, rule)
+    judged = [column for column in judgement.columns if column.status in (Status.PASS, Status.FAIL)]
     return {
         "rows": len(rows),
-        "verdict": _verdict(drifted, open_ones, len(columns)).value,
-        "drift_ratio": drifted / len(judged) if judged else None,
-        "drifted": drifted,
+        "verdict": found.status.value,
+        "reason": found.reason,
+        "severity": found.severity.value,
+        "drift_score": found.drift_score,
+        "drift_ratio": found.drift_ratio,
+        "drifted": sum(column.status is Status.FAIL for column in judged),
         "judged": len(judged),
-        "limits": LIMITS,
-        "columns": columns,
+        "rule": "default" if profile.rule is None else "model",
+        "limits": {
+            "rows": minimum_rows(known, rule),
+            **rule.model_dump(include={"q", "ks", "cramers_v", "columns", "rules"}),
+        },
+        "windows": None if windows is None else {"bad": windows[0], "of": windows[1]},
+        "columns": [_column(column) for column in judgement.columns],
     }
 
 
-def _verdict(drifted: int, open_ones: int, columns: int) -> Status:
-    """Return the whole's verdict: insufficient while the columns that are open could change it."""
-    if drifted >= RATIO_LIMIT * columns and columns:
-        return Status.FAIL
-    return Status.PASS if drifted + open_ones < RATIO_LIMIT * columns else Status.INSUFFICIENT
-
-
-def _column(column: ColumnProfile, field: InputField, values: list[Any], columns: int) -> dict[str, Any]:
-    said: dict[str, Any] = {"feature": field.name, "kind": field.kind.value, "unseen": None, "ks": None}
-    if field.kind in NUMERIC:
-        bins, nulls = _numbers(column, values, said, columns)
-    else:
-        counts = Counter(_categories(values, field))
-        nulls = len(values) - counts.total()
-        if field.kind is ColumnKind.DATETIME:  # its times always drift: only whether there is one counts
-            bins = ([column.rows, column.nulls], [counts.total(), nulls])
-        else:
-            bins = bin_categories(column, counts, nulls)
-            named = sum(counts[name] for name in column.categories)
-            said["unseen"] = 1 - named / counts.total() if counts else None
-    now = len(values)
-    reference = column.rows + column.nulls
-    said["n"] = now - nulls
-    said["nulls"] = {
-        "reference": column.nulls / reference if reference else None,
-        "now": nulls / now if now else None,
+def _column(column: ColumnDrift) -> dict[str, Any]:
+    """Return what is answered about one column."""
+    bounds = column.effect_interval
+    return {
+        "feature": column.name,
+        "kind": column.kind.value,
+        "status": column.status.value,
+        "drifted": {Status.PASS: False, Status.FAIL: True}.get(column.status),
+        "insufficient": column.status is Status.INSUFFICIENT,
+        "n": column.rows,
+        "nulls": {"reference": column.reference_null_share, "now": column.null_share},
+        "unseen": column.unseen_share,
+        "unseen_expected": column.reference_unseen_share,
+        "effect": column.effect,
+        "effect_bounds": None if bounds is None else {"low": bounds.low, "high": bounds.high},
+        "limit": column.limit,
+        "p": column.p,
+        "psi": column.psi,
+        "jensen_shannon": column.jensen_shannon,
+        "findings": list(column.findings),
     }
-    said["psi"] = population_stability(*bins)
-    said["jensen_shannon"] = jensen_shannon(*bins)
-    said["insufficient"] = min(now, reference) < FEWEST_ROWS
-    said["drifted"] = None if said["insufficient"] else _drifted(said)
-    return said
 
 
-def _numbers(
-    column: ColumnProfile, values: list[Any], said: dict[str, Any], columns: int
-) -> tuple[tuple[list[int], list[int]], int]:
-    """Return the counts of a number in its bins, and its nulls; note the KS distance."""
+def _count(column: ColumnProfile, field: InputField, values: list[Any]) -> ColumnCounts:
+    """Count a column's values as the monitor counts those of the log."""
     import numpy as np
 
-    numbers = np.array([np.nan if value is None else value for value in values], dtype="float64")
-    numbers[~(np.abs(numbers) <= LARGEST)] = np.nan  # as in training
-    window = count_numbers(column, numbers)
-    if min(window.rows, column.rows) >= FEWEST_ROWS:
-        low, high = ks_interval(column, window)
-        chance = ks_by_chance(column.rows, window.rows, comparisons=columns)
-        said["ks"] = {"low": low, "high": high, "by_chance": chance}
-    return bin_numbers(column, window), window.nulls
+    if field.kind in NUMERIC:
+        numbers = np.array([np.nan if value is None else value for value in values], dtype="float64")
+        numbers[~(np.abs(numbers) <= LARGEST)] = np.nan  # as in training
+        return count_numbers(column, numbers)
+    counts = Counter(_categories(values, field))
+    nulls = len(values) - counts.total()
+    if field.kind is ColumnKind.DATETIME:  # its times always drift: only whether there is one counts
+        return ColumnCounts(rows=counts.total(), nulls=nulls)
+    return count_categories(column, counts, nulls)
 
 
 def _categories(values: Iterable[Any], field: InputField) -> Iterable[str]:
@@ -246,15 +257,3 @@ def _categories(values: Iterable[Any], field: InputField) -> Iterable[str]:
     if field.kind is not ColumnKind.BOOLEAN:
         return map(category_text, known)
     return ("true" if value is True or value == field.true_word else "false" for value in known)
-
-
-def _drifted(said: dict[str, Any]) -> bool | None:
-    """Return whether a column has drifted; ``None`` where the KS interval lies on both sides of the limit."""
-    if said["psi"] is not None and said["psi"] > PSI_LIMIT:
-        return True
-    if said["ks"] is None:
-        return False if said["psi"] is not None else None
-    limit = max(KS_LIMIT, said["ks"]["by_chance"])
-    if said["ks"]["low"] >= limit:
-        return True
-    return False if said["ks"]["high"] < limit else None

@@ -1,38 +1,18 @@
-"""The routing table: one file, replaced whole, whose epochs only ever grow."""
+"""The routing table: what the server serves each model by; its epochs only ever grow."""
 
 from __future__ import annotations
 
-import json
-import logging
 import re
-from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from windsock.exceptions import DeploymentRefusedError, SettingsError, StaleEpochError, StorageError
+from windsock.exceptions import DeploymentRefusedError, StaleEpochError
 from windsock.records import BASIS_POINTS, Digest, Record, RoutePlan
-from windsock.serving.files import locked, replace_file
 from windsock.spec import MODEL_NAME
 
-log = logging.getLogger(__name__)
-
-ROUTES_FILE = "routes.json"
-LOCK_FILE = "routes.lock"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 KEPT_CHAMPIONS = 2
-
-Signature = tuple[int, int, int]
-"""What tells one version of a file from another: inode, time of change, size."""
-
-
-class InvalidTableError(SettingsError):
-    """The routing table's file holds no routing table; the last valid one stays in use."""
-
-    default_code = "WS-SERVING-005"
-    default_next = (
-        "Put back a whole routes.json, or remove it and restart the server, then clear the deploy tasks."
-    )
 
 
 class MixedRolloutError(DeploymentRefusedError):
@@ -149,58 +129,3 @@ def _names(plan: RoutePlan, challengers: tuple[Digest, ...]) -> str:
     slots = (plan.slot(digest) for digest in challengers)
     versions = ", ".join(slot.version if slot else "one that is gone" for slot in slots)
     return f"{champion} and {f'challenger {versions}' if versions else 'no challenger'}"
-
-
-class RouteFile:
-    """The routing table on the disk.
-
-    :param folder: the server's state folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / ROUTES_FILE
-        self.lock = folder / LOCK_FILE
-
-    def signature(self) -> Signature | None:
-        """Return what tells this version of the file from another; ``None`` if there is no file."""
-        try:
-            facts = self.file.stat()
-        except OSError:
-            return None
-        return facts.st_ino, facts.st_mtime_ns, facts.st_size
-
-    def read(self) -> RoutingTable:
-        """Read the table; an empty one if there is no file.
-
-        :raises InvalidTableError: if the file holds something else.
-        :raises StorageError: if it cannot be read.
-        """
-        try:
-            text = self.file.read_bytes()
-        except FileNotFoundError:
-            return RoutingTable()
-        except OSError as error:
-            raise StorageError(f"cannot read {self.file}: {error.strerror}") from error
-        try:
-            return RoutingTable.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "its top level"
-            raise InvalidTableError(f"{self.file} is no routing table: {place}: {first['msg']}") from None
-
-    def put(self, plan: RoutePlan) -> RoutingTable:
-        """Give a model a new plan; the same plan twice writes nothing.
-
-        :raises StaleEpochError: if a later or another plan came first.
-        :raises MixedRolloutError: if the plan would move units of its rollout.
-        :raises InvalidTableError: if the file holds no table: its epochs would be lost.
-        :raises StorageError: if it cannot be written; the old table stands then.
-        """
-        with locked(self.lock):
-            table = self.read()
-            changed = table.with_plan(plan)
-            if changed != table:
-                content = json.dumps(changed.model_dump(mode="json"), indent=1, sort_keys=True)
-                replace_file(self.file, content + "\n")
-                log.info("%s: route of epoch %d written", plan.model, plan.epoch)
-            return changed

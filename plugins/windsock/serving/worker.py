@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -19,7 +19,8 @@ from windsock.records import Digest, RoutePlan, SlotPlan
 from windsock.serving.bundles import BundleShelf
 from windsock.serving.http_slot import HttpSlot
 from windsock.serving.places import place_of
-from windsock.serving.routing import InvalidTableError, RouteFile, RoutingTable, Signature
+from windsock.serving.route_file import InvalidTableError, RouteFile, Signature
+from windsock.serving.routing import RoutingTable
 from windsock.serving.served import ServedModel
 from windsock.serving.slots import (
     AbsentSlot,
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 2.0
 SLOT_SECONDS = 10.0
+NOT_READ: Signature = (-1, -1, -1)
+"""Of no file: at the start the table is read, also where its file is missing."""
 
 
 class Worker:
@@ -65,9 +68,9 @@ class Worker:
         self.faults: dict[str, str] = {}
         self.table_fault: str | None = None
         self.note_fault: str | None = None
-        self.routes = RouteFile(settings.serving_dir)
+        self.routes = RouteFile(settings.serving_dir, settings.read_admin_token)
         self.notes = WorkerNotes(settings.serving_dir)
-        self._seen: Signature | None = None
+        self._seen: Signature | None = NOT_READ
         self._retry_at = 0.0
         self._looking = asyncio.Lock()
         self._written: WorkerNote | None = None
@@ -134,18 +137,23 @@ class Worker:
         if signature == self._seen and (not self.faults or loop.time() < self._retry_at):
             return
         try:
-            table = self.routes.read()
-            self._require_later(table)
+            state = self.routes.state()
+            self._require_later(state.table)
         except WindsockError as error:
-            if self.table_fault != error.message:
-                log.error("%s: %s The last valid table stays in use.", error.code, error.message)
-            self.table_fault = error.message
+            self._say((error,))
             self._seen = signature
             return
-        self.table_fault = None
-        await self._serve_by(table)
+        self._say(state.faults)
+        await self._serve_by(state.table)
         self._seen = signature
         self._retry_at = loop.time() + RETRY_SECONDS
+
+    def _say(self, faults: Sequence[WindsockError]) -> None:
+        """Keep what is wrong with the table's file for ``/health``, and log what is new of it."""
+        said = " ".join(f"{fault.code}: {fault.message}. {fault.next_action}" for fault in faults) or None
+        if said and said != self.table_fault:
+            log.error("the routing table: %s The last verified plans go on.", said)
+        self.table_fault = said
 
     def _require_later(self, table: RoutingTable) -> None:
         for name, served in self.served.items():

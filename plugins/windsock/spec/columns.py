@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from windsock.spec.base import Frozen
+from windsock.spec.currencies import CODES, currency_of
 from windsock.spec.faults import NotAllowedError
 
 Kind = Literal["number", "integer", "boolean", "category", "datetime"]
@@ -58,6 +59,15 @@ def _date_form(value: Any) -> Any:
 DateForm = Annotated[str, BeforeValidator(_date_form), Field(max_length=100)]
 
 
+def _currency(value: Any) -> Any:
+    if isinstance(value, str) and not currency_of(value):
+        raise NotAllowedError("no known currency", allowed=f"{', '.join(CODES)}, or a sign such as €")
+    return currency_of(value) if isinstance(value, str) else value
+
+
+Currency = Annotated[str, BeforeValidator(_currency), Field(max_length=10)]
+
+
 class ColumnBlock(Frozen):
     """What one column means; what is not written here is held as it was, or read from the data."""
 
@@ -79,6 +89,13 @@ class ColumnBlock(Frozen):
     )
     unit: Literal["", "percent", "currency"] | None = Field(
         default=None, description="what stands beside each number"
+    )
+    currency: Currency | None = Field(
+        default=None, description="which currency its numbers are in, by code or sign; its unit is currency"
+    )
+    whole: bool | None = Field(
+        default=None,
+        description="of an entity that is text: whether all are whole numbers, so that 7.0 and 007 are 7",
     )
     dates: DateForm | None = Field(
         default=None,
@@ -106,7 +123,7 @@ class ColumnBlock(Frozen):
             raise NotAllowedError("the words of true and false are the same", cure="write two", at=("false",))
         fitting = {
             ("true", "false"): ("boolean",),
-            ("decimal", "thousands", "unit"): ("number", "integer"),
+            ("decimal", "thousands", "unit", "currency"): ("number", "integer"),
             ("dates",): ("number", "datetime") if self.dates in CLOCK_FORMS else ("datetime",),
         }
         for keys, kinds in fitting.items():
@@ -121,6 +138,8 @@ class ColumnBlock(Frozen):
             raise NotAllowedError(
                 "the same sign as before the decimals", cure="write two signs", at=("thousands",)
             )
+        if self.currency is not None and self.unit in ("", "percent"):
+            raise NotAllowedError("the unit is no currency", cure="write one of both", at=("unit",))
         if self.kind == "datetime" and self.classes:
             raise NotAllowedError("times are no classes", cure="remove it", at=("classes",))
         if len(set(self.classes)) < len(self.classes):

@@ -16,6 +16,7 @@ from windsock.spec.column_facts import (
 )
 from windsock.spec.column_leaks import Column, column_leaks, strength_of
 from windsock.spec.column_words import PERSONAL, PREDICTED, positive_word
+from windsock.spec.epoch_guess import EpochGuess, guess_epoch
 from windsock.spec.faults import closest, shown
 from windsock.spec.label_folds import read_labels
 from windsock.spec.leak_suspects import LeakSuspect
@@ -26,6 +27,7 @@ CANNOT_START = "WS-SPEC-008"
 SHOWN_COLUMNS = 10
 CLASSES_OF_NUMBERS = 10
 """More different whole numbers than this are a quantity, up to so many are classes."""
+MAY_BE_TIMES = ("integer", "number", "text")
 A_COPY = 0.9999
 """AUC or R2 of a copy without an exception."""
 RARE_CLASS = 0.05
@@ -46,6 +48,7 @@ class Proposal:
     :param copies: columns that are excluded, for they hold the answer.
     :param suspects: columns that nearly give the answer, as the validation of data would name them.
     :param dates: further columns of times.
+    :param epochs: columns of numbers that would be times since 1970; nothing but their values says so.
     """
 
     target: ColumnFacts
@@ -61,6 +64,7 @@ class Proposal:
     copies: tuple[ColumnFacts, ...]
     suspects: tuple[LeakSuspect, ...]
     dates: tuple[ColumnFacts, ...]
+    epochs: tuple[tuple[ColumnFacts, EpochGuess], ...]
 
     @property
     def rarest(self) -> float | None:
@@ -104,18 +108,23 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
         CLASSES_OF_NUMBERS if chosen.kind == "integer" else MANY
     )
     rest = [column for column in columns if column is not chosen]
-    entity = guess_entity(rest, chosen, numbers=numbers)
+    guesses = ((column, guess_epoch(column.values)) for column in rest if column.kind in MAY_BE_TIMES)
+    epochs = tuple((column, guess) for column, guess in guesses if guess and not column.is_named_identity)
+    times = [column for column, _ in epochs]
+    entity = guess_entity([column for column in rest if column not in times], chosen, numbers=numbers)
     event_time = guess_event_time(rest)
     sensitive = tuple(column for column in rest if column.is_sensitive and column is not entity)
     taken = (entity, event_time, *sensitive)
     others = [column for column in rest if column not in taken]
     groups = entity.values if entity is not None and not entity.unique else None
-    times = event_time.values if event_time is not None else None
+    moments = event_time.values if event_time is not None else None
     judged = [column_of(column) for column in others]
-    leaks = column_leaks(judged, chosen.values, numbers=numbers, groups=groups, times=times)
+    leaks = column_leaks(judged, chosen.values, numbers=numbers, groups=groups, times=moments)
     predictions = [column for column in others if PREDICTED.names(column.name)]
     copies = [column for column in others if _is_same(column, chosen, leaks)]
-    labels = read_labels(chosen.values, numbers=numbers, groups=groups, times=times) if predictions else None
+    labels = (
+        read_labels(chosen.values, numbers=numbers, groups=groups, times=moments) if predictions else None
+    )
     if labels is not None:
         copies += [
             column
@@ -136,6 +145,7 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
         copies=tuple(copies),
         suspects=tuple(leak for leak in leaks if leak.column not in {column.name for column in copies}),
         dates=tuple(column for column in others if column.kind == "datetime"),
+        epochs=epochs,
     )
 
 
@@ -219,6 +229,13 @@ def notes_of(proposal: Proposal) -> tuple[str, ...]:
     )
 
 
+def epoch_reason(guess: EpochGuess) -> str:
+    """Return what numbers would be as times, and that only a person can know it."""
+    first, last = guess.years
+    years = f"of {first}" if first == last else f"of {first} to {last}"
+    return f"perhaps: its numbers would be times {years} ({guess.unit}); nothing else says so"
+
+
 def _notes_of_target(proposal: Proposal) -> list[str]:
     target = quoted(proposal.target.name)
     notes = [f"target: {target} ({target_reason(proposal)}), so the task is {proposal.task}"]
@@ -252,6 +269,8 @@ def _notes_of_columns(proposal: Proposal) -> list[str]:
             "; by time one entity may have rows on both sides of the split" if proposal.entity_repeats else ""
         )
         notes.append(f"event_time: {quoted(proposal.event_time.name)}{both}")
+    for column, guess in proposal.epochs[:SHOWN_COLUMNS]:
+        notes.append(f"{quoted(column.name)}: {epoch_reason(guess)}; see the comment in the file")
     if proposal.sensitive:
         notes.append(f"sensitive, so no features: {names_listed(proposal.sensitive)}")
     if proposal.copies:

@@ -12,7 +12,9 @@ from windsock.spec.column_facts import ColumnFacts, SeenColumn, look_at
 from windsock.spec.loader import spec_from_bytes
 from windsock.spec.proposal import (
     CANNOT_START,
+    SHOWN_COLUMNS,
     Proposal,
+    epoch_reason,
     names_listed,
     notes_of,
     propose,
@@ -194,6 +196,17 @@ def _identity_lines(proposal: Proposal) -> list[str]:
         lines.append(
             f"  # event_time: {quoted(proposal.dates[0].name)}   # take it if it says when a row was seen"
         )
+    return [*lines, *_epoch_lines(proposal)]
+
+
+def _epoch_lines(proposal: Proposal) -> list[str]:
+    """Return comments for numbers that would be times: as the event time, and as dates to learn from."""
+    lines: list[str] = []
+    for column, guess in proposal.epochs[:SHOWN_COLUMNS]:
+        name, why = quoted(column.name), epoch_reason(guess)
+        if not (proposal.event_time or proposal.dates or lines):
+            lines.append(f"  # event_time: {name}   # {why}; take it if it says when a row was seen")
+        lines.append(f"  # columns: {{{name}: {{kind: datetime, dates: {guess.unit}}}}}   # {why}")
     return lines
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnKind, ColumnProfile
+from windsock.statistics.rare_values import count_buckets
+from windsock.statistics.ties import Cuts, cuts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +30,9 @@ class ColumnCounts:
     :param highest: largest number; ``None`` without rows.
     :param named: rows of each category in the order of the profile's ``categories``; int64.
     :param unseen: rows of categories that the profile does not name.
+    :param rest: these by bucket, where the profile counts them so; int64.
+    :param groups: rows with a unit, by group of units and coarse bin of the column (see
+        :mod:`windsock.statistics.clusters`); ``None`` where no row has one.
     """
 
     rows: int
@@ -40,6 +45,8 @@ class ColumnCounts:
     highest: float | None = None
     named: NDArray[Any] | None = None
     unseen: int = 0
+    rest: NDArray[Any] | None = None
+    groups: NDArray[Any] | None = None
 
     @property
     def total(self) -> int:
@@ -60,6 +67,8 @@ class ColumnCounts:
             highest=max(highs) if highs else None,
             named=_sum(self.named, other.named),
             unseen=self.unseen + other.unseen,
+            rest=_sum(self.rest, other.rest),
+            groups=_sum(self.groups, other.groups),
         )
 
 
@@ -116,13 +125,13 @@ def count_numbers(column: ColumnProfile, values: NDArray[Any]) -> ColumnCounts:
     import numpy as np
 
     ordered = np.sort(values[~np.isnan(values)])  # sorting first makes the searches fast
-    return count_ordered(np.array(column.edges), ordered, int(values.size - ordered.size))
+    return count_ordered(cuts_of(column), ordered, int(values.size - ordered.size))
 
 
-def count_ordered(edges: NDArray[Any], ordered: NDArray[Any], nulls: int) -> ColumnCounts:
+def count_ordered(cuts: Cuts, ordered: NDArray[Any], nulls: int) -> ColumnCounts:
     """Count numbers in rising order around edges.
 
-    :param edges: shape (edges,), float64.
+    :param cuts: the edges, with their tolerance.
     :param ordered: shape (rows,), float64, without NaN.
     :param nulls: rows without a number.
     """
@@ -131,8 +140,8 @@ def count_ordered(edges: NDArray[Any], ordered: NDArray[Any], nulls: int) -> Col
     return ColumnCounts(
         rows=int(ordered.size),
         nulls=nulls,
-        below=np.searchsorted(ordered, edges, "left").astype(np.int64),
-        up_to=np.searchsorted(ordered, edges, "right").astype(np.int64),
+        below=np.searchsorted(ordered, cuts.lower, "left").astype(np.int64),
+        up_to=np.searchsorted(ordered, cuts.upper, "right").astype(np.int64),
         lowest=float(ordered[0]) if ordered.size else None,
         highest=float(ordered[-1]) if ordered.size else None,
     )
@@ -148,7 +157,15 @@ def count_categories(column: ColumnProfile, counts: Mapping[str, int], nulls: in
 
     named = np.array([counts.get(name, 0) for name in column.categories], dtype=np.int64)
     rows = sum(counts.values())
-    return ColumnCounts(rows=rows, nulls=nulls, named=named, unseen=rows - int(named.sum()))
+    return ColumnCounts(
+        rows=rows,
+        nulls=nulls,
+        named=named,
+        unseen=rows - int(named.sum()),
+        rest=None
+        if column.many is None
+        else count_buckets((name, count) for name, count in counts.items() if name not in column.categories),
+    )
 
 
 def _sum(one: NDArray[Any] | None, other: NDArray[Any] | None) -> NDArray[Any] | None:

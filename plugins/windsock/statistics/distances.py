@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnProfile
 from windsock.statistics.counting import ColumnCounts, count_categories
+from windsock.statistics.rare_values import shares_of
+from windsock.statistics.ties import SAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,10 +97,11 @@ def bin_named(column: ColumnProfile, window: ColumnCounts) -> tuple[list[int], l
     """Return the same bins as :func:`bin_categories`, from counts in the profile's order."""
     named = [] if window.named is None else [int(count) for count in window.named]
     now = dict(zip(column.categories, named, strict=False))
-    kept = sorted(column.categories, key=lambda name: (-column.categories[name], name))[:OWN_BINS]
-    reference, current = [column.categories[name] for name in kept], [now.get(name, 0) for name in kept]
-    rest = column.rows - sum(reference), window.rows - sum(current)
-    return [*reference, rest[0], column.nulls], [*current, rest[1], window.nulls]
+    then, other, nulls = shares_of(column)
+    kept = list(then)[:OWN_BINS]
+    reference, current = [then[name] for name in kept], [now.get(name, 0) for name in kept]
+    rest = sum(then.values()) + other - sum(reference), window.rows - sum(current)
+    return [*reference, rest[0], nulls], [*current, rest[1], window.nulls]
 
 
 def wasserstein(column: ColumnProfile, window: ColumnCounts) -> float | None:
@@ -108,11 +111,13 @@ def wasserstein(column: ColumnProfile, window: ColumnCounts) -> float | None:
     window's values are taken as spread evenly; beyond the first and the last one as a power-law tail that
     reaches the smallest or largest value.
 
-    :returns: ``None`` where one side has no values, or the profile's do not vary.
+    :returns: ``None`` where one side has no values, or the profile's do not vary but in their last digits.
     """
     import numpy as np
 
     if not window.rows or not column.sd or window.below is None or window.up_to is None:
+        return None
+    if len(column.edges) == 1 and column.sd <= SAME * abs(column.edges[0]):
         return None
     if window.lowest is None or window.highest is None:
         return None

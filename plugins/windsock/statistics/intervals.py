@@ -1,21 +1,11 @@
-"""Intervals of shares, of counts, of differences, and of metrics on many rows."""
+"""Intervals of shares, of counts, and of differences of independent values."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from windsock.records import Interval
-from windsock.spec import SEED
-from windsock.statistics.bootstrap import LEVEL, RESAMPLES, interval_of, resample
-
-if TYPE_CHECKING:
-    from windsock.statistics.metrics import Scorer
-
-BOOTSTRAP_ROWS = 1_000
-"""On more rows the bootstrap costs too much; groups of rows are left out in turn instead."""
-GROUPS = 100
+from windsock.statistics.proportions import LEVEL
 
 
 def quantile_of_normal(level: float) -> float:
@@ -64,41 +54,3 @@ def difference(
     down = math.hypot(value - interval.low, others.high - other)
     up = math.hypot(interval.high - value, other - others.low)
     return Interval(low=apart - down, high=apart + up, level=min(interval.level, others.level))
-
-
-def metric_intervals(scorers: Mapping[str, Scorer], rows: int) -> dict[str, Interval | None]:
-    """Return an interval for each metric on the same rows: bootstrap, or on many rows the jackknife.
-
-    :param scorers: metrics as functions of row weights.
-    :returns: ``None`` for a metric that too many resamples do not define.
-    """
-    if rows <= BOOTSTRAP_ROWS:
-        values = resample(scorers, rows, resamples=RESAMPLES)
-        return {name: interval_of(found) for name, found in values.items()}
-    return _jackknife(scorers, rows)
-
-
-def _jackknife(scorers: Mapping[str, Scorer], rows: int) -> dict[str, Interval | None]:
-    """Leave each of 100 random groups of rows out in turn (Shao and Tu 1995, section 2.3; Kott 2001)."""
-    import numpy as np
-    from scipy.special import stdtrit
-
-    group = np.random.default_rng(SEED).permutation(rows) % GROUPS
-    found: dict[str, list[float]] = {name: [] for name in scorers}
-    with np.errstate(all="ignore"):
-        for left_out in range(GROUPS):
-            weights = (group != left_out).astype("float64")
-            for name, scorer in scorers.items():
-                found[name].append(scorer(weights))
-        whole = {name: scorer(None) for name, scorer in scorers.items()}
-    reach = float(stdtrit(GROUPS - 1, (1 + LEVEL) / 2))
-    return {name: _spread(whole[name], np.array(values), reach) for name, values in found.items()}
-
-
-def _spread(value: float, without: Any, reach: float) -> Interval | None:
-    import numpy as np
-
-    if not math.isfinite(value) or not np.isfinite(without).all():
-        return None
-    half = reach * math.sqrt((GROUPS - 1) / GROUPS * float(((without - without.mean()) ** 2).sum()))
-    return Interval(low=value - half, high=value + half, level=LEVEL)

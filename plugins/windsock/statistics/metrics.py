@@ -153,11 +153,18 @@ def weighted_average_precision(is_positive: NDArray[Any], scores: NDArray[Any]) 
     return average_precision
 
 
+def answered_classes(scored: Scored) -> NDArray[Any]:
+    """Return the position of the class that was answered for each row."""
+    if scored.predicted is not None:
+        return scored.predicted
+    answered: NDArray[Any] = scored.answers.argmax(axis=1)
+    return answered
+
+
 def _confusion(scored: Scored) -> Callable[[NDArray[Any] | None], NDArray[Any]]:
     import numpy as np
 
-    predicted = scored.answers.argmax(axis=1) if scored.predicted is None else scored.predicted
-    cells = scored.truth * scored.classes + predicted
+    cells = scored.truth * scored.classes + answered_classes(scored)
 
     def counts(weights: NDArray[Any] | None) -> NDArray[Any]:
         flat = np.bincount(cells, weights=weights, minlength=scored.classes**2).astype("float64")

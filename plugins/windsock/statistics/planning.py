@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from windsock.records import Moments
@@ -88,8 +89,7 @@ def sample_size(
     one = variance * _spread(share) / (effect * effect)
     """Units that make the effect one standard error."""
     if design != "sequential" or planned_units is None:
-        reach = _power_of_drift(design, alpha=alpha, looks=looks, planned=1.0)
-        return math.ceil(one * _drift(reach, power) ** 2)
+        return math.ceil(one * _drift_of(design, alpha, looks, 1.0, power) ** 2)
 
     def reached(drift: float) -> float:
         planned = planned_units / (one * drift * drift)
@@ -113,8 +113,8 @@ def detectable_effect(
 
     The parameters are those of :func:`power_at`.
     """
-    reach = _power_of_drift(design, alpha=alpha, looks=looks, planned=(planned_units or units) / units)
-    return _drift(reach, power) * math.sqrt(variance * _spread(share) / units)
+    drift = _drift_of(design, alpha, looks, (planned_units or units) / units, power)
+    return drift * math.sqrt(variance * _spread(share) / units)
 
 
 def _spread(share: int) -> float:
@@ -146,6 +146,12 @@ def _power_of_drift(design: Design, *, alpha: float, looks: int, planned: float)
         return min(1.0, sum(walk.stop(time, bound)[0] for time, bound in zip(times, bounds, strict=True)))
 
     return reach
+
+
+@lru_cache(maxsize=256)
+def _drift_of(design: Design, alpha: float, looks: int, planned: float, power: float) -> float:
+    """Return the drift of a design; a plan asks for the same ones with other units and variances."""
+    return _drift(_power_of_drift(design, alpha=alpha, looks=looks, planned=planned), power)
 
 
 def _drift(reach: Callable[[float], float], power: float) -> float:

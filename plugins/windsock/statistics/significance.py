@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Counts = Sequence[float] | NDArray[Any]
+    """Rows of each category; no whole numbers where rows count for less than one."""
 
 EXACT_PRODUCT = 10_000
 """Two samples whose sizes multiply to no more than this are tested exactly."""
@@ -71,7 +77,7 @@ class ChiSquare(NamedTuple):
     """A two-sample chi-square test of homogeneity.
 
     :param p: p-value; 1 where both sides have one and the same category only.
-    :param cramers_v: effect size from 0 (equal shares) to 1 (no category in common).
+    :param cramers_v: effect size from 0 (equal shares) to 1 (no category in common), without bias.
     :param df: degrees of freedom, after sparse categories were merged.
     """
 
@@ -80,70 +86,108 @@ class ChiSquare(NamedTuple):
     df: int
 
 
-def chi_square(reference: Sequence[int], window: Sequence[int]) -> ChiSquare | None:
+def chi_square(reference: Counts, window: Counts) -> ChiSquare | None:
     """Test whether two sides have the same shares of the same categories, by counts.
 
     Categories that expect fewer than five rows on the smaller side are merged into one. Where that one is
-    still too small for the chi-square distribution, it is tested by itself, exactly (hypergeometric, for
-    growth), and counted with the rarest of the others in the chi-square test; the smaller of both p-values
-    is doubled (Bonferroni). So categories that are new are seen however few they are.
+    still too small for the chi-square distribution, it is tested by itself, exactly (binomial, for growth),
+    and counted with the rarest of the others in the chi-square test; the smaller of both p-values is doubled
+    (Bonferroni). So categories that are new are seen however few they are.
 
     :param reference: rows of each category; those unseen and those without a value are categories too.
     :param window: as many.
     :returns: ``None`` where one side has no rows.
     """
-    totals = sum(reference), sum(window)
+    import numpy as np
+
+    then, now = np.asarray(reference, dtype="float64"), np.asarray(window, dtype="float64")
+    totals = float(then.sum()), float(now.sum())
     if not all(totals):
         return None
-    common, sparse = _parted(reference, window)
-    every = [*common, sparse] if any(sparse) else common
-    effect = cramers_v([then for then, _ in every], [now for _, now in every])
-    if not any(sparse) or sum(sparse) >= _needed(totals):
+    both, needed = then + now, least_common(then, now)
+    common = both >= needed
+    order = np.argsort(-both[common], kind="stable")
+    pairs = np.column_stack([then[common], now[common]])[order]
+    sparse = np.array([[then[~common].sum(), now[~common].sum()]])
+    every = np.concatenate([pairs, sparse]) if sparse.any() else pairs
+    effect = unbiased_v(cramers_v(every[:, 0], every[:, 1]), len(every), totals)
+    if not sparse.any() or sparse.sum() >= needed:
         return ChiSquare(_pearson_p(every, totals), effect, len(every) - 1)
-    growth = _growth_p(sparse, totals)
-    if len(common) < 2:
+    growth = float(_growth_p(sparse, totals)[0])
+    if len(pairs) < 2:
         return ChiSquare(growth, effect, len(every) - 1)
-    *most, rarest = common
-    joined = [*most, (rarest[0] + sparse[0], rarest[1] + sparse[1])]
+    joined = np.concatenate([pairs[:-1], pairs[-1:] + sparse])
     return ChiSquare(min(1.0, 2 * min(growth, _pearson_p(joined, totals))), effect, len(every) - 1)
 
 
-def _parted(reference: Sequence[int], window: Sequence[int]) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Return the counts of the common categories, the most frequent first, and of all others together."""
-    pairs = sorted(zip(reference, window, strict=True), key=lambda pair: -sum(pair))
-    needed = _needed((sum(reference), sum(window)))
-    sparse = [pair for pair in pairs if sum(pair) < needed]
-    common = [pair for pair in pairs if sum(pair) >= needed]
-    return common, (sum(then for then, _ in sparse), sum(now for _, now in sparse))
-
-
-def _needed(totals: tuple[int, int]) -> float:
+def least_common(reference: Counts, window: Counts) -> float:
     """Return how many rows of both sides together make five expected ones on the smaller side."""
+    import numpy as np
+
+    totals = float(np.sum(reference)), float(np.sum(window))
     return FEWEST_EXPECTED * sum(totals) / min(totals)
 
 
-def _pearson_p(pairs: Sequence[tuple[int, int]], totals: tuple[int, int]) -> float:
+class Growth(NamedTuple):
+    """The category whose share has grown most beyond chance.
+
+    :param place: which one.
+    :param p: p-value, with Bonferroni's correction for all that were looked at.
+    :param effect: Cramer's V of this category against all others.
+    """
+
+    place: int
+    p: float
+    effect: float
+
+
+def largest_growth(reference: Counts, window: Counts, among: NDArray[Any]) -> Growth | None:
+    """Find the one category that has grown least by chance, however rare it was.
+
+    Each category's rows are split between both sides by chance as the sides' sizes are (binomial, exact).
+
+    :param reference: rows of each category.
+    :param window: as many.
+    :param among: for each category whether it is looked at.
+    :returns: ``None`` where one side has no rows, or no category that is looked at has any.
+    """
+    import numpy as np
+
+    then, now = np.asarray(reference, dtype="float64"), np.asarray(window, dtype="float64")
+    totals = float(then.sum()), float(now.sum())
+    places = np.flatnonzero(np.asarray(among) & (then + now > 0))
+    if not all(totals) or not places.size:
+        return None
+    p_values = _growth_p(np.column_stack([then[places], now[places]]), totals)
+    first = int(p_values.argmin())
+    place = int(places[first])
+    pair = np.array([[then[place], now[place]], [totals[0] - then[place], totals[1] - now[place]]])
+    effect = unbiased_v(cramers_v(pair[:, 0], pair[:, 1]), 2, totals)
+    return Growth(place, min(1.0, float(p_values[first]) * places.size), effect)
+
+
+def _pearson_p(pairs: NDArray[Any], totals: tuple[float, float]) -> float:
     from scipy.special import chdtrc
 
     if len(pairs) < 2:
         return 1.0
-    everything = sum(totals)
-    statistic = 0.0
-    for pair in pairs:
-        for count, total in zip(pair, totals, strict=True):
-            expected = sum(pair) * total / everything
-            statistic += (count - expected) ** 2 / expected
-    return float(chdtrc(len(pairs) - 1, statistic))
+    expected = pairs.sum(axis=1, keepdims=True) * totals / sum(totals)
+    return float(chdtrc(len(pairs) - 1, ((pairs - expected) ** 2 / expected).sum()))
 
 
-def _growth_p(pair: tuple[int, int], totals: tuple[int, int]) -> float:
-    """Return the probability that at least so many of a category's rows fall into the window by chance."""
-    from scipy.stats import hypergeom
+def _growth_p(pairs: NDArray[Any], totals: tuple[float, float]) -> NDArray[Any]:
+    """Return the probability that at least so many of each category's rows fall into the window by chance."""
+    import numpy as np
+    from scipy.special import betainc
 
-    return float(hypergeom.sf(pair[1] - 1, sum(totals), sum(pair), totals[1]))
+    then, now = pairs[:, 0], pairs[:, 1]
+    found: NDArray[Any] = np.where(
+        now > 0, betainc(np.maximum(now, 1e-300), then + 1, totals[1] / sum(totals)), 1.0
+    )
+    return found
 
 
-def cramers_v(reference: Sequence[int], window: Sequence[int]) -> float:
+def cramers_v(reference: Counts, window: Counts) -> float:
     """Return Cramer's V of two sides, as of two samples of the same size.
 
     The usual V of a small window beside a large reference is small whatever happened; with equal weights
@@ -152,13 +196,39 @@ def cramers_v(reference: Sequence[int], window: Sequence[int]) -> float:
     :param reference: rows of each category.
     :param window: as many.
     """
-    totals = sum(reference), sum(window)
-    apart = 0.0
-    for a, b in zip(reference, window, strict=True):
-        then, now = a / totals[0], b / totals[1]
-        if then or now:
-            apart += (then - now) ** 2 / (then + now)
+    import numpy as np
+
+    then, now = np.asarray(reference, dtype="float64"), np.asarray(window, dtype="float64")
+    then, now = then / then.sum(), now / now.sum()
+    both = then + now
+    apart = float(((then - now)[both > 0] ** 2 / both[both > 0]).sum())
     return min(1.0, math.sqrt(apart / 2))
+
+
+def unbiased_v(value: float, categories: int, totals: tuple[float, float]) -> float:
+    """Return Cramer's V of two sides without what it has by chance, which grows with the categories.
+
+    :param value: by :func:`cramers_v`.
+    :param categories: cells of each side that it was measured on.
+    :param totals: rows of both sides.
+    """
+    rows = 4 * totals[0] * totals[1] / sum(totals)  # two samples of the same size that would vary as much
+    return bergsma_v(value**2, categories, 2, rows)
+
+
+def bergsma_v(phi_squared: float, rows: int, columns: int, count: float) -> float:
+    """Return the bias-corrected Cramer's V of a contingency table (Bergsma 2013).
+
+    :param phi_squared: its chi-square statistic for each row counted.
+    :param rows: its rows.
+    :param columns: its columns.
+    :param count: how many it counts.
+    """
+    if count <= 1 or min(rows, columns) < 2:
+        return 0.0
+    phi = max(0.0, phi_squared - (rows - 1) * (columns - 1) / (count - 1))
+    sides = min(side - (side - 1) ** 2 / (count - 1) for side in (rows, columns)) - 1
+    return min(1.0, math.sqrt(phi / sides)) if sides > 0 else 0.0
 
 
 def benjamini_hochberg(p_values: Sequence[float], q: float) -> tuple[bool, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from windsock import __version__
-from windsock.data.contract import contract_in_force
+from windsock.data.contract import InForce, contract_in_force
 from windsock.ports import Ports
 from windsock.records import (
     EvaluateModelInput,
@@ -25,10 +25,14 @@ def _estimator_library() -> str:
         return "none"
 
 
-def validate_parts(step: ValidateDataInput, ports: Ports) -> dict[str, str]:
+def validate_reads(step: ValidateDataInput, ports: Ports) -> InForce:
+    """Return the data contract that a snapshot is held against."""
+    return contract_in_force(step.spec, ports, judged=step.snapshot.digest)
+
+
+def validate_parts(step: ValidateDataInput, ports: Ports, force: InForce) -> dict[str, str]:
     """Return the snapshot, the suite and the data contract it is checked against, and what is kept."""
     suite = ports.expectations.suite(step.spec.name)
-    force = contract_in_force(step.spec, ports, judged=step.snapshot.digest)
     unread = {one.name: [one.unread, one.values_among(step.snapshot.rows)] for one in step.snapshot.columns}
     unread = {name: counts for name, counts in unread.items() if counts[0]}
     return {

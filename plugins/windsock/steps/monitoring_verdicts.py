@@ -10,6 +10,7 @@ WORDS = {
     r.Status.FAIL: "FAIL",
     r.Status.INSUFFICIENT: "HOLD",
     r.Status.ERROR: "ERROR",
+    r.Status.EMPTY: "HOLD",
 }
 
 

@@ -33,6 +33,7 @@ HINDRANCES = {
     "promotes at once",
     "WS-ROLLOUT-014": "clear `deploy_model` of the run that brought it, or run {model}__daily_retrain for "
     "another version; the champion keeps serving",
+    "WS-ROLLOUT-017": "write `rollout.metric` into the model's file; the next look starts the rollout",
     "WS-APPROVAL-002": "run {model}__daily_retrain for another version; the champion keeps serving",
 }
 """What helps a version that waits and cannot start, by the code that its reason begins with."""

@@ -15,7 +15,8 @@ from windsock.ports import Ports
 from windsock.spec import digest_of
 from windsock.steps import keys
 
-StepFunction = Callable[[Any, Ports, str], r.Record]
+StepFunction = Callable[..., r.Record]
+"""A step's input, the ports and its key; and what :attr:`Step.reads` has read, where it reads anything."""
 
 
 class Step(NamedTuple):
@@ -26,17 +27,22 @@ class Step(NamedTuple):
     :param output: record it returns.
     :param parts: what its key is made of; ``None`` where the world itself (the snapshot store, the ledger)
         tells whether the work was done.
+    :param reads: what both its key and its function need of the world; it is read once for both, so that the
+        work is done on what its key says.
     """
 
     room: str
     input: type[r.Record]
     output: type[r.Record]
-    parts: Callable[[Any, Ports], dict[str, str]] | None = None
+    parts: Callable[..., dict[str, str]] | None = None
+    reads: Callable[[Any, Ports], Any] | None = None
 
 
 STEPS: dict[str, Step] = {
     "take_snapshot": Step("data", r.TakeSnapshotInput, r.DataSnapshot),
-    "validate_data": Step("data", r.ValidateDataInput, r.ValidationReport, keys.validate_parts),
+    "validate_data": Step(
+        "data", r.ValidateDataInput, r.ValidationReport, keys.validate_parts, keys.validate_reads
+    ),
     "train_model": Step("training", r.TrainModelInput, r.TrainedModel, keys.train_parts),
     "evaluate_model": Step("training", r.EvaluateModelInput, r.Evaluation, keys.evaluate_parts),
     "gate_model": Step("governance", r.GateModelInput, r.GateDecision, keys.gate_parts),
@@ -139,12 +145,13 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
             key="",
             unchanged=bool(getattr(record, "unchanged", False) or seen_before),
         )
-    key = keys.idempotency_key(name, given, known.parts(given, ports))
+    read = (known.reads(given, ports),) if known.reads else ()
+    key = keys.idempotency_key(name, given, known.parts(given, ports, *read))
     if (stored := ports.records.find(key)) is not None:
         record = known.output.model_validate(stored)
         _attest(name, given, record, ports)
         return StepResult(step=name, record=record, key=key, unchanged=True)
-    record = function(given, ports, key)
+    record = function(given, ports, key, *read)
     if _is_final(record):
         model = str(getattr(record, "model", ""))
         content = ports.records.add(key, step=name, model=model, record=record.model_dump(mode="json"))

@@ -41,5 +41,6 @@ def limit_text(check: r.CheckResult) -> str:
         return check.message or check.status.value
     interval = f" [{check.interval.low:.4g}, {check.interval.high:.4g}]" if check.interval else ""
     limit = f" {check.relation} {check.limit:.6g}" if check.relation and check.limit is not None else ""
-    count = f" (n={check.n})" if check.n is not None else ""
+    unit = "" if check.unit == "rows" else f" {check.unit}"
+    count = f" (n={check.n}{unit})" if check.n is not None else ""
     return f"{check.value:.6g}{interval}{limit}{count}"

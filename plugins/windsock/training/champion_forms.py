@@ -18,8 +18,8 @@ NUMBERS = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 FEATURE_CODE = "WS-EVALUATION-004"
 OR_ASK = "or let a person decide with `gate.on_insufficient: ask`"
 KEYS = {
-    ColumnKind.NUMBER: ("decimal", "unit", "dates"),
-    ColumnKind.INTEGER: ("decimal", "unit", "dates"),
+    ColumnKind.NUMBER: ("decimal", "unit", "currency", "dates"),
+    ColumnKind.INTEGER: ("decimal", "unit", "currency", "dates"),
     ColumnKind.DATETIME: ("dates",),
 }
 """What makes other values of the same words. The mark of thousands does not: with the same decimal sign a
@@ -36,6 +36,8 @@ def require_same_form(field: InputField, column: ColumnSchema, champion: LoadedB
     if field.form is None:
         return
     keys = [key for key in KEYS.get(field.kind, ()) if getattr(field.form, key) != getattr(column.form, key)]
+    if field.form.unit == column.form.unit and not (field.form.currency and column.form.currency):
+        keys = [key for key in keys if key != "currency"]  # of forms from before currencies none is known
     if keys:
         theirs, ours = (_shown(form, keys) for form in (field.form, column.form))
         raise DataRefusedError(

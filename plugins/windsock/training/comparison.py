@@ -1,18 +1,20 @@
-"""Held-out rows answered by several models, and their metrics on the same resamples."""
+"""Held-out rows answered by several models, and their metrics on the same rows."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import DataRefusedError, TrainingRefusedError
 from windsock.ports import LoadedBundle
-from windsock.records import Answer, DataSnapshot, InputSchema, MetricValue, PairedDifference, Status
-from windsock.statistics.bootstrap import RESAMPLES, interval_of, paired_difference, resample
-from windsock.statistics.metrics import Scored, make_scorer
+from windsock.records import Answer, DataSnapshot, InputSchema, Interval, MetricValue, PairedDifference
+from windsock.statistics.metrics import Scored, score
+from windsock.statistics.proportions import LEVEL
+from windsock.statistics.units import Units
+from windsock.statistics.verdict_intervals import compare_models, measure_all
 from windsock.training.champion_rows import Understood, understood_rows
 from windsock.training.champion_words import in_champion_words, require_same_classes
 from windsock.training.fitting import answer
@@ -22,8 +24,6 @@ from windsock.training.target import Label, Universe, universe_of
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-
-    from windsock.statistics.metrics import Scorer
 
 log = logging.getLogger(__name__)
 
@@ -129,104 +129,95 @@ def judge(
     champion: Answered | str | None,
     names: Sequence[str],
     metric: str,
+    units: Units,
 ) -> Judgement:
     """Score the chosen model on held-out rows, with intervals, alone and against its opponents.
 
     :param schema: the chosen model's schema.
     :param labels: the truth, shape (rows,).
-    :param champion: the champion's answers, why there are none, or ``None`` without a champion.
+    :param champion: the champion's answers, why there are none, or ``None`` without a champion; ``ours``
+        itself where the champion is the chosen model.
     :param names: metrics to report.
     :param metric: the one to compare by.
+    :param units: what the rows are of: each its own, or several of one entity.
     """
     known = [one.classes for one in (champion,) if isinstance(one, Answered)]
     universe = universe_of(schema, labels, *known)
     scored = _score(universe, labels, ours)
-    scorers = {name: make_scorer(name, scored) for name in names}
-    opponents = {"baseline": make_scorer(metric, _score(universe, labels, baseline))}
-    if isinstance(champion, Answered) and champion.understood.rows is None:
-        opponents["champion"] = make_scorer(metric, _score(universe, labels, champion))
-    drawn = resample({**scorers, **{f"{name}:": scorer for name, scorer in opponents.items()}}, len(labels))
-
-    def against(opponent: str) -> PairedDifference:
-        return paired_difference(
-            metric,
-            opponent,
-            ours=scorers[metric],
-            theirs=opponents[opponent],
-            our_values=drawn[metric],
-            their_values=drawn[f"{opponent}:"],
-            rows=len(labels),
-        )
-
     return Judgement(
-        metrics=metric_values(scorers, drawn, len(labels)),
-        baseline=against("baseline"),
-        against_champion=against("champion")
-        if "champion" in opponents
-        else _without_all_rows(universe, labels, ours, champion, metric),
+        metrics=measure_all(names, scored, units),
+        baseline=compare_models(
+            metric, "baseline", ours=scored, theirs=_score(universe, labels, baseline), units=units
+        ),
+        against_champion=_against_champion(universe, labels, ours, champion, metric, units),
         scored=scored,
         classes=universe.classes,
     )
 
 
-def _without_all_rows(
-    universe: Universe, labels: NDArray[Any], ours: Answered, champion: Answered | str | None, metric: str
+def _against_champion(
+    universe: Universe,
+    labels: NDArray[Any],
+    ours: Answered,
+    champion: Answered | str | None,
+    metric: str,
+    units: Units,
 ) -> PairedDifference | None:
-    """Compare both on the very rows that the champion understands, by resamples of these, or say why not."""
+    """Compare both on the very rows that the champion understands, or say why not."""
     if not isinstance(champion, Answered):
         return _unusable(champion, metric, len(labels))
+    if champion is ours:
+        return _itself(_score(universe, labels, ours), metric)
     rows = champion.understood.rows
-    truth = labels[rows]
-    scorers = {
-        name: make_scorer(metric, _score(universe, truth, one.on(rows)))
-        for name, one in (("ours", ours), ("theirs", champion))
-    }
-    drawn = resample(scorers, len(truth))
-    difference = paired_difference(
+    if rows is None:
+        return compare_models(
+            metric,
+            "champion",
+            ours=_score(universe, labels, ours),
+            theirs=_score(universe, labels, champion),
+            units=units,
+        )
+    difference = compare_models(
         metric,
         "champion",
-        ours=scorers["ours"],
-        theirs=scorers["theirs"],
-        our_values=drawn["ours"],
-        their_values=drawn["theirs"],
-        rows=len(truth),
+        ours=_score(universe, labels[rows], ours.on(rows)),
+        theirs=_score(universe, labels[rows], champion.on(rows)),
+        units=units.part(rows),
     )
     return difference.replace(note=champion.understood.note)
 
 
+def _itself(scored: Scored, metric: str) -> PairedDifference:
+    """Return the difference of a model to itself, which is 0 on all rows there are."""
+    value, rows = score(metric, scored), int(scored.truth.size)
+    defined = math.isfinite(value)
+    return PairedDifference(
+        metric=metric,
+        opponent="champion",
+        value=0.0 if defined else None,
+        interval=Interval(low=0.0, high=0.0, level=LEVEL) if defined else None,
+        n=rows,
+        rows=rows,
+        opponent_value=value if defined else None,
+        error="" if defined else f"{metric} is not defined on the {rows} held-out rows",
+        note="the champion is this very model" if defined else "",
+    )
+
+
 def metrics_of(
-    schema: InputSchema, labels: NDArray[Any], ours: Answered, names: Sequence[str]
+    schema: InputSchema, labels: NDArray[Any], ours: Answered, names: Sequence[str], units: Units
 ) -> tuple[MetricValue, ...]:
     """Score a model alone, with intervals.
 
     :param schema: its schema.
     :param labels: the truth, shape (rows,).
+    :param units: what the rows are of.
     """
-    scored = _score(universe_of(schema, labels), labels, ours)
-    scorers = {name: make_scorer(name, scored) for name in names}
-    return metric_values(scorers, resample(scorers, len(labels)), len(labels))
+    return measure_all(names, _score(universe_of(schema, labels), labels, ours), units)
 
 
 def _score(universe: Universe, labels: NDArray[Any], answered: Answered) -> Scored:
     return universe.score(labels, answered.answers, answered.classes)
-
-
-def metric_values(
-    scorers: Mapping[str, Scorer], drawn: Mapping[str, NDArray[Any]], rows: int
-) -> tuple[MetricValue, ...]:
-    """Return metrics with their intervals; one that the rows do not define has no value but an error.
-
-    :param drawn: the metrics on resamples of the rows.
-    :param rows: number of rows.
-    """
-    values = []
-    for name, scorer in scorers.items():
-        value = scorer(None)
-        if math.isfinite(value):
-            values.append(MetricValue(name=name, value=value, n=rows, interval=interval_of(drawn[name])))
-        else:
-            values.append(MetricValue(name=name, value=None, n=rows, status=Status.ERROR))
-    return tuple(values)
 
 
 def _unusable(champion: str | None, metric: str, rows: int) -> PairedDifference | None:
@@ -238,6 +229,6 @@ def _unusable(champion: str | None, metric: str, rows: int) -> PairedDifference 
         value=None,
         interval=None,
         n=rows,
-        resamples=RESAMPLES,
+        rows=rows,
         error=champion,
     )

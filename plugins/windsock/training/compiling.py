@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import NotCompilableError
 from windsock.ports import CompiledModel, ModelCompiler
-from windsock.records import ColumnKind, CompiledEquality, GoldenPredictions, InputField, InputSchema
+from windsock.records import (
+    Answer,
+    ColumnKind,
+    CompiledEquality,
+    GoldenPredictions,
+    InputField,
+    InputSchema,
+)
 from windsock.training.fitting import answer
+from windsock.training.golden import tolerance_of
 from windsock.training.preprocessing import to_features
 
 if TYPE_CHECKING:
@@ -81,7 +89,8 @@ def _compare(
     golden: GoldenPredictions,
     held_out: pd.DataFrame,
 ) -> CompiledEquality:
-    rows, flips, difference, largest = 0, 0, 0.0, 1.0
+    rows, flips, difference = 0, 0, 0.0
+    lowest, highest = math.inf, -math.inf
     for values, expected in _answered(pipeline, schema, golden, held_out):
         asked = [compiled.answers(values)]
         if not rows:
@@ -90,8 +99,8 @@ def _compare(
             flipped, apart = _difference(answers, expected)
             flips, difference = flips + flipped, max(difference, apart)
         rows += len(values)
-        largest = max(largest, float(abs(expected).max()))
-    tolerance = TOLERANCE * largest
+        lowest, highest = min(lowest, float(expected.min())), max(highest, float(expected.max()))
+    tolerance = tolerance_of(lowest, highest, TOLERANCE, shares=schema.answer is Answer.CLASS)
     equal = flips == 0 and difference <= tolerance
     return CompiledEquality(
         engine=compiled.engine,

@@ -7,7 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from windsock.exceptions import DataRefusedError, TrainingRefusedError, UnverifiedBundleError
+from windsock.exceptions import (
+    DataRefusedError,
+    LostBundleError,
+    TrainingRefusedError,
+    UnverifiedBundleError,
+)
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Champion,
@@ -22,6 +27,7 @@ from windsock.records.request_contract import contract_changes
 from windsock.records.rows import held_out_mask, recent_mask
 from windsock.spec import canonical_json
 from windsock.statistics.metrics import direction, metric_names
+from windsock.statistics.units import units_of
 from windsock.training.artifacts import importance_files, picture_files
 from windsock.training.comparison import (
     Answered,
@@ -44,6 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOST_CONTRACT = "the champion's request contract is gone with its bundle: its clients may be refused"
 LATENCY_ROWS = 100
 LATENCY_REPEATS = 5
 
@@ -56,6 +63,8 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
 
     :param key: idempotency key.
     :raises DataRefusedError: if a candidate was trained on another snapshot.
+    A champion whose bundle is gone cannot be compared with: the comparison is an error that names it.
+
     :raises UnverifiedBundleError: if the chosen bundle or the champion's is not what was signed.
     """
     spec, chosen = step.spec, step.ranked[0]
@@ -71,6 +80,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
     judged = held_out & recent_mask(len(frame), step.snapshot.recent_rows)
     labels = read_labels(frame, step.snapshot, spec)
     rows, truth = frame[judged].reset_index(drop=True), labels[judged]
+    entity = spec.data.entity
     if not len(rows):
         of = f"{step.snapshot.recent_rows:,} recent" if step.snapshot.recent_rows else f"{len(frame):,}"
         raise TrainingRefusedError(
@@ -93,11 +103,14 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
             champion=met.answered,
             names=metric_names(spec),
             metric=spec.metric,
+            units=units_of(rows[entity] if entity else None, len(rows)),
         )
         overall: tuple[MetricValue, ...] = ()
         if step.snapshot.recent_rows:
-            everything = answered_by(bundle, frame[held_out].reset_index(drop=True))
-            overall = metrics_of(bundle.schema, labels[held_out], everything, metric_names(spec))
+            every = frame[held_out].reset_index(drop=True)
+            units = units_of(every[entity] if entity else None, len(every))
+            answers = answered_by(bundle, every)
+            overall = metrics_of(bundle.schema, labels[held_out], answers, metric_names(spec), units)
         latency = _latency(bundle, rows)
         files = picture_files(judgement.scored, judgement.classes, ports.charts)
         files |= importance_files(bundle.manifest.facts, spec.metric, ports.charts)
@@ -168,7 +181,11 @@ def _meet_champion(
         return _Met(None, None)
     if champion.digest == bundle.digest:
         return _Met(ours, ())
-    theirs = _load_champion(champion, step.spec.name, ports)
+    try:
+        theirs = _load_champion(champion, step.spec.name, ports)
+    except LostBundleError as error:
+        log.warning("%s: %s", error.code, error.message)
+        return _Met(f"{error.message}. {error.next_action}", (LOST_CONTRACT,))
     target = step.spec.data.target
     answered = answered_by_champion(theirs, rows, truth, bundle.schema, step.snapshot, target)
     changes = contract_changes(theirs.schema, bundle.schema)
@@ -180,6 +197,12 @@ def _meet_champion(
 def _load_champion(champion: Champion, model: str, ports: Ports) -> LoadedBundle:
     try:
         return ports.bundles.load(champion.bundle_uri, champion.digest)
+    except LostBundleError as error:
+        raise LostBundleError(
+            f"the champion, version {champion.version}, cannot be met: {error.message}",
+            next_action=f"Bring its folder back from a backup, or serve an earlier champion with `windsock "
+            f"rollback {model}`",
+        ) from error
     except UnverifiedBundleError as error:
         raise UnverifiedBundleError(
             f"the champion, version {champion.version}, cannot be met: {error.message}",
@@ -220,9 +243,9 @@ def _equality(bundle: LoadedBundle) -> CompiledEquality | None:
 
 def _log_findings(evaluation: Evaluation) -> None:
     for metric in evaluation.metrics:
-        log.info("%s: %s (n=%s)", evaluation.judged_on, metric_text(metric), f"{metric.n:,}")
+        log.info("%s: %s on %s", evaluation.judged_on, metric_text(metric), metric.on())
     for metric in evaluation.overall:
-        log.info("on all held-out rows: %s (n=%s)", metric_text(metric), f"{metric.n:,}")
+        log.info("on all held-out rows: %s on %s", metric_text(metric), metric.on())
     if evaluation.gap is not None:
         log.info("training minus held out: %+.4f", evaluation.gap)
     log.info("%s", difference_text(evaluation.baseline))

@@ -18,6 +18,9 @@ ROWS = 20
 UNSEEN = "windsock-unseen"
 QUANTILES = (0.5, 0.01, 0.99, 0.25, 0.75)
 TOLERANCE = 1e-6
+"""Part of the answers' scale up to which two copies of a model are equal."""
+ROUNDING = 1e-13
+"""Part of the largest answer that the order of additions alone may change."""
 
 
 def golden_rows(features: pd.DataFrame, fields: Sequence[InputField]) -> tuple[dict[str, Any], ...]:
@@ -69,8 +72,25 @@ def make_golden(
     """
     rows = golden_rows(features, fields)
     scores = answers_to(pipeline, rows, fields)
-    largest = max(1.0, *(abs(value) for score in scores for value in score))
-    return GoldenPredictions(rows=rows, scores=scores, tolerance=TOLERANCE * largest)
+    values = [value for score in scores for value in score]
+    tolerance = tolerance_of(min(values), max(values), TOLERANCE, shares=hasattr(pipeline, "classes_"))
+    return GoldenPredictions(rows=rows, scores=scores, tolerance=tolerance)
+
+
+def tolerance_of(lowest: float, highest: float, part: float, *, shares: bool) -> float:
+    """Return the largest difference of answers that counts as none, on the scale of the answers themselves.
+
+    Probabilities have the scale 1. Numbers have that of their spread: a target of 1e-9 is held as closely as
+    one of 1e9, and an offset does not loosen it but for what rounding does.
+
+    :param lowest: smallest answer.
+    :param highest: largest answer.
+    :param part: of the scale.
+    :param shares: whether answers are probabilities.
+    """
+    if shares:
+        return part
+    return part * (highest - lowest) + ROUNDING * max(abs(lowest), abs(highest))
 
 
 def largest_difference(answers: Sequence[Sequence[float]], golden: GoldenPredictions) -> float:

@@ -48,7 +48,7 @@ def _results(snapshot: DataSnapshot, chosen: TrainedModel, metrics: Sequence[Met
     shown = "; ".join(metric_text(metric) for metric in metrics)
     rows = f"{chosen.rows_held_out:,} held-out rows"
     if snapshot.recent_rows:
-        rows = f"{metrics[0].n:,} recent held-out rows, of {rows}"
+        rows = f"{metrics[0].on_rows:,} recent held-out rows, of {rows}"
     return f"{chosen.candidate.label} on {rows}, 95 % intervals: {shown}."
 
 
@@ -57,6 +57,8 @@ def metric_text(metric: MetricValue) -> str:
     if metric.value is None:
         return f"{metric.name} not defined on these rows"
     interval = f" [{metric.interval.low:.4g}, {metric.interval.high:.4g}]" if metric.interval else ""
+    if not interval and metric.reason:
+        interval = f" (no interval: {metric.reason})"
     return f"{metric.name} {metric.value:.4g}{interval}"
 
 
@@ -65,7 +67,11 @@ def difference_text(difference: PairedDifference) -> str:
     if difference.value is None:
         return f"{difference.metric} against the {difference.opponent}: {difference.error}"
     interval = difference.interval
-    shown = f" [{interval.low:+.4g}, {interval.high:+.4g}]" if interval else f" ({difference.error})"
+    shown = (
+        f" [{interval.low:+.4g}, {interval.high:+.4g}]"
+        if interval
+        else f" (no interval: {difference.reason or difference.error})"
+    )
     note = f"; {difference.note}" if difference.note else ""
     return f"{difference.metric} against the {difference.opponent}: {difference.value:+.4g}{shown}{note}"
 
@@ -76,14 +82,14 @@ def card_markdown(spec: ModelSpec, evaluation: Evaluation) -> str:
     differences = [evaluation.baseline, evaluation.against_champion]
     measured = [(metric, metric.name) for metric in evaluation.metrics]
     measured += [(metric, f"{metric.name}, on all held-out rows") for metric in evaluation.overall]
-    rows = [(name, _number(metric.value), _interval(metric), f"{metric.n:,}") for metric, name in measured]
+    rows = [(name, _number(metric.value), _interval(metric), metric.on()) for metric, name in measured]
     made = f"{inline(chosen.candidate.label)}; bundle {chosen.bundle_digest}"
     lines = [
         f"# Model card: {spec.name}",
         "",
         f"Owner {inline(spec.model.owner)}; {spec.task}; {made}.",
         "",
-        *table(("metric", "value", "95 % interval", "rows"), rows),
+        *table(("metric", "value", "95 % interval", "on"), rows),
         "",
         *(f"- {paragraph(difference_text(difference))}" for difference in differences if difference),
         f"- training minus held out: {_number(evaluation.gap)}",

@@ -21,9 +21,9 @@ from windsock.records import (
     InputSchema,
     ReferencePerformance,
 )
+from windsock.records.rows import entities_of
 from windsock.records.values import category_text
 from windsock.spec import SEED, ModelSpec
-from windsock.statistics.bootstrap import resample
 from windsock.statistics.estimates import (
     ESTIMATED,
     LEAF_ROWS,
@@ -32,9 +32,10 @@ from windsock.statistics.estimates import (
     fit_error_tree,
     reference_chunks,
 )
-from windsock.statistics.metrics import Scored, make_scorer, metric_names, score
-from windsock.statistics.profiling import describe_column
-from windsock.training.comparison import metric_values
+from windsock.statistics.metrics import Scored, metric_names, score
+from windsock.statistics.profiling import describe_column, entity_groups
+from windsock.statistics.units import Units, units_of
+from windsock.statistics.verdict_intervals import measure_all
 from windsock.training.fitting import answer
 from windsock.training.importances import importance_shares, measure_importances
 from windsock.training.preprocessing import to_features
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESAMPLES = 200
-"""Resamples of the baseline's intervals, which are shown and decide nothing."""
 MOST_TREE_ROWS = 20_000
 MOST_TREE_FEATURES = 20
 ERRORS = ("mae", "rmse")
@@ -88,11 +87,14 @@ def make_reference(
     found = measure_importances(pipeline, schema, features, labels, spec.metric)
     shares = importance_shares(found)
     scored = universe_of(schema, labels).score(labels, answers, schema.classes)
-    performance = _performance(spec, schema, scored, features, shares)
+    entity = spec.data.entity
+    units = units_of(rows[entity] if entity else None, len(rows))
+    performance = _performance(spec, schema, scored, features, shares, units)
+    groups = entity_groups(entities_of(rows, spec))
     completed = profile.replace(
         columns=tuple(column.replace(importance=shares.get(column.name)) for column in profile.columns),
-        score=_describe_score(scored, schema),
-        target=_describe_target(labels, snapshot, spec),
+        score=_describe_score(scored, schema, groups),
+        target=_describe_target(labels, snapshot, spec, groups),
         performance=performance,
     )
     _log_findings(completed, performance, schema)
@@ -112,10 +114,10 @@ def _performance(
     scored: Scored,
     features: pd.DataFrame,
     shares: Mapping[str, float],
+    units: Units,
 ) -> ReferencePerformance:
     rows = len(features)
-    scorers = {name: make_scorer(name, scored) for name in metric_names(spec)}
-    realised = metric_values(scorers, resample(scorers, rows, resamples=RESAMPLES), rows)
+    realised = measure_all(metric_names(spec), scored, units)
     calibration = errors = None
     names: tuple[str, ...] = ()
     if scored.positive is not None:
@@ -162,17 +164,19 @@ def _fit_errors(
     )
 
 
-def _describe_score(scored: Scored, schema: InputSchema) -> ColumnProfile | None:
+def _describe_score(scored: Scored, schema: InputSchema, groups: NDArray[Any] | None) -> ColumnProfile | None:
     """Return the profile of what the log calls ``score``; with more than two classes there is none."""
     import pandas as pd
 
     if scored.positive is None and schema.answer is Answer.CLASS:
         return None
     scores = scored.answers if scored.positive is None else scored.answers[:, scored.positive]
-    return describe_column(pd.Series(scores), InputField(name="score", kind=ColumnKind.NUMBER))
+    return describe_column(pd.Series(scores), InputField(name="score", kind=ColumnKind.NUMBER), groups=groups)
 
 
-def _describe_target(labels: NDArray[Any], snapshot: DataSnapshot, spec: ModelSpec) -> ColumnProfile:
+def _describe_target(
+    labels: NDArray[Any], snapshot: DataSnapshot, spec: ModelSpec, groups: NDArray[Any] | None
+) -> ColumnProfile:
     """Return the profile of the truth: a number, a boolean, or classes as text."""
     import pandas as pd
 
@@ -180,12 +184,14 @@ def _describe_target(labels: NDArray[Any], snapshot: DataSnapshot, spec: ModelSp
     word = column.true_word if column else None
     name = spec.data.target
     if spec.task == "regression":
-        return describe_column(pd.Series(labels), InputField(name=name, kind=ColumnKind.NUMBER))
+        return describe_column(
+            pd.Series(labels), InputField(name=name, kind=ColumnKind.NUMBER), groups=groups
+        )
     if labels.dtype.kind == "b":
         field = InputField(name=name, kind=ColumnKind.BOOLEAN, true_word=word)
-        return describe_column(pd.Series(labels.astype("float64")), field)
+        return describe_column(pd.Series(labels.astype("float64")), field, groups=groups)
     texts = pd.Series([category_text(label) for label in labels.tolist()], dtype=object)
-    return describe_column(texts, InputField(name=name, kind=ColumnKind.CATEGORY))
+    return describe_column(texts, InputField(name=name, kind=ColumnKind.CATEGORY), groups=groups)
 
 
 def _log_findings(profile: DriftProfile, performance: ReferencePerformance, schema: InputSchema) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import TrainingRefusedError
 from windsock.ports import LoadedBundle
 from windsock.records import DataSnapshot, DriftProfile, InputSchema, MetricValue, PairedDifference
-from windsock.records.rows import held_out_mask, recent_mask, reference_mask
+from windsock.records.rows import entities_of, held_out_mask, recent_mask, reference_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
+from windsock.statistics.units import units_of
 from windsock.training.comparison import answered_by, answered_by_baseline, answered_by_champion, judge
 from windsock.training.fitting import counted_warnings, fit, limited_threads
 from windsock.training.preprocessing import to_features
@@ -82,8 +83,13 @@ def refit(
     schema = make_schema(spec, fields, labels, snapshot.column(spec.data.target))
     with limited_threads(1), counted_warnings():
         pipeline = fit(lambda _: clone(bundle.pipeline), features, labels)
-        known = to_features(in_time_order(frame[~held_out & described], spec), fields)
-        profile = build_profile(known, fields, by_time=bool(spec.data.event_time))
+        known = in_time_order(frame[~held_out & described], spec)
+        profile = build_profile(
+            to_features(known, fields),
+            fields,
+            by_time=bool(spec.data.event_time),
+            entities=entities_of(known, spec),
+        )
         rows = frame[held_out & described]
         profile, _ = make_reference(pipeline, schema, profile, rows, snapshot=snapshot, spec=spec)
         made = _bundle(bundle, pipeline, schema, profile, digest)
@@ -113,6 +119,7 @@ def _compare(
 ) -> Refit:
     truth = read_labels(rows, snapshot, spec)
     names = tuple(dict.fromkeys([spec.metric, *spec.gate.minimum]))
+    entity = spec.data.entity
     judgement = judge(
         made.schema,
         truth,
@@ -121,6 +128,7 @@ def _compare(
         champion=answered_by_champion(champion, rows, truth, made.schema, snapshot, spec.data.target),
         names=names,
         metric=spec.metric,
+        units=units_of(rows[entity] if entity else None, len(rows)),
     )
     against = judgement.against_champion
     if against is None:

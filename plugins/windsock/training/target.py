@@ -132,7 +132,7 @@ def make_schema(
             code="WS-TRAINING-002",
             next_action="Bring rows of another class, or widen `data.data_window`.",
         )
-    positive = _positive(spec, classes, column) if len(classes) == 2 else None
+    positive = positive_class(spec, classes, column)
     yes, no = (column.true_word, column.false_word) if column else (None, None)
     return InputSchema(
         model=spec.name,
@@ -142,6 +142,15 @@ def make_schema(
         positive=positive,
         label_words=(yes, no) if yes is not None and no is not None else None,
     )
+
+
+def positive_class(spec: ModelSpec, classes: Sequence[Label], column: ColumnSchema | None) -> Label | None:
+    """Return the positive one of two classes; ``None`` with more.
+
+    :param column: the target's column, for the words of a boolean.
+    :raises TrainingRefusedError: if the spec's own is not there.
+    """
+    return _positive(spec, classes, column) if len(classes) == 2 else None
 
 
 def _positive(spec: ModelSpec, classes: Sequence[Label], column: ColumnSchema | None) -> Label:

@@ -22,7 +22,7 @@ from windsock.records import (
     TrainModelInput,
 )
 from windsock.records.request_contract import RequestContract
-from windsock.records.rows import REFERENCE_ROWS, held_out_mask, reference_mask
+from windsock.records.rows import REFERENCE_ROWS, entities_of, held_out_mask, reference_mask
 from windsock.statistics.profiling import build_profile
 from windsock.training.compiling import COMPILED, compile_pipeline
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
@@ -238,8 +238,15 @@ def _describe(
     spec = step.spec
     now = reference_mask(held_out, step.snapshot.recent_rows)
     _log_reference(step.snapshot.recent_rows, now, held_out)
-    features = to_features(in_time_order(frame[~held_out & now], spec), fields)
-    profile = build_profile(features, fields, by_time=bool(spec.data.event_time))
+    rows = in_time_order(frame[~held_out & now], spec)
+    profile = build_profile(
+        to_features(rows, fields),
+        fields,
+        by_time=bool(spec.data.event_time),
+        entities=entities_of(rows, spec),
+    )
+    retrain = spec.monitoring.retrain
+    profile = profile.replace(rule=spec.monitoring.drift, windows=(retrain.windows, retrain.of))
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings():
         return make_reference(
             fitted.pipeline,

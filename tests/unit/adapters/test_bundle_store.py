@@ -21,7 +21,7 @@ from windsock.adapters import bundle_files, bundle_store, skops_codec
 from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.signing import PRIVATE_KEY, PUBLIC_KEY, Signer, create_keys
 from windsock.adapters.storage import Storage
-from windsock.exceptions import SettingsError, StorageError, UnverifiedBundleError
+from windsock.exceptions import LostBundleError, SettingsError, StorageError, UnverifiedBundleError
 from windsock.ports import BundleDraft
 from windsock.records import (
     GOLDEN_FILE,
@@ -234,9 +234,9 @@ def test_names_that_lead_elsewhere_are_refused(store, model, key):
         store.find(model, key)
 
 
-def test_a_missing_bundle_is_a_fault_of_the_storage(store):
+def test_a_missing_bundle_is_lost(store):
     stored = store.put(make_draft())
-    with pytest.raises(StorageError):
+    with pytest.raises(LostBundleError):
         store.load(stored.uri.replace(KEY, digest("f")), stored.digest)
 
 

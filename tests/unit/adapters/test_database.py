@@ -109,8 +109,9 @@ def test_a_database_is_made_with_its_folder_and_tables(tmp_path: Path) -> None:
 
 
 def test_the_first_schema_is_brought_up_to_date_and_keeps_its_rows(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    bare_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    database_url = bare_database_url
     monkeypatch.setattr(database, "HEAD", "0001")
     before = unsigned_rows(2)
     with open_database(database_url).begin() as connection:
@@ -178,6 +179,7 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     open_database(url_of(tmp_path))
     with sqlite3.connect(tmp_path / "control.db") as connection:
         connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")  # noqa: S608  # noqa: S608
+        connection.execute("ALTER TABLE ledger ADD COLUMN later TEXT")
     database._opened.cache_clear()
     with pytest.raises(SettingsError) as refusal:
         open_database(url_of(tmp_path))

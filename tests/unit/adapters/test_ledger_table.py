@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.builders import digest
 from support.fakes import FakeLedger
-from support.ledgers import BODIES, home_of, sql_ledger, tamper
+from support.ledgers import BODIES, home_of, new_control_database, sql_ledger, tamper
 from windsock.adapters import database
 from windsock.adapters.database import open_database
 from windsock.adapters.ledger_table import SqlLedger
@@ -322,7 +322,7 @@ COLUMNS = ("action", "version", "digest", "actor", "body", "at", "previous", "ha
 def test_any_changed_letter_is_found(
     tmp_path_factory: pytest.TempPathFactory, rows: int, column: str, victim: int, position: int, letter: str
 ) -> None:
-    url = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'control.db'}"
+    url = new_control_database(tmp_path_factory.mktemp("ledger"))
     ledger = sql_ledger(url)
     for number in range(rows):
         ledger.append(make_entry(version=number + 1), after_seq=number)
@@ -347,7 +347,7 @@ def test_any_changed_letter_is_found(
 def test_it_keeps_what_the_tests_fake_keeps(
     tmp_path_factory: pytest.TempPathFactory, actions: list[LedgerAction]
 ) -> None:
-    real = sql_ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'control.db'}")
+    real = sql_ledger(new_control_database(tmp_path_factory.mktemp("ledger")))
     fake = FakeLedger()
     for seq, action in enumerate(actions):
         entry = make_entry(action, seq + 1, version=seq + 1)
@@ -363,8 +363,8 @@ def _timeless(rows: tuple[LedgerRow, ...]) -> list[dict[str, Any]]:
     return [row.model_dump(exclude={"at", "hash", "previous", "signature"}) for row in rows]
 
 
-WORKER = """
-import json, random, sys, time
+WORKERS = """
+import json, os, random, sys, time
 from support.builders import digest, make_registration, make_spec, make_version
 from support.fakes import FakeRouter, fake_ports
 from support.ledgers import sql_ledger
@@ -373,7 +373,16 @@ from windsock.exceptions import GateRefusedError, StaleEpochError
 from windsock.governance.promote_model import promote_model
 from windsock.records import FallbackAnswer, PromoteModelInput, RoutePlan, SlotPlan
 
-url, worker, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+url, workers, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+children = {}
+for worker in range(workers):  # forked before anything is open, with all that is imported
+    child = os.fork()
+    if not child:
+        break
+    children[child] = worker
+else:
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    os._exit(max(map(abs, codes)))
 chance = random.Random(worker)
 
 class SlowRouter(FakeRouter):
@@ -414,7 +423,7 @@ for number in range(count):
         else:
             done.append([promotion.version, promotion.epoch])
             break
-print(json.dumps(done))
+print(json.dumps(done))  # one write of less than a pipe takes as a whole
 """
 
 
@@ -422,24 +431,15 @@ print(json.dumps(done))
 def test_of_many_promotions_at_once_none_is_lost_and_no_epoch_is_committed_twice(
     database_url: str,
 ) -> None:
-    workers, each = 8, 4
+    workers, each = 8, 2  # the second of each begins while others are under way, as every later one would
     sql_ledger(database_url)  # its keys are there before many look for them
-    environment = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, database_url, str(worker), str(each)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for worker in range(workers)
-    ]
-    acknowledged: list[tuple[str, int]] = []
-    for process in started:
-        out, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-        acknowledged += [tuple(pair) for pair in json.loads(out)]
+    run = subprocess.run(
+        [sys.executable, "-c", WORKERS, database_url, str(workers), str(each)],
+        env={**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    acknowledged = [tuple(pair) for line in run.stdout.splitlines() for pair in json.loads(line)]
     ledger = sql_ledger(database_url)
     rows = ledger.rows("churn")
     commits = [(row.version, row.epoch) for row in rows if row.action is LedgerAction.COMMIT]

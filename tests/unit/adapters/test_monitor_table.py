@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from support.builders import digest
 from support.fake_monitor import FakeMonitor
+from support.ledgers import new_control_database
 from support.retraining import DAY, LATER, MIDNIGHT, make_episode, make_window, policy_spec
 from windsock import records as r
 from windsock.adapters.database import open_database
@@ -420,7 +421,7 @@ STEPS = st.lists(
 @given(STEPS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_it_keeps_what_the_tests_fake_keeps(tmp_path_factory: pytest.TempPathFactory, steps: Any) -> None:
-    real = SqlMonitor(f"sqlite:///{tmp_path_factory.mktemp('monitor') / 'control.db'}")
+    real = SqlMonitor(new_control_database(tmp_path_factory.mktemp("monitor")))
     fake = FakeMonitor()
     spec = policy_spec(cooldown="3h", per_day=2)
     now = NOW

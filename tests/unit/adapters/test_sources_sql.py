@@ -81,7 +81,6 @@ def refusal(*args, **fields) -> DataRefusedError:
 def test_a_table_is_read_with_its_types(url):
     got = read(url, table="Odd table")
     assert got.described == "sql: shop/Odd table"
-    assert not got.untyped
     columns = {name: read_column(got.frame[name], name) for name in got.frame}
     assert [columns[name].kind for name in ("id", "amount", "at", "ok", "name")] == [
         ColumnKind.INTEGER,

@@ -21,7 +21,7 @@ def trained():
     """The ports of an installation with a first version, and the history that it will meet."""
     patch = pytest.MonkeyPatch()
     patch.setattr(importances, "MOST_SHUFFLES", 1)
-    ports = fake_ports(sources=FakeSources(training_frame(), untyped=True))
+    ports = fake_ports(sources=FakeSources(training_frame()))
     first_version(ports, spec_from_bytes(MODEL_FILE.encode(), "churn.yaml"))
     yield ports, dated_frame(HISTORY, 15)
     patch.undo()
@@ -39,7 +39,7 @@ def installation(trained, tmp_path, monkeypatch):
     ports, history = trained
 
     def set_up(frame=None, **replaced):
-        sources = FakeSources(history if frame is None else frame, untyped=True)
+        sources = FakeSources(history if frame is None else frame)
         made = replace(ports, **{"sources": sources, **replaced})
         monkeypatch.setattr("windsock.cli.backtest.open_standing_ports", lambda settings: made)
         return made

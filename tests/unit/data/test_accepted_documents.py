@@ -36,7 +36,7 @@ class House:
     """A model with two contracts and three accepted snapshots."""
 
     def __init__(self) -> None:
-        self.ports = fake_ports(sources=FakeSources(untyped=True))
+        self.ports = fake_ports(sources=FakeSources())
         self.spec = make_spec()
         self.month(1)
         self.month(2)

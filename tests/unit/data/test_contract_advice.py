@@ -26,7 +26,7 @@ class House:
     """A model whose column ``x`` changes from one month to the next."""
 
     def __init__(self) -> None:
-        self.ports = fake_ports(sources=FakeSources(untyped=True))
+        self.ports = fake_ports(sources=FakeSources())
         self.seed = 0
 
     def month(self, x: list[str], **column: Any) -> ValidationReport:
@@ -57,7 +57,7 @@ def advice(before: list[str], now: list[str]) -> tuple[House, str]:
     [
         (PRICES, [one.replace(".", ",") for one in PRICES], {"decimal": ","}),
         (PRICES, [f"{one}%" for one in PRICES], {"unit": "percent"}),
-        (PRICES, [f"€ {one}" for one in PRICES], {"unit": "currency"}),
+        (PRICES, [f"€ {one}" for one in PRICES], {"currency": "EUR"}),
         (PRICES, [f"1.{one},5" for one in NUMBERS], {"decimal": ",", "thousands": "."}),
         ([str(one) for one in DAYS], [f"{one:%d.%m.%Y}" for one in DAYS], {"dates": "day_first"}),
         ([f"{one:%m/%d/%Y}" for one in DAYS], [str(one) for one in DAYS], {"dates": ""}),

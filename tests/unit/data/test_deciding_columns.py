@@ -39,7 +39,7 @@ def spoiled(name: str, words: str | list[str], count: int = SPOILED) -> pd.DataF
 
 class House:
     def __init__(self, **data) -> None:
-        self.ports = fake_ports(sources=FakeSources(untyped=True))
+        self.ports = fake_ports(sources=FakeSources())
         self.spec = make_spec(data=data)
 
     def month(self, frame):

@@ -31,7 +31,7 @@ def visits(people=80, each=8, seed=3):
 
 
 def check(given, **data):
-    ports = fake_ports(sources=FakeSources(given, untyped=True))
+    ports = fake_ports(sources=FakeSources(given))
     spec = make_spec(data={"entity": None, **data})
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     report = validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")
@@ -86,7 +86,7 @@ def test_a_number_to_predict_leaks_too():
     given = visits()
     spent = np.random.default_rng(2).normal(100, 30, 10_000)
     given["churned"] = [f"{spent[int(who)]:.2f}" for who in given["kunde"]]
-    ports = fake_ports(sources=FakeSources(given, untyped=True))
+    ports = fake_ports(sources=FakeSources(given))
     spec = make_spec(model={"task": "regression"}, data={"entity": None})
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     report = validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import math
 from datetime import date
 
@@ -21,7 +22,9 @@ def spec(**data: object) -> ModelSpec:
     return make_spec(data={"target": "churned", "entity": None, **data})
 
 
+@functools.cache
 def frame(month: int, rows: int = 500) -> pd.DataFrame:
+    """Return a month's rows, which no test changes."""
     draw = np.random.default_rng(month)
     return pd.DataFrame(
         {
@@ -40,7 +43,12 @@ def frame(month: int, rows: int = 500) -> pd.DataFrame:
 
 
 def statistics(month: int, **changed: object) -> SnapshotStatistics:
-    return take_statistics(frame(month).assign(**changed), month)
+    return take_statistics(frame(month).assign(**changed), month) if changed else unchanged(month)
+
+
+@functools.cache
+def unchanged(month: int) -> SnapshotStatistics:
+    return take_statistics(frame(month), month)
 
 
 def history(months: int, before: int = 13) -> list[SnapshotStatistics]:

@@ -28,7 +28,7 @@ def frame(**changes):
 
 
 def take(given, **data):
-    ports = fake_ports(sources=FakeSources(given, untyped=True))
+    ports = fake_ports(sources=FakeSources(given))
     spec = make_spec(data=data)
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     return snapshot, ports.snapshots.load(snapshot), spec, ports

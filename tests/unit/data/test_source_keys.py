@@ -30,7 +30,7 @@ class House:
     """A model whose file says more of its source from the second month on."""
 
     def __init__(self) -> None:
-        self.ports = fake_ports(sources=FakeSources(untyped=True))
+        self.ports = fake_ports(sources=FakeSources())
 
     def month(self, values, source=None, **data):
         """Take, validate and load a month's snapshot, read with these keys of its source."""

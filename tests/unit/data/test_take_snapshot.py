@@ -39,7 +39,7 @@ def frame(rows: int = ROWS) -> pd.DataFrame:
 def take(given, *, ports=None, now=None, **blocks):
     run = blocks.pop("run", RunContext())
     data_window, window_end = blocks.pop("data_window", None), blocks.pop("window_end", None)
-    ports = ports or fake_ports(sources=FakeSources(given, untyped=True))
+    ports = ports or fake_ports(sources=FakeSources(given))
     step = TakeSnapshotInput(
         spec=make_spec(**blocks), run=run, data_window=data_window, window_end=window_end
     )
@@ -287,7 +287,7 @@ class TestWindow:
 
 class TestContent:
     def test_the_same_content_is_stored_once(self):
-        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        ports = fake_ports(sources=FakeSources(frame()))
         first = run_step("take_snapshot", {"spec": make_spec()}, ports)
         ports.sources.frame = frame().iloc[::-1][list(frame().columns)[::-1]].reset_index(drop=True)
         second = run_step("take_snapshot", {"spec": make_spec()}, ports)
@@ -329,10 +329,10 @@ class TestContent:
         assert read["age"].dtype == "int64"
 
     def test_the_source_that_was_read_now_is_told(self):
-        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        ports = fake_ports(sources=FakeSources(frame()))
         first, _ = take(None, ports=ports)
         for described in ("sql: shop/customers", "file: z.parquet", first.source):
-            sources = FakeSources(frame(), untyped=True)
+            sources = FakeSources(frame())
             sources.described = described
             record, _ = take(None, ports=replace(ports, sources=sources))
             assert (record.source, record.digest, record.uri) == (described, first.digest, first.uri)
@@ -341,7 +341,7 @@ class TestContent:
         assert record == first
 
     def test_another_use_of_the_same_rows_is_the_same_snapshot(self):
-        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        ports = fake_ports(sources=FakeSources(frame()))
         first, _ = take(None, ports=ports)
         second, _ = take(None, ports=ports, data={"exclude": ["income"]})
         assert second.digest == first.digest
@@ -350,7 +350,7 @@ class TestContent:
         assert len(ports.snapshots.stored) == 1
 
     def test_killed_after_storing_and_tried_again(self):
-        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        ports = fake_ports(sources=FakeSources(frame()))
         faulty, _ = killed_after(ports, 1)
         with pytest.raises(Killed):
             take(None, ports=faulty)
@@ -397,7 +397,7 @@ class TestContent:
 
 class TestChanges:
     def ports(self):
-        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        ports = fake_ports(sources=FakeSources(frame()))
         take(None, ports=ports)
         return ports
 
@@ -473,11 +473,11 @@ class TestRealData:
 
 @pytest.mark.parametrize(("entity", "drawn_anew"), [(None, True), ("customer_id", False)])
 def test_other_columns_draw_the_held_out_rows_anew_without_an_entity(entity, drawn_anew):
-    ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+    ports = fake_ports(sources=FakeSources(frame()))
     take(None, ports=ports, data={"entity": entity})
     again, _ = take(
         None,
-        ports=replace(ports, sources=FakeSources(frame().drop(columns="age"), untyped=True)),
+        ports=replace(ports, sources=FakeSources(frame().drop(columns="age"))),
         data={"entity": entity},
     )
     said = "held-out rows were drawn anew; declare data.entity to keep them"

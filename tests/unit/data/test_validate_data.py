@@ -43,7 +43,7 @@ def frame(rows: int = ROWS) -> pd.DataFrame:
 
 
 def validate(given, *, ports=None, **blocks):
-    ports = ports or fake_ports(sources=FakeSources(given, untyped=True))
+    ports = ports or fake_ports(sources=FakeSources(given))
     spec = make_spec(**blocks)
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     return validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")
@@ -202,14 +202,14 @@ class TestStructure:
 
     @pytest.mark.parametrize("spoil", [lambda rows: rows.drop(columns="churned"), lambda rows: rows.iloc[:0]])
     def test_rows_that_are_not_the_snapshot(self, spoil: Callable[[pd.DataFrame], pd.DataFrame]):
-        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        ports = fake_ports(sources=FakeSources(frame()))
         spec = make_spec()
         snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
         checks = structural_checks(spec, snapshot, spoil(ports.snapshots.load(snapshot)))
         assert not all(check.passed for check in checks)
 
     def test_doubled_names(self):
-        ports = fake_ports(sources=FakeSources(frame(), untyped=True))
+        ports = fake_ports(sources=FakeSources(frame()))
         spec = make_spec()
         snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
         typed = ports.snapshots.load(snapshot)
@@ -219,9 +219,7 @@ class TestStructure:
 
 class TestSuite:
     def ports(self, *results, suite=None):
-        return fake_ports(
-            sources=FakeSources(frame(), untyped=True), expectations=FakeExpectations(results, suite)
-        )
+        return fake_ports(sources=FakeSources(frame()), expectations=FakeExpectations(results, suite))
 
     @pytest.mark.parametrize(
         ("statuses", "expected"),

@@ -177,6 +177,39 @@ class TestPerformanceMinimum:
     def test_without_an_interval_it_is_not_enough(self) -> None:
         assert self.judged(MetricValue(name="roc_auc", value=0.99, n=200)).status is Status.INSUFFICIENT
 
+    def test_what_carries_the_value_is_counted_and_what_would_do_is_named(self) -> None:
+        spec = make_spec(gate={"minimum": {"recall": 0.97}})
+        seen = MetricValue(
+            name="recall", value=1.0, n=18, unit="positives", rows=200, interval=Interval(low=0.815, high=1.0)
+        )
+        result = run_check("performance_minimum:recall", make_case(spec, metrics=(seen,)))
+        assert (result.status, result.n, result.unit) == (Status.INSUFFICIENT, 18, "positives")
+        assert result.message == (
+            "recall 1 [0.815, 1] against >= 0.97 on 18 positives of 200 rows; "
+            "with this value 122 positives (about 1,356 rows) would do"
+        )
+        seen = seen.replace(value=0.95, interval=Interval(low=0.73, high=0.999))
+        result = run_check("performance_minimum:recall", make_case(spec, metrics=(seen,)))
+        assert result.message.endswith("no number of rows would do: the value itself is not inside the limit")
+
+    def test_why_there_is_no_interval_is_said(self) -> None:
+        reason = "19 positives, at least 20 needed"
+        seen = MetricValue(name="roc_auc", value=0.9, n=19, unit="positives", rows=200, reason=reason)
+        result = self.judged(seen)
+        assert result.status is Status.INSUFFICIENT
+        assert result.message == (
+            f"roc_auc 0.9 without an interval against >= 0.8 on 19 positives of 200 rows: {reason}"
+        )
+
+    def test_a_record_of_before_counts_rows(self) -> None:
+        stored = '{"name": "roc_auc", "value": 0.82, "n": 200, "interval": {"low": 0.79, "high": 0.85}}'
+        before = MetricValue.model_validate_json(stored)
+        assert not {"unit", "rows", "reason"} & set(before.model_dump(mode="json"))  # its digest holds
+        result = self.judged(before)
+        assert result.message == (
+            "roc_auc 0.82 [0.79, 0.85] against >= 0.8 on 200 rows; with this value about 450 rows would do"
+        )
+
     def test_an_interval_of_less_than_95_percent_is_an_error(self) -> None:
         narrow = Interval(low=0.83, high=0.85, level=0.5)
         assert (

@@ -169,8 +169,16 @@ class TestNothingToJudge:
         assert (report.status, report.version) == (Status.INSUFFICIENT, "7")
         assert "no drift profile" in report.reason
 
-    @pytest.mark.parametrize("rows", [0, 1, 29])
-    def test_an_empty_window_and_a_few_rows(self, rows: int) -> None:
+    def test_an_empty_window(self) -> None:
+        ports = world(counted(draw_frame(0, 2)))
+        report = look(ports)
+        assert (report.status, report.rows, report.severity) == (Status.EMPTY, 0, Severity.NONE)
+        assert report.reason == "empty: nobody asked the model in this window"
+        assert ports.monitor.windows("churn", "drift")[0].status is Status.EMPTY
+        assert ports.gauges.samples == {}
+
+    @pytest.mark.parametrize("rows", [1, 29])
+    def test_a_few_rows(self, rows: int) -> None:
         ports = world(counted(draw_frame(rows, 2, shift=5.0)))
         report = look(ports, minimum_rows=1)
         assert (report.status, report.rows, report.severity) == (Status.INSUFFICIENT, rows, Severity.NONE)

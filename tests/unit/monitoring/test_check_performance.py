@@ -152,9 +152,15 @@ class TestOddRows:
 
     def test_an_empty_window(self, scene: Scene) -> None:
         report = scene.look(answers([], []))
-        assert (report.status, report.rows, report.coverage) == (Status.INSUFFICIENT, 0, None)
-        assert "no answers in the look-back" in report.reason
-        assert not any(check.passed for check in report.checks if check.name != "x")
+        assert (report.status, report.rows, report.coverage) == (Status.EMPTY, 0, None)
+        assert report.reason == "empty: nobody asked the model in this window"
+        assert not any(check.passed for check in report.checks)
+
+    def test_an_empty_window_has_no_number_of_another(self, scene: Scene) -> None:
+        report = scene.look(answers([True] * 400, [True] * 400).assign(receive_time=WINDOW.start - DAY))
+        assert report.status is Status.EMPTY
+        assert (report.realised, report.estimated, report.labelled) == ((), (), 0)
+        assert scene.ports.monitor.windows("churn", "performance")[-1].numbers == {"rows": 0.0}
 
     def test_one_row(self, scene: Scene) -> None:
         report = scene.look(answers([True], [True], [0.9]))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,12 +10,20 @@ from scipy.stats import ks_2samp
 
 from support.drift_windows import FIELDS, count_frame, draw_frame, profile_of
 from windsock.monitoring.drift_rows import Samples, decide_exactly, exact_tests, to_schema
+from windsock.monitoring.drift_tests import RowTest
 from windsock.records import Answer, ColumnKind, InputField, InputSchema
+from windsock.statistics.clusters import bin_values, groups_of, tabulate
 from windsock.statistics.distances import ks_interval
 from windsock.statistics.significance import chi_square
 
 SCHEMA = InputSchema(model="churn", fields=FIELDS, answer=Answer.NUMBER)
 REFERENCE, MOVED = draw_frame(3_000), draw_frame(2_000, 2, shift=0.5)
+PROFILE = profile_of(REFERENCE)
+
+
+def exactly(current: pd.DataFrame, **changed: Any) -> dict[str, RowTest]:
+    counts = replace(count_frame(PROFILE, current), **changed)
+    return exact_tests(Samples(reference=REFERENCE, current=current), PROFILE, counts)
 
 
 def test_rows_of_a_snapshot_are_typed_as_training_saw_them() -> None:
@@ -49,7 +60,7 @@ def test_booleans_may_be_booleans() -> None:
 
 
 def test_exact_tests_are_those_of_scipy() -> None:
-    found = exact_tests(Samples(reference=REFERENCE, current=MOVED), SCHEMA)
+    found = exactly(MOVED)
     assert set(found) == {"age", "visits", "plan", "member"}
     age = ks_2samp(REFERENCE["age"], MOVED["age"], method="asymp")
     assert found["age"] == (pytest.approx(age.statistic), pytest.approx(age.pvalue))
@@ -63,13 +74,13 @@ def test_new_and_missing_categories_are_categories() -> None:
     current = draw_frame(2_000, 2)
     current.loc[:99, "plan"] = "new"
     current.loc[100:199, "plan"] = None
-    found = exact_tests(Samples(reference=REFERENCE, current=current), SCHEMA)
+    found = exactly(current)
     assert found["plan"].p < 1e-20
 
 
 def test_columns_without_values_are_left_to_counts() -> None:
     current = MOVED.assign(age=np.nan, plan=None)
-    assert not {"age", "plan"} & set(exact_tests(Samples(reference=REFERENCE, current=current), SCHEMA))
+    assert not {"age", "plan"} & set(exactly(current))
 
 
 def test_a_sample_decides_within_the_bounds() -> None:
@@ -84,3 +95,23 @@ def test_a_sample_decides_within_the_bounds() -> None:
         assert some["age"].effect == bound
     nothing = MOVED.assign(age=np.nan)
     assert decide_exactly(profile, counts, ("age",), Samples(reference=REFERENCE, current=nothing)) == {}
+
+
+def test_samples_of_a_constant_are_compared_with_a_tolerance() -> None:
+    frames = REFERENCE.assign(age=0.1), MOVED.assign(age=0.1000000001)
+    profile = profile_of(frames[0])
+    samples = Samples(reference=frames[0], current=frames[1])
+    assert exact_tests(samples, profile, count_frame(profile, frames[1]))["age"] == (0.0, 1.0)
+
+
+def test_rows_of_a_few_units_are_weaker_evidence() -> None:
+    counts = count_frame(PROFILE, MOVED)
+    draw = np.random.default_rng(1)
+    units = groups_of([f"u{number}" for number in range(100)] * 20)
+    own = draw.normal(size=100)
+    current = MOVED.assign(age=40 + 10 * np.tile(own, 20))
+    bins = bin_values(PROFILE.columns[0], current["age"].to_numpy(), np.zeros(2_000, dtype=bool))
+    age = replace(count_frame(PROFILE, current).columns["age"], groups=tabulate(units, bins))
+    rows, by_units = exactly(current), exactly(current, columns={**counts.columns, "age": age})
+    assert by_units["age"].effect == rows["age"].effect
+    assert by_units["age"].p > 1_000 * rows["age"].p

@@ -25,7 +25,7 @@ def step_answers(monkeypatch):
     def put(name: str, answer):
         seen = []
 
-        def function(step, ports, key):
+        def function(step, ports, key, *read):
             seen.append(step)
             if isinstance(answer, Exception):
                 raise answer

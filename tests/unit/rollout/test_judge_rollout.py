@@ -16,6 +16,7 @@ from support.fakes import FakeBundles, FakeClock, FakeTracker, fake_ports
 from support.rollout_cases import NAME, after, make_conversions, make_plan, make_rollout, make_totals
 from windsock.exceptions import (
     DatabaseUnavailableError,
+    RolloutRefusedError,
     SettingsError,
     StorageError,
     TrackingUnavailableError,
@@ -112,6 +113,17 @@ def test_looks_are_numbered_and_kept():
     assert [one.number for one in kept(ports)] == [1, 2]
     assert first.action is RolloutAction.HOLD
     assert not first.unchanged
+
+
+@pytest.mark.parametrize(("totals", "says"), [(WORSE, "roll_back"), (BETTER, None), (EQUAL, None)])
+def test_where_looks_are_missing_only_traffic_is_taken_away(totals, says):
+    ports = world(totals)
+    ports.rollouts.lost = (2,)
+    if says is None:
+        with pytest.raises(RolloutRefusedError, match="WS-ROLLOUT-082"):
+            judge(ports)
+    else:
+        assert judge(ports).action.value == says
 
 
 def test_nothing_seen_is_a_hold():

@@ -427,9 +427,18 @@ class TestAdmin:
     def test_a_broken_table_is_not_overwritten(self, app: App, stored: Stored) -> None:
         serve(app, make_plan(stored["first"], epoch=5))
         app.service.worker.routes.file.write_text("{")
+        app.service.worker.routes.kept.write_text("{")
         refused = app.put(make_plan(stored["first"], epoch=6))
         assert (refused.status_code, refused.json()["code"]) == (503, "WS-SERVING-005")
         assert app.client.post("/predict", json={"features": ROW}).status_code == 200
+
+    def test_a_broken_table_is_written_anew_from_what_was_kept(self, app: App, stored: Stored) -> None:
+        serve(app, make_plan(stored["first"], epoch=5))
+        app.service.worker.routes.file.write_text("{")
+        older = app.put(make_plan(stored["first"], epoch=4))
+        assert (older.status_code, older.json()["code"]) == (409, "WS-SERVING-006")
+        assert app.put(make_plan(stored["first"], epoch=6)).status_code == 200
+        assert app.service.worker.routes.state().faults == ()
 
     def test_probe(self, app: App, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
         serve(app, make_plan(stored["first"], shares=(0,)))

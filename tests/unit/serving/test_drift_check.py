@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.drift_windows import count_frame
 from support.hostile import HOSTILE
 from support.serving import FIELDS, ROW, make_plan
 from support.serving_app import App
+from windsock.monitoring.drift_columns import judge_columns
 from windsock.records import Answer, DriftProfile, InputSchema, StoredBundle
 from windsock.serving import drift_check
 from windsock.serving.drift_check import look_at, read_look, read_values
 from windsock.serving.recent_rows import RecentRows
 from windsock.serving.strict_json import RequestRefusedError
+from windsock.spec import DriftBlock
 from windsock.statistics.profiling import build_profile
 from windsock.training.preprocessing import to_features
 
@@ -67,9 +70,11 @@ class TestLook:
         found = look(profile, draw(1_000, seed=2, age=65))
         columns = by_name(found)
         assert [name for name, column in columns.items() if column["drifted"]] == ["age"]
-        ks = columns["age"]["ks"]
-        assert 0.25 < ks["low"] <= ks["high"] < 0.5
-        assert (found["verdict"], found["drift_ratio"]) == ("pass", 0.2)
+        age = columns["age"]
+        assert 0.25 < age["effect_bounds"]["low"] <= age["effect"] <= age["effect_bounds"]["high"] < 0.5
+        assert (age["limit"], age["status"]) == (0.05, "fail")
+        assert (found["verdict"], found["drift_ratio"], found["severity"]) == ("fail", 0.2, "high")
+        assert found["reason"].startswith("WS-MONITORING-020")
 
     def test_a_moved_category_and_what_was_never_seen(self, profile: DriftProfile) -> None:
         rows = [
@@ -84,7 +89,7 @@ class TestLook:
         columns = by_name(look(profile, [{**row, "age": None, "joined": None} for row in draw(400, seed=4)]))
         assert columns["age"]["nulls"]["now"] == 1
         assert columns["age"]["nulls"]["reference"] == pytest.approx(0.1, abs=0.02)
-        assert (columns["age"]["ks"], columns["age"]["drifted"]) == (None, True)
+        assert (columns["age"]["effect_bounds"], columns["age"]["drifted"]) == (None, True)
         assert columns["joined"]["drifted"] is True
 
     def test_most_columns_moved_fail(self, profile: DriftProfile) -> None:
@@ -92,7 +97,7 @@ class TestLook:
         found = look(profile, rows)
         assert (found["verdict"], found["drifted"], found["drift_ratio"]) == ("fail", 3, 0.6)
 
-    @pytest.mark.parametrize("rows", [0, 1, 199])
+    @pytest.mark.parametrize("rows", [0, 1, 85])
     def test_few_rows_are_insufficient(self, profile: DriftProfile, rows: int) -> None:
         found = look_at(profile, SCHEMA, read_values(draw(rows, seed=6, age=500), SCHEMA))
         assert (found["verdict"], found["drift_ratio"], found["judged"]) == ("insufficient", None, 0)
@@ -100,8 +105,36 @@ class TestLook:
         json.dumps(found, allow_nan=False)
 
     def test_so_are_few_rows_of_training(self) -> None:
-        small = build_profile(to_features(draw(100, seed=1), FIELDS), FIELDS)
+        small = build_profile(to_features(draw(60, seed=1), FIELDS), FIELDS)
         assert look(small, draw(1_000, seed=2))["verdict"] == "insufficient"
+
+    def test_it_is_the_rule_of_the_models_file(self, profile: DriftProfile) -> None:
+        rows = draw(1_000, seed=2, age=65)
+        assert look(profile, rows)["rule"] == "default"
+        loose = profile.model_copy(update={"rule": DriftBlock(ks=0.6, minimum_rows=700), "windows": (2, 3)})
+        found = look(loose, rows)
+        assert (found["verdict"], found["rule"]) == ("pass", "model")
+        assert found["limits"] == {
+            "rows": 700,
+            "q": 0.02,
+            "ks": 0.6,
+            "cramers_v": 0.1,
+            "columns": 1,
+            "rules": {},
+        }
+        assert found["windows"] == {"bad": 2, "of": 3}
+        assert look(loose, rows[:600])["verdict"] == "insufficient"
+        two = profile.model_copy(update={"rule": DriftBlock(columns=2)})
+        assert look(two, rows)["verdict"] == "pass"
+
+    def test_it_says_what_the_monitor_says(self, profile: DriftProfile) -> None:
+        rows = read_values(draw(900, seed=9, age=58), SCHEMA)
+        found = look_at(profile, SCHEMA, rows)
+        frame = to_features([dict(zip(NAMES, row, strict=True)) for row in rows], FIELDS)
+        monitored = judge_columns(profile, count_frame(profile, frame), DriftBlock())
+        assert {one["feature"]: (one["status"], one["p"]) for one in found["columns"]} == {
+            one.name: (one.status.value, one.p) for one in monitored.columns
+        }
 
     def test_the_words_of_a_boolean_and_names_that_are_numbers(self, profile: DriftProfile) -> None:
         member = by_name(
@@ -121,7 +154,7 @@ class TestRequest:
     def test_what_may_be_asked(self) -> None:
         assert read_look(b"{}") == 1_000
         assert read_look(b'{"last": 10000}') == 10_000
-        assert read_look(b'{"rows": [{}]}') == [{}]
+        assert read_look(b'{"rows": [{}]}') == read_look(b'{"data": [{}]}') == [{}]
 
     @pytest.mark.parametrize(
         "body",
@@ -136,6 +169,8 @@ class TestRequest:
             b'{"rows": []}',
             b'{"rows": {}}',
             b'{"rows": [{}], "last": 1}',
+            b'{"rows": [{}], "data": [{}]}',
+            b'{"data": 7}',
             b'{"other": 1}',
         ],
     )
@@ -186,7 +221,9 @@ class TestEndpoint:
         said = answer.json()
         assert (said["model"], said["version"], said["source"], said["rows"]) == ("churn", "1", "sent", 300)
         assert by_name(said)["age"]["drifted"] is True
-        assert said["limits"] == {"rows": 200, "ks": 0.05, "psi": 0.25, "drift_ratio": 0.5}
+        assert (said["limits"]["ks"], said["limits"]["q"], said["verdict"]) == (0.05, 0.02, "fail")
+        again = looking.client.post("/drift-check", json={"data": draw(300, seed=2, age=80)})
+        assert again.json() == said
 
     def test_the_last_rows(self, looking: App) -> None:
         slot: Any = looking.service.served["churn"].most_slot

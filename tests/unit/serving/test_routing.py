@@ -15,7 +15,8 @@ from support.builders import digest
 from support.serving import make_plan
 from windsock.exceptions import StaleEpochError, StorageError
 from windsock.records import FallbackAnswer, RoutePlan, StoredBundle
-from windsock.serving.routing import InvalidTableError, MixedRolloutError, RouteFile, RoutingTable
+from windsock.serving.route_file import InvalidTableError, RouteFile
+from windsock.serving.routing import MixedRolloutError, RoutingTable
 
 ONE, TWO, THREE = (StoredBundle(uri=f"memory://{letter}", digest=digest(letter)) for letter in "abc")
 
@@ -249,4 +250,8 @@ def test_a_full_disk_leaves_the_old_table(routes: RouteFile, monkeypatch: pytest
         routes.put(make_plan(TWO, epoch=2))
     assert refused.value.code == "WS-STORAGE-002"
     assert json.loads(routes.file.read_text())["models"]["churn"]["epoch"] == 1
-    assert sorted(file.name for file in routes.file.parent.iterdir()) == ["routes.json", "routes.lock"]
+    assert sorted(file.name for file in routes.file.parent.iterdir()) == [
+        "routes.json",
+        "routes.kept.json",
+        "routes.lock",
+    ]

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from support.serving import ROW, make_plan
-from support.serving_app import MemoryFetcher
+from support.serving_app import AllPassed, MemoryFetcher
 from support.slots import at_address, make_deployment
 from windsock.adapters.slot_secrets import SlotSecretError
 from windsock.exceptions import SlotAddressError, StorageError, UnverifiedBundleError
 from windsock.records import StoredBundle
 from windsock.serving import worker as worker_module
 from windsock.serving.bundles import BundleShelf
-from windsock.serving.routing import RouteFile, RoutingTable
+from windsock.serving.route_file import RouteFile
+from windsock.serving.routing import RoutingTable
 from windsock.serving.served import ServedModel
 from windsock.serving.slots import SlotFailedError, golden_values
 from windsock.serving.worker import Worker
@@ -34,7 +35,7 @@ def drive(settings: Settings, fetcher: MemoryFetcher) -> Drive:
 
     def run(scenario: Callable[[Worker], Awaitable[None]]) -> None:
         async def with_worker() -> None:
-            worker = Worker(settings, BundleShelf(settings.serving_dir, fetcher))
+            worker = Worker(settings, BundleShelf(settings.serving_dir, fetcher, AllPassed()))
             await worker.start()
             try:
                 await scenario(worker)
@@ -119,8 +120,12 @@ def test_an_invalid_older_or_missing_table_changes_nothing(
         worker.routes.file.write_text(whole.replace('"epoch": 3', '"epoch": 2'))
         await worker.refresh()
         assert worker.served["churn"].plan.epoch == 3
-        assert "is of epoch 2, served is 3" in (worker.table_fault or "")
+        assert "WS-SERVING-080" in (worker.table_fault or "")
         worker.routes.file.write_text(whole.replace('"epoch": 3', '"epoch": 4'))
+        await worker.refresh()
+        assert worker.served["churn"].plan.epoch == 3
+        assert "WS-SERVING-080" in (worker.table_fault or "")
+        worker.routes.put(make_plan(stored["first"], epoch=4))
         await worker.refresh()
         assert worker.served["churn"].plan.epoch == 4
         assert worker.table_fault is None
@@ -332,7 +337,7 @@ def test_unverified_bundles_do_not_reach_a_slot(drive: Drive, stored: Stored, fe
 
 
 def test_only_needed_copies_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = BundleShelf(tmp_path, MemoryFetcher())
+    shelf = BundleShelf(tmp_path, MemoryFetcher(), AllPassed())
     for name in ("a" * 64, "b" * 64):
         (shelf.folder / name).mkdir(parents=True)
         os.utime(shelf.folder / name, (1, 1))

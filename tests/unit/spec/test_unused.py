@@ -78,5 +78,5 @@ def test_the_page_of_the_dag_and_the_log_name_unused_keys(caplog):
     assert "serving.max_replicas does nothing yet" in retrain_doc(spec).replace("\\", "")
     assert "Not used yet" not in retrain_doc(make_spec())
     rows = pd.DataFrame({"customer_id": ["a", "b"], "x": ["1", "2"], "churned": ["Yes", "No"]})
-    take_snapshot(TakeSnapshotInput(spec=spec), fake_ports(sources=FakeSources(rows, untyped=True)), "")
+    take_snapshot(TakeSnapshotInput(spec=spec), fake_ports(sources=FakeSources(rows)), "")
     assert "serving.max_replicas does nothing yet" in caplog.text

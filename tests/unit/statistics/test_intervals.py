@@ -1,22 +1,11 @@
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from windsock.records import Interval
-from windsock.statistics.intervals import (
-    BOOTSTRAP_ROWS,
-    difference,
-    metric_intervals,
-    poisson,
-    quantile_of_normal,
-    wilson,
-)
-from windsock.statistics.metrics import Scored, make_scorer
+from windsock.statistics.intervals import difference, poisson, quantile_of_normal, wilson
 
 
 @pytest.mark.parametrize(
@@ -67,64 +56,6 @@ def test_an_interval_holds_its_share(hits: int, misses: int, level: float) -> No
 
 def test_the_normal_quantile() -> None:
     assert quantile_of_normal(0.95) == pytest.approx(1.959964, abs=1e-6)
-
-
-def _auc(rows: int, seed: int) -> Scored:
-    draw = np.random.default_rng(seed)
-    truth = (draw.random(rows) < 0.3).astype("int64")
-    score = 1 / (1 + np.exp(-(1.5 * truth + draw.normal(0, 1, rows) - 0.5)))
-    return Scored(truth=truth, answers=np.column_stack([1 - score, score]), classes=2, positive=1)
-
-
-def test_on_many_rows_the_interval_is_as_wide_as_hanley_and_mcneil_say() -> None:
-    scored = _auc(5000, 1)
-    scorer = make_scorer("roc_auc", scored)
-    found = metric_intervals({"roc_auc": scorer}, 5000)["roc_auc"]
-    assert found is not None
-    auc, positives = scorer(None), int(scored.truth.sum())
-    negatives = 5000 - positives
-    one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (auc * (1 - auc) + (positives - 1) * (one - auc**2) + (negatives - 1) * (two - auc**2)) / (
-        positives * negatives
-    )
-    assert (found.high - found.low) / 2 == pytest.approx(1.984 * math.sqrt(variance), rel=0.2)
-    assert found.low < auc < found.high
-
-
-def test_jackknife_and_bootstrap_agree() -> None:
-    few, many = BOOTSTRAP_ROWS, BOOTSTRAP_ROWS + 1
-    scored = _auc(many, 2)
-    first = Scored(truth=scored.truth[:few], answers=scored.answers[:few], classes=2, positive=1)
-    for name in ("roc_auc", "accuracy", "log_loss", "f1"):
-        one = metric_intervals({name: make_scorer(name, first)}, few)[name]
-        other = metric_intervals({name: make_scorer(name, scored)}, many)[name]
-        assert one is not None
-        assert other is not None
-        assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.25)
-
-
-def test_the_jackknife_covers_as_often_as_it_says() -> None:
-    held = 0
-    for seed in range(100):
-        draw = np.random.default_rng(seed)
-        values = draw.exponential(1.0, BOOTSTRAP_ROWS + 500)
-
-        def mean(weights: object, values: object = values) -> float:
-            return float(np.average(values, weights=weights))  # type: ignore[arg-type, call-overload]
-
-        found = metric_intervals({"mean": mean}, values.size)["mean"]
-        assert found is not None
-        held += found.low <= 1.0 <= found.high
-    assert 88 <= held <= 100
-
-
-def test_a_metric_that_groups_do_not_define_has_no_interval() -> None:
-    truth = np.zeros(5000, dtype="int64")
-    truth[0] = 1
-    scored = Scored(
-        truth=truth, answers=np.column_stack([1 - truth, truth]).astype(float), classes=2, positive=1
-    )
-    assert metric_intervals({"roc_auc": make_scorer("roc_auc", scored)}, 5000) == {"roc_auc": None}
 
 
 def test_levels_do_not_grow() -> None:

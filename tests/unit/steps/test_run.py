@@ -31,7 +31,7 @@ class Counted:
     def __init__(self, record: r.Record) -> None:
         self.record, self.calls = record, 0
 
-    def __call__(self, step: r.Record, ports: Ports, key: str) -> r.Record:
+    def __call__(self, step: r.Record, ports: Ports, key: str, *read: object) -> r.Record:
         self.calls += 1
         return self.record
 

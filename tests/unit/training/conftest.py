@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,19 +143,21 @@ def make_world(
     return World(frame=frame, spec=spec, snapshot=ports.snapshots.put(snapshot, frame), ports=ports)
 
 
-@pytest.fixture(autouse=True)
-def _few_shuffles(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _few_shuffles() -> Iterator[None]:
     """Shuffle each feature once: importances take most of a training's time."""
-    monkeypatch.setattr(importances, "MOST_SHUFFLES", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importances, "MOST_SHUFFLES", 1)
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world() -> Any:
     """Build a world: ``world()`` or ``world(frame, data={...})``."""
     return make_world
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def typed_rows() -> Any:
     """Build typed rows: ``typed_rows(rows=600, seed=0)``."""
     return make_frame

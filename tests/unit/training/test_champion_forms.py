@@ -7,16 +7,14 @@ import pandas as pd
 import pytest
 
 from support.builders import make_snapshot
+from support.builders import one_column_champion as champion
 from support.fakes import FakeSources, fake_ports
 from support.months import Month, asked, champion_of, make_spec
 from windsock.exceptions import DataRefusedError
-from windsock.ports import LoadedBundle
 from windsock.records import (
     Answer,
     ColumnKind,
-    ColumnProfile,
     ColumnSchema,
-    DriftProfile,
     InputField,
     InputSchema,
     ValueForm,
@@ -33,18 +31,6 @@ ROWS = 120
 
 def form(**said: Any) -> ValueForm:
     return ValueForm.model_validate(said)
-
-
-def champion(field: InputField, **profile: Any) -> LoadedBundle:
-    column = ColumnProfile(name="x", kind=field.kind, rows=9, nulls=0, **profile)
-    return LoadedBundle(
-        manifest=None,  # type: ignore[arg-type]
-        digest="",
-        pipeline=None,
-        schema=InputSchema(model="churn", fields=(field,), answer=Answer.NUMBER),
-        golden=None,  # type: ignore[arg-type]
-        profile=DriftProfile(rows=9, columns=(column,)),
-    )
 
 
 def read(
@@ -71,6 +57,12 @@ def read(
         (NUMBER, form(), form(decimal=",", thousands="."), ['decimal: "."', 'decimal: ","']),
         (INTEGER, form(), form(decimal=",", thousands="."), ['decimal: "."', 'decimal: ","']),
         (NUMBER, form(), form(unit="percent"), ['unit: ""', 'unit: "percent"']),
+        (
+            NUMBER,
+            form(unit="currency", currency="USD"),
+            form(unit="currency", currency="EUR"),
+            ['currency: "USD"', 'currency: "EUR"'],
+        ),
         (DATETIME, form(dates="month_first"), form(dates="day_first"), ['"month_first"', '"day_first"']),
         (DATETIME, form(dates="epoch_s"), form(dates="epoch_ms"), ['"epoch_s"', '"epoch_ms"']),
     ],
@@ -205,3 +197,10 @@ def test_the_form_is_no_part_of_what_requests_may_hold() -> None:
     assert contract.content == next_contract((plain,), old).content
     assert contract_changes(old, old.replace(fields=(written,))) == ()
     assert InputField.model_validate({"name": "x", "kind": "number"}).form is None
+
+
+def test_a_champion_from_before_currencies_is_held_to_none() -> None:
+    old, new = form(unit="currency"), form(unit="currency", currency="EUR")
+    assert read(NUMBER, old, new, [1.5, 2.5]) == [1.5, 2.5]
+    with pytest.raises(DataRefusedError, match="unit"):
+        read(NUMBER, form(), new, [1.5, 2.5])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import unicodedata
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 
 from support.builders import digest, make_spec, make_validation
-from support.fakes import fake_ports
+from support.fakes import FakeBundles, fake_ports
 from windsock.governance.checks import Case, champion_comparison
 from windsock.ports import LoadedBundle
 from windsock.records import (
@@ -63,13 +65,31 @@ def crowned(world: Any) -> Any:
     return fake_ports(bundles=world.ports.bundles, ledger=world.ports.ledger)
 
 
+def _blocks(numeric: bool) -> dict[str, Any]:
+    if not numeric:
+        return {"kinds": KINDS}
+    kinds = {**KINDS, "price": ColumnKind.NUMBER}
+    return {"kinds": kinds, "roles": {"price": ColumnRole.TARGET}, **REGRESSION}
+
+
+@cache
+def _first_month(world: Any, shops: tuple[str, ...], numeric: bool) -> Any:
+    """Return the ports with the first month's champion, which is trained once for the same shops."""
+    return crowned(world(month(1, [*shops], numeric=numeric), **_blocks(numeric)))
+
+
+def _own(ports: Any) -> Any:
+    """Return ports that may be written to, with what is in these."""
+    bundles = FakeBundles()
+    bundles.by_key, bundles.by_digest = dict(ports.bundles.by_key), dict(ports.bundles.by_digest)
+    bundles.documents = dict(ports.bundles.documents)
+    return fake_ports(bundles=bundles, ledger=copy.deepcopy(ports.ledger))
+
+
 def compared(world: Any, before: list[str], now: list[str], *, numeric: bool = False) -> Any:
     """Return the evaluation of the second month's model against the first one's."""
-    blocks: dict[str, Any] = {"kinds": KINDS}
-    if numeric:
-        kinds = {**KINDS, "price": ColumnKind.NUMBER}
-        blocks = {"kinds": kinds, "roles": {"price": ColumnRole.TARGET}, **REGRESSION}
-    ports = crowned(world(month(1, before, numeric=numeric), **blocks))
+    blocks = _blocks(numeric)
+    ports = _own(_first_month(world, tuple(before), numeric))
     second = world(month(2, now, numeric=numeric), ports=ports, **blocks)
     return second.evaluate(second.train("ridge" if numeric else "logistic_regression", key="new"))
 

@@ -7,14 +7,12 @@ import pandas as pd
 import pytest
 
 from support.builders import make_snapshot
+from support.builders import one_column_champion as champion
 from windsock.exceptions import DataRefusedError
-from windsock.ports import LoadedBundle
 from windsock.records import (
     Answer,
     ColumnKind,
-    ColumnProfile,
     ColumnSchema,
-    DriftProfile,
     InputField,
     InputSchema,
     ValueForm,
@@ -27,26 +25,13 @@ BOOLEAN, CATEGORY, DATETIME = ColumnKind.BOOLEAN, ColumnKind.CATEGORY, ColumnKin
 ROWS = 100
 
 
-def champion(field: InputField, categories: dict[str, int] | None = None) -> LoadedBundle:
-    schema = InputSchema(model="churn", fields=(field,), answer=Answer.NUMBER)
-    column = ColumnProfile(name=field.name, kind=field.kind, rows=9, nulls=0, categories=categories or {})
-    return LoadedBundle(
-        manifest=None,  # type: ignore[arg-type]
-        digest="",
-        pipeline=None,
-        schema=schema,
-        golden=None,  # type: ignore[arg-type]
-        profile=DriftProfile(rows=9, columns=(column,)),
-    )
-
-
 def read(
     theirs: InputField, column: ColumnSchema, values: list[Any], categories: dict[str, int] | None = None
 ) -> list[Any]:
     """Return a column as the champion's pipeline gets it; ``None`` for what is missing."""
     frame = pd.DataFrame({"x": pd.Series(values)})
     snapshot = make_snapshot(rows=len(values), columns=(column,))
-    known = in_champion_words(frame, champion(theirs, categories), snapshot)
+    known = in_champion_words(frame, champion(theirs, categories=categories or {}), snapshot)
     features = to_features(known, [theirs])["x"].astype(object)
     return [None if pd.isna(value) else value for value in features]
 

@@ -33,7 +33,7 @@ FITTED_ON = 8_000
 
 def typed(file, data):
     text = pd.read_csv(file, dtype=str, keep_default_na=False)
-    ports = fake_ports(sources=FakeSources(text, untyped=True))
+    ports = fake_ports(sources=FakeSources(text))
     source = {"kind": "file", "path": file.name}
     spec = ModelSpec.model_validate({"model": {"name": "real"}, "data": {"source": source, **data}})
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "snapshot")

@@ -5,13 +5,24 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 
 from support.faults import killed_after
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.exceptions import NotCompilableError, TrainingRefusedError
-from windsock.records import ColumnKind, CompiledEquality, InputField
-from windsock.training.compiling import client_rows
+from windsock.records import (
+    Answer,
+    ColumnKind,
+    CompiledEquality,
+    GoldenPredictions,
+    InputField,
+    InputSchema,
+)
+from windsock.training.compiling import client_rows, compile_pipeline
+from windsock.training.golden import answers_to
 from windsock.training.preprocessing import to_features
 
 
@@ -154,3 +165,34 @@ def test_a_clients_values_have_the_kinds_of_their_fields(typed_rows):
     assert all(row[4] is None or row[4].endswith("T00:00:00+00:00") for row in rows)
     nulls = np.array([[value is None for value in row] for row in rows]).sum(axis=0)
     assert nulls.tolist() == [int(frame[name].isna().sum()) for name in kinds]
+
+
+class Off:
+    """Compiles a ridge regression into one whose answers are off by a part of their spread."""
+
+    def __init__(self, pipeline, part: float) -> None:
+        self.pipeline, self.part = pipeline, part
+
+    def compile(self, pipeline, schema):
+        return {"compiled.json": b"{}"}
+
+    def load(self, files, schema):
+        def answers(rows):
+            given = self.pipeline.predict(pd.DataFrame(rows, columns=["x"]))
+            return [[one * (1 + self.part)] for one in given.tolist()]
+
+        return SimpleNamespace(engine="linear", answers=answers)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize(("part", "equal"), [(0.0, True), (1e-12, True), (1e-6, False), (0.5, False)])
+def test_the_tolerance_has_the_targets_scale(scale, part, equal):
+    frame = pd.DataFrame({"x": np.random.default_rng(1).normal(size=50)})
+    fields = (InputField(name="x", kind="number"),)
+    schema = InputSchema(model="m", fields=fields, answer=Answer.NUMBER)
+    pipeline = make_pipeline(Ridge()).fit(frame, scale * frame["x"])
+    rows = ({"x": 0.5}, {"x": -1.0})
+    golden = GoldenPredictions(rows=rows, scores=answers_to(pipeline, rows, fields))
+    files, seen = compile_pipeline(pipeline, schema, golden, frame, Off(pipeline, part))
+    assert (seen.equal, bool(files)) == (equal, equal), seen
+    assert scale * 1e-9 < seen.tolerance < scale * 1e-7

@@ -92,7 +92,8 @@ class TestWhatIsJudged:
         expected = roc_auc_score(read_labels(rows, world.snapshot, world.spec), scores)
         metric = evaluation.metric("roc_auc")
         assert metric.value == pytest.approx(expected)
-        assert metric.n == held_out.sum() == trained.rows_held_out
+        assert metric.rows == held_out.sum() == trained.rows_held_out
+        assert metric.n == min(rows["churned"].sum(), (~rows["churned"].astype(bool)).sum())
         assert metric.interval.low < expected < metric.interval.high
         assert evaluation.gap == pytest.approx(trained.train_score - expected)
 
@@ -113,7 +114,10 @@ class TestWhatIsJudged:
         assert (baseline.opponent, baseline.opponent_value) == ("baseline", 0.5)
         assert baseline.value == pytest.approx(evaluation.metric("roc_auc").value - 0.5)
         assert baseline.interval.low > 0.2
-        assert baseline.resamples == 1000
+        assert (baseline.n, baseline.rows) == (
+            evaluation.metric("roc_auc").n,
+            evaluation.chosen.rows_held_out,
+        )
 
     def test_less_is_better_for_errors(self, world, typed_rows):
         frame = typed_rows().drop(columns="churned")
@@ -219,7 +223,9 @@ class TestTheChampion:
         crown(world, world.train(CandidateBlock(estimator="logistic_regression", params={"C": 0.1})))
         evaluation = world.evaluate(world.train())
         pair, alone = evaluation.against_champion.interval, evaluation.metric("roc_auc").interval
-        assert pair.high - pair.low < (alone.high - alone.low) / 3
+        assert (
+            pair.high - pair.low < (alone.high - alone.low) * 0.7
+        )  # 125 rows cannot tell two so alike apart
 
     def test_it_is_asked_for_the_fields_of_its_own_schema(self, world, typed_rows):
         old = world(typed_rows()[["customer_id", "age", "churned"]])
@@ -236,7 +242,7 @@ class TestTheChampion:
         ports = fake_ports(bundles=old.ports.bundles, ledger=old.ports.ledger)
         new = world(typed_rows().drop(columns="city"), ports=ports)
         against = new.evaluate(new.train(key="new")).against_champion
-        assert (against.value, against.interval, against.resamples) == (None, None, 1000)
+        assert (against.value, against.interval) == (None, None)
         assert "column 'city' is not in the snapshot, and the champion needs it" in against.error
 
     def test_a_column_that_changed_its_kind_is_an_error_too(self, world, typed_rows):

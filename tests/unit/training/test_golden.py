@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from windsock.records import InputField
-from windsock.training.golden import answers_to, golden_rows, make_golden
+from windsock.training.golden import answers_to, golden_rows, make_golden, tolerance_of
 from windsock.training.preprocessing import to_features
 
 FIELDS = (
@@ -64,10 +65,30 @@ def test_no_number_of_the_data_is_told():
     assert not told & set(features["n"])
 
 
-def test_scores_are_the_pipelines_own_and_the_tolerance_grows_with_them():
+def test_scores_are_the_pipelines_own():
     features = features_of()
     pipeline = make_pipeline(DummyRegressor(strategy="constant", constant=5e6)).fit(features, np.zeros(500))
     golden = make_golden(pipeline, features, FIELDS)
     assert golden.scores == ((5e6,),) * 20
-    assert golden.tolerance == pytest.approx(5.0)
+    assert golden.tolerance == pytest.approx(5e-7)  # one answer has no spread: rounding alone is allowed
     assert answers_to(pipeline, golden.rows, FIELDS) == golden.scores
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_the_tolerance_has_the_scale_of_the_answers(scale):
+    assert tolerance_of(2 * scale, 3 * scale, 1e-6, shares=False) == pytest.approx(1e-6 * scale, rel=1e-3)
+    assert tolerance_of(0.0, 1e-9, 1e-6, shares=True) == 1e-6
+
+
+def test_an_offset_loosens_it_by_what_rounding_does():
+    assert tolerance_of(1e9, 1e9 + 1, 1e-6, shares=False) == pytest.approx(1e-6 + 1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_another_models_answers_are_seen_at_any_scale(scale):
+    features = features_of()
+    labels = scale * features["n"].fillna(0).to_numpy()
+    numbers = features[["n"]].fillna(0)
+    golden = [pipeline.fit(numbers, labels).predict(numbers) for pipeline in (Ridge(1e-9), Ridge(50.0))]
+    apart = float(np.abs(golden[0] - golden[1]).max())
+    assert apart > tolerance_of(float(golden[0].min()), float(golden[0].max()), 1e-6, shares=False)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def judged(file, **data) -> Evaluation:
     text = pd.read_csv(file, dtype=str, keep_default_na=False)
-    ports = fake_ports(sources=FakeSources(text, untyped=True))
+    ports = fake_ports(sources=FakeSources(text))
     source = {"kind": "file", "path": file.name}
     spec = ModelSpec.model_validate(
         {"model": {"name": "real"}, "data": {"source": source, **data}, "gate": {"card": CARD}}

@@ -40,7 +40,7 @@ def test_only_recent_held_out_rows_are_judged(world, monkeypatch):
     expected = made.frame["churned"].iloc[400:][held_out[400:]]
     assert judged[0].tolist() == expected.tolist()
     assert evaluation.recent_held_out == len(expected)
-    assert {metric.n for metric in evaluation.overall} == {held_out.sum()}
+    assert {metric.rows for metric in evaluation.overall} == {held_out.sum()}
 
 
 def test_without_recent_rows_all_held_out_ones_are_judged(world):

@@ -51,9 +51,9 @@ def again(world, bundle, rows, **replaced):
     return make_reference(bundle.pipeline, bundle.schema, bundle.profile, rows, **given)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def facts(world, typed_rows):
-    """Return a world, its bundle, and scores and labels of its held-out rows."""
+    """Return a world, its bundle, and scores and labels of its held-out rows; they are read only."""
     world = world(typed_rows(3000))
     bundle = bundle_of(world, world.train())
     held_out = world.frame[held_out_mask(world.frame, world.spec)]
@@ -64,7 +64,7 @@ def facts(world, typed_rows):
 class TestTwoClasses:
     def test_the_baseline_is_that_of_the_evaluation(self, facts):
         world, bundle, _, labels = facts
-        evaluation = world.evaluate(world.train())
+        evaluation = world.evaluate(world.train())  # the candidate that is trained already
         performance = bundle.profile.performance
         assert performance.rows == len(labels)
         assert [one.name for one in performance.realised] == [one.name for one in evaluation.metrics]

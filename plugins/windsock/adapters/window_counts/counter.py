@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -82,6 +82,26 @@ class ArchiveWindowCounter:
             if (counted := counting.day(day)) is not None:
                 total.add(counted)
         return counts_of(total, plan)
+
+    def without_rows(self, model: str, spans: Sequence[Span]) -> frozenset[Span]:
+        """Return stretches without a row; see :class:`~windsock.ports.WindowCounter`."""
+        reader = LogReader(self.state_folder, self.storage)
+        live = frozenset(reader.live(PREDICTIONS, model))
+        archived = frozenset(reader.archived(PREDICTIONS, model))
+
+        def has_rows(span: Span) -> bool:
+            slices = [one for day in days_of(span) for one in day.slices]
+            hours = dict.fromkeys(name for one in slices for name in (one.hour, *one.neighbours))
+            moments = slices[0].moments[0], slices[-1].moments[1]
+            own = {one.hour for one in slices}
+            for name in hours:
+                if name in archived or (name in own and name in live):
+                    with reader.hour(PREDICTIONS, model, name) as hour:
+                        if count_rows(hour, moments) or (name in own and hour.damaged):
+                            return True
+            return False
+
+        return frozenset(span for span in spans if not has_rows(span))
 
     def _cipher(self) -> tuple[ColumnCipher | None, str]:
         if self.keys_dir is None:

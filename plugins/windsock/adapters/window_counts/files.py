@@ -1,7 +1,8 @@
 """Stored counts: ``counts/MODEL/DIGEST12/DAY/HOUR.counts`` and ``day.counts`` below the storage root.
 
 A file is a magic word with the version of this format, a checksum, a header in JSON, and two compressed
-vectors: whole numbers, each as the difference from the one before, and the lowest and highest of each number.
+vectors: whole numbers, each as the difference from the one before, and the lowest and highest of each number;
+where rows have units a third one, of the columns' tables by group of units and bin.
 Counts of the same profile have vectors of the same length, so any window is a sum of vectors.
 """
 
@@ -19,6 +20,7 @@ from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts.plan import Plan, no_rows
 from windsock.exceptions import StorageError
 from windsock.records import ColumnProfile
+from windsock.statistics.clusters import BINS, GROUPS
 from windsock.statistics.counting import LATENCY_EDGES, ColumnCounts, WindowCounts
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ log = logging.getLogger(__name__)
 FOLDER = "counts"
 SUFFIX = ".counts"
 DAY = f"day{SUFFIX}"
-MAGIC = b"WSCOUNT1"
+MAGIC, WITH_UNITS = b"WSCOUNT1", b"WSCOUNT2"
+"""Of counts without units, and of those with: a version of before counts the latter again."""
 CHECKSUM = 16
+ARRAYS = ("below", "up_to", "named", "rest")
 SCALARS = ("rows", "nulls", "absent", "unreadable", "unseen")
 
 
@@ -45,6 +49,7 @@ class Totals:
     :param whole: all whole numbers of the columns, and the latencies; int64.
     :param lowest: of each column; infinity where there is no number.
     :param highest: of each column; minus infinity where there is no number.
+    :param groups: rows with a unit by column, group and bin; ``None`` where no row has one; int64.
     :param said: what is not of the profile's columns, and what the counts were made of.
     """
 
@@ -52,6 +57,7 @@ class Totals:
     lowest: NDArray[Any]
     highest: NDArray[Any]
     said: dict[str, Any]
+    groups: NDArray[Any] | None = None
 
     def add(self, other: Totals) -> None:
         """Add another one's counts to these."""
@@ -60,6 +66,8 @@ class Totals:
         self.whole = self.whole + other.whole
         self.lowest = np.minimum(self.lowest, other.lowest)
         self.highest = np.maximum(self.highest, other.highest)
+        if other.groups is not None:
+            self.groups = other.groups if self.groups is None else self.groups + other.groups
         for name in ("rows", "fallbacks", "damaged"):
             self.said[name] += other.said[name]
         for name in ("variants", "predictions"):
@@ -76,7 +84,7 @@ def totals_of(counts: WindowCounts, plan: Plan) -> Totals:
     parts: list[Any] = []
     for column in columns:
         parts.append([getattr(column, name) for name in SCALARS])
-        parts += [array for array in (column.below, column.up_to, column.named) if array is not None]
+        parts += [array for name in ARRAYS if (array := getattr(column, name)) is not None]
     parts.append(counts.latency or (0,) * (len(LATENCY_EDGES) + 1))
     lows = [np.inf if column.lowest is None else column.lowest for column in columns]
     highs = [-np.inf if column.highest is None else column.highest for column in columns]
@@ -91,7 +99,18 @@ def totals_of(counts: WindowCounts, plan: Plan) -> Totals:
             "variants": dict(counts.variants),
             "predictions": dict(counts.predictions),
         },
+        groups=_groups(columns),
     )
+
+
+def _groups(columns: list[ColumnCounts]) -> NDArray[Any] | None:
+    """Return the columns' tables of units, one after the other; those of a column that has none are empty."""
+    import numpy as np
+
+    if all(column.groups is None for column in columns):
+        return None
+    nothing = np.zeros((GROUPS, BINS), dtype=np.int64)
+    return np.stack([nothing if column.groups is None else column.groups for column in columns])
 
 
 def counts_of(totals: Totals, plan: Plan) -> WindowCounts:
@@ -111,6 +130,7 @@ def counts_of(totals: Totals, plan: Plan) -> WindowCounts:
                 **dict(zip(SCALARS, scalars, strict=True)),
                 lowest=low if low <= high else None,
                 highest=high if low <= high else None,
+                groups=None if totals.groups is None else totals.groups[number],
                 **arrays,
             )
         )
@@ -133,7 +153,7 @@ def _columns(counts: WindowCounts, plan: Plan) -> list[ColumnCounts]:
 
 def _widths(column: ColumnProfile) -> Iterator[tuple[str, int]]:
     nothing = no_rows(column)
-    for name in ("below", "up_to", "named"):
+    for name in ARRAYS:
         array = getattr(nothing, name)
         if array is not None:
             yield name, len(array)
@@ -152,12 +172,14 @@ def encode(totals: Totals, said: dict[str, Any]) -> bytes:
         for kind in ("<i1", "<i2", "<i4", "<i8")
         if kind == "<i8" or (np.iinfo(kind).min <= steps.min() and steps.max() <= np.iinfo(kind).max)
     )
+    groups = totals.groups
     header = json.dumps(
         {**said, "totals": totals.said, "kind": kind, "whole": len(steps), "columns": len(totals.lowest)}
     ).encode()
     body = steps.astype(kind).tobytes() + np.concatenate([totals.lowest, totals.highest]).tobytes()
+    body += b"" if groups is None else groups.astype("<i8").tobytes()
     content = len(header).to_bytes(4, "little") + header + zlib.compress(body, 1)
-    return MAGIC + _checksum(content) + content
+    return (MAGIC if groups is None else WITH_UNITS) + _checksum(content) + content
 
 
 def decode(content: bytes, expected: dict[str, Any], plan: Plan) -> tuple[Totals, dict[str, Any]]:
@@ -169,7 +191,8 @@ def decode(content: bytes, expected: dict[str, Any], plan: Plan) -> tuple[Totals
     import numpy as np
 
     rest = content[len(MAGIC) + CHECKSUM :]
-    if not content.startswith(MAGIC) or content[len(MAGIC) : len(MAGIC) + CHECKSUM] != _checksum(rest):
+    magic = content[: len(MAGIC)]
+    if magic not in (MAGIC, WITH_UNITS) or content[len(MAGIC) : len(MAGIC) + CHECKSUM] != _checksum(rest):
         raise DamagedCountsError("it is damaged, or of another version")
     size = int.from_bytes(rest[:4], "little")
     said = json.loads(rest[4 : 4 + size])
@@ -177,13 +200,15 @@ def decode(content: bytes, expected: dict[str, Any], plan: Plan) -> tuple[Totals
         raise DamagedCountsError("it is of another bundle, profile or stretch")
     body = zlib.decompress(rest[4 + size :])
     steps = np.frombuffer(body, dtype=said["kind"], count=said["whole"])
-    ends = np.frombuffer(body, dtype="<f8", offset=steps.nbytes)
     columns = said["columns"]
+    ends = np.frombuffer(body, dtype="<f8", offset=steps.nbytes, count=2 * columns)
+    groups = np.frombuffer(body, dtype="<i8", offset=steps.nbytes + ends.nbytes)
     return Totals(
         whole=np.cumsum(steps, dtype=np.int64),
         lowest=ends[:columns],
         highest=ends[columns:],
         said=said["totals"],
+        groups=None if magic == MAGIC else groups.reshape(columns, GROUPS, BINS).copy(),
     ), said
 
 

@@ -13,6 +13,7 @@ from windsock.adapters.log_leaves import FEATURES, Fields, Leaf, Leaves, fields_
 from windsock.adapters.log_reading import Bounds, HourLog
 from windsock.adapters.window_counts.ibis_query import CATEGORIES, NUMBERS, Ends, Query
 from windsock.adapters.window_counts.plan import SHADOW, Plan, no_rows
+from windsock.adapters.window_counts.units import UNIT, tables_of, with_units
 from windsock.adapters.window_counts.values import class_names, count_values
 from windsock.exceptions import SettingsError
 from windsock.records import ColumnKind, ColumnProfile
@@ -106,7 +107,19 @@ class IbisEngine:
             for place in sealed:
                 again.texts(place, again.rows[FEATURES][plan.names[place]])
             found.texts.update(self._run(again).texts)
-        return _assemble(found, source, plan)
+        return self._with_units(_assemble(found, source, plan), source, plan)
+
+    def _with_units(self, counts: WindowCounts, source: Source, plan: Plan) -> WindowCounts:
+        """Add how alike the rows of a unit are: that is read off the rows that have one."""
+        rows = _without_shadows(source.rows)
+        if UNIT not in rows.columns:
+            return counts
+        rows = rows.filter(rows[UNIT].notnull())
+        kept = [name for name in (UNIT, "digest", "score", FEATURES) if name in rows.columns]
+        for batch in self._connection.to_pyarrow(rows.select(*kept)).to_batches():
+            more = with_units(plan.nothing(), tables_of(batch, source.leaves, plan))
+            counts = counts + more
+        return counts
 
     def _run(self, query: Query) -> Found:
         found = Found()
@@ -150,7 +163,7 @@ def make_query(source: Source, plan: Plan) -> Query:
         query.numbers(LATENCY, rows.inference_ms, Ends.after(LATENCY_EDGES))
     for place, column in enumerate(plan.columns):
         if column is plan.profile.score:
-            query.numbers(place, own.score, Ends.two_sided(plan.edges[id(column)]), own)
+            query.numbers(place, own.score, Ends.two_sided(plan.cuts[id(column)]), own)
         else:
             _add_column(query, place, column, source.leaves.get(column.name, Leaf.NOTHING), plan)
     return query
@@ -161,7 +174,7 @@ def _add_column(query: Query, place: int, column: ColumnProfile, leaf: Leaf, pla
         return
     values = query.rows[FEATURES][column.name]
     if _is_number(column, leaf):
-        query.numbers(place, values, Ends.two_sided(plan.edges[id(column)]))
+        query.numbers(place, values, Ends.two_sided(plan.cuts[id(column)]))
     elif _is_text(column, leaf):
         query.categories(place, values, column.categories)
     else:
@@ -173,7 +186,9 @@ def _is_number(column: ColumnProfile, leaf: Leaf) -> bool:
 
 
 def _is_text(column: ColumnProfile, leaf: Leaf) -> bool:
-    return leaf is Leaf.TEXT and column.kind in (ColumnKind.CATEGORY, ColumnKind.DATETIME)
+    """Return whether texts are counted by name in the query; not those that are counted in buckets, too."""
+    known = column.kind in (ColumnKind.CATEGORY, ColumnKind.DATETIME)
+    return leaf is Leaf.TEXT and known and column.many is None
 
 
 def _assemble(found: Found, source: Source, plan: Plan) -> WindowCounts:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.adapters.column_cipher import PREFIX
 from windsock.records.values import LARGEST
+from windsock.statistics.ties import Cuts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,11 +30,11 @@ class Ends(NamedTuple):
     ends: NDArray[Any]
 
     @classmethod
-    def two_sided(cls, edges: NDArray[Any]) -> Ends:
+    def two_sided(cls, cuts: Cuts) -> Ends:
         """Cut before and after each edge, so that ties are told apart."""
         import numpy as np
 
-        return cls(np.ravel(np.column_stack([edges, np.nextafter(edges, np.inf)])))
+        return cls(np.ravel(np.column_stack([cuts.lower, np.nextafter(cuts.upper, np.inf)])))
 
     @classmethod
     def after(cls, edges: Sequence[float]) -> Ends:

@@ -14,6 +14,7 @@ from windsock.adapters.column_cipher import PREFIX
 from windsock.adapters.log_leaves import FEATURES, Fields, Leaf, Leaves, fields_of, leaves_of
 from windsock.adapters.log_reading import Bounds, HourLog
 from windsock.adapters.window_counts.plan import SHADOW, Plan, no_rows
+from windsock.adapters.window_counts.units import UNIT, tables_of, with_units
 from windsock.adapters.window_counts.values import class_names, count_values
 from windsock.records import ColumnKind, ColumnProfile
 from windsock.records.values import LARGEST
@@ -24,12 +25,14 @@ from windsock.statistics.counting import (
     WindowCounts,
     count_ordered,
 )
+from windsock.statistics.rare_values import count_buckets
+from windsock.statistics.ties import Cuts
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-COLUMNS = ("digest", "variant", "fallback_for", "inference_ms", "score", "prediction", FEATURES)
+COLUMNS = ("digest", "variant", UNIT, "fallback_for", "inference_ms", "score", "prediction", FEATURES)
 
 
 class ParquetEngine:
@@ -101,15 +104,16 @@ def _count_batch(batch: pa.RecordBatch, leaves: Leaves, fields: Fields, plan: Pl
         texts = known.cast(pa.string()) if pa.types.is_dictionary(known.type) else known
         own = batch.filter(pc.equal(texts, plan.digest))
     score = plan.profile.score
-    return WindowCounts(
+    counts = WindowCounts(
         rows=batch.num_rows,
         columns=columns,
-        scores=None if score is None else count_numbers(own.column("score"), plan.edges[id(score)]),
+        scores=None if score is None else count_numbers(own.column("score"), plan.cuts[id(score)]),
         variants=tally(batch.column("variant")),
         fallbacks=sum(_tally_of(batch, "fallback_for").values()),
         predictions=_predictions(own, plan),
         latency=_latency(batch),
     )
+    return with_units(counts, tables_of(batch, leaves, plan))
 
 
 def _tally_of(batch: pa.RecordBatch, name: str) -> dict[str, int]:
@@ -140,7 +144,7 @@ def count_column(column: ColumnProfile, values: pa.Array, leaf: Leaf, plan: Plan
     if leaf is Leaf.NOTHING:
         return no_rows(column, nulls=len(values))
     if column.kind in NUMERIC and leaf in (Leaf.NUMBER, Leaf.INTEGER):
-        return count_numbers(values, plan.edges[id(column)])
+        return count_numbers(values, plan.cuts[id(column)])
     if leaf is Leaf.TEXT and column.kind in (ColumnKind.CATEGORY, ColumnKind.DATETIME):
         counted = _count_texts(column, values, plan)
         if counted is not None:
@@ -148,7 +152,7 @@ def count_column(column: ColumnProfile, values: pa.Array, leaf: Leaf, plan: Plan
     return count_values(column, _pairs(values), leaf, plan.cipher)
 
 
-def count_numbers(values: pa.Array, edges: NDArray[Any]) -> ColumnCounts:
+def count_numbers(values: pa.Array, cuts: Cuts) -> ColumnCounts:
     """Return the counts of numbers around edges; what is no number or beyond all measure is a null."""
     import numpy as np
 
@@ -157,7 +161,7 @@ def count_numbers(values: pa.Array, edges: NDArray[Any]) -> ColumnCounts:
     first = np.searchsorted(ordered, -LARGEST, "left")
     last = np.searchsorted(ordered, LARGEST, "right")  # NaN stands behind all numbers
     ordered = ordered[first:last]
-    return count_ordered(edges, ordered, rows - ordered.size)
+    return count_ordered(cuts, ordered, rows - ordered.size)
 
 
 def _count_texts(column: ColumnProfile, values: pa.Array, plan: Plan) -> ColumnCounts | None:
@@ -176,11 +180,18 @@ def _count_texts(column: ColumnProfile, values: pa.Array, plan: Plan) -> ColumnC
         return ColumnCounts(rows=rows, nulls=codes.null_count)
     counts = np.bincount(_plain(codes), minlength=len(texts))
     known = plan.places[id(column)]
-    places = np.array([known.get(text, -1) for text in texts.to_pylist()], dtype=np.int64)
+    words = texts.to_pylist()
+    places = np.array([known.get(text, -1) for text in words], dtype=np.int64)
     seen = places >= 0
     named = np.zeros(len(column.categories), dtype=np.int64)
     np.add.at(named, places[seen], counts[seen])
-    return ColumnCounts(rows=rows, nulls=codes.null_count, named=named, unseen=rows - int(named.sum()))
+    rest = None
+    if column.many is not None:
+        left = [number for number in np.flatnonzero(~seen).tolist() if counts[number]]
+        rest = count_buckets((words[number], int(counts[number])) for number in left)
+    return ColumnCounts(
+        rows=rows, nulls=codes.null_count, named=named, unseen=rows - int(named.sum()), rest=rest
+    )
 
 
 def _plain(values: pa.Array) -> NDArray[Any]:

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from operator import gt
 
 from windsock.adapters.column_cipher import ColumnCipher
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile
 from windsock.statistics.counting import LATENCY_EDGES, NUMERIC, ColumnCounts, WindowCounts
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from windsock.statistics.rare_values import BUCKETS
+from windsock.statistics.ties import Cuts, cuts_of, has_ties
 
 SHADOW = "shadow"
 
@@ -38,11 +37,9 @@ class Plan:
         return [column.name for column in self.profile.columns]
 
     @cached_property
-    def edges(self) -> Mapping[int, NDArray[Any]]:
-        """Edges of the columns that are numbers, by identity of the column."""
-        import numpy as np
-
-        return {id(column): np.array(column.edges, dtype="float64") for column in self.columns}
+    def cuts(self) -> Mapping[int, Cuts]:
+        """Where the columns that are numbers are cut, by identity of the column."""
+        return {id(column): cuts_of(column) for column in self.columns}
 
     @cached_property
     def places(self) -> Mapping[int, Mapping[str, int]]:
@@ -74,7 +71,10 @@ class Plan:
             for text in (column.name, column.kind.value, column.true_word or "", *column.categories):
                 content = text.encode("utf-8", "surrogatepass")
                 made.update(len(content).to_bytes(8, "little") + content)
-            made.update(self.edges[id(column)].tobytes() + b";")
+            made.update(np.array(column.edges, dtype="float64").tobytes() + b";")
+            if has_ties(column):  # exact edges have the digest that they always had
+                made.update(b"ties" + bytes(map(gt, column.up_to, (one + 1 for one in column.below))))
+            made.update(b"buckets" if column.many is not None else b"")
         made.update(np.array(LATENCY_EDGES).tobytes())
         made.update(b"scores" if self.profile.score is not None else b"")
         made.update(str(self.has_classes).encode())
@@ -106,4 +106,5 @@ def no_rows(column: ColumnProfile, *, nulls: int = 0, absent: int = 0, unreadabl
         below=zeros if is_number else None,
         up_to=zeros if is_number else None,
         named=np.zeros(len(column.categories), dtype=np.int64) if is_named else None,
+        rest=None if column.many is None else np.zeros(BUCKETS, dtype=np.int64),
     )

@@ -14,6 +14,7 @@ from windsock.exceptions import SettingsError
 from windsock.records import ColumnKind, ColumnProfile
 from windsock.records.values import LARGEST, category_text
 from windsock.statistics.counting import NUMERIC, ColumnCounts, count_categories, count_ordered
+from windsock.statistics.ties import cuts_of
 
 
 class UnreadableError(ValueError):
@@ -53,7 +54,7 @@ def _numbers(column: ColumnProfile, found: dict[Any, int], nulls: int) -> Column
 
     values = np.array(list(found), dtype="float64")
     ordered = np.sort(np.repeat(values, np.array(list(found.values()), dtype=np.int64)))
-    return count_ordered(np.array(column.edges, dtype="float64"), ordered, nulls)
+    return count_ordered(cuts_of(column), ordered, nulls)
 
 
 def _read(column: ColumnProfile, value: Any, leaf: Leaf, cipher: ColumnCipher | None) -> Any:

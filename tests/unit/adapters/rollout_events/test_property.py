@@ -72,7 +72,7 @@ def _outcome(place: int, drawn: tuple[Any, ...]) -> Any:
     late=st.one_of(st.just(set()), st.just(set()), st.sets(st.integers(0, 69), max_size=6)),
     pace=PACE,
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_it_comes_to_the_plain_count(exposed, told, late, pace):
     rows = [_exposure(place, drawn) for place, drawn in enumerate(exposed)]
     rows += [_outcome(place, drawn) for place, drawn in enumerate(told)]
@@ -114,7 +114,7 @@ def test_it_comes_to_the_plain_count(exposed, told, late, pace):
     late=st.sets(st.integers(0, 49), min_size=1, max_size=9),
     pace=PACE,
 )
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exposed, told, late, pace):
     """Each prediction and each event is there once; without the log it is not known which was the first."""
     variants = {"shadow": "champion", "third": "challenger"}

@@ -581,3 +581,36 @@ def test_rows_are_read_once_though_an_hour_is_archived_meanwhile(tmp_path: Path)
     with reader.hour("predictions", "churn", "20260501T12") as hour:
         log.archive()
         assert sum(table.num_rows for table in hour.tables((-(2**62), 2**62))) == 10
+
+
+class TestWithoutRows:
+    HOURS = [span(hour, hour + 1) for hour in range(5)]
+
+    def empty(self, log: LoggedHours) -> set[int]:
+        counter = ArchiveWindowCounter(log.folder, log.storage, now=lambda: log.now)
+        found = counter.without_rows("churn", self.HOURS)
+        return {place for place, one in enumerate(self.HOURS) if one in found}
+
+    @pytest.mark.parametrize("archived", [False, True])
+    def test_hours_and_days_that_nobody_asked_in(self, tmp_path: Path, archived: bool) -> None:
+        log = LoggedHours(tmp_path)
+        log.write(*log.events(3, hour=1))
+        log.write(*log.events(2, hour=4, variant="shadow"))
+        if archived:
+            log.archive()
+        assert self.empty(log) == {0, 2, 3, 4}
+        counter = ArchiveWindowCounter(log.folder, log.storage, now=lambda: log.now)
+        assert counter.without_rows("churn", [span(-12, 12), span(12, 36)]) == {span(12, 36)}
+        assert counter.without_rows("other", [span(1, 2)]) == {span(1, 2)}
+
+    def test_a_part_of_an_hour(self, tmp_path: Path) -> None:
+        log = LoggedHours(tmp_path)
+        log.write(event("1"))
+        counter = ArchiveWindowCounter(log.folder, log.storage, now=lambda: log.now)
+        parts = [span(number / 60, (number + 10) / 60) for number in range(0, 60, 10)]
+        assert counter.without_rows("churn", parts) == frozenset(parts[1:])
+
+    def test_damaged_lines_are_no_empty_window(self, tmp_path: Path) -> None:
+        log = LoggedHours(tmp_path)
+        log.write(tail=b"{ broken\n", hour="20260501T12")
+        assert self.empty(log) == {1, 2, 3, 4}

@@ -29,6 +29,8 @@ from windsock.adapters.column_cipher import make_log_key
 from windsock.adapters.log_leaves import fields_of, leaves_of
 from windsock.adapters.log_reading import EVER, LogReader, moments_of
 from windsock.adapters.window_counts import ArchiveWindowCounter
+from windsock.adapters.window_counts.files import counts_of as counts_of_totals
+from windsock.adapters.window_counts.files import decode, encode, totals_of
 from windsock.adapters.window_counts.ibis_engine import IbisEngine, Source, make_query
 from windsock.adapters.window_counts.ibis_query import GRID, Ends
 from windsock.adapters.window_counts.parquet_engine import ParquetEngine
@@ -36,6 +38,7 @@ from windsock.adapters.window_counts.plan import Plan
 from windsock.exceptions import SettingsError
 from windsock.records import ColumnKind, DriftProfile, InputField, Span
 from windsock.statistics.profiling import build_profile
+from windsock.statistics.ties import Cuts
 
 ENGINE = IbisEngine()
 
@@ -190,7 +193,8 @@ def test_both_engines_count_many_rows_alike(tmp_path: Path, shape: str) -> None:
 
 @given(st.lists(st.floats(-1e30, 1e30), min_size=0, max_size=60, unique=True), st.floats(-1e30, 1e30))
 def test_each_number_lies_in_one_interval_of_its_cell(edges: list[float], number: float) -> None:
-    ends = Ends.two_sided(np.sort(np.array(edges, dtype="float64")))
+    exact = np.sort(np.array(edges, dtype="float64"))
+    ends = Ends.two_sided(Cuts(exact, exact))
     low, high, scale = ends.grid
     cell = math.floor((min(max(number, low), high) - low) * scale) if scale else 0
     assert 0 <= cell <= GRID + 1
@@ -231,3 +235,79 @@ def test_without_ibis_the_cure_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     ):
         IbisEngine().count(hour, EVER, plan)
     assert caught.value.code == "WS-MONITORING-013"
+
+
+def many_texts() -> DriftProfile:
+    """Return a profile of a category with more values than its rows have seen, of numbers and of booleans."""
+    draw = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {
+            "text": [f"m{number}" for number in draw.zipf(1.4, 400).tolist()],
+            "tenth": draw.choice([0.1, 0.2, 0.3], 400),
+            "flag": draw.choice([0.0, 1.0], 400),
+        }
+    )
+    kinds = (ColumnKind.CATEGORY, ColumnKind.NUMBER, ColumnKind.BOOLEAN)
+    fields = [InputField(name=name, kind=kind) for name, kind in zip(frame.columns, kinds, strict=True)]
+    profile = build_profile(frame, fields)
+    assert profile.columns[0].many is not None
+    return profile.model_copy(update={"score": profile.columns[1].model_copy(update={"name": "score"})})
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_both_engines_count_units_buckets_and_tolerances_alike(tmp_path: Path, archived: bool) -> None:
+    plan, log = Plan(digest=DIGEST, profile=many_texts()), LoggedHours(tmp_path)
+    draw = np.random.default_rng(2)
+    for number in range(120):
+        tenth = float(draw.choice([0.1, 0.1000000001, float(np.float32(0.2)), 0.3, 0.31]))
+        features: dict[str, Any] = {
+            "text": [f"m{draw.zipf(1.4)}", "é", "new", None][int(draw.integers(4))],
+            "tenth": tenth if number % 9 else None,
+            "flag": bool(draw.integers(2)) if number % 7 else None,
+        }
+        log.write(
+            event(
+                str(number),
+                at=NOON + timedelta(seconds=number),
+                features=features,
+                score=tenth,
+                unit=f"u{draw.integers(15)}" if number % 5 else None,
+                digest=DIGEST if number % 3 else digest("c"),
+            )
+        )
+    if archived:
+        log.archive()
+    moments = moments_of(Span(start=NOON, end=NOON + timedelta(hours=1)))
+    found = []
+    for engine in (ParquetEngine(), ENGINE):
+        with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
+            found.append(engine.count(hour, moments, plan))
+    ours, theirs = map(plain, found)
+    assert ours == theirs
+    text, tenth, _ = found[0].columns.values()
+    assert text.rest is not None
+    assert int(text.rest.sum()) == text.unseen > 0
+    assert tenth.groups is not None
+    assert int(tenth.groups.sum()) == 96  # the rows with a unit
+    assert np.count_nonzero(tenth.groups.sum(axis=1)) > 5
+    stored = decode(encode(totals_of(found[0], plan), {"name": "x"}), {"name": "x"}, plan)[0]
+    assert plain(counts_of_totals(stored, plan)) == ours
+
+
+def test_counts_without_units_have_the_form_that_they_always_had(tmp_path: Path) -> None:
+    plan = Plan(digest=DIGEST, profile=many_texts())
+    totals = totals_of(plan.nothing(), plan)
+    assert totals.groups is None
+    assert encode(totals, {}).startswith(b"WSCOUNT1")
+
+
+def test_units_of_encrypted_values_are_grouped_without_bins(tmp_path: Path) -> None:
+    plan, log = Plan(digest=DIGEST, profile=many_texts()), LoggedHours(tmp_path)
+    for number in range(20):
+        features = {"text": "fernet:x", "tenth": 0.1, "flag": True}
+        log.write(event(str(number), features=features, unit=f"u{number % 4}"))
+    moments = moments_of(Span(start=NOON, end=NOON + timedelta(hours=1)))
+    with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
+        text = ParquetEngine().count(hour, moments, plan).columns["text"]
+    assert text.groups is not None
+    assert int(text.groups[:, -1].sum()) == int(text.groups.sum()) == 20

@@ -1,0 +1,32 @@
+"""Airflow's command line in a process that has loaded Windsock: ``python -m windsock.pipelines.preloaded``.
+
+Airflow's scheduler forks a process for each task, and its DAG processor one for each time a file is parsed.
+What such a process needs of Windsock and of Airflow costs it up to half a second of a core, and a task that
+trains two or three seconds more for its libraries, over and over; it costs nothing where the process that
+forks has loaded it. Model files and DAG files are read anew as ever.
+"""
+
+from __future__ import annotations
+
+import sys
+
+# The first import of Airflow, as in its own command: settings and configuration are made in this order.
+from airflow.__main__ import main  # isort: skip
+
+import airflow.dag_processing.dagbag
+import airflow.sdk.execution_time.task_runner  # noqa: F401
+
+import windsock.adapters.build
+import windsock.pipelines.factory  # noqa: F401
+from windsock.adapters.libraries import load_libraries
+
+
+def loads_libraries(command: str, platform: str = sys.platform) -> bool:
+    """Return whether a command forks tasks where that is safe once numerical libraries are loaded."""
+    return command == "scheduler" and platform == "linux"
+
+
+if __name__ == "__main__":
+    if loads_libraries(sys.argv[1]):
+        load_libraries()
+    main()  # type: ignore[no-untyped-call]

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from support.builders import make_evaluation, make_spec, make_validation
+from support.fakes import fake_ports
+from windsock.cli.app import run
+from windsock.data.take_snapshot import take_snapshot
+from windsock.governance.gate_model import gate_model
+from windsock.records import GateModelInput, Interval, MetricValue, TakeSnapshotInput
+
+TEXT = """
+model: {name: churn}
+data: {source: a.csv, target: churned, entity: customer_id}
+gate: {minimum: {recall: 0.8, roc_auc: 0.8, brier: 0.1}, against_champion: {not_worse: 0.01}}
+"""
+
+
+@pytest.fixture
+def ports(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("WINDSOCK_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path / "home"))
+    (tmp_path / "models" / "churn.yaml").write_text(TEXT, encoding="utf-8")
+    made = fake_ports()
+    monkeypatch.setattr("windsock.cli.gate.open_ports", lambda settings: made)
+    return made
+
+
+def snapshot(ports, each: int = 1) -> None:
+    rows = 1000
+    frame = pd.DataFrame(
+        {"customer_id": [f"c{n // each}" for n in range(rows)], "age": [str(n % 60) for n in range(rows)]}
+    )
+    frame["churned"] = ["yes" if n % 10 < 3 else "no" for n in range(rows)]
+    ports.sources.frame = frame.astype(object)
+    take_snapshot(TakeSnapshotInput(spec=make_spec(), run={}), ports, "")
+
+
+def evaluated(ports) -> None:
+    positives = {"n": 60, "unit": "positives", "rows": 200}
+    metrics = (
+        MetricValue(name="recall", value=0.85, interval=Interval(low=0.73, high=0.93), **positives),
+        MetricValue(name="roc_auc", value=0.9, interval=Interval(low=0.84, high=0.94), **positives),
+        MetricValue(name="brier", value=0.12, n=200, rows=200, interval=Interval(low=0.1, high=0.14)),
+    )
+    step = GateModelInput(
+        spec=make_spec(gate={"minimum": {"recall": 0.8}}),
+        validation=make_validation(),
+        evaluation=make_evaluation(metrics=metrics),
+    )
+    gate_model(step, ports, "key")
+
+
+def lines(capsys) -> list[str]:
+    assert run(["gate", "plan", "churn"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_before_anything_was_trained(ports, capsys):
+    found = lines(capsys)
+    assert found[1] == "true values: no evaluation yet, so the limits and 0.01, 0.02, 0.05 better"
+    assert "no snapshot yet" in found[2]
+    table = "\n".join(found[3:])
+    assert "recall >= 0.8" in table
+    assert "0.85" in table
+    assert "an evaluation with an interval first" in table
+
+
+def test_with_an_evaluation_and_a_snapshot(ports, capsys):
+    snapshot(ports)
+    evaluated(ports)
+    found = lines(capsys)
+    assert found[1].startswith("true values: those of the last evaluation, of 20")
+    assert "held-out rows" in found[2]
+    assert "positives" in found[2]
+    recall = next(line for line in found if line.lstrip().startswith("recall >= 0.8"))
+    assert "0.85" in recall
+    assert "positives: too few" in recall
+    roc = next(line for line in found if line.lstrip().startswith("roc_auc >= 0.8"))
+    assert "positives: enough" in roc
+    brier = next(line for line in found if line.lstrip().startswith("brier <= 0.1"))
+    assert "no number of rows would do" in brier
+    against = next(line for line in found if "not worse by 0.01" in line)
+    assert "equal" in against
+
+
+def test_entities_are_counted(ports, capsys):
+    snapshot(ports, each=5)
+    found = lines(capsys)
+    assert "entities" in found[2]
+    assert any("entities" in line for line in found[4:])
