@@ -61,7 +61,7 @@ def asked(frame, **data):
         training={"candidates": [{"estimator": "logistic_regression"}]},
         gate={"card": CARD},
     )
-    done = retrain(fake_ports(sources=FakeSources(frame, untyped=True)), spec, people=())
+    done = retrain(fake_ports(sources=FakeSources(frame)), spec, people=())
     decision = done["gate_model"].record
     named = [one.column for one in done["validate_data"].record.suspects]
     return decision.outcome.value, decision.asks, named

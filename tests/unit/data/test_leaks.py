@@ -6,6 +6,7 @@ import pytest
 
 from support.builders import make_spec
 from support.fakes import FakeSources, fake_ports
+from windsock.data.contract import contract_in_force
 from windsock.data.leaks import row_codes, shared_rows
 from windsock.data.take_snapshot import take_snapshot
 from windsock.data.validate_data import validate_data
@@ -32,7 +33,7 @@ def rows(count=400, seed=2, *, copied=0.0, numbers=False):
 
 
 def report(frame, *, task="classification", **data):
-    ports = fake_ports(sources=FakeSources(frame, untyped=True))
+    ports = fake_ports(sources=FakeSources(frame))
     spec = make_spec(model={"task": task}, data={"entity": None, **data})
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     return validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")
@@ -91,10 +92,14 @@ class TestColumns:
 
     def test_a_check_of_a_column_changes_the_key_and_no_training(self):
         frame = with_leak(rows())
-        ports = fake_ports(sources=FakeSources(frame, untyped=True))
+        ports = fake_ports(sources=FakeSources(frame))
         made = [make_spec(data={"entity": None, "known_leaks_checked": names}) for names in ([], ["paid"])]
         snapshot = take_snapshot(TakeSnapshotInput(spec=made[0]), ports, "")
-        keys = [validate_parts(ValidateDataInput(spec=spec, snapshot=snapshot), ports) for spec in made]
+        keys = []
+        for spec in made:
+            step = ValidateDataInput(spec=spec, snapshot=snapshot)
+            force = contract_in_force(spec, ports, judged=snapshot.digest)
+            keys.append(validate_parts(step, ports, force))
         assert keys[0] != keys[1]
         assert made[0].section_digest("data") == made[1].section_digest("data")
 
