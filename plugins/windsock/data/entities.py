@@ -33,8 +33,8 @@ def entity_check(
     entity = spec.data.entity
     if entity is not None and not spec.data.event_time and frame[entity].nunique() < frame[entity].count():
         return _result(True, f"rows of one {entity} are held out together")
-    shares = {column.name: _agreement(column, frame, spec) for column in snapshot.columns}
-    found = sorted((name for name, share in shares.items() if share), key=lambda name: -shares[name])
+    repeated = repeated_identity(spec, snapshot, frame)
+    found = [repeated] if repeated is not None else []
     if entity is not None and spec.data.event_time and not found:
         found = [entity] if frame[entity].nunique() < frame[entity].count() else []
     if not found:
@@ -54,6 +54,13 @@ def entity_check(
         relation="==",
         n=distinct,
     )
+
+
+def repeated_identity(spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame) -> str | None:
+    """Return the column whose rows agree most in their label, as rows of an identity that comes again do."""
+    shares = {column.name: _agreement(column, frame, spec) for column in snapshot.columns}
+    found = sorted((name for name, share in shares.items() if share), key=lambda name: -shares[name])
+    return found[0] if found else None
 
 
 def _result(passed: bool, message: str, **numbers: Any) -> CheckResult:

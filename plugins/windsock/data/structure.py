@@ -107,6 +107,7 @@ def _column_names(snapshot: DataSnapshot, frame: pd.DataFrame) -> CheckResult:
 def _required_columns(spec: ModelSpec, frame: pd.DataFrame) -> CheckResult:
     data = spec.data
     named = [data.target, data.entity, data.event_time, *data.required, *data.features, *data.sensitive]
+    named += data.known_leaks_checked
     gone = [name for name in dict.fromkeys(named) if name is not None and name not in frame.columns]
     return _none_of("required_columns", "WS-DATA-103", gone, "columns of the spec are not there")
 

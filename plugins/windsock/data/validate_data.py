@@ -11,6 +11,7 @@ from windsock.data.acceptance import accept
 from windsock.data.accepted_documents import AcceptedStatistics, accepted_statistics
 from windsock.data.contract import InForce, contract_in_force
 from windsock.data.contract_checks import hold_against
+from windsock.data.leaks import leak_suspects
 from windsock.data.memory import memory_checks
 from windsock.data.roles import listed
 from windsock.data.statistics import snapshot_statistics
@@ -51,7 +52,8 @@ def validate_data(
 
     The snapshot is held against the data contract, too. One that passes is accepted, unless this is a dry
     run: its contract and its statistics are kept, and a row of the ledger says so. Where documents of
-    accepted snapshots are lost, checks name them and a person is asked.
+    accepted snapshots are lost, checks name them and a person is asked. What gives the target away is named
+    where the snapshot passes; the gate asks a person about it.
 
     :param read: the contract in force, where it has been read for the key already.
     :raises StorageError: if the snapshot or the accepted suite cannot be read, or nothing answers.
@@ -103,6 +105,7 @@ def validate_data(
         suite_origin=suite.origin,
         suite_uri=suite.uri,
         asks=(*unproven, *compared.asks),
+        suspects=leak_suspects(step.spec, step.snapshot, frame) if status is Status.PASS else (),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from windsock.exceptions import WindsockError
 from windsock.governance.answered_classes import ANSWERED_CLASSES, ANSWERED_CODE, answered_classes
+from windsock.governance.known_leaks import LEAK_SUSPECTS, LEAKS_CODE, known_leaks
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
@@ -41,10 +42,13 @@ CODES = {
     MODEL_CARD: "WS-GATE-007",
     REQUEST_CONTRACT: "WS-GATE-016",
     ANSWERED_CLASSES: ANSWERED_CODE,
+    LEAK_SUSPECTS: LEAKS_CODE,
 }
 EXTENSION_CODE = "WS-GATE-008"
 SILENT_CODE = "WS-GATE-012"
 """Of a champion that cannot answer the new rows: nothing shows whether it is beaten."""
+ALWAYS_ASKED = (REQUEST_CONTRACT, LEAK_SUSPECTS)
+"""Checks that are a person's to answer, whatever ``gate.on_insufficient`` says."""
 LEVEL = 0.95
 ASKS_SHOWN = 5
 """So many of the sentences that a person is asked about are shown."""
@@ -69,6 +73,7 @@ def required_checks(
     silent_champion: bool = False,
     asked: bool = False,
     unanswered: bool = False,
+    suspects: bool = False,
 ) -> tuple[str, ...]:
     """Return the names of the checks that the policy asks for; never empty.
 
@@ -76,6 +81,7 @@ def required_checks(
     :param silent_champion: whether the champion cannot answer the new rows; the baseline is met as well.
     :param asked: whether the validation of the data asks a person something.
     :param unanswered: whether there are classes that the model never answered with.
+    :param suspects: whether the validation of the data names what may give the target away.
     """
     names = [DATA_VALIDATION, *(f"{PERFORMANCE_MINIMUM}:{metric}" for metric in sorted(spec.gate.minimum))]
     if first_model or silent_champion or not spec.gate.minimum:
@@ -86,9 +92,11 @@ def required_checks(
         names.append(REQUEST_CONTRACT)
     if unanswered:
         names.append(ANSWERED_CLASSES)
+    if suspects:
+        names.append(LEAK_SUSPECTS)
     names += [LATENCY, MODEL_CARD]
     # Of its own checks the gate asks for most already; the rest are other packages' words.
-    always = (BASELINE_COMPARISON, ANSWERED_CLASSES)
+    always = (BASELINE_COMPARISON, ANSWERED_CLASSES, LEAK_SUSPECTS)
     further = [name for name in spec.gate.checks if name in always or name not in CHECKS]
     return tuple(dict.fromkeys([*names, *further]))
 
@@ -264,6 +272,7 @@ OWN_CHECKS: dict[str, Callable[[Case], CheckResult]] = {
     CHAMPION_COMPARISON: champion_comparison,
     REQUEST_CONTRACT: request_contract,
     ANSWERED_CLASSES: lambda case: answered_classes(case.step.spec, case.step.evaluation.unanswered),
+    LEAK_SUSPECTS: lambda case: known_leaks(case.step.validation.suspects),
     LATENCY: latency,
     MODEL_CARD: model_card,
 }

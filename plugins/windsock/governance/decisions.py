@@ -156,4 +156,5 @@ def required_now(spec: ModelSpec, decision: GateDecision, evaluation: Evaluation
         silent_champion=silent,
         asked=asked,
         unanswered=bool(evaluation.unanswered),
+        suspects=decision.validation is not None and bool(decision.validation.suspects),
     )

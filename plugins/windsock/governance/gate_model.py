@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from windsock.governance.checks import (
+    ALWAYS_ASKED,
     BASELINE_COMPARISON,
     CHAMPION_COMPARISON,
-    REQUEST_CONTRACT,
     SILENT_CODE,
     Case,
     is_silent,
@@ -62,6 +62,7 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
         silent_champion=silent,
         asked=asked,
         unanswered=bool(step.evaluation.unanswered),
+        suspects=bool(step.validation.suspects),
     )
     case = Case(step, ports, champion)
     checks = tuple(run_check(name, case) for name in required)
@@ -114,7 +115,7 @@ def decide(
     Promote only if the checks that ran are exactly the required ones and each passed; with ``ask``, a check
     without enough evidence is handed to a person instead. A champion that is not beaten is kept; one that
     cannot answer the new rows is a person's to replace, by a model that beats the baseline. A changed request
-    contract is always a person's to answer for.
+    contract, and what may give the target away, is always a person's to answer for.
 
     :param required: names that the policy asks for.
     :param checks: the results.
@@ -160,7 +161,7 @@ def _refuses(check: CheckResult, on_insufficient: str) -> bool:
         return False
     if check.status is Status.ERROR:
         return True
-    if check.name == REQUEST_CONTRACT:
+    if check.name in ALWAYS_ASKED:
         return check.status is Status.FAIL
     if _is_champion_check(check):
         return False

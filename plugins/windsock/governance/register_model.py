@@ -7,7 +7,7 @@ import logging
 from windsock import __version__
 from windsock.door import append_once, require_evidence
 from windsock.exceptions import GateRefusedError
-from windsock.governance.checks import REQUEST_CONTRACT
+from windsock.governance.checks import ALWAYS_ASKED
 from windsock.governance.decisions import require_decision
 from windsock.governance.gate_model import decide
 from windsock.governance.version_numbers import registration_or_free
@@ -102,7 +102,7 @@ def _require_promotion(step: RegisterModelInput) -> None:
         raise GateRefusedError(
             f"{name}: the gate said {decision.outcome.value}, only promote is registered: {decision.reason}"
         )
-    asks = set(decision.asks) - {REQUEST_CONTRACT}  # a person is asked about this one whatever the policy
+    asks = set(decision.asks) - set(ALWAYS_ASKED)  # a person is asked about these whatever the policy
     again = decide(decision.required, decision.checks, "ask" if asks else "refuse")
     if (again.outcome, again.asks) != (decision.outcome, decision.asks):
         raise GateRefusedError(

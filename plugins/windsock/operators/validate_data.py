@@ -48,5 +48,7 @@ class ValidateDataOperator(StepOperator):
                     log.info("%s: %s", log_text(check.name), log_text(check.message))
             for ask in result.record.asks:
                 log.info("to be asked: %s", log_text(ask))
+            for suspect in result.record.suspects:
+                log.info("WS-GATE-018: to be asked: %s", log_text(suspect.sentence))
             if result.record.remarks:
                 log_checks("Inferred from this very snapshot: no evidence", result.record.remarks)

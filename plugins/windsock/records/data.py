@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Span, Status
 from windsock.records.value_form import ValueForm
 from windsock.spec import ModelSpec
+from windsock.spec.leak_suspects import LeakSuspect
 
 
 class ColumnKind(StrEnum):
@@ -186,6 +187,7 @@ class ValidationReport(Record):
         structural in it counts) or ``inferred`` (written from this snapshot).
     :param suite_uri: where the suite that was inferred lies for people to adopt; ``None`` for a file.
     :param asks: changes of the columns that a person has to decide about, one sentence each.
+    :param suspects: what nearly gives the target away; the gate asks a person.
     """
 
     model: str
@@ -197,6 +199,7 @@ class ValidationReport(Record):
     suite_origin: str
     suite_uri: str | None = None
     asks: tuple[str, ...] = ()
+    suspects: tuple[LeakSuspect, ...] = Field(default=(), exclude_if=().__eq__)
 
     @property
     def counted(self) -> str:

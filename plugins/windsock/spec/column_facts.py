@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from windsock.spec.column_groups import (
@@ -288,51 +288,3 @@ def _is_outcome(word: str) -> bool:
 
 def _is_other_scripts_number(column: ColumnFacts) -> bool:
     return not column.name.isascii() and NUMBER.end(column.name) and column.distinct > MANY
-
-
-def absence_tells(column: ColumnFacts, target: ColumnFacts, *, numbers: bool) -> float:
-    """Return which share of the target's variance it explains that a column has a value at all; 0 to 1.
-
-    A column that is filled only after the event gives it away by that.
-
-    :param numbers: whether the target is a number to predict.
-    """
-    if not column.blanks:
-        return 0.0
-    there = replace(column, kind="boolean", values=column.values.notna(), distinct=2, blanks=0)
-    return tells_target(there, target, numbers=numbers)
-
-
-def tells_target(column: ColumnFacts, target: ColumnFacts, *, numbers: bool) -> float:
-    """Return which share of the target's variance a column alone explains, corrected for chance; 0 to 1.
-
-    Numbers count by twentieths, categories by their twenty commonest words; a missing value counts as one.
-
-    :param numbers: whether the target is a number to predict.
-    """
-    import numpy as np
-    import pandas as pd
-
-    from windsock.spec.column_groups import label_points
-
-    there = target.values.notna().to_numpy(dtype=bool)
-    points = label_points(target.values[there], numbers=numbers)
-    if points is None or column.distinct < 1:
-        return 0.0
-    values = column.values[there]
-    if column.kind in ("number", "integer", "datetime") and column.distinct > MANY:
-        ranks = values.rank(pct=True)
-        codes = np.ceil(ranks * MANY).fillna(0).to_numpy(dtype=np.int64)
-    else:
-        places = pd.factorize(values)[0]  # -1 where there is none
-        commonest = np.argsort(-np.bincount(places[places >= 0]), kind="stable")[:MANY]
-        codes = np.where(np.isin(places, commonest), places, np.where(places < 0, -1, -2))
-    codes = pd.factorize(codes)[0]
-    groups, rows = int(codes.max()) + 1, len(codes)
-    if rows <= groups:
-        return 0.0
-    centred = points - points.mean(axis=0)
-    sums = np.stack([np.bincount(codes, weights=part) for part in centred.T], axis=1)
-    between = float((sums**2 / np.bincount(codes)[:, np.newaxis]).sum())
-    share = between / float((centred**2).sum())
-    return max(0.0, 1 - (1 - share) * (rows - 1) / (rows - groups))

@@ -36,6 +36,11 @@ class DataBlock(Frozen):
     )
     features: tuple[str, ...] = Field(default=(), description="only these columns are features; default: all")
     exclude: tuple[str, ...] = Field(default=(), description="these columns are no features")
+    known_leaks_checked: tuple[str, ...] = Field(
+        default=(),
+        description="columns that look as if they gave the target away, which a person has checked: they are "
+        "known at prediction time",
+    )
     required: tuple[str, ...] = Field(
         default=(), description="columns that must be there, in the data and in requests"
     )
@@ -104,7 +109,7 @@ class DataBlock(Frozen):
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
-        for role in ("features", "exclude", "sensitive"):
+        for role in ("features", "exclude", "sensitive", "known_leaks_checked"):
             if self.target in getattr(self, role):
                 raise NotAllowedError("the target column stands here too", cure="take it out", at=(role,))
         if both := set(self.features) & set(self.exclude):
@@ -112,6 +117,12 @@ class DataBlock(Frozen):
                 f"{len(both)} column(s) stand in `features` too: {', '.join(sorted(both)[:10])}",
                 cure="keep each in one of them",
                 at=("exclude",),
+            )
+        if both := set(self.known_leaks_checked) & set(self.exclude):
+            raise NotAllowedError(
+                f"{len(both)} column(s) stand in `exclude` too: {', '.join(sorted(both)[:10])}",
+                cure="keep each in one of them: an excluded column leaks nothing",
+                at=("known_leaks_checked",),
             )
         if self.data_window and not self.event_time:
             raise NotAllowedError(

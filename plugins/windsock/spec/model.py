@@ -222,10 +222,19 @@ class ModelSpec(Frozen):
         """Return the SHA-256 of the named sections' canonical JSON, for idempotency keys.
 
         The source's address and what chooses its rows are left out: a snapshot's digest stands for them.
-        So is the day until which changes are accepted: it decides what is accepted, not what is trained; and
+        So are the day until which changes are accepted and the leaks that a person has checked: they decide
+        what is accepted and asked, not what is trained; and
         keys that an earlier version did not have, where they are not written: its records are still found.
         """
-        left_out = {"data": {"source", "data_window", "unlabelled", "where", "accept_changes_until"}}
+        of_data = {
+            "source",
+            "data_window",
+            "unlabelled",
+            "where",
+            "accept_changes_until",
+            "known_leaks_checked",
+        }
+        left_out = {"data": of_data}
         added = {"data": {"columns"}}
 
         def content(name: str) -> dict[str, Any]:

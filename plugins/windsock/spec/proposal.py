@@ -9,16 +9,17 @@ from windsock.exceptions import SpecError
 from windsock.spec.column_facts import (
     MANY,
     ColumnFacts,
-    absence_tells,
     can_be_target,
     guess_entity,
     guess_event_time,
     guess_target,
-    tells_target,
 )
+from windsock.spec.column_leaks import Column, column_leaks, strength_of
 from windsock.spec.column_words import PERSONAL, PREDICTED, positive_word
 from windsock.spec.epoch_guess import EpochGuess, guess_epoch
 from windsock.spec.faults import closest, shown
+from windsock.spec.label_folds import read_labels
+from windsock.spec.leak_suspects import LeakSuspect
 from windsock.spec.registries import Task
 from windsock.spec.written import quoted
 
@@ -26,16 +27,13 @@ CANNOT_START = "WS-SPEC-008"
 SHOWN_COLUMNS = 10
 CLASSES_OF_NUMBERS = 10
 """More different whole numbers than this are a quantity, up to so many are classes."""
-NEARLY_ALONE = 0.9
-"""Share of the target's variance from which a column alone nearly gives the answer away."""
-FILLED_AFTERWARDS = 0.5
-"""Such a share is enough of what it explains that a column has a value at all."""
 MAY_BE_TIMES = ("integer", "number", "text")
 A_COPY = 0.9999
+"""AUC or R2 of a copy without an exception."""
 RARE_CLASS = 0.05
 """A class with a smaller share of the rows is rare: accuracy hardly sees it."""
-A_PREDICTION = 0.5
-"""Such a share is enough where a column is called a prediction."""
+A_PREDICTION = {False: 0.85, True: 0.5}
+"""AUC, and R2 of numbers, that is enough alone where a column is called a prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class Proposal:
     :param personal: columns about people that are features all the same.
     :param useless: columns without a value, or with one in all rows.
     :param copies: columns that are excluded, for they hold the answer.
-    :param suspects: columns that nearly give the answer, each with the share of it that they explain.
+    :param suspects: columns that nearly give the answer, as the validation of data would name them.
     :param dates: further columns of times.
     :param epochs: columns of numbers that would be times since 1970; nothing but their values says so.
     """
@@ -64,7 +62,7 @@ class Proposal:
     personal: tuple[ColumnFacts, ...]
     useless: tuple[ColumnFacts, ...]
     copies: tuple[ColumnFacts, ...]
-    suspects: tuple[tuple[ColumnFacts, float], ...]
+    suspects: tuple[LeakSuspect, ...]
     dates: tuple[ColumnFacts, ...]
     epochs: tuple[tuple[ColumnFacts, EpochGuess], ...]
 
@@ -118,11 +116,21 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
     sensitive = tuple(column for column in rest if column.is_sensitive and column is not entity)
     taken = (entity, event_time, *sensitive)
     others = [column for column in rest if column not in taken]
-    told = [
-        (column, tells_target(column, chosen, numbers=numbers)) for column in others if column.distinct > 0
-    ]
-    filled = {column.name: absence_tells(column, chosen, numbers=numbers) for column in others}
-    copies = [column for column, share in told if _holds_answer(column, share, chosen)]
+    groups = entity.values if entity is not None and not entity.unique else None
+    moments = event_time.values if event_time is not None else None
+    judged = [column_of(column) for column in others]
+    leaks = column_leaks(judged, chosen.values, numbers=numbers, groups=groups, times=moments)
+    predictions = [column for column in others if PREDICTED.names(column.name)]
+    copies = [column for column in others if _is_same(column, chosen, leaks)]
+    labels = (
+        read_labels(chosen.values, numbers=numbers, groups=groups, times=moments) if predictions else None
+    )
+    if labels is not None:
+        copies += [
+            column
+            for column in predictions
+            if column not in copies and strength_of(column_of(column), labels).alone >= A_PREDICTION[numbers]
+        ]
     return Proposal(
         target=chosen,
         guessed=target is None,
@@ -135,20 +143,23 @@ def propose(columns: Sequence[ColumnFacts], target: str | None) -> Proposal:
         personal=tuple(column for column in others if PERSONAL.names(column.name) and column.distinct > 1),
         useless=tuple(column for column in others if column.is_useless and column not in copies),
         copies=tuple(copies),
-        suspects=tuple(
-            (column, share)
-            for column, share in told
-            if column not in copies and (share >= NEARLY_ALONE or filled[column.name] >= FILLED_AFTERWARDS)
-        ),
+        suspects=tuple(leak for leak in leaks if leak.column not in {column.name for column in copies}),
         dates=tuple(column for column in others if column.kind == "datetime"),
         epochs=epochs,
     )
 
 
-def _holds_answer(column: ColumnFacts, share: float, target: ColumnFacts) -> bool:
-    """Return whether a column is the target in other words, or a prediction of it by name and by values."""
-    same = share >= A_COPY and column.distinct == target.distinct and column.blanks == target.blanks
-    return same or (share >= A_PREDICTION and PREDICTED.names(column.name))
+def column_of(column: ColumnFacts) -> Column:
+    """Return a column as the measure of leaks takes it."""
+    number = column.kind in ("number", "integer", "datetime")
+    return Column(name=column.name, values=column.values, number=number)
+
+
+def _is_same(column: ColumnFacts, target: ColumnFacts, leaks: Sequence[LeakSuspect]) -> bool:
+    """Return whether a column is the target in other words, without an exception."""
+    same = column.distinct == target.distinct and column.blanks == target.blanks
+    copies = {leak.column for leak in leaks if leak.kind == "copy" and leak.strength >= A_COPY}
+    return same and column.name in copies
 
 
 def _named(columns: Sequence[ColumnFacts], target: str) -> ColumnFacts:
@@ -186,7 +197,7 @@ def names_listed(columns: Sequence[ColumnFacts]) -> str:
 
 def suspects_listed(proposal: Proposal) -> str:
     """Return the columns that nearly give the answer, each with how far it does."""
-    said = [f"{quoted(column.name)} ({share:.0%} of it)" for column, share in proposal.suspects]
+    said = [f"{quoted(str(leak.column))} ({leak.short})" for leak in proposal.suspects]
     more = f" and {len(said) - SHOWN_COLUMNS} more" if len(said) > SHOWN_COLUMNS else ""
     return ", ".join(said[:SHOWN_COLUMNS]) + more
 

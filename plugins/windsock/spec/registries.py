@@ -74,6 +74,7 @@ CHECKS = (
     "champion_comparison",
     "request_contract",
     "answered_classes",
+    "leak_suspects",
     "latency",
     "model_card",
 )

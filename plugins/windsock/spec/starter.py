@@ -227,9 +227,11 @@ def _people_lines(proposal: Proposal) -> list[str]:
 def _exclude_lines(proposal: Proposal) -> list[str]:
     lines = []
     if proposal.suspects:
-        lines.append(
-            f"  # Nearly give the answer away; exclude what is not known in time: {suspects_listed(proposal)}"
-        )
+        suspects = suspects_listed(proposal)
+        lines += [
+            f"  # Nearly give the answer away; exclude what is not known in time: {suspects}",
+            "  # The gate asks a person about them, unless known_leaks_checked lists what is known in time.",
+        ]
     if proposal.excluded:
         parts = {"hold the answer": proposal.copies, "no value, or one value in all rows": proposal.useless}
         why = "; ".join(f"{what}: {names_listed(found)}" for what, found in parts.items() if found)

@@ -44,6 +44,7 @@ def validate_parts(step: ValidateDataInput, ports: Ports, force: InForce) -> dic
         **({"history": digest_of([row.hash for row in force.history])} if force.history else {}),
         **({"unread": digest_of(unread)} if unread else {}),
         **({"unproven": digest_of(list(force.unproven))} if force.unproven else {}),
+        **({"known_leaks": digest_of(list(known))} if (known := step.spec.data.known_leaks_checked) else {}),
         **({"kept": "nowhere"} if step.dry_run else {}),
     }
 

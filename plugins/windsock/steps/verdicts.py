@@ -15,6 +15,7 @@ from windsock.exceptions import (
     WindsockError,
 )
 from windsock.records.contract import CONTRACT_CODES
+from windsock.spec.leak_suspects import suspects_text, way_out
 from windsock.steps.housekeeping_verdicts import describe_housekeeping
 from windsock.steps.monitoring_verdicts import (
     describe_claim,
@@ -65,10 +66,14 @@ def _failed_validation(checks: Sequence[r.CheckResult]) -> str:
 def _validation(record: r.ValidationReport) -> Verdict:
     passed = record.status is r.Status.PASS
     why = record.counted if passed else _failed_validation(record.checks)
+    nothing = "nothing to do"
+    if record.suspects:
+        why += f"; WS-GATE-018 may not be known at prediction time: {suspects_text(record.suspects)}"
+        nothing = f"{way_out(record.suspects)}; else the gate asks a person"
     return Verdict(
         word="PASS" if passed else record.status.value.upper(),
         why=why,
-        next_action="nothing to do"
+        next_action=nothing
         if passed
         else "fix the source, or write the key that a failed check names; the model that serves is untouched",
         ids={
@@ -141,10 +146,14 @@ SILENT_NEXT = (
 
 def _decision(record: r.GateDecision) -> Verdict:
     silent = any(check.code == "WS-GATE-012" and check.status is r.Status.ERROR for check in record.checks)
+    next_action = SILENT_NEXT if silent else GATE_NEXT[record.outcome]
+    suspects = record.validation.suspects if record.validation else ()
+    if suspects and record.outcome is not r.Outcome.KEEP:
+        next_action += f"; to be asked no more: {way_out(suspects)}"
     return Verdict(
         word=GATE_WORDS[record.outcome],
         why=record.reason,
-        next_action=SILENT_NEXT if silent else GATE_NEXT[record.outcome],
+        next_action=next_action,
         ids={"model": record.model, "run_id": record.run_id, "bundle": shorten(record.bundle_digest)},
     )
 

@@ -74,6 +74,7 @@ from support.specs import HEAD, faults, only_fault
         ("serving:\n  min_replicas: 5", 3, "serving.min_replicas", "min_replicas 5 is more than max_replicas 1", "0 to 1", ""),
         ("data: {data_window: 30d}", 2, "data.data_window", "needs to know when a row happened", "", "add `event_time`"),
         ("data:\n  target: a\n  sensitive: [a]", 4, "data.sensitive", "the target column stands here too", "", "take it out"),
+        ("data:\n  exclude: [b]\n  known_leaks_checked: [a, b]", 4, "data.known_leaks_checked", "1 column(s) stand in `exclude` too: b", "", "keep each in one"),
         ("data:\n  features: [a, b]\n  exclude: [b]", 4, "data.exclude", "1 column(s) stand in `features` too: b", "", "keep each in one"),
         ("training:\n  metric: r2", 3, "training.metric", "metric r2 is not for classification", "accuracy, average_precision", ""),
         ("gate:\n  minimum:\n    rmse: 1", 4, "gate.minimum.rmse", "metric rmse is not for classification", "roc_auc", ""),
