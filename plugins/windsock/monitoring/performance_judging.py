@@ -148,6 +148,7 @@ def judge_counts(case: Case) -> None:
     if profile is None:
         case.findings.append("scores, rates and times are not watched: the version has no profile")
         return
+    sla = case.step.spec.serving.sla_latency_ms
     name, window, digest = case.step.spec.name, case.step.window, case.champion.digest
     count = case.ports.counter.count
 
@@ -174,7 +175,8 @@ def judge_counts(case: Case) -> None:
         (anomalies.ROWS, lambda: anomalies.row_rate(counts.rows, usual, block)),
         (anomalies.NULLS, lambda: anomalies.null_answers(counts)),
         (anomalies.FALLBACKS, lambda: anomalies.fallback_rate(counts)),
-        (anomalies.LATENCY, lambda: anomalies.latency_p95(counts, block)),
+        (anomalies.LATENCY, lambda: anomalies.latency_p95(counts, block.latency_p95_ms)),
+        (anomalies.SLA, lambda: anomalies.latency_p95(counts, sla, anomalies.SLA)),
     )
     for check, make in made:
         guard(case, check, anomalies.CODES[check], make)

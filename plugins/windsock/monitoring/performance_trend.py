@@ -25,6 +25,10 @@ LOOK, LOOK_ROWS = "trend_look", "trend_rows"
 """Numbers of a verdict: how many looks its series has had, and the labels that the last one was on."""
 
 
+SPREAD = "spread"
+"""Number of a verdict: the metric's variance on one row, by which slides are planned."""
+
+
 class Point(NamedTuple):
     """A metric on the labelled rows of one window alone."""
 
@@ -44,6 +48,9 @@ def add_own_numbers(case: Case, name: str) -> None:
     Labels come late: the second number has those that came in the meantime.
     """
     length = case.step.window.end - case.step.window.start
+    spread = row_spread(case.realised.metric(name))
+    if spread is not None:
+        case.numbers[f"{SPREAD}:{name}"] = spread
     first = Span(start=case.lookback.start, end=case.lookback.start + length)
     for prefix, span in (("own", case.step.window), ("settled", first)):
         found = _point(case, name, span)

@@ -141,23 +141,32 @@ class PredictionLog:
         if self.state.waiting:
             log.error("WS-SERVING-020: %d log events could not be written", self.state.waiting)
 
-    def add_rows(self, answered: AnsweredRows, schema: InputSchema) -> bool:
+    def add_rows(
+        self,
+        answered: AnsweredRows,
+        schema: InputSchema,
+        began: float | None = None,
+        at: float | None = None,
+    ) -> bool:
         """Hand over answered rows; they are on the disk within a second.
 
         It never raises, and waits for :data:`BRAKE_SECONDS` at most: rows that find no place are counted as
         dropped.
 
         :param schema: the schema of their values.
+        :param began: when the server had the request, by the monotonic clock; ``None``: it is not timed.
+        :param at: ``receive_time`` in seconds since 1970, where the caller knows it.
         :returns: whether they found a place.
         """
         self._brake()
         fields = self._maker.fields(schema)
         answered.fields = fields.names
-        place = Place(PREDICTIONS, answered.model, int(answered.receive_time.timestamp()) // HOUR_SECONDS)
+        seconds = answered.receive_time.timestamp() if at is None else at
+        place = Place(PREDICTIONS, answered.model, int(seconds) // HOUR_SECONDS)
         try:
             if self.sealer.in_force and fields.sensitive:
-                return self._add_line(self._maker.sealed(answered, place, fields.sensitive))
-            return self._add_rows(place, answered)
+                return self._add_line(self._maker.sealed(answered, place, fields.sensitive, began))
+            return self._add_rows(place, answered, began)
         except (TypeError, ValueError) as error:
             if not self._told:
                 log.error("WS-SERVING-033: answered rows have no JSON form: %s", type(error).__name__)
@@ -191,7 +200,7 @@ class PredictionLog:
                 next_action="Send it again later; free some space where the server keeps its log.",
             ) from None
 
-    def _add_rows(self, place: Place, answered: AnsweredRows) -> bool:
+    def _add_rows(self, place: Place, answered: AnsweredRows, began: float | None) -> bool:
         """Add rows that need nothing more to the lines that wait already."""
         rows = len(answered.rows)
         with self._lock:
@@ -200,7 +209,7 @@ class PredictionLog:
             if line is None or len(line.content) >= CHUNK_BYTES:
                 line = inbox.growing[place] = LogLine(place, bytearray())
                 inbox.rows.append(line)
-            size = self._maker.add(answered, line)
+            size = self._maker.add(answered, line, began)
             if not self._stopping and self._bytes + size <= self.spool_bytes:
                 self._bytes += size
                 self.state.waiting += rows

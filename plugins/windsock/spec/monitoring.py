@@ -115,7 +115,9 @@ class PerformanceBlock(Frozen):
     estimate_sd: float = Field(
         default=3.0, gt=0, description="estimates so many standard deviations off the reference are an alarm"
     )
-    latency_p95_ms: float = Field(default=100.0, gt=0, description="the model's time for one request")
+    latency_p95_ms: float = Field(
+        default=100.0, gt=0, description="95 % quantile of a request's time in the server"
+    )
     score_anomaly: float = Field(
         default=0.1, ge=0, le=1, description="KS distance of the scores against the windows before"
     )

@@ -714,6 +714,8 @@ class TestVerdict:
         scene.ports.counter.counts[END] = counts_of([0.5] * 1000, milliseconds=300.0)
         report = scene.look(answers(*coin(5000)))
         assert check_of(report, "latency_p95").status is Status.FAIL
+        sla = check_of(report, "latency_sla")
+        assert (sla.status, sla.limit, sla.code) == (Status.FAIL, 50, "WS-MONITORING-049")
         assert (report.status, report.severity) == (Status.FAIL, Severity.LOW)
         kept = scene.ports.monitor.windows("churn")[0]
         assert (kept.status, kept.severity) == (Status.PASS, Severity.NONE)
