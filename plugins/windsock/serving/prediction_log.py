@@ -158,7 +158,8 @@ class PredictionLog:
         :param at: ``receive_time`` in seconds since 1970, where the caller knows it.
         :returns: whether they found a place.
         """
-        self._brake()
+        if self._bytes > self.spool_bytes // 2:
+            self._brake()
         fields = self._maker.fields(schema)
         answered.fields = fields.names
         seconds = answered.receive_time.timestamp() if at is None else at
@@ -178,7 +179,7 @@ class PredictionLog:
 
         Answers come before the writer where both share a core. While the disk takes nothing they go on.
         """
-        if self._bytes > self.spool_bytes // 2 and self.state.fault is None and not self._stopping:
+        if self.state.fault is None and not self._stopping:
             time.sleep(BRAKE_SECONDS)
 
     async def add_outcome(self, event: OutcomeEvent) -> None:
