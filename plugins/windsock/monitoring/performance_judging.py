@@ -34,12 +34,12 @@ def judge_realised(case: Case) -> None:
     labelled = labelled_of(rows)
     coverage = _coverage(case, rows, labelled)
     case.checks.append(coverage)
-    if coverage.passed and not has_news(case, labelled):
-        _no_verdict(case, spec.metric, NO_NEWS, len(labelled))
-        return
-    case.numbers |= {"answers": float(len(rows)), "labelled": float(len(labelled))}
-    if not coverage.passed:
-        _no_verdict(case, spec.metric, coverage.message, len(labelled))
+    is_new = not new_labels(case, labelled).empty
+    if is_new or not between(case, case.step.window).empty:
+        case.numbers |= {"answers": float(len(rows)), "labelled": float(len(labelled))}
+    if not (coverage.passed and is_new):
+        why = NO_NEWS if coverage.passed else coverage.message
+        _no_verdict(case, spec.metric, why, len(labelled))
         return
     if block.last is not None:
         labelled = labelled.tail(block.last)
@@ -69,11 +69,6 @@ def _coverage(case: Case, rows: pd.DataFrame, labelled: pd.DataFrame) -> CheckRe
     if is_rate and len(labelled) < len(rows) and all(label == positive for label in labelled["label"]):
         return checks.unknown_coverage(len(labelled), len(rows))
     return checks.label_coverage(len(labelled), len(rows), block.coverage)
-
-
-def has_news(case: Case, labelled: pd.DataFrame) -> bool:
-    """Return whether labels say more than they did when the windows before were judged."""
-    return labelled.empty or len(new_labels(case, labelled)) > 0
 
 
 def _no_verdict(case: Case, name: str, why: str, rows: int) -> None:
