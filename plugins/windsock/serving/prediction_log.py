@@ -107,6 +107,7 @@ class PredictionLog:
         self.sealer = Sealer(keys_dir, state_folder / SEALED_FILE)
         self._maker = LineMaker()
         self._inbox = _Inbox()
+        self._place = Place(PREDICTIONS, "", 0)
         self._bytes = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -163,7 +164,9 @@ class PredictionLog:
         fields = self._maker.fields(schema)
         answered.fields = fields.names
         seconds = answered.receive_time.timestamp() if at is None else at
-        place = Place(PREDICTIONS, answered.model, int(seconds) // HOUR_SECONDS)
+        hour, place = int(seconds) // HOUR_SECONDS, self._place
+        if place.hour != hour or place.model != answered.model:
+            place = self._place = Place(PREDICTIONS, answered.model, hour)
         try:
             if self.sealer.in_force and fields.sensitive:
                 return self._add_line(self._maker.sealed(answered, place, fields.sensitive, began))
