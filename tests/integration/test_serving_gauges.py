@@ -35,7 +35,8 @@ def test_names_told_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
 
         def tell(name: str) -> None:
             for number in range(ROUNDS):
-                gauges.set("churn", {name: [({}, number)]})
+                labels = {"variant": "champion"} if name == "recommendation_ctr" else {}
+                gauges.set("churn", {name: [(labels, number)]})
                 told[name].append(shown().get(name))
 
         threads = [threading.Thread(target=tell, args=(name,)) for name in NAMES]

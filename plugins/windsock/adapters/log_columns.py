@@ -34,6 +34,7 @@ _SHARED = (
     "client",
     "fallback_for",
     "inference_ms",
+    "request_ms",
 )
 
 _encoder = msgspec.json.Encoder()
@@ -59,6 +60,7 @@ def archive_schema(kind: str, leaves: Leaves | None = None, fields: Fields | Non
         "epoch": pa.int64(),
         "score": pa.float64(),
         "inference_ms": pa.float64(),
+        "request_ms": pa.float64(),
         "event_time": pa.timestamp("us", tz="UTC"),
         "receive_time": pa.timestamp("us", tz="UTC"),
     }

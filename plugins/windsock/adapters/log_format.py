@@ -70,6 +70,7 @@ class PredictionLine(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     inference_ms: float | None
     fields: list[str]
     rows: list[Row]
+    request_ms: float | None = None
 
     def __post_init__(self) -> None:
         width = len(self.fields)
@@ -96,6 +97,7 @@ class PredictionLine(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
                 prediction=row.prediction,
                 fallback_for=self.fallback_for,
                 inference_ms=self.inference_ms,
+                request_ms=self.request_ms,
             )
 
 

@@ -37,6 +37,7 @@ NARROW = (
     "score",
     "prediction",
     "inference_ms",
+    "request_ms",
 )
 UNIT = ("prediction_id", "unit", "receive_time")
 OFTEN_ALIKE = ("version", "digest", "variant", "fallback_for")
@@ -253,7 +254,7 @@ def _narrow(table: pa.Table) -> pa.Table:
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    numbers = {name: pa.float64() for name in ("score", "inference_ms")}
+    numbers = {name: pa.float64() for name in ("score", "inference_ms", "request_ms")}
     times = dict.fromkeys(("receive_time", "event_time"), pa.timestamp("us", tz="UTC"))
     types = {**numbers, **times}
     return pa.schema([(name, types.get(name, pa.string())) for name in NARROW])

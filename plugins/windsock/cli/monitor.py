@@ -10,6 +10,7 @@ import typer
 from windsock.cli.backtest import find_model
 from windsock.cli.backtest_table import moment_of
 from windsock.cli.console import say, table
+from windsock.cli.monitor_plan import trend_plan
 from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
 from windsock.monitoring.empty_windows import keep_empty
@@ -46,6 +47,9 @@ def monitor(
     name: Annotated[str, typer.Argument(help="The model's name.")],
     status: Annotated[bool, typer.Option("--status", help="Show what is known; the default.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Judge the closed windows that wait, now.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say which slide the trend can see at the present labels.")
+    ] = False,
     window_end: Annotated[
         str | None, typer.Option("--window-end", help="With --check: judge this window alone.")
     ] = None,
@@ -58,11 +62,11 @@ def monitor(
     ] = False,
     reason: Annotated[str | None, typer.Option(help="With --reset: why; it is recorded.")] = None,
 ) -> None:
-    """Show a model's verdicts, episodes and alerts, judge its windows, or reset the breaker.
+    """Show a model's verdicts, episodes and alerts, judge its windows, plan, or reset the breaker.
 
     Exit code 1 if a window could not be judged, 3 if a system did not answer. Drift is no fault: 0.
     """
-    _one_of(status=status, check=check, reset=reset)
+    _one_of(status=status, check=check, reset=reset, plan=plan)
     if window_end is not None and not check:
         raise typer.BadParameter("only with --check", param_hint="--window-end")
     settings = Settings.from_environment()
@@ -72,6 +76,9 @@ def monitor(
         reset_policy(spec, ports, reason)
     elif check:
         check_windows(spec, ports, window_end)
+    elif plan:
+        for line in trend_plan(spec, ports.monitor.windows(name, "performance"), ports.ledger.champion(name)):
+            say(line)
     else:
         show_status(spec, ports)
 

@@ -191,6 +191,7 @@ class TableHistory:
                 "score": self._scores[places],
                 "prediction": pd.Series(self._predictions[places], dtype=object),
                 "inference_ms": np.nan,
+                "request_ms": np.nan,
                 "outcome": pd.Series(outcomes, dtype=object),
                 "label_time": label_times.where(pd.Series(known & there)),
             }

@@ -11,14 +11,16 @@ from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.performance_anomalies import ROWS
 from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
+from windsock.monitoring.performance_checks import COVERAGE
 from windsock.monitoring.performance_judging import (
     judge_business,
     judge_counts,
     judge_estimate,
-    judge_positives,
     judge_realised,
 )
 from windsock.monitoring.performance_metrics import read_labels
+from windsock.monitoring.performance_rates import judge_positives
+from windsock.monitoring.performance_trend import series_start
 from windsock.monitoring.performance_verdict import (
     Judgement,
     findings_of,
@@ -90,13 +92,10 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
     name, block = step.spec.name, step.spec.monitoring
     length = parse_duration(block.performance.window)
     lookback = Span(start=step.window.end - length, end=step.window.end)
-    spans = [lookback.start, step.window.start]
-    if block.performance.positive_rate:
-        spans.append(step.window.end - parse_duration(block.performance.positive_rate.window))
     bundle = ports.bundles.describe(champion.bundle_uri, champion.digest)
     joined = ports.rows.labelled(
         name,
-        Span(start=min(spans), end=step.window.end),
+        Span(start=min(lookback.start, step.window.start), end=step.window.end),
         block.labels,
         digest=champion.digest,
         as_of=now,
@@ -106,6 +105,9 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
     if not frame.empty:
         frame, foreign = read_labels(frame[frame["variant"].isin(ANSWERED)], bundle.schema)
     earliest = step.window.end - max(length, USUAL, USUAL_WINDOWS * block.window_length)
+    series = ports.monitor.windows(
+        name, "performance", since=min(earliest, series_start(block, step.window.end))
+    )
     return Case(
         step=step,
         ports=ports,
@@ -116,7 +118,8 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
         joined=joined,
         rows=frame,
         foreign=foreign,
-        history=ports.monitor.windows(name, "performance", since=earliest),
+        history=tuple(one for one in series if one.window.end > earliest),
+        series=series,
     )
 
 
@@ -147,7 +150,7 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         severity=judgement.severity,
         rows=len(rows),
         labelled=len(labelled),
-        coverage=len(labelled) / len(rows) if len(rows) else None,
+        coverage=_coverage(case),
         label_age_hours=_label_age(labelled),
         realised=case.realised.metrics,
         baseline=case.reference.realised if case.reference else (),
@@ -157,6 +160,11 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         reason=judgement.reason,
         judged_at=case.now,
     )
+
+
+def _coverage(case: Case) -> float | None:
+    """Return the share of labelled answers; ``None`` where it is not known."""
+    return next((one.value for one in case.checks if one.name == COVERAGE), None)
 
 
 def _label_age(labelled: pd.DataFrame) -> float | None:
@@ -178,12 +186,10 @@ def _show(case: Case, report: PerformanceReport) -> PerformanceReport:
         "ml_realised_performance": [({"metric": name}, one) for name, one in realised.items()],
         "ml_estimated_performance": [({"metric": name}, one) for name, one in estimated.items()],
         "ml_model_accuracy": [],
-        "recommendation_ctr": [],
     }
     if "accuracy" in realised:
         samples["ml_model_accuracy"] = [({"model_version": report.version}, realised["accuracy"])]
-    if "positive_rate" in case.numbers:
-        samples["recommendation_ctr"] = [({}, case.numbers["positive_rate"])]
+    samples["recommendation_ctr"] = [({"variant": name}, rate) for name, rate in case.rates.items()]
     try:
         case.ports.gauges.set(report.model, samples)
     except WindsockError as error:

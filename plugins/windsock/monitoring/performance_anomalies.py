@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from datetime import timedelta
@@ -25,20 +26,22 @@ ROWS = "row_rate"
 NULLS = "null_answers"
 FALLBACKS = "fallback_rate"
 LATENCY = "latency_p95"
+SLA = "latency_sla"
 CODES = {
     SCORES: "WS-MONITORING-035",
     ROWS: "WS-MONITORING-036",
     NULLS: "WS-MONITORING-037",
     FALLBACKS: "WS-MONITORING-038",
     LATENCY: "WS-MONITORING-039",
+    SLA: "WS-MONITORING-049",
 }
 EARLIER = 3
 """Windows before that are needed to say what is usual."""
 MOST_NULLS, MOST_FALLBACKS = 0.01, 0.05
 """Shares of answers without a score, and of answers by another version than the one asked."""
 LATE_SHARE = 0.05
-FEWEST = 20
-"""On fewer answers nobody can speak of a 95 % quantile."""
+FEWEST, SMALL = 20, 200
+"""On fewer answers nobody can speak of a 95 % quantile; up to how many all ranks are tried for its bounds."""
 DAY = timedelta(days=1)
 ONE_SIDED = 0.90
 
@@ -162,30 +165,67 @@ def _share(check: str, what: str, hits: int, rows: int, limit: float) -> CheckRe
     )
 
 
-def latency_p95(counts: WindowCounts, block: PerformanceBlock) -> CheckResult:
-    """Check the 95 % quantile of the model's time for one request, row by row.
+def latency_p95(counts: WindowCounts, limit: float, check: str = LATENCY) -> CheckResult:
+    """Check the 95 % quantile of a request's time in the server, row by row.
 
-    Counts know how many rows lie up to each of their edges; where the limit is between two edges and so is
-    the quantile, it cannot be told.
+    Its interval is that of order statistics: the ranks between which the quantile lies are binomial (David
+    and Nagaraja 2003, section 7.1). Counts know how many rows lie up to each of their edges, so it reaches
+    to the next ones.
     """
-    rows, limit = sum(counts.latency), block.latency_p95_ms
+    rows = sum(counts.latency)
     if rows < FEWEST:
         message = f"{rows:,} timed answers; at least {FEWEST} needed"
-        return _result(LATENCY, Status.INSUFFICIENT, message, limit=limit, relation="<=", n=rows)
-    low, high = latency_quantile(counts.latency)
-    interval = Interval(low=low, high=high)
-    status = Status.FAIL if low >= limit else interval_status(interval, limit)
+        return _result(check, Status.INSUFFICIENT, message, limit=limit, relation="<=", n=rows)
+    value, interval = latency_quantile(counts.latency)[1], latency_interval(counts.latency)
+    status = Status.FAIL if interval.low >= limit else interval_status(interval, limit)
     return _result(
-        LATENCY,
+        check,
         status,
-        f"95 % of {rows:,} answers took the model at most {high:.4g} ms (more than {low:.4g} ms), against "
-        f"<= {limit:g} ms",
-        value=high,
+        f"95 % of {rows:,} answers took at most {value:.4g} ms [{interval.low:.4g}, {interval.high:.4g}] "
+        f"from request to log, against <= {limit:g} ms",
+        value=value,
         limit=limit,
         relation="<=",
         interval=interval,
         n=rows,
     )
+
+
+def latency_interval(latency: Sequence[int], share: float = 1 - LATE_SHARE) -> Interval:
+    """Return bounds of a quantile, each of which holds with 95 %, from counts up to edges.
+
+    :param latency: rows up to each edge, and beyond the last one; at least one row.
+    """
+    from scipy.special import bdtr
+
+    rows, tail = sum(latency), (1 - ONE_SIDED) / 2
+    ranks = range(1, rows + 1) if rows <= SMALL else _near(rows, share)
+    # The r-th smallest lies above the quantile with P(less than r rows below it), below it with the rest.
+    low = max((rank for rank in ranks if 1 - bdtr(rank - 1, rows, share) >= 1 - tail), default=0)
+    high = min((rank for rank in ranks if bdtr(rank - 1, rows, share) >= 1 - tail), default=None)
+    edges = (0.0, *LATENCY_EDGES, 10 * LATENCY_EDGES[-1])
+    return Interval(
+        low=edges[_bin(latency, low)] if low else 0.0,
+        high=edges[_bin(latency, high) + 1] if high is not None else edges[-1],
+        level=ONE_SIDED,
+    )
+
+
+def _near(rows: int, share: float) -> range:
+    """Return the ranks that may bound a quantile: five standard errors around it."""
+    reach = int(5 * (rows * share * (1 - share)) ** 0.5) + 2
+    middle = int(rows * share)
+    return range(max(1, middle - reach), min(rows, middle + reach) + 1)
+
+
+def _bin(latency: Sequence[int], rank: int) -> int:
+    """Return the place of the count that holds the row of a rank, from 1."""
+    seen = 0
+    for place, rows in enumerate(latency):
+        seen += rows
+        if seen >= rank:
+            return place
+    return len(latency) - 1
 
 
 def latency_quantile(latency: Sequence[int], share: float = 1 - LATE_SHARE) -> tuple[float, float]:
@@ -194,12 +234,8 @@ def latency_quantile(latency: Sequence[int], share: float = 1 - LATE_SHARE) -> t
     :param latency: rows up to each edge, and beyond the last one; at least one row.
     """
     edges = (0.0, *LATENCY_EDGES, 10 * LATENCY_EDGES[-1])
-    needed, seen = share * sum(latency), 0
-    for place, rows in enumerate(latency):
-        seen += rows
-        if seen >= needed:
-            return edges[place], edges[place + 1]
-    return edges[-2], edges[-1]
+    place = _bin(latency, math.ceil(share * sum(latency)))
+    return edges[place], edges[place + 1]
 
 
 def _result(check: str, status: Status, message: str, **numbers: object) -> CheckResult:

@@ -40,6 +40,9 @@ class Case:
 
     :param lookback: the stretch that realised metrics are of.
     :param rows: the champion's own answers in the look-back, with ``label``.
+    :param history: the windows judged before, for what is usual.
+    :param series: those and earlier ones, for a trend.
+    :param rates: positive outcomes for each answer, by variant.
     """
 
     step: CheckPerformanceInput
@@ -52,9 +55,11 @@ class Case:
     rows: pd.DataFrame
     foreign: int
     history: tuple[WindowVerdict, ...]
+    series: tuple[WindowVerdict, ...] = ()
     checks: list[CheckResult] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     numbers: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
     realised: Realised = field(default_factory=Realised)
     estimated: tuple[MetricValue, ...] = ()
 
@@ -71,7 +76,11 @@ class Case:
 
 def between(case: Case, span: Span) -> pd.DataFrame:
     """Return the champion's answers in a stretch."""
-    rows = case.rows
+    return within(case.rows, span)
+
+
+def within(rows: pd.DataFrame, span: Span) -> pd.DataFrame:
+    """Return the answers that were given in a stretch."""
     if rows.empty:
         return rows
     return rows[(rows["receive_time"] >= span.start) & (rows["receive_time"] < span.end)]
@@ -80,6 +89,22 @@ def between(case: Case, span: Span) -> pd.DataFrame:
 def labelled_of(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with a label that the model knows."""
     return rows if rows.empty else rows[rows["label"].notna()]
+
+
+def new_labels(case: Case, labelled: pd.DataFrame) -> pd.DataFrame:
+    """Return the labelled rows that no earlier window's verdict can have seen.
+
+    They are of this window, or their label came after the window before was judged.
+    """
+    before = [
+        one.judged_at
+        for one in case.series
+        if one.digest == case.champion.digest and one.window.end < case.step.window.end
+    ]
+    if labelled.empty or not before:
+        return labelled
+    known = labelled["label_time"] > max(before)
+    return labelled[(labelled["receive_time"] >= case.step.window.start) | known]
 
 
 def place_of(error: Exception) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Literal
 
 from windsock.records import (
@@ -12,11 +11,10 @@ from windsock.records import (
     MetricValue,
     ReferenceChunks,
     Status,
-    WindowVerdict,
 )
 from windsock.spec import PerformanceBlock
 from windsock.statistics.estimates import estimate_reach
-from windsock.statistics.intervals import difference, wilson
+from windsock.statistics.intervals import difference
 from windsock.statistics.metrics import direction
 
 Relation = Literal[">=", "<=", ">", "<", "=="]
@@ -42,8 +40,6 @@ CODES = {
 }
 RELATIVE = ("rmse", "mae")
 """Metrics in the target's own unit: a loss is a share of the baseline."""
-POINTS = 3
-"""A line through fewer windows is no trend."""
 FEWEST_CHUNKS = 2
 ONE_SIDED = 0.90
 """A two-sided interval of 90 % has bounds that hold with 95 % each."""
@@ -87,6 +83,17 @@ def label_coverage(labelled: int, rows: int, least: float) -> CheckResult:
         value=share,
         limit=least,
         relation=">=",
+        n=rows,
+    )
+
+
+def unknown_coverage(labelled: int, rows: int) -> CheckResult:
+    """Say that nobody knows how many outcomes are lost, where only positive ones come."""
+    return result(
+        COVERAGE,
+        Status.INSUFFICIENT,
+        f"only positive outcomes came, of {labelled:,} of {rows:,} answers: coverage is unknown, as an "
+        "outcome that did not come and one that was lost look alike; positive_rate goes by what was shown",
         n=rows,
     )
 
@@ -137,54 +144,6 @@ def performance_drop(
         interval=interval,
         n=realised.n,
         unit=realised.unit,
-    )
-
-
-def trend_points(
-    windows: Sequence[WindowVerdict], *, name: str, digest: str, since: datetime, until: datetime
-) -> tuple[tuple[datetime, float], ...]:
-    """Return the realised metric of a version's judged windows that ended in a stretch, in their order."""
-    number = f"realised:{name}"
-    found = {
-        window.window.end: window.numbers[number]
-        for window in windows
-        if window.digest == digest and number in window.numbers and since < window.window.end < until
-    }
-    return tuple(sorted(found.items()))
-
-
-def performance_trend(
-    name: str, points: Sequence[tuple[datetime, float]], block: PerformanceBlock
-) -> CheckResult:
-    """Check that the least-squares line through the judged windows does not fall by more than the limit.
-
-    The loss is that along the line from the first window to the last. Windows look back, so they overlap and
-    the line is smoother than single days would make it; it has no interval.
-
-    :param points: end and realised metric of each window.
-    """
-    check = f"{TREND}:{name}"
-    if len({end for end, _ in points}) < POINTS:
-        message = f"{len(points)} judged windows with a realised {name}; at least {POINTS} make a trend"
-        return result(check, Status.INSUFFICIENT, message, limit=block.trend, relation="<=", n=len(points))
-    import numpy as np
-
-    times = np.array([(end - points[0][0]).total_seconds() for end, _ in points])
-    values = np.array([value for _, value in points])
-    share = (times - times.mean()) / (times[-1] - times[0])
-    change = float((share * (values - values.mean())).sum() / (share**2).sum())
-    start = float(values.mean() - change * (-share[0]))
-    unit = abs(start) if name in RELATIVE and start else 1.0
-    loss = -direction(name) * change / unit
-    return result(
-        check,
-        Status.FAIL if loss > block.trend else Status.PASS,
-        f"{name} from {start:.4g} to {start + change:.4g} along the line through {len(points)} windows: "
-        f"loss {loss:.4g} against <= {block.trend:g}",
-        value=loss,
-        limit=block.trend,
-        relation="<=",
-        n=len(points),
     )
 
 
@@ -251,42 +210,6 @@ def business_metric(value: float | None, rows: int, block: PerformanceBlock) -> 
         limit=limit,
         relation=relation if limit is not None else None,
         n=rows,
-    )
-
-
-def positive_rate(
-    positives: int, labelled: int, rows: int, block: PerformanceBlock, *, known: bool
-) -> CheckResult:
-    """Check that the share of positive outcomes has not fallen below a share of the usual rate.
-
-    It fails when the bound that holds with 95 % from above lies below the limit, and passes when the one from
-    below does not.
-
-    :param known: whether the model has a positive class at all.
-    """
-    asked = block.positive_rate
-    if asked is None:
-        raise ValueError("the spec has no positive rate")
-    if not known:
-        return result(POSITIVE_RATE, Status.ERROR, "the model has no positive class: it has no positive rate")
-    limit = asked.baseline * asked.share
-    if not rows or not labelled or labelled < block.coverage * rows:
-        message = (
-            f"{labelled:,} of {rows:,} answers of the last {asked.window} have an outcome; "
-            f">= {block.coverage:.0%} needed"
-        )
-        return result(POSITIVE_RATE, Status.INSUFFICIENT, message, limit=limit, relation=">=", n=labelled)
-    rate, interval = positives / labelled, wilson(positives, labelled, level=ONE_SIDED)
-    return result(
-        POSITIVE_RATE,
-        interval_status(interval, limit, least=True),
-        f"rate {rate:.4g} [{interval.low:.4g}, {interval.high:.4g}] against >= {limit:g} "
-        f"({asked.share:.0%} of {asked.baseline:g}) on {labelled:,} outcomes of the last {asked.window}",
-        value=rate,
-        limit=limit,
-        relation=">=",
-        interval=interval,
-        n=labelled,
     )
 
 

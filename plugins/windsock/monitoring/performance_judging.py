@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring import performance_anomalies as anomalies
 from windsock.monitoring import performance_checks as checks
-from windsock.monitoring.performance_case import Case, between, guard, labelled_of
+from windsock.monitoring.performance_case import Case, between, guard, labelled_of, new_labels
 from windsock.monitoring.performance_metrics import estimated_metrics, realised_metrics
+from windsock.monitoring.performance_trend import add_own_numbers, judge_trend
 from windsock.records import CheckResult, MetricValue, ReferencePerformance, Span, Status
-from windsock.spec import SEED, parse_duration
+from windsock.spec import SEED
 from windsock.statistics.counting import WindowCounts
 from windsock.statistics.estimates import PREDICTION
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 ESTIMATE_ROWS = 100_000
 """Most rows whose features are read for an estimate; a random sample of more."""
+NO_NEWS = (
+    "no answer of the window or before it has a label that is new since the window before was judged; its "
+    "numbers are not repeated"
+)
 
 
 def judge_realised(case: Case) -> None:
@@ -27,54 +32,50 @@ def judge_realised(case: Case) -> None:
     spec, block = case.step.spec, case.step.spec.monitoring.performance
     rows = between(case, case.lookback)
     labelled = labelled_of(rows)
-    case.numbers |= {"answers": float(len(rows)), "labelled": float(len(labelled))}
-    coverage = checks.label_coverage(len(labelled), len(rows), block.coverage)
+    coverage = _coverage(case, rows, labelled)
     case.checks.append(coverage)
+    is_new = not new_labels(case, labelled).empty
+    if is_new or not between(case, case.step.window).empty:
+        case.numbers |= {"answers": float(len(rows)), "labelled": float(len(labelled))}
+    if not (coverage.passed and is_new):
+        why = NO_NEWS if coverage.passed else coverage.message
+        _no_verdict(case, spec.metric, why, len(labelled))
+        return
     if block.last is not None:
         labelled = labelled.tail(block.last)
-    if coverage.passed:
-        case.realised = realised_metrics(labelled, case.schema, spec)
-        case.findings += case.realised.findings
+    case.realised = realised_metrics(labelled, case.schema, spec)
+    case.findings += case.realised.findings
     found = {metric.name: metric for metric in case.realised.metrics}
     baseline = {metric.name: metric for metric in case.reference.realised} if case.reference else {}
     name = checks.judged_metric(spec.metric, found)
     if name != spec.metric:
         case.findings.append(f"{spec.metric} cannot be told from the log; {name} is judged in its place")
-    drop, trend = f"{checks.DROP}:{name}", f"{checks.TREND}:{name}"
-    if not coverage.passed:
-        why = f"no verdict: {coverage.message}"
-        case.checks += [
-            checks.result(one, Status.INSUFFICIENT, why, n=len(labelled)) for one in (drop, trend)
-        ]
-    else:
-        undefined = name in case.realised.undefined
-        guard(
-            case,
-            drop,
-            checks.CODES[checks.DROP],
-            lambda: checks.performance_drop(
-                name, found.get(name), baseline.get(name), block, undefined=undefined
-            ),
-        )
-        guard(case, trend, checks.CODES[checks.TREND], lambda: _trend(case, name))
-
-
-def _trend(case: Case, name: str) -> CheckResult:
-    points = list(
-        checks.trend_points(
-            case.history,
-            name=name,
-            digest=case.champion.digest,
-            since=case.lookback.start,
-            until=case.step.window.end,
-        )
+    undefined = name in case.realised.undefined
+    add_own_numbers(case, name)
+    guard(
+        case,
+        f"{checks.DROP}:{name}",
+        checks.CODES[checks.DROP],
+        lambda: checks.performance_drop(
+            name, found.get(name), baseline.get(name), block, undefined=undefined
+        ),
     )
-    latest = case.realised.metric(name)
-    if latest is None or latest.value is None:
-        message = f"no realised {name} by now: earlier windows alone say nothing about this one"
-        return checks.result(f"{checks.TREND}:{name}", Status.INSUFFICIENT, message)
-    points.append((case.step.window.end, latest.value))
-    return checks.performance_trend(name, points, case.step.spec.monitoring.performance)
+    guard(case, f"{checks.TREND}:{name}", checks.CODES[checks.TREND], lambda: judge_trend(case, name))
+
+
+def _coverage(case: Case, rows: pd.DataFrame, labelled: pd.DataFrame) -> CheckResult:
+    block, positive = case.step.spec.monitoring.performance, case.schema.positive
+    is_rate = block.positive_rate is not None and positive is not None
+    if is_rate and len(labelled) < len(rows) and all(label == positive for label in labelled["label"]):
+        return checks.unknown_coverage(len(labelled), len(rows))
+    return checks.label_coverage(len(labelled), len(rows), block.coverage)
+
+
+def _no_verdict(case: Case, name: str, why: str, rows: int) -> None:
+    case.checks += [
+        checks.result(f"{kind}:{name}", Status.INSUFFICIENT, f"no verdict: {why}", n=rows)
+        for kind in checks.REALISED
+    ]
 
 
 def judge_estimate(case: Case) -> None:
@@ -125,6 +126,8 @@ def judge_business(case: Case) -> None:
         rows = between(case, case.lookback)
         if rows.empty:
             return checks.business_metric(None, 0, block)
+        if between(case, case.step.window).empty and new_labels(case, labelled_of(rows)).empty:
+            return checks.result(f"{checks.BUSINESS}:{asked.name}", Status.INSUFFICIENT, NO_NEWS, n=len(rows))
         table = rows.drop(columns=["outcome"]).rename(columns={"label": "outcome"})
         value = case.ports.business.number(asked.sql, table)
         if value is not None:
@@ -134,28 +137,13 @@ def judge_business(case: Case) -> None:
     guard(case, f"{checks.BUSINESS}:{asked.name}", checks.CODES[checks.BUSINESS], made)
 
 
-def judge_positives(case: Case) -> None:
-    """Judge the rate of positive outcomes, where the spec has one."""
-    block = case.step.spec.monitoring.performance
-    if block.positive_rate is None:
-        return
-    end = case.step.window.end
-    rows = between(case, Span(start=end - parse_duration(block.positive_rate.window), end=end))
-    labelled = labelled_of(rows)
-    positive = case.schema.positive
-    hits = sum(label == positive for label in labelled["label"]) if len(labelled) else 0
-    made = checks.positive_rate(hits, len(labelled), len(rows), block, known=positive is not None)
-    if made.value is not None:
-        case.numbers["positive_rate"] = made.value
-    case.checks.append(made)
-
-
 def judge_counts(case: Case) -> None:
     """Judge how answers are given, from the window's counts and those before it."""
     block, profile = case.step.spec.monitoring.performance, case.bundle.profile
     if profile is None:
         case.findings.append("scores, rates and times are not watched: the version has no profile")
         return
+    sla = case.step.spec.serving.sla_latency_ms
     name, window, digest = case.step.spec.name, case.step.window, case.champion.digest
     count = case.ports.counter.count
 
@@ -182,7 +170,8 @@ def judge_counts(case: Case) -> None:
         (anomalies.ROWS, lambda: anomalies.row_rate(counts.rows, usual, block)),
         (anomalies.NULLS, lambda: anomalies.null_answers(counts)),
         (anomalies.FALLBACKS, lambda: anomalies.fallback_rate(counts)),
-        (anomalies.LATENCY, lambda: anomalies.latency_p95(counts, block)),
+        (anomalies.LATENCY, lambda: anomalies.latency_p95(counts, block.latency_p95_ms)),
+        (anomalies.SLA, lambda: anomalies.latency_p95(counts, sla, anomalies.SLA)),
     )
     for check, make in made:
         guard(case, check, anomalies.CODES[check], make)

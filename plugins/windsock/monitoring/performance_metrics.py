@@ -74,12 +74,35 @@ def realised_metrics(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpe
     """
     if labelled.empty:
         return Realised()
+    scored, findings = _scored(labelled, schema, spec)
+    metrics, undefined = _metrics(scored)
+    return Realised(metrics=metrics, undefined=undefined, findings=findings)
+
+
+def metric_value(
+    name: str, labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec
+) -> tuple[float | None, int]:
+    """Return one metric on labelled rows, without an interval, and the rows that it is on.
+
+    :returns: ``None`` where the rows do not define it.
+    """
+    rows = None if labelled.empty else _scored(labelled, schema, spec)[0].get(name)
+    if rows is None or not rows.truth.size:
+        return None, 0
+    value = _guarded(name, rows)(None)
+    return (value if math.isfinite(value) else None), int(rows.truth.size)
+
+
+def _scored(
+    labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec
+) -> tuple[dict[str, Scored], tuple[str, ...]]:
+    """Return what each metric is computed on, and what was left out."""
     if schema.answer is Answer.NUMBER:
-        return _of_numbers(labelled, schema, spec)
+        return _of_numbers(labelled, spec)
     return _of_classes(labelled, schema, spec)
 
 
-def _of_numbers(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) -> Realised:
+def _of_numbers(labelled: pd.DataFrame, spec: ModelSpec) -> tuple[dict[str, Scored], tuple[str, ...]]:
     import numpy as np
 
     answers = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)
@@ -87,11 +110,12 @@ def _of_numbers(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) ->
     truth = labelled["label"].to_numpy(dtype="float64")[usable]
     scored = Scored(truth=truth, answers=answers[usable])
     findings = _left_out(int((~usable).sum()), "no number as its answer")
-    metrics, undefined = _metrics(dict.fromkeys(metric_names(spec), scored))
-    return Realised(metrics=metrics, undefined=undefined, findings=findings)
+    return dict.fromkeys(metric_names(spec), scored), findings
 
 
-def _of_classes(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) -> Realised:
+def _of_classes(
+    labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec
+) -> tuple[dict[str, Scored], tuple[str, ...]]:
     import numpy as np
 
     place = {label: code for code, label in enumerate(schema.classes)}
@@ -117,8 +141,7 @@ def _of_classes(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) ->
             findings.append(
                 f"{', '.join(rest)}: the prediction log has no probabilities of more than two classes"
             )
-        metrics, undefined = _metrics(scored)
-        return Realised(metrics=metrics, undefined=undefined, findings=tuple(findings))
+        return scored, tuple(findings)
     scores = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)[known]
     usable = np.isfinite(scores)
     findings += _left_out(int((~usable).sum()), "no score")
@@ -129,11 +152,8 @@ def _of_classes(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec) ->
         positive=positive,
         predicted=predicted[usable],
     )
-    metrics, undefined = _metrics(scored | dict.fromkeys(rest, by_scores))
-    ordered = {metric.name: metric for metric in metrics}
-    return Realised(
-        metrics=tuple(ordered[name] for name in names), undefined=undefined, findings=tuple(findings)
-    )
+    scored |= dict.fromkeys(rest, by_scores)
+    return {name: scored[name] for name in names}, tuple(findings)
 
 
 def _left_out(rows: int, why: str) -> tuple[str, ...]:

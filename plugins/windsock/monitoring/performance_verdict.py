@@ -107,7 +107,9 @@ def findings_of(case: Case, labelled: pd.DataFrame) -> tuple[str, ...]:
 
 def numbers_of(case: Case, report: PerformanceReport) -> dict[str, float]:
     """Return the numbers that charts and later windows need."""
-    known = {"coverage": report.coverage, "label_age_hours": report.label_age_hours}
+    known: dict[str, float | None] = {}
+    if "labelled" in case.numbers:  # else they are those of the window before
+        known = {"coverage": report.coverage, "label_age_hours": report.label_age_hours}
     known |= {check.name: check.value for check in case.checks if check.name in ("latency_p95",)}
     return {
         **{name: value for name, value in known.items() if value is not None},

@@ -92,10 +92,10 @@ class LabelledRows:
     """Answers and labels.
 
     :param frame: one row for each answered row: ``prediction_id, unit, receive_time, version, digest,
-        variant, fallback_for, event_time, score, prediction, inference_ms, outcome`` (a JSON scalar as it
-        came, or ``None``), ``label_time``; in the order of ``receive_time``. Where features were asked for,
-        also ``features``: for a row with a label the values as they were logged, by name (encrypted ones as
-        they were before, or ``None``), else ``None``.
+        variant, fallback_for, event_time, score, prediction, inference_ms, request_ms, outcome`` (a JSON
+        scalar as it came, or ``None``), ``label_time``; in the order of ``receive_time``. Where features were
+        asked for, also ``features``: for a row with a label the values as they were logged, by name
+        (encrypted ones as they were before, or ``None``), else ``None``.
     :param unknown: labels whose prediction id, or whose unit, is not in the log: neither in the span nor in
         one as long before it.
     :param duplicates: labels that a later one for the same answer replaced, and labels that came twice.

@@ -21,6 +21,8 @@ class PredictionEvent(Record):
     :param score: probability of the positive class, or the number; ``None`` with more than two classes.
     :param fallback_for: the variant that the unit belongs to, where that one failed and another answered.
     :param inference_ms: time the model took for the whole request, in milliseconds.
+    :param request_ms: time of the whole request in the server, from its last byte to this line: queue,
+        parsing, model, log. ``None`` for shadows, and in logs of before.
     """
 
     prediction_id: str
@@ -39,6 +41,7 @@ class PredictionEvent(Record):
     prediction: str | int | float | bool
     fallback_for: str | None = None
     inference_ms: float | None = None
+    request_ms: float | None = None
 
 
 class OutcomeEvent(Record):

@@ -52,8 +52,10 @@ KNOWN: Mapping[str, KnownGauge] = {
     "ml_model_accuracy": KnownGauge(("model_version",), "Share of right predictions, by outcomes."),
     "ml_estimated_performance": KnownGauge(("metric",), "A metric as estimated without outcomes."),
     "ml_realised_performance": KnownGauge(("metric",), "A metric by outcomes."),
-    "recommendation_ctr": KnownGauge((), "Share of recommendations that were followed."),
+    "recommendation_ctr": KnownGauge(("variant",), "Positive outcomes for each answer."),
 }
+UNLABELLED = frozenset({"recommendation_ctr"})
+"""Gauges that had no labels of their own in files of before; such a gauge is left out."""
 HELP = {name: known.help for name, known in KNOWN.items()} | {
     TIMESTAMP: "When monitoring last told about the model.",
     UNREADABLE: "Files of gauges that are damaged and left out.",
@@ -284,6 +286,8 @@ def _read_file(path: Path) -> GaugeFile:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError("too large")
     file = _decode(path.read_bytes())
+    gauges = [one for one in file.gauges if one.labels or one.name not in UNLABELLED]
+    file = msgspec.structs.replace(file, gauges=gauges)
     if file.model != path.stem or not _fits(file):
         raise ValueError("no gauges of this model")
     return file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -24,6 +25,8 @@ from windsock.serving.lean import HEADERS, Answer, LeanPredict, Waiting, answer_
 from windsock.serving.proxied import CountedApp
 
 OK = 200
+COARSE = 0.005
+"""Seconds by which the loop's clock may be behind without anything having waited."""
 AT_ONCE = 16
 """Most requests of one read that are answered before others have their turn."""
 LONGEST_ADDRESS = 300
@@ -47,6 +50,7 @@ class HttpProtocol(BoundedProtocol):
         may_predict = isinstance(self.app, LeanPredict) and not self.is_private
         self._predictor = self.app.predictor if may_predict else None
         self._held: bytes | None = None
+        self._read_at = 0.0
         self._at_once = 0
         self._is_proxied = self.entry is not None and self.entry.is_trusted
         super().connection_made(transport)
@@ -54,6 +58,8 @@ class HttpProtocol(BoundedProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; what is out of bounds closes the connection."""
         self._at_once = AT_ONCE
+        now, turn = monotonic(), self.loop.time()  # uvloop's time is that at which its turn began
+        self._read_at = turn if now - turn > COARSE else now
         if self._rest:
             self._rest += data
         elif len(data) <= SMALL or (len(data) <= LARGE and data.count(b"\n") <= LINES):
@@ -105,7 +111,7 @@ class HttpProtocol(BoundedProtocol):
         predictor, name = self._predictor, _model_asked(self.url)
         if predictor is None or name is None:  # such a request is never held back
             return
-        answer = predictor.begin(self.headers, body, name or None)
+        answer = predictor.begin(self.headers, body, name or None, self._read_at)
         if isinstance(answer, tuple):
             self._write(answer)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from time import monotonic
 from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -137,18 +138,23 @@ class Predictor:
         try:
             caller = self._caller(scope["headers"], name)
             body = await read_body(receive, caller.length, self.service.limits)
+            caller.sender.began = monotonic()
             content = self._begin(caller, body, name)
             return 200, {}, content if isinstance(content, bytes) else await content
         except Exception as error:
             return self._refusal(error)
 
-    def begin(self, headers: Headers, body: bytes, name: str | None) -> Answer | Coroutine[Any, Any, Answer]:
+    def begin(
+        self, headers: Headers, body: bytes, name: str | None, began: float | None = None
+    ) -> Answer | Coroutine[Any, Any, Answer]:
         """Do what :meth:`answer` does with a request that has come whole, as far as it need not wait.
 
+        :param began: when its last byte was read, by the monotonic clock; default: now.
         :returns: the answer; else what must be awaited, once, for it.
         """
         try:
             caller = self._caller(headers, name)
+            caller.sender.began = monotonic() if began is None else began
             check_length(len(body), self.service.limits)
             content = self._begin(caller, body, name)
         except Exception as error:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +29,9 @@ TOKEN_BYTES = 128
 SCHEMAS_KEPT = 64
 
 NO_FIELDS = msgspec.Raw(b"[]")
+
+_TIMED_END = b',"request_ms":%.3f}\n'
+"""The end of a line: the time of its request is known last, and holds the making of the line."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(PredictionLine)
@@ -134,9 +138,10 @@ class LineMaker:
         """Return what the log knows of a schema."""
         return self._known.get(id(schema)) or self._learn(schema)
 
-    def add(self, answered: AnsweredRows, line: LogLine) -> int:
+    def add(self, answered: AnsweredRows, line: LogLine, began: float | None = None) -> int:
         """Add the rows of one request to lines that wait, or nothing.
 
+        :param began: when the server had the request, by the monotonic clock; ``None``: it is not timed.
         :returns: the bytes that they take.
         :raises TypeError: if a value has no JSON form.
         :raises ValueError: if a text has none.
@@ -149,16 +154,30 @@ class LineMaker:
         except BaseException:
             del content[before:]
             raise
-        content += b"\n"
+        if began is None:
+            content += b"\n"
+        else:
+            content.pop()
+            content += _TIMED_END % ((monotonic() - began) * 1e3)
         return len(content) - before
 
-    def sealed(self, answered: AnsweredRows, place: Place, sensitive: tuple[int, ...]) -> LogLine:
+    def sealed(
+        self,
+        answered: AnsweredRows,
+        place: Place,
+        sensitive: tuple[int, ...],
+        began: float | None = None,
+    ) -> LogLine:
         """Return the line of the rows of one request whose sensitive values are still to be encrypted.
 
         :raises TypeError: as :meth:`add` does.
         :raises ValueError: as :meth:`add` does.
         """
-        content = _encoder.encode(answered) + b"\n"
+        content = _encoder.encode(answered)
+        if began is None:
+            content += b"\n"
+        else:
+            content = content[:-1] + _TIMED_END % ((monotonic() - began) * 1e3)
         rows, cost = len(answered.rows), len(content)
         cost += cost // 3 + rows * len(sensitive) * TOKEN_BYTES
         return LogLine(place, content, rows, cost, sensitive)

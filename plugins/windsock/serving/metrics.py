@@ -58,13 +58,15 @@ class SummedHistogram(Histogram):
 class Tally:
     """What one version has answered in this worker since the last flush: plain numbers, quick to count up."""
 
-    __slots__ = ("buckets", "last", "rows", "seconds")
+    __slots__ = ("buckets", "last", "rows", "seconds", "whole", "whole_buckets")
 
     def __init__(self) -> None:
         self.rows = 0
         self.seconds = 0.0
         self.last = 0.0
         self.buckets = [0] * (len(BUCKETS) + 1)
+        self.whole = 0.0
+        self.whole_buckets = [0] * (len(BUCKETS) + 1)
 
 
 class Metrics:
@@ -81,6 +83,13 @@ class Metrics:
         self._seconds = SummedHistogram(
             "ml_prediction_duration_seconds",
             "Time the model took for one request.",
+            version,
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._whole = SummedHistogram(
+            "ml_request_duration_seconds",
+            "Time of one request in the server: queue, parsing, model, log.",
             version,
             buckets=BUCKETS,
             registry=self.registry,
@@ -134,12 +143,20 @@ class Metrics:
             registry=self.registry,
         )
 
-    def answered(self, labels: tuple[str, str, str], *, rows: int, seconds: float, at: float) -> None:
+    def answered(
+        self,
+        labels: tuple[str, str, str],
+        rows: int,
+        seconds: float,
+        at: float,
+        whole: float | None = None,
+    ) -> None:
         """Count a request that a version answered.
 
         :param labels: model, version, variant.
         :param seconds: time that the model took.
         :param at: when it came, in seconds since 1970.
+        :param whole: time of the request in the server; ``None``: nobody waited for it.
         """
         tally = self._tallies.get(labels)
         if tally is None:
@@ -148,6 +165,9 @@ class Metrics:
         tally.seconds += seconds
         tally.last = at
         tally.buckets[bisect_left(BUCKETS, seconds)] += 1
+        if whole is not None:
+            tally.whole += whole
+            tally.whole_buckets[bisect_left(BUCKETS, whole)] += 1
 
     def flush(self) -> None:
         """Bring what was counted to where all workers' metrics meet. Only the event loop may call it."""
@@ -155,6 +175,7 @@ class Metrics:
         for labels, tally in tallies.items():
             self._rows.labels(*labels).inc(tally.rows)
             self._seconds.labels(*labels).add(tally.buckets, tally.seconds)
+            self._whole.labels(*labels).add(tally.whole_buckets, tally.whole)
             self._last.labels(*labels).set(tally.last)
 
     def fell_back(self, model: str, policy: str, rows: int) -> None:

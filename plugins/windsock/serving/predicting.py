@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from windsock.exceptions import ServerUnavailableError
@@ -29,10 +30,14 @@ class OtherVersionError(ServerUnavailableError):
 
 @dataclass(slots=True)
 class Sender:
-    """Who sent a request, and when it arrived."""
+    """Who sent a request, and when it arrived.
+
+    :param began: when the server had all of it, by the monotonic clock; ``None``: its time is not measured.
+    """
 
     client: str | None
     receive_time: datetime
+    began: float | None = None
 
 
 async def predict(
@@ -42,18 +47,20 @@ async def predict(
     *,
     client: str | None,
     receive_time: datetime,
+    began: float | None = None,
     only_version: str | None = None,
 ) -> list[RowAnswer]:
     """Answer a request's rows in their order, each by the version that its unit belongs to.
 
     :param client: name of the client, for the log.
+    :param began: when the server had the request, by the monotonic clock.
     :param only_version: the version that must answer.
     :raises OtherVersionError: if another one does; nothing is logged then.
     :raises RequestRefusedError: if a value is not what the model's schema says: status 422.
     :raises ServerUnavailableError: if no version has been promoted, the version did not answer, or too many
         requests are in work.
     """
-    answers = begin_to_predict(service, served, request, Sender(client, receive_time), only_version)
+    answers = begin_to_predict(service, served, request, Sender(client, receive_time, began), only_version)
     return answers if isinstance(answers, list) else await answers
 
 
@@ -211,7 +218,8 @@ def _answer(
     version, variant, rows = asked.version, served.variant(slot), asked.rows
     if scores is None:
         variant = CONSTANT
-    milliseconds = round(asked.milliseconds, 3)
+    milliseconds = int(asked.milliseconds * 1000 + 0.5) / 1000  # round() takes longer than all the rest here
+    began, seconds = sender.began, at.timestamp()
     units, ids, times = request.units, request.ids, request.times
     answers, logged = [], []
     for position, number in enumerate(numbers):
@@ -246,11 +254,17 @@ def _answer(
             logged,
         ),
         slot.schema,
+        began,
+        seconds,
     )
     if not kept:
         service.metrics.log_dropped(len(logged))
     service.metrics.answered(
-        (model, version, variant), rows=len(logged), seconds=asked.milliseconds / 1e3, at=at.timestamp()
+        (model, version, variant),
+        len(logged),
+        asked.milliseconds / 1e3,
+        seconds,
+        None if began is None else monotonic() - began,
     )
     if asked.fallback_for is not None:
         service.metrics.fell_back(model, plan.fallback.policy, len(logged))
@@ -274,4 +288,5 @@ async def _ask_shadow(
     fitting = rows_of(served, shadow, slot, rows, _given(request, numbers))
     if fitting is None:
         raise SlotFailedError(f"version {shadow.plan.version} needs other features")
-    _answer(service, served, await ask_slot(shadow, fitting), request, sender, numbers)
+    untimed = Sender(sender.client, sender.receive_time)  # nobody waits for a shadow
+    _answer(service, served, await ask_slot(shadow, fitting), request, untimed, numbers)

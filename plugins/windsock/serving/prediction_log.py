@@ -107,6 +107,7 @@ class PredictionLog:
         self.sealer = Sealer(keys_dir, state_folder / SEALED_FILE)
         self._maker = LineMaker()
         self._inbox = _Inbox()
+        self._place = Place(PREDICTIONS, "", 0)
         self._bytes = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -141,23 +142,35 @@ class PredictionLog:
         if self.state.waiting:
             log.error("WS-SERVING-020: %d log events could not be written", self.state.waiting)
 
-    def add_rows(self, answered: AnsweredRows, schema: InputSchema) -> bool:
+    def add_rows(
+        self,
+        answered: AnsweredRows,
+        schema: InputSchema,
+        began: float | None = None,
+        at: float | None = None,
+    ) -> bool:
         """Hand over answered rows; they are on the disk within a second.
 
         It never raises, and waits for :data:`BRAKE_SECONDS` at most: rows that find no place are counted as
         dropped.
 
         :param schema: the schema of their values.
+        :param began: when the server had the request, by the monotonic clock; ``None``: it is not timed.
+        :param at: ``receive_time`` in seconds since 1970, where the caller knows it.
         :returns: whether they found a place.
         """
-        self._brake()
+        if self._bytes > self.spool_bytes // 2:
+            self._brake()
         fields = self._maker.fields(schema)
         answered.fields = fields.names
-        place = Place(PREDICTIONS, answered.model, int(answered.receive_time.timestamp()) // HOUR_SECONDS)
+        seconds = answered.receive_time.timestamp() if at is None else at
+        hour, place = int(seconds) // HOUR_SECONDS, self._place
+        if place.hour != hour or place.model != answered.model:
+            place = self._place = Place(PREDICTIONS, answered.model, hour)
         try:
             if self.sealer.in_force and fields.sensitive:
-                return self._add_line(self._maker.sealed(answered, place, fields.sensitive))
-            return self._add_rows(place, answered)
+                return self._add_line(self._maker.sealed(answered, place, fields.sensitive, began))
+            return self._add_rows(place, answered, began)
         except (TypeError, ValueError) as error:
             if not self._told:
                 log.error("WS-SERVING-033: answered rows have no JSON form: %s", type(error).__name__)
@@ -169,7 +182,7 @@ class PredictionLog:
 
         Answers come before the writer where both share a core. While the disk takes nothing they go on.
         """
-        if self._bytes > self.spool_bytes // 2 and self.state.fault is None and not self._stopping:
+        if self.state.fault is None and not self._stopping:
             time.sleep(BRAKE_SECONDS)
 
     async def add_outcome(self, event: OutcomeEvent) -> None:
@@ -191,7 +204,7 @@ class PredictionLog:
                 next_action="Send it again later; free some space where the server keeps its log.",
             ) from None
 
-    def _add_rows(self, place: Place, answered: AnsweredRows) -> bool:
+    def _add_rows(self, place: Place, answered: AnsweredRows, began: float | None) -> bool:
         """Add rows that need nothing more to the lines that wait already."""
         rows = len(answered.rows)
         with self._lock:
@@ -200,7 +213,7 @@ class PredictionLog:
             if line is None or len(line.content) >= CHUNK_BYTES:
                 line = inbox.growing[place] = LogLine(place, bytearray())
                 inbox.rows.append(line)
-            size = self._maker.add(answered, line)
+            size = self._maker.add(answered, line, began)
             if not self._stopping and self._bytes + size <= self.spool_bytes:
                 self._bytes += size
                 self.state.waiting += rows

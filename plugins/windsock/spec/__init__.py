@@ -25,6 +25,7 @@ from windsock.spec.monitoring import (
     LabelsBlock,
     MonitoringBlock,
     PerformanceBlock,
+    RateBlock,
     RetrainBlock,
 )
 from windsock.spec.registries import Metric, Task, extension, metric_facts
@@ -78,6 +79,7 @@ __all__ = [
     "PERCENT",
     "PerformanceBlock",
     "RangeBlock",
+    "RateBlock",
     "RetrainBlock",
     "RolloutBlock",
     "RolloutMetricBlock",

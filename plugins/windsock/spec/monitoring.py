@@ -89,11 +89,15 @@ class BusinessBlock(Frozen):
 
 
 class RateBlock(Frozen):
-    """The share of positive outcomes, such as clicks for each impression."""
+    """Positive outcomes for each answer that was given, such as clicks for each impression."""
 
     baseline: float = Field(gt=0, le=1, description="the usual rate, such as 0.05")
     share: float = Field(default=0.8, gt=0, le=1, description="less than this share of it is an alarm")
     window: Duration = Field(default="1h", description="how far back the rate looks")
+    attribution: Duration | None = Field(
+        default=None,
+        description="how long after its answer an outcome counts; younger answers wait; default: always",
+    )
 
 
 class PerformanceBlock(Frozen):
@@ -106,12 +110,14 @@ class PerformanceBlock(Frozen):
     )
     drop: float = Field(default=0.05, ge=0, description="loss of the metric against held-out rows")
     trend: float = Field(
-        default=0.05, ge=0, description="loss along the line through the judged windows of the look-back"
+        default=0.02, ge=0, description="loss along the line through the last 30 judged windows"
     )
     estimate_sd: float = Field(
         default=3.0, gt=0, description="estimates so many standard deviations off the reference are an alarm"
     )
-    latency_p95_ms: float = Field(default=100.0, gt=0, description="the model's time for one request")
+    latency_p95_ms: float = Field(
+        default=100.0, gt=0, description="95 % quantile of a request's time in the server"
+    )
     score_anomaly: float = Field(
         default=0.1, ge=0, le=1, description="KS distance of the scores against the windows before"
     )

@@ -85,7 +85,8 @@ class WindowCounts:
     :param variants: rows by variant.
     :param fallbacks: rows that another one answered than the one they belong to.
     :param predictions: rows of the profile's own version by predicted class; empty for numbers.
-    :param latency: rows by the time the model took: a count up to each of :data:`LATENCY_EDGES`, one beyond.
+    :param latency: rows by the time of their request (in logs of before: of the model): a count up to each of
+        :data:`LATENCY_EDGES`, one beyond.
     :param damaged: lines of the log that could not be read.
     """
 

@@ -111,7 +111,7 @@ def test_frame_has_the_columns_it_is_said_to_have(log: Log) -> None:
     frame = log.labelled(features=False).frame
     assert set(frame.columns) == {
         "prediction_id", "unit", "receive_time", "version", "digest", "variant", "fallback_for", "event_time",
-        "score",        "prediction", "inference_ms", "outcome", "label_time",
+        "score",        "prediction", "inference_ms", "request_ms", "outcome", "label_time",
     }  # fmt: skip
     line = frame.iloc[0]
     assert (line["unit"], line["prediction"], line["fallback_for"]) == ("u", "basic", "challenger")

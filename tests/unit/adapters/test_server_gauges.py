@@ -76,23 +76,27 @@ def gauges_of(url: str) -> ServerGauges:
 def test_names_are_replaced_in_one_call_and_the_others_stand(server):
     gauges = gauges_of(server.url)
     gauges.set("spend", {"ml_drift_ratio": [({}, 0.25)]})
-    gauges.set("churn", {"ml_drift_ratio": [({}, 0.5)], "recommendation_ctr": [({}, 0.125)]})
+    gauges.set(
+        "churn", {"ml_drift_ratio": [({}, 0.5)], "recommendation_ctr": [({"variant": "champion"}, 0.125)]}
+    )
     gauges.set("churn", {"data_drift_score": [({"feature": "age"}, 0.1), ({"feature": 'a "b"'}, 0.2)]})
     gauges.set("churn", {"data_drift_score": [({"feature": "plan"}, 0.3)], "ml_drift_ratio": [({}, 0.75)]})
     assert server.shown() == {
         ("ml_drift_ratio", "churn"): 0.75,
         ("ml_drift_ratio", "spend"): 0.25,
         ("data_drift_score", "churn", "plan"): 0.3,
-        ("recommendation_ctr", "churn"): 0.125,
+        ("recommendation_ctr", "churn", "champion"): 0.125,
     }
     assert server.tokens == ["Bearer the-token"] * 4
 
 
 def test_no_samples_clear_a_name(server):
     gauges = gauges_of(server.url)
-    gauges.set("churn", {"ml_drift_ratio": [({}, 0.5)], "recommendation_ctr": [({}, 0.125)]})
+    gauges.set(
+        "churn", {"ml_drift_ratio": [({}, 0.5)], "recommendation_ctr": [({"variant": "champion"}, 0.125)]}
+    )
     gauges.set("churn", {"ml_drift_ratio": []})
-    assert server.shown() == {("recommendation_ctr", "churn"): 0.125}
+    assert server.shown() == {("recommendation_ctr", "churn", "champion"): 0.125}
 
 
 def test_no_names_call_nobody(server):

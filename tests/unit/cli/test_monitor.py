@@ -51,6 +51,21 @@ def test_nothing_is_known_yet(live, capsys):
     assert "alerts: none" in out
 
 
+def test_the_plan_says_what_the_trend_can_see(live, capsys):
+    assert run(["monitor", "churn", "--plan"]) == 0
+    assert "nothing to plan with" in capsys.readouterr().out
+    numbers = {"own_rows:accuracy": 1000.0, "spread:accuracy": 0.1275, "realised:accuracy": 0.85}
+    for day in (1, 2, 3):
+        live.monitor.add_window(
+            make_window(day, "pass", kind="performance", digest=digest("1"), numbers=numbers)
+        )
+    assert run(["monitor", "churn", "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert "churn: 1,000 labels in a window of 1d (median of 3), 0 looks so far, trend 0.02" in out
+    assert "at 1,000 labels a window a loss of accuracy of 0.027 over 30 windows is found in 80%" in out
+    assert "at 10,000 labels" in out
+
+
 def test_no_version_serves(use, capsys):
     use(fake_ports(now=lambda: NOW))
     assert run(["monitor", "churn", "--status"]) == 0

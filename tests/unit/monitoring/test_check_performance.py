@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -41,6 +42,7 @@ from windsock.statistics.estimates import calibrate
 ACCURATE = ReferencePerformance(
     rows=5000, realised=(metric("roc_auc", 0.9), metric("accuracy", 0.9), metric("f1", 0.9))
 )
+HOUR = timedelta(hours=1)
 BY_ACCURACY = {"training": {"metric": "accuracy"}}
 
 
@@ -316,56 +318,104 @@ class TestOtherModels:
 
 
 class TestTrend:
-    """Slides of a realised metric from 0.85 to 0.82, which is a loss of 0.03 along the look-back."""
+    """Slides of a realised metric over judged windows."""
 
-    def _slide(self, limit: float, last: float = 0.82) -> Scene:
+    def _slide(self, limit: float, last: float = 0.82, rows: float = 10_000) -> Scene:
+        """Look at a window after nine others that slid from 0.85 on."""
         scene = Scene(
             ReferencePerformance(rows=5000, realised=(metric("accuracy", 0.85),)),
             spec=BY_ACCURACY,
             trend=limit,
+            window="1d",
         )
-        for day, value in ((3, 0.85), (2, 0.84), (1, 0.83)):
-            scene.remember(day, realised__accuracy=value)
+        for day in range(1, 10):
+            value = 0.85 + (9 - day) / 9 * (last - 0.85)
+            scene.remember(day, own__accuracy=value, own_rows__accuracy=rows)
         self.report = scene.look(answers(*coin(10_000, right=last)))
         return scene
 
     def test_the_slide_is_seen(self) -> None:
-        self._slide(0.02)
+        scene = self._slide(0.02)
         trend = check_of(self.report, "performance_trend:accuracy")
-        assert (trend.status, trend.n) == (Status.FAIL, 4)
+        assert (trend.status, trend.n) == (Status.FAIL, 100_000)
         assert trend.value == pytest.approx(0.03)
+        assert trend.interval is not None
+        assert trend.interval.low > 0
         assert (self.report.status, self.report.severity) == (Status.FAIL, Severity.MEDIUM)
         assert "from 0.85 to 0.82" in self.report.reason
+        assert "10 windows, 2026-05-01 00:00 to 2026-05-10 00:00 UTC" in self.report.reason
+        numbers = scene.ports.monitor.windows("churn", "performance")[-1].numbers
+        assert (numbers["own:accuracy"], numbers["own_rows:accuracy"]) == (0.82, 10_000)
+        assert (numbers["trend_look"], numbers["trend_rows"]) == (1, 100_000)
 
-    def test_with_the_usual_limit_it_is_told_and_a_longer_one_fails(self) -> None:
+    def test_the_limit_can_be_longer(self) -> None:
         self._slide(0.05)
         trend = check_of(self.report, "performance_trend")
         assert (trend.status, trend.value) == (Status.PASS, pytest.approx(0.03))
         self._slide(0.05, last=0.75)
         assert check_of(self.report, "performance_trend").status is Status.FAIL
 
-    def test_two_windows_are_no_trend(self, scene: Scene) -> None:
-        scene.remember(1, realised__accuracy=0.99)
+    def test_a_slide_that_chance_may_make_is_no_alarm(self) -> None:
+        self._slide(0.02, rows=50)
+        assert check_of(self.report, "performance_trend").status is Status.INSUFFICIENT
+
+    def test_few_windows_are_no_trend(self, scene: Scene) -> None:
+        scene.remember(1, own__accuracy=0.99, own_rows__accuracy=1000)
         assert check_of(scene.look(answers(*coin(1000))), "performance_trend").status is Status.INSUFFICIENT
 
-    def test_other_versions_and_windows_out_of_sight_are_no_part_of_it(self, scene: Scene) -> None:
-        scene.remember(1, realised__accuracy=0.95)
-        scene.remember(9, realised__accuracy=0.99)
+    def test_windows_of_other_versions_and_of_the_look_back_alone_are_no_part_of_it(self) -> None:
+        scene = self._slide(0.02)
         kept = scene.ports.monitor
-        other = next(iter(kept.kept_windows.values())).model_copy(
-            update={
-                "digest": digest("9"),
-                "window": Span(start=WINDOW.start - 2 * DAY, end=WINDOW.end - 2 * DAY),
-            }
+        for one in kept.windows("churn", "performance"):
+            if one.window != WINDOW:
+                kept.add_window(one.replace(digest=digest("9")))
+        report = scene.look(answers(*coin(10_000, right=0.82)))
+        assert check_of(report, "performance_trend").message.startswith("1 judged windows")
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, window="1d")
+        for day in range(1, 10):
+            scene.remember(day, realised__accuracy=0.99)
+        assert check_of(scene.look(answers(*coin(10_000))), "performance_trend").n == 10_000
+
+    def test_windows_may_be_missing_and_the_last_30_count(self) -> None:
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, window="1d")
+        for day in range(1, 59):
+            if day % 5:
+                scene.remember(day, own__accuracy=0.9, own_rows__accuracy=1000)
+        trend = check_of(scene.look(answers(*coin(1000))), "performance_trend")
+        assert (trend.n, "through 30 windows" in trend.message) == (30_000, True)
+
+    def test_labels_that_came_late_count_by_what_a_later_verdict_has_kept(self) -> None:
+        scene = self._slide(0.02, rows=50)
+        for day in range(1, 9):  # the window before each of them, once its labels were there
+            value = 0.85 + (8 - day) / 9 * (0.82 - 0.85)
+            scene.remember(day, settled__accuracy=value, settled_rows__accuracy=10_000)
+        scene.spec = scene.spec.replace(
+            monitoring=scene.spec.monitoring.replace(
+                performance=scene.spec.monitoring.performance.replace(window="2d")
+            )
         )
-        kept.add_window(other)
-        assert check_of(scene.look(answers(*coin(1000))), "performance_trend").n == 2
+        report = scene.look(answers(*coin(10_000, right=0.82)))
+        assert check_of(report, "performance_trend").n == 90_000
 
     def test_a_rising_metric_passes(self, scene: Scene) -> None:
-        for day, value in ((2, 0.7), (1, 0.8)):
-            scene.remember(day, realised__accuracy=value)
-        trend = check_of(scene.look(answers(*coin(1000))), "performance_trend")
-        assert (trend.status, trend.value) == (Status.PASS, pytest.approx(-0.2))
+        for day in range(1, 10):
+            scene.remember(day + 6, own__accuracy=0.9 - day / 45, own_rows__accuracy=10_000)
+        trend = check_of(scene.look(answers(*coin(10_000))), "performance_trend")
+        assert trend.status is Status.PASS
+        assert trend.value is not None
+        assert trend.value < -0.1
+
+    def test_each_judgement_on_other_labels_is_a_look_of_its_own(self) -> None:
+        scene = self._slide(0.02)
+        frame = answers(*coin(10_000, right=0.82))
+
+        def looked() -> float:
+            return scene.ports.monitor.windows("churn", "performance")[-1].numbers["trend_look"]
+
+        scene.look(frame)
+        assert looked() == 1
+        scene.look(answers(*coin(9_000, right=0.82)))
+        assert looked() == 2
 
 
 class TestEstimates:
@@ -456,8 +506,8 @@ class TestEstimates:
 
     def test_an_outage_of_labels_turns_no_failed_windows_into_a_pass(self) -> None:
         scene = Scene(self._calibrated(), spec=BY_ACCURACY, window="4d")
-        for day in (3, 2, 1):
-            scene.remember(day, realised__accuracy=0.75)
+        for day in range(1, 9):
+            scene.remember(day, own__accuracy=0.75, own_rows__accuracy=1000)
         scores = np.random.default_rng(9).random(5000)
         report = scene.look(answers([None] * 5000, (scores > 0.5).tolist(), scores.tolist()))
         assert check_of(report, "performance_trend").status is Status.INSUFFICIENT
@@ -559,18 +609,98 @@ class TestPositiveRate:
         report = scene.look(answers(outcomes, [False] * rows, start=END - hour, length=hour))
         rate = check_of(report, "positive_rate")
         assert (rate.status, rate.limit, rate.n) == (status, pytest.approx(0.04), rows)
-        assert scene.ports.gauges.samples["churn"]["recommendation_ctr"] == [({}, clicks / rows)]
+        assert scene.ports.gauges.samples["churn"]["recommendation_ctr"] == [
+            ({"variant": "champion"}, clicks / rows)
+        ]
 
-    def test_it_looks_at_its_own_hour_only_and_needs_labels(self) -> None:
+    def test_it_looks_at_its_own_hour_only(self) -> None:
         scene = Scene(ACCURATE, spec=BY_ACCURACY, positive_rate={"baseline": 0.05})
         report = scene.look(answers([True] * 230 + [None] * 10, [True] * 240))
         rate = check_of(report, "positive_rate")
-        assert (rate.status, rate.value) == (Status.INSUFFICIENT, None)
+        assert (rate.status, rate.value, rate.n) == (Status.INSUFFICIENT, 0.0, 10)
+
+    def test_what_was_shown_is_the_denominator_whatever_the_coverage(self) -> None:
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, positive_rate={"baseline": 0.05}, coverage=0.0)
+        outcomes = [True if place < 300 else None for place in range(10_000)]
+        report = scene.look(answers(outcomes, [True] * 10_000, start=END - HOUR, length=HOUR))
+        rate = check_of(report, "positive_rate")
+        assert (rate.status, rate.value, rate.n) == (Status.FAIL, 0.03, 10_000)
+        assert rate.interval is not None
+        assert rate.interval.low == pytest.approx(0.02724, abs=5e-5)  # qbeta(.05, 300, 9701)
+        coverage = check_of(report, "label_coverage")
+        assert (coverage.status, coverage.value, report.coverage) == (Status.INSUFFICIENT, None, None)
+        assert "look alike" in coverage.message
+        assert report.realised == ()
+
+    def test_without_one_outcome_nobody_knows_and_it_is_no_reason_to_retrain(self) -> None:
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, positive_rate={"baseline": 0.05})
+        report = scene.look(answers([None] * 1000, [True] * 1000, start=END - HOUR, length=HOUR))
+        rate = check_of(report, "positive_rate")
+        assert (rate.status, rate.code) == (Status.ERROR, "WS-MONITORING-048")
+        assert scene.ports.monitor.windows("churn")[0].status is Status.ERROR
+        few = scene.look(answers([None] * 20, [True] * 20, start=END - HOUR, length=HOUR))
+        assert check_of(few, "positive_rate").status is Status.INSUFFICIENT
+
+    def test_answers_wait_until_their_outcomes_have_had_their_time(self) -> None:
+        block = {"baseline": 0.05, "attribution": "2h"}
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, positive_rate=block)
+        young = answers([None] * 1000, [True] * 1000, start=END - 2 * HOUR, length=2 * HOUR)
+        old = answers([True] * 60 + [None] * 940, [True] * 1000, start=END - 3 * HOUR, length=HOUR)
+        late = old["label_time"].where(old.index >= 10, END)
+        report = scene.look(pd.concat([old.assign(label_time=late), young], ignore_index=True))
+        rate = check_of(report, "positive_rate")
+        assert (rate.value, rate.n) == (0.05, 1000)
+        assert scene.ports.rows.asked[-1] == Span(start=END - 3 * HOUR, end=END - 2 * HOUR)
+
+    def test_each_variant_has_a_rate_and_the_champions_is_judged(self) -> None:
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, positive_rate={"baseline": 0.05})
+        part = {"start": END - HOUR, "length": HOUR}
+        own = answers([True] * 60 + [None] * 940, [True] * 1000, **part)
+        other = answers([True] * 5 + [None] * 95, [True] * 100, variant="challenger", **part)
+        shadow = answers([None] * 100, [True] * 100, variant="shadow", **part)
+        frame = pd.concat([own, other.assign(digest=digest("9")), shadow], ignore_index=True)
+        report = scene.look(frame)
+        assert check_of(report, "positive_rate").n == 1000
+        assert scene.ports.gauges.samples["churn"]["recommendation_ctr"] == [
+            ({"variant": "champion"}, 0.06),
+            ({"variant": "challenger"}, 0.05),
+        ]
 
     def test_a_model_without_a_positive_class_has_no_such_rate(self) -> None:
         scene = Scene(schema=COLORS, positive_rate={"baseline": 0.05})
         report = scene.look(answers(["red"], ["red"], [None]))
         assert check_of(report, "positive_rate").status is Status.ERROR
+
+
+class TestNoNews:
+    """A window without a label of its own repeats no number of the window before."""
+
+    def test_an_empty_window_has_no_numbers(self, scene: Scene) -> None:
+        bad = answers(*coin(5000, right=0.7), start=END - 2 * DAY, length=20 * HOUR)
+        before = Span(start=WINDOW.start - DAY, end=WINDOW.end - DAY)
+        later, scene.ports = scene.ports, replace(scene.ports, now=lambda: before.end + timedelta(minutes=2))
+        assert scene.look(bad, window=before).status is Status.FAIL
+        scene.ports = later
+        report = scene.look(bad)
+        assert (report.status, report.realised) == (Status.INSUFFICIENT, ())
+        assert check_of(report, "performance_drop").status is Status.INSUFFICIENT
+        assert "not repeated" in report.reason
+        numbers = scene.ports.monitor.windows("churn", "performance")[-1].numbers
+        assert numbers == {"rows": 0.0}
+        assert scene.ports.gauges.samples["churn"]["ml_realised_performance"] == []
+
+    def test_a_late_label_of_an_older_answer_is_news(self, scene: Scene) -> None:
+        scene.remember(1, own__accuracy=0.9, own_rows__accuracy=1000)
+        frame = answers(*coin(5000, right=0.7), start=END - 2 * DAY)
+        known = frame["label_time"].where(frame.index > 0, END - timedelta(hours=3))
+        assert scene.look(frame.assign(label_time=known)).status is Status.FAIL
+
+    def test_a_number_of_the_business_is_not_repeated(self) -> None:
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, business={"sql": "1", "minimum": 2})
+        scene.ports.business.value = 1.0
+        scene.remember(1, own__accuracy=0.9, own_rows__accuracy=1000)
+        report = scene.look(answers(*coin(5000), start=END - 2 * DAY - timedelta(hours=2)))
+        assert check_of(report, "business").status is Status.INSUFFICIENT
 
 
 class TestVerdict:
@@ -590,6 +720,8 @@ class TestVerdict:
         scene.ports.counter.counts[END] = counts_of([0.5] * 1000, milliseconds=300.0)
         report = scene.look(answers(*coin(5000)))
         assert check_of(report, "latency_p95").status is Status.FAIL
+        sla = check_of(report, "latency_sla")
+        assert (sla.status, sla.limit, sla.code) == (Status.FAIL, 50, "WS-MONITORING-049")
         assert (report.status, report.severity) == (Status.FAIL, Severity.LOW)
         kept = scene.ports.monitor.windows("churn")[0]
         assert (kept.status, kept.severity) == (Status.PASS, Severity.NONE)

@@ -9,6 +9,7 @@ from support.builders import digest
 from support.performance import DAY, END, WINDOW, Scene, answers, check_of, counts_of, score_profile
 from windsock.monitoring.performance_anomalies import (
     fallback_rate,
+    latency_interval,
     latency_p95,
     latency_quantile,
     null_answers,
@@ -156,15 +157,28 @@ class TestLatency:
     )
     def test_the_95_percent_quantile(self, milliseconds: float, limit: float, status: Status) -> None:
         counts = counts_of([0.5] * 1000, milliseconds=milliseconds)
-        assert latency_p95(counts, PerformanceBlock(latency_p95_ms=limit)).status is status
+        assert latency_p95(counts, limit).status is status
 
     def test_one_slow_answer_in_twenty_is_allowed(self) -> None:
-        quick, slow = counts_of([0.5] * 950), counts_of([0.5] * 50, milliseconds=500.0)
-        assert latency_p95(quick + slow, BLOCK).status is Status.PASS
-        assert latency_p95(quick + slow + counts_of([0.5], milliseconds=500.0), BLOCK).status is Status.FAIL
+        for slow, status in ((36, Status.PASS), (50, Status.INSUFFICIENT), (66, Status.FAIL)):
+            both = counts_of([0.5] * (1000 - slow)) + counts_of([0.5] * slow, milliseconds=500.0)
+            assert latency_p95(both, 100.0).status is status
 
     def test_few_answers_have_no_such_quantile(self) -> None:
-        assert latency_p95(counts_of([0.5] * 19, milliseconds=500.0), BLOCK).status is Status.INSUFFICIENT
+        assert latency_p95(counts_of([0.5] * 19, milliseconds=500.0), 100.0).status is Status.INSUFFICIENT
+        assert latency_p95(counts_of([0.5] * 20, milliseconds=500.0), 100.0).status is Status.FAIL
+        assert latency_p95(counts_of([0.5] * 58), 100.0).status is Status.INSUFFICIENT  # 0.95 ** 58 > 5 %
+        assert latency_p95(counts_of([0.5] * 59), 100.0).status is Status.PASS
+
+    def test_the_interval_has_the_ranks_of_the_binomial(self) -> None:
+        """For n = 1,000 the ranks 938 and 962 (R: qbinom(c(.05, .95), 1000, .95) + c(0, 1))."""
+        latency = [0] * (len(LATENCY_EDGES) + 1)
+        latency[20], latency[30], latency[40] = 937, 24, 39
+        found = latency_interval(latency)
+        assert (found.low, found.high) == (LATENCY_EDGES[29], LATENCY_EDGES[40])
+        latency[20], latency[30], latency[40] = 938, 24, 38
+        found = latency_interval(latency)
+        assert (found.low, found.high) == (LATENCY_EDGES[19], LATENCY_EDGES[30])
 
     def test_the_quantile_lies_between_its_edges(self) -> None:
         times = np.random.default_rng(4).lognormal(2, 1, 10_000)

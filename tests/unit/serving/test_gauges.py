@@ -43,7 +43,7 @@ SAID = {
         {"name": "ml_model_accuracy", "labels": {"model_version": "3"}, "value": 0.875},
         {"name": "ml_estimated_performance", "labels": {"metric": "roc_auc"}, "value": 0.8},
         {"name": "ml_realised_performance", "labels": {"metric": "roc_auc"}, "value": 0.75},
-        {"name": "recommendation_ctr", "value": -0.0},
+        {"name": "recommendation_ctr", "labels": {"variant": "champion"}, "value": -0.0},
     ]
 }
 
@@ -174,7 +174,7 @@ class TestText:
         gone = {
             ("data_drift_score", "age", "churn"),
             ("data_drift_score", "plan", "churn"),
-            ("recommendation_ctr", "churn"),
+            ("recommendation_ctr", "churn", "champion"),
         }
         assert gone <= before.keys()
         assert samples(gauges_text(tmp_path)) == {
@@ -207,7 +207,9 @@ class TestText:
             "folder, name, lost = Path(sys.argv[2]), sys.argv[3], 0\n"
             "print('here', flush=True); sys.stdin.readline()\n"
             "for number in range(50):\n"
-            "    said = {'names': [name], 'gauges': [{'name': name, 'value': number}]}\n"
+            "    labels = {'variant': 'champion'} if name == 'recommendation_ctr' else {}\n"
+            "    one = {'name': name, 'labels': labels, 'value': number}\n"
+            "    said = {'names': [name], 'gauges': [one]}\n"
             "    keep_gauges(folder, 'churn', read_gauges(said, 'churn'), datetime.now(UTC))\n"
             "    (file,), _ = read_files(folder / FOLDER)\n"
             "    lost += [gauge.value for gauge in file.gauges if gauge.name == name] != [number]\n"
@@ -232,7 +234,7 @@ class TestText:
             worker.stdin.flush()
         assert [worker.communicate(timeout=60)[0] for worker in workers] == ["0\n", "0\n"]
         found = samples(gauges_text(tmp_path))
-        assert {name: found[name, "churn"] for name in told} == dict.fromkeys(told, 49)
+        assert found["ml_drift_ratio", "churn"] == found["recommendation_ctr", "churn", "champion"] == 49
 
     def test_an_update_mends_a_damaged_file(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         (tmp_path / FOLDER).mkdir()

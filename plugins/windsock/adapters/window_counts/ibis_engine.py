@@ -12,6 +12,7 @@ from typing import Any
 from windsock.adapters.log_leaves import FEATURES, Fields, Leaf, Leaves, fields_of, is_typed, leaves_of
 from windsock.adapters.log_reading import Bounds, HourLog
 from windsock.adapters.window_counts.ibis_query import CATEGORIES, NUMBERS, Ends, Query
+from windsock.adapters.window_counts.parquet_engine import TIMES
 from windsock.adapters.window_counts.plan import SHADOW, Plan, no_rows
 from windsock.adapters.window_counts.units import UNIT, tables_of, with_units
 from windsock.adapters.window_counts.values import class_names, count_values
@@ -159,8 +160,9 @@ def make_query(source: Source, plan: Plan) -> Query:
         if name in rows.columns:
             query.texts(part, rows[name])
     query.texts(PREDICTIONS, own.prediction, own)
-    if "inference_ms" in rows.columns:
-        query.numbers(LATENCY, rows.inference_ms, Ends.after(LATENCY_EDGES))
+    times = [rows[name] for name in TIMES if name in rows.columns]
+    if times:
+        query.numbers(LATENCY, times[0].coalesce(*times[1:]), Ends.after(LATENCY_EDGES))
     for place, column in enumerate(plan.columns):
         if column is plan.profile.score:
             query.numbers(place, own.score, Ends.two_sided(plan.cuts[id(column)]), own)

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-COLUMNS = ("digest", "variant", UNIT, "fallback_for", "inference_ms", "score", "prediction", FEATURES)
+TIMES = ("request_ms", "inference_ms")
+"""The time of a row's request; logs of before have the model's time alone."""
+COLUMNS = ("digest", "variant", UNIT, "fallback_for", *TIMES, "score", "prediction", FEATURES)
 
 
 class ParquetEngine:
@@ -131,10 +133,12 @@ def _predictions(own: pa.RecordBatch, plan: Plan) -> dict[str, int]:
 
 def _latency(batch: pa.RecordBatch) -> tuple[int, ...]:
     import numpy as np
+    import pyarrow.compute as pc
 
-    if "inference_ms" not in batch.schema.names:
+    known = [batch.column(name) for name in TIMES if name in batch.schema.names]
+    if not known:
         return (0,) * (len(LATENCY_EDGES) + 1)
-    ordered = np.sort(_plain(batch.column("inference_ms")))
+    ordered = np.sort(_plain(pc.coalesce(*known)))
     ends = np.searchsorted(ordered, np.array(LATENCY_EDGES), "right")
     return tuple(np.diff(ends, prepend=0, append=ordered.size).tolist())
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
@@ -62,11 +63,13 @@ class Target:
     """The model that a client asks.
 
     :param client: the client's name; ``None`` on a server without clients.
+    :param began: when its head had been read, by the monotonic clock.
     """
 
     served: ServedModel
     client: str | None
     receive_time: datetime
+    began: float
 
     @property
     def schema(self) -> InputSchema:
@@ -85,7 +88,7 @@ def find_model(service: Service, name: str | None, headers: Headers) -> Target:
     served = service.model(name)
     if name is None:  # which model it is may have changed since
         service.admit(headers, "predict", served.plan.model, cost=0)
-    return Target(served=served, client=client, receive_time=receive_time)
+    return Target(served=served, client=client, receive_time=receive_time, began=monotonic())
 
 
 async def answer_rows(
@@ -110,6 +113,7 @@ async def answer_rows(
         request,
         client=target.client,
         receive_time=target.receive_time,
+        began=target.began,
         only_version=only_version,
     )
 

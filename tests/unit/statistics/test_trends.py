@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from windsock.statistics.trends import ERROR, fit_line, look_error, seen_loss
+
+
+def test_the_line_is_that_of_weighted_least_squares() -> None:
+    random = np.random.default_rng(5)
+    times, rows = np.sort(random.uniform(0, 100, 12)), random.integers(50, 2000, 12)
+    values = 0.9 - 0.001 * times + random.normal(0, 0.001, 12)
+    line = fit_line(times.tolist(), values.tolist(), rows.tolist(), spread=0.1)
+    slope, start = np.polyfit(times - times[0], values, 1, w=np.sqrt(rows))
+    assert line.start == pytest.approx(start)
+    assert line.change == pytest.approx(slope * (times[-1] - times[0]))
+    assert line.freedom is None
+
+
+def test_the_error_is_that_of_the_rows_or_of_the_windows_where_that_is_more() -> None:
+    """As statsmodels' WLS has it with a known, and with an estimated scale."""
+    times, rows = list(range(10)), [100] * 10
+    steady = fit_line(times, [0.85] * 10, rows, spread=0.1275)
+    moment = 100 * sum((place / 9 - 0.5) ** 2 for place in range(10))
+    assert steady.change == pytest.approx(0, abs=1e-12)
+    assert steady.error == pytest.approx(math.sqrt(0.1275 / moment))
+    assert steady.reach(0.05) == pytest.approx(1.6449 * steady.error, rel=1e-4)
+    values = [0.7 + 0.3 * (place % 2) for place in times]
+    uneven = fit_line(times, values, rows, spread=0.1275)
+    ordinary = stats.linregress(times, values)
+    assert uneven.freedom == 8
+    assert uneven.error == pytest.approx(9 * ordinary.stderr)
+    assert uneven.reach(0.05) == pytest.approx(1.8595 * uneven.error, rel=1e-4)  # Student's t, 8
+
+
+def test_looks_spend_the_error_and_never_more() -> None:
+    spent = np.cumsum([look_error(look) for look in range(1, 100_000)])
+    assert spent[26] == pytest.approx(ERROR / 2)
+    assert ERROR * 0.999 < spent[-1] < ERROR
+
+
+@pytest.mark.parametrize(("rows", "loss"), [(100, 0.085), (1000, 0.027), (100_000, 0.0206)])
+def test_what_is_seen_falls_with_the_labels_down_to_the_limit(rows: int, loss: float) -> None:
+    assert seen_loss(rows, 0.1275, windows=30, look=23, limit=0.02) == pytest.approx(loss, rel=0.02)
