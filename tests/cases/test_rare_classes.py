@@ -58,7 +58,7 @@ def test_init_proposes_a_metric_that_sees_the_class(case, rare, classes, right):
     ],
 )
 def test_a_class_that_is_never_answered(case, written, right):
-    frame = table(4_000, 0.035)
+    frame = table(9_000, 0.035)
     spec = make_spec(
         data={"source": {"kind": "file", "path": "x.csv"}, "target": "target", "entity": None},
         training={"candidates": [{"estimator": "logistic_regression"}], **written["training"]},
