@@ -25,8 +25,6 @@ from windsock.serving.lean import HEADERS, Answer, LeanPredict, Waiting, answer_
 from windsock.serving.proxied import CountedApp
 
 OK = 200
-COARSE = 0.005
-"""Seconds by which the loop's clock may be behind without anything having waited."""
 AT_ONCE = 16
 """Most requests of one read that are answered before others have their turn."""
 LONGEST_ADDRESS = 300
@@ -58,8 +56,7 @@ class HttpProtocol(BoundedProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; what is out of bounds closes the connection."""
         self._at_once = AT_ONCE
-        now, turn = monotonic(), self.loop.time()  # uvloop's time is that at which its turn began
-        self._read_at = turn if now - turn > COARSE else now
+        self._read_at = monotonic()
         if self._rest:
             self._rest += data
         elif len(data) <= SMALL or (len(data) <= LARGE and data.count(b"\n") <= LINES):
