@@ -37,6 +37,7 @@ FULL: dict[str, Any] = {
         "sensitive": ["the sensitive column"],
         "features": ["the feature"],
         "exclude": ["the excluded column"],
+        "known_leaks_checked": ["the checked column"],
         "required": ["the required column"],
         "data_window": "29d",
         "where": {
@@ -46,6 +47,7 @@ FULL: dict[str, Any] = {
         },
         "columns": {
             "the flag": {"nulls": ["the null word"], "true": "the true word", "false": "the false word"},
+            "the price": {"kind": "number", "unit": "currency", "currency": "EUR"},
             "the moment": {"kind": "datetime", "dates": "the pattern %Y"},
             "the target": {"classes": ["the class"]},
         },
@@ -98,7 +100,7 @@ FULL: dict[str, Any] = {
         "performance": {
             "window": "6d",
             "business": {"name": "the business", "sql": "avg(outcome::double)", "minimum": 0.1},
-            "positive_rate": {"baseline": 0.1, "window": "64m"},
+            "positive_rate": {"baseline": 0.1, "window": "64m", "attribution": "63m"},
         },
         "retrain": {"cooldown": "65m", "recent": "31d"},
         "alert_channel": "the channel",

@@ -118,7 +118,7 @@ def row_spread(metric: MetricValue | None) -> float | None:
         return None
     half = (metric.interval.high - metric.interval.low) / 2
     error = half / quantile_of_normal(metric.interval.level)
-    return metric.n * error**2 or None
+    return metric.on_rows * error**2 or None
 
 
 def performance_trend(

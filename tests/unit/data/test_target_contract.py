@@ -176,14 +176,14 @@ def test_a_class_that_the_first_file_has_and_the_list_has_not_fails() -> None:
 
 def test_with_a_champion_the_run_goes_on_to_a_person() -> None:
     draw = np.random.default_rng(3)
-    x = draw.normal(0, 1, 300)
+    x = draw.normal(0, 1, 900)
 
     def month(yes: str, no: str, seed: int) -> pd.DataFrame:
         return pd.DataFrame(
             {
-                "id": [f"u{seed}-{at}" for at in range(300)],
+                "id": [f"u{seed}-{at}" for at in range(900)],
                 "x": [f"{one:.3f}" for one in x],
-                "answer": np.where(x + draw.normal(0, 0.5, 300) > 0, yes, no),
+                "answer": np.where(x + draw.normal(0, 0.5, 900) > 0, yes, no),
             },
             dtype="string",
         )

@@ -20,7 +20,7 @@ from windsock.exceptions import LostBundleError, StorageError, UnverifiedBundleE
 from windsock.records import Outcome
 from windsock.steps import verdict_of
 
-ROWS = 300
+ROWS = 900
 
 
 def month(seed: int) -> pd.DataFrame:
