@@ -47,5 +47,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = str(value) if isinstance(value, str) else repr(value)
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."

@@ -72,6 +72,6 @@ def test_a_number_of_another_window(case: Callable[..., None]) -> None:
     report = scene.look(frame)
     case(
         "a window without rows after one that failed",
-        right=(Status.INSUFFICIENT, ()),
+        right=(Status.EMPTY, ()),
         got=(report.status, report.realised),
     )
