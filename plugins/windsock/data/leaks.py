@@ -56,17 +56,20 @@ def leak_suspects(spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame) 
 def _rows_on_both_sides(
     spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame, names: list[str]
 ) -> LeakSuspect | None:
-    """Return a suspect for rows; one that is split by just these columns has equal rows on one side."""
-    data = spec.data
+    """Return a suspect for rows of the source; those split by just these columns have equal rows on one side.
+
+    Recent rows are requests that were answered: to ask again with the same values is ordinary.
+    """
+    data, source = spec.data, len(frame) - snapshot.recent_rows
     if data.event_time:
         names = [*names, data.event_time]
     elif data.entity is None and {*names, data.target} == set(frame.columns):
         return None
-    digests = row_codes(frame[names])
+    digests = row_codes(frame[names][:source])
     if len(digests) - len(set(digests.tolist())) < FEWEST_SHARED:
         return None
-    held_out = held_out_mask(frame, spec, snapshot.recent_rows)
-    return shared_rows(digests, frame[data.target], held_out)
+    held_out = held_out_mask(frame, spec, snapshot.recent_rows)[:source]
+    return shared_rows(digests, frame[data.target][:source], held_out)
 
 
 def row_codes(features: pd.DataFrame) -> NDArray[Any]:

@@ -7,7 +7,7 @@ import pytest
 from support.builders import make_spec
 from support.fakes import FakeSources, fake_ports
 from windsock.data.contract import contract_in_force
-from windsock.data.leaks import row_codes, shared_rows
+from windsock.data.leaks import leak_suspects, row_codes, shared_rows
 from windsock.data.take_snapshot import take_snapshot
 from windsock.data.validate_data import validate_data
 from windsock.records import Status, TakeSnapshotInput, ValidateDataInput
@@ -138,3 +138,10 @@ class TestRowsOnBothSides:
         assert shared_rows(codes, pd.Series(["y", "n"] * 100), held_out).strength == 1.0
         assert shared_rows(codes, pd.Series(["y", "n", "n", "y"] * 50), held_out) is None
         assert shared_rows(codes, pd.Series(["y"] * 200), held_out) is None
+
+    def test_answered_requests_may_come_again(self):
+        ports, spec = fake_ports(sources=FakeSources(rows(copied=0.5))), make_spec(data={"entity": "row_id"})
+        snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
+        frame = ports.snapshots.load(snapshot)
+        assert [one.kind for one in leak_suspects(spec, snapshot, frame)] == ["rows"]
+        assert leak_suspects(spec, snapshot.replace(recent_rows=200), frame) == ()
