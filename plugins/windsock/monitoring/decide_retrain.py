@@ -194,7 +194,7 @@ def _stretch_asks(
     bad = [one for one in last if one.status is Status.FAIL]
     told = f"{kind}: {len(bad)} of the last {len(last)} judged windows are bad"
     if len(bad) < needed or last[-1].status is not Status.FAIL:
-        return Asked(None, f"{told}; {needed} of {of}, the latest among them, ask for a retrain")
+        return Asked(None, f"{told}; a retrain needs {needed} bad ones of {of}, the latest among them")
     key = f"{case.digest[:12]}-{bad[0].window.start.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     if (same := next((one for one in case.episodes if one.key == key), None)) is not None:
         return Asked(None, _standing(same))

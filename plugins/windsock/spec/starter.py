@@ -137,8 +137,9 @@ def _metric_lines(proposal: Proposal) -> list[str]:
 
 
 def _minimum(proposal: Proposal) -> str:
-    if proposal.rarest is not None:
-        return f"average_precision: {min(1.0, 3 * proposal.rarest):.2g}"
+    if proposal.rarest is not None:  # by chance it is the class's share, and with more classes their mean
+        share = 3 * proposal.rarest if proposal.target.distinct == 2 else 0.5
+        return f"average_precision: {min(1.0, share):.2g}"
     return "roc_auc: 0.75" if proposal.task == "classification" else "r2: 0.5"
 
 

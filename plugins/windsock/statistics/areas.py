@@ -149,7 +149,7 @@ def too_few(areas: Areas, units: Units) -> str:
     n, what = areas.carried(units)
     if n < LEAST_OF_CLASS:
         return f"{n} {what}, at least {LEAST_OF_CLASS} needed"
-    return too_few_entities(units.count, units)
+    return too_few_entities(units.effective, units)
 
 
 def areas_found(areas: Areas, units: Units) -> Found:

@@ -46,4 +46,4 @@ def too_few_entities(entities: int, units: Units, what: str = "entities") -> str
     """Return why entities are too few for an interval; empty where they are not, or no rows share one."""
     if not units.clustered or entities >= LEAST_ENTITIES:
         return ""
-    return f"{entities} {what}, at least {LEAST_ENTITIES} needed where rows share one"
+    return f"{entities} effective {what}, at least {LEAST_ENTITIES} needed where rows share one"

@@ -99,7 +99,7 @@ def _mean_loss(losses: NDArray[Any], ignorant: float) -> Loss:
 
 def _carried(units: Units) -> tuple[int, str, str]:
     """Return the number of units, what they are, and why they are too few."""
-    n, what = units.count, "entities" if units.clustered else "rows"
+    n, what = units.effective, "entities" if units.clustered else "rows"
     reason = too_few_entities(n, units)
     if not reason and n < LEAST_ROWS:
         reason = f"{n} {what}, at least {LEAST_ROWS} needed"

@@ -44,7 +44,7 @@ def resampled_difference(ours: Scorer, theirs: Scorer, units: Units, sign: float
 
 
 def _found(scorer: Callable[[NDArray[Any] | None], float], units: Units) -> Found:
-    n, what = units.count, "entities" if units.clustered else "rows"
+    n, what = units.effective, "entities" if units.clustered else "rows"
     reason = too_few_entities(n, units)
     if not reason and n < LEAST_UNITS:
         reason = f"{n} {what}, at least {LEAST_UNITS} needed"

@@ -206,6 +206,8 @@ def shares_found(shares: Shares, units: Units) -> Found:
     if len(shares.parts) > 1 and n > 1:
         reach = _reach_of(shares.influence(), units, n)
         ends = widest(ends, (value - reach, value + reach))
+        if shares.moved is not None:  # the weights move together with the parts: reaches add, as they are
+            ends = widest(ends, (value - sum(downs), value + sum(ups)))
     return Found(interval_between(max(0.0, ends[0]), min(1.0, ends[1])), n, what)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_ENTITIES = 30
-"""On fewer entities their spread says too little: no interval is given."""
+"""On fewer effective entities their spread says too little: no interval is given."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,13 +45,37 @@ class Units:
         return totals
 
     def among(self, rows: NDArray[Any]) -> int:
-        """Return how many units have one of these rows.
+        """Return the effective number of the units that have these rows (Kish 1965): all, where sizes are equal.
+
+        One entity with most of the rows says most of what is said, however many others there are.
 
         :param rows: shape (rows,), boolean.
         """
+        if self.codes is None:
+            return int(rows.sum())
+        sizes = self.totals(rows.astype("float64"))
+        return int(sizes.sum() ** 2 / (sizes @ sizes) + 1e-9) if sizes.any() else 0
+
+    @property
+    def effective(self) -> int:
+        """The effective number of all units."""
         import numpy as np
 
-        return int(rows.sum() if self.codes is None else np.unique(self.codes[rows]).size)
+        return self.among(np.ones(self.rows, dtype=bool))
+
+    def left_out(self, influence: NDArray[Any]) -> NDArray[Any]:
+        """Return how much an estimate that is nearly a mean moves without each unit: more than its sum says.
+
+        :param influence: shape (rows,): derivative of the estimate by the row's weight.
+        """
+        import numpy as np
+
+        totals = self.totals(influence)
+        if self.codes is None:
+            return totals
+        shares = self.totals(np.ones(self.rows)) / self.rows
+        moved: NDArray[Any] = totals / (1 - shares) if totals.size > 1 else totals
+        return moved
 
     def part(self, rows: NDArray[Any]) -> Units:
         """Return the units of some of the rows; where none of these share one, each is its own."""
@@ -91,14 +115,16 @@ def standard_error(influence: NDArray[Any], units: Units) -> float:
 
     Of independent rows it is that of the linearised estimate; where rows share an entity, its sums are what
     varies (for the area under the ROC curve: DeLong et al. 1988, Biometrics 44:837, and Obuchowski 1997,
-    Biometrics 53:567).
+    Biometrics 53:567), each divided by the share of the rows that is not the entity's: the jackknife of a mean,
+    which a large entity does not make look small.
 
     :param influence: shape (rows,): derivative of the estimate by the row's weight; they sum to 0.
     """
-    totals = units.totals(influence)
-    if totals.size < 2:
+    moved = units.left_out(influence)
+    if moved.size < 2:
         return math.inf
-    return math.sqrt(float(totals @ totals) * totals.size / (totals.size - 1))
+    factor = (moved.size - 1) / moved.size if units.clustered else moved.size / (moved.size - 1)
+    return math.sqrt(float(moved @ moved) * factor)
 
 
 def skewed_reach(influence: NDArray[Any], units: Units, *, freedom: int, level: float) -> Reach:
@@ -112,13 +138,13 @@ def skewed_reach(influence: NDArray[Any], units: Units, *, freedom: int, level: 
     """
     from scipy.special import stdtrit
 
-    totals = units.totals(influence)
+    totals = units.left_out(influence)
     error = standard_error(influence, units)
     if not 0 < error < math.inf:
         return Reach(error, error)
     skewness = float((totals**3).mean() / (totals**2).mean() ** 1.5)
     reach = float(stdtrit(max(1, freedom), (1 + level) / 2))
-    root = math.sqrt(totals.size)
+    root = math.sqrt(max(2, units.effective))
     return Reach(
         error * _untransformed(reach, skewness, root), -error * _untransformed(-reach, skewness, root)
     )

@@ -130,7 +130,7 @@ def test_rows_that_share_an_entity_count_together() -> None:
     truth = np.tile([True, True, False, False], 50)
     codes = np.repeat(np.arange(40), 5)
     found = measure("recall", binary(truth, truth), Units(rows=200, codes=codes))
-    assert found.on() == "40 entities with positives of 200 rows"
+    assert found.on() == "38 entities with positives of 200 rows"  # of 40, by sizes of 2 and 3
     assert found.interval.low == pytest.approx(0.025 ** (1 / 40), abs=0.02)
     few = measure("accuracy", binary(truth, truth), Units(rows=200, codes=codes // 2))
     assert few.interval is None
@@ -153,3 +153,41 @@ def test_a_metric_that_the_rows_do_not_define_is_an_error_and_never_a_number() -
     assert (found.value, found.interval, found.opponent_value) == (None, None, None)
     assert "not defined on the 20 held-out rows" in found.error
     assert measure("recall", scored, rows_of(scored)).value is None
+
+
+SIZES = {
+    "zipf": lambda draw: np.maximum(1, (400 / np.arange(1, 101) ** 1.2).astype(int)),
+    "one heavy": lambda draw: np.r_[300, np.full(99, 3)],
+    "pareto": lambda draw: np.minimum(3_000, np.ceil(draw.pareto(0.8, 100) + 0.5)).astype(int),
+}
+
+
+@pytest.mark.parametrize("law", SIZES)
+def test_a_few_heavy_entities_are_not_a_hundred(law: str) -> None:
+    draw = np.random.default_rng(3)
+    codes = np.repeat(np.arange(100), SIZES[law](draw))
+    truth = draw.random(codes.size) < 0.4
+    found = measure("accuracy", binary(truth, truth), Units(rows=codes.size, codes=codes))
+    assert found.interval is None
+    assert "effective entities, at least 30 needed" in found.reason
+
+
+@pytest.mark.parametrize("name", ["brier", "f1"])
+def test_equal_models_on_entities_of_unequal_size_are_seldom_promoted(name: str) -> None:
+    draw, won, judged = np.random.default_rng(8), 0, 0
+    for _ in range(120):
+        codes = np.repeat(np.arange(200), np.ceil(draw.lognormal(1.5, 1.0, 200)).astype(int))
+        units = Units(rows=codes.size, codes=codes)
+        truth = draw.random(codes.size) < 0.4
+
+        def model(codes: np.ndarray = codes, truth: np.ndarray = truth) -> Scored:
+            quality = draw.normal(1.2, 1.0, 200)[codes]
+            chance = 1 / (1 + np.exp(-(quality * (2 * truth - 1) / 2 + draw.normal(0, 1, codes.size))))
+            answers = np.c_[1 - chance, chance]
+            return Scored(truth=truth.astype("int64"), answers=answers, classes=2, positive=1)
+
+        found = compare_models(name, "champion", ours=model(), theirs=model(), units=units)
+        judged += found.interval is not None
+        won += found.interval is not None and found.interval.low > 0
+    assert judged >= 100
+    assert won <= 9  # of 120 at 2.5 %: more come once in 3,000
