@@ -45,7 +45,7 @@ class Units:
         return totals
 
     def among(self, rows: NDArray[Any]) -> int:
-        """Return the effective number of the units that have these rows (Kish 1965): all, where sizes are equal.
+        """Return the effective number of the units that have these rows (Kish 1965): all, if of equal size.
 
         One entity with most of the rows says most of what is said, however many others there are.
 
@@ -115,8 +115,8 @@ def standard_error(influence: NDArray[Any], units: Units) -> float:
 
     Of independent rows it is that of the linearised estimate; where rows share an entity, its sums are what
     varies (for the area under the ROC curve: DeLong et al. 1988, Biometrics 44:837, and Obuchowski 1997,
-    Biometrics 53:567), each divided by the share of the rows that is not the entity's: the jackknife of a mean,
-    which a large entity does not make look small.
+    Biometrics 53:567), each divided by the share of the rows that is not the entity's: the jackknife of a
+    mean, which a large entity does not make look small.
 
     :param influence: shape (rows,): derivative of the estimate by the row's weight; they sum to 0.
     """

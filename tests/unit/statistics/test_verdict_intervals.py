@@ -134,7 +134,7 @@ def test_rows_that_share_an_entity_count_together() -> None:
     assert found.interval.low == pytest.approx(0.025 ** (1 / 40), abs=0.02)
     few = measure("accuracy", binary(truth, truth), Units(rows=200, codes=codes // 2))
     assert few.interval is None
-    assert few.reason == "20 entities, at least 30 needed where rows share one"
+    assert few.reason == "20 effective entities, at least 30 needed where rows share one"
 
 
 def test_equal_answers_have_width_around_nothing() -> None:
