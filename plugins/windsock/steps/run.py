@@ -204,8 +204,8 @@ def _require_attested(name: str, given: r.Record, ports: Ports) -> None:
                 "run: the model's file was edited or Windsock was upgraded since, or somebody else wrote or "
                 "changed it",
                 code="WS-GATE-013",
-                next_action="Clear take_snapshot and all that follows it, so that the run uses its own records; "
-                "what was trained on the same data is found again.",
+                next_action="Clear take_snapshot and all that follows it, so that the run uses its own "
+                "records; what was trained on the same data is found again.",
             )
 
 
