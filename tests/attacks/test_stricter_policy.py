@@ -13,8 +13,10 @@ from support.builders import PACKS, make_difference, make_evaluation, make_pack,
 from support.ledgers import sql_ledger
 from support.rollout_steps import CANARY, DIRECT, decided, prove, running, start, waiting_world
 from support.world import MODEL, back, deploy, promote, shares, version_of, world_of
-from windsock.door import unproved
+from windsock.door import require_policy, unproved
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError
+from windsock.ports import LoadedBundle
+from windsock.records import Answer, ColumnKind, InputField, InputSchema
 from windsock.spec import ModelSpec
 from windsock.spec.margins import NotWorse
 
@@ -167,10 +169,55 @@ def world(database_url: str) -> Iterator[Any]:
     PACKS.update(kept)
 
 
+nothing: Any = None
+LEARNED = LoadedBundle(
+    manifest=nothing,
+    digest="",
+    pipeline=None,
+    golden=nothing,
+    schema=InputSchema(
+        model=MODEL,
+        fields=(InputField(name="plan", kind=ColumnKind.CATEGORY),),
+        answer=Answer.CLASS,
+        classes=("no", "yes"),
+        positive="yes",
+    ),
+)
+WITHDRAWN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "the answer to a leak": ({"known_leaks_checked": ["age"]}, {}, "age was taken out"),
+    "an answer, for the column is excluded": (
+        {"known_leaks_checked": ["age"]},
+        {"exclude": ("age",)},
+        "age was taken out",
+    ),
+    "a feature": ({}, {"exclude": ("plan",)}, "the version learned from it"),
+    "a column that was none": ({}, {"exclude": ("elsewhere",)}, ""),
+    "excluded then too": ({"exclude": ["plan"]}, {"exclude": ("plan",)}, ""),
+    "one more answer": ({}, {"known_leaks_checked": ("age",)}, ""),
+}
+
+
 REFUSED = [name for name, (_, said) in STRICTER.items() if said]
 
 
 class TestPromotion:
+    @pytest.mark.parametrize("name", WITHDRAWN)
+    def test_what_a_model_may_learn_from_no_more_is_named(self, world: Any, name: str) -> None:
+        then, now, said = WITHDRAWN[name]
+        row = version_of(2).registration(world.ledger.rows(MODEL))
+        assert row is not None
+        world.bundles.by_digest[row.digest] = LEARNED
+        pack = pack_of(policy())
+        pack["spec"]["data"] |= then
+        spec = policy()
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update=now)})
+        if not said:
+            return require_policy(spec, pack, row, world)
+        with pytest.raises(GateRefusedError, match=said) as refusal:
+            require_policy(spec, pack, row, world)
+        assert refusal.value.code == "WS-GATE-030"
+        return None
+
     def test_it_is_refused_by_name_and_goes_on_by_the_policy_of_then(self, world: Any) -> None:
         for name in REFUSED:
             with pytest.raises(GateRefusedError, match="the policy is stricter") as refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from windsock.door.addresses import require_deployed, with_proved_addresses
-from windsock.door.policy import lacking_approvals, require_policy, unproved
+from windsock.door.policy import lacking_approvals, require_policy, unproved, withdrawn
 from windsock.door.proof import evidence_of, has_evidence, require_evidence
 from windsock.door.reconcile import Differences, differences, reconcile, seal_route, sign_anew
 from windsock.door.rollout_end import Turn, end_rollout, finish_switch, write_roll_back
@@ -56,6 +56,7 @@ __all__ = [
     "sign_anew",
     "switch_route",
     "unproved",
+    "withdrawn",
     "with_proved_addresses",
     "write_roll_back",
 ]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from windsock.door.approvals import answers_of, needed_approvals, needed_for, requesters
 from windsock.exceptions import GateRefusedError
+from windsock.ports import Ports
 from windsock.records import LedgerRow, RegisteredVersion, RunContext
 from windsock.spec import GateBlock, ModelSpec, metric_facts
 from windsock.spec.registries import CHECKS
@@ -19,14 +20,14 @@ OF_THE_CASE = ("request_contract",)
 LEVEL = 0.95
 
 
-def require_policy(spec: ModelSpec, pack: Mapping[str, Any], registered: LedgerRow) -> None:
+def require_policy(spec: ModelSpec, pack: Mapping[str, Any], registered: LedgerRow, ports: Ports) -> None:
     """See that the evidence of a version proves what today's policy asks, where that is more than it was.
 
     :param pack: the version's evidence pack, verified.
     :param registered: the version's registration.
     :raises GateRefusedError: if it does not; the message names each demand.
     """
-    if more := unproved(spec, pack):
+    if more := [*unproved(spec, pack), *withdrawn(spec, pack, registered, ports)]:
         raise GateRefusedError(
             f"{registered.model} version {registered.version}: the policy is stricter than the one by which "
             f"the gate decided: {'; '.join(more)}",
@@ -52,6 +53,21 @@ def unproved(spec: ModelSpec, pack: Mapping[str, Any]) -> list[str]:
         *_comparisons(now, then, judged),
         *_further(now, then, judged),
     ]
+
+
+def withdrawn(spec: ModelSpec, pack: Mapping[str, Any], registered: LedgerRow, ports: Ports) -> Iterator[str]:
+    """Give each column of the version that the model's file lets it learn from no more.
+
+    :param pack: the version's evidence pack, verified.
+    :raises UnverifiedBundleError: if its bundle is not what was signed.
+    """
+    data = _mapping(_mapping(pack.get("spec")).get("data"))
+    for name in sorted({*(data.get("known_leaks_checked") or ())}.difference(spec.data.known_leaks_checked)):
+        yield f"{name} was taken out of data.known_leaks_checked"
+    if excluded := set(spec.data.exclude).difference(data.get("exclude") or ()):
+        schema = ports.bundles.describe(registered.body["bundle_uri"], registered.digest).schema
+        for name in sorted(excluded.intersection(field.name for field in schema.fields)):
+            yield f"{name} stands in data.exclude, and the version learned from it"
 
 
 def lacking_approvals(spec: ModelSpec, rows: Sequence[LedgerRow], registered: LedgerRow) -> str:
@@ -170,4 +186,4 @@ def _interval(found: Mapping[str, Any]) -> tuple[float, float] | None:
     return (low, high) if level >= LEVEL and low <= high else None
 
 
-__all__ = ["lacking_approvals", "require_policy", "unproved"]
+__all__ = ["lacking_approvals", "require_policy", "unproved", "withdrawn"]

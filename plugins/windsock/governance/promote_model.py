@@ -94,7 +94,7 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
         return waiting
     _require_opponent(rows, registered, champion)
     if intent is None:
-        require_policy(step.spec, pack, registered)
+        require_policy(step.spec, pack, registered, ports)
     approvers = _require_approvals(step, ports, rows, registered)
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
     if champion is not None and waits:
@@ -127,7 +127,7 @@ def _try_proved(
     if switch is None:
         decision = require_proof(step, ports, rows, rollout)
         _require_opponent(rows, registered, champion)
-        require_policy(step.spec, pack, registered)
+        require_policy(step.spec, pack, registered, ports)
         approvers = _require_approvals(step, ports, rows, registered)
         proof = {
             "experiment": rollout.experiment,

@@ -71,9 +71,9 @@ class ColumnSchema(Record):
     unread: int = Field(default=0, ge=0)
     shapes: tuple[str, ...] = ()
     unread_of: int = Field(default=0, ge=0)
-    freely: str = ""
-    advice: str = ""
-    bare: int = Field(default=0, ge=0)
+    freely: str = Field(default="", exclude_if="".__eq__)
+    advice: str = Field(default="", exclude_if="".__eq__)
+    bare: int = Field(default=0, ge=0, exclude_if=(0).__eq__)
 
     @model_validator(mode="before")
     @classmethod

@@ -241,8 +241,8 @@ class Evaluation(Record):
     champion: Champion | None = None
     against_champion: PairedDifference | None = None
     contract_changes: tuple[str, ...] | None = None
-    unanswered: tuple[UnansweredClass, ...] = ()
-    rarest_class: float | None = Field(default=None, gt=0, le=1)
+    unanswered: tuple[UnansweredClass, ...] = Field(default=(), exclude_if=().__eq__)
+    rarest_class: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda share: share is None)
     latency: Latency
     compiled: CompiledEquality | None = None
     card: ModelCard

@@ -17,6 +17,7 @@ from windsock.door import (
     require_golden,
     unproved,
     with_proved_addresses,
+    withdrawn,
 )
 from windsock.exceptions import (
     DeploymentRefusedError,
@@ -179,7 +180,8 @@ def _policy_hindrance(
 ) -> str:
     """Return what today's policy asks of a version beyond that by which it came to wait."""
     about = f"version {registered.version} waits and cannot start: the policy is stricter by now"
-    if more := unproved(step.spec, evidence_of(ports, registered)):
+    pack = evidence_of(ports, registered)
+    if more := [*unproved(step.spec, pack), *withdrawn(step.spec, pack, registered, ports)]:
         return f"WS-GATE-030: {about}: {'; '.join(more)}"
     if lacking := lacking_approvals(step.spec, rows, registered):
         return f"WS-GATE-031: {about}: {lacking}"

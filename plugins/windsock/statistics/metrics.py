@@ -44,6 +44,7 @@ class Scored:
     :param positive: position of the positive class, with two classes.
     :param predicted: shape (rows,): position of the class that was answered; default: the one with the
         highest probability.
+    :param trained: how many of the classes, the first ones, training had rows of; 0: not asked.
     """
 
     truth: NDArray[Any]
@@ -51,6 +52,7 @@ class Scored:
     classes: int = 0
     positive: int | None = None
     predicted: NDArray[Any] | None = None
+    trained: int = 0
 
 
 def metric_names(spec: ModelSpec) -> tuple[str, ...]:

@@ -68,6 +68,29 @@ METHODS: Mapping[str, Method] = {
 }
 """Every built-in metric; one of another package is resampled."""
 
+OVER_CLASSES = (
+    "recall",
+    "precision",
+    "f1",
+    "f1_macro",
+    "f1_weighted",
+    "balanced_accuracy",
+    "roc_auc",
+    "average_precision",
+)
+"""Metrics that are a mean over classes where there are more than two.
+
+Their value is a mean over the classes that occur in the rows, which says nothing of one that does not.
+"""
+
+
+def _absent_classes(name: str, scored: Scored) -> str:
+    """Return why a mean over classes proves nothing here; empty where each class of training occurs."""
+    if name not in OVER_CLASSES or scored.trained <= 2:
+        return ""
+    absent = len(set(range(scored.trained)).difference(scored.truth.tolist()))
+    return f"{absent:,} of {scored.trained:,} classes have no row here" if absent else ""
+
 
 def measure(name: str, scored: Scored, units: Units) -> MetricValue:
     """Return a metric on rows with its interval and the number that carries it.
@@ -94,6 +117,8 @@ def measure(name: str, scored: Scored, units: Units) -> MetricValue:
 
 
 def _found(name: str, scored: Scored, units: Units) -> Found:
+    if absent := _absent_classes(name, scored):
+        return Found(None, int(scored.truth.size), reason=absent)
     taken = METHODS[name].of(scored)
     return METHODS[name].found(taken, units) if taken is not None else Found(None, int(scored.truth.size))
 
@@ -125,6 +150,8 @@ def compare_models(
     defined = math.isfinite(our_value) and math.isfinite(their_value)
     if not defined:
         found = Found(None, rows)
+    elif absent := _absent_classes(metric, ours):
+        found = Found(None, rows, reason=absent)
     elif metric in METHODS:
         method = METHODS[metric]
         found = method.compared(method.of(ours), method.of(theirs), units, sign)

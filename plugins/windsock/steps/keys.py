@@ -17,6 +17,16 @@ from windsock.records import (
 )
 from windsock.spec import SEED, digest_of
 
+RULES = 2
+"""Revision of the rules by which data, models and cases are judged.
+
+Raise it with every change by which ``validate_data``, ``evaluate_model`` or ``gate_model`` may come to
+another record on the same input: a check, a metric, an interval, a limit, a default. The verdicts that are
+stored then count no more and are made anew; what was trained stays as it is.
+"""
+JUDGING = ("validate_data", "evaluate_model", "gate_model")
+"""Steps that judge by those rules."""
+
 
 def _estimator_library() -> str:
     try:
@@ -119,5 +129,6 @@ def idempotency_key(name: str, step: Record, parts: dict[str, str]) -> str:
             "estimators": _estimator_library(),
             "seed": SEED,
             "nonce": getattr(step, "nonce", None),
+            **({"rules": RULES} if name in JUDGING else {}),
         }
     )

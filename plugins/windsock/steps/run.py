@@ -201,9 +201,11 @@ def _require_attested(name: str, given: r.Record, ports: Ports) -> None:
         if not ports.records.is_attested(maker, record.model_dump(mode="json"), under):
             raise GateRefusedError(
                 f"{field} as it was handed to {name} is not what {maker} came to under this spec in this "
-                "run: the model's file was edited since, or somebody else wrote or changed it",
+                "run: the model's file was edited or Windsock was upgraded since, or somebody else wrote or "
+                "changed it",
                 code="WS-GATE-013",
-                next_action=f"Clear {maker} and what follows it, so that the run uses its own records.",
+                next_action="Clear take_snapshot and all that follows it, so that the run uses its own "
+                "records; what was trained on the same data is found again.",
             )
 
 

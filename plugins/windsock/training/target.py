@@ -178,10 +178,12 @@ class Universe:
 
     :param classes: the labels; empty for numbers.
     :param positive: the positive label, with two classes.
+    :param trained: how many of the classes, the first ones, the model was trained on.
     """
 
     classes: tuple[Label, ...] = ()
     positive: Label | None = None
+    trained: int = 0
 
     def score(self, labels: NDArray[Any], answers: NDArray[Any], known: Sequence[Label]) -> Scored:
         """Put rows' labels and a model's answers side by side.
@@ -199,7 +201,9 @@ class Universe:
         full = np.zeros((len(truth), len(self.classes)))
         full[:, [place[label] for label in known]] = answers
         positive = None if self.positive is None else place[self.positive]
-        return Scored(truth=truth, answers=full, classes=len(self.classes), positive=positive)
+        return Scored(
+            truth=truth, answers=full, classes=len(self.classes), positive=positive, trained=self.trained
+        )
 
 
 def universe_of(schema: InputSchema, labels: NDArray[Any], *others: Sequence[Label]) -> Universe:
@@ -213,7 +217,7 @@ def universe_of(schema: InputSchema, labels: NDArray[Any], *others: Sequence[Lab
         return Universe()
     known = [*schema.classes, *(label for classes in others for label in classes)]
     classes = dict.fromkeys([*known, *sorted(set(labels.tolist()), key=str)])
-    return Universe(classes=tuple(classes), positive=schema.positive)
+    return Universe(classes=tuple(classes), positive=schema.positive, trained=len(schema.classes))
 
 
 def in_time_order(frame: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from support.steps import attested, run_believed
 from windsock import records as r
 from windsock.exceptions import GateRefusedError, SettingsError
 from windsock.ports import Ports, Suite
-from windsock.steps import STEPS, run_step
+from windsock.steps import STEPS, keys, run_step
 from windsock.steps.run import read_input, step_function
 
 
@@ -153,6 +153,42 @@ def test_a_record_that_no_step_came_to_is_refused(step_as, step, given, changed,
     with pytest.raises(GateRefusedError, match=maker) as refusal:
         run_step(step, {**given, **changed}, ports)
     assert (refusal.value.code, function.calls) == ("WS-GATE-013", 0)
+
+
+@pytest.mark.parametrize("record", ["decision", "evaluation"])
+def test_what_an_upgrade_may_have_changed_is_cleared_from_the_snapshot_on(step_as, record):
+    step_as("register_model", Counted(make_decision()))
+    with pytest.raises(GateRefusedError, match="Windsock was upgraded") as refusal:
+        run_step(
+            "register_model",
+            {**REGISTER_INPUT, record: make_decision(reason="of before") if record == "decision" else OTHER},
+            ports_with(evaluate_model=make_evaluation(), gate_model=make_decision()),
+        )
+    assert "Clear take_snapshot and all that follows it" in refusal.value.next_action
+
+
+@pytest.mark.parametrize(
+    ("step", "anew"),
+    [
+        ("validate_data", True),
+        ("evaluate_model", True),
+        ("gate_model", True),
+        ("train_model", False),
+        ("register_model", False),
+    ],
+)
+def test_verdicts_of_other_rules_are_other_ones_and_what_was_trained_stays(monkeypatch, step, anew):
+    before = keys.idempotency_key(step, validate_input(), {})
+    monkeypatch.setattr(keys, "RULES", keys.RULES + 1)
+    assert (keys.idempotency_key(step, validate_input(), {}) != before) is anew
+
+
+def test_fields_without_content_are_not_written_so_that_digests_of_before_hold():
+    column = r.ColumnSchema(name="x", kind=r.ColumnKind.NUMBER)
+    assert not {"freely", "advice", "bare"} & set(column.model_dump(mode="json"))
+    assert not {"unanswered", "rarest_class"} & set(make_evaluation().model_dump(mode="json"))
+    told = column.replace(freely="category", advice="Write its kind.", bare=3)
+    assert r.ColumnSchema.model_validate(told.model_dump(mode="json")) == told
 
 
 def test_an_error_is_never_kept(step_as):
