@@ -26,6 +26,8 @@ from windsock.statistics.trends import seen_loss
 SEED = 20261130
 LOOK_BACK = 7
 """Windows of a look-back: seven days of windows of a day."""
+LARGE = 20_000
+"""Labels of a large window."""
 FOUND, WRONG = 0.80, 0.05
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -70,10 +72,11 @@ def share_of_alarms(series: int, seed: int, shares: Sequence[float], rows: int, 
     """Return the share of series that alarm at any of their windows."""
     random, found = np.random.default_rng(seed), 0
     block = PerformanceBlock(trend=more.pop("trend", 0.02))
-    uneven = more.pop("uneven", 0.0)
+    uneven, large = more.pop("uneven", 0.0), int(more.pop("large", 0))
     for _ in range(series):
-        sizes = np.maximum(10, random.poisson(rows * random.lognormal(0, uneven, len(shares)))).tolist()
-        found += alarms(random, shares, sizes, block, **more) is not None
+        sizes = np.maximum(10, random.poisson(rows * random.lognormal(0, uneven, len(shares))))
+        sizes[random.integers(len(shares), size=large)] = LARGE
+        found += alarms(random, shares, sizes.tolist(), block, **more) is not None
     return found / series
 
 
@@ -96,6 +99,20 @@ def main() -> int:
         ("steady 0.99, 1,000 labels", [0.99] * WINDOWS, 1_000, {}, "wrong"),
         ("steady 0.85, windows vary by 0.01", steady, 1_000, {"wobble": 0.01}, "wrong"),
         ("steady 0.85, windows vary by 0.03", steady, 1_000, {"wobble": 0.03}, "wrong"),
+        (
+            "steady 0.85, windows vary by 0.03, 100 to 10,000 labels",
+            steady,
+            1_000,
+            {"wobble": 0.03, "uneven": 1.0},
+            "wrong",
+        ),
+        (
+            "steady 0.85, windows vary by 0.03, two of 20,000 labels",
+            steady,
+            300,
+            {"wobble": 0.03, "large": 2},
+            "wrong",
+        ),
         ("steady 0.85 for 120 windows", [0.85] * 120, 1_000, {}, "wrong"),
     )
     bars, rows_told = [], []

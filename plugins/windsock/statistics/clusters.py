@@ -8,7 +8,6 @@ are, and holds no unit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 GROUPS = 64
 BINS = 11
 """Ten of values and one of rows without a value."""
+BELOW = 0.16
+"""Chance that the bound of a design effect is too low: as of one standard error."""
 NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
@@ -89,7 +90,10 @@ def tabulate(groups: NDArray[Any], bins: NDArray[Any]) -> NDArray[Any]:
 def design_effect(table: NDArray[Any], *, ordered: bool = False) -> float | None:
     """Return how many rows of some units say as much as one independent row; 1 at least.
 
-    What is more than 1 is taken with its standard error on top: too few independent rows are no false alarm.
+    Each group is held against all others (a jackknife over groups): a group that has most of the rows, such
+    as that of one heavy unit, would else be held against itself. What is more than 1 is taken at its upper
+    bound by chi-square, whose degrees of freedom are how many groups it comes from (Satterthwaite 1946): too
+    few independent rows are no false alarm.
 
     Of categories by the shares of the bins. Of numbers by the shares up to each bin, which are what the
     distance of two distributions is made of: rows of a unit that are near each other fall into other bins.
@@ -98,19 +102,26 @@ def design_effect(table: NDArray[Any], *, ordered: bool = False) -> float | None
     :param ordered: whether the bins are of numbers.
     :returns: ``None`` where fewer than two groups or two bins have rows, so that nothing can differ.
     """
+    from scipy.special import gammaincinv
+
     held = (table[:, :-1] if ordered else table).astype("float64")
     held = held[held.sum(axis=1) > 0][:, held.sum(axis=0) > 0]
     if min(held.shape) < 2:
         return None
     sizes, total = held.sum(axis=1, keepdims=True), held.sum()
     counts = held.cumsum(axis=1)[:, :-1] if ordered else held
-    shares = counts.sum(axis=0) / total
-    apart = ((counts - sizes * shares) ** 2 / sizes).sum(axis=0)
-    by_chance = (held.shape[0] - 1) * shares * (1 - shares)
+    every = counts.sum(axis=0)
+    shares = every / total
+    part = (sizes / total)[:, 0]
+    apart = counts / sizes - (every - counts) / (total - sizes)
+    chance = shares * (1 - shares)
     weights = 1.0 if ordered else 1 / shares
-    effect = float((apart * weights).sum() / (by_chance * weights).sum())
-    error = math.sqrt(2 / (held.shape[0] - 1))
-    return 1.0 + max(0.0, effect - 1) * (1 + error)
+    each = part**2 * total * (apart**2 * weights).sum(axis=1) / (chance * weights).sum()
+    excess = float(each.sum() - (part / (1 - part)).sum())
+    if excess <= 0:
+        return 1.0
+    freedom = float(each.sum()) ** 2 / float((each**2).sum())
+    return 1.0 + excess * freedom / (2 * float(gammaincinv(freedom / 2, BELOW)))
 
 
 def rows_of_unit(table: NDArray[Any]) -> float:

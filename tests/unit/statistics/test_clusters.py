@@ -58,6 +58,22 @@ def test_half_alike_is_between() -> None:
     assert 3 < found < 9
 
 
+@pytest.mark.parametrize("alike", [0.3, 1.0])
+@pytest.mark.parametrize("heavy", [(2_000,), (1_000, 1_000)])
+def test_a_heavy_unit_is_not_held_against_itself(heavy: tuple[int, ...], alike: float) -> None:
+    """By Kish (1965) the rows say as much as few: with one unit of two thirds, as 2.2 / ``alike`` do."""
+    draw, few = np.random.default_rng(4), 0
+    sizes = np.append(heavy, np.ones(1_000, dtype=int))
+    for start in range(0, 40_000, 2_000):
+        units = np.repeat(np.arange(sizes.size), sizes)
+        own = draw.normal(size=sizes.size)[units]
+        values = np.sqrt(alike) * own + np.sqrt(1 - alike) * draw.normal(size=units.size)
+        found = design_effect(table_of(values, units + start), ordered=True)
+        assert found is not None
+        few += units.size / found < 30
+    assert few >= 17  # of 20
+
+
 def test_tables_of_parts_add_up() -> None:
     units = units_of(300)
     values = np.random.default_rng(2).normal(size=units.size)

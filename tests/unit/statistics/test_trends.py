@@ -36,6 +36,30 @@ def test_the_error_is_that_of_the_rows_or_of_the_windows_where_that_is_more() ->
     assert uneven.reach(0.05) == pytest.approx(1.8595 * uneven.error, rel=1e-4)  # Student's t, 8
 
 
+def test_a_large_window_does_not_pull_a_line_through_windows_that_differ() -> None:
+    """Rows make a window's own error small, not how far windows are from each other."""
+    times, rows = list(range(20)), [300] * 19 + [1_000_000]
+    values = [0.85 + 0.05 * (-1) ** place for place in times]
+    line = fit_line(times, values, rows, spread=0.1275)
+    plain = fit_line(times, values, [300] * 20, spread=0.1275)
+    assert line.freedom == 18
+    assert line.change == pytest.approx(plain.change, abs=0.01)
+    assert line.error == pytest.approx(plain.error, rel=0.05)
+
+
+@pytest.mark.parametrize(("scatter", "days"), [(1.0, 0), (1.5, 0), (0.0, 2)])
+def test_the_error_holds_where_windows_differ_in_size_and_in_truth(scatter: float, days: int) -> None:
+    """Small; ``benchmarks/trend.py`` draws series of looks."""
+    random, wrong, series = np.random.default_rng(11), 0, 400
+    for _ in range(series):
+        rows = np.maximum(10, 300 * random.lognormal(0, scatter, 30)).astype(int)
+        rows[random.integers(30, size=days)] = 20_000
+        seen = random.binomial(rows, random.normal(0.85, 0.03, 30).clip(0, 1)) / rows
+        line = fit_line(list(range(30)), seen.tolist(), rows.tolist(), spread=0.1275)
+        wrong += abs(line.change) > line.reach(0.025)
+    assert wrong <= 0.08 * series
+
+
 def test_looks_spend_the_error_and_never_more() -> None:
     spent = np.cumsum([look_error(look) for look in range(1, 100_000)])
     assert spent[26] == pytest.approx(ERROR / 2)
