@@ -43,8 +43,11 @@ def validate_reads(step: ValidateDataInput, ports: Ports) -> InForce:
 def validate_parts(step: ValidateDataInput, ports: Ports, force: InForce) -> dict[str, str]:
     """Return the snapshot, the suite and the data contract it is checked against, and what is kept."""
     suite = ports.expectations.suite(step.spec.name)
-    unread = {one.name: [one.unread, one.values_among(step.snapshot.rows)] for one in step.snapshot.columns}
-    unread = {name: counts for name, counts in unread.items() if counts[0]}
+    unread = {
+        one.name: [one.unread, one.values_among(step.snapshot.rows), *one.shapes, one.advice]
+        for one in step.snapshot.columns
+        if one.unread
+    }
     return {
         "snapshot": step.snapshot.digest,
         "suite": digest_of(suite.content) if suite else "inferred",

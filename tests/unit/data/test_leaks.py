@@ -145,3 +145,17 @@ class TestRowsOnBothSides:
         frame = ports.snapshots.load(snapshot)
         assert [one.kind for one in leak_suspects(spec, snapshot, frame)] == ["rows"]
         assert leak_suspects(spec, snapshot.replace(recent_rows=200), frame) == ()
+
+
+@pytest.mark.parametrize("changed", [{"shapes": ("99.99",)}, {"advice": "write a key"}, {"unread": 4}])
+def test_a_validation_is_done_anew_where_its_report_would_say_something_else(changed):
+    ports, spec = fake_ports(sources=FakeSources(rows())), make_spec(data={"entity": None})
+    snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
+    force = contract_in_force(spec, ports, judged=snapshot.digest)
+    first = snapshot.columns[1].replace(unread=5, shapes=("99,99 aaa",), advice="write another key")
+    keys = []
+    for column in (first, first.replace(**changed)):
+        columns = (snapshot.columns[0], column, *snapshot.columns[2:])
+        step = ValidateDataInput(spec=spec, snapshot=snapshot.replace(columns=columns))
+        keys.append(validate_parts(step, ports, force))
+    assert keys[0] != keys[1]
