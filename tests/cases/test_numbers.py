@@ -111,6 +111,39 @@ def test_two_readings(tmp_path, case):
         case(f"... with decimal: '{sign}'", right=value, got=float(read.values.iloc[1]))
 
 
+MONEY = (1200, 3400, 12750, 5450)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("R$ 1.200", lambda value: f"R$ {value:,}".replace(",", ".")),
+        ("R$ 1.200 beside R$ 450", lambda value: f"R$ {value // 12:,}".replace(",", ".")),
+        ("1.200 EUR", lambda value: f"{value:,} EUR".replace(",", ".")),
+        ("$1.200", lambda value: f"${value:,}".replace(",", ".")),
+    ],
+)
+def test_money_of_three_decimals_has_two_readings(tmp_path, case, name, written):
+    file = put(tmp_path, lambda row: written(MONEY[row % 4]), x=lambda value: f"{value:.2f}")
+    message = failed(validated(file, "y")[1]).get("WS-DATA-117", "")
+    named = [part in message for part in ("1.200 is 1200", "data.source.decimal", "`data.columns`")]
+    case(f"{name} in a file of commas", right=[True, True, True], got=named)
+    for sign in (".", ","):
+        read = read_columns(file, decimal=sign)["k"]
+        digits = float("".join(one for one in written(MONEY[2]) if one in "0123456789."))
+        right = digits if sign == "." else digits * 1000
+        case(
+            f"{name} with decimal: '{sign}'", right=(right, 0), got=(float(read.values.iloc[2]), read.unread)
+        )
+
+
+@pytest.mark.parametrize("written", ["${:.2f}", "R$ {:.1f}", "{:.2f} €", "€ 0{:.3f}"])
+def test_money_with_decimals_is_read(tmp_path, case, written):
+    file = put(tmp_path, lambda row: written.format((row % 90 + 1.25) / (100 if "0{" in written else 1)))
+    _, report = validated(file, "y")
+    case(f"{written} in a file of commas", right="pass", got=report.status.value)
+
+
 def test_numbers_with_other_words(tmp_path, case):
     file = put(tmp_path, lambda row: "free" if row % 50 == 0 else f"{row}.5")
     snapshot, report = validated(file, "y")

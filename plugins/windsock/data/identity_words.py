@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from windsock.data.column_text import matches, replaced
 from windsock.data.read_columns import NUMERIC, Asked
 
+MOST_STRAY = 0.05
+"""So large a share of codes among whole numbers is a slip; with more of them the entity is codes."""
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -38,6 +41,16 @@ def identity_words(
     plain = replaced(words, r"^\+?(-?)0*([0-9]+)(\.0+)?$", r"\1\2")
     changed = pc.not_equal(plain, words).to_numpy(zero_copy_only=False)
     return plain, whole, changed & valued
+
+
+def stray_words(words: pa.Array, valued: NDArray[Any], asked: Asked) -> NDArray[Any]:
+    """Return which words kept a new entity of whole numbers from being whole; none where that is decided.
+
+    A code, such as ``A7``, or a number with zeros before it, such as ``007``.
+    """
+    if _held_whole(asked) is not None:
+        return valued & False
+    return valued & ~(matches(words, WHOLE) & ~matches(words, PADDED))
 
 
 def _held_whole(asked: Asked) -> bool | None:

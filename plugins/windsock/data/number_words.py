@@ -49,6 +49,11 @@ TWO_READINGS = (
     "`data.source.decimal` (and `data.source.thousands`) settles it"
 )
 
+MONEY_READINGS = (
+    "behind each point or comma of this money are three digits: they may be thousands (1.200 is 1200) or "
+    "decimals (1.2); `data.source.decimal`, or `decimal` of the column in `data.columns`, settles it"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
@@ -86,6 +91,8 @@ def read_numbers(
     by_people = form is not None and "unit" in form.model_fields_set
     unit, of_unit = _unit(written, counts, form if held or by_people else None)
     read = _held(written, of_unit, form) if held and form else _chosen(written, of_unit, counts, form)
+    if read is not None and unit["unit"] == "currency" and not (held or _by_people(form)):
+        read = _without_groups(written, read)
     return None if read is None else _finished(read, words, infinite, unit, held=held)
 
 
@@ -346,6 +353,22 @@ def _agreeing(
                 doubt=TWO_READINGS,
             )
     return chosen
+
+
+def _by_people(form: ValueForm | None) -> bool:
+    """Return whether a person has said what the decimal sign is."""
+    by_values = isinstance(form, SourceForm) and form.by_values
+    return form is not None and "decimal" in form.model_fields_set and not by_values
+
+
+def _without_groups(written: Written, read: _Numbers) -> _Numbers:
+    """Return money without what may be thousands, where all its decimals are three digits: none has those."""
+    point = read.form.decimal
+    groups = read.fits & matches(written.body, rf"^[1-9][0-9]{{0,2}}[{point}][0-9]{{3}}$")
+    decimals = read.fits & matches(written.body, f"[{point}]")
+    if read.doubt or read.form.thousands or not groups.any() or (decimals & ~groups).any():
+        return read
+    return replace(read, fits=read.fits & ~groups, possible=read.fits, form=ValueForm(), doubt=MONEY_READINGS)
 
 
 def _held(written: Written, of_unit: NDArray[Any], form: ValueForm) -> _Numbers:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.data.column_text import MOST_SHAPES, Fit, matches, shapes_of
-from windsock.data.identity_words import identity_words
+from windsock.data.identity_words import MOST_STRAY, identity_words, stray_words
 from windsock.data.number_words import CURRENCY, is_either
 from windsock.data.plain_text import read_plain, text_array
 from windsock.data.read_columns import NUMERIC, Asked, ReadColumn, missing_words
@@ -124,8 +124,9 @@ def _read_words(column: _Words, values: pd.Series[Any], asked: Asked) -> ReadCol
     fit, whole, is_text = None, None, asked.as_text and held_kind not in NUMERIC
     if asked.as_text:
         words, whole, changed = identity_words(column.words, valued, asked)
+        stray = column.of(stray_words(column.words, valued, asked))
         column = replace(column, words=words)
-        said = _as_before(column.of(changed), asked)
+        said = (*_as_before(column.of(changed), asked), *_stray(stray, column.of(valued), asked))
     if not is_text and (valued.any() or held_kind not in (None, ColumnKind.CATEGORY)):
         words, counts = in_plain_signs(column.words.filter(pa.array(valued))), column.counts[valued]
         fit = held_words(words, counts, asked) if held_kind else inferred_words(words, counts, asked)
@@ -144,6 +145,17 @@ def _as_before(changed: int, asked: Asked) -> tuple[str, ...]:
     if not changed:
         return ()
     return (f"{asked.name}: {changed:,} whole numbers with zeros around them were read without these",)
+
+
+def _stray(stray: int, valued: int, asked: Asked) -> tuple[str, ...]:
+    """Say how few values keep an entity from being whole numbers: nobody would see it otherwise."""
+    if not 0 < stray <= MOST_STRAY * valued:
+        return ()
+    said = (
+        f"{asked.name}: {stray:,} of {valued:,} values are no plain whole numbers (a code, or zeros before "
+        f"one), so 7, 7.0 and 007 are told apart; `data.columns.{asked.name}.whole: true` makes them one"
+    )
+    return (said,)
 
 
 def _settled(

@@ -8,8 +8,8 @@ keep the rows of one entity together, and are blocks where rows have a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.spec.label_folds import Labels, Prediction, read_labels
@@ -46,6 +46,10 @@ CONTRAST = 2.0
 """So many times smaller than the next column's is what a suspect leaves open."""
 CERTAIN = 2.0
 """Standard errors between them."""
+PART_OF_COLUMNS, MOST_IN_GROUP = 3, 5
+"""Near-equal columns stand out together if they are a third of the columns at most, and so few."""
+FEWEST_OF_ONE_CLASS = 30
+"""One of three or more classes is judged for itself from so many rows."""
 ABSENT = 0.9
 """AUC from which it gives the target away that a column has a value at all."""
 
@@ -71,18 +75,29 @@ class Strength:
     :param absence: AUC by which having a value separates the target; 0.5: not at all.
     :param copy: whether each value means one class, or the target is a straight line of the values.
     :param filled: rows with a value.
+    :param of_classes: AUC of each class against the rest, in all rows; empty for numbers.
     """
 
     alone: float
     absence: float
     copy: bool
     filled: int
+    of_classes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Judged:
     column: Column
     strength: Strength
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outstanding:
+    """The columns that stand out, and what the others reach: the best alone, and the weaker ones together."""
+
+    columns: tuple[_Judged, ...]
+    next_best: float | None
+    together: float | None
 
 
 def column_leaks(
@@ -101,7 +116,7 @@ def column_leaks(
     :param numbers: whether it is a number to predict; else it is classes.
     :param groups: whose row it is: rows of one are never fitted on for each other.
     :param times: when it was: folds are blocks of time.
-    :param known: columns that are known at prediction time; the others are held against them, too.
+    :param known: columns that are known at prediction time: never named, and they hide no other column.
     """
     most = max(FEWER_ROWS, MOST_ROWS * MANY_COLUMNS // max(MANY_COLUMNS, len(columns)))
     labels = read_labels(target, numbers=numbers, groups=groups, times=times, most=most)
@@ -118,19 +133,14 @@ def column_leaks(
             named[one.column.name] = "absence"
         elif one.strength.alone >= PERFECT[numbers] and labels.rows >= PERFECT_ROWS:
             named[one.column.name] = "alone"
-    rest = sorted(
-        (one for one in judged if one.column.name not in named), key=lambda one: -one.strength.alone
-    )
-    weak = [one for one in rest if one.strength.alone < STRONG[numbers]]
-    together = _together(weak, labels) if named or len(weak) < len(rest) else None
-    while len(rest) and _stands_out(rest, labels, together, known):
-        named[rest.pop(0).column.name] = "alone"
-    best = rest[0].strength.alone if rest else None
+    rest = [one for one in judged if one.column.name not in named]
+    outstanding = _outstanding(rest, labels, compare=bool(named))
+    named |= {one.column.name: "alone" for one in outstanding.columns if one.column.name not in known}
     found = [
-        _leak(one, named[one.column.name], labels, best, together)
-        for one in judged
-        if one.column.name in named
+        _leak(one, named[one.column.name], labels, outstanding) for one in judged if one.column.name in named
     ]
+    rest = [one for one in rest if one not in outstanding.columns]
+    found += _leaks_of_classes(rest, labels, known)
     return tuple(sorted(found, key=lambda leak: (-leak.strength, leak.column or "")))
 
 
@@ -139,29 +149,90 @@ def strength_of(column: Column, labels: Labels) -> Strength:
     return _judge(column, labels).strength
 
 
-def _leak(
-    one: _Judged, kind: LeakKind, labels: Labels, best: float | None, together: float | None
-) -> LeakSuspect:
+def _leak(one: _Judged, kind: LeakKind, labels: Labels, beside: _Outstanding) -> LeakSuspect:
     absent = kind == "absence"
     return LeakSuspect(
         column=one.column.name,
         kind=kind,
         measure="r2" if labels.numbers and not absent else "auc",
         strength=min(1.0, one.strength.absence if absent else one.strength.alone),
-        next_best=None if absent else best,
-        together=None if absent else together,
+        next_best=None if absent else beside.next_best,
+        together=None if absent else beside.together,
         rows=labels.rows,
         filled=one.strength.filled,
     )
 
 
-def _stands_out(
-    rest: Sequence[_Judged], labels: Labels, together: float | None, known: Sequence[str]
-) -> bool:
+def _leaks_of_classes(judged: Sequence[_Judged], labels: Labels, known: Sequence[str]) -> list[LeakSuspect]:
+    """Return the columns that give one of three or more classes away, which their mean AUC hides."""
+    found: dict[str, LeakSuspect] = {}
+    if labels.numbers or labels.class_count < 3:
+        return []
+    for code in range(labels.class_count):
+        of_class = labels.of_class(code)
+        if of_class.codes.sum() < FEWEST_OF_ONE_CLASS:
+            continue
+        ones = [
+            replace(one, strength=replace(one.strength, alone=one.strength.of_classes[code]))
+            for one in judged
+            if one.strength.of_classes
+        ]
+        apart = {
+            one.column.name
+            for one in ones
+            for place, alone in enumerate(one.strength.of_classes)
+            if place != code and alone >= STRONG[False]
+        }
+        outstanding = _outstanding(ones, of_class, compare=False, apart=apart)
+        for one in outstanding.columns:
+            before = found.get(one.column.name)
+            if one.column.name not in known and (before is None or before.strength < one.strength.alone):
+                found[one.column.name] = _leak(one, "one_class", of_class, outstanding)
+    return list(found.values())
+
+
+def _outstanding(
+    judged: Sequence[_Judged],
+    labels: Labels,
+    *,
+    compare: bool,
+    apart: Set[str] = frozenset(),
+) -> _Outstanding:
+    """Return the columns that stand out, one after another or several near-equal ones at once.
+
+    :param compare: what the weaker columns reach together is asked for, whatever stands out.
+    :param apart: columns that are not among those that reach something together: flags of all classes but
+        one tell that one, too.
+    """
+    room = min(MOST_IN_GROUP, (len(judged) + 1) // PART_OF_COLUMNS)
+    rest = sorted(judged, key=lambda one: -one.strength.alone)
+    weak = [one for one in rest if one.strength.alone < STRONG[labels.numbers]]
+    held = [one for one in weak if one.column.name not in apart]
+    together = _together(held, labels) if compare or len(weak) < len(rest) else None
+    found: list[_Judged] = []
+    while size := _group(rest, labels, together, room - len(found), apart):
+        found, rest = [*found, *rest[:size]], rest[size:]
+    best = rest[0].strength.alone if rest else None
+    return _Outstanding(columns=tuple(found), next_best=best, together=together)
+
+
+def _group(
+    rest: Sequence[_Judged], labels: Labels, together: float | None, room: int, apart: Set[str]
+) -> int:
+    """Return how many of the strongest columns stand out at once from all others; 0: none do."""
+    for size in range(1, min(len(rest), max(1, room)) + 1):
+        if rest[size - 1].strength.alone < STRONG[labels.numbers]:
+            return 0
+        if size > 1:
+            together = _together([one for one in rest[size:] if one.column.name not in apart], labels)
+        if _stands_out(rest[size - 1 :], labels, together):
+            return size
+    return 0
+
+
+def _stands_out(rest: Sequence[_Judged], labels: Labels, together: float | None) -> bool:
     """Return whether the strongest column leaves far less open than the next, and than the others."""
     first, *others = rest
-    if first.column.name in known or first.strength.alone < STRONG[labels.numbers]:
-        return False
     left = 1 - first.strength.alone
     if together is not None and CONTRAST * (1 - together) <= left:
         return False  # the target is easy without it
@@ -181,6 +252,7 @@ def _judge(column: Column, labels: Labels) -> _Judged:
         _best(*_predictions(values, there, column.number, labels)),
         there.all() and _is_copy(values, column.number, labels),
     )
+    of_classes = best.of_classes if best else ()
     if max(FEWEST_FILLED, labels.rows // 10) <= filled < labels.rows:
         part = labels.part(there)
         if part is not None and part.rows == filled:  # the values alone, where there are some
@@ -188,7 +260,11 @@ def _judge(column: Column, labels: Labels) -> _Judged:
             best = _best(best, *_predictions(some, has, column.number, part))
             copy = _is_copy(some, column.number, part)
     strength = Strength(
-        alone=max(0.0, best.score) if best else 0.0, absence=absence, copy=bool(copy), filled=filled
+        alone=max(0.0, best.score) if best else 0.0,
+        absence=absence,
+        copy=bool(copy),
+        filled=filled,
+        of_classes=of_classes,
     )
     return _Judged(column=column, strength=strength)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.spec.label_scores import auc, compared, line_through, r2, ranks_of
@@ -32,11 +32,13 @@ class Prediction:
     :param points: shape (rows, classes): larger where the class is likelier; of numbers shape (rows, 1).
     :param score: AUC or R2.
     :param of_ranks: of numbers: whether the ranks are predicted, not the numbers.
+    :param of_classes: AUC of each class against the rest; empty for numbers.
     """
 
     points: NDArray[Any]
     score: float
     of_ranks: bool = False
+    of_classes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,6 +76,14 @@ class Labels:
             self.numbers, self.places[there], self.points[there], self.codes[there], self.folds[there]
         )
 
+    def of_class(self, code: int) -> Labels:
+        """Return labels that say of each row whether it is of one class."""
+        import numpy as np
+
+        there = self.codes == code
+        points = np.stack([~there, there], axis=1).astype(float)
+        return replace(self, codes=there.astype(np.int64), points=points)
+
     def encoded(self, codes: NDArray[Any]) -> Prediction:
         """Return what the other folds' labels say of each row by its bin.
 
@@ -81,7 +91,10 @@ class Labels:
         """
         if not self.numbers:
             points = self._means(codes, self.points)
-            return Prediction(points=points, score=self.score(points))
+            of_classes = self._of_classes(points)
+            return Prediction(
+                points=points, score=sum(of_classes) / len(of_classes), of_classes=tuple(of_classes)
+            )
         found = []
         for truth, of_ranks in ((self.points, False), (self.ranks, True)):
             points = self._means(codes, truth)
@@ -119,10 +132,8 @@ class Labels:
 
     def score(self, points: NDArray[Any]) -> float:
         """Return the mean AUC of the classes, each against the rest."""
-        import numpy as np
-
-        pairs = zip(points.T, self.points.T, strict=True)
-        return float(np.mean([auc(point, truth > 0) for point, truth in pairs]))
+        of_classes = self._of_classes(points)
+        return sum(of_classes) / len(of_classes)
 
     def deviations(self, better: Prediction, worse: Prediction) -> float:
         """Return by how many standard errors one prediction is better than another on the same rows.
@@ -154,6 +165,10 @@ class Labels:
             shares = np.stack([one.points[:, place] for one in predictions], axis=1).clip(1e-3, 1 - 1e-3)
             points.append(self._ridge(np.log(shares / (1 - shares)), self.points[:, [place]]))
         return self.score(np.concatenate(points, axis=1))
+
+    def _of_classes(self, points: NDArray[Any]) -> list[float]:
+        pairs = zip(points.T, self.points.T, strict=True)
+        return [auc(point, truth > 0) for point, truth in pairs]
 
     def _errors(self, prediction: Prediction) -> NDArray[Any]:
         truth = self.ranks if prediction.of_ranks else self.points

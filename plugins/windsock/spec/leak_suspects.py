@@ -10,7 +10,7 @@ from pydantic import Field
 from windsock.spec.base import Frozen
 from windsock.spec.written import quoted
 
-LeakKind = Literal["copy", "alone", "absence", "rows"]
+LeakKind = Literal["copy", "alone", "absence", "one_class", "rows"]
 SHOWN = 5
 
 
@@ -18,8 +18,10 @@ class LeakSuspect(Frozen):
     """A column that nearly gives the target away, or rows that are on both sides of the split.
 
     :param column: its name; ``None`` of rows.
-    :param kind: ``copy``: the target written otherwise; ``alone``: no other column comes near; ``absence``:
-        having a value or none gives the target away; ``rows``: held-out rows equal training rows.
+    :param kind: ``copy``: the target written otherwise; ``alone``: no other column comes near, but for a few
+        such ones; ``absence``: having a value or none gives the target away; ``one_class``: it tells one of
+        three or more classes from the rest, and its numbers are of that class; ``rows``: held-out rows equal
+        training rows.
     :param measure: what the strength is: AUC, R2, or a share of the held-out rows.
     :param strength: what the column reaches alone, on rows that nothing was fitted on.
     :param next_best: what the strongest column that is no suspect reaches alone; ``None``: there is none.
@@ -45,7 +47,7 @@ class LeakSuspect(Frozen):
             return f"{reached}: the target written otherwise"
         if self.kind == "absence":
             return f"{reached} by having a value or none"
-        return f"{reached} alone"
+        return f"{reached} {'alone' if self.kind == 'alone' else 'for one class'}"
 
     @property
     def sentence(self) -> str:

@@ -231,7 +231,8 @@ def _exclude_lines(proposal: Proposal) -> list[str]:
         suspects = suspects_listed(proposal)
         lines += [
             f"  # Nearly give the answer away; exclude what is not known in time: {suspects}",
-            "  # The gate asks a person about them, unless known_leaks_checked lists what is known in time.",
+            "  # The gate asks a person about each that becomes a feature and is not in known_leaks_checked;",
+            "  # a column that identifies rows becomes none.",
         ]
     if proposal.excluded:
         parts = {"hold the answer": proposal.copies, "no value, or one value in all rows": proposal.useless}

@@ -153,6 +153,20 @@ def test_two_spellings_in_one_file_are_one_identity_and_it_is_said() -> None:
     )
 
 
+@pytest.mark.parametrize("stray", ["007", "A7"])
+def test_a_stray_code_that_ends_the_merging_of_spellings_is_said(stray: str) -> None:
+    house = House()
+    said = "customer_id: 1 of 120 values are no plain whole numbers"
+    snapshot, report = house.month([*whole()[:-1], stray])
+    assert report.status == "pass"
+    assert said in " ".join(snapshot.findings)
+    assert "`data.columns.customer_id.whole: true`" in " ".join(snapshot.findings)
+    snapshot, _ = House().month([*whole()[:-1], stray], columns={"customer_id": {"whole": True}})
+    assert said not in " ".join(snapshot.findings)
+    snapshot, _ = House().month([f"K{one}" for one in whole()])
+    assert "no plain whole numbers" not in " ".join(snapshot.findings)
+
+
 def test_a_person_may_say_otherwise_and_the_contract_s_file_keeps_it() -> None:
     house = House()
     house.month(whole())

@@ -42,8 +42,11 @@ class TestCopies:
             number=(7 * codes) % 11, word=codes.map(lambda code: "xyzuv"[code]), flag=codes == 1
         )
         leaks = named(frame, target)
-        assert set(leaks) == {"number", "word", *(["flag"] if classes == 2 else [])}
-        assert {leak.kind for leak in leaks.values()} == {"copy"}
+        assert {name: leak.kind for name, leak in leaks.items()} == {
+            "number": "copy",
+            "word": "copy",
+            "flag": "copy" if classes == 2 else "one_class",
+        }
 
     @pytest.mark.parametrize("classes", [2, 3, 5])
     def test_with_one_in_a_hundred_rows_wrong(self, classes):
@@ -99,6 +102,58 @@ class TestAlone:
         target = pd.Series(draw.random(40_000) < 0.003)
         frame = pd.DataFrame({"a": draw.normal(size=40_000), "copy": target * 2.0})
         assert [*named(frame, target)] == ["copy"]
+
+
+class TestTogether:
+    """Several columns that give the target away do not hide each other."""
+
+    @pytest.mark.parametrize("count", [2, 3])
+    def test_near_equal_columns(self, count):
+        frame, target, draw = table(1_000)
+        frame = frame.assign(**{f"h{place}": draw.normal(size=1_000) for place in range(5)})
+        codes = (target == "k1") ^ (draw.random(1_000) < 0.01)
+        twins = {f"twin{place}": codes * 10 + draw.integers(0, 10, 1_000) for place in range(count)}
+        assert set(named(frame.assign(**twins), target)) == set(twins)
+        assert set(named(frame.assign(**twins), target, known=["twin0"])) == set(twins) - {"twin0"}
+
+    def test_two_scores_of_numbers(self):
+        frame, target, draw = table(1_000, numbers=True)
+        scores = {name: target + draw.normal(scale=0.15, size=1_000) for name in ("first", "second")}
+        assert set(named(frame.assign(**scores), target, numbers=True)) == {*scores}
+
+    def test_many_strong_columns_are_none(self):
+        draw = np.random.default_rng(5)
+        ill = draw.random(1_000) < 0.4
+        frame = pd.DataFrame({f"size{place}": draw.normal(size=1_000) + 3.3 * ill for place in range(8)})
+        assert named(frame.assign(x=draw.normal(size=1_000)), pd.Series(ill)) == {}
+
+
+class TestOneClass:
+    """A column that gives one of several classes away."""
+
+    @pytest.mark.parametrize("classes", [3, 5])
+    def test_a_flag(self, classes):
+        frame, target, draw = table(600, classes=classes)
+        wrong = draw.random(600) < 0.005
+        leaks = named(frame.assign(flag=np.where((target == "k1") ^ wrong, "yes", "no")), target)
+        assert [(leak.column, leak.kind) for leak in leaks.values()] == [("flag", "one_class")]
+        assert leaks["flag"].strength > 0.985
+        assert leaks["flag"].next_best < 0.9
+        assert "for one class" in leaks["flag"].sentence
+
+    def test_a_column_for_each_class(self):
+        frame, target, _ = table(600, classes=3)
+        flags = {f"is_{label}": (target == label).astype(int) for label in ("k0", "k1", "k2")}
+        assert set(named(frame.assign(**flags), target)) == {*flags}
+        assert set(named(frame.assign(**flags), target, known=["is_k0"])) == {"is_k1", "is_k2"}
+        assert named(frame.assign(is_k0=flags["is_k0"]), target, known=["is_k0"]) == {}
+
+    def test_a_class_that_several_columns_give_is_honest(self):
+        frame, target, draw = table(600, classes=3)
+        sizes = {
+            f"size{place}": (target == "k2") * 5 + draw.normal(scale=0.8, size=600) for place in range(4)
+        }
+        assert named(frame.assign(**sizes), target) == {}
 
 
 class TestAbsence:
@@ -162,7 +217,7 @@ class TestHonestTables:
         )
         assert "first" not in named(frame, target)
 
-    def test_a_checked_column_is_known_and_the_others_are_held_against_it(self):
+    def test_a_checked_column_is_named_no_more(self):
         frame, target, draw = table()
         frame = frame.assign(score=(target == "k1") + draw.normal(scale=0.2, size=400))
         assert [*named(frame, target)] == ["score"]
