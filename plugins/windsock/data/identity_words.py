@@ -50,7 +50,8 @@ def stray_words(words: pa.Array, valued: NDArray[Any], asked: Asked) -> NDArray[
     """
     if _held_whole(asked) is not None:
         return valued & False
-    return valued & ~(matches(words, WHOLE) & ~matches(words, PADDED))
+    stray: NDArray[Any] = valued & ~(matches(words, WHOLE) & ~matches(words, PADDED))
+    return stray
 
 
 def _held_whole(asked: Asked) -> bool | None:
