@@ -8,7 +8,6 @@ from typing import Literal
 from pydantic import Field
 
 from windsock.spec.base import Frozen
-from windsock.spec.written import quoted
 
 LeakKind = Literal["copy", "alone", "absence", "one_class", "rows"]
 SHOWN = 5
@@ -62,6 +61,8 @@ class LeakSuspect(Frozen):
             beside.append(f"the next column reaches {self.next_best:.3f}")
         if self.together is not None:
             beside.append(f"the weaker columns together {self.together:.3f}")
+        from windsock.spec.written import quoted  # not where models are served: no YAML is there
+
         return f"{quoted(self.column)}: {self.short} ({', '.join(beside)})"
 
 
