@@ -184,6 +184,8 @@ from windsock.records.rows import (
 from windsock.records.serving import (
     OutcomeEvent,
     PredictionEvent,
+    UnansweredCause,
+    UnansweredEvent,
 )
 from windsock.records.slots import SLOT_HOST, SlotDeployment, slot_port
 from windsock.records.training import (
@@ -375,4 +377,6 @@ __all__ = [
     "SnapshotStatistics",
     "SourceForm",
     "ValueForm",
+    "UnansweredCause",
+    "UnansweredEvent",
 ]

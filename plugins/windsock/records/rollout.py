@@ -14,6 +14,15 @@ from windsock.spec import HARM, Duration, LabelsBlock, ModelSpec, RolloutMetricB
 Arm = Literal["champion", "challenger"]
 
 
+def _is_none(value: object) -> bool:
+    """Fields that came later are not written where they say nothing: older records keep their digests."""
+    return value is None
+
+
+def _is_nothing(value: object) -> bool:
+    return not value
+
+
 class RolloutPlan(Record):
     """How one rollout is run; frozen at its start, whatever becomes of the model's file meanwhile.
 
@@ -22,6 +31,12 @@ class RolloutPlan(Record):
     :param limits: the guardrails: largest worsening of a metric in its own unit; ``harm`` is the rollout's.
     :param margin: loss of the metric that is no harm; ``None``: the challenger must be better.
     :param slow_ms: an answer that took longer is a slow one.
+    :param relative_margin: largest loss that is no harm as a part of the champion's own value, such as 0.2;
+        the smaller of both margins holds. ``None``: only ``margin``, as in plans of before.
+    :param attribution: how long after an exposure an outcome may come of it; ``None``: for ever, as in plans
+        of before. A metric may have its own.
+    :param unit_cap: exposures (or labels) of one unit that count in full in a ratio; a unit with more weighs
+        as much as one with so many. ``None``: each weighs what it has, as in plans of before.
     """
 
     strategy: Literal["canary", "ab", "shadow"]
@@ -42,6 +57,9 @@ class RolloutPlan(Record):
     labels: LabelsBlock = LabelsBlock()
     approve: bool = False
     slow_ms: float
+    relative_margin: float | None = Field(default=None, exclude_if=_is_none)
+    attribution: Duration | None = Field(default=None, exclude_if=_is_none)
+    unit_cap: int | None = Field(default=None, ge=1, exclude_if=_is_none)
 
     @classmethod
     def of_spec(cls, spec: ModelSpec, overrides: RolloutOverrides | None = None) -> Self:
@@ -189,6 +207,10 @@ class Moments(Record):
     unit the denominator is 1. The covariate is the numerator of the time before the rollout; 0 without one.
 
     :param units: units that have a denominator above 0.
+    :param largest: the largest denominator of one unit, before the plan's ``unit_cap``; 0 where unknown.
+    :param asked: accuracy: exposures of the units that got no answer, so that no label can be right. With them
+        a unit counts that has no label; ``units`` and the other sums are without them.
+    :param asked_units: units that have a denominator, or an exposure without an answer.
     """
 
     units: int = Field(default=0, ge=0)
@@ -201,19 +223,40 @@ class Moments(Record):
     num_den: float = 0.0
     num_pre: float = 0.0
     den_pre: float = 0.0
+    largest: float = Field(default=0.0, exclude_if=_is_nothing)
+    asked_units: int = Field(default=0, ge=0, exclude_if=_is_nothing)
+    asked: float = Field(default=0.0, exclude_if=_is_nothing)
+    asked_asked: float = Field(default=0.0, exclude_if=_is_nothing)
+    num_asked: float = Field(default=0.0, exclude_if=_is_nothing)
+    den_asked: float = Field(default=0.0, exclude_if=_is_nothing)
 
 
 class ArmTotals(Record):
     """What was seen of one arm in one step.
 
-    :param units: units that were exposed.
-    :param exposures: answers that they got; each prediction id counts once.
+    :param units: units that were exposed: that asked and belong to this arm, whatever became of it.
+    :param exposures: rows that they asked for; each prediction id counts once.
     :param metrics: by the metric's name.
+    :param fallbacks: exposures that another version, or the constant, answered in this arm's place.
+    :param unanswered: exposures that nobody answered, by cause; see
+        :class:`~windsock.records.UnansweredEvent`.
     """
 
     units: int = Field(default=0, ge=0)
     exposures: int = Field(default=0, ge=0)
     metrics: dict[str, Moments] = Field(default_factory=dict)
+    fallbacks: int = Field(default=0, ge=0, exclude_if=_is_nothing)
+    unanswered: dict[str, int] = Field(default_factory=dict, exclude_if=_is_nothing)
+
+    @property
+    def refused(self) -> int:
+        """Exposures without any answer."""
+        return sum(self.unanswered.values())
+
+    @property
+    def answered(self) -> int:
+        """Exposures that the arm's own version answered."""
+        return self.exposures - self.fallbacks - self.refused
 
 
 class StepTotals(Record):
@@ -223,8 +266,13 @@ class StepTotals(Record):
     :param repeated_exposures: answers whose prediction id had been counted.
     :param repeated_outcomes: outcomes whose event had been counted.
     :param early: outcomes before the unit's first exposure.
-    :param unknown: outcomes of units, or of predictions, without an exposure in the step.
+    :param earlier: outcomes of units, or of predictions, that were exposed before the step only.
+    :param carried: outcomes by unit that may come of an exposure before the step, by the plan's attribution.
+    :param late: outcomes that came longer after the exposure than the plan's attribution.
+    :param unknown: outcomes of units, or of predictions, without an exposure in the step, or before it.
     :param unusable: outcomes that are no number where one is needed, or name nobody.
+    :param reused: answers whose prediction id had been counted for another unit.
+    :param unitless: exposures without a unit, each a unit of its own.
     :param moved: units that were exposed to both arms; they stay in the arm of their first exposure.
     :param strange: exposures of the rollout by a version that is neither arm.
     :param damaged: lines of the log that could not be read.
@@ -243,6 +291,11 @@ class StepTotals(Record):
     moved: int = Field(default=0, ge=0)
     strange: int = Field(default=0, ge=0)
     damaged: int = Field(default=0, ge=0)
+    earlier: int = Field(default=0, ge=0, exclude_if=_is_nothing)
+    carried: int = Field(default=0, ge=0, exclude_if=_is_nothing)
+    late: int = Field(default=0, ge=0, exclude_if=_is_nothing)
+    reused: int = Field(default=0, ge=0, exclude_if=_is_nothing)
+    unitless: int = Field(default=0, ge=0, exclude_if=_is_nothing)
     counted_until: Moment
 
     @property

@@ -68,6 +68,7 @@ class RolloutDecision(Record):
     :param report_uri: where the report lies; ``None`` where it could not be written.
     :param evidence_digest: of the signed evidence pack of a decision that ends the rollout.
     :param evidence_uri: where that lies, as a path under the storage root.
+    :param notes: what a reader should know and no check holds it for, in plain sentences.
     """
 
     model: str
@@ -90,6 +91,7 @@ class RolloutDecision(Record):
     report_uri: str | None = None
     evidence_digest: Digest | None = None
     evidence_uri: str | None = None
+    notes: tuple[str, ...] = Field(default=(), exclude_if=().__eq__)
 
     @property
     def bare(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from windsock.records.base import Digest, Moment, Record
 
@@ -42,6 +42,37 @@ class PredictionEvent(Record):
     fallback_for: str | None = None
     inference_ms: float | None = None
     request_ms: float | None = None
+
+
+UnansweredCause = Literal[
+    "invalid", "unanswerable", "overloaded", "failed", "cancelled", "other_version", "dropped"
+]
+"""Why a row got no answer."""
+
+
+class UnansweredEvent(Record):
+    """One row that a rollout gave to a version, and that got no answer of any: an exposure, too.
+
+    :param variant: what the row was given to: ``champion``, ``challenger`` or ``shadow``.
+    :param cause: ``invalid``: values that the version's schema does not take; ``unanswerable``: the version
+        has no finite answer to them; ``overloaded``: too many rows waited for it; ``failed``: it raised, took
+        too long or is left alone after failures, and the fallback gave no answer; ``cancelled``: the client
+        went away first; ``other_version``: another row of the same request got none, so none did;
+        ``dropped``: a shadow had no place for it.
+    """
+
+    prediction_id: str
+    model: str
+    version: str
+    digest: Digest
+    variant: str
+    experiment: str
+    unit: str | None = None
+    epoch: int
+    event_time: Moment | None = None
+    receive_time: Moment
+    client: str | None = None
+    cause: UnansweredCause
 
 
 class OutcomeEvent(Record):
