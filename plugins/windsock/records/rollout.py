@@ -208,8 +208,8 @@ class Moments(Record):
 
     :param units: units that have a denominator above 0.
     :param largest: the largest denominator of one unit, before the plan's ``unit_cap``; 0 where unknown.
-    :param asked: accuracy: exposures of the units that got no answer, so that no label can be right. With them
-        a unit counts that has no label; ``units`` and the other sums are without them.
+    :param asked: accuracy: exposures of the units that got no answer, so that no label can be right. With
+        them a unit counts that has no label; ``units`` and the other sums are without them.
     :param asked_units: units that have a denominator, or an exposure without an answer.
     """
 
