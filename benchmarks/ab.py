@@ -2,7 +2,8 @@
 
 Whole tests are simulated: 20 looks, one a day, 2,000 new users between two of them. Every look goes through
 the product's own decision with its usual guardrails, minimum of units, cycle and sample-ratio check. All
-rules see the same users.
+rules see the same users. Then whole canaries and A/B tests of 28 days in which something is missing or out of
+proportion: outcomes, labels of one arm, answers, base rates from 0.2 to 50 %, a few bots.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
+from ab_missing import CELLS, DAYS, Cell, end_of
 from ab_rules import (
     NAIVE,
     ONCE,
@@ -37,6 +39,8 @@ from windsock.records import RolloutAction
 from windsock.rollout import guardrails
 
 RUNS, QUICK_RUNS = 2_000, 200
+NEVER = 0.005
+"""What the 95 % limit of a share is held against where it must be 0: that of 0 in 2,000 is 0.0018."""
 PROCESSES = 2
 EQUAL, RARE = World("A = B, 10 %", 0.10, 0.10), World("A = B, 2 %", 0.02, 0.02)
 SPLIT = World("A = B, 10 %, split 90 : 10", 0.10, 0.10, share=1_000)
@@ -102,6 +106,29 @@ def _part(world: World, runs: int, seed: int) -> dict[str, list[End]]:
     return ends
 
 
+def run_cell(cell: Cell, *, runs: int) -> Seen:
+    """Let Windsock end rollouts of one world in which something is missing."""
+    with get_context("fork").Pool(PROCESSES) as pool:
+        found = pool.map(partial(_cell_part, cell, runs // PROCESSES), range(PROCESSES))
+    return Seen(end for part in found for end in part)
+
+
+def _cell_part(cell: Cell, runs: int, seed: int) -> list[End]:
+    return [End(*end_of(cell, np.random.default_rng([seed, run]))) for run in range(runs)]
+
+
+def cell_bars(cell: Cell, seen: Seen, *, quick: bool) -> list[Bar]:
+    """Hold a world's wrong and right ends against what was written down for it."""
+    bar = partial(rate_bar, quick=quick)
+    bars = [
+        bar(f"{cell.name}: {ENDS[end]}", seen, max(limit, NEVER), end) for end, limit in cell.wrong.items()
+    ]
+    return bars + [
+        bar(f"{cell.name}: {ENDS[end]}", seen, min(least, 1 - NEVER), end, at_most=False)
+        for end, least in cell.right.items()
+    ]
+
+
 def tune(runs: int) -> int:
     """Compare where the guardrails' confidence sequences may be narrowest."""
     usual = guardrails.GUARDRAIL_UNITS
@@ -158,16 +185,16 @@ def bars_of(found: dict[World, dict[str, Seen]], *, quick: bool) -> list[Bar]:
     return bars
 
 
-def rows_of(world: World, found: dict[str, Seen]) -> list[tuple[str, ...]]:
-    """Return the table's rows of a world."""
+def rows_of(world: str, found: dict[str, Seen], looks: int) -> list[tuple[str, ...]]:
+    """Return the table's rows of a world, whose tests have so many looks."""
     rows = []
     for name, seen in found.items():
-        cells = [world.name, name]
+        cells = [world, name]
         for action in ENDS:
             rate, low, high = seen.share(action)
             cells.append(f"{rate:.3f} [{low:.3f}, {high:.3f}]")
         cells += [f"{seen.median_look(action):g}".replace("inf", "-") for action in ENDS]
-        used = np.mean([end.look for end in seen.ends]) / LOOKS
+        used = np.mean([end.look for end in seen.ends]) / looks
         rows.append((*cells, f"{used:.2f}"))
     return rows
 
@@ -185,9 +212,12 @@ def main() -> int:
     begun = time.perf_counter()
     found = {world: run_world(world, runs=runs) for world in WORLDS}
     bars = bars_of(found, quick=asked.quick)
+    missing = {cell: run_cell(cell, runs=runs) for cell in CELLS}
+    bars += [bar for cell, seen in missing.items() for bar in cell_bars(cell, seen, quick=asked.quick)]
     bars.append(Bar(bar="time", value=time.perf_counter() - begun, unit="s"))
     header = ("truth", "rule", *ENDS.values(), "median look", "of roll back", "users used")
-    rows = [row for world in WORLDS for row in rows_of(world, found[world])]
+    rows = [row for world in WORLDS for row in rows_of(world.name, found[world], LOOKS)]
+    rows += [row for cell, seen in missing.items() for row in rows_of(cell.name, {SEQUENCE: seen}, DAYS)]
     title = f"{runs:,} tests each, {LOOKS} looks; shares with their 95 % interval"
     return report("ab", title, header, rows, bars)
 
