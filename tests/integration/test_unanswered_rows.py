@@ -33,7 +33,7 @@ from support.serving import (
     store_bundle,
     wait_until,
 )
-from windsock.adapters.log_format import read_segment
+from windsock.adapters.log_format import read_line
 from windsock.adapters.server_client import ServerRouter
 from windsock.records import FallbackAnswer, RoutePlan
 from windsock.rollout.assignment import Assignment
@@ -124,19 +124,20 @@ class Logged:
         self.shadow: dict[str, list[str]] = {}
         for kind in ("predictions", "unanswered"):
             for file in (settings.serving_dir / "log" / kind).rglob("*.ndjson"):
-                segment = read_segment(file.read_bytes(), kind)
-                assert not segment.unreadable
-                for event in segment.events:
-                    if event.experiment == experiment:  # type: ignore[union-attr]
-                        self._take(event)
+                *lines, _ = file.read_bytes().split(b"\n")
+                for line in lines:
+                    self._take(read_line(line, kind), experiment)
 
-    def _take(self, event: Any) -> None:
-        what = getattr(event, "cause", None) or ("fallback" if event.fallback_for else "answered")
-        if event.variant == "shadow":
-            self.shadow.setdefault(event.prediction_id, []).append(what)
-        else:
-            arm = getattr(event, "fallback_for", None) or event.variant
-            self.rows.setdefault(event.prediction_id, []).append((arm, what))
+    def _take(self, line: Any, experiment: str) -> None:
+        if line.experiment != experiment:
+            return
+        instead_of = getattr(line, "fallback_for", None)
+        what = getattr(line, "cause", None) or ("fallback" if instead_of else "answered")
+        for row in line.rows:
+            if line.variant == "shadow":
+                self.shadow.setdefault(row.prediction_id, []).append(what)
+            else:
+                self.rows.setdefault(row.prediction_id, []).append((instead_of or line.variant, what))
 
     def counts(self) -> dict[str, Counter[str]]:
         """Return of each arm how many rows became what."""
