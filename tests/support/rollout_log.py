@@ -10,12 +10,20 @@ from typing import Any
 
 from support.builders import NOON, digest
 from support.ledgers import new_control_database
-from support.log_rows import line_of
+from support.log_rows import kind_of, line_of
 from windsock.adapters.log_format import hour_of, segment_folder
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
 from windsock.adapters.storage import Storage
-from windsock.records import Moments, OutcomeEvent, PredictionEvent, Rollout, RolloutPlan, StepTotals
+from windsock.records import (
+    Moments,
+    OutcomeEvent,
+    PredictionEvent,
+    Rollout,
+    RolloutPlan,
+    StepTotals,
+    UnansweredEvent,
+)
 from windsock.spec import LabelsBlock, RolloutMetricBlock
 
 CHAMPION, CHALLENGER = digest("a"), digest("b")
@@ -122,12 +130,13 @@ class RolloutLog:
         """Count, so many minutes after noon."""
         return self.events().totals(one, now=at(minute))
 
-    def write(self, *events: PredictionEvent | OutcomeEvent, tail: bytes = b"", name: str = "") -> list[Path]:
+    def write(
+        self, *events: PredictionEvent | OutcomeEvent | UnansweredEvent, tail: bytes = b"", name: str = ""
+    ) -> list[Path]:
         """Write a segment for each kind and hour, a line for each event."""
         found: dict[tuple[str, str], list[Any]] = {}
         for event in events:
-            kind = "predictions" if isinstance(event, PredictionEvent) else "outcomes"
-            found.setdefault((kind, hour_of(event.receive_time)), []).append(event)
+            found.setdefault((kind_of(event), hour_of(event.receive_time)), []).append(event)
         files = []
         for (kind, hour), lines in found.items():
             self._segments += 1
