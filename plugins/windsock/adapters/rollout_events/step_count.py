@@ -20,7 +20,7 @@ from windsock.adapters.rollout_events.reading import EXPOSED, Sources
 from windsock.adapters.rollout_events.records import FORM, HourMark, Kept, PartKind
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.adapters.rollout_events.scope import Scope
-from windsock.adapters.rollout_events.sums import Numbers, difference, plus
+from windsock.adapters.rollout_events.sums import Numbers, completed, difference, plus
 from windsock.exceptions import RolloutRefusedError
 from windsock.records import Rollout
 
@@ -100,9 +100,11 @@ class StepCount:
         if read.plan != self.scope.digest:
             self._tell("WS-ROLLOUT-042: %s, rollout %s, step %d: what was kept is of another plan; " + ANEW)
             return self._anew(read)
-        if read.form < FORM and not self.hours.gone(read):
-            self._tell("WS-ROLLOUT-048: %s, rollout %s, step %d: an older release counted it; " + ANEW)
-            return self._anew(read)
+        if read.form < FORM:
+            if not self.hours.gone(read):
+                self._tell("WS-ROLLOUT-048: %s, rollout %s, step %d: an older release counted it; " + ANEW)
+                return self._anew(read)
+            read = read.replace(numbers=completed(read.numbers, self.scope))
         late, kept = self.hours.compare(read)
         if not late:
             return kept

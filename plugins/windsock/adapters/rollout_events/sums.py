@@ -75,7 +75,7 @@ def difference(connection: Any, scope: Scope, kept: frozenset[str]) -> Numbers:
         for statement in GATHER_PAST:
             connection.execute(statement.format(source=past))
     after = _sums(connection, scope, "stays")
-    if not has:
+    if not has and "outcomes" not in kept:
         return after
     before = _sums(connection, scope, "NOT is_new")
     # a largest one of units that nothing touched is still in what is kept
@@ -85,6 +85,16 @@ def difference(connection: Any, scope: Scope, kept: frozenset[str]) -> Numbers:
 def plus(one: Mapping[str, int | float], other: Mapping[str, int | float]) -> Numbers:
     """Return the sum of two, name by name; of a largest one the larger."""
     return {name: _joined(name, one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
+
+
+def completed(numbers: Numbers, scope: Scope) -> Numbers:
+    """Return sums that an older release kept with what later ones are added to: nobody was refused then."""
+    asked = {}
+    for arm in ARMS:
+        for name, block in scope.plan.metrics.items():
+            if block.kind == "accuracy":
+                asked[f"{arm}/{name}/asked_units"] = numbers.get(f"{arm}/{name}/units", 0)
+    return {**asked, **numbers}
 
 
 def is_largest(name: str) -> bool:
