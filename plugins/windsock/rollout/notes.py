@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from windsock.records import ArmTotals
 from windsock.rollout.look import RATIOS, Look
 from windsock.rollout.outcomes import lost_of, needs_outcomes
 
@@ -20,8 +19,8 @@ def notes(look: Look) -> tuple[str, ...]:
 def _notes(look: Look) -> Iterator[str]:
     totals = look.totals
     for name, arm in zip(("champion", "challenger"), look.arms, strict=True):
-        if told := unanswered_of(arm):
-            yield f"{arm.refused:,} of the {name}'s {arm.exposures:,} exposures got no answer: {told}"
+        if arm.refused:
+            yield f"{arm.refused:,} of the {name}'s {arm.exposures:,} exposures got no answer: {arm.causes}"
     tried = 1 if look.plan.strategy == "shadow" else 2
     exposures = sum(arm.exposures for arm in look.arms[:tried])
     if totals.unitless > UNITLESS_SHARE * exposures:
@@ -33,12 +32,6 @@ def _notes(look: Look) -> Iterator[str]:
         yield from _capped(look, look.plan.unit_cap)
     if needs_outcomes(look.plan):
         yield from _outcomes(look)
-
-
-def unanswered_of(arm: ArmTotals) -> str:
-    """Return how many exposures of an arm got no answer, by cause, the most frequent one first."""
-    causes = sorted(arm.unanswered.items(), key=lambda one: (-one[1], one[0]))
-    return ", ".join(f"{number:,} {cause}" for cause, number in causes if number)
 
 
 def _capped(look: Look, cap: int) -> Iterator[str]:
@@ -73,4 +66,4 @@ def _outcomes(look: Look) -> Iterator[str]:
         )
 
 
-__all__ = ["notes", "unanswered_of"]
+__all__ = ["notes"]
