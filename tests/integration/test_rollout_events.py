@@ -24,11 +24,10 @@ from support.rollout_log import (
     EXPERIMENT,
     RolloutLog,
     happened,
-    naive,
     rollout,
     shown,
-    told_of,
 )
+from support.rollout_recount import naive, told_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.ports import utc_now

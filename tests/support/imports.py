@@ -18,6 +18,9 @@ OPERATORS = sorted(path.stem for path in (PLUGINS / "windsock" / "operators").gl
 SUITE = '{"name": "churn", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "a"}}]}'
 MLFLOW_MODULES = ("mlflow_client", "mlflow_model", "mlflow_registry", "mlflow_tracking")
 
+NOT_SERVED = ("yaml", "airflow", "mlflow", "pyarrow", "sqlalchemy", "evidently", "great_expectations")
+"""What the image that serves does not have; ``None`` in its place is an error wherever it is imported."""
+
 PROOFS = {
     "vocabulary": "import windsock.spec, windsock.settings",
     "records": "import windsock.records, windsock.ports",
@@ -32,6 +35,13 @@ PROOFS = {
         "import windsock.serving.server, windsock.serving.worker_process, windsock.serving.app;"
         "import windsock.serving.check_bundle, windsock.adapters.bundle_store;"
         "import windsock.adapters.server_client, windsock.adapters.prediction_archive"
+    ),
+    "serving image": (
+        f"import sys; sys.modules.update(dict.fromkeys({NOT_SERVED!r}))\n"
+        "import importlib, pkgutil, windsock.serving as serving\n"
+        "for one in pkgutil.walk_packages(serving.__path__, 'windsock.serving.'):\n"
+        "    importlib.import_module(one.name)\n"
+        "import windsock.adapters.bundle_store, windsock.adapters.compiled, windsock.adapters.skops_codec"
     ),
     "worker": "import windsock.serving.worker_process, windsock.serving.app, windsock.serving.service",
     **{name: f"import windsock.adapters.{name}" for name in MLFLOW_MODULES},

@@ -7,7 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from support.builders import NOON, digest
-from windsock.records import Answer, ColumnKind, InputField, InputSchema, OutcomeEvent, PredictionEvent
+from windsock.adapters.log_format import EVENTS
+from windsock.records import (
+    Answer,
+    ColumnKind,
+    InputField,
+    InputSchema,
+    OutcomeEvent,
+    PredictionEvent,
+    UnansweredEvent,
+)
 from windsock.serving.prediction_log import AnsweredRows, LoggedRow
 
 SCHEMA = InputSchema(
@@ -24,6 +33,7 @@ SENSITIVE = SCHEMA.model_copy(
     update={"fields": (SCHEMA.fields[0], SCHEMA.fields[1].model_copy(update={"sensitive": True}))}
 )
 SHARED = ("model", "version", "digest", "variant", "experiment", "epoch", "receive_time", "client")
+UNANSWERED_SHARED = (*SHARED, "cause")
 SHARED += ("fallback_for", "inference_ms")
 
 
@@ -78,12 +88,23 @@ def events_of(given: AnsweredRows, schema: InputSchema) -> list[PredictionEvent]
     ]
 
 
+def kind_of(event: Any) -> str:
+    """Return the kind of the log that an event belongs to."""
+    return next(kind for kind, record in EVENTS.items() if isinstance(event, record))
+
+
 def line_of(*events: Any) -> bytes:
-    """Return the line of an outcome, or of predictions that share all but what a row holds."""
+    """Return the line of an outcome, or of rows that share all but what a row holds."""
     first = events[0]
     if isinstance(first, OutcomeEvent):
         return first.model_dump_json().encode() + b"\n"
     dumped = [event.model_dump(mode="json") for event in events]
+    if isinstance(first, UnansweredEvent):
+        rows = [[one[name] for name in ("prediction_id", "unit", "event_time")] for one in dumped]
+        return (
+            json.dumps({**{name: dumped[0][name] for name in UNANSWERED_SHARED}, "rows": rows}).encode()
+            + b"\n"
+        )
     names = ("prediction_id", "unit", "event_time", "score", "prediction")
     content = {
         **{name: dumped[0][name] for name in SHARED},

@@ -9,7 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from support.rollout_log import RolloutLog, rollout, told_of
+from support.rollout_log import RolloutLog, rollout
+from support.rollout_recount import told_of
 from windsock.adapters.rollout_events import step_count
 
 

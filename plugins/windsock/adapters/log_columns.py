@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from windsock.adapters.log_format import EVENTS, PREDICTIONS, Line, OutcomeLine, PredictionLine
+from windsock.adapters.log_format import (
+    EVENTS,
+    PREDICTIONS,
+    Line,
+    OutcomeLine,
+    PredictionLine,
+    UnansweredLine,
+)
 from windsock.adapters.log_leaves import (
     FEATURES,
     Fields,
@@ -36,6 +43,7 @@ _SHARED = (
     "inference_ms",
     "request_ms",
 )
+_SHARED_UNANSWERED = ("model", "version", "digest", "variant", "experiment", "epoch", "client", "cause")
 
 _encoder = msgspec.json.Encoder()
 
@@ -50,7 +58,7 @@ def archive_schema(kind: str, leaves: Leaves | None = None, fields: Fields | Non
 
     ``features`` is a struct of typed leaves. ``prediction`` and ``outcome`` may be of many kinds: JSON text.
 
-    :param kind: ``predictions`` or ``outcomes``.
+    :param kind: ``predictions``, ``outcomes`` or ``unanswered``.
     :param leaves: the features of predictions.
     :param fields: the fields that each bundle knows.
     """
@@ -77,7 +85,7 @@ def archive_schema(kind: str, leaves: Leaves | None = None, fields: Fields | Non
 class Columns:
     """Collects lines column by column.
 
-    :param kind: ``predictions`` or ``outcomes``.
+    :param kind: ``predictions``, ``outcomes`` or ``unanswered``.
     """
 
     def __init__(self, kind: str) -> None:
@@ -100,14 +108,16 @@ class Columns:
             self.rows += 1
             return
         count = len(line.rows)
-        for name in _SHARED:
+        for name in _SHARED_UNANSWERED if isinstance(line, UnansweredLine) else _SHARED:
             columns[name] += [getattr(line, name)] * count
         columns["receive_time"] += [microseconds(line.receive_time)] * count
-        for name in ("prediction_id", "unit", "event_time", "score"):
+        for name in ("prediction_id", "unit", "event_time"):
             columns[name] += [getattr(row, name) for row in line.rows]
-        columns["prediction"] += [_json(row.prediction) for row in line.rows]
-        self._add_features(line)
         self.rows += count
+        if isinstance(line, PredictionLine):
+            columns["score"] += [row.score for row in line.rows]
+            columns["prediction"] += [_json(row.prediction) for row in line.rows]
+            self._add_features(line)
 
     def _add_features(self, line: PredictionLine) -> None:
         blocks = self._blocks

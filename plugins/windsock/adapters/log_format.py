@@ -1,12 +1,18 @@
 """The prediction log's files: where segments lie, what a line is, how lines are read.
 
-A segment is ``log/KIND/MODEL/HOUR/PID-ID.ndjson`` in the server's state folder. ``KIND`` is ``predictions``
-or ``outcomes``, ``HOUR`` is UTC, such as ``20260501T02``. A line of ``outcomes`` is one outcome. A line of
-``predictions`` is what one version answered in one request: what its rows share once, the names of the
-fields once, and each row as an array::
+A segment is ``log/KIND/MODEL/HOUR/PID-ID.ndjson`` in the server's state folder. ``KIND`` is
+``predictions``, ``outcomes`` or ``unanswered``, ``HOUR`` is UTC, such as ``20260501T02``. A line of
+``outcomes`` is one outcome. A line of ``predictions`` is what one version answered in one request: what its
+rows share once, the names of the fields once, and each row as an array::
 
     {"model": "churn", "version": "3", ..., "fields": ["age", "plan"],
      "rows": [[PREDICTION_ID, UNIT, EVENT_TIME, SCORE, PREDICTION, [41.5, "basic"]], ...]}
+
+A line of ``unanswered`` is what a rollout gave to one version in one request without an answer coming of
+it::
+
+    {"model": "churn", "version": "4", ..., "experiment": "churn-7", "cause": "failed",
+     "rows": [[PREDICTION_ID, UNIT, EVENT_TIME], ...]}
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import ValidationError
 
-from windsock.records import OutcomeEvent, PredictionEvent
+from windsock.records import OutcomeEvent, PredictionEvent, UnansweredCause, UnansweredEvent
 
 LOG_FOLDER = "log"
 REJECTED_FOLDER = "rejected"
@@ -30,12 +36,14 @@ OPENING_SUFFIX = ".opening"
 HOUR_FORMAT = "%Y%m%dT%H"
 PREDICTIONS = "predictions"
 OUTCOMES = "outcomes"
-EVENTS: dict[str, type[PredictionEvent] | type[OutcomeEvent]] = {
+UNANSWERED = "unanswered"
+Event = PredictionEvent | OutcomeEvent | UnansweredEvent
+EVENTS: dict[str, type[PredictionEvent] | type[OutcomeEvent] | type[UnansweredEvent]] = {
     PREDICTIONS: PredictionEvent,
     OUTCOMES: OutcomeEvent,
+    UNANSWERED: UnansweredEvent,
 }
 
-Event = PredictionEvent | OutcomeEvent
 Scalar = str | int | float | bool | None
 Label = str | int | float | bool
 ZonedTime = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -118,11 +126,53 @@ class OutcomeLine(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         yield OutcomeEvent(**msgspec.structs.asdict(self))
 
 
-Line = PredictionLine | OutcomeLine
+class UnansweredRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """One row of a line without an answer."""
+
+    prediction_id: str
+    unit: str | None
+    event_time: ZonedTime | None
+
+
+class UnansweredLine(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What one version was given in one request in vain; see :class:`~windsock.records.UnansweredEvent`."""
+
+    model: str
+    version: str
+    digest: str
+    variant: str
+    experiment: str
+    epoch: int
+    receive_time: ZonedTime
+    client: str | None
+    cause: UnansweredCause
+    rows: list[UnansweredRow]
+
+    def events(self) -> Iterator[UnansweredEvent]:
+        """Yield an event for each row."""
+        for row in self.rows:
+            yield UnansweredEvent(
+                prediction_id=row.prediction_id,
+                model=self.model,
+                version=self.version,
+                digest=self.digest,
+                variant=self.variant,
+                experiment=self.experiment,
+                unit=row.unit,
+                epoch=self.epoch,
+                event_time=row.event_time,
+                receive_time=self.receive_time,
+                client=self.client,
+                cause=self.cause,
+            )
+
+
+Line = PredictionLine | OutcomeLine | UnansweredLine
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     PREDICTIONS: msgspec.json.Decoder(PredictionLine),
     OUTCOMES: msgspec.json.Decoder(OutcomeLine),
+    UNANSWERED: msgspec.json.Decoder(UnansweredLine),
 }
 
 
@@ -173,7 +223,7 @@ class Segment:
 def read_segment(content: bytes, kind: str) -> Segment:
     """Read a segment's content, one record for each event: for looking into small ones.
 
-    :param kind: ``predictions`` or ``outcomes``.
+    :param kind: ``predictions``, ``outcomes`` or ``unanswered``.
     """
     *lines, rest = content.split(b"\n")
     events: list[Event] = []

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from windsock.adapters.log_columns import Columns, archive_schema, microseconds
-from windsock.adapters.log_format import PREDICTIONS, Line, PredictionLine, read_line
+from windsock.adapters.log_format import PREDICTIONS, Line, OutcomeLine, read_line
 from windsock.adapters.log_groups import Groups
 from windsock.adapters.log_leaves import (
     conform,
@@ -189,7 +189,7 @@ def _grouped(
         else:
             line, text = piece
             again = recent.has(moment, text)
-            rows = len(line.rows) if isinstance(line, PredictionLine) else 1
+            rows = 1 if isinstance(line, OutcomeLine) else len(line.rows)
             tally.read += rows
             tally.duplicates += rows if again else 0
             if not again:

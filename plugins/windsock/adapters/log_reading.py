@@ -214,7 +214,7 @@ class LogReader:
     ) -> Iterator[pa.Table]:
         """Yield the rows received in a stretch, some ten thousand at a time, roughly in the order of time.
 
-        :param kind: ``predictions`` or ``outcomes``.
+        :param kind: ``predictions``, ``outcomes`` or ``unanswered``.
         :param columns: only these of archived rows; default: all.
         :param features: only these leaves of archived rows; default: all.
         :raises StorageError: if the log cannot be read.

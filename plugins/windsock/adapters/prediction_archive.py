@@ -48,7 +48,7 @@ SEGMENTS_AT_ONCE = 64
 
 
 class Hour(NamedTuple):
-    """One hour of one model's predictions or outcomes."""
+    """One hour of one model's predictions, outcomes or unanswered rows."""
 
     kind: str
     model: str

@@ -27,6 +27,7 @@ STALE_SECONDS = 86_400
 """What a killed task left in the scratch folder is removed after this time."""
 OWN = (
     *("bundles", "counts", "evidence", "expectations", "outcomes", "predictions", "rollouts", "snapshots"),
+    "unanswered",
     SCRATCH,
 )
 """What Windsock writes below a local root; the scratch folder, which tells an old root, is the last."""

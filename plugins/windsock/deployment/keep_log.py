@@ -44,8 +44,9 @@ def _needed_from(ports: Ports, model: str) -> datetime | None:
         return ALL
     if rollout is None:
         return None
-    pre_period = rollout.plan.pre_period
-    before = parse_duration(pre_period) if pre_period else timedelta(0)
+    plan = rollout.plan
+    asked = (plan.pre_period, plan.attribution, *(block.attribution for block in plan.metrics.values()))
+    before = max((parse_duration(length) for length in asked if length), default=timedelta(0))
     return rollout.started_at - before - MARGIN
 
 

@@ -90,7 +90,11 @@ def ab_rollout_doc(spec: ModelSpec) -> str:
         "shadow": "none: the new version answers nobody",
     }
     usual = "accuracy" if spec.task == "classification" else "absolute_error"
-    proof = "better" if block.margin is None else f"not worse by more than {block.margin:g}"
+    margins = [] if block.margin is None else [f"{block.margin:g}"]
+    if block.relative_margin is not None:
+        margins.append(f"{block.relative_margin:.3g} of the champion's own value")
+    smaller = ", the smaller of both" if len(margins) > 1 else ""
+    proof = f"not worse by more than {' or '.join(margins)}{smaller}" if margins else "better"
     limits = ", ".join(f"{name} {limit:g}" for name, limit in block.limits.items())
     rows = [
         ("strategy", block.strategy),

@@ -101,6 +101,9 @@ class RolloutPlan(Record):
             labels=block.labels or spec.monitoring.labels,
             approve=block.approve,
             slow_ms=spec.serving.sla_latency_ms,
+            relative_margin=block.relative_margin,
+            attribution=block.attribution,
+            unit_cap=block.unit_cap,
         )
 
     def length(self, name: Literal["bake", "check", "cycle", "deadline"]) -> timedelta:

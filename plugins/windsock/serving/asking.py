@@ -26,6 +26,10 @@ Given = Sequence[Mapping[str, Any]] | None
 """Rows as the client sent them; ``None`` where they were read in one pass: all versions use the same then."""
 
 
+class StandInOverloadedError(OverloadedError):
+    """A version failed, and too many rows wait for the one that answers in its place."""
+
+
 @dataclass(slots=True)
 class Asked:
     """What came of asking for rows.
@@ -160,7 +164,10 @@ async def _fall_back(
     variant, stand_in = served.variant(slot), served.stand_in(slot)
     fitting = rows_of(served, stand_in, slot, rows, given) if stand_in is not None else None
     if stand_in is not None and fitting is not None:
-        asked = await ask_slot(stand_in, fitting)
+        try:
+            asked = await ask_slot(stand_in, fitting)
+        except OverloadedError as error:
+            raise StandInOverloadedError(error.message) from failure
         asked.fallback_for = variant
         return asked
     if (constant := served.plan.fallback.constant_for(slot.schema)) is not None:

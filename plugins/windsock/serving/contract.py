@@ -48,6 +48,18 @@ class PredictRequest:
         return "features" if self.single else f"features[{number}]"
 
 
+@dataclass(slots=True)
+class Sender:
+    """Who sent a request, and when it arrived.
+
+    :param began: when the server had all of it, by the monotonic clock; ``None``: its time is not measured.
+    """
+
+    client: str | None
+    receive_time: datetime
+    began: float | None = None
+
+
 def read_predict(body: Any) -> PredictRequest:
     """Read the form of a prediction request; its features are checked by the version that answers.
 

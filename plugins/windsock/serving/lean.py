@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from windsock.exceptions import WindsockError
 from windsock.serving.answers import RowAnswer, write_answers
 from windsock.serving.clients import ClientRefusedError
-from windsock.serving.contract import PredictRequest, read_predict
+from windsock.serving.contract import PredictRequest, Sender, read_predict
 from windsock.serving.entrance import (
     ADMIN_ELSEWHERE,
     ELSEWHERE,
@@ -25,7 +25,7 @@ from windsock.serving.entrance import (
 )
 from windsock.serving.errors import FAILED, SECURITY_HEADERS, error_parts, json_bytes
 from windsock.serving.places import place_of
-from windsock.serving.predicting import Sender, begin_to_predict
+from windsock.serving.predicting import begin_to_predict
 from windsock.serving.requests import check_length, read_body
 from windsock.serving.served import ServedModel
 from windsock.serving.service import Service

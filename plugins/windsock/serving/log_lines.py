@@ -19,7 +19,7 @@ from windsock.adapters.column_cipher import LOG_KEY, UNAVAILABLE, ColumnCipher
 from windsock.adapters.log_format import OUTCOMES, PredictionLine
 from windsock.exceptions import SettingsError
 from windsock.private_files import make_file, make_folder
-from windsock.records import InputSchema, OutcomeEvent
+from windsock.records import InputSchema, OutcomeEvent, UnansweredCause
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,26 @@ class AnsweredRows(msgspec.Struct, gc=False):
     inference_ms: float
     rows: Sequence[LoggedRow]
     fields: msgspec.Raw = NO_FIELDS
+
+
+class UnansweredRows(msgspec.Struct, gc=False):
+    """The rows that one version was given in vain; see :class:`~windsock.records.UnansweredEvent`.
+
+    It is the line of the log, too.
+
+    :param rows: of each its prediction id, unit and time.
+    """
+
+    model: str
+    version: str
+    digest: str
+    variant: str
+    experiment: str
+    epoch: int
+    receive_time: datetime
+    client: str | None
+    cause: UnansweredCause
+    rows: Sequence[tuple[str, str | None, datetime | None]]
 
 
 class Waiter(NamedTuple):
@@ -138,8 +158,8 @@ class LineMaker:
         """Return what the log knows of a schema."""
         return self._known.get(id(schema)) or self._learn(schema)
 
-    def add(self, answered: AnsweredRows, line: LogLine, began: float | None = None) -> int:
-        """Add the rows of one request to lines that wait, or nothing.
+    def add(self, answered: AnsweredRows | UnansweredRows, line: LogLine, began: float | None = None) -> int:
+        """Add the rows that one version was given in one request to lines that wait, or nothing.
 
         :param began: when the server had the request, by the monotonic clock; ``None``: it is not timed.
         :returns: the bytes that they take.

@@ -113,6 +113,12 @@ class Metrics:
             ("model", "policy"),
             registry=self.registry,
         )
+        self._unanswered = Counter(
+            "ml_unanswered_rows",
+            "Rows that a rollout gave to a version, and that got no answer.",
+            (*version, "cause"),
+            registry=self.registry,
+        )
         self._shadow_lost = Gauge(
             "ml_shadow_requests_lost",
             "Requests that a shadow got no copy of, or did not answer.",
@@ -139,7 +145,7 @@ class Metrics:
         self._failing: set[tuple[str, str]] = set()
         self._dropped = Counter(
             "windsock_log_dropped",
-            "Rows that were answered but not logged.",
+            "Rows that are not in the log, answered or not.",
             registry=self.registry,
         )
 
@@ -182,6 +188,13 @@ class Metrics:
         """Count rows that the fallback answered."""
         self._fell_back.labels(model, policy).inc(rows)
 
+    def unanswered(self, labels: tuple[str, str, str], cause: str, rows: int) -> None:
+        """Count rows that a rollout gave to a version in vain.
+
+        :param labels: model, version, variant.
+        """
+        self._unanswered.labels(*labels, cause).inc(rows)
+
     def shadows(self, *, dropped: int, failed: int) -> None:
         """Tell how many requests the shadows of this worker have missed."""
         self._shadow_lost.labels("dropped").set(dropped)
@@ -214,7 +227,7 @@ class Metrics:
         self._rejected.labels(reason).inc()
 
     def log_dropped(self, rows: int) -> None:
-        """Count answered rows that are not in the log."""
+        """Count rows that are not in the log."""
         self._dropped.inc(rows)
 
     def text(self) -> bytes:
@@ -241,7 +254,7 @@ class Metrics:
         }
 
     def dropped(self) -> int:
-        """Return how many answered predictions are not in the log."""
+        """Return how many rows are not in the log."""
         return int(sum(s.value for s in self._samples() if s.name == "windsock_log_dropped_total"))
 
     def _all(self) -> CollectorRegistry:

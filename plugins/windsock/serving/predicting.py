@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from time import monotonic
 from typing import Any
 
 from windsock.exceptions import ServerUnavailableError
+from windsock.records import Digest
+from windsock.serving.answered import log_answered
 from windsock.serving.answers import RowAnswer
-from windsock.serving.asking import CONSTANT, Asked, Given, ask, ask_slot, begin_to_ask, rows_of
-from windsock.serving.contract import PredictRequest
+from windsock.serving.asking import Asked, Given, ask, ask_slot, begin_to_ask, rows_of
+from windsock.serving.contract import PredictRequest, Sender
 from windsock.serving.field_values import Values, check_features
-from windsock.serving.prediction_log import AnsweredRows, LoggedRow
+from windsock.serving.microbatch import OverloadedError
 from windsock.serving.served import ServedModel
 from windsock.serving.service import Service
-from windsock.serving.slots import Slot, SlotFailedError
+from windsock.serving.slots import Slot
 from windsock.serving.strict_json import MAX_FAULTS, Fault, RequestRefusedError
+from windsock.serving.unanswered import (
+    OtherFeaturesError,
+    cause_of,
+    cause_of_shadow,
+    log_unanswered,
+)
 
 Group = tuple[Slot, Sequence[int]]
 """A version and the places of the rows that it answers."""
@@ -28,16 +34,15 @@ class OtherVersionError(ServerUnavailableError):
     """The route gave the rows to another version than the client named."""
 
 
-@dataclass(slots=True)
-class Sender:
-    """Who sent a request, and when it arrived.
+class InvalidRowsError(RequestRefusedError):
+    """Rows whose values the versions that they belong to do not take.
 
-    :param began: when the server had all of it, by the monotonic clock; ``None``: its time is not measured.
+    :param digests: of those versions.
     """
 
-    client: str | None
-    receive_time: datetime
-    began: float | None = None
+    def __init__(self, digests: Collection[Digest], *faults: Fault) -> None:
+        super().__init__(422, "invalid", *faults)
+        self.digests = digests
 
 
 async def predict(
@@ -54,7 +59,7 @@ async def predict(
 
     :param client: name of the client, for the log.
     :param began: when the server had the request, by the monotonic clock.
-    :param only_version: the version that must answer.
+    :param only_version: the version that must answer: such a request is no part of a rollout.
     :raises OtherVersionError: if another one does; nothing is logged then.
     :raises RequestRefusedError: if a value is not what the model's schema says: status 422.
     :raises ServerUnavailableError: if no version has been promoted, the version did not answer, or too many
@@ -77,21 +82,56 @@ def begin_to_predict(
     :raises WindsockError: as :func:`predict` does.
     """
     load = service.load
-    load.enter()
-    waits = False
+    experiment = served.plan.experiment if only_version is None else None
+    groups: Sequence[Group] = ()
+    in_work = False
     try:
+        load.enter()
+        in_work = True
         groups = _assigned(served, request)
         values = request.values if request.values is not None else _checked(served, request, groups)
         parts = [values] if len(groups) == 1 else [[values[at] for at in rows] for _, rows in groups]
-        job = _Job(service, served, request, sender, groups, parts, only_version)
+        job = _Job(service, served, request, sender, groups, parts, only_version, experiment)
         first = begin_to_ask(served, groups[0][0], parts[0], _given(request, groups[0][1]))
         if len(parts) == 1 and isinstance(first, Asked):
             return job.answers([first])
-        waits = True
+        in_work = False  # of this function: the job ends it
         return job.wait_for(first)
+    except Exception as error:
+        if experiment is not None:
+            _give_up(service, served, request, sender, groups, error, experiment)
+        raise
     finally:
-        if not waits:
+        if in_work:
             load.leave()
+
+
+def _give_up(
+    service: Service,
+    served: ServedModel,
+    request: PredictRequest,
+    sender: Sender,
+    groups: Sequence[Group],
+    error: BaseException,
+    experiment: str,
+    asked: Slot | None = None,
+) -> None:
+    """Log the rows of a request that gets no answer.
+
+    :param groups: none where the server had too much work to assign the rows: then it is done here.
+    :param asked: the version that was asked last; default: the first one.
+    """
+    cause = cause_of(error)
+    blamed: Collection[Digest] | None = None  # all
+    if not groups and isinstance(error, OverloadedError):
+        groups = _assigned(served, request)
+    elif isinstance(error, InvalidRowsError):
+        blamed = error.digests
+    elif cause != "cancelled" and groups:
+        blamed = ((asked or groups[0][0]).plan.digest,)
+    for slot, numbers in groups:
+        own = cause if blamed is None or slot.plan.digest in blamed else "other_version"
+        log_unanswered(service, served, slot, request, sender, numbers, own, experiment)
 
 
 @dataclass(slots=True)
@@ -99,6 +139,7 @@ class _Job:
     """A request in work.
 
     :param parts: the rows of each group.
+    :param experiment: the rollout that the request is a part of.
     """
 
     service: Service
@@ -108,17 +149,32 @@ class _Job:
     groups: Sequence[Group]
     parts: Sequence[Sequence[Values]]
     only_version: str | None
+    experiment: str | None
 
     async def wait_for(self, first: Asked | Coroutine[Any, Any, Asked]) -> list[RowAnswer]:
         """Return the answers when all versions have answered; the request is in work until then.
 
         :param first: what came of asking the first group's version.
         """
+        slot = self.groups[0][0]
         try:
             found = [first if isinstance(first, Asked) else await first]
             for (slot, numbers), rows in list(zip(self.groups, self.parts, strict=True))[1:]:
                 found.append(await ask(self.served, slot, rows, _given(self.request, numbers)))
             return self.answers(found)
+        except BaseException as error:
+            if self.experiment is not None:
+                _give_up(
+                    self.service,
+                    self.served,
+                    self.request,
+                    self.sender,
+                    self.groups,
+                    error,
+                    self.experiment,
+                    slot,
+                )
+            raise
         finally:
             self.service.load.leave()
 
@@ -144,21 +200,60 @@ class _Job:
     ) -> list[RowAnswer]:
         slot, numbers = group
         asked.slot.recent.add(asked.rows, body if asked.rows is rows else None)
-        answered = _answer(self.service, self.served, asked, self.request, self.sender, numbers)
+        answered = log_answered(
+            self.service, self.served, asked, self.request, self.sender, numbers, self.experiment
+        )
         for shadow in self.served.shadows:
-            job = partial(
-                _ask_shadow,
-                self.service,
-                self.served,
-                shadow,
-                slot,
-                self.request,
-                self.sender,
-                numbers,
-                rows,
-            )
-            self.service.shadows.submit(job, len(rows))
+            call = _ShadowCall(self, shadow, slot, numbers, rows)
+            self.service.shadows.submit(call.ask, len(rows), call.lost)
         return answered
+
+
+@dataclass(slots=True)
+class _ShadowCall:
+    """Rows that another version answered, for a shadow; its answers go to the log only.
+
+    :param slot: the version that the rows belong to.
+    """
+
+    job: _Job
+    shadow: Slot
+    slot: Slot
+    numbers: Sequence[int]
+    rows: Sequence[Values]
+
+    async def ask(self) -> None:
+        """Ask the shadow.
+
+        :raises OtherFeaturesError: if it needs features that they do not hold.
+        """
+        job = self.job
+        given = _given(job.request, self.numbers)
+        fitting = rows_of(job.served, self.shadow, self.slot, self.rows, given)
+        if fitting is None:
+            raise OtherFeaturesError(f"version {self.shadow.plan.version} needs other features")
+        untimed = Sender(job.sender.client, job.sender.receive_time)  # nobody waits for a shadow
+        asked = await ask_slot(self.shadow, fitting)
+        log_answered(job.service, job.served, asked, job.request, untimed, self.numbers, job.experiment)
+
+    def lost(self, error: Exception | None) -> None:
+        """Log that there is no answer of it.
+
+        :param error: why; ``None``: it was dropped.
+        """
+        job = self.job
+        if job.experiment is not None:
+            cause = cause_of_shadow(error)
+            log_unanswered(
+                job.service,
+                job.served,
+                self.shadow,
+                job.request,
+                job.sender,
+                self.numbers,
+                cause,
+                job.experiment,
+            )
 
 
 def _assigned(served: ServedModel, request: PredictRequest) -> Sequence[Group]:
@@ -189,104 +284,16 @@ def _checked(served: ServedModel, request: PredictRequest, groups: Sequence[Grou
     features = request.features or ()
     checked: list[Values] = [()] * len(features)
     faults: list[Fault] = []
+    refusing: set[Digest] = set()
     for slot, numbers in groups:
         schema = served.schema_of(slot)
         for number in numbers:
             checked[number], found = check_features(features[number], schema, request.place(number))
-            faults += found
+            if found:
+                faults += found
+                refusing.add(slot.plan.digest)
             if len(faults) >= MAX_FAULTS:
-                raise RequestRefusedError(422, "invalid", *faults)
+                raise InvalidRowsError(refusing, *faults)
     if faults:
-        raise RequestRefusedError(422, "invalid", *faults)
+        raise InvalidRowsError(refusing, *faults)
     return checked
-
-
-def _answer(
-    service: Service,
-    served: ServedModel,
-    asked: Asked,
-    request: PredictRequest,
-    sender: Sender,
-    numbers: Sequence[int],
-) -> list[RowAnswer]:
-    """Log and count rows that one version answered; return their answers.
-
-    :param numbers: the rows' places in the request.
-    """
-    plan, slot, scores = served.plan, asked.slot, asked.scores
-    model, read, at = plan.model, slot.score_reader.read, sender.receive_time
-    version, variant, rows = asked.version, served.variant(slot), asked.rows
-    if scores is None:
-        variant = CONSTANT
-    milliseconds = int(asked.milliseconds * 1000 + 0.5) / 1000  # round() takes longer than all the rest here
-    began, seconds = sender.began, at.timestamp()
-    units, ids, times = request.units, request.ids, request.times
-    answers, logged = [], []
-    for position, number in enumerate(numbers):
-        # A constant is there where no scores are.
-        prediction, probabilities, score = read(scores[position]) if scores else (asked.constant, None, None)
-        answers.append(
-            RowAnswer(
-                prediction,  # type: ignore[arg-type]
-                probabilities,
-                score,
-                model,
-                version,
-                variant,
-                ids[number],
-                milliseconds,
-                at,
-            )
-        )
-        logged.append(LoggedRow(ids[number], units[number], times[number], score, prediction, rows[position]))
-    kept = service.prediction_log.add_rows(
-        AnsweredRows(
-            model,
-            version,
-            slot.plan.digest,
-            variant,
-            plan.experiment,
-            plan.epoch,
-            at,
-            sender.client,
-            asked.fallback_for,
-            milliseconds,
-            logged,
-        ),
-        slot.schema,
-        began,
-        seconds,
-    )
-    if not kept:
-        service.metrics.log_dropped(len(logged))
-    service.metrics.answered(
-        (model, version, variant),
-        len(logged),
-        asked.milliseconds / 1e3,
-        seconds,
-        None if began is None else monotonic() - began,
-    )
-    if asked.fallback_for is not None:
-        service.metrics.fell_back(model, plan.fallback.policy, len(logged))
-    return answers
-
-
-async def _ask_shadow(
-    service: Service,
-    served: ServedModel,
-    shadow: Slot,
-    slot: Slot,
-    request: PredictRequest,
-    sender: Sender,
-    numbers: Sequence[int],
-    rows: Sequence[Values],
-) -> None:
-    """Ask a shadow the rows that another version answered; its answers go to the log only.
-
-    :raises SlotFailedError: if it needs features that they do not hold.
-    """
-    fitting = rows_of(served, shadow, slot, rows, _given(request, numbers))
-    if fitting is None:
-        raise SlotFailedError(f"version {shadow.plan.version} needs other features")
-    untimed = Sender(sender.client, sender.receive_time)  # nobody waits for a shadow
-    _answer(service, served, await ask_slot(shadow, fitting), request, untimed, numbers)

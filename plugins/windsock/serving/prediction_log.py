@@ -1,4 +1,4 @@
-"""The durable log of predictions and outcomes: one writer thread, whole lines, fsync in batches.
+"""The durable log of predictions, outcomes and rows without an answer: one writer thread, fsync in batches.
 
 Rows become lines on the caller's thread: that takes microseconds, bounds the memory exactly, and leaves the
 writer little that needs the interpreter while requests are answered.
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from windsock.adapters.log_format import OUTCOMES, PREDICTIONS
+from windsock.adapters.log_format import OUTCOMES, PREDICTIONS, UNANSWERED
 from windsock.exceptions import StorageError
 from windsock.ports import utc_now
 from windsock.records import InputSchema, OutcomeEvent
@@ -31,6 +31,7 @@ from windsock.serving.log_lines import (
     LogLine,
     Place,
     Sealer,
+    UnansweredRows,
     Waiter,
     line_of_outcome,
 )
@@ -172,10 +173,26 @@ class PredictionLog:
                 return self._add_line(self._maker.sealed(answered, place, fields.sensitive, began))
             return self._add_rows(place, answered, began)
         except (TypeError, ValueError) as error:
-            if not self._told:
-                log.error("WS-SERVING-033: answered rows have no JSON form: %s", type(error).__name__)
-            self._told = True
-            return self._drop(len(answered.rows))
+            return self._unwritable(error, len(answered.rows))
+
+    def add_unanswered(self, rows: UnansweredRows) -> bool:
+        """Hand over rows without an answer; what is promised of answered ones holds for them, too.
+
+        :returns: whether they found a place.
+        """
+        if self._bytes > self.spool_bytes // 2:
+            self._brake()
+        place = Place(UNANSWERED, rows.model, int(rows.receive_time.timestamp()) // HOUR_SECONDS)
+        try:
+            return self._add_rows(place, rows, None)
+        except (TypeError, ValueError) as error:
+            return self._unwritable(error, len(rows.rows))
+
+    def _unwritable(self, error: Exception, rows: int) -> bool:
+        if not self._told:
+            log.error("WS-SERVING-033: rows of a request have no JSON form: %s", type(error).__name__)
+        self._told = True
+        return self._drop(rows)
 
     def _brake(self) -> None:
         """Let the writer go first while it does not keep up: rather a later answer than a lost row.
@@ -204,7 +221,7 @@ class PredictionLog:
                 next_action="Send it again later; free some space where the server keeps its log.",
             ) from None
 
-    def _add_rows(self, place: Place, answered: AnsweredRows, began: float | None) -> bool:
+    def _add_rows(self, place: Place, answered: AnsweredRows | UnansweredRows, began: float | None) -> bool:
         """Add rows that need nothing more to the lines that wait already."""
         rows = len(answered.rows)
         with self._lock:

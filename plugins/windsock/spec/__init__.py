@@ -29,14 +29,8 @@ from windsock.spec.monitoring import (
     RetrainBlock,
 )
 from windsock.spec.registries import Metric, Task, extension, metric_facts
-from windsock.spec.rollout import (
-    HARM,
-    PERCENT,
-    SEEN_BY_SHADOWS,
-    SHARE_KINDS,
-    RolloutBlock,
-    RolloutMetricBlock,
-)
+from windsock.spec.rollout import HARM, PERCENT, RolloutBlock
+from windsock.spec.rollout_metrics import SEEN_BY_SHADOWS, SHARE_KINDS, RolloutMetricBlock
 from windsock.spec.row_conditions import RangeBlock
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec

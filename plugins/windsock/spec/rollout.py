@@ -10,27 +10,18 @@ from pydantic import Field, model_validator
 from windsock.spec.base import Frozen
 from windsock.spec.durations import Duration, parse_duration
 from windsock.spec.faults import NotAllowedError
-from windsock.spec.margins import AgainstChampion, NotWorse
+from windsock.spec.margins import MostLoss, PromoteRule
 from windsock.spec.monitoring import LabelsBlock
+from windsock.spec.rollout_metrics import (
+    RELATIVE_KINDS,
+    SEEN_BY_SHADOWS,
+    SHARE_KINDS,
+    USUAL_METRICS,
+    RolloutMetricBlock,
+)
 from windsock.spec.words import Switch
 
 Strategy = Literal["direct", "canary", "ab", "shadow"]
-MetricKind = Literal["conversion", "rate", "mean", "accuracy", "absolute_error", "errors", "slow"]
-LOWER_IS_BETTER: frozenset[str] = frozenset({"absolute_error", "errors", "slow"})
-SEEN_BY_SHADOWS: frozenset[str] = frozenset({"accuracy", "absolute_error", "errors", "slow"})
-"""Kinds of metrics that an answer has which nobody acts upon."""
-SHARE_KINDS: frozenset[str] = frozenset({"conversion", "rate", "accuracy", "errors", "slow"})
-"""Kinds of metrics that lie between 0 and 1, whatever the model is about."""
-USUAL_METRICS: dict[str, MetricKind] = {
-    "conversion": "conversion",
-    "ctr": "rate",
-    "mean": "mean",
-    "accuracy": "accuracy",
-    "absolute_error": "absolute_error",
-    "errors": "errors",
-    "slow": "slow",
-}
-"""Metrics that need not be declared, by name."""
 HARM = "harm"
 """The guardrail on the rollout's own metric."""
 USUAL_GUARDRAILS: dict[str, float] = {HARM: 0.0, "errors": 0.01, "slow": 0.05}
@@ -39,30 +30,11 @@ PERCENT = 100
 WHOLE = 100 * PERCENT
 USUAL_MARGIN = 0.02
 """Of a metric that is a share; no number is usual in a unit that only the model's owner knows."""
+USUAL_RELATIVE_MARGIN = 0.2
+"""Of a conversion or a rate, as a part of the champion's own: the smaller of both margins holds."""
 SHORTEST_CHECK = timedelta(seconds=5)
 MOST_LOOKS = 10_000
 """Decisions of one rollout that are kept, and read again by its report."""
-
-
-class RolloutMetricBlock(Frozen):
-    """A number that the arms of a rollout are compared by; always summed by unit first."""
-
-    kind: MetricKind = Field(
-        description="conversion: units with a positive outcome; rate: positive outcomes for each exposure "
-        "(CTR); mean: sum of a unit's outcomes; accuracy, absolute_error: of labelled answers; errors: "
-        "answers by the fallback; slow: answers slower than sla_latency_ms"
-    )
-    outcome: str | int | float | bool | None = Field(
-        default=None, description="only this outcome is positive; default: true, or any number above 0"
-    )
-    better: Literal["higher", "lower"] | None = Field(
-        default=None, description="default: lower for errors, slow and absolute_error, else higher"
-    )
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether a small value is a good one."""
-        return self.better == "lower" if self.better else self.kind in LOWER_IS_BETTER
 
 
 class RolloutBlock(Frozen):
@@ -91,10 +63,11 @@ class RolloutBlock(Frozen):
     metrics: dict[str, RolloutMetricBlock] = Field(
         default_factory=dict, max_length=20, description="further metrics, by name"
     )
-    promote: AgainstChampion | None = Field(
+    promote: PromoteRule | None = Field(
         default=None,
-        description="better, or {not_worse: 0.01}; default: better for ab; {not_worse: 0.02} for the others, "
-        "where the metric is a share such as accuracy; else it must be said",
+        description="better, {not_worse: 0.01}, or {not_worse: 20%} of the champion's own value; default: "
+        "better for ab; for the others {not_worse: 0.02} where the metric is a share such as accuracy, and "
+        "for a conversion or a rate the smaller of 0.02 and 20%; else it must be said",
     )
     guardrails: dict[str, float | None] = Field(
         default_factory=dict,
@@ -122,6 +95,17 @@ class RolloutBlock(Frozen):
     pre_period: Duration | None = Field(
         default=None, description="outcomes of units so long before the rollout make it more precise (CUPED)"
     )
+    attribution: Duration | None = Field(
+        default="7d",
+        description="how long after an exposure an outcome may come of it; null: for ever",
+    )
+    unit_cap: int | None = Field(
+        default=100,
+        ge=1,
+        le=1_000_000_000,
+        description="exposures (or labels) of one unit that count in full in a rate; a unit with more weighs "
+        "as much as one with so many; null: each weighs what it has",
+    )
     labels: LabelsBlock | None = Field(
         default=None, description="where outcomes arrive; default: as for monitoring"
     )
@@ -141,12 +125,31 @@ class RolloutBlock(Frozen):
 
     @property
     def margin(self) -> float | None:
-        """The largest loss that is no harm; ``None``: the challenger must be better."""
-        if isinstance(self.promote, NotWorse):
-            return self.promote.not_worse
-        if self.promote is None and self.strategy != "ab":
-            return USUAL_MARGIN
-        return None
+        """The largest loss that is no harm, in the metric's unit; ``None``: none is said in it."""
+        if isinstance(self.promote, MostLoss):
+            return self.promote.absolute
+        return USUAL_MARGIN if self._has_usual_margin else None
+
+    @property
+    def relative_margin(self) -> float | None:
+        """The largest loss that is no harm, as a part of the champion's own value; ``None``: none is said so.
+
+        With neither margin the challenger must be better; of two the smaller one holds.
+        """
+        if isinstance(self.promote, MostLoss):
+            return self.promote.relative
+        usual = self._has_usual_margin and self.metric is not None
+        is_rate = usual and self.metric_blocks[self.metric or ""].kind in RELATIVE_KINDS
+        return USUAL_RELATIVE_MARGIN if is_rate else None
+
+    @property
+    def confirms_margin(self) -> bool:
+        """Whether a margin above half of what the champion has is meant."""
+        return isinstance(self.promote, MostLoss) and self.promote.confirmed
+
+    @property
+    def _has_usual_margin(self) -> bool:
+        return self.promote is None and self.strategy != "ab"
 
     @property
     def shares(self) -> tuple[int, ...]:

@@ -15,9 +15,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from support.builders import NOON, digest
-from support.log_rows import line_of
+from support.log_rows import kind_of, line_of
 from windsock.adapters import log_columns, log_merge, prediction_archive
 from windsock.adapters.log_merge import Tally
+from windsock.adapters.log_reading import LogReader
 from windsock.adapters.prediction_archive import (
     ParquetPredictionArchive,
     hour_of,
@@ -26,7 +27,7 @@ from windsock.adapters.prediction_archive import (
 )
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError
-from windsock.records import OutcomeEvent, PredictionEvent
+from windsock.records import OutcomeEvent, PredictionEvent, Span, UnansweredEvent
 
 LATER = NOON + timedelta(hours=3)
 
@@ -57,6 +58,21 @@ def outcome(identifier: str, **fields: Any) -> OutcomeEvent:
     return OutcomeEvent(**{**made, **fields})
 
 
+def unanswered(identifier: str, *, minute: int = 0, **fields: Any) -> UnansweredEvent:
+    made: dict[str, Any] = {
+        "prediction_id": identifier,
+        "model": "churn",
+        "version": "2",
+        "digest": digest("c"),
+        "variant": "challenger",
+        "experiment": "v2-e7",
+        "epoch": 1,
+        "receive_time": NOON + timedelta(minutes=minute),
+        "cause": "failed",
+    }
+    return UnansweredEvent(**{**made, **fields})
+
+
 class Spool:
     """A server's log folder and its archive."""
 
@@ -66,8 +82,9 @@ class Spool:
         self.archive = ParquetPredictionArchive(folder, self.storage, now=lambda: LATER)
 
     def write(self, *events: Any, name: str = "1-a", tail: bytes = b"", hour: str | None = None) -> Path:
-        kind = "predictions" if isinstance(events[0], PredictionEvent) else "outcomes"
-        place = segment_folder(self.folder, kind, events[0].model, hour or hour_of(events[0].receive_time))
+        place = segment_folder(
+            self.folder, kind_of(events[0]), events[0].model, hour or hour_of(events[0].receive_time)
+        )
         place.mkdir(parents=True, exist_ok=True)
         file = place / f"{name}.ndjson"
         file.write_bytes(b"".join(line_of(event) for event in events) + tail)
@@ -374,15 +391,67 @@ def test_nothing_there_is_nothing_to_do(spool: Spool) -> None:
     assert spool.archive.remove_older(LATER) == 0
 
 
-def test_old_hours_are_removed_for_both_kinds(spool: Spool) -> None:
+def test_rows_without_an_answer_are_an_hour_like_the_others(spool: Spool) -> None:
+    first = unanswered("a", unit="u", event_time=NOON, client="shop", minute=1)
+    same, other = (
+        unanswered("b", minute=1, client="shop"),
+        unanswered("c", cause="invalid", variant="champion"),
+    )
+    file = spool.write(first)
+    file.write_bytes(line_of(first, same) + line_of(first, same) + b'{"cause": 3}\n' + line_of(other))
+    reader, span = LogReader(spool.folder, spool.storage), Span(start=NOON, end=LATER)
+
+    def read() -> list[UnansweredEvent]:
+        tables = reader.tables("unanswered", "churn", span)
+        return sorted(
+            (UnansweredEvent(**row) for table in tables for row in table.to_pylist()),
+            key=lambda event: event.prediction_id,
+        )
+
+    assert read() == [first, same, other]  # from the segment
+    ((hour, tally),) = spool.archive.close_hours().items()
+    assert hour.path == "unanswered/churn/20260501T12.parquet"
+    assert tally == Tally(segments=1, read=5, archived=3, duplicates=2, unreadable=1)
+    assert read() == [first, same, other]  # from the archive
+    late = unanswered("d", minute=2)
+    spool.write(late, name="9-late")
+    assert read() == [first, same, other, late]  # from both
+    spool.archive.close_segments()
+    (row, *_) = spool.rows(hour.path)
+    assert set(row) == set(UnansweredEvent.model_fields)
+    assert read() == [first, same, other, late]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("experiment", None),
+        ("cause", "tired"),
+        ("cause", None),
+        ("epoch", "1"),
+        ("rows", [["a", None]]),
+        ("rows", [["a", None, "yesterday"]]),
+        ("rows", [["a", None, None, 0.5]]),
+        ("features", {}),
+    ],
+)
+def test_a_line_of_unanswered_rows_with_one_wrong_value_is_no_line(name: str, value: Any) -> None:
+    good = json.loads(line_of(unanswered("a")))
+    segment = read_segment(json.dumps({**good, name: value}).encode() + b"\n", "unanswered")
+    assert (segment.events, len(segment.unreadable)) == ((), 1)
+
+
+def test_old_hours_are_removed_for_all_kinds(spool: Spool) -> None:
     for hours in range(3):
         at = NOON + timedelta(hours=hours)
         spool.write(prediction("a", receive_time=at))
         spool.write(outcome("a", receive_time=at))
+        spool.write(unanswered("a", receive_time=at))
     spool.archive.close_segments()
-    assert spool.archive.remove_older(NOON + timedelta(hours=2, minutes=30)) == 4
+    assert spool.archive.remove_older(NOON + timedelta(hours=2, minutes=30)) == 6
     assert spool.storage.names("predictions/churn") == ("20260501T14.parquet",)
     assert spool.storage.names("outcomes/churn") == ("20260501T14.parquet",)
+    assert spool.storage.names("unanswered/churn") == ("20260501T14.parquet",)
 
 
 def test_hours_are_in_utc() -> None:

@@ -14,7 +14,7 @@ from windsock.cli.app import run
 from windsock.cli.rollout import rollout
 from windsock.records import RolloutOutcome, RolloutPlan
 from windsock.spec.loader import spec_from_bytes
-from windsock.spec.rollout import USUAL_METRICS
+from windsock.spec.rollout_metrics import USUAL_METRICS
 
 
 @pytest.fixture(scope="module")

@@ -43,9 +43,25 @@ def test_without_a_rollout_nothing_is_needed() -> None:
     assert asked_by(world_of(1)) == {}
 
 
-@pytest.mark.parametrize(("before", "days"), [(None, 0), ("7d", 7)])
-def test_a_rollout_needs_its_hours_and_those_of_the_time_before_it(before: str | None, days: int) -> None:
-    spec = make_spec(rollout={"strategy": "ab", **({"pre_period": before} if before else {})})
+@pytest.mark.parametrize(
+    ("block", "days"),
+    [
+        ({"attribution": None}, 0),
+        ({"attribution": None, "pre_period": "7d"}, 7),
+        ({"attribution": "3d"}, 3),
+        ({"attribution": "3d", "pre_period": "7d"}, 7),
+        (
+            {
+                "attribution": "3d",
+                "guardrails": {"m": 0.1},
+                "metrics": {"m": {"kind": "rate", "attribution": "9d"}},
+            },
+            9,
+        ),
+    ],
+)
+def test_a_rollout_needs_its_hours_and_those_of_the_time_before_it(block: dict[str, Any], days: int) -> None:
+    spec = make_spec(rollout={"strategy": "ab", **block})
     ports = started_world(spec=spec)
     assert asked_by(ports) == {MODEL: running(ports).started_at - timedelta(days=days, hours=2)}
 

@@ -30,6 +30,16 @@ def test_the_usual_plan():
     assert plan.slow_ms == 50.0
 
 
+def test_what_counts_is_frozen_with_the_plan():
+    plan = RolloutPlan.of_spec(spec_with(strategy="canary", metric="conversion"))
+    assert (plan.margin, plan.relative_margin) == (0.02, 0.2)
+    assert (plan.attribution, plan.unit_cap) == ("7d", 100)
+    free = spec_with(attribution=None, unit_cap=None, metric="m", metrics={"m": {"kind": "mean"}})
+    written = RolloutPlan.of_spec(free).model_dump(mode="json")
+    assert not {"attribution", "unit_cap", "relative_margin"} & set(written)
+    assert "attribution" not in written["metrics"]["m"]  # as plans of before, with their digests
+
+
 def test_a_regression_is_compared_by_its_errors():
     plan = RolloutPlan.of_spec(spec_with(task="regression"))
     assert plan.metric == "absolute_error"

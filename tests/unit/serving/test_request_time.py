@@ -14,7 +14,7 @@ from support.serving import ROW, make_plan
 from support.serving_app import App
 from windsock.adapters.log_format import read_segment
 from windsock.records import StoredBundle
-from windsock.serving import predicting
+from windsock.serving import answered as answered_module
 from windsock.serving.log_lines import LineMaker, LogLine, Place
 
 
@@ -40,13 +40,13 @@ def test_it_holds_what_is_around_the_model(
     app: App, stored: dict[str, StoredBundle], monkeypatch: pytest.MonkeyPatch, path: str, body: Any
 ) -> None:
     """Here 30 ms pass between the model's answer and the log."""
-    real = predicting.LoggedRow
+    real = answered_module.LoggedRow
 
     def slow(*values: Any) -> Any:
         time.sleep(0.03)
         return real(*values)
 
-    monkeypatch.setattr(predicting, "LoggedRow", slow)
+    monkeypatch.setattr(answered_module, "LoggedRow", slow)
     assert app.put(make_plan(stored["first"])).status_code == 200
     if body is None:
         kinds = {str: "BYTES", bool: "BOOL", float: "FP64", int: "INT64"}

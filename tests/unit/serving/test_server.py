@@ -67,6 +67,14 @@ def test_the_serving_path_knows_neither_airflow_nor_mlflow(
     assert modules_after("serving") & unknown == set()
 
 
+def test_what_serves_imports_with_what_its_image_holds(
+    modules_after: Callable[[str], frozenset[str]],
+) -> None:
+    """Every module of it, above all without YAML; an import that fails fails the proof."""
+    found = modules_after("serving image")
+    assert {"windsock.serving.app", "windsock.serving.slot_app", "windsock.serving.protocols"} <= found
+
+
 class TestNotes:
     def test_only_the_living_count(self, tmp_path: Path) -> None:
         notes = WorkerNotes(tmp_path)

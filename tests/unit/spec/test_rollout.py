@@ -7,7 +7,7 @@ import pytest
 from support.specs import HEAD, only_fault
 from windsock.spec import RolloutBlock
 from windsock.spec.loader import spec_from_bytes
-from windsock.spec.rollout import SEEN_BY_SHADOWS, USUAL_METRICS, MetricKind
+from windsock.spec.rollout_metrics import SEEN_BY_SHADOWS, USUAL_METRICS, MetricKind
 
 
 def block(text=""):
@@ -52,6 +52,16 @@ def block(text=""):
         ("metrics: {buys: {kind: rate, better: more}}", "metrics.buys.better", "more", "higher, lower", ""),
         ("promote: always", "promote", "always", "better", ""),
         ("promote: {not_worse: -0.1}", "promote.not_worse", "-0.1", "at least 0", ""),
+        ("promote: {not_worse: 0%}", "promote.not_worse", "text '0%'", "above 0% and below 100%", ""),
+        ("promote: {not_worse: 100%}", "promote.not_worse", "text '100%'", "below 100%", ""),
+        ("promote: {not_worse: -5%}", "promote.not_worse", "text '-5%'", "a part of the champion's own", ""),
+        ("promote: {not_worse: true}", "promote.not_worse", "true/false value true", "at least 0", ""),
+        ("promote: {not_worse: few}", "promote.not_worse", "text 'few'", "at least 0", ""),
+        ("promote: {not_worse: 51%}", "promote.not_worse", "more than half", "up to 50%", "confirmed: true"),
+        ("promote: {not_worse: 1, confirmed: 2}", "promote.confirmed", "2", "", ""),
+        ("unit_cap: 0", "unit_cap", "0", "1", ""),
+        ("attribution: soon", "attribution", "soon", "", ""),
+        ("metrics: {m: {kind: mean, attribution: 1}}", "metrics.m.attribution", "1", "", ""),
         ("promote: {}", "promote.not_worse", "missing", "largest loss", "add not_worse"),
         ("guardrails: {clicks: 0.1}", "guardrails.clicks", "unknown metric clicks", "harm", ""),
         ("guardrails: {errors: -0.01}", "guardrails.errors", "-0.01 is below 0", "0 or more", ""),
@@ -116,6 +126,37 @@ def test_guardrails_that_are_not_named_stay(text, limits):
 )
 def test_what_a_promotion_must_prove(text, margin):
     assert block(text).margin == margin
+    assert block(text).relative_margin is None
+
+
+@pytest.mark.parametrize(
+    ("text", "margins"),
+    [
+        ("strategy: canary, metric: conversion", (0.02, 0.2)),
+        ("strategy: canary, metric: ctr", (0.02, 0.2)),
+        ("strategy: canary, metric: seen, metrics: {seen: {kind: rate}}", (0.02, 0.2)),
+        ("strategy: canary, metric: accuracy", (0.02, None)),
+        ("strategy: shadow, metric: errors", (0.02, None)),
+        ("strategy: ab, metric: conversion", (None, None)),
+        ("strategy: canary, metric: conversion, promote: better", (None, None)),
+        ("strategy: canary, metric: conversion, promote: {not_worse: 0.02}", (0.02, None)),
+        ("strategy: canary, metric: conversion, promote: {not_worse: 20%}", (None, 0.2)),
+        ("strategy: canary, metric: mean, promote: {not_worse: '12.50 %'}", (None, 0.125)),
+        ("strategy: ab, promote: {not_worse: 50%}", (None, 0.5)),
+        ("strategy: ab, promote: {not_worse: 60%, confirmed: yes}", (None, 0.6)),
+    ],
+)
+def test_a_margin_may_be_a_part_of_what_the_champion_has(text, margins):
+    made = block(text)
+    assert (made.margin, made.relative_margin) == pytest.approx(margins)
+    assert made.confirms_margin is ("confirmed" in text)
+    assert RolloutBlock.model_validate(made.model_dump(mode="json")) == made
+
+
+def test_what_counts_for_how_long_and_how_much():
+    assert (block().attribution, block().unit_cap) == ("7d", 100)
+    free = block("attribution: null, unit_cap: null, metrics: {m: {kind: mean, attribution: 2d}}")
+    assert (free.attribution, free.unit_cap, free.metrics["m"].attribution) == (None, None, "2d")
 
 
 @pytest.mark.parametrize("strategy", ["canary", "shadow"])

@@ -67,6 +67,6 @@ def open_engine(folder: Path) -> Iterator[Any]:
 
 
 def parquet_source(files: list[Path]) -> str:
-    """Return files as the source of a query."""
+    """Return files as the source of a query; a column that only some of them have is null in the others."""
     named = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{named}])"
+    return f"read_parquet([{named}], union_by_name = true)"

@@ -29,8 +29,10 @@ EXPOSURE = (
     "experiment",
     "epoch",
     "inference_ms",
+    "cause",
 )
 ANSWER = "prediction"
+PAST = ("prediction_id", "unit", "receive_time", "variant", "fallback_for", "experiment", "epoch")
 OUTCOME = ("prediction_id", "unit", "event_id", "outcome", "event_time", "receive_time")
 UNTIMED = -(2**62)
 """Time of a label that has none: it was known always."""
@@ -57,7 +59,7 @@ class Intake:
         return [*EXPOSURE, ANSWER] if self.scope.needs_answers else list(EXPOSURE)
 
     def add_exposures(self, table: pa.Table) -> None:
-        """Take rows of the predictions' log in."""
+        """Take rows of the log in that were answered, or that were not."""
         scope = self.scope
         values: dict[str, Any] = {"slow": scope.plan.slow_ms}
         arm, side, where = "0", "''", sql.OF_CHAMPION
@@ -74,6 +76,14 @@ class Intake:
             self.connection.execute(
                 sql.TAKE_EXPOSURES.format(said=said, arm=arm, side=side, where=where), values
             )
+
+    def add_past(self, table: pa.Table) -> None:
+        """Take rows of the time before the step in: of whom they are, and when."""
+        values = {"experiment": self.scope.experiment, "epoch": self.scope.epoch}
+        with self._piece(_columns(table, PAST)):
+            for side in self.scope.sides:
+                self.connection.execute(sql.TAKE_PAST.format(side=side), values)
+        self.counted["past"] += table.num_rows
 
     def add_outcomes(self, table: pa.Table, *, to: str = "outcomes") -> None:
         """Take rows of the outcomes' log in.
@@ -127,32 +137,37 @@ class Intake:
 
         :param kept: kinds of rows that something was counted of before.
         """
-        self.counted["strange"] += self._count("raw_exposures", f"arm = {sql.STRANGE}")
-        if "exposures" in kept:
-            self.connection.execute(sql.MEET)
-        for name, (key, order) in sql.KEYS.items():
-            mine = f"arm < {sql.STRANGE}" if name == "exposures" else "true"
-            known = sql.KNOWN_EXPOSURES if name == "exposures" else sql.KNOWN.format(key=key, name=name)
-            known = known if name in kept else ""
-            self.connection.execute(
-                sql.SETTLE.format(name=name, key=key, order=order, mine=mine, known=known)
-            )
-            shown = "main" if name == "outcomes" else mine
+        self._settle_exposures("exposures" in kept)
+        for name in ("outcomes", "before"):
+            known = sql.KNOWN.format(name=name) if name in kept else ""
+            self.connection.execute(sql.SETTLE_OUTCOMES.format(name=name, known=known))
+            shown = "main" if name == "outcomes" else "true"
             new = self._count(f"new_{name}", shown)
             self.counted[f"repeated_{name}"] += self._count(f"raw_{name}", shown) - new
             self.counted[name] += new
+        for name in sql.COLUMNS:
             self._renew(f"raw_{name}")
+
+    def _settle_exposures(self, kept: bool) -> None:
+        """Leave one row of each prediction id; the answer to one that was counted without one is new."""
+        self.counted["strange"] += self._count("raw_exposures", f"arm = {sql.STRANGE}")
+        self.connection.execute(sql.MEET if kept else sql.MEET_NONE)
+        self.connection.execute(sql.AGAIN)
+        self.connection.execute(sql.SETTLE_EXPOSURES)
+        self.counted["repeated_exposures"] += self._count("again", sql.REPEATED)
+        self.counted["reused"] += self._count("again", "reused")
+        self.counted["exposures"] += self._count("new_exposures", "true")
 
     def clear(self) -> None:
         """Forget what was taken in."""
         self.counted, self.rows = Counter(), 0
-        for name in sql.TABLES:
+        for name in sql.COLUMNS:
             self._renew(f"raw_{name}")
             self._renew(f"new_{name}")
 
     def _renew(self, table: str) -> None:
-        columns = sql.TABLES[table.partition("_")[2]]
-        self.connection.execute(f"CREATE OR REPLACE TABLE {table} {columns}")
+        columns = ", ".join(map(" ".join, sql.COLUMNS[table.partition("_")[2]].items()))
+        self.connection.execute(f"CREATE OR REPLACE TABLE {table} ({columns})")
 
     def _count(self, table: str, where: str) -> int:
         query = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608 - no word of it comes from elsewhere

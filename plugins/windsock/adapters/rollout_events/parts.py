@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from windsock.adapters.rollout_events.engine import parquet_source
+from windsock.adapters.rollout_events.intake_sql import COLUMNS
 from windsock.adapters.rollout_events.records import Kept, Part, PartKind
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError
@@ -32,7 +33,7 @@ LARGEST_BYTES = 64 * 1024 * 1024
 """Files that come to more than this together stay as they are."""
 FILE_BYTES = 32 * 1024 * 1024
 GROUP_ROWS = 65_536
-KINDS: tuple[PartKind, ...] = ("exposures", "outcomes", "before")
+KINDS: tuple[PartKind, ...] = ("exposures", "outcomes", "before", "past")
 
 
 class DamagedPartsError(ValueError):
@@ -61,7 +62,7 @@ class PartFiles:
             connection.execute(f"DROP VIEW IF EXISTS kept_{kind}")
             files = [self._find(part, verify=verify) for part in parts if part.kind == kind]
             if files:
-                connection.execute(f"CREATE VIEW kept_{kind} AS SELECT * FROM {parquet_source(files)}")  # noqa: S608
+                _view(connection, kind, parquet_source(files))
         return frozenset(part.kind for part in parts)
 
     def write(
@@ -143,3 +144,12 @@ class PartFiles:
         if verify or not self.storage.is_local:
             self._here[part.name] = local
         return local
+
+
+def _view(connection: Any, kind: PartKind, source: str) -> None:
+    """Let files be read as ``kept_KIND``; what those of before do not have is null."""
+    there = {row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()}
+    columns = (
+        name if name in there else f"NULL::{column} AS {name}" for name, column in COLUMNS[kind].items()
+    )
+    connection.execute(f"CREATE VIEW kept_{kind} AS SELECT {', '.join(columns)} FROM {source}")  # noqa: S608

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from windsock.adapters.label_sources import file_labels, table_labels
-from windsock.adapters.log_format import OUTCOMES, PREDICTIONS
+from windsock.adapters.log_format import OUTCOMES, PREDICTIONS, UNANSWERED
 from windsock.adapters.log_reading import Bounds, HourLog, LogReader, moments_of
-from windsock.adapters.rollout_events.intake import OUTCOME, Intake
+from windsock.adapters.rollout_events.intake import OUTCOME, PAST, Intake
 from windsock.adapters.rollout_events.scope import Scope
 from windsock.records import Span
 from windsock.spec import parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
+
+EXPOSED = (PREDICTIONS, UNANSWERED)
+"""Kinds of the log that tell who was exposed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Sources:
 
     def take_hour(self, intake: Intake, hour: HourLog, moments: Bounds) -> None:
         """Take in what was received in a stretch of an hour."""
-        if hour.kind == PREDICTIONS:
+        if hour.kind in EXPOSED:
             for table in hour.tables(moments, columns=intake.exposure_columns, features=()):
                 intake.add_exposures(table)
         else:
@@ -49,6 +52,17 @@ class Sources:
             for name in self.reader.hours(kind, model, span):
                 with self.reader.hour(kind, model, name) as hour:
                     self.take_hour(intake, hour, moments_of(span))
+
+    def take_past(self, intake: Intake, model: str, since: datetime) -> None:
+        """Take in who was exposed in the time before a step, as far back as an outcome may come of it."""
+        if not intake.scope.windows:
+            return
+        span = Span(start=since - timedelta(microseconds=max(intake.scope.windows)), end=since)
+        for kind in EXPOSED:
+            for name in self.reader.hours(kind, model, span):
+                with self.reader.hour(kind, model, name) as hour:
+                    for table in hour.tables(moments_of(span), columns=list(PAST), features=()):
+                        intake.add_past(table)
 
     def take_before(self, intake: Intake, model: str, start: datetime) -> None:
         """Take in the outcomes of units in the time before a rollout began."""

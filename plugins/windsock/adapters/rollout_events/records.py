@@ -8,8 +8,11 @@ from pydantic import Field
 
 from windsock.records import Record
 
-PartKind = Literal["exposures", "outcomes", "before"]
-"""``before``: outcomes of the time before the rollout, for the covariate."""
+PartKind = Literal["exposures", "outcomes", "before", "past"]
+"""``before``: outcomes of the time before the rollout, for the covariate. ``past``: exposures of the time
+before the step, for the attribution."""
+FORM = 2
+"""1: without what the rows without an answer, and the units' largest numbers, need."""
 
 
 class Part(Record):
@@ -46,7 +49,8 @@ class Kept(Record):
     :param hours: the hours that are counted, ``KIND/HOUR``.
     :param last: the newest of them; hours before it without a log are counted, too.
     :param numbers: sums over the units, by their name.
-    :param has_before: whether the time before the rollout has been read.
+    :param has_before: whether the time before the rollout, and before the step, has been read.
+    :param form: by which release it was counted.
     """
 
     generation: int = Field(default=0, ge=0)
@@ -56,6 +60,7 @@ class Kept(Record):
     last: str = ""
     numbers: dict[str, int | float] = Field(default_factory=dict)
     has_before: bool = False
+    form: int = 1
 
     def of(self, kind: PartKind) -> list[Part]:
         """Return the files of one kind."""

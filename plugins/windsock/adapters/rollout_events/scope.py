@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from windsock.records import Rollout, RolloutPlan
-from windsock.spec import digest_of
+from windsock.spec import RolloutMetricBlock, digest_of, parse_duration
 
 TOLERANCE_MINUTES = 5
 """By how much a client's clock may differ from the server's."""
@@ -14,6 +15,10 @@ BY_OUTCOME = frozenset({"conversion", "rate", "mean"})
 """Kinds of metrics that sum outcomes by unit."""
 BY_LABEL = frozenset({"accuracy", "absolute_error"})
 """Kinds of metrics that hold an answer against its outcome."""
+RATIOS = frozenset({"rate", "accuracy", "absolute_error", "errors", "slow"})
+"""Kinds of metrics in which a unit weighs as much as it has exposures, or labels."""
+LATER_FIELDS = ("attribution", "unit_cap")
+"""Of the plan: rollouts of before have none of them, and what was counted for them is still of this plan."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Scope:
                 "labels": plan["labels"],
                 "pre_period": plan["pre_period"],
                 "slow_ms": plan["slow_ms"],
+                **{name: plan[name] for name in LATER_FIELDS if plan.get(name) is not None},
                 "shadow": self.is_shadow,
                 "experiment": self.experiment,
                 "epoch": self.epoch,
@@ -104,6 +110,27 @@ class Scope:
     def needs_before(self) -> bool:
         """Whether units have a covariate."""
         return self.plan.pre_period is not None and bool(self.kinds & BY_OUTCOME)
+
+    @property
+    def outcome_windows(self) -> tuple[int | None, ...]:
+        """How long after an exposure an outcome may come of it, by the metrics that are about outcomes."""
+        blocks = self.plan.metrics.values()
+        return tuple(dict.fromkeys(self.window(one) for one in blocks if one.kind in BY_OUTCOME | BY_LABEL))
+
+    @property
+    def windows(self) -> frozenset[int]:
+        """Those that end."""
+        return frozenset(window for window in self.outcome_windows if window is not None)
+
+    def window(self, block: RolloutMetricBlock) -> int | None:
+        """Return the microseconds after an exposure in which an outcome may come of it; ``None``: for ever.
+
+        Labels of a table or a file are of one prediction each, whenever they are known.
+        """
+        length = block.attribution or self.plan.attribution
+        if length is None or not self.is_posted or block.kind not in BY_OUTCOME | BY_LABEL:
+            return None
+        return parse_duration(length) // timedelta(microseconds=1)
 
     @property
     def is_posted(self) -> bool:

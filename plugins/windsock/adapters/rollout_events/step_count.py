@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from windsock.adapters.log_columns import microseconds
-from windsock.adapters.log_format import OUTCOMES, PREDICTIONS, hour_of
+from windsock.adapters.log_format import OUTCOMES, hour_of
 from windsock.adapters.log_reading import EVER, Bounds
 from windsock.adapters.rollout_events.engine import open_engine
 from windsock.adapters.rollout_events.hours import Hours, leave_new
 from windsock.adapters.rollout_events.intake import Intake
 from windsock.adapters.rollout_events.parts import KINDS, PartFiles
-from windsock.adapters.rollout_events.reading import Sources
-from windsock.adapters.rollout_events.records import HourMark, Kept, PartKind
+from windsock.adapters.rollout_events.reading import EXPOSED, Sources
+from windsock.adapters.rollout_events.records import FORM, HourMark, Kept, PartKind
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.adapters.rollout_events.scope import Scope
-from windsock.adapters.rollout_events.sums import Numbers, difference, plus
+from windsock.adapters.rollout_events.sums import Numbers, completed, difference, plus
 from windsock.exceptions import RolloutRefusedError
 from windsock.records import Rollout
 
@@ -50,7 +50,7 @@ class StepCount:
         self.now = now
         self.scope = Scope.of(rollout)
         posted = self.scope.needs_outcomes and self.scope.is_posted
-        self.kinds = (PREDICTIONS, OUTCOMES) if posted else (PREDICTIONS,)
+        self.kinds = (*EXPOSED, OUTCOMES) if posted else EXPOSED
         first = hour_of(rollout.step_since - CLOCK)
         self.hours = Hours(sources.reader, rollout.model, first, kinds=self.kinds)
         self.late: list[str] = []
@@ -91,7 +91,7 @@ class StepCount:
                 next_action="Restore that log, or the files below `rollouts/` and the control database, "
                 f"from a backup; or end the rollout: `windsock rollout stop {self.rollout.model}`.",
             )
-        return Kept(generation=read.generation, plan=self.scope.digest)
+        return Kept(generation=read.generation, plan=self.scope.digest, form=FORM)
 
     def _trusted(self, read: Kept) -> Kept:
         """Return what is kept if it still holds, with the marks of now; else nothing."""
@@ -100,6 +100,11 @@ class StepCount:
         if read.plan != self.scope.digest:
             self._tell("WS-ROLLOUT-042: %s, rollout %s, step %d: what was kept is of another plan; " + ANEW)
             return self._anew(read)
+        if read.form < FORM:
+            if not self.hours.gone(read):
+                self._tell("WS-ROLLOUT-048: %s, rollout %s, step %d: an older release counted it; " + ANEW)
+                return self._anew(read)
+            read = read.replace(numbers=completed(read.numbers, self.scope))
         late, kept = self.hours.compare(read)
         if not late:
             return kept
@@ -122,7 +127,7 @@ class StepCount:
         files = PartFiles(storage, rollout.model, rollout.experiment, rollout.step, work)
         intake = Intake(connection, self.scope)
         final = list(takewhile(lambda hour: self.hours.is_final(hour, self.now), waiting))
-        if self.scope.needs_before and not kept.has_before and not self._before_is_final():
+        if not kept.has_before and not self._before_is_final():
             final = []
         rest = [one for hour in waiting[len(final) :] for one in self.hours.of(hour)]
         added = [one for one in self.late if self.hours.is_final(one.partition("/")[2], self.now)]
@@ -135,8 +140,7 @@ class StepCount:
         self.sources.take_labels(intake, rollout.step_since, self.now)
         if not intake.rows and not any(intake.counted.values()):
             return dict(kept.numbers)
-        if not kept.has_before:
-            self.sources.take_before(intake, rollout.model, rollout.started_at)
+        self._take_before(intake, kept)
         return plus(kept.numbers, self._sums(intake, files.view(connection, kept.parts)))
 
     def _sums(self, intake: Intake, there: frozenset[PartKind]) -> Numbers:
@@ -148,11 +152,19 @@ class StepCount:
         return plus(intake.counted, difference(intake.connection, self.scope, there))
 
     def _before_is_final(self) -> bool:
-        """Return whether nothing of the time before the rollout is still being written."""
-        last = hour_of(self.rollout.started_at)
+        """Return whether nothing of the time that is read once is still being written."""
+        if not self.scope.needs_before and not self.scope.windows:
+            return True
+        last = hour_of(self.rollout.step_since if self.scope.windows else self.rollout.started_at)
         return self.hours.is_over(last, self.now) and all(
             self.hours.is_final(hour, self.now) for hour in self.hours.names() if hour <= last
         )
+
+    def _take_before(self, intake: Intake, kept: Kept) -> None:
+        """Take in what is read once: of the time before the rollout, and before the step."""
+        if not kept.has_before:
+            self.sources.take_before(intake, self.rollout.model, self.rollout.started_at)
+            self.sources.take_past(intake, self.rollout.model, self.rollout.step_since)
 
     def _take(self, intake: Intake, ones: Iterable[str], bounds: Bounds, kept: Kept) -> dict[str, HourMark]:
         """Take in what is not counted of some logs, ``KIND/HOUR``; return their marks."""
@@ -181,8 +193,7 @@ class StepCount:
         self, intake: Intake, files: PartFiles, kept: Kept, marks: dict[str, HourMark], last: str
     ) -> Kept:
         """Keep what the rows that were taken in come to; return what is kept now."""
-        if not kept.has_before:
-            self.sources.take_before(intake, self.rollout.model, self.rollout.started_at)
+        self._take_before(intake, kept)
         connection = intake.connection
         added = self._sums(intake, files.view(connection, kept.parts, verify=True))
         made = [
@@ -199,6 +210,7 @@ class StepCount:
             last=last,
             numbers=plus(kept.numbers, added),
             has_before=True,
+            form=kept.form,
         )
         if not self.rows.switch(kept.generation, after):
             before = {part.name for part in kept.parts}

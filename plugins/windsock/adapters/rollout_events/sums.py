@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from windsock.adapters.rollout_events.scope import BY_OUTCOME, TOLERANCE, Scope
-from windsock.adapters.rollout_events.sums_sql import query_of
+from windsock.adapters.rollout_events.resolve_sql import CLASSES
+from windsock.adapters.rollout_events.scope import BY_OUTCOME, Scope
+from windsock.adapters.rollout_events.sums_sql import LARGEST, LEADING, fields_of, query_of
 from windsock.records import ArmTotals, Moments, Rollout, StepTotals
 from windsock.spec import RolloutMetricBlock
 
 ARMS = ("champion", "challenger")
-FIELDS = ("units", "num", "den", "pre", "num_num", "den_den", "pre_pre", "num_den", "num_pre", "den_pre")
-COUNTS = ("moved", "counted", "early", "foreign")
+CAUSE = "{arm}//{cause}"
+"""Name of a number of exposures that got no answer; a metric's has its name between the strokes."""
 Numbers = dict[str, int | float]
 
 TOUCH = """
@@ -29,16 +30,31 @@ SELECT DISTINCT unit FROM (
 TOUCH_KEPT = "UNION ALL SELECT unit FROM met SEMI JOIN new_outcomes USING (pid)"
 GATHER_EXPOSURES = """
 CREATE OR REPLACE TABLE exposures AS
-SELECT *, true AS is_new FROM new_exposures
+SELECT *, true AS is_new, true AS stays FROM new_exposures
 {kept}"""
-KEPT_EXPOSURES = "UNION ALL SELECT *, false FROM kept_exposures SEMI JOIN touched USING (unit)"
+KEPT_EXPOSURES = "UNION ALL SELECT *, false, true FROM kept_exposures SEMI JOIN touched USING (unit)"
+SUPERSEDE = (
+    """CREATE OR REPLACE TABLE answered AS SELECT pid, is_new FROM exposures SEMI JOIN
+    (SELECT pid FROM exposures WHERE cause IS NOT NULL) USING (pid) WHERE cause IS NULL""",
+    """DELETE FROM exposures
+    WHERE cause IS NOT NULL AND pid IN (SELECT pid FROM answered WHERE NOT is_new)""",
+    "UPDATE exposures SET stays = false WHERE cause IS NOT NULL AND pid IN (SELECT pid FROM answered)",
+)
+"""A kept exposure without an answer is none any more once its answer is there, a kept or a new one."""
 GATHER_OUTCOMES = """
 CREATE OR REPLACE TABLE outcomes AS
-SELECT *, true AS is_new FROM new_outcomes
+SELECT *, true AS is_new, true AS stays FROM new_outcomes
 {kept}"""
 KEPT_OUTCOMES = """
-UNION ALL SELECT *, false FROM kept_outcomes WHERE pid IS NOT NULL AND pid IN (SELECT pid FROM exposures)
-UNION ALL SELECT *, false FROM kept_outcomes WHERE pid IS NULL AND unit IN (SELECT unit FROM touched)"""
+UNION ALL SELECT *, false, true FROM kept_outcomes WHERE pid IN (SELECT pid FROM exposures)
+UNION ALL SELECT *, false, true FROM kept_outcomes WHERE pid IS NULL AND unit IN (SELECT unit FROM touched)"""
+GATHER_PAST = (
+    """CREATE OR REPLACE TABLE past_units AS
+    SELECT unit, max(seen) AS seen FROM {source} SEMI JOIN touched USING (unit) GROUP BY unit""",
+    """CREATE OR REPLACE TABLE past_predictions AS SELECT DISTINCT pid
+    FROM {source} SEMI JOIN (SELECT pid FROM outcomes WHERE pid IS NOT NULL) USING (pid)""",
+)
+"""Exposures before the step, of the units and predictions that new rows are about."""
 
 
 def difference(connection: Any, scope: Scope, kept: frozenset[str]) -> Numbers:
@@ -50,18 +66,44 @@ def difference(connection: Any, scope: Scope, kept: frozenset[str]) -> Numbers:
     has = "exposures" in kept
     connection.execute(TOUCH.format(kept=TOUCH_KEPT if has else ""))
     connection.execute(GATHER_EXPOSURES.format(kept=KEPT_EXPOSURES if has else ""))
+    for statement in SUPERSEDE if has else ():
+        connection.execute(statement)
     connection.execute(GATHER_OUTCOMES.format(kept=KEPT_OUTCOMES if "outcomes" in kept else ""))
     _gather_before(connection, scope, "kept_before" if "before" in kept else "new_before")
-    after = _sums(connection, scope, "true")
-    if not has:
+    if scope.windows:
+        past = "kept_past" if "past" in kept else "new_past"
+        for statement in GATHER_PAST:
+            connection.execute(statement.format(source=past))
+    after = _sums(connection, scope, "stays")
+    if not has and "outcomes" not in kept:
         return after
     before = _sums(connection, scope, "NOT is_new")
-    return {name: after[name] - before[name] for name in after}
+    # a largest one of units that nothing touched is still in what is kept
+    return plus(after, {name: 0 if is_largest(name) else -value for name, value in before.items()})
 
 
 def plus(one: Mapping[str, int | float], other: Mapping[str, int | float]) -> Numbers:
-    """Return the sum of two, name by name."""
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+    """Return the sum of two, name by name; of a largest one the larger."""
+    return {name: _joined(name, one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
+
+
+def completed(numbers: Numbers, scope: Scope) -> Numbers:
+    """Return sums that an older release kept with what later ones are added to: nobody was refused then."""
+    asked = {}
+    for arm in ARMS:
+        for name, block in scope.plan.metrics.items():
+            if block.kind == "accuracy":
+                asked[f"{arm}/{name}/asked_units"] = numbers.get(f"{arm}/{name}/units", 0)
+    return {**asked, **numbers}
+
+
+def is_largest(name: str) -> bool:
+    """Return whether a number is not a sum over units but the largest of one."""
+    return name.endswith(f"/{LARGEST}")
+
+
+def _joined(name: str, one: int | float, other: int | float) -> int | float:
+    return max(one, other) if is_largest(name) else one + other
 
 
 def totals_of(numbers: Mapping[str, int | float], rollout: Rollout, counted_until: datetime) -> StepTotals:
@@ -71,6 +113,7 @@ def totals_of(numbers: Mapping[str, int | float], rollout: Rollout, counted_unti
     def said(name: str) -> int:
         return int(numbers.get(name, 0))
 
+    known = sum(map(said, ("counted", "early", "earlier", "carried", "late")))
     return StepTotals(
         experiment=rollout.experiment,
         step=rollout.step,
@@ -78,12 +121,17 @@ def totals_of(numbers: Mapping[str, int | float], rollout: Rollout, counted_unti
         challenger=_arm(numbers, "challenger", scope),
         repeated_exposures=said("repeated_exposures"),
         repeated_outcomes=said("repeated_outcomes"),
+        reused=said("reused"),
+        unitless=said("champion/unitless") + (0 if scope.is_shadow else said("challenger/unitless")),
         moved=said("moved"),
         strange=said("strange"),
         damaged=said("damaged"),
         outcomes=said("counted") - said("foreign"),
         early=said("early"),
-        unknown=said("outcomes") - said("counted") - said("early"),
+        earlier=said("earlier"),
+        carried=said("carried"),
+        late=said("late"),
+        unknown=said("outcomes") - known,
         unusable=said("unusable") + said("foreign"),
         counted_until=counted_until,
     )
@@ -92,16 +140,23 @@ def totals_of(numbers: Mapping[str, int | float], rollout: Rollout, counted_unti
 def metrics_of(numbers: Mapping[str, int | float], arm: str, scope: Scope) -> dict[str, Moments]:
     """Return the sums of an arm's metrics."""
     found = {}
-    for name in scope.plan.metrics:
-        values = {field: numbers.get(f"{arm}/{name}/{field}", 0) for field in FIELDS}
-        found[name] = Moments.model_validate({**values, "units": int(values["units"])})
+    for name, block in scope.plan.metrics.items():
+        values = {field: numbers.get(f"{arm}/{name}/{field}", 0) for field in fields_of(block)}
+        whole = {field: int(values[field]) for field in ("units", "asked_units") if field in values}
+        found[name] = Moments.model_validate({**values, **whole})
     return found
 
 
 def _arm(numbers: Mapping[str, int | float], arm: str, scope: Scope) -> ArmTotals:
+    begin = CAUSE.format(arm=arm, cause="")
+    causes = {
+        name.removeprefix(begin): int(value) for name, value in numbers.items() if name.startswith(begin)
+    }
     return ArmTotals(
         units=int(numbers.get(f"{arm}/units", 0)),
         exposures=int(numbers.get(f"{arm}/exposures", 0)),
+        fallbacks=int(numbers.get(f"{arm}/fallbacks", 0)),
+        unanswered={cause: number for cause, number in sorted(causes.items()) if number},
         metrics=metrics_of(numbers, arm, scope),
     )
 
@@ -153,16 +208,18 @@ def _sums(connection: Any, scope: Scope, which: str) -> Numbers:
     positives = [
         _positive(block, connection) if block.kind in ("conversion", "rate") else "" for block in blocks
     ]
-    query = query_of(blocks, positives, scope, which=which, fields=FIELDS, tolerance=TOLERANCE)
-    numbers: Numbers = dict.fromkeys(COUNTS, 0)
+    query = query_of(blocks, positives, scope, which=which)
+    numbers: Numbers = {}
     for statement in query.prepare:
         connection.execute(statement)
     found = {row[0]: row[1:] for row in connection.execute(query.sums).fetchall()}
-    named = [f"{name}/{field}" for name in scope.plan.metrics for field in FIELDS]
+    fields = {name: fields_of(block) for name, block in scope.plan.metrics.items()}
+    named = [*LEADING, *(f"{name}/{field}" for name in fields for field in fields[name])]
     for number, arm in enumerate(ARMS):
-        units, shown, moved, *sums = found.get(number, (0,) * (3 + len(named)))
-        numbers |= {f"{arm}/units": units, f"{arm}/exposures": shown}
-        numbers["moved"] += moved
-        numbers |= {f"{arm}/{name}": value for name, value in zip(named, sums, strict=True)}
+        values = found.get(number, (0,) * len(named))
+        numbers |= {f"{arm}/{name}": value for name, value in zip(named, values, strict=True)}
+    numbers["moved"] = sum(numbers.pop(f"{arm}/moved") for arm in ARMS)
+    for number, cause, rows in connection.execute(query.causes).fetchall():
+        numbers[CAUSE.format(arm=ARMS[number], cause=cause)] = rows
     counted = connection.execute(query.counts).fetchone()
-    return numbers | dict(zip(("counted", "early", "foreign"), counted, strict=True))
+    return numbers | dict(zip(CLASSES, counted, strict=True))

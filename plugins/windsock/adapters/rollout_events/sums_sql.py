@@ -5,143 +5,176 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from windsock.adapters.rollout_events.scope import BY_OUTCOME, Scope
+from windsock.adapters.rollout_events import resolve_sql as resolving
+from windsock.adapters.rollout_events.scope import BY_LABEL, BY_OUTCOME, RATIOS, TOLERANCE, Scope
 from windsock.spec import RolloutMetricBlock
 
 UNITS = """
 CREATE OR REPLACE TABLE units AS
 SELECT unit, min(seen * 2 + arm) // 2 AS first, (min(seen * 2 + arm) % 2)::TINYINT AS arm, count(*) AS shown,
-    count(*) FILTER (fallback) AS errors, count(*) FILTER (slow) AS slow, min(arm) <> max(arm) AS moved
+    count(*) FILTER (fallback) AS fallbacks, count(*) FILTER (slow) AS slow, count(cause) AS unanswered,
+    count(*) FILTER (cause NOT IN ('cancelled', 'other_version')) AS failed,
+    count(*) FILTER (pid = unit) AS unitless, min(arm) <> max(arm) AS moved
 FROM exposures WHERE {which} GROUP BY unit"""
-"""A unit belongs to the arm of its first exposure; of two in the same microsecond to the champion's."""
+"""A unit belongs to the arm of its first exposure; of two in the same microsecond to the champion's. One
+without a name has that of its prediction."""
 
-RESOLVED = """
-CREATE OR REPLACE TABLE resolved AS
-SELECT ident, seen, event, number, word, main, unit, arm, answer, {early} AS early FROM (
-    SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, e.unit, u.arm, u.first, o.pid AS answer
-    FROM (SELECT * FROM outcomes WHERE pid IS NOT NULL AND ({which})) AS o
-    JOIN (SELECT pid, unit FROM exposures WHERE {which}) AS e ON o.pid = e.pid
-    JOIN units AS u ON e.unit = u.unit
-    UNION ALL
-    {by_unit})"""
-EARLY = "seen < first OR coalesce(event + {tolerance} < first, false)"
-BY_UNIT = """SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, o.unit, u.arm, u.first, NULL AS answer
-    FROM (SELECT * FROM outcomes WHERE pid IS NULL AND ({which})) AS o JOIN units AS u ON o.unit = u.unit"""
-BY_UNIT_ANSWER = """
-    SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, o.unit, o.arm, o.first, e.pid AS answer
-    FROM (
-        SELECT o.*, u.arm, u.first,
-            greatest(if(o.event < o.seen - {tolerance}, o.event, o.seen), u.first) AS told
-        FROM outcomes AS o JOIN units AS u ON o.unit = u.unit WHERE o.pid IS NULL AND ({which})) AS o
-    ASOF JOIN (SELECT unit, seen, max(pid) AS pid FROM exposures WHERE {which} GROUP BY unit, seen) AS e
-        ON o.unit = e.unit AND o.told >= e.seen"""
-"""The latest answer to the unit before what the outcome says happened."""
-
-LABELS = """
-CREATE OR REPLACE TABLE labels AS
-SELECT r.ident, r.seen, r.main, r.unit, r.answer,
-    CASE WHEN e.number IS NOT NULL
-            THEN e.number = coalesce(r.number, if(e.number IN (0, 1), truth_of(r.word), NULL))
-        ELSE e.word = r.word END AS correct,
-    abs(e.number - r.number) AS off
-FROM (SELECT * FROM resolved WHERE NOT early) AS r JOIN exposures AS e ON r.answer = e.pid WHERE {which}"""
-
-NO_LABELS = """
-CREATE OR REPLACE TABLE labels (ident UBIGINT, seen BIGINT, main BOOLEAN, unit UBIGINT, answer UBIGINT,
-    correct BOOLEAN, off DOUBLE)"""
+CAUSES = """
+SELECT u.arm, e.cause, count(*) FROM exposures AS e JOIN units AS u USING (unit)
+WHERE e.cause IS NOT NULL AND ({which}) GROUP BY ALL"""
 
 SUMS = """
 WITH happened AS (SELECT unit{outcomes} FROM resolved WHERE NOT early GROUP BY unit),
-firsts AS (
-    SELECT * FROM labels WHERE {readable}
+{labelled}
+each AS (
+    SELECT u.arm, u.shown, u.moved, u.fallbacks, u.unitless{pairs}
+    FROM units AS u LEFT JOIN happened AS h USING (unit) {joined}
+        LEFT JOIN befores AS b USING (unit)),
+weighed AS (SELECT *{weighed} FROM each)
+SELECT arm, count(*), sum(shown)::BIGINT, count(*) FILTER (moved), sum(fallbacks)::BIGINT,
+    sum(unitless)::BIGINT{sums}
+FROM weighed GROUP BY arm"""
+
+LABELLED = """
+firsts{place} AS (
+    SELECT * FROM labels WHERE {readable} AND {usable}
     QUALIFY row_number() OVER (PARTITION BY answer ORDER BY seen, ident) = 1),
-labelled AS (
+labelled{place} AS (
     SELECT unit, count(correct) AS labels, count(*) FILTER (correct) AS correct,
         count(off) AS measured, coalesce(sum(off), 0) AS off
-    FROM firsts GROUP BY unit),
-each AS (
-    SELECT u.arm, u.shown, u.moved{pairs}
-    FROM units AS u LEFT JOIN happened AS h USING (unit) LEFT JOIN labelled AS l USING (unit)
-        LEFT JOIN befores AS b USING (unit))
-SELECT arm, count(*), sum(shown)::BIGINT, count(*) FILTER (moved){sums} FROM each GROUP BY arm"""
-
-COUNTS = """
-SELECT (SELECT count(*) FILTER (main AND NOT early) FROM resolved),
-    (SELECT count(*) FILTER (main AND early) FROM resolved),
-    {foreign}"""
-
-FOREIGN = "(SELECT count(*) FILTER (main AND NOT ({readable})) FROM labels)"
+    FROM firsts{place} GROUP BY unit),"""
 
 PAIRS = {
     "conversion": ("(coalesce(h.o{n}, 0) > 0)::INT", "1"),
     "rate": ("coalesce(h.o{n}, 0)", "u.shown"),
     "mean": ("coalesce(h.o{n}, 0)", "1"),
-    "accuracy": ("coalesce(l.correct, 0)", "coalesce(l.labels, 0)"),
-    "absolute_error": ("coalesce(l.off, 0)", "coalesce(l.measured, 0)"),
-    "errors": ("u.errors", "u.shown"),
-    "slow": ("u.slow", "u.shown"),
+    "accuracy": ("coalesce(l{l}.correct, 0)", "coalesce(l{l}.labels, 0)"),
+    "absolute_error": ("coalesce(l{l}.off, 0)", "coalesce(l{l}.measured, 0)"),
+    "errors": ("u.fallbacks + u.failed", "u.shown"),
+    "slow": ("u.slow", "u.shown - u.unanswered"),
 }
 """A unit's numerator and denominator by the metric's kind."""
-PRODUCTS = {"num_num": "n * n", "den_den": "d * d", "pre_pre": "p * p"}
-PRODUCTS |= {"num_den": "n * d", "num_pre": "n * p", "den_pre": "d * p"}
+
+FIELDS = {
+    "units": "count(*) FILTER (d > 0)",
+    "num": "sum(n)",
+    "den": "sum(d)",
+    "pre": "sum(p)",
+    "num_num": "sum(n * n)",
+    "den_den": "sum(d * d)",
+    "pre_pre": "sum(p * p)",
+    "num_den": "sum(n * d)",
+    "num_pre": "sum(n * p)",
+    "den_pre": "sum(d * p)",
+}
+"""Sums over the units that have a denominator."""
+LARGEST = "largest"
+ASKED = {
+    "asked_units": "count(*) FILTER (d > 0 OR a > 0)",
+    "asked": "sum(a)",
+    "asked_asked": "sum(a * a)",
+    "num_asked": "sum(n * a)",
+    "den_asked": "sum(d * a)",
+}
+"""Of accuracy: sums over the units with what they asked for and did not get."""
+LEADING = ("units", "exposures", "moved", "fallbacks", "unitless")
+"""Of each arm, before the sums of its metrics."""
 
 
 class Query(NamedTuple):
     """Statements, in their order.
 
     :param prepare: what makes the tables that the others read.
-    :param sums: a row for each arm: arm, units, exposures, moved units, and the sums of each metric.
-    :param counts: outcomes that count, early ones, and labels of another kind than their answers.
+    :param sums: a row for each arm: arm, the :data:`LEADING` ones, and the sums of each metric.
+    :param causes: exposures without an answer, by arm and cause.
+    :param counts: what became of the outcomes: :data:`resolve_sql.CLASSES`.
     """
 
     prepare: tuple[str, ...]
     sums: str
+    causes: str
     counts: str
 
 
+def fields_of(block: RolloutMetricBlock) -> tuple[str, ...]:
+    """Return the names of a metric's sums."""
+    asked = tuple(ASKED) if block.kind == "accuracy" else ()
+    return (*FIELDS, LARGEST, *asked)
+
+
 def query_of(
-    blocks: Sequence[RolloutMetricBlock],
-    positives: Sequence[str],
-    scope: Scope,
-    *,
-    which: str,
-    fields: Sequence[str],
-    tolerance: int,
+    blocks: Sequence[RolloutMetricBlock], positives: Sequence[str], scope: Scope, *, which: str
 ) -> Query:
     """Return the statements that sum over the rows of ``exposures``, ``outcomes`` and ``befores``.
 
     :param positives: of each metric the condition of a positive outcome, or nothing.
     :param which: which rows count.
     """
-    early = f"({EARLY.format(tolerance=tolerance)})" if scope.is_posted else "false"
-    by_unit = BY_UNIT_ANSWER if scope.needs_answers else BY_UNIT
     readable = "off IS NOT NULL" if "accuracy" not in scope.kinds else "correct IS NOT NULL"
-    prepare = (
-        UNITS.format(which=which),
-        RESOLVED.format(early=early, which=which, by_unit=by_unit.format(which=which, tolerance=tolerance)),
-        LABELS.format(which=which) if scope.needs_answers else NO_LABELS,
-    )
-    outcomes, pairs, sums = "", "", ""
+    windows = list(dict.fromkeys(scope.window(block) for block in blocks if block.kind in BY_LABEL))
+    outcomes, pairs, weighed, sums = "", "", "", ""
     for n, (block, positive) in enumerate(zip(blocks, positives, strict=True)):
+        usable = resolving.usable(scope.window(block))
         if block.kind == "mean":
-            outcomes += f", coalesce(sum(number), 0) AS o{n}"
+            outcomes += f", coalesce(sum(number) FILTER ({usable}), 0) AS o{n}"
         elif positive:
-            outcomes += f", count(*) FILTER ({positive}) AS o{n}"
-        num, den = (part.format(n=n) for part in PAIRS[block.kind])
-        pre = f"coalesce(b.before_{n}, 0)" if block.kind in BY_OUTCOME else "0"
-        pairs += f", ({num})::DOUBLE AS n{n}, ({den})::DOUBLE AS d{n}, ({pre})::DOUBLE AS p{n}"
-        sums += "".join(f", {_sum(field, n)}" for field in fields)
-    foreign = FOREIGN.format(readable=readable) if scope.only_labels else "0"
+            outcomes += f", count(*) FILTER (({positive}) AND {usable}) AS o{n}"
+        place = windows.index(scope.window(block)) if block.kind in BY_LABEL else 0
+        pairs += _pair(block, n, place)
+        weighed += _weighed(block, n, scope.plan.unit_cap)
+        sums += _metric_sums(block, n)
+    places = range(len(windows))
     return Query(
-        prepare=prepare,
-        sums=SUMS.format(outcomes=outcomes, readable=readable, pairs=pairs, sums=sums),
-        counts=COUNTS.format(foreign=foreign),
+        prepare=(
+            UNITS.format(which=which),
+            *resolving.statements(scope, which=which, tolerance=TOLERANCE),
+        ),
+        sums=SUMS.format(
+            outcomes=outcomes,
+            labelled="".join(
+                LABELLED.format(place=n, readable=readable, usable=resolving.usable(windows[n]))
+                for n in places
+            ),
+            joined=" ".join(f"LEFT JOIN labelled{n} AS l{n} USING (unit)" for n in places),
+            pairs=pairs,
+            weighed=weighed,
+            sums=sums,
+        ),
+        causes=CAUSES.format(which=which),
+        counts=resolving.counts(scope, which=which, readable=readable),
     )
 
 
-def _sum(field: str, n: int) -> str:
-    if field == "units":
-        return f"count(*) FILTER (d{n} > 0)"
-    told = {"num": "n", "den": "d", "pre": "p"}.get(field) or PRODUCTS[field]
-    of = " ".join(f"{word}{n}" if word in ("n", "d", "p") else word for word in told.split())
-    return f"coalesce(sum({of}) FILTER (d{n} > 0), 0)"
+def _pair(block: RolloutMetricBlock, n: int, place: int) -> str:
+    """Return a metric's columns of a unit: numerator, denominator, asked, covariate."""
+    num, den = (part.format(n=n, l=place) for part in PAIRS[block.kind])
+    pre = f"coalesce(b.before_{n}, 0)" if block.kind in BY_OUTCOME else "0"
+    asked = "u.failed" if block.kind == "accuracy" else "0"
+    named = {"num": num, "den": den, "asked": asked, "p": pre}
+    return "".join(f", ({value})::DOUBLE AS {name}{n}" for name, value in named.items())
+
+
+def _weighed(block: RolloutMetricBlock, n: int, cap: int | None) -> str:
+    """Return what counts of them: a unit with more than the cap keeps its average and loses weight."""
+    weight = f" * ({cap} / greatest(den{n} + asked{n}, {cap}))" if cap and block.kind in RATIOS else ""
+    return f", num{n}{weight} AS n{n}, den{n}{weight} AS d{n}, asked{n}{weight} AS a{n}"
+
+
+def _metric_sums(block: RolloutMetricBlock, n: int) -> str:
+    found = [_filtered(sql, n) for sql in FIELDS.values()]
+    found.append(f"coalesce(max(den{n}), 0)")
+    if block.kind == "accuracy":
+        found += [f"coalesce({_numbered(sql, n)}, 0)" for sql in ASKED.values()]
+    return "".join(f", {one}" for one in found)
+
+
+def _filtered(sql: str, n: int) -> str:
+    told = _numbered(sql, n)
+    return told if "FILTER" in told else f"coalesce({told} FILTER (d{n} > 0), 0)"
+
+
+def _numbered(sql: str, n: int) -> str:
+    """Return an expression over a unit's numbers as one over those of a metric."""
+    import re
+
+    return re.sub(r"\b([ndpa])\b", rf"\g<1>{n}", sql)

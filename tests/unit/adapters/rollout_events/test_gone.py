@@ -8,7 +8,8 @@ import logging
 import pytest
 import sqlalchemy as sa
 
-from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
+from support.rollout_log import RolloutLog, at, happened, plan, rollout, shown
+from support.rollout_recount import naive, told_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.exceptions import RolloutRefusedError

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from support.databases import database_url, postgres_url  # noqa: F401 - fixtures
-from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
+from support.rollout_log import RolloutLog, at, happened, plan, rollout, shown
+from support.rollout_recount import naive, told_of
 from windsock.adapters.rollout_events import parts, step_count
 from windsock.adapters.rollout_events.parts import PartFiles
 from windsock.adapters.rollout_events.rows import CountRows

@@ -10,11 +10,29 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
+from support.rollout_log import RolloutLog, at, happened, plan, refused, rollout, shown
+from support.rollout_recount import naive, told_of
 from windsock.adapters.log_format import hour_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 
+METRICS = plan().metrics
 HOURS = 4
+SINCE = 20
+"""Minute of the first hour at which the step begins."""
+PLANS = (
+    plan(),
+    plan(attribution="45m", unit_cap=2),
+    plan(unit_cap=1, metrics={**METRICS, "rate": METRICS["rate"].replace(attribution="30m")}),
+    plan(
+        attribution="2h",
+        metrics={
+            **METRICS,
+            "accuracy": METRICS["accuracy"].replace(attribution="20m"),
+            "mean": METRICS["mean"].replace(attribution="1h"),
+        },
+    ),
+)
+CAUSES = ("invalid", "failed", "overloaded", "cancelled", "other_version")
 MOMENT = st.integers(0, HOURS * 3600 - 1)
 EXPOSED = st.tuples(
     MOMENT,
@@ -24,6 +42,7 @@ EXPOSED = st.tuples(
     st.sampled_from([None, None, None, "champion", "challenger"]),  # fallback for
     st.booleans(),
     st.sampled_from([5, 7, 7, 9]),  # epoch
+    st.sampled_from([None, None, *CAUSES]),  # why it got no answer
 )
 HAPPENED = st.tuples(
     MOMENT,
@@ -38,17 +57,17 @@ PACE = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size
 
 
 def _exposure(place: int, drawn: tuple[Any, ...]) -> Any:
-    second, prediction, unit, variant, fallback, slow, epoch = drawn
-    return shown(
-        f"p{prediction}",
-        unit=None if unit is None else f"u{unit}",
-        receive_time=at(0) + timedelta(seconds=second, microseconds=place),
-        variant=variant,
-        fallback_for=fallback,
-        inference_ms=20.0 if slow else 1.0,
-        prediction=slow,
-        epoch=epoch,
-    )
+    second, prediction, unit, variant, fallback, slow, epoch, cause = drawn
+    fields: dict[str, Any] = {
+        "unit": None if unit is None else f"u{unit}",
+        "receive_time": at(0) + timedelta(seconds=second, microseconds=place),
+        "variant": variant,
+        "epoch": epoch if second >= 60 * SINCE else 5,
+    }
+    if cause is not None:
+        return refused(f"p{prediction}", cause=cause, **fields)
+    fields |= {"fallback_for": fallback, "inference_ms": 20.0 if slow else 1.0, "prediction": slow}
+    return shown(f"p{prediction}", **fields)
 
 
 def _outcome(place: int, drawn: tuple[Any, ...]) -> Any:
@@ -71,17 +90,18 @@ def _outcome(place: int, drawn: tuple[Any, ...]) -> Any:
     told=st.lists(HAPPENED, min_size=30, max_size=30),
     late=st.one_of(st.just(set()), st.just(set()), st.sets(st.integers(0, 69), max_size=6)),
     pace=PACE,
+    made=st.sampled_from(PLANS),
 )
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_it_comes_to_the_plain_count(exposed, told, late, pace):
+@settings(max_examples=14, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_it_comes_to_the_plain_count(exposed, told, late, pace, made):
     rows = [_exposure(place, drawn) for place, drawn in enumerate(exposed)]
     rows += [_outcome(place, drawn) for place, drawn in enumerate(told)]
-    one = rollout(plan())
+    one = rollout(made, step_since=at(SINCE), started_at=at(SINCE))
     with TemporaryDirectory() as folder:
         log, written, waiting = RolloutLog(Path(folder)), [], []
         for hour, (in_parts, archives, looks) in enumerate(pace):
             begin, end = at(60 * hour), at(60 * hour + 60)
-            held = {id(row) for place, row in enumerate(rows) if place in late}
+            held = {id(row) for place, row in enumerate(rows) if place in late and _is_of_step(row)}
             now = [row for row in rows if begin <= row.receive_time < end]
             waiting += [row for row in now if id(row) in held]
             now = [row for row in now if id(row) not in held]
@@ -113,9 +133,10 @@ def test_it_comes_to_the_plain_count(exposed, told, late, pace):
     told=st.lists(HAPPENED, min_size=20, max_size=20),
     late=st.sets(st.integers(0, 49), min_size=1, max_size=9),
     pace=PACE,
+    made=st.sampled_from(PLANS),
 )
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exposed, told, late, pace):
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exposed, told, late, pace, made):
     """Each prediction and each event is there once; without the log it is not known which was the first."""
     variants = {"shadow": "champion", "third": "challenger"}
     rows = [
@@ -126,11 +147,12 @@ def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exp
         _outcome(place, (second, by, prediction, unit, place, *rest))
         for place, (second, by, prediction, unit, _, *rest) in enumerate(told)
     ]
-    one = rollout(plan())
+    one = rollout(made, step_since=at(SINCE), started_at=at(SINCE))
     with TemporaryDirectory() as folder:
         log, written = RolloutLog(Path(folder)), []
         for hour, (removes, archives, catches_up) in enumerate([*pace, (True, True, True)]):
             held = [row for place, row in enumerate(rows) if place in late and row not in written]
+            held = [row for row in held if _is_of_step(row)]
             now = [row for row in rows if hour_of(row.receive_time) == hour_of(at(60 * hour))]
             now = [row for row in now if row not in held]
             if catches_up:
@@ -145,6 +167,11 @@ def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exp
                 archive.remove_older(at(60 * hour + 60))
         assert len(written) == len(rows)
         assert told_of(log.totals(one, 60 * HOURS + 130)) == _plain(one, written)
+
+
+def _is_of_step(row: Any) -> bool:
+    """Return whether a row is of the time that is not read once."""
+    return bool(row.receive_time >= at(SINCE))
 
 
 def _plain(one: Any, written: list[Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from support.builders import digest
-from support.rollout_log import RolloutLog, at, happened, naive, plan, rollout, shown, told_of
+from support.rollout_log import RolloutLog, at, happened, plan, rollout, shown
+from support.rollout_recount import naive, told_of
 from windsock.records import Moments, Span
 from windsock.spec import RolloutMetricBlock
 

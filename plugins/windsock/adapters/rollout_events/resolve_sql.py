@@ -1,0 +1,107 @@
+"""Which unit, and which answer, each outcome belongs to, and whether it counts."""
+
+from __future__ import annotations
+
+from windsock.adapters.rollout_events.scope import Scope
+
+RESOLVED = """
+CREATE OR REPLACE TABLE resolved AS
+SELECT *, {counts} AS counts FROM (
+    SELECT ident, seen, number, word, main, unit, arm, answer, {early} AS early,
+        least(event, seen) - shown AS lag, least(event, seen) - shown_before AS gap
+    FROM ({by_prediction}
+    UNION ALL {by_unit}))"""
+"""``lag``: how long after the last exposure before it. ``gap``: how long after the unit's last exposure
+before the step, where it had one; an outcome by prediction id has none."""
+EARLY = "(seen + {tolerance} < first OR coalesce(event + {tolerance} < first, false))"
+BY_PREDICTION = """
+    SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, e.unit, u.arm, u.first, o.pid AS answer,
+        e.seen AS shown, NULL AS shown_before
+    FROM (SELECT * FROM outcomes WHERE pid IS NOT NULL AND ({which})) AS o
+    JOIN (SELECT pid, unit, seen FROM exposures WHERE {which}) AS e ON o.pid = e.pid
+    JOIN units AS u ON e.unit = u.unit"""
+BY_UNIT = """
+    SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, o.unit, o.arm, o.first, {answer} AS answer,
+        {shown} AS shown, {shown_before} AS shown_before
+    FROM (
+        SELECT o.*, u.arm, u.first,
+            greatest(if(o.event < o.seen - {tolerance}, o.event, o.seen), u.first) AS told
+        FROM outcomes AS o JOIN units AS u ON o.unit = u.unit WHERE o.pid IS NULL AND ({which})) AS o
+    {joined}"""
+LATEST_ANSWER = """
+    ASOF LEFT JOIN (
+        SELECT unit, seen, max(pid) AS pid FROM exposures WHERE cause IS NULL AND ({which})
+        GROUP BY unit, seen) AS e ON o.unit = e.unit AND o.told >= e.seen"""
+"""The latest answer to the unit before what the outcome says happened."""
+LATEST_EXPOSURE = """
+    ASOF LEFT JOIN (SELECT DISTINCT unit, seen FROM exposures WHERE {which}) AS x
+        ON o.unit = x.unit AND o.told >= x.seen
+    LEFT JOIN past_units AS past ON o.unit = past.unit"""
+
+LABELS = """
+CREATE OR REPLACE TABLE labels AS
+SELECT r.ident, r.seen, r.main, r.unit, r.answer, r.early, r.lag, r.gap,
+    CASE WHEN e.number IS NOT NULL
+            THEN e.number = coalesce(r.number, if(e.number IN (0, 1), truth_of(r.word), NULL))
+        ELSE e.word = r.word END AS correct,
+    abs(e.number - r.number) AS off
+FROM (SELECT * FROM resolved WHERE counts) AS r JOIN exposures AS e ON r.answer = e.pid
+WHERE e.cause IS NULL AND ({which})"""
+NO_LABELS = """
+CREATE OR REPLACE TABLE labels (ident UBIGINT, seen BIGINT, main BOOLEAN, unit UBIGINT, answer UBIGINT,
+    early BOOLEAN, lag BIGINT, gap BIGINT, correct BOOLEAN, off DOUBLE)"""
+
+COUNTS = """
+SELECT count(*) FILTER (counts), count(*) FILTER (NOT counts AND NOT ({carried}) AND early), {foreign},
+    count(*) FILTER (NOT counts AND ({carried})),
+    count(*) FILTER (NOT counts AND NOT ({carried}) AND NOT early), {earlier}
+FROM resolved WHERE main"""
+CLASSES = ("counted", "early", "foreign", "carried", "late", "earlier")
+FOREIGN = "(SELECT count(*) FILTER (main AND NOT ({readable})) FROM labels)"
+EARLIER = """(
+    SELECT count(*) FROM (SELECT * FROM outcomes WHERE main AND ({which})) AS o
+        ANTI JOIN resolved USING (ident)
+        LEFT JOIN past_predictions AS p ON o.pid = p.pid
+        LEFT JOIN past_units AS u ON o.pid IS NULL AND o.unit = u.unit
+    WHERE p.pid IS NOT NULL OR u.unit IS NOT NULL)"""
+"""Outcomes of those that were exposed before the step, and not in it."""
+
+
+def usable(window: int | None) -> str:
+    """Return the condition under which an outcome that is not early may come of an exposure in the step.
+
+    :param window: how long after an exposure, in microseconds; ``None``: for ever.
+    """
+    return "true" if window is None else f"(lag <= {window} AND coalesce(gap >= {window}, true))"
+
+
+def statements(scope: Scope, *, which: str, tolerance: int) -> tuple[str, str]:
+    """Return the statements that make ``resolved`` and ``labels``."""
+    answers, windows = scope.needs_answers, bool(scope.windows)
+    joined = (LATEST_ANSWER if answers else "") + (LATEST_EXPOSURE if windows else "")
+    by_unit = BY_UNIT.format(
+        answer="e.pid" if answers else "NULL",
+        shown="x.seen" if windows else "NULL",
+        shown_before="past.seen" if windows else "NULL",
+        joined=joined.format(which=which),
+        tolerance=tolerance,
+        which=which,
+    )
+    any_metric = " OR ".join(map(usable, scope.outcome_windows)) or "true"
+    resolved = RESOLVED.format(
+        counts=f"NOT early AND ({any_metric})",
+        early=EARLY.format(tolerance=tolerance) if scope.is_posted else "false",
+        by_prediction=BY_PREDICTION.format(which=which),
+        by_unit=by_unit,
+    )
+    return resolved, LABELS.format(which=which) if answers else NO_LABELS
+
+
+def counts(scope: Scope, *, which: str, readable: str) -> str:
+    """Return the query of what became of the outcomes: a number for each of :data:`CLASSES`."""
+    widest = max(scope.windows, default=None)
+    return COUNTS.format(
+        carried="false" if widest is None else f"coalesce(gap < {widest}, false)",
+        foreign=FOREIGN.format(readable=readable) if scope.only_labels else "0",
+        earlier=EARLIER.format(which=which) if widest is not None else "0",
+    )
