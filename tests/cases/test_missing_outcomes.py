@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 
-from support.rollout_cases import after, make_answers, make_conversions, make_plan, make_rollout, make_totals
+from support.rollout_cases import (
+    after,
+    make_answers,
+    make_conversions,
+    make_plan,
+    make_rollout,
+    make_totals,
+    plan_of_before,
+)
 from windsock.records import RolloutPlan, StepTotals
 from windsock.rollout.decision import decide
 
 pytestmark = pytest.mark.cases
-CANARY = make_plan("canary")
+CANARY = plan_of_before()
 """As plans were when these cases were promoted: an absolute margin of 0.02."""
-NEW = CANARY.model_copy(update={"relative_margin": 0.2, "attribution": "7d", "unit_cap": 100})
+NEW = make_plan("canary")
 UNITS = {"units": 6_000}
 
 

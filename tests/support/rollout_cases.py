@@ -23,6 +23,12 @@ def make_plan(strategy: str = "ab", **block: Any) -> RolloutPlan:
     return plan.model_copy(update={"strategy": "shadow", "shares": (0,)}) if is_shadow else plan
 
 
+def plan_of_before(strategy: str = "canary", **block: Any) -> RolloutPlan:
+    """Return a plan as it was frozen before margins were relative and outcomes had an attribution."""
+    later = dict.fromkeys(("relative_margin", "attribution", "unit_cap"))
+    return make_plan(strategy, **block).model_copy(update=later)
+
+
 def make_rollout(plan: RolloutPlan | None = None, **fields: Any) -> Rollout:
     """Return a rollout of version 2 that began at noon, at its last step."""
     plan = plan or make_plan()

@@ -17,6 +17,7 @@ from support.rollout_cases import (
     make_plan,
     make_rollout,
     make_totals,
+    plan_of_before,
     values,
 )
 from windsock.records import (
@@ -36,14 +37,9 @@ KEEP, ADVANCE = RolloutAction.KEEP, RolloutAction.ADVANCE
 
 
 def usual(strategy: str = "canary", **block: Any) -> RolloutPlan:
-    """Return a plan with what new plans have: both margins, an attribution and a cap."""
-    fields = {
-        name: block.pop(name) for name in ("relative_margin", "attribution", "unit_cap") if name in block
-    }
-    plan = make_plan(strategy, **block)
-    is_rate = plan.metrics[plan.metric].kind in ("conversion", "rate") and plan.margin is not None
-    fields = {"relative_margin": 0.2 if is_rate else None, "attribution": "7d", "unit_cap": 100} | fields
-    return plan.model_copy(update=fields)
+    """Return a plan; what a file cannot say of margins is put into it afterwards."""
+    later = {name: block.pop(name) for name in ("relative_margin", "unit_cap") if name in block}
+    return make_plan(strategy, **block).model_copy(update=later)
 
 
 def look(
@@ -98,7 +94,7 @@ CASES = {
         NONE, HOLD, "WS-ROLLOUT-027", ROLL_BACK, lambda: usual("ab", horizon="8d")
     ),
     "no outcome, a plan of before": Case(
-        NONE, HOLD, "WS-ROLLOUT-027", ROLL_BACK, lambda: make_plan("canary")
+        NONE, HOLD, "WS-ROLLOUT-027", ROLL_BACK, lambda: plan_of_before()
     ),
     "no outcome, no guardrail of harm": Case(
         NONE, HOLD, "WS-ROLLOUT-027", ROLL_BACK, lambda: usual(guardrails={"harm": None})
@@ -112,7 +108,7 @@ CASES = {
     ),
     "another spelling, a plan of before": Case(
         make_conversions(0, 0, units=6_000, unknown=2_767),
-        HOLD, "WS-ROLLOUT-027", ROLL_BACK, lambda: make_plan("canary"),
+        HOLD, "WS-ROLLOUT-027", ROLL_BACK, lambda: plan_of_before(),
     ),
     "a clock an hour behind": Case(
         make_conversions(0, 0, units=6_000, early=2_674), HOLD, "WS-ROLLOUT-033", ROLL_BACK
@@ -255,7 +251,7 @@ SOUND: dict[str, tuple[StepTotals, Callable[[], RolloutPlan]]] = {
     ),
     "a plan of before, with outcomes of before": (
         make_conversions(2_000, 1_990, outcomes=3_990, unknown=5_000, early=2_000),
-        lambda: make_plan("canary"),
+        lambda: plan_of_before(),
     ),
     "fewer returns, which is better": (
         make_totals(make_arm(20_000, {"returns": 600}), make_arm(20_000, {"returns": 8}), outcomes=608),
@@ -407,7 +403,7 @@ def test_a_capped_unit_is_told_by_its_size_alone():
     notes = look(with_bots(100).model_copy(update=SOME), usual(metric="ctr")).notes
     assert len(notes) == 1
     assert "the largest unit has 20,000 exposures" in notes[0]
-    assert look(make_conversions(2_000, 2_000), make_plan("canary")).notes == ()
+    assert look(make_conversions(2_000, 2_000), plan_of_before()).notes == ()
 
 
 def test_the_cap_of_accuracy_holds_what_was_refused_too():
