@@ -23,6 +23,12 @@ def make_plan(strategy: str = "ab", **block: Any) -> RolloutPlan:
     return plan.model_copy(update={"strategy": "shadow", "shares": (0,)}) if is_shadow else plan
 
 
+def plan_of_before(strategy: str = "canary", **block: Any) -> RolloutPlan:
+    """Return a plan as it was frozen before margins were relative and outcomes had an attribution."""
+    later = dict.fromkeys(("relative_margin", "attribution", "unit_cap"))
+    return make_plan(strategy, **block).model_copy(update=later)
+
+
 def make_rollout(plan: RolloutPlan | None = None, **fields: Any) -> Rollout:
     """Return a rollout of version 2 that began at noon, at its last step."""
     plan = plan or make_plan()
@@ -89,6 +95,44 @@ def make_conversions(
     return make_totals(
         make_arm(units, {"conversion": champion}), make_arm(theirs, {"conversion": challenger}), **fields
     )
+
+
+def unlabelled(units: int, labelled: int, right: int, *, refused: int = 0) -> Moments:
+    """Return the sums of an accuracy of units with one exposure each: some have a label, some no answer."""
+    sums = {"num": right, "den": labelled, "num_num": right, "den_den": labelled, "num_den": right}
+    asked = {"asked": refused, "asked_asked": refused, "asked_units": labelled + refused} if refused else {}
+    assert labelled + refused <= units
+    return Moments.model_validate({"units": labelled, **sums, **asked})
+
+
+def make_answers(
+    units: int, *, right: int, labelled: int | None = None, refused: int = 0, cause: str = "unanswerable"
+) -> ArmTotals:
+    """Return an arm of which each unit asked once; those that were refused are errors and have no label."""
+    known = units - refused if labelled is None else labelled
+    return ArmTotals(
+        units=units,
+        exposures=units,
+        unanswered={cause: refused} if refused else {},
+        metrics={
+            "accuracy": unlabelled(units, known, right, refused=refused),
+            "errors": events(units, refused),
+            "slow": events(units, 0),
+        },
+    )
+
+
+def heavy(
+    units: int, *, own: tuple[int, float], few: int = 0, theirs: tuple[int, float] = (0, 0.0)
+) -> Moments:
+    """Return the sums of a rate: most units have ``own`` exposures and rate, a few others have ``theirs``."""
+    sums = dict.fromkeys(("num", "den", "num_num", "den_den", "num_den"), 0.0)
+    for many, (shown, rate) in ((units - few, own), (few, theirs)):
+        hits = shown * rate
+        parts = {"num": hits, "den": shown, "num_num": hits * hits + hits * (1 - rate)}
+        parts |= {"den_den": shown * shown, "num_den": hits * shown}
+        sums = {name: value + many * parts[name] for name, value in sums.items()}
+    return Moments(units=units, largest=max(own[0], theirs[0] if few else 0), **sums)
 
 
 def after(**length: float) -> datetime:

@@ -49,8 +49,16 @@ def _seen(looks: Sequence[RolloutDecision]) -> list[tuple[RolloutDecision, Inter
     )
 
 
-def margin_of(plan: RolloutPlan) -> float | None:
-    """Return the difference at which the challenger is just not worse; ``None``: it must be better."""
+def margin_of(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> float | None:
+    """Return the difference at which the challenger is just not worse; ``None``: it must be better.
+
+    Of a margin that is a part of the champion's value it is what the last look was held against.
+    """
+    if plan.margin is None and plan.relative_margin is None:
+        return None
+    last = next((check for check in decisions[-1].checks if check.name == "promotion"), None)
+    if plan.relative_margin is not None and last is not None:
+        return last.limit
     if plan.margin is None:
         return None
     return plan.margin if plan.metrics[plan.metric].lower_is_better else -plan.margin
@@ -60,7 +68,7 @@ def _difference(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
     seen = _seen(decisions)
     if not seen:
         return ""
-    margin = margin_of(plan)
+    margin = margin_of(plan, decisions)
     limits = [0.0] if margin is None else [0.0, margin]
     settled = seen[len(seen) // SETTLED :]
     ends = [end for _, interval, _ in settled for end in (interval.low, interval.high)]
@@ -100,7 +108,7 @@ def _bounds(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
         ],
         MOST_LOOKS,
     )
-    if not looks or plan.margin is not None:
+    if not looks or plan.margin is not None or plan.relative_margin is not None:
         return ""
     highest = max(bound for _, _, bound in looks[len(looks) // SETTLED :])
     values = [*(z for _, z, _ in looks), -highest, highest, 0.0]
@@ -177,4 +185,4 @@ def _step_marks(chart: LineChart, decisions: Sequence[RolloutDecision]) -> None:
         chart.mark(_at(begun), "step", f"{begun.share / 100:g} %")
 
 
-__all__ = ["charts", "margin_of"]
+__all__ = ["charts"]

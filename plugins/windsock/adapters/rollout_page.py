@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from windsock.adapters.pages import DATE, sections, table, whole_page
-from windsock.adapters.rollout_charts import charts, margin_of
+from windsock.adapters.rollout_charts import charts
 from windsock.records import (
     CheckResult,
     Estimate,
@@ -14,6 +14,7 @@ from windsock.records import (
     Rollout,
     RolloutAction,
     RolloutDecision,
+    RolloutPlan,
     StepTotals,
 )
 
@@ -55,10 +56,15 @@ td:not(:last-child){white-space:nowrap}td:last-child{min-width:220px}.wide+.wide
 .error{color:var(--error);font-weight:600}.insufficient{color:var(--soft);font-weight:600}
 """
 COUNTS = (
-    ("repeated_exposures", "answers whose prediction id had been counted; they count once"),
+    ("repeated_exposures", "exposures whose prediction id had been counted; they count once"),
+    ("reused", "of these, those whose prediction id another unit has: many of them, and the rollout holds"),
+    ("unitless", "exposures that name no unit; each is a unit of its own"),
     ("repeated_outcomes", "outcomes whose event had been counted; they count once"),
     ("early", "outcomes before the unit's first exposure; they do not count"),
-    ("unknown", "outcomes of units, or of predictions, without an exposure in the step"),
+    ("earlier", "outcomes of units, or of predictions, that were exposed before the step only"),
+    ("carried", "outcomes that may come of an exposure before the step, by the plan's attribution"),
+    ("late", "outcomes that came later than the plan's attribution; they do not count"),
+    ("unknown", "outcomes of units, or of predictions, without an exposure in the step, or before it"),
     ("unusable", "outcomes that are no number where one is needed, or name nobody"),
     ("moved", "units that were exposed to both arms; they stay in the arm of their first exposure"),
     ("strange", "exposures by a version that is neither arm: where there are any, the rollout holds"),
@@ -75,7 +81,7 @@ class RolloutPage:
         parts = [("The rollout", _facts(rollout)), ("By look", _charts(rollout, decisions))]
         if last is not None:
             parts += [
-                (f"Checks of look {last.number}", _checks(last.checks)),
+                (f"Checks of look {last.number}", _checks(last.checks) + _notes(last.notes)),
                 (f"Estimate: {escape(last.estimate.metric)}", _estimate(rollout, last.estimate)),
                 ("What was counted in this step", _counts(last.totals)),
                 ("Looks", _looks(decisions)),
@@ -116,9 +122,6 @@ def _waits(rollout: Rollout) -> str:
 def _facts(rollout: Rollout) -> str:
     plan = rollout.plan
     share = "0 %, beside the champion" if plan.strategy == "shadow" else f"{rollout.share / 100:g} %"
-    margin, proof = margin_of(plan), "better"
-    if margin is not None:
-        proof = f"not worse by more than {abs(margin):g}"
     looks = f"{plan.looks} planned in {plan.horizon}" if plan.horizon else "at any time"
     limits = ", ".join(f"{name} {limit:g}" for name, limit in plan.limits.items()) or "none"
     pairs = (
@@ -130,16 +133,30 @@ def _facts(rollout: Rollout) -> str:
         ("step began (UTC)", f"{rollout.step_since:{DATE}}"),
         ("began (UTC)", f"{rollout.started_at:{DATE}}"),
         ("ends without a decision", f"{rollout.deadline_at:{DATE}}"),
-        ("must be", f"{proof}: {plan.metric}"),
+        ("must be", f"{_proof(plan)}: {plan.metric}"),
         ("guardrails", limits),
         ("looks", f"{looks}, every {plan.check}"),
         ("units needed in a step", f"{plan.minimum_units:,}"),
         ("shortest time", plan.cycle if plan.strategy == "ab" else f"{plan.cycle}, a step {plan.bake}"),
         ("risk of a false promotion", f"{plan.alpha:g}"),
         ("a person approves", "yes" if plan.approve else "no"),
+        ("an outcome may come after", plan.attribution or "any time"),
+        ("most weight of a unit", "what it has" if plan.unit_cap is None else f"{plan.unit_cap:,} exposures"),
     )
     told = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
     return f'<dl class="facts">{told}</dl>'
+
+
+def _proof(plan: RolloutPlan) -> str:
+    """Return what a promotion asks for, in words."""
+    most = [f"{plan.margin:g}"] if plan.margin is not None else []
+    if plan.relative_margin is not None:
+        most.append(f"{plan.relative_margin:.4g} of the champion's own value")
+    return f"not worse by more than {' or '.join(most)}" if most else "better"
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "".join(f'<p class="note">{escape(note)}.</p>' for note in notes)
 
 
 def _charts(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> str:
@@ -218,7 +235,15 @@ def _gain(made: Estimate) -> str:
 
 def _counts(totals: StepTotals) -> str:
     arms = (
-        (name, f"{arm.units:,}", f"{arm.exposures:,}")
+        (
+            name,
+            f"{arm.units:,}",
+            f"{arm.exposures:,}",
+            f"{arm.answered:,}",
+            f"{arm.fallbacks:,}",
+            f"{arm.refused:,}",
+            arm.causes or "-",
+        )
         for name, arm in (("champion", totals.champion), ("challenger", totals.challenger))
     )
     events = (
@@ -227,7 +252,7 @@ def _counts(totals: StepTotals) -> str:
     )
     until = f'<p class="note">Counted up to {totals.counted_until:%Y-%m-%d %H:%M:%S} UTC.</p>'
     return (
-        table(("arm", "units", "exposures"), arms)
+        table(("arm", "units", "exposures", "answered", "by fallback", "no answer", "why"), arms)
         + table(("events", "number", "what they are"), events)
         + until
     )

@@ -122,6 +122,7 @@ def report_lines(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Iter
     yield f"look {last.number}, {_time(last.judged_at)}: {last.action.value}; {last.reason}"
     rows = [(check.name, check.status.value, limit_text(check), check.code) for check in last.checks]
     yield from table(CHECKS, rows)
+    yield from (f"note: {note}" for note in last.notes)
     chance = last.estimate.chance_better
     if chance is not None:
         yield f"information only: chance that the challenger is better {chance:.1%}"

@@ -24,6 +24,8 @@ ENDED, SPLIT, PAUSED = "rollout", "rollout-split", "rollout-paused"
 SEVERITIES = {RolloutOutcome.ROLLED_BACK: Severity.HIGH, RolloutOutcome.KEPT: Severity.LOW}
 SOUND = ("sample_ratio", "counts")
 """Checks without which nothing that a rollout shows means anything."""
+EVIDENCE = ("outcomes", "coverage")
+"""Checks of a last step that hold a promotion where outcomes are lost; what is only to come fails none."""
 FAILED_LOOKS = 2
 LONG_PAUSE = timedelta(days=1)
 
@@ -86,7 +88,7 @@ def split_condition(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> C
     :returns: ``None`` where nothing can be said: no look yet, too few units, or the first look that failed.
     """
     last = [_soundness(look) for look in decisions[-FAILED_LOOKS:]]
-    if last and all(status is Status.PASS for status in last[-1].values()):
+    if last and _is_sound(last[-1]):
         text = f"Rollout {rollout.experiment}: split and counts are as they should be."
         return _split(rollout.model, rollout.experiment, active=False, text=text)
     failed = [any(status in (Status.FAIL, Status.ERROR) for status in one.values()) for one in last]
@@ -96,7 +98,7 @@ def split_condition(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> C
     told = "; ".join(
         f"{check.code} {check.name}: {check.message.rstrip('. ')}"
         for check in look.checks
-        if check.name in SOUND and check.status in (Status.FAIL, Status.ERROR)
+        if check.name in SOUND + EVIDENCE and check.status in (Status.FAIL, Status.ERROR)
     )
     text = (
         f"Rollout {rollout.experiment} of version {rollout.version}, look {look.number}: {told}. "
@@ -109,8 +111,12 @@ def split_condition(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> C
 def _soundness(look: RolloutDecision) -> dict[str, Status]:
     return {
         name: next((check.status for check in look.checks if check.name == name), Status.INSUFFICIENT)
-        for name in SOUND
+        for name in SOUND + EVIDENCE
     }
+
+
+def _is_sound(found: dict[str, Status]) -> bool:
+    return all(found[name] is Status.PASS for name in SOUND) and Status.FAIL not in found.values()
 
 
 def pause_condition(rollout: Rollout, rows: Sequence[LedgerRow], now: datetime) -> Condition:

@@ -261,6 +261,12 @@ class ArmTotals(Record):
         """Exposures that the arm's own version answered."""
         return self.exposures - self.fallbacks - self.refused
 
+    @property
+    def causes(self) -> str:
+        """How many exposures got no answer, by cause, the most frequent one first; empty: all got one."""
+        causes = sorted(self.unanswered.items(), key=lambda one: (-one[1], one[0]))
+        return ", ".join(f"{number:,} {cause}" for cause, number in causes if number)
+
 
 class StepTotals(Record):
     """What was seen of one step of a rollout, each exposure and each outcome counted once.

@@ -15,8 +15,18 @@ from windsock.records import (
     Status,
     StepTotals,
 )
+from windsock.rollout.coverage import (
+    COVERAGE,
+    WEIGHTS,
+    coverage,
+    has_weights,
+    labelled_metrics,
+    weights,
+)
 from windsock.rollout.guardrails import PREFIX, guardrails, is_measured_at_once
 from windsock.rollout.look import Look
+from windsock.rollout.notes import notes
+from windsock.rollout.outcomes import OUTCOMES, needs_outcomes, outcomes
 from windsock.rollout.promotion import PROMOTION, Proof, promotion, prove
 from windsock.rollout.soundness import (
     BAKE,
@@ -32,7 +42,17 @@ from windsock.rollout.soundness import (
 )
 from windsock.spec import HARM, PERCENT
 
-OWN_CHECKS = {SAMPLE_RATIO: sample_ratio, COUNTS: counts, UNITS: units, CYCLE: cycle, BAKE: bake}
+OWN_CHECKS = {
+    SAMPLE_RATIO: sample_ratio,
+    COUNTS: counts,
+    UNITS: units,
+    OUTCOMES: outcomes,
+    COVERAGE: coverage,
+    WEIGHTS: weights,
+    CYCLE: cycle,
+    BAKE: bake,
+}
+"""In the order in which they are asked for: the first one that is not met is why a rollout holds."""
 
 
 class Verdict(NamedTuple):
@@ -81,16 +101,20 @@ def decide(
         totals=totals,
         planned_look=proof.planned_look,
         judged_at=now,
+        notes=notes(look),
     )
 
 
 def required_checks(plan: RolloutPlan, *, last_step: bool) -> tuple[str, ...]:
     """Return the names of the checks without which nothing advances and nobody is promoted."""
-    names = [SAMPLE_RATIO, COUNTS, UNITS]
-    if last_step:
-        names.append(CYCLE)
-    if plan.strategy != "ab":
-        names.append(BAKE)
+    asked = {
+        OUTCOMES: last_step and needs_outcomes(plan),
+        COVERAGE: last_step and bool(labelled_metrics(plan)),
+        WEIGHTS: last_step and has_weights(plan),
+        CYCLE: last_step,
+        BAKE: plan.strategy != "ab",
+    }
+    names = [name for name in OWN_CHECKS if asked.get(name, True)]
     names += [f"{PREFIX}{name}" for name in plan.limits]
     return (*names, PROMOTION) if last_step else tuple(names)
 

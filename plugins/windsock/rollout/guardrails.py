@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from windsock.records import CheckResult, Interval, Status
-from windsock.rollout.look import FEWEST_UNITS, Look
-from windsock.rollout.soundness import is_foreign
+from windsock.rollout.look import FEWEST_UNITS, NEEDS_NO_OUTCOME, Look
+from windsock.rollout.outcomes import hidden
 from windsock.spec import HARM
 from windsock.statistics.experiments import Comparison
 from windsock.statistics.sequential import lower_bound, upper_bound
@@ -13,15 +13,14 @@ PREFIX = "guardrail:"
 CODE = "WS-ROLLOUT-025"
 GUARDRAIL_UNITS = 5_000
 """Units at which a guardrail is sharpest: few, so that great harm is seen soon."""
-NEEDS_NO_OUTCOME = frozenset({"errors", "slow"})
-"""Kinds of metrics that are there as soon as an answer is."""
 
 
 def guardrails(look: Look) -> tuple[CheckResult, ...]:
     """Check every guardrail by one-sided confidence sequences.
 
     They share the plan's alpha evenly, over all guardrails and all steps (Bonferroni): so the risk that a
-    challenger without harm is ever rolled back is no more than alpha.
+    challenger without harm is ever rolled back is no more than alpha. One that is broken is broken, whatever
+    is missing; otherwise a metric of outcomes that are no evidence has no interval.
     """
     limits, steps = look.plan.limits, len(look.plan.shares)
     return tuple(
@@ -41,7 +40,7 @@ def is_measured_at_once(look: Look, check: CheckResult) -> bool:
 
 def _guardrail(look: Look, name: str, limit: float, alpha: float) -> CheckResult:
     metric = metric_of(look, name)
-    if is_foreign(look):
+    if look.is_foreign:
         return _told(name, limit, Status.ERROR, "the counts are not of this step")
     if not look.is_seen(metric):
         return _told(name, limit, Status.ERROR, f"a {look.plan.strategy} cannot show {metric}")
@@ -49,16 +48,18 @@ def _guardrail(look: Look, name: str, limit: float, alpha: float) -> CheckResult
     worse = _worsening(seen, alpha, lower_is_better=look.block(metric).lower_is_better)
     if worse is None or seen.difference is None:
         fewest = min(arm.metrics[metric].units if metric in arm.metrics else 0 for arm in look.arms)
-        missing = (
+        missing = hidden(look, metric) or (
             f"{metric} has {fewest:,} units in the smaller arm against >= {FEWEST_UNITS}"
             if fewest < FEWEST_UNITS
-            else f"{metric} has no spread or no finite value"
+            else f"{metric} has no spread, no finite value, or a few units that outweigh all others"
         )
         return _told(name, limit, Status.INSUFFICIENT, missing, n=seen.units)
     value = seen.difference if look.block(metric).lower_is_better else -seen.difference
     status = Status.INSUFFICIENT
     if worse.low > limit:
         status = Status.FAIL
+    elif (unproved := hidden(look, metric)) is not None:
+        return _told(name, limit, status, unproved, n=seen.units)
     elif worse.high <= limit:
         status = Status.PASS
     message = (

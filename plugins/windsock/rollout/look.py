@@ -8,11 +8,19 @@ from datetime import datetime, timedelta
 
 from windsock.records import ArmTotals, Moments, Rollout, RolloutDecision, RolloutPlan, StepTotals
 from windsock.spec import SEEN_BY_SHADOWS, SHARE_KINDS, RolloutMetricBlock
-from windsock.statistics.experiments import Comparison, compare
+from windsock.statistics.experiments import Comparison, compare, effective_units, over_what_was_asked
 
 FEWEST_UNITS = 100
 """Units that an arm needs before anything is said of it: below, no variance can be trusted."""
 NOTHING = Moments()
+NEEDS_NO_OUTCOME = frozenset({"errors", "slow"})
+"""Kinds of metrics that are there as soon as an answer is."""
+LABELLED = frozenset({"accuracy", "absolute_error"})
+"""Kinds of metrics that a unit has a value of only once an answer of it has a label."""
+RATIOS = LABELLED | NEEDS_NO_OUTCOME | {"rate"}
+"""Kinds of metrics in which a unit weighs as much as it has exposures, or labels."""
+NO_ERRORS = frozenset({"cancelled", "other_version"})
+"""Causes for which a row got no answer, and which say nothing of the version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,12 @@ class Look:
         return self.now >= self.rollout.deadline_at
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether the counts are of another rollout or step, of which nothing follows for this one."""
+        asked = (self.rollout.experiment, self.rollout.step)
+        return (self.totals.experiment, self.totals.step) != asked
+
+    @property
     def arms(self) -> tuple[ArmTotals, ArmTotals]:
         """Champion and challenger."""
         return self.totals.champion, self.totals.challenger
@@ -56,16 +70,48 @@ class Look:
         """Return how a metric was declared."""
         return self.plan.metrics[metric]
 
-    def compare(self, metric: str) -> Comparison:
-        """Compare the arms by a metric; without a difference where an arm has too few units with a value."""
-        champion, challenger = (arm.metrics.get(metric, NOTHING) for arm in self.arms)
-        covariate = self.plan.pre_period is not None
+    def sums(self, metric: str) -> tuple[Moments, Moments]:
+        """Return a metric's sums of both arms; an accuracy's are over all that was asked."""
+        champion, challenger = (self._sums(arm, metric) for arm in self.arms)
+        return champion, challenger
+
+    def _sums(self, arm: ArmTotals, metric: str) -> Moments:
+        seen = arm.metrics.get(metric, NOTHING)
+        if self.block(metric).kind != "accuracy" or not seen.asked:
+            return seen
+        shown = next((arm.metrics.get(name) for name in self._shown_by), None)
+        exposures = shown.den if shown is not None and shown.den > 0 else float(arm.exposures)
+        answers = exposures * (arm.exposures - arm.refused) / max(1, arm.exposures)
+        return over_what_was_asked(seen, min(1.0, seen.den / answers) if answers > 0 else 0.0)
+
+    @property
+    def _shown_by(self) -> list[str]:
+        """Metrics whose denominator is exposures, by the same cap of a unit's weight as labels."""
+        return [name for name, block in self.plan.metrics.items() if block.kind == "errors"]
+
+    def compare(self, metric: str, *, weight: float = 1.0) -> Comparison:
+        """Compare the arms by a metric; without a difference where an arm has too few units with a value.
+
+        Units of very different weight are worth fewer; answers without outcomes are judged all the same:
+        harm that a fallback does must be seen soon.
+
+        :param weight: of the champion in the contrast whose error is asked for.
+        """
+        champion, challenger = self.sums(metric)
+        kind = self.block(metric).kind
         seen = compare(
-            champion, challenger, bounded=self.block(metric).kind in SHARE_KINDS, covariate=covariate
+            champion,
+            challenger,
+            bounded=kind in SHARE_KINDS,
+            covariate=self.plan.pre_period is not None,
+            weight=weight,
         )
-        if min(champion.units, challenger.units) < FEWEST_UNITS:
+        fewest: float = min(arm.metrics.get(metric, NOTHING).units for arm in self.arms)
+        if kind in RATIOS - NEEDS_NO_OUTCOME:
+            fewest = min(fewest, effective_units(champion), effective_units(challenger))
+        if fewest < FEWEST_UNITS:
             return seen._replace(difference=None, error=None, variance_ratio=None)
         return seen
 
 
-__all__ = ["FEWEST_UNITS", "Look"]
+__all__ = ["FEWEST_UNITS", "LABELLED", "NEEDS_NO_OUTCOME", "NOTHING", "NO_ERRORS", "RATIOS", "Look"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from windsock.records import CheckResult, Estimate, Interval, RolloutDecision, Status
 from windsock.rollout.look import FEWEST_UNITS, Look
-from windsock.rollout.soundness import is_foreign
+from windsock.rollout.margins import Edge, edges
+from windsock.rollout.outcomes import fault_of, hidden
 from windsock.statistics.experiments import Comparison, chance_better, fixed_interval, interval_around
 from windsock.statistics.sequential import information_of, sequence_interval, spending_bounds
 
@@ -27,6 +29,8 @@ class Proof:
 
     estimate: Estimate
     planned_look: int | None = None
+    edge: Edge | None = None
+    """Of both margins the one that the difference is nearer to."""
 
     @property
     def has_value(self) -> bool:
@@ -38,13 +42,15 @@ def prove(look: Look) -> Proof:
     """Estimate the challenger's gain.
 
     By an asymptotic confidence sequence, or at planned looks by a group sequential test (Lan and DeMets,
-    O'Brien-Fleming type) where a horizon is declared.
+    O'Brien-Fleming type) where a horizon is declared. Outcomes that are no evidence give no interval, and a
+    look without one spends nothing of the planned test's error.
     """
     metric = look.plan.metric
-    if is_foreign(look) or not look.is_seen(metric):
+    if look.is_foreign or not look.is_seen(metric):
         return Proof(estimate=Estimate(metric=metric))
-    seen = look.compare(metric)
-    if seen.difference is None or seen.error is None:
+    edge = min(edges(look), key=partial(_room, look))
+    seen = edge.seen
+    if seen.difference is None or seen.error is None or missing_outcomes(look) is not None:
         return Proof(
             estimate=Estimate(
                 metric=metric,
@@ -55,7 +61,23 @@ def prove(look: Look) -> Proof:
             )
         )
     told = _told(look, seen, seen.difference, seen.error)
-    return _planned(look, seen, told) if _is_planned_test(look) else Proof(estimate=told)
+    proof = _planned(look, seen, told) if _is_planned_test(look) else Proof(estimate=told)
+    return replace(proof, edge=edge)
+
+
+def missing_outcomes(look: Look) -> str | None:
+    """Return why nothing is promoted for want of outcomes: all that the plan needs, at the last step."""
+    fault = fault_of(look) if look.rollout.is_last_step else None
+    return fault.message if fault else hidden(look, look.plan.metric)
+
+
+def _room(look: Look, edge: Edge) -> float:
+    """Return how many standard errors lie between the difference and an edge: of both the fewer decide."""
+    difference, error = edge.seen.difference, edge.seen.error
+    if difference is None or error is None:
+        return math.inf
+    side = -1 if look.block(look.plan.metric).lower_is_better else 1
+    return side * (difference - edge.limit) / error
 
 
 def _is_planned_test(look: Look) -> bool:
@@ -63,7 +85,7 @@ def _is_planned_test(look: Look) -> bool:
 
 
 def _told(look: Look, seen: Comparison, difference: float, error: float) -> Estimate:
-    plan = look.plan
+    plan, plain = look.plan, look.compare(look.plan.metric)
     z = difference / error
     return Estimate(
         metric=plan.metric,
@@ -73,10 +95,10 @@ def _told(look: Look, seen: Comparison, difference: float, error: float) -> Esti
         interval=sequence_interval(
             seen, planned_units=max(plan.minimum_units, PROMOTION_UNITS), alpha=plan.alpha
         ),
-        fixed=fixed_interval(seen, plan.alpha),
+        fixed=fixed_interval(plain, plan.alpha),
         z=z if math.isfinite(z) else None,
         information=seen.units,
-        chance_better=chance_better(seen, lower_is_better=look.block(plan.metric).lower_is_better),
+        chance_better=chance_better(plain, lower_is_better=look.block(plan.metric).lower_is_better),
         variance_ratio=seen.variance_ratio,
     )
 
@@ -126,7 +148,7 @@ def promotion(look: Look, proof: Proof) -> CheckResult:
     """Check that the whole interval lies where the challenger is better, or not worse than the margin."""
     plan, seen = look.plan, proof.estimate
     lower = look.is_seen(plan.metric) and look.block(plan.metric).lower_is_better
-    limit = (plan.margin or 0.0) * (1 if lower else -1) + 0.0
+    limit = proof.edge.limit if proof.edge else (plan.margin or 0.0) * (1 if lower else -1) + 0.0
     status, message = _judged(look, proof, limit, lower=lower)
     return CheckResult(
         name=PROMOTION,
@@ -143,16 +165,22 @@ def promotion(look: Look, proof: Proof) -> CheckResult:
 
 def _judged(look: Look, proof: Proof, limit: float, *, lower: bool) -> tuple[Status, str]:
     seen, metric = proof.estimate, look.plan.metric
-    if is_foreign(look):
+    if look.is_foreign:
         return Status.ERROR, "the counts are not of this step"
     if not look.is_seen(metric):
         return Status.ERROR, f"a {look.plan.strategy} cannot show {metric}: nobody acts upon its answers"
+    if (missing := missing_outcomes(look)) is not None:
+        return Status.INSUFFICIENT, f"no interval is evidence yet: {missing}"
     if seen.difference is None:
-        few = f"{seen.information:,} units with a value; {FEWEST_UNITS} are needed in each arm, and a spread"
+        few = (
+            f"{seen.information:,} units with a value; {FEWEST_UNITS} of like weight are needed in each arm, "
+            "and a spread"
+        )
         return Status.INSUFFICIENT, f"{metric} has no difference yet: {few}"
     relation = "<" if lower else ">"
     shown = f"{metric} {seen.difference:+.4g}"
-    against = f"against {relation} {limit:g} on {seen.information:,} units"
+    part = f" ({proof.edge.about})" if proof.edge and proof.edge.about else ""
+    against = f"against {relation} {limit:.6g}{part} on {seen.information:,} units"
     if seen.interval is None:
         return Status.INSUFFICIENT, f"{shown} {against}; {_next_look(look)}"
     message = f"{shown} [{seen.interval.low:+.4g}, {seen.interval.high:+.4g}] {against}"

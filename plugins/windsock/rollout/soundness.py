@@ -12,11 +12,18 @@ SAMPLE_RATIO, COUNTS, UNITS, CYCLE, BAKE = "sample_ratio", "counts", "units", "c
 SAMPLE_RATIO_LIMIT = 0.0005
 """p-value below which a split is broken: looked at 20 times, a sound one is called so in 0.4 % of cases."""
 SHADOW_SHARE = 0.95
-"""Of the champion's units that a shadow must have seen: it gets a copy only while there is time."""
+"""Of the champion's units that a shadow must have been asked about, whatever it answered: it gets a copy only
+while there is time."""
 DAMAGED_SHARE = 0.001
 """Of the answers that may be unreadable, and always one: a killed worker leaves a torn line."""
 MOVED_SHARE = 0.01
-"""Of the units that may have been answered by both arms."""
+"""Of the units that may have been exposed to both arms."""
+REUSED_SHARE = 0.001
+"""Of the exposures that may have the prediction id of another unit's."""
+REPEATED_SHARE = 0.1
+"""Of the exposures that may be repeated: a client that tries again sends the same prediction id."""
+
+AGAIN = "send a new id with each request, or none"
 
 
 def sample_ratio(look: Look) -> CheckResult:
@@ -41,7 +48,7 @@ def _shadow_ratio(champion: int, challenger: int) -> CheckResult:
         return _of_split(Status.INSUFFICIENT, "no unit was exposed")
     seen = challenger / champion
     status = Status.PASS if seen >= SHADOW_SHARE else Status.FAIL
-    message = f"the shadow saw {seen:.1%} of {champion:,} units, {SHADOW_SHARE:.0%} or more expected"
+    message = f"the shadow was asked about {seen:.1%} of {champion:,} units, >= {SHADOW_SHARE:.0%} expected"
     return _of_split(status, message, value=seen, limit=SHADOW_SHARE, n=champion)
 
 
@@ -64,7 +71,7 @@ def counts(look: Look) -> CheckResult:
     """Check that the counts are those of this step, and that nothing of them is strange or lost."""
     totals, rollout = look.totals, look.rollout
     exposures = totals.exposures
-    if is_foreign(look):
+    if look.is_foreign:
         message = (
             f"the counts are of {totals.experiment} step {totals.step}, not of {rollout.experiment} "
             f"step {rollout.step}"
@@ -74,7 +81,7 @@ def counts(look: Look) -> CheckResult:
         if seen > limit:
             message = f"{seen:,} {what}; {limit:,.0f} allowed"
             return _of_counts(Status.FAIL, message, value=seen, limit=limit, n=exposures)
-    message = f"{exposures:,} answers, each by one of the arms"
+    message = f"{exposures:,} exposures, each of one of the arms"
     return _of_counts(Status.PASS, message, value=0, limit=0, n=exposures)
 
 
@@ -85,9 +92,15 @@ def _faults(look: Look, exposures: int) -> list[tuple[int, float, str]]:
     found = [
         (totals.strange, 0.0, "answers are by a version that is neither arm"),
         (totals.damaged, damaged, "lines of the log cannot be read"),
+        (
+            totals.reused,
+            exposures * REUSED_SHARE,
+            f"exposures have the prediction id of another unit; {AGAIN}",
+        ),
+        (totals.repeated_exposures, exposures * REPEATED_SHARE, f"exposures repeat a prediction id; {AGAIN}"),
     ]
     if look.plan.strategy != "shadow":
-        found.append((totals.moved, totals.units * MOVED_SHARE, "units were answered by both arms"))
+        found.append((totals.moved, totals.units * MOVED_SHARE, "units were exposed to both arms"))
     return found
 
 
@@ -104,12 +117,6 @@ def _of_counts(
         n=n,
         message=message,
     )
-
-
-def is_foreign(look: Look) -> bool:
-    """Return whether the counts are of another rollout or step, of which nothing follows for this one."""
-    asked = (look.rollout.experiment, look.rollout.step)
-    return (look.totals.experiment, look.totals.step) != asked
 
 
 def units(look: Look) -> CheckResult:

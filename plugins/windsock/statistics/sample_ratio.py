@@ -1,7 +1,8 @@
-"""Whether the arms have as many units as their shares ask for."""
+"""Whether the arms have as many units as their shares ask for, and the same share of something."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 FEWEST_EXPECTED = 100.0
@@ -41,3 +42,30 @@ def _exact_p(arms: Sequence[tuple[int, float]], units: int) -> float:
 
     tests = arms[:1] if len(arms) == 2 else arms
     return min(1.0, len(tests) * min(float(binomtest(count, units, share).pvalue) for count, share in tests))
+
+
+def same_share_p(hits: tuple[int, int], units: tuple[int, int]) -> float:
+    """Return the two-sided p-value of two shares being one.
+
+    Normal with the pooled share; where hits or misses of an arm are expected to be fewer than 100, exact: the
+    hits, or the misses, are split as the units are. That errs on the careful side.
+
+    :param hits: of each arm, at most its units.
+    :returns: 1 where an arm has no units.
+    """
+    if not all(units):
+        return 1.0
+    misses = (units[0] - hits[0], units[1] - hits[1])
+    if min(misses) < 0:
+        raise ValueError(f"{hits} of {units}")
+    rare = hits if sum(hits) <= sum(misses) else misses
+    if sum(rare) * min(units) / sum(units) < FEWEST_EXPECTED:
+        return sample_ratio_p(rare, units)
+    pooled = sum(hits) / sum(units)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / units[0] + 1 / units[1]))
+    return two_sided_p((hits[1] / units[1] - hits[0] / units[0]) / error)
+
+
+def two_sided_p(z: float) -> float:
+    """Return the two-sided p-value of a standard normal number."""
+    return math.erfc(abs(z) / math.sqrt(2))

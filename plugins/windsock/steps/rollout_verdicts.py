@@ -23,7 +23,17 @@ NEXT = {
 }
 CURES = {
     "WS-ROLLOUT-020": "find out why units are missing in one arm; mend it, stop the rollout, start it anew",
-    "WS-ROLLOUT-021": "look at `GET /health` and at the log below the server's state folder",
+    "WS-ROLLOUT-021": "look at `GET /health`, at the log below the server's state folder, and where ids "
+    "repeat at the client that sends them",
+    "WS-ROLLOUT-027": "nothing to do if outcomes are still to come; else see that they are sent, and that "
+    "`rollout.labels` names where to",
+    "WS-ROLLOUT-028": "find out why labels are missing in one arm; mend it, stop the rollout, start it anew",
+    "WS-ROLLOUT-029": "write `rollout.unit_cap` into the model's file, stop the rollout and start it anew",
+    "WS-ROLLOUT-031": "write the word that is sent as `outcome` of the metric, or send true or a number; "
+    "stop the rollout, start it anew",
+    "WS-ROLLOUT-032": "send the unit in the same spelling with requests and outcomes",
+    "WS-ROLLOUT-033": "set the clock of the host that sends outcomes, or leave `event_time` out",
+    "WS-ROLLOUT-034": "send a new `event_id` with each event",
 }
 HINDRANCES = {
     "WS-GATE-030": "run {model}__daily_retrain, so that the gate decides by today's policy",

@@ -273,3 +273,25 @@ def test_thinning_keeps_both_ends():
     some = thinned(range(1000), 7)
     assert (len(some), some[0], some[-1]) == (7, 0, 999)
     assert some == sorted(set(some))
+
+
+def test_what_got_no_answer_is_shown_by_arm_and_cause():
+    totals = make_totals(challenger=9_900)
+    refused = totals.challenger.replace(unanswered={"failed": 30, "invalid": 70}, fallbacks=5)
+    html = page([make_look(totals=totals.replace(challenger=refused), notes=("<b>70</b> were invalid",))])
+    text = text_of(html)
+    assert "challenger 9,900 19,800 19,695 5 100 70 invalid, 30 failed" in text
+    assert "champion 10,000 20,000 20,000 0 0 -" in text
+    assert "&lt;b&gt;70&lt;/b&gt; were invalid." in html
+    parsed(html)
+
+
+def test_a_margin_that_is_a_part_is_drawn_where_the_last_look_was_held_to_it():
+    plan = RolloutPlan.of_spec(ab_spec(promote={"not_worse": "20%"}))
+    check = CheckResult(name="promotion", status=Status.INSUFFICIENT, code="WS-ROLLOUT-026", limit=-0.02)
+    looks = [make_look(number, checks=(check,)) for number in (1, 2)]
+    html = page(looks, make_rollout(plan=plan))
+    assert "not worse by more than 0.2 of the champion's own value: conversion" in text_of(html)
+    assert 'class="limit"' in html
+    unproved = [look.replace(checks=()) for look in looks]
+    assert 'class="limit"' not in page(unproved, make_rollout(plan=plan))

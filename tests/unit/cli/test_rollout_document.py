@@ -13,6 +13,10 @@ from windsock.adapters.rollout_page import COUNTS
 from windsock.cli.app import run
 from windsock.cli.rollout import rollout
 from windsock.records import RolloutOutcome, RolloutPlan
+from windsock.rollout.decision import OWN_CHECKS
+from windsock.rollout.outcomes import FEWEST_EVENTS, LOST_SHARE
+from windsock.rollout.promotion import PROMOTION
+from windsock.rollout.soundness import REPEATED_SHARE, REUSED_SHARE
 from windsock.spec.loader import spec_from_bytes
 from windsock.spec.rollout_metrics import USUAL_METRICS
 
@@ -60,3 +64,16 @@ def test_every_end_kind_of_metric_and_count_is_explained(text):
     assert set(USUAL_METRICS) | set(USUAL_METRICS.values()) <= rows
     for name, _ in COUNTS:
         assert name.replace("_", " ") in text
+
+
+def test_the_checks_are_shown_in_the_order_in_which_they_are_asked_for(text):
+    table = text.partition("| | check | rule |")[2].partition("\n\n")[0]
+    shown = re.findall(r"^\| \d+ \| `(\w+)`", table, re.MULTILINE)
+    assert shown == [*OWN_CHECKS, PROMOTION]
+
+
+def test_the_limits_that_are_told_are_the_real_ones(text):
+    assert f"beyond {LOST_SHARE:.0%}".replace("%", " %") in text
+    assert f"beyond {REPEATED_SHARE:.0%} of the exposures".replace("%", " %") in text
+    assert f"beyond {REUSED_SHARE:.1%} the rollout holds".replace("%", " %") in text
+    assert f"and {FEWEST_EVENTS} to be expected in the smaller one" in text

@@ -108,6 +108,30 @@ class TestEnds:
         assert [one.active for one in found] == [False, False]
 
 
+def outcomes_lost(number: int, status: Status, name: str = "outcomes") -> r.RolloutDecision:
+    """Return a sound look at a last step in which outcomes are so."""
+    sound = look(number, Status.PASS)
+    lost = make_check(name, status, code="WS-ROLLOUT-032", message="2,767 outcomes are of nobody")
+    return sound.replace(checks=(*sound.checks, lost))
+
+
+class TestOutcomes:
+    @pytest.mark.parametrize("name", ["outcomes", "coverage"])
+    def test_lost_ones_are_told_after_two_looks(self, name):
+        rollout = make_rollout()
+        looks = [outcomes_lost(number, Status.FAIL, name) for number in (1, 2)]
+        assert split_condition(rollout, looks[:1]) is None
+        condition = split_condition(rollout, looks)
+        assert condition is not None
+        assert (condition.key, condition.active) == ("rollout-split", True)
+        assert f"WS-ROLLOUT-032 {name}: 2,767 outcomes are of nobody" in condition.text
+
+    def test_those_that_are_still_to_come_are_not(self):
+        condition = split_condition(make_rollout(), [outcomes_lost(1, Status.INSUFFICIENT)])
+        assert condition is not None
+        assert not condition.active
+
+
 class TestSplit:
     @pytest.mark.parametrize("bad", [(Status.FAIL,), (Status.ERROR,), (Status.PASS, Status.FAIL)])
     def test_it_is_told_after_two_looks(self, bad):

@@ -49,7 +49,7 @@ def test_a_better_challenger_is_promoted_with_the_number_against_its_limit():
     assert "against > 0 on 40,000 units" in decision.reason
     assert all(one.passed for one in decision.checks)
     assert tuple(one.name for one in decision.checks) == (
-        "sample_ratio", "counts", "units", "cycle",
+        "sample_ratio", "counts", "units", "outcomes", "cycle",
         "guardrail:harm", "guardrail:errors", "guardrail:slow", "promotion",
     )  # fmt: skip
     estimate = decision.estimate
@@ -213,7 +213,7 @@ def test_a_metric_that_no_guardrail_needs_is_missed_at_the_deadline_too():
     rollout = make_rollout(make_plan(guardrails={"harm": None}))
     decision = look(without(BETTER, "conversion"), rollout, now=after(days=28))
     assert decision.action is RolloutAction.ROLL_BACK
-    assert "not enough evidence by the deadline of 28d: WS-ROLLOUT-026 promotion: " in decision.reason
+    assert "not enough evidence by the deadline of 28d: WS-ROLLOUT-027 outcomes: " in decision.reason
 
 
 @pytest.mark.parametrize("sums", [
@@ -251,9 +251,9 @@ def test_empty_arms_never_go_on(totals, strategy, step):
     assert actions <= {RolloutAction.HOLD, RolloutAction.KEEP, RolloutAction.ROLL_BACK}
 
 
-def test_no_conversions_at_all_are_no_proof_and_no_missing_value():
+def test_no_conversions_at_all_are_no_evidence():
     decision = look(make_conversions(0, 0), now=after(days=28))
-    assert decision.action is RolloutAction.KEEP
+    assert decision.action is RolloutAction.ROLL_BACK
     assert check(decision, "guardrail:errors").passed
 
 
@@ -311,7 +311,8 @@ def test_a_guardrail_that_the_file_takes_away_is_not_asked_for():
     plan = make_plan(guardrails={"harm": None, "slow": None, "errors": None})
     decision = look(WORSE, make_rollout(plan))
     assert decision.action is RolloutAction.HOLD
-    assert [one.name for one in decision.checks] == ["sample_ratio", "counts", "units", "cycle", "promotion"]
+    names = [one.name for one in decision.checks]
+    assert names == ["sample_ratio", "counts", "units", "outcomes", "cycle", "promotion"]
     assert check(decision, "promotion").status is Status.FAIL
 
 
@@ -410,7 +411,7 @@ class TestShadow:
         assert look(self.seen(19_000, 17_100), rollout).action is RolloutAction.PROMOTE
         decision = look(self.seen(18_999, 17_100), rollout)
         assert decision.action is RolloutAction.HOLD
-        assert decision.reason.startswith("WS-ROLLOUT-020 sample_ratio: the shadow saw 95.0% of 20,000")
+        assert decision.reason.startswith("WS-ROLLOUT-020 sample_ratio: the shadow was asked about 95.0% of")
 
     def test_a_unit_of_both_arms_is_usual(self):
         totals = self.seen().model_copy(update={"moved": 20_000})

@@ -13,7 +13,14 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import binom, chi2_contingency
 
 from windsock.records import Moments
-from windsock.statistics.experiments import Comparison, chance_better, compare, fixed_interval
+from windsock.statistics.experiments import (
+    Comparison,
+    chance_better,
+    compare,
+    effective_units,
+    fixed_interval,
+    over_what_was_asked,
+)
 
 
 def moments(num, den=None, pre=None) -> Moments:
@@ -342,3 +349,75 @@ def test_better_is_what_the_metric_says():
     assert chance_better(found, lower_is_better=True) == pytest.approx(0.02275, abs=1e-5)
     interval = fixed_interval(found, 0.05)
     assert (interval.low, interval.high, interval.level) == pytest.approx((0.0004, 0.0396, 0.95), abs=1e-5)
+
+
+class TestWeightOfTheChampion:
+    """A loss of 20 % is the challenger against 0.8 of the champion."""
+
+    def test_the_error_is_that_of_the_contrast(self):
+        generator = np.random.default_rng(5)
+        theirs, ours = generator.normal(10, 3, 5000), generator.normal(9, 4, 7000)
+        seen = compare(moments(theirs), moments(ours), plain=True, weight=0.8)
+        error = math.sqrt(0.64 * theirs.var(ddof=1) / 5000 + ours.var(ddof=1) / 7000)
+        assert seen.error == pytest.approx(error)
+        assert seen.difference == pytest.approx(ours.mean() - theirs.mean())
+
+    def test_a_covariate_is_taken_from_both(self):
+        generator = np.random.default_rng(6)
+        before = generator.normal(10, 3, (2, 5000))
+        now = before + generator.normal(0, 1, (2, 5000))
+        arms = [moments(values, pre=pre) for values, pre in zip(now, before, strict=True)]
+        seen = compare(*arms, covariate=True, plain=True, weight=0.5)
+        theta = (0.5 * np.cov(now[0], before[0])[0, 1] + np.cov(now[1], before[1])[0, 1]) / (
+            before[0].var(ddof=1) + before[1].var(ddof=1)
+        )
+        rest = (0.5 * now[0] - theta * before[0], now[1] - theta * before[1])
+        assert seen.error == pytest.approx(math.sqrt(sum(one.var(ddof=1) for one in rest) / 5000), rel=1e-3)
+
+    def test_a_weight_of_1_is_the_usual_comparison(self):
+        arms = conversions(3000, 40), conversions(2000, 41)
+        assert compare(*arms, bounded=True, weight=1.0) == compare(*arms, bounded=True)
+
+    @pytest.mark.parametrize("units", [3_000, 30_000])
+    def test_a_loss_of_just_the_margin_is_seldom_taken_for_less(self, units):
+        """1 % -> 0.8 % at one look of 5 %, two-sided: 2.5 % of the tests and a little for small numbers."""
+        generator, taken = np.random.default_rng(7), 0
+        for theirs, ours in generator.binomial(units, (0.01, 0.008), (3_000, 2)):
+            seen = compare(_hits(units, theirs), _hits(units, ours), bounded=True, weight=0.8)
+            edge = -0.2 * (seen.champion or 0.0)
+            taken += fixed_interval(seen, 0.05).low > edge
+        assert taken / 3_000 <= 0.035
+
+
+def _hits(units: int, hits: int) -> Moments:
+    return Moments(units=units, num=hits, den=units, num_num=hits, den_den=units, num_den=hits)
+
+
+def test_effective_units_are_those_of_like_weight():
+    assert effective_units(moments(np.ones(50), np.full(50, 7.0))) == pytest.approx(50)
+    few = moments(np.ones(1001), np.r_[np.ones(1000), 1000.0])
+    assert effective_units(few) == pytest.approx(2000**2 / 1_001_000)
+    assert effective_units(Moments()) == 0.0
+
+
+def test_an_accuracy_over_what_was_asked_is_that_of_units_whose_refusals_were_wrong():
+    generator = np.random.default_rng(8)
+    answers, refused = generator.poisson(3, 4000), generator.poisson(0.5, 4000)
+    labels = generator.binomial(answers, 0.6)
+    right = generator.binomial(labels, 0.8)
+    seen = moments(right, labels).model_copy(
+        update={
+            "units": int((labels > 0).sum()),
+            "asked_units": int((labels + refused > 0).sum()),
+            "asked": float(refused.sum()),
+            "asked_asked": float(refused @ refused),
+            "num_asked": float(right @ refused),
+            "den_asked": float(labels @ refused),
+        }
+    )
+    whole = moments(right, labels + 0.6 * refused)
+    over = over_what_was_asked(seen, 0.6)
+    for field in ("num", "den", "num_num", "den_den", "num_den"):
+        assert getattr(over, field) == pytest.approx(getattr(whole, field))
+    assert over.units == seen.asked_units
+    assert over_what_was_asked(seen.model_copy(update={"asked": 0.0}), 0.6).den == seen.den

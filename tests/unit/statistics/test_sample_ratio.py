@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, chisquare
 
-from windsock.statistics.sample_ratio import sample_ratio_p
+from windsock.statistics.sample_ratio import same_share_p, sample_ratio_p
 
 
 def test_published_examples():
@@ -82,3 +82,33 @@ def test_neither_order_nor_scale_matters(arms, factor):
     assert sample_ratio_p(counts, [factor * share for share in shares]) == pytest.approx(
         p, rel=1e-6, abs=1e-300
     )
+
+
+class TestSameShare:
+    @pytest.mark.parametrize(
+        ("hits", "units"), [((300, 380), (1000, 1100)), ((9_800, 4_870), (10_000, 5_000))]
+    )
+    def test_another_package_agrees(self, hits, units):
+        from scipy.stats import chi2_contingency
+
+        table = [hits, [whole - part for part, whole in zip(hits, units, strict=True)]]
+        by_scipy = chi2_contingency(table, correction=False).pvalue
+        if min(map(min, table)) >= 150:
+            assert same_share_p(hits, units) == pytest.approx(by_scipy)
+        else:
+            assert same_share_p(hits, units) >= by_scipy / 2
+
+    @pytest.mark.parametrize("rare", [(3, 12), (40, 61)])
+    def test_hits_and_misses_mirror_each_other(self, rare):
+        units = (10_000, 10_000)
+        misses = (units[0] - rare[0], units[1] - rare[1])
+        assert same_share_p(rare, units) == same_share_p(misses, units)
+        assert same_share_p(rare, units) == sample_ratio_p(rare, units)
+
+    def test_without_units_nothing_differs(self):
+        assert same_share_p((0, 0), (0, 5)) == 1.0
+        assert same_share_p((0, 0), (5, 5)) == 1.0
+
+    def test_more_hits_than_units_are_refused(self):
+        with pytest.raises(ValueError, match="7"):
+            same_share_p((7, 1), (5, 5))

@@ -1,0 +1,69 @@
+"""What a reader of a decision should know and no check holds it for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from windsock.rollout.look import RATIOS, Look
+from windsock.rollout.outcomes import lost_of, needs_outcomes
+
+UNITLESS_SHARE = 0.01
+"""Of the exposures without a unit from which on it is worth a word."""
+
+
+def notes(look: Look) -> tuple[str, ...]:
+    """Return plain sentences; none about another rollout's counts."""
+    return () if look.is_foreign else tuple(_notes(look))
+
+
+def _notes(look: Look) -> Iterator[str]:
+    totals = look.totals
+    for name, arm in zip(("champion", "challenger"), look.arms, strict=True):
+        if arm.refused:
+            yield f"{arm.refused:,} of the {name}'s {arm.exposures:,} exposures got no answer: {arm.causes}"
+    tried = 1 if look.plan.strategy == "shadow" else 2
+    exposures = sum(arm.exposures for arm in look.arms[:tried])
+    if totals.unitless > UNITLESS_SHARE * exposures:
+        yield (
+            f"{totals.unitless:,} of {exposures:,} exposures name no unit: each is a unit of its own, so one "
+            "person may meet both versions; send `unit`"
+        )
+    if look.plan.unit_cap is not None:
+        yield from _capped(look, look.plan.unit_cap)
+    if needs_outcomes(look.plan):
+        yield from _outcomes(look)
+
+
+def _capped(look: Look, cap: int) -> Iterator[str]:
+    ratios = [name for name, block in look.plan.metrics.items() if block.kind in RATIOS]
+    largest, metric = max(
+        ((sums.largest, name) for name in ratios for sums in look.sums(name)), default=(0.0, "")
+    )
+    if largest > cap:
+        yield (
+            f"the largest unit has {largest:,.0f} exposures ({metric}); one with more than {cap:,} weighs as "
+            f"much as one with {cap:,} (`unit_cap`)"
+        )
+
+
+def _outcomes(look: Look) -> Iterator[str]:
+    totals = look.totals
+    if not look.rollout.is_last_step and (fault := lost_of(look)) is not None:
+        yield f"{fault.code}: {fault.message}"
+    if totals.carried:
+        yield (
+            f"{totals.carried:,} outcomes do not count: they may come of an exposure before the step, within "
+            "the plan's attribution"
+        )
+    if totals.late:
+        yield f"{totals.late:,} outcomes do not count: they came later than the plan's attribution"
+    if totals.earlier:
+        yield f"{totals.earlier:,} outcomes are of exposures before the step"
+    if look.plan.attribution is None and totals.unknown + totals.early > totals.outcomes:
+        yield (
+            f"{totals.unknown + totals.early:,} outcomes are of no exposure in the step, against "
+            f"{totals.outcomes:,} that are; without `attribution` those of earlier answers are among them"
+        )
+
+
+__all__ = ["notes"]
