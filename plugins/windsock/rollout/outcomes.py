@@ -15,6 +15,7 @@ CODE = "WS-ROLLOUT-027"
 FEWEST_EVENTS = 20
 """Of the metric that decides: units with a positive outcome that each arm has to expect, and likewise units
 without one. Below, the distribution of a rate is not normal."""
+SEE_OUTCOMES = "its outcomes are no evidence, see the check `outcomes`"
 LOST_SHARE = 0.2
 """Of the outcomes that may be of no use for one cause; if they are lost alike, nothing but time is lost."""
 REPEATED_SHARE = 0.5
@@ -119,11 +120,16 @@ def fault_of(look: Look) -> Fault | None:
 
 
 def hidden(look: Look, metric: str) -> str | None:
-    """Return why no interval of a metric is evidence; ``None``: it is."""
+    """Return why no interval of a metric is evidence; ``None``: it is.
+
+    At a last step a check of its own says so in full.
+    """
     if look.block(metric).kind in NEEDS_NO_OUTCOME:
         return None
     fault = lost_of(look) or few_of(look, metric)
-    return fault.message if fault else None
+    if fault is None:
+        return None
+    return SEE_OUTCOMES if look.rollout.is_last_step else fault.message
 
 
 def lost_of(look: Look) -> Fault | None:
