@@ -143,6 +143,10 @@ CASES = {
     "sound": Case(sound, "026", PROMOTE, PROMOTE, CONVERSION),
     "no outcome": Case(silent, "027", HOLD, ROLL_BACK, CONVERSION),
     "another word": Case(another_word, "031", HOLD, ROLL_BACK, CONVERSION),
+    "another word than the one that is named": Case(
+        another_word, "027", HOLD, ROLL_BACK,
+        {**CONVERSION, "metric": "sold", "metrics": {"sold": {"kind": "conversion", "outcome": "sold"}}},
+    ),
     "another spelling": Case(another_spelling, "032", HOLD, ROLL_BACK, CONVERSION),
     "a clock an hour behind": Case(clock_behind, "033", HOLD, ROLL_BACK, CONVERSION),
     "a challenger that refuses 20 %": Case(refusing, "025", ROLL_BACK, ROLL_BACK, CONVERSION),

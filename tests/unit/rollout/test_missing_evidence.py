@@ -103,6 +103,9 @@ CASES = {
     "a third of them with another word": Case(
         make_conversions(2_000, 2_000, unusable=2_000, outcomes=4_000), HOLD, "WS-ROLLOUT-031", ROLL_BACK
     ),
+    "words, and none that is named": Case(
+        make_conversions(0, 0, units=6_000, outcomes=2_640), HOLD, "WS-ROLLOUT-027", ROLL_BACK
+    ),
     "another spelling of the unit": Case(
         make_conversions(0, 0, units=6_000, unknown=2_767), HOLD, "WS-ROLLOUT-032", ROLL_BACK
     ),
@@ -345,6 +348,8 @@ class TestMessages:
         ("case", "words"),
         [
             ("outcomes with another word", ["2,640 of 2,640 outcomes (100%)", "`outcome` of the metric"]),
+            ("words, and none that is named", ["2,640 outcomes count, and none is", "`outcome` of the"]),
+            ("everybody converted", ["all of either arm was positive", "name the one that is"]),
             ("another spelling of the unit", ["2,767", "spelled otherwise", "the same text in both"]),
             ("a clock an hour behind", ["2,674", "a clock is behind"]),
             ("event ids used again", ["9,000", "send a new one with each event"]),
