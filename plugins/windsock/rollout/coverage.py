@@ -97,7 +97,8 @@ def weights(look: Look) -> CheckResult:
     )
     enough = fewest >= FEWEST_UNITS
     if not enough and sums[smaller].units >= FEWEST_UNITS:
-        message += "; set `rollout.unit_cap`, or keep bots from counting"
+        verb = "lower" if look.plan.unit_cap else "set"
+        message += f"; {verb} `rollout.unit_cap`, or keep bots from counting"
     return CheckResult(
         name=WEIGHTS,
         status=Status.PASS if enough else Status.INSUFFICIENT,

@@ -79,15 +79,19 @@ class Look:
         seen = arm.metrics.get(metric, NOTHING)
         if self.block(metric).kind != "accuracy" or not seen.asked:
             return seen
-        shown = next((arm.metrics.get(name) for name in self._shown_by), None)
-        exposures = shown.den if shown is not None and shown.den > 0 else float(arm.exposures)
-        answers = exposures * (arm.exposures - arm.refused) / max(1, arm.exposures)
+        answers = self._answers(arm, seen.asked)
         return over_what_was_asked(seen, min(1.0, seen.den / answers) if answers > 0 else 0.0)
 
-    @property
-    def _shown_by(self) -> list[str]:
-        """Metrics whose denominator is exposures, by the same cap of a unit's weight as labels."""
-        return [name for name, block in self.plan.metrics.items() if block.kind == "errors"]
+    def _answers(self, arm: ArmTotals, asked: float) -> float:
+        """Return an arm's answers, weighed by unit as its labels are where a metric of its exposures tells.
+
+        :param asked: exposures without an answer for which the version is to blame, weighed likewise.
+        """
+        blamed = sum(number for cause, number in arm.unanswered.items() if cause not in NO_ERRORS)
+        for name, block in self.plan.metrics.items():
+            if block.kind == "errors" and (shown := arm.metrics.get(name, NOTHING).den) > 0 and blamed:
+                return shown - asked * arm.refused / blamed
+        return float(arm.exposures - arm.refused)
 
     def compare(self, metric: str, *, weight: float = 1.0) -> Comparison:
         """Compare the arms by a metric; without a difference where an arm has too few units with a value.

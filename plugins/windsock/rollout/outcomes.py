@@ -15,6 +15,7 @@ CODE = "WS-ROLLOUT-027"
 FEWEST_EVENTS = 20
 """Of the metric that decides: units with a positive outcome that each arm has to expect, and likewise units
 without one. Below, the distribution of a rate is not normal."""
+SEE_OUTCOMES = "its outcomes are no evidence, see the check `outcomes`"
 LOST_SHARE = 0.2
 """Of the outcomes that may be of no use for one cause; if they are lost alike, nothing but time is lost."""
 REPEATED_SHARE = 0.5
@@ -119,11 +120,16 @@ def fault_of(look: Look) -> Fault | None:
 
 
 def hidden(look: Look, metric: str) -> str | None:
-    """Return why no interval of a metric is evidence; ``None``: it is."""
+    """Return why no interval of a metric is evidence; ``None``: it is.
+
+    At a last step a check of its own says so in full.
+    """
     if look.block(metric).kind in NEEDS_NO_OUTCOME:
         return None
     fault = lost_of(look) or few_of(look, metric)
-    return fault.message if fault else None
+    if fault is None:
+        return None
+    return SEE_OUTCOMES if look.rollout.is_last_step else fault.message
 
 
 def lost_of(look: Look) -> Fault | None:
@@ -191,11 +197,13 @@ def _needed(kind: str, sums: list[Moments]) -> Iterator[_Needed]:
         yield _Needed("no unit of {arm} has an outcome other than 0", "", seen, 0)
         return
     seen = tuple(effective_units(Moments(den=one.num, den_den=one.num_num)) for one in sums)
-    yield _Needed("no unit of {arm} has a positive outcome", "with a positive outcome", seen, FEWEST_EVENTS)
+    none = "no unit of {arm} has a positive outcome"
+    yield _Needed(none, "with a positive outcome", seen, FEWEST_EVENTS)
     rest = tuple(one.den - one.num for one in sums)
     if kind == "conversion" or min(rest) >= 0:  # a rate may have several outcomes for an exposure
         least = FEWEST_EVENTS if kind == "conversion" else 0
-        yield _Needed("all that {arm} has seen was positive", "without a positive outcome", rest, least)
+        none = "all of {arm} was positive; name the one that is as `outcome` of the metric"
+        yield _Needed(none, "without a positive outcome", rest, least)
 
 
 def _none(look: Look, metric: str, needed: _Needed) -> Fault | None:
@@ -229,6 +237,10 @@ def _few_labels(look: Look, metric: str) -> Fault | None:
     return Fault(Status.INSUFFICIENT, CODE, message, fewest, FEWEST_UNITS)
 
 
+def _positives(look: Look) -> Iterator[float]:
+    return (arm.metrics.get(look.plan.metric, NOTHING).num_num for arm in look.arms)
+
+
 def why_none(look: Look) -> str:
     """Return where the outcomes are, in words."""
     totals = look.totals
@@ -237,6 +249,11 @@ def why_none(look: Look) -> str:
     number, what = max(found, key=lambda one: one[0])
     if number > totals.outcomes:
         return f"{number:,} outcomes {what}"
+    if totals.outcomes and not any(_positives(look)):
+        return (
+            f"{totals.outcomes:,} outcomes count, and none is positive: probably another word is sent than "
+            "the `outcome` of the metric"
+        )
     if totals.outcomes:
         return f"{totals.outcomes:,} outcomes count"
     return "no outcome arrived: see that they are sent, and that `rollout.labels` names where to"

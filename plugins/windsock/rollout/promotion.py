@@ -10,7 +10,7 @@ from functools import partial
 from windsock.records import CheckResult, Estimate, Interval, RolloutDecision, Status
 from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.rollout.margins import Edge, edges
-from windsock.rollout.outcomes import fault_of, hidden
+from windsock.rollout.outcomes import SEE_OUTCOMES, fault_of, hidden
 from windsock.statistics.experiments import Comparison, chance_better, fixed_interval, interval_around
 from windsock.statistics.sequential import information_of, sequence_interval, spending_bounds
 
@@ -169,8 +169,8 @@ def _judged(look: Look, proof: Proof, limit: float, *, lower: bool) -> tuple[Sta
         return Status.ERROR, "the counts are not of this step"
     if not look.is_seen(metric):
         return Status.ERROR, f"a {look.plan.strategy} cannot show {metric}: nobody acts upon its answers"
-    if (missing := missing_outcomes(look)) is not None:
-        return Status.INSUFFICIENT, f"no interval is evidence yet: {missing}"
+    if missing_outcomes(look):
+        return Status.INSUFFICIENT, f"{metric} has no interval: {hidden(look, metric) or SEE_OUTCOMES}"
     if seen.difference is None:
         few = (
             f"{seen.information:,} units with a value; {FEWEST_UNITS} of like weight are needed in each arm, "

@@ -35,6 +35,8 @@ CURES = {
     "WS-ROLLOUT-033": "set the clock of the host that sends outcomes, or leave `event_time` out",
     "WS-ROLLOUT-034": "send a new `event_id` with each event",
 }
+LACKING = "not enough evidence"
+"""How the reason of a roll back begins that says nothing against the version."""
 HINDRANCES = {
     "WS-GATE-030": "run {model}__daily_retrain, so that the gate decides by today's policy",
     "WS-GATE-031": "clear `approve_model` of the run that brought it, so that it asks the people who are "
@@ -58,6 +60,11 @@ def describe_rollout_decision(record: r.RolloutDecision) -> Verdict:
     next_action = cure if cure and record.action is r.RolloutAction.HOLD else NEXT[record.action]
     if record.action is r.RolloutAction.HOLD and record.reason.startswith("paused"):
         next_action = "resume it when the reason for the pause is gone"
+    if record.action is r.RolloutAction.ROLL_BACK and record.reason.startswith(LACKING):
+        next_action = (
+            "nothing to do here; the champion gets all traffic back. See to the evidence that was missing, "
+            f"then run {record.model}__daily_retrain with `force`: the version waits for a rollout again"
+        )
     return Verdict(
         word="DRY RUN" if record.dry_run else WORDS[record.action],
         why=f"would {record.action.value}: {record.reason}" if record.dry_run else record.reason,

@@ -155,6 +155,7 @@ def test_the_report_is_in_the_versions_run():
     told = RolloutDecision.model_validate_json(run["files"][f"rollout/{NAME}.json"])
     assert (told.number, told.action) == (1, RolloutAction.HOLD)
     assert run["metrics"]["rollout_units_challenger"] == 20_000
+    assert run["metrics"]["rollout_unanswered_challenger"] == 0
     assert run["metrics"]["rollout_difference"] == 0
     assert run["tags"] == {"windsock.rollout": NAME, "windsock.rollout_decision": "hold"}
     assert decision.report_uri == ports.tracker.run_link("churn", "run2")

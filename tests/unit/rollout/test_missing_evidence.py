@@ -103,6 +103,9 @@ CASES = {
     "a third of them with another word": Case(
         make_conversions(2_000, 2_000, unusable=2_000, outcomes=4_000), HOLD, "WS-ROLLOUT-031", ROLL_BACK
     ),
+    "words, and none that is named": Case(
+        make_conversions(0, 0, units=6_000, outcomes=2_640), HOLD, "WS-ROLLOUT-027", ROLL_BACK
+    ),
     "another spelling of the unit": Case(
         make_conversions(0, 0, units=6_000, unknown=2_767), HOLD, "WS-ROLLOUT-032", ROLL_BACK
     ),
@@ -345,6 +348,8 @@ class TestMessages:
         ("case", "words"),
         [
             ("outcomes with another word", ["2,640 of 2,640 outcomes (100%)", "`outcome` of the metric"]),
+            ("words, and none that is named", ["2,640 outcomes count, and none is", "`outcome` of the"]),
+            ("everybody converted", ["all of either arm was positive", "name the one that is"]),
             ("another spelling of the unit", ["2,767", "spelled otherwise", "the same text in both"]),
             ("a clock an hour behind", ["2,674", "a clock is behind"]),
             ("event ids used again", ["9,000", "send a new one with each event"]),
@@ -406,12 +411,33 @@ def test_a_capped_unit_is_told_by_its_size_alone():
     assert look(make_conversions(2_000, 2_000), plan_of_before()).notes == ()
 
 
-def test_the_cap_of_accuracy_holds_what_was_refused_too():
+def test_an_accuracy_is_over_what_was_asked():
     """Of 20,000 exposures 2,000 were refused and half of the others have a label: 80 % of what was asked."""
     arm = make_answers(20_000, labelled=9_000, right=8_000, refused=2_000)
     decision = look(make_totals(make_answers(20_000, labelled=10_000, right=8_500), arm), by_accuracy()())
     assert decision.estimate.champion == pytest.approx(0.85)
     assert decision.estimate.challenger == pytest.approx(8_000 / 10_000)
+
+
+@pytest.mark.parametrize("guardrails", [{}, {"errors": None}], ids=["exposures weighed", "as they are"])
+def test_rows_that_only_share_a_request_with_a_refused_one_are_not_wrong(guardrails):
+    arm = make_answers(20_000, labelled=15_000, right=12_000, refused=2_000)
+    arm = arm.model_copy(update={"unanswered": {"unanswerable": 2_000, "other_version": 3_000}})
+    totals = make_totals(make_answers(20_000, right=17_000), arm)
+    decision = look(totals, by_accuracy(guardrails=guardrails)())
+    assert decision.estimate.challenger == pytest.approx(12_000 / 17_000)
+
+
+def test_refused_people_weigh_what_they_are_though_bots_were_answered():
+    """All have labels; 30,000 exposures of 100 bots are capped to 10,000, and people were refused 1 of 5."""
+    sums = {"num": 20_800, "den": 26_000, "asked": 4_000, "num_num": 816_000, "den_den": 1_016_000}
+    sums |= {"num_den": 820_000, "asked_asked": 4_000, "units": 16_100, "asked_units": 20_100}
+    shown = Moments(units=20_100, num=4_000, den=30_000, num_num=4_000, den_den=1_020_000, num_den=4_000)
+    arm = make_answers(20_100, right=0, refused=4_000)
+    metrics = {**arm.metrics, "accuracy": Moments.model_validate(sums), "errors": shown}
+    arm = arm.model_copy(update={"exposures": 50_000, "metrics": metrics})
+    decision = look(make_totals(make_answers(20_000, right=17_000), arm), by_accuracy()())
+    assert decision.estimate.challenger == pytest.approx(20_800 / 30_000)
 
 
 def test_the_events_of_one_unit_are_those_of_one_unit():

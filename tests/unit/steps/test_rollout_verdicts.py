@@ -12,7 +12,7 @@ from windsock import records as r
 from windsock.rollout import start_rollout
 from windsock.rollout.decision import decide
 from windsock.steps import StepResult, refusal_of, verdict_of
-from windsock.steps.rollout_verdicts import HINDRANCES
+from windsock.steps.rollout_verdicts import CURES, HINDRANCES, LACKING
 
 BETTER = make_conversions(2_000, 2_400)
 
@@ -155,3 +155,25 @@ def test_a_version_that_waits_does_not_say_that_it_serves(reason, why):
     assert (verdict.word, verdict.why) == ("PASS", why)
     assert "churn__ab_rollout" in verdict.next_action
     assert "version 4 serves" not in " ".join(verdict.lines())
+
+
+def test_a_roll_back_for_want_of_evidence_says_how_the_version_may_try_again():
+    given = decision(make_conversions(0, 0), days=28)
+    verdict = verdict_of(result(given))
+    assert (given.action, verdict.word) == (r.RolloutAction.ROLL_BACK, "FAIL")
+    assert given.reason.startswith(LACKING)
+    assert "churn__daily_retrain with `force`" in verdict.next_action
+
+
+def test_each_cause_of_a_hold_has_its_next_step():
+    held = {
+        "WS-ROLLOUT-027": make_conversions(0, 0),
+        "WS-ROLLOUT-031": make_conversions(0, 0, unusable=2_640),
+        "WS-ROLLOUT-032": make_conversions(0, 0, unknown=2_767),
+        "WS-ROLLOUT-033": make_conversions(0, 0, early=2_674),
+        "WS-ROLLOUT-034": make_conversions(2_000, 2_000, outcomes=4_000, repeated_outcomes=9_000),
+    }
+    for code, totals in held.items():
+        given = decision(totals)
+        assert given.reason.startswith(code)
+        assert verdict_of(result(given)).next_action == CURES[code]
