@@ -14,6 +14,7 @@ from support.world import MODEL, left_of
 from windsock.exceptions import StorageError
 from windsock.ports import Traffic
 from windsock.records import LedgerAction, RolloutPlan, RolloutState, Span
+from windsock.records.ledger_bodies import fault_in_body, unknown_keys
 from windsock.rollout.outlook import DAYS, MOST_ROWS
 from windsock.steps.rollout_verdicts import describe_rollout
 
@@ -114,6 +115,7 @@ class TestTheTime:
         assert "days in all" in note
         row = ports.ledger.rows(MODEL)[-1]
         assert row.body["outlook"] == [note]
+        assert (fault_in_body(row.action, row.body), unknown_keys(row.action, row.body)) == ("", [])
         assert start(ports, spec=spec).outlook == (note,)  # each look tells it again
         assert note in describe_rollout(state).why
         assert running(ports).plan == RolloutPlan.of_spec(spec)
