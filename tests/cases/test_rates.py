@@ -75,3 +75,20 @@ def test_a_number_of_another_window(case: Callable[..., None]) -> None:
         right=(Status.EMPTY, ()),
         got=(report.status, report.realised),
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "each", "right"),
+    [
+        ("400 of 2,000 wrong, each row its own unit", 1, (Status.FAIL, 2_000, "rows")),
+        ("400 of 2,000 wrong, all of 20 users of 100", 20, (Status.INSUFFICIENT, 100, "entities")),
+        ("400 of 2,000 wrong, all of 4 users of 20", 100, (Status.INSUFFICIENT, 20, "entities")),
+    ],
+)
+def test_answers_to_users(case: Callable[..., None], name: str, each: int, right: Any) -> None:
+    truth = [place % 2 == 0 for place in range(2_000)]
+    said = [one == (place // each % 5 > 0) for place, one in enumerate(truth)]
+    frame = answers(truth, said, unit=[f"u{place // each}" for place in range(2_000)])
+    reference = REFERENCE.replace(realised=(metric("accuracy", 0.9),))
+    drop = check_of(Scene(reference, spec=BY_ACCURACY).look(frame), "performance_drop")
+    case(name, right=right, got=(drop.status, drop.n, drop.unit))

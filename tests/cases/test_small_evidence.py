@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,14 @@ def test_the_same_answers_twice_prove_nothing_better(case, metric):
     scored = answered(np.arange(200) % 2, np.arange(200) % 10 > 0)
     found = compare_models(metric, "champion", ours=scored, theirs=scored, units=Units(rows=200))
     case(f"{metric} of two equal models", right=True, got=found.interval.low < 0 < found.interval.high)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier"])
+def test_a_loss_on_rows_of_one_class(case, metric):
+    scored = dataclasses.replace(answered(np.zeros(200, dtype=int), np.arange(200) % 20 > 0), trained=2)
+    seen = measure(metric, scored, Units(rows=200))
+    case(
+        f"{metric} on 200 rows without a positive",
+        right="no interval: 1 of 2 classes have no row here",
+        got=f"{'an' if seen.interval else 'no'} interval: {seen.reason}",
+    )

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from statistics import median
 
 from windsock.monitoring.performance_checks import RELATIVE
-from windsock.monitoring.performance_trend import LOOK, POINTS, SPREAD, WINDOWS
+from windsock.monitoring.performance_trend import LOOK, POINTS, SPREAD, SPREAD_ROWS, VARIANCE, WINDOWS
 from windsock.records import Champion, WindowVerdict
-from windsock.spec import ModelSpec
-from windsock.statistics.trends import POWER, seen_loss
+from windsock.spec import ModelSpec, parse_duration
+from windsock.statistics.trend_planning import POWER, Slide, seen_loss, slide_of
 
 LONGER = (1, 3, 10)
 """So many times as many labels are planned for, too."""
@@ -36,17 +36,32 @@ def trend_plan(spec: ModelSpec, judged: Sequence[WindowVerdict], champion: Champ
     look = max((int(one.numbers.get(LOOK, 0)) for one in own), default=0)
     head = f"{spec.name}: {rows:,.0f} labels in a window of {block.window} (median of {len(planned)})"
     lines = [f"{head}, {look} looks so far, trend {limit:g}"]
+    recent = round(parse_duration(block.performance.window) / block.window_length)
     for times in LONGER:
         loss = seen_loss(
             times * rows,
-            latest[f"{SPREAD}:{name}"],
+            _slide(latest, name, rows),
             windows=WINDOWS,
             look=max(look + 1, WINDOWS - POINTS + 1),
             limit=limit * _unit(latest, name),
+            recent=max(1, recent),
         )
-        over = f"a loss of {name} of {loss:.3g} over {WINDOWS} windows"
-        lines.append(f"at {times * rows:,.0f} labels a window {over} is found in {POWER:.0%}")
+        what = f"at {times * rows:,.0f} labels a window"
+        which = f"no loss of {name}" if loss is None else f"a loss of {name} of {loss:.3g}"
+        lines.append(f"{what} {which} over {WINDOWS} windows is found at the last of them in {POWER:.0%}")
     return lines
+
+
+def _slide(numbers: dict[str, float], name: str, rows: float) -> Slide:
+    """Return how the metric varies while it falls; verdicts of before know its interval alone."""
+    spread = numbers[f"{SPREAD}:{name}"]
+    return slide_of(
+        name,
+        numbers.get(f"realised:{name}", 0.0),
+        spread=spread,
+        variance=numbers.get(f"{VARIANCE}:{name}", spread),
+        rows=numbers.get(f"{SPREAD_ROWS}:{name}", rows),
+    )
 
 
 def _unit(numbers: dict[str, float], name: str) -> float:

@@ -180,9 +180,9 @@ def _band(
     estimate = next(
         (one for one in (performance.estimated if performance else ()) if one.name == metric), None
     )
-    if chunks is None or estimate is None or not estimate.n:
+    if chunks is None or estimate is None or not estimate.on_rows:
         return None
-    reach = estimate_reach(chunks, estimate.n, spec.monitoring.performance.estimate_sd)
+    reach = estimate_reach(chunks, estimate.on_rows, spec.monitoring.performance.estimate_sd)
     return Interval(low=chunks.mean - reach, high=chunks.mean + reach)
 
 

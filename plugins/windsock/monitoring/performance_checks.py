@@ -158,12 +158,13 @@ def estimated_performance(
     :param metric: the estimate; ``None`` where the window's rows allow none.
     """
     check = f"{ESTIMATE}:{chunks.metric}"
-    if metric is None or metric.value is None or not metric.n:
+    if metric is None or metric.value is None or not metric.on_rows:
         return result(check, Status.INSUFFICIENT, f"no row to estimate {chunks.metric} on", n=0)
+    rows = metric.on_rows
     if chunks.chunks < FEWEST_CHUNKS:
         message = f"{chunks.chunks} chunk of the reference shows no spread of {chunks.metric}"
-        return result(check, Status.INSUFFICIENT, message, value=metric.value, n=metric.n)
-    reach = estimate_reach(chunks, metric.n, block.estimate_sd)
+        return result(check, Status.INSUFFICIENT, message, value=metric.value, n=rows)
+    reach = estimate_reach(chunks, rows, block.estimate_sd)
     inside = abs(metric.value - chunks.mean) <= reach
     worse = direction(chunks.metric) * (metric.value - chunks.mean) < 0
     low, high = chunks.mean - reach, chunks.mean + reach
@@ -172,11 +173,11 @@ def estimated_performance(
         check,
         Status.PASS if inside else Status.FAIL,
         f"estimated {chunks.metric} {metric.value:.6g} against {low:.6g} to {high:.6g} "
-        f"({block.estimate_sd:g} sd of {chunks.chunks} reference chunks){side}, on {metric.n:,} answers",
+        f"({block.estimate_sd:g} sd of {chunks.chunks} reference chunks){side}, on {rows:,} answers",
         value=metric.value,
         limit=low if metric.value <= chunks.mean else high,
         relation=">=" if metric.value <= chunks.mean else "<=",
-        n=metric.n,
+        n=rows,
     )
 
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.records import (
     Answer,
     InputSchema,
     MetricValue,
     ReferencePerformance,
-    Status,
 )
 from windsock.spec import ModelSpec
 from windsock.spec.registries import OF_ANSWERS
 from windsock.statistics.estimates import PREDICTION, apply_error_tree, cbpe, error_metrics
 from windsock.statistics.labels import read_outcomes
 from windsock.statistics.metrics import Scored, make_scorer, metric_names
-from windsock.statistics.resampling import resampled
-from windsock.statistics.units import Units
-from windsock.statistics.verdict_intervals import METHODS, measure
+from windsock.statistics.units import Units, units_of
+from windsock.statistics.verdict_intervals import METHODS, measure, measure_by, row_variance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +31,16 @@ FEWEST = 30
 """On fewer rows no interval is given, so that nothing can pass or fail by it."""
 
 
+class Usable(NamedTuple):
+    """Labelled rows that a metric can be computed on.
+
+    :param units: which of them are of the same unit of the log, and so say less than as many others.
+    """
+
+    scored: Scored
+    units: Units
+
+
 @dataclass(frozen=True, kw_only=True)
 class Realised:
     """Metrics on labelled rows.
@@ -40,15 +48,21 @@ class Realised:
     :param metrics: with intervals where there are rows enough.
     :param undefined: metrics that these rows do not define, such as with one class only; not a fault.
     :param findings: what was left out, counted.
+    :param usable: the rows that each is of.
     """
 
     metrics: tuple[MetricValue, ...] = ()
     undefined: frozenset[str] = frozenset()
     findings: tuple[str, ...] = ()
+    usable: Mapping[str, Usable] = field(default_factory=dict, repr=False)
 
     def metric(self, name: str) -> MetricValue | None:
         """Return a metric by name, or ``None``."""
         return next((metric for metric in self.metrics if metric.name == name), None)
+
+    def variance(self, name: str) -> float | None:
+        """Return a metric's variance on one row by its standard error; ``None`` where it has none."""
+        return row_variance(name, *self.usable[name]) if name in self.usable else None
 
 
 def read_labels(frame: pd.DataFrame, schema: InputSchema) -> tuple[pd.DataFrame, int]:
@@ -70,13 +84,13 @@ def realised_metrics(labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpe
     Rows whose answer is missing, or is none of the model's classes, are left out and counted. With more than
     two classes the log has no probabilities, so metrics that need them are left out, which is said.
 
-    :param labelled: rows with ``label`` (never missing), ``prediction`` and ``score``.
+    :param labelled: rows with ``label`` (never missing), ``prediction``, ``score`` and ``unit``.
     """
     if labelled.empty:
         return Realised()
-    scored, findings = _scored(labelled, schema, spec)
-    metrics, undefined = _metrics(scored)
-    return Realised(metrics=metrics, undefined=undefined, findings=findings)
+    usable, findings = _usable(labelled, schema, spec)
+    metrics, undefined = _metrics(usable)
+    return Realised(metrics=metrics, undefined=undefined, findings=findings, usable=usable)
 
 
 def metric_value(
@@ -86,23 +100,23 @@ def metric_value(
 
     :returns: ``None`` where the rows do not define it.
     """
-    rows = None if labelled.empty else _scored(labelled, schema, spec)[0].get(name)
-    if rows is None or not rows.truth.size:
+    rows = None if labelled.empty else _usable(labelled, schema, spec)[0].get(name)
+    if rows is None or not rows.scored.truth.size:
         return None, 0
-    value = _guarded(name, rows)(None)
-    return (value if math.isfinite(value) else None), int(rows.truth.size)
+    value = _guarded(name, rows.scored)(None)
+    return (value if math.isfinite(value) else None), int(rows.scored.truth.size)
 
 
-def _scored(
+def _usable(
     labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec
-) -> tuple[dict[str, Scored], tuple[str, ...]]:
+) -> tuple[dict[str, Usable], tuple[str, ...]]:
     """Return what each metric is computed on, and what was left out."""
     if schema.answer is Answer.NUMBER:
         return _of_numbers(labelled, spec)
     return _of_classes(labelled, schema, spec)
 
 
-def _of_numbers(labelled: pd.DataFrame, spec: ModelSpec) -> tuple[dict[str, Scored], tuple[str, ...]]:
+def _of_numbers(labelled: pd.DataFrame, spec: ModelSpec) -> tuple[dict[str, Usable], tuple[str, ...]]:
     import numpy as np
 
     answers = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)
@@ -110,12 +124,18 @@ def _of_numbers(labelled: pd.DataFrame, spec: ModelSpec) -> tuple[dict[str, Scor
     truth = labelled["label"].to_numpy(dtype="float64")[usable]
     scored = Scored(truth=truth, answers=answers[usable])
     findings = _left_out(int((~usable).sum()), "no number as its answer")
-    return dict.fromkeys(metric_names(spec), scored), findings
+    units = _units(labelled).part(usable)
+    return dict.fromkeys(metric_names(spec), Usable(scored, units)), findings
+
+
+def _units(labelled: pd.DataFrame) -> Units:
+    """Return which rows are of the same unit of the log; a row without one is a unit of its own."""
+    return units_of(labelled["unit"], len(labelled))
 
 
 def _of_classes(
     labelled: pd.DataFrame, schema: InputSchema, spec: ModelSpec
-) -> tuple[dict[str, Scored], tuple[str, ...]]:
+) -> tuple[dict[str, Usable], tuple[str, ...]]:
     import numpy as np
 
     place = {label: code for code, label in enumerate(schema.classes)}
@@ -124,7 +144,7 @@ def _of_classes(
     truth = np.array([place[label] for label in labelled["label"]], dtype=np.int64)
     findings = list(_left_out(int((predicted < 0).sum()), "an answer that is none of the model's classes"))
     known = predicted >= 0
-    truth, predicted = truth[known], predicted[known]
+    truth, predicted, units = truth[known], predicted[known], _units(labelled).part(known)
     positive = None if schema.positive is None else place[schema.positive]
     by_answers = Scored(
         truth=truth,
@@ -132,16 +152,17 @@ def _of_classes(
         classes=len(schema.classes),
         positive=positive,
         predicted=predicted,
+        trained=len(schema.classes),
     )
     names = metric_names(spec)
-    scored = {name: by_answers for name in names if name in OF_ANSWERS}
+    found = {name: Usable(by_answers, units) for name in names if name in OF_ANSWERS}
     rest = [name for name in names if name not in OF_ANSWERS]
     if positive is None:
         if rest:
             findings.append(
                 f"{', '.join(rest)}: the prediction log has no probabilities of more than two classes"
             )
-        return scored, tuple(findings)
+        return found, tuple(findings)
     scores = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)[known]
     usable = np.isfinite(scores)
     findings += _left_out(int((~usable).sum()), "no score")
@@ -151,9 +172,10 @@ def _of_classes(
         classes=2,
         positive=positive,
         predicted=predicted[usable],
+        trained=2,
     )
-    scored |= dict.fromkeys(rest, by_scores)
-    return {name: scored[name] for name in names}, tuple(findings)
+    found |= dict.fromkeys(rest, Usable(by_scores, units.part(usable)))
+    return {name: found[name] for name in names}, tuple(findings)
 
 
 def _left_out(rows: int, why: str) -> tuple[str, ...]:
@@ -167,24 +189,18 @@ def _two_columns(scores: NDArray[Any], positive: int) -> NDArray[Any]:
     return np.column_stack(pair)
 
 
-def _metrics(scored: Mapping[str, Scored]) -> tuple[tuple[MetricValue, ...], frozenset[str]]:
+def _metrics(usable: Mapping[str, Usable]) -> tuple[tuple[MetricValue, ...], frozenset[str]]:
     """Compute metrics, each on its rows, with intervals where there are rows enough."""
-    metrics = tuple(_metric(name, rows) for name, rows in scored.items())
+    metrics = tuple(_metric(name, rows) for name, rows in usable.items())
     undefined = {one.name for one in metrics if one.on_rows and one.value is None}
     return metrics, frozenset(undefined)
 
 
-def _metric(name: str, rows: Scored) -> MetricValue:
-    size = int(rows.truth.size)
-    if name in METHODS and size:
-        found = measure(name, rows, Units(rows=size))
-        return found if size >= FEWEST else found.replace(interval=None)
-    scorer = _guarded(name, rows)
-    value = scorer(None) if size else math.nan
-    if not math.isfinite(value):
-        return MetricValue(name=name, value=None, n=size, rows=size, status=Status.ERROR)
-    interval = resampled(scorer, Units(rows=size)).interval if size >= FEWEST else None
-    return MetricValue(name=name, value=value, n=size, rows=size, interval=interval)
+def _metric(name: str, rows: Usable) -> MetricValue:
+    scored, size = rows.scored, int(rows.scored.truth.size)
+    found = measure(name, *rows) if name in METHODS else measure_by(name, *rows, _guarded(name, scored))
+    few = size < FEWEST and found.interval is not None
+    return found.replace(interval=None, reason=f"{size} rows, at least {FEWEST} needed") if few else found
 
 
 def _guarded(name: str, rows: Scored) -> Scorer:

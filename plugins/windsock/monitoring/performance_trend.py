@@ -25,8 +25,11 @@ LOOK, LOOK_ROWS = "trend_look", "trend_rows"
 """Numbers of a verdict: how many looks its series has had, and the labels that the last one was on."""
 
 
-SPREAD = "spread"
-"""Number of a verdict: the metric's variance on one row, by which slides are planned."""
+SPREAD, VARIANCE, SPREAD_ROWS = "spread", "variance", "spread_rows"
+"""Numbers of a verdict, by which slides are planned.
+
+The metric's variance on one row as its interval has it, as its standard error has it, and the rows of both.
+"""
 
 
 class Point(NamedTuple):
@@ -51,11 +54,19 @@ def add_own_numbers(case: Case, name: str) -> None:
     spread = row_spread(case.realised.metric(name))
     if spread is not None:
         case.numbers[f"{SPREAD}:{name}"] = spread
+        _add_variance(case, name)
     first = Span(start=case.lookback.start, end=case.lookback.start + length)
     for prefix, span in (("own", case.step.window), ("settled", first)):
         found = _point(case, name, span)
         if found is not None and span.end <= case.step.window.end:
             case.numbers |= {f"{prefix}:{name}": found.value, f"{prefix}_rows:{name}": float(found.rows)}
+
+
+def _add_variance(case: Case, name: str) -> None:
+    metric, variance = case.realised.metric(name), case.realised.variance(name)
+    if metric is not None and variance is not None:
+        rows = float(metric.on_rows)
+        case.numbers |= {f"{VARIANCE}:{name}": variance, f"{SPREAD_ROWS}:{name}": rows}
 
 
 def _point(case: Case, name: str, span: Span) -> Point | None:
@@ -140,7 +151,9 @@ def performance_trend(
         return result(check, Status.INSUFFICIENT, message, **bounds)
     spread = row_spread(metric)
     if spread is None:
-        return result(check, Status.INSUFFICIENT, f"{name} has no interval on {rows:,} labels", **bounds)
+        why = f": {metric.reason}" if metric is not None and metric.reason else ""
+        message = f"{name} has no interval on {rows:,} labels{why}"
+        return result(check, Status.INSUFFICIENT, message, **bounds)
     seconds = [one.end.timestamp() for one in points]
     line = fit_line(seconds, [one.value for one in points], [one.rows for one in points], spread)
     unit = abs(line.start) if name in RELATIVE and line.start else 1.0

@@ -8,7 +8,7 @@ are, and holds no unit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -30,9 +30,14 @@ def groups_of(units: Sequence[str]) -> NDArray[Any]:
 
     A checksum alone spreads ids that follow each other too evenly: it is mixed (Appleby's finaliser).
     """
+    return groups_of_bytes(unit.encode("utf-8", "surrogatepass") for unit in units)
+
+
+def groups_of_bytes(units: Iterable[bytes]) -> NDArray[Any]:
+    """Return the group of each unit, whose text is in UTF-8."""
     import numpy as np
 
-    found = np.array([crc32(unit.encode("utf-8", "surrogatepass")) for unit in units], dtype=np.uint32)
+    found = np.fromiter(map(crc32, units), dtype=np.uint32)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
         found = (found ^ (found >> np.uint32(shift))) * np.uint32(factor)
     groups: NDArray[Any] = (found % np.uint32(GROUPS)).astype(np.int64)

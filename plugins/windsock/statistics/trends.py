@@ -22,7 +22,6 @@ EARLY = 27
 """Half of the error, 5 %, is spent on so many looks: those of a series of 30 windows."""
 PROVEN = 0.95
 """A line is said not to fall further than a limit where a bound of this level says so."""
-POWER = 0.8
 ROUNDS = 50
 """More than enough of Newton's steps for the variance between windows: about five are taken."""
 
@@ -98,17 +97,3 @@ def look_error(look: int) -> float:
     :param look: 1 for the first one.
     """
     return ERROR * EARLY / ((EARLY + look - 1) * (EARLY + look))
-
-
-def seen_loss(rows: float, spread: float, *, windows: int, look: int, limit: float) -> float:
-    """Return the loss over evenly spaced windows that a look finds with a chance of :data:`POWER`.
-
-    :param rows: labelled rows of each window.
-    :param spread: variance of the metric on one row.
-    :param limit: what the loss must exceed as it is estimated.
-    """
-    from scipy.special import ndtri
-
-    moment = rows * sum((place / (windows - 1) - 0.5) ** 2 for place in range(windows))
-    error = math.sqrt(spread / moment)
-    return max(float(ndtri(1 - look_error(look))) * error, limit) + float(ndtri(POWER)) * error

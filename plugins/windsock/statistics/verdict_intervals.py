@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.records import MetricValue, PairedDifference, Status
 from windsock.statistics import areas, losses, shares
 from windsock.statistics.found import Found
 from windsock.statistics.metrics import Scored, answered_classes, direction, make_scorer
 from windsock.statistics.resampling import resampled, resampled_difference
-from windsock.statistics.units import Units
+from windsock.statistics.units import Units, standard_error
+
+if TYPE_CHECKING:
+    from windsock.statistics.metrics import Scorer
 
 
 class Method(NamedTuple):
@@ -80,13 +83,20 @@ OVER_CLASSES = (
 )
 """Metrics that are a mean over classes where there are more than two.
 
-Their value is a mean over the classes that occur in the rows, which says nothing of one that does not.
+Their value is a mean over the classes that occur in the rows, which says nothing of one that does not. With
+two classes they are of the positive one, and too few of either are said to be so.
+"""
+OF_ROWS = ("accuracy",)
+"""The share of right rows: it is bounded, so its exact interval allows for rows that were not seen.
+
+The losses of a class that has no row are not: a mean loss on the others proves nothing of all. What a metric
+of another package makes of such rows is not known.
 """
 
 
 def _absent_classes(name: str, scored: Scored) -> str:
-    """Return why a mean over classes proves nothing here; empty where each class of training occurs."""
-    if name not in OVER_CLASSES or scored.trained <= 2:
+    """Return why a metric of classes proves nothing here; empty where each class of training occurs."""
+    if name in OF_ROWS or (name in OVER_CLASSES and scored.trained <= 2):
         return ""
     absent = len(set(range(scored.trained)).difference(scored.truth.tolist()))
     return f"{absent:,} of {scored.trained:,} classes have no row here" if absent else ""
@@ -99,12 +109,19 @@ def measure(name: str, scored: Scored, units: Units) -> MetricValue:
     :param units: what the rows are of.
     :returns: without a value where the rows do not define it.
     """
+    return measure_by(name, scored, units, make_scorer(name, scored) if scored.truth.size else None)
+
+
+def measure_by(name: str, scored: Scored, units: Units, scorer: Scorer | None) -> MetricValue:
+    """Return a metric as :func:`measure` does, by a scorer of these rows that is there already.
+
+    :param scorer: ``None``: the rows do not define it.
+    """
     rows = int(scored.truth.size)
-    scorer = make_scorer(name, scored) if rows else None
-    value = scorer(None) if scorer else math.nan
+    value = scorer(None) if scorer and rows else math.nan
     if scorer is None or not math.isfinite(value):
         return MetricValue(name=name, value=None, n=rows, rows=rows, status=Status.ERROR)
-    found = _found(name, scored, units) if name in METHODS else resampled(scorer, units)
+    found = _found(name, scored, units, scorer)
     return MetricValue(
         name=name,
         value=value,
@@ -116,11 +133,27 @@ def measure(name: str, scored: Scored, units: Units) -> MetricValue:
     )
 
 
-def _found(name: str, scored: Scored, units: Units) -> Found:
+def _found(name: str, scored: Scored, units: Units, scorer: Scorer) -> Found:
     if absent := _absent_classes(name, scored):
         return Found(None, int(scored.truth.size), reason=absent)
+    if name not in METHODS:
+        return resampled(scorer, units)
     taken = METHODS[name].of(scored)
     return METHODS[name].found(taken, units) if taken is not None else Found(None, int(scored.truth.size))
+
+
+def row_variance(name: str, scored: Scored, units: Units) -> float | None:
+    """Return a built-in metric's variance on one row by its standard error alone, without width at an edge.
+
+    :returns: ``None`` where the rows do not define it, and of a metric of another package.
+    """
+    taken = METHODS[name].of(scored) if name in METHODS and scored.truth.size else None
+    if taken is None:
+        return None
+    of_loss = isinstance(taken, losses.Loss)
+    influence = taken.slope * taken.influence if of_loss else taken.influence()
+    variance = int(scored.truth.size) * standard_error(influence, units) ** 2
+    return variance if 0 < variance < math.inf else None
 
 
 def measure_all(names: Any, scored: Scored, units: Units) -> tuple[MetricValue, ...]:

@@ -17,7 +17,7 @@ from windsock.records import (
 )
 from windsock.spec import SEED, digest_of
 
-RULES = 2
+RULES = 3
 """Revision of the rules by which data, models and cases are judged.
 
 Raise it with every change by which ``validate_data``, ``evaluate_model`` or ``gate_model`` may come to

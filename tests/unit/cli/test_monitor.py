@@ -54,7 +54,13 @@ def test_nothing_is_known_yet(live, capsys):
 def test_the_plan_says_what_the_trend_can_see(live, capsys):
     assert run(["monitor", "churn", "--plan"]) == 0
     assert "nothing to plan with" in capsys.readouterr().out
-    numbers = {"own_rows:accuracy": 1000.0, "spread:accuracy": 0.1275, "realised:accuracy": 0.85}
+    numbers = {
+        "own_rows:accuracy": 1000.0,
+        "spread:accuracy": 0.1289,
+        "variance:accuracy": 0.1275,
+        "spread_rows:accuracy": 7000.0,
+        "realised:accuracy": 0.85,
+    }
     for day in (1, 2, 3):
         live.monitor.add_window(
             make_window(day, "pass", kind="performance", digest=digest("1"), numbers=numbers)
@@ -62,8 +68,17 @@ def test_the_plan_says_what_the_trend_can_see(live, capsys):
     assert run(["monitor", "churn", "--plan"]) == 0
     out = capsys.readouterr().out
     assert "churn: 1,000 labels in a window of 1d (median of 3), 0 looks so far, trend 0.02" in out
-    assert "at 1,000 labels a window a loss of accuracy of 0.027 over 30 windows is found in 80%" in out
+    found = "over 30 windows is found at the last of them in 80%"
+    assert f"at 1,000 labels a window a loss of accuracy of 0.0308 {found}" in out
     assert "at 10,000 labels" in out
+
+
+def test_verdicts_of_before_are_planned_with_and_of_two_positives_nothing_is_promised(live, capsys):
+    numbers = {"own_rows:recall": 10.0, "spread:recall": 5.0, "realised:recall": 0.4}
+    live.monitor.add_window(make_window(1, "pass", kind="performance", digest=digest("1"), numbers=numbers))
+    assert run(["monitor", "churn", "--plan"]) == 0
+    found = "over 30 windows is found at the last of them in 80%"
+    assert f"at 10 labels a window no loss of recall {found}" in capsys.readouterr().out
 
 
 def test_no_version_serves(use, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from windsock.statistics.trends import ERROR, fit_line, look_error, seen_loss
+from windsock.statistics.trends import ERROR, fit_line, look_error
 
 
 def test_the_line_is_that_of_weighted_least_squares() -> None:
@@ -64,8 +64,3 @@ def test_looks_spend_the_error_and_never_more() -> None:
     spent = np.cumsum([look_error(look) for look in range(1, 100_000)])
     assert spent[26] == pytest.approx(ERROR / 2)
     assert ERROR * 0.999 < spent[-1] < ERROR
-
-
-@pytest.mark.parametrize(("rows", "loss"), [(100, 0.085), (1000, 0.027), (100_000, 0.0206)])
-def test_what_is_seen_falls_with_the_labels_down_to_the_limit(rows: int, loss: float) -> None:
-    assert seen_loss(rows, 0.1275, windows=30, look=23, limit=0.02) == pytest.approx(loss, rel=0.02)

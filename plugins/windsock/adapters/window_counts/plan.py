@@ -10,6 +10,7 @@ from operator import gt
 
 from windsock.adapters.column_cipher import ColumnCipher
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile
+from windsock.statistics.clusters import bin_ends
 from windsock.statistics.counting import LATENCY_EDGES, NUMERIC, ColumnCounts, WindowCounts
 from windsock.statistics.rare_values import BUCKETS
 from windsock.statistics.ties import Cuts, cuts_of, has_ties
@@ -40,6 +41,12 @@ class Plan:
     def cuts(self) -> Mapping[int, Cuts]:
         """Where the columns that are numbers are cut, by identity of the column."""
         return {id(column): cuts_of(column) for column in self.columns}
+
+    @cached_property
+    def ends(self) -> Mapping[int, tuple[float, ...]]:
+        """Ends of the coarse bins of the columns that are numbers, by identity of the column."""
+        numeric = (column for column in self.columns if column.kind in NUMERIC)
+        return {id(column): tuple(bin_ends(column).tolist()) for column in numeric}
 
     @cached_property
     def places(self) -> Mapping[int, Mapping[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,7 @@ from windsock.adapters.log_leaves import FEATURES, Leaf, Leaves
 from windsock.adapters.window_counts.plan import Plan
 from windsock.records import ColumnKind, ColumnProfile
 from windsock.records.values import LARGEST
-from windsock.statistics.clusters import BINS, bin_ends, bin_of_text, groups_of, tabulate
+from windsock.statistics.clusters import BINS, bin_of_text, groups_of_bytes, tabulate
 from windsock.statistics.counting import NUMERIC, WindowCounts
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _scores(batch: pa.RecordBatch, groups: NDArray[Any], plan: Plan) -> NDArray[
     if score is None:
         return None
     own = pc.equal(_plain_text(batch.column("digest")), plan.digest)
-    bins = _number_bins(score, batch.column("score"))
+    bins = _number_bins(plan.ends[id(score)], batch.column("score"))
     places = _numbers(pc.indices_nonzero(own))
     return tabulate(groups[places], bins[places])
 
@@ -78,7 +78,8 @@ def _groups(units: pa.Array) -> NDArray[Any]:
 
     if not pa.types.is_dictionary(units.type):
         units = units.dictionary_encode()
-    found: NDArray[Any] = groups_of(units.dictionary.to_pylist())[_numbers(units.indices)]
+    names = units.dictionary.cast(pa.binary()).to_pylist()
+    found: NDArray[Any] = groups_of_bytes(names)[_numbers(units.indices)]
     return found
 
 
@@ -93,7 +94,7 @@ def _bins(column: ColumnProfile, values: pa.Array, leaf: Leaf, plan: Plan) -> ND
     import pyarrow.compute as pc
 
     if column.kind in NUMERIC and leaf in (Leaf.NUMBER, Leaf.INTEGER):
-        return _number_bins(column, values)
+        return _number_bins(plan.ends[id(column)], values)
     if column.kind is ColumnKind.BOOLEAN and leaf is Leaf.BOOLEAN:
         return _numbers(pc.fill_null(values.cast("int64"), BINS - 1))
     if column.kind in (ColumnKind.CATEGORY, ColumnKind.BOOLEAN) and leaf is Leaf.TEXT:
@@ -101,14 +102,19 @@ def _bins(column: ColumnProfile, values: pa.Array, leaf: Leaf, plan: Plan) -> ND
     return None
 
 
-def _number_bins(column: ColumnProfile, values: pa.Array) -> NDArray[Any]:
+def _number_bins(ends: Sequence[float], values: pa.Array) -> NDArray[Any]:
+    """Return each number's bin: how many ends it is above. To ask so few ends is faster than to search."""
     import numpy as np
     import pyarrow.compute as pc
 
-    numbers = _numbers(pc.fill_null(values.cast("float64"), float("nan")))
-    bins = np.searchsorted(bin_ends(column), numbers, "left")
-    found: NDArray[Any] = np.where(np.abs(numbers) <= LARGEST, bins, BINS - 1)
-    return found
+    if values.null_count:
+        values = pc.fill_null(values.cast("float64", safe=False), float("nan"))
+    numbers = _numbers(values).astype("float64", copy=False)
+    bins = np.zeros(numbers.size, dtype=np.uint8)
+    for end in ends:
+        bins += numbers > end
+    bins[~(np.abs(numbers) <= LARGEST)] = BINS - 1
+    return bins
 
 
 def _text_bins(column: ColumnProfile, values: pa.Array, plan: Plan) -> NDArray[Any] | None:
