@@ -1,5 +1,8 @@
 """What judging a rollout costs: 10 million exposures of 2 million units, outcomes for a tenth of them.
 
+One exposure of fifty got no answer, half of the outcomes name their unit, and the plan has an attribution
+and a cap, as a plan has by itself.
+
 Hours of the archive are written by the archive's own writer, then counted as housekeeping and judging would:
 all of them cold, one more hour on top, once more with nothing new, and with a running hour that is not
 archived yet. A tenth of the rows shows what grows with them. Each measurement is a process of its own.
@@ -26,6 +29,8 @@ START = datetime(2026, 5, 1, tzinfo=UTC)
 HOUR_ROWS = 500_000
 UNITS_PER_ROW = 0.2
 OUTCOMES_PER_ROW = 0.1
+REFUSED_EVERY = 50
+KINDS = ("predictions", "unanswered", "outcomes")
 GROUP_ROWS = 32_768
 LIVE_ROWS = 100_000
 JUDGE_SECONDS = 1.0
@@ -40,6 +45,7 @@ def make_hour(root: Path, hour: int, *, hours: int, rows: int) -> None:
     """Write an hour of predictions and of outcomes as housekeeping archives them."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     draw = np.random.default_rng(SEED + hour)
     units = int(hours * rows * UNITS_PER_ROW)
@@ -61,16 +67,25 @@ def make_hour(root: Path, hour: int, *, hours: int, rows: int) -> None:
         "prediction": pa.array(np.where(draw.random(rows) < 0.1, "true", "false")),
         "inference_ms": pa.array(draw.lognormal(0, 0.5, rows)),
     }
-    write(root, "predictions", hour, columns, rows)
+    is_refused = number % REFUSED_EVERY == 0
+    for kind, mine in (("predictions", ~is_refused), ("unanswered", is_refused)):
+        kept = {
+            name: one if isinstance(one, str) else one.filter(pa.array(mine)) for name, one in columns.items()
+        }
+        write(root, kind, hour, kept | {"cause": "failed"}, int(mine.sum()))
     count = int(rows * OUTCOMES_PER_ROW)
     whose = draw.choice(np.arange((hour + 1) * rows), count, replace=False)  # of this hour or one before
+    by_unit, event = pa.array(np.arange(count) % 2 == 0), pa.array(np.arange(count) + hour * count)
+    nothing = pa.scalar(None, pa.string())
     write(
         root,
         "outcomes",
         hour,
         {
             "model": MODEL,
-            "prediction_id": identifiers(whose),
+            "prediction_id": pc.if_else(by_unit, nothing, identifiers(whose)),
+            "unit": pc.if_else(by_unit, texts("customer-", draw.choice(unit, count)), nothing),
+            "event_id": pc.if_else(by_unit, texts("e", event), nothing),
             "outcome": pa.array(np.where(draw.random(count) < 0.3, "true", "false")),
             "receive_time": moments(begin + timedelta(seconds=1), count),
         },
@@ -185,6 +200,8 @@ def look(folder: Path, hours: float) -> None:
         deadline="28d",
         alpha=0.05,
         slow_ms=3.0,
+        attribution="7d",
+        unit_cap=100,
     )
     rollout = Rollout(
         model=MODEL,
@@ -237,13 +254,13 @@ def scenario(folder: Path, hours: int, rows: int) -> dict[str, Any]:
     aside = folder / "aside"
     aside.mkdir()
     last = f"{START + timedelta(hours=hours - 1):%Y%m%dT%H}.parquet"
-    for kind in ("predictions", "outcomes"):
+    for kind in KINDS:
         (folder / kind / MODEL / last).rename(aside / kind)
     print(f"{hours * rows:,} exposures:", flush=True)
     cold = run("cold", folder, hours)
     cold["rate_cpu"] = (hours - 1) * rows / cold["cpu"]
     cold["rate"] = (hours - 1) * rows / cold["seconds"]
-    for kind in ("predictions", "outcomes"):
+    for kind in KINDS:
         (aside / kind).rename(folder / kind / MODEL / last)
     hour = run("one more hour", folder, hours)
     judged = run("nothing new", folder, hours)

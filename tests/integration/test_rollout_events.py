@@ -18,12 +18,14 @@ import pytest
 from support.databases import database_url, postgres_url  # noqa: F401 - fixtures
 from support.log_rows import answered, row
 from support.project import PLUGINS, PROJECT
+from support.rollout_judge import JUDGED
 from support.rollout_log import (
     CHALLENGER,
     CHAMPION,
     EXPERIMENT,
     RolloutLog,
     happened,
+    refused,
     rollout,
     shown,
 )
@@ -48,14 +50,15 @@ def judge(folder: Path, url: str) -> subprocess.Popen[str]:
 
 
 def history(seed: int) -> tuple[list[Any], list[Any]]:
-    """Return exposures and outcomes of some hours, a third of them repeats."""
+    """Return exposures and outcomes of some hours, a third of them repeats, or without an answer."""
     draw = random.Random(seed)  # noqa: S311 - a test's own
     exposures, outcomes = [], []
     for number in range(60 * HOURS):
         unit = f"u{draw.randrange(80)}"
         variant = draw.choice(["champion", "challenger"])
         named = f"p{draw.randrange(number + 1)}" if draw.random() < 0.3 else f"p{number}"
-        exposures.append(shown(named, unit=unit, minute=number + 0.1, variant=variant))
+        made = refused if draw.random() < 0.3 else shown
+        exposures.append(made(named, unit=unit, minute=number + 0.1, variant=variant))
         event = f"e{draw.randrange(200)}"
         outcomes.append(happened(draw.randrange(3), unit=unit, event_id=event, minute=number + 0.2))
         known = f"p{draw.randrange(number + 1)}"
@@ -86,10 +89,10 @@ def test_processes_that_are_killed_anywhere_count_nothing_twice(tmp_path, databa
     last = [judge(tmp_path, database_url) for _ in range(2)]
     said = [caller.communicate()[0].splitlines()[-1] for caller in last]
     assert [caller.returncode for caller in last] == [0, 0]
-    expected = naive(rollout(), exposures, outcomes)
+    expected = naive(JUDGED, exposures, outcomes)
     assert [json.loads(line) for line in said] == [expected, expected]
     assert rows.read().generation == HOURS
-    assert told_of(log.totals(rollout(), MINUTE)) == expected
+    assert told_of(log.totals(JUDGED, MINUTE)) == expected
 
 
 @pytest.mark.slow

@@ -9,16 +9,18 @@ import json
 import sys
 from pathlib import Path
 
-from support.rollout_log import RolloutLog, rollout
+from support.rollout_log import RolloutLog, plan, rollout
 from support.rollout_recount import told_of
 from windsock.adapters.rollout_events import step_count
+
+JUDGED = rollout(plan(attribution="90m", unit_cap=3))
 
 
 def main(folder: Path, url: str, minute: float) -> None:
     """Count, and print what it comes to."""
     step_count.FOLD_ROWS = 1
     print("begins", flush=True)  # noqa: T201
-    print(json.dumps(told_of(RolloutLog(folder, url=url).totals(rollout(), minute))), flush=True)  # noqa: T201
+    print(json.dumps(told_of(RolloutLog(folder, url=url).totals(JUDGED, minute))), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

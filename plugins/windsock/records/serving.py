@@ -55,10 +55,10 @@ class UnansweredEvent(Record):
 
     :param variant: what the row was given to: ``champion``, ``challenger`` or ``shadow``.
     :param cause: ``invalid``: values that the version's schema does not take; ``unanswerable``: the version
-        has no finite answer to them; ``overloaded``: too many rows waited for it; ``failed``: it raised, took
-        too long or is left alone after failures, and the fallback gave no answer; ``cancelled``: the client
-        went away first; ``other_version``: another row of the same request got none, so none did;
-        ``dropped``: a shadow had no place for it.
+        has no finite answer to them; ``overloaded``: too many rows waited for it, or too many requests were
+        in work; ``failed``: it raised, took too long or is left alone after failures, and the fallback gave
+        no answer; ``cancelled``: the client went away, or the server stopped, first; ``other_version``:
+        another row of the same request got none, so none did; ``dropped``: a shadow had no place for it.
     """
 
     prediction_id: str

@@ -40,7 +40,7 @@ class RolloutMetricBlock(Frozen):
     kind: MetricKind = Field(
         description="conversion: units with a positive outcome; rate: positive outcomes for each exposure "
         "(CTR); mean: sum of a unit's outcomes; accuracy, absolute_error: of labelled answers; errors: "
-        "answers by the fallback; slow: answers slower than sla_latency_ms"
+        "exposures that the version did not answer; slow: answers slower than sla_latency_ms"
     )
     outcome: str | int | float | bool | None = Field(
         default=None, description="only this outcome is positive; default: true, or any number above 0"

@@ -136,7 +136,7 @@ def test_the_retention_leaves_what_a_rollout_needs() -> None:
     predictions = CountingPredictions()
     ports = replace(started_world(), predictions=predictions)
     assert kept(ports, keep_predictions_days=30.0).segments_removed == 1
-    assert predictions.needed == {MODEL: running(ports).started_at - timedelta(hours=2)}
+    assert predictions.needed == {MODEL: running(ports).started_at - timedelta(days=7, hours=2)}
 
 
 def test_without_a_retention_nothing_is_removed() -> None:

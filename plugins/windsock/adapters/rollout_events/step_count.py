@@ -147,8 +147,8 @@ class StepCount:
         """Return what the rows that were taken in add to the sums."""
         intake.settle(there)
         if self.reread:  # counted rows that came again are no repeats
-            intake.counted.pop("repeated_exposures", None)
-            intake.counted.pop("repeated_outcomes", None)
+            for name in ("repeated_exposures", "repeated_outcomes", "reused"):
+                intake.counted.pop(name, None)
         return plus(intake.counted, difference(intake.connection, self.scope, there))
 
     def _before_is_final(self) -> bool:
