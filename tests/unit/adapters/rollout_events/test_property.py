@@ -92,7 +92,7 @@ def _outcome(place: int, drawn: tuple[Any, ...]) -> Any:
     pace=PACE,
     made=st.sampled_from(PLANS),
 )
-@settings(max_examples=14, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_it_comes_to_the_plain_count(exposed, told, late, pace, made):
     rows = [_exposure(place, drawn) for place, drawn in enumerate(exposed)]
     rows += [_outcome(place, drawn) for place, drawn in enumerate(told)]
@@ -135,7 +135,7 @@ def test_it_comes_to_the_plain_count(exposed, told, late, pace, made):
     pace=PACE,
     made=st.sampled_from(PLANS),
 )
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exposed, told, late, pace, made):
     """Each prediction and each event is there once; without the log it is not known which was the first."""
     variants = {"shadow": "champion", "third": "challenger"}
