@@ -16,6 +16,8 @@ class FakeRolloutEvents:
     def __init__(self) -> None:
         self.seen: dict[tuple[str, int], StepTotals] = {}
         self.told: Traffic | None = None
+        self.away: Exception | None = None
+        self.asked: list[tuple[Span, int | None]] = []
         self.stored: set[tuple[str, str]] = set()
         self.forgotten: list[tuple[str, str]] = []
 
@@ -24,7 +26,10 @@ class FakeRolloutEvents:
         empty = StepTotals(experiment=rollout.experiment, step=rollout.step, counted_until=now)
         return known.model_copy(update={"counted_until": now}) if known else empty
 
-    def traffic(self, model: str, plan: RolloutPlan, span: Span) -> Traffic:
+    def traffic(self, model: str, plan: RolloutPlan, span: Span, *, most_rows: int | None = None) -> Traffic:
+        self.asked.append((span, most_rows))
+        if self.away is not None:
+            raise self.away
         return self.told or Traffic(span=span, units=0, by_day=(), metrics={})
 
     def kept(self, model: str) -> tuple[str, ...]:

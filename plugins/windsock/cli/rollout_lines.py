@@ -18,6 +18,7 @@ from windsock.records import (
     waiting_row,
 )
 from windsock.rollout.look_due import look_due
+from windsock.rollout.outlook import outlook_of
 from windsock.spec import ModelSpec
 from windsock.steps import limit_text, shorten
 
@@ -37,6 +38,7 @@ def status_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
     yield f"{name}: {serves}; {tried}; new versions: {spec.rollout.strategy}"
     if running is not None:
         yield from running_lines(running, ports.rollouts.last(name, running.experiment))
+        yield from (f"told at its start: {note}" for note in outlook_of(rows, running.experiment))
     yield _waiting(queued, running)
     yield from _ended(ended_rollouts(rows))
 

@@ -1,26 +1,31 @@
-"""How long a rollout must be: units, days at the present traffic, and what can be found in its time."""
+"""How long a rollout must be, as a table: units, days at the present traffic, what is found in its time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 import typer
 
 from windsock.cli.console import table
-from windsock.cli.rollout_traffic import World
-from windsock.records import RolloutPlan
-from windsock.rollout.promotion import PROMOTION_UNITS
-from windsock.spec import parse_duration
+from windsock.rollout.outlook import large_margin
+from windsock.rollout.planning import (
+    POWER,
+    Goal,
+    Need,
+    detectable,
+    needed,
+    own_design,
+    own_power,
+    usual_goal,
+)
+from windsock.rollout.traffic_ahead import World
 from windsock.statistics.planning import Design
 
-POWER = 0.8
 USUAL_EFFECT = "10%"
 MEANING: dict[Design, str] = {
-    "fixed": "one look at its end and no other; shown to compare",
+    "fixed": "one look at its end and no other, as with looks: 1",
     "sequential": "looks at any time",
     "group_sequential": "planned looks up to a horizon",
 }
@@ -38,14 +43,14 @@ class Asked:
     power: float
 
 
-def effect_of(text: str | None, world: World) -> float:
-    """Return the gain to find, in the metric's unit.
+def goal_of(text: str | None, world: World) -> Goal:
+    """Return what shall be seen.
 
-    :param text: ``10%`` of the champion's value, or a number; default: the plan's margin, else 10 %.
+    :param text: a gain as ``10%`` of the champion's value, or a number; default: the plan's margin, else
+        10 %.
     """
-    plan = world.plan
-    if text is None and plan.margin:
-        return plan.margin
+    if text is None and (usual := usual_goal(world)) is not None:
+        return usual
     shown = (USUAL_EFFECT if text is None else text).strip()
     try:
         number = float(shown.removesuffix("%"))
@@ -57,105 +62,88 @@ def effect_of(text: str | None, world: World) -> float:
             "a number above 0, such as 10% of the champion's value or 0.01 of the metric",
             param_hint="--effect",
         )
-    return effect
+    return Goal(distance=effect, is_gain=True)
 
 
 def plan_lines(world: World, asked: Asked) -> Iterator[str]:
     """Yield the plan."""
     plan, baseline = world.plan, world.baseline
-    effect = effect_of(asked.effect, world)
-    relative = f" ({effect / abs(baseline.value):.1%} of it)" if baseline.value else ""
-    proof = f"a gain of {effect:.4g}{relative}"
-    if plan.margin is not None and asked.effect is None and plan.margin:
-        proof = f"that it loses less than {effect:.4g}{relative}"
+    goal = goal_of(asked.effect, world)
+    relative = f" ({goal.distance / abs(baseline.value):.1%} of it)" if baseline.value else ""
+    proof = "a gain of" if goal.is_gain else "that it loses less than"
     share = "beside the champion" if plan.strategy == "shadow" else f"{world.share / 100:g} % of the units"
-    rate = world.by_day[-1]
     yield f"{world.model}: {plan.strategy} by {plan.metric}, {share}; from {world.source}"
     yield (
         f"champion: {plan.metric} {baseline.value:.4g}, standard deviation over units "
-        f"{math.sqrt(baseline.variance):.4g}; {rate:,.0f} new units a day"
+        f"{math.sqrt(baseline.variance):.4g}; {world.by_day[-1]:,.0f} new units a day"
     )
-    yield f"to see {proof} with probability {asked.power:g}, at most {plan.alpha:g} false promotions:"
-    yield from table(HEAD, _rows(world, effect, asked.power))
-    yield from (f"note: {note}" for note in (*world.notes, *_notes(world, effect, asked.power)))
+    yield (
+        f"to see {proof} {goal.distance:.4g}{relative} with probability {asked.power:g}, at most "
+        f"{plan.alpha:g} false promotions:"
+    )
+    yield from table(HEAD, _rows(world, goal, asked.power))
+    yield from (f"note: {note}" for note in (*world.notes, *_notes(world, goal, asked.power)))
 
 
-def _rows(world: World, effect: float, power: float) -> list[tuple[str, ...]]:
-    from windsock.statistics.planning import DESIGNS, detectable_effect
+def _rows(world: World, goal: Goal, power: float) -> list[tuple[str, ...]]:
+    from windsock.statistics.planning import DESIGNS
 
-    most = world.units_in(parse_duration(world.limit) / timedelta(days=1))
     rows: list[tuple[str, ...]] = []
     for design in DESIGNS:
-        units, days = needed(world, design, effect, power)
-        found = detectable_effect(most, power=power, **_options(world, design))
-        part = f" ({found / abs(world.baseline.value):.1%})" if world.baseline.value else ""
+        need = needed(world, design, goal, power)
+        found = detectable(world, design, goal, power, world.limit_days)
+        part = f" ({found / abs(world.baseline.value):.1%})" if found and world.baseline.value else ""
         mark = "; this plan" if design == own_design(world.plan) else ""
         rows.append(
             (
                 design.replace("_", " "),
-                f"{units:,}",
-                f"{days:,.1f}",
-                f"{found:.3g}{part} in {world.limit}",
+                f"{need.units:,.0f}",
+                f"{need.days:,.1f}",
+                f"{found:.3g}{part} in {world.limit}" if found else f"nothing in {world.limit}",
                 f"{MEANING[design]}{mark}",
             )
         )
     return rows
 
 
-def own_design(plan: RolloutPlan) -> Design:
-    """Return the design that a plan asks for."""
-    return "group_sequential" if plan.horizon else "sequential"
-
-
-def _options(world: World, design: Design) -> dict[str, Any]:
-    """Return what the planner's functions are told of a world; the sequence is as narrow as the judge's."""
+def _notes(world: World, goal: Goal, power: float) -> Sequence[str]:
     plan = world.plan
-    narrowest = float(max(plan.minimum_units, PROMOTION_UNITS)) if design == "sequential" else None
-    return {
-        "variance": world.baseline.variance,
-        "share": world.share,
-        "alpha": plan.alpha,
-        "design": design,
-        "looks": plan.looks,
-        "planned_units": narrowest,
-    }
-
-
-def needed(world: World, design: Design, effect: float, power: float) -> tuple[int, float]:
-    """Return units of both arms and days; never fewer than the plan's minimum and cycle."""
-    from windsock.statistics.planning import power_at, sample_size
-
-    plan, units, options = world.plan, world.plan.minimum_units, _options(world, design)
-    if power_at(units, effect, **options) < power:
-        units = max(units, sample_size(effect, power=power, **options))
-    cycle = plan.length("cycle") / timedelta(days=1)
-    return units, max(cycle, world.days_for(units))
-
-
-def _notes(world: World, effect: float, power: float) -> Sequence[str]:
-    plan = world.plan
-    units, days = needed(world, own_design(plan), effect, power)
+    need = needed(world, own_design(plan), goal, power)
     notes = [
-        f"whatever is seen: {plan.minimum_units:,} units (minimum_units) and {plan.cycle} (cycle) at least"
+        f"whatever is seen: {plan.minimum_units:,} units (minimum_units) and {plan.cycle} (cycle) at least",
+        *_longest(world, need),
     ]
     if plan.strategy == "canary" and len(plan.shares) > 1:
         steps = len(plan.shares) - 1
         notes.append(
-            f"a canary's {steps} steps before the last come on top: each {plan.minimum_units:,} units, about "
-            f"{world.days_for(plan.minimum_units):.1f} days, and {plan.bake} at least"
+            f"a canary's {steps} steps before the last come on top: each {plan.minimum_units:,} units, "
+            f"{world.lead_days:.1f} days together, and {plan.bake} each at least"
         )
-    longest = parse_duration(world.limit) / timedelta(days=1)
-    if days > longest:
-        word = "horizon" if plan.horizon else "deadline"
+    if large := large_margin(world):
+        notes.append(large)
+    if need.days + world.lead_days > world.limit_days:
+        word, ends = ("horizon", "kept") if plan.horizon else ("deadline", "kept")
         notes.append(
-            f"{days:,.0f} days are longer than the {word} of {world.limit}: such a gain would mostly end as "
-            f"`kept`; look for a larger one, give it more time, or add a pre_period"
+            f"{need.days + world.lead_days:,.0f} days are longer than the {word} of {world.limit}: it would "
+            f"mostly end as `{ends}`; look for a larger one, give it more time, or add a pre_period"
         )
+    else:
+        chance = own_power(world, goal)
+        notes.append(f"this plan as it is, by its {world.limit}, sees it with probability {chance:.2f}")
     if not plan.horizon:
-        _, planned = needed(world, "group_sequential", effect, power)
-        if planned < days * 0.95:
+        planned = needed(world, "group_sequential", goal, power).days
+        if planned < need.days * 0.95:
             notes.append(f"with a horizon of {math.ceil(planned)}d the test takes about {planned:.1f} days")
     return notes
 
 
-__all__ = ["POWER", "Asked", "effect_of", "needed", "plan_lines"]
+def _longest(world: World, need: Need) -> list[str]:
+    """Return what needs the most units, where that is not the metric."""
+    if not need.why or need.why in ("minimum_units", "cycle"):
+        return []
+    if math.isinf(need.units):
+        return [f"{need.why}: no number of units is enough for it; such a rollout is never promoted"]
+    return [f"{need.why} needs the most units: the metric itself would need fewer"]
+
+
+__all__ = ["POWER", "Asked", "goal_of", "plan_lines"]

@@ -17,12 +17,18 @@ class Traffic:
     :param units: different units that were answered.
     :param by_day: new units on each day of the stretch, in order: those that no day before had.
     :param metrics: sums over those units, by the metric's name.
+    :param first: the oldest hour of the stretch that the log has; ``None``: not known.
+    :param exposures: answers that were read.
+    :param unitless: answers to requests without a unit, each a unit of its own.
     """
 
     span: Span
     units: int
     by_day: tuple[int, ...]
     metrics: dict[str, Moments]
+    first: datetime | None = None
+    exposures: int = 0
+    unitless: int = 0
 
 
 class RolloutEvents(Protocol):
@@ -42,9 +48,11 @@ class RolloutEvents(Protocol):
         """
         ...
 
-    def traffic(self, model: str, plan: RolloutPlan, span: Span) -> Traffic:
+    def traffic(self, model: str, plan: RolloutPlan, span: Span, *, most_rows: int | None = None) -> Traffic:
         """Return what a stretch of the log tells a planner.
 
+        :param most_rows: the newest hours are read first, and none before once there are so many answers and
+            outcomes; the traffic's ``span`` is what was read. Default: all of it.
         :raises StorageError: if the log cannot be read.
         """
         ...

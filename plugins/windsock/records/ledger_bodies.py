@@ -146,6 +146,7 @@ class ShiftBody(RouteBody):
     """A rollout's step.
 
     :param queued: ``seq`` of the row by which the version waited; with ``begins`` in the first step.
+    :param outlook: what was told of the first step's margin and time; not written where that is nothing.
     """
 
     champion_version: str
@@ -154,6 +155,7 @@ class ShiftBody(RouteBody):
     step: int
     queued: int | None = None
     begins: dict[str, Any] | None = None
+    outlook: list[str] = []
     decision: Digest | None = None
     decision_evidence: Digest | None = None
 

@@ -150,6 +150,7 @@ class RolloutState(Record):
     :param started: whether it was started now.
     :param steered: whether it was paused or resumed, or a question was kept, now.
     :param look_due: when the next look is due.
+    :param outlook: what was told at its start: a margin that could not be judged, a time that is too short.
     """
 
     model: str
@@ -159,6 +160,7 @@ class RolloutState(Record):
     steered: bool = False
     look_due: Moment | None = None
     reason: str = ""
+    outlook: tuple[str, ...] = Field(default=(), exclude_if=().__eq__)
 
     @property
     def unchanged(self) -> bool:

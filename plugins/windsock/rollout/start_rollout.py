@@ -49,6 +49,7 @@ from windsock.records import (
     was_rolled_back,
 )
 from windsock.rollout.look_due import look_due
+from windsock.rollout.outlook import Outlook, outlook, outlook_of
 from windsock.rollout.splits import lay_split, settle, split_entry
 
 log = logging.getLogger(__name__)
@@ -83,12 +84,12 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
     rollout, queued = running_rollout(rows), waiting_row(rows)
     waiting = queued.version if queued else None
     if rollout is not None:
-        return _under_way(step, ports, rollout, waiting)
+        return _under_way(step, ports, rollout, waiting).replace(outlook=outlook_of(rows, rollout.experiment))
     _require_waiting(step, waiting)
     champion = champion_of(rows)
     if queued is None or champion is None:
         return RolloutState(model=step.spec.name, reason="no rollout is under way and no version waits")
-    hindrance, state = _hindrance(step, rows, queued, champion), None
+    hindrance, state, seen = _hindrance(step, rows, queued, champion), None, Outlook()
     if not (hindrance or step.only_look):
         state, registered = ports.router.state(step.spec.name), _registration(rows, queued)
         hindrance = (
@@ -96,19 +97,23 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
             or _golden_hindrance(ports, queued, state)
             or _metric_hindrance(step, ports, registered)
         )
+        if not hindrance:
+            seen = outlook(step.spec.name, _plan(step), ports)
+            hindrance = _margin_hindrance(step, queued, seen)
     if hindrance or step.only_look:
         return RolloutState(
             model=step.spec.name,
             waiting=waiting,
             reason=hindrance or f"version {waiting} waits for its rollout",
         )
-    begun = _begin(step, ports, rows, queued, champion, state)
+    begun = _begin(step, ports, rows, queued, champion, state, seen.notes)
     return RolloutState(
         model=step.spec.name,
         rollout=begun,
         started=True,
         look_due=look_due(begun, None),
         reason=f"rollout {begun.experiment} has begun",
+        outlook=outlook_of(ports.ledger.rows(step.spec.name), begun.experiment),
     )
 
 
@@ -215,6 +220,13 @@ def _metric_hindrance(step: StartRolloutInput, ports: Ports, registered: LedgerR
     )
 
 
+def _margin_hindrance(step: StartRolloutInput, queued: LedgerRow, seen: Outlook) -> str:
+    """Return that the margin is so large that a version which does great harm could be promoted."""
+    if not seen.too_large or step.spec.rollout.confirms_margin:
+        return ""
+    return f"WS-ROLLOUT-018: version {queued.version} waits and cannot start: {seen.too_large}"
+
+
 def _registration(rows: Sequence[LedgerRow], queued: LedgerRow) -> LedgerRow:
     uri, evidence = queued.body["bundle_uri"], queued.body["evidence_digest"]
     row = registration_of(rows, queued.version, queued.digest, evidence, bundle_uri=uri)
@@ -252,6 +264,7 @@ def _begin(
     queued: LedgerRow,
     champion: Champion,
     state: RouteState | None,
+    told: tuple[str, ...],
 ) -> Rollout:
     name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows, state.plan.epoch if state else 0)
     if not (view := ports.ledger.read(name)).is_whole:
@@ -275,9 +288,8 @@ def _begin(
         started_at=now,
         salt=base.salt,
     )
-    entry = split_entry(
-        rollout, base, step.run, begins=plan.model_dump(mode="json"), decision=None, queued=queued.seq
-    )
+    begins = {"begins": plan.model_dump(mode="json"), "decision": None, "queued": queued.seq}
+    entry = split_entry(rollout, base, step.run, **begins, **({"outlook": list(told)} if told else {}))
     row = append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
     lay_split(ports, row, rollout, actor=step.run.actor)
     log.info("%s: rollout %s has begun, epoch %d", name, rollout.experiment, epoch)

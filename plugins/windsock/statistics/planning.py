@@ -1,25 +1,20 @@
-"""How long an experiment must be: size, detectable effect and power of three designs."""
+"""The power of an experiment by its looks as they will be: what a true difference is seen with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from windsock.records import Moments
-from windsock.statistics.experiments import compare
-from windsock.statistics.intervals import quantile_of_normal
-from windsock.statistics.sequential import Walk, halfwidth, spending_bounds
+from windsock.statistics.experiments import PSEUDO_UNITS, compare
+from windsock.statistics.sequential import Walk, halfwidth, one_sided_halfwidth, spending_bounds
 
 Design = Literal["fixed", "sequential", "group_sequential"]
 DESIGNS: tuple[Design, ...] = ("fixed", "sequential", "group_sequential")
-LOOKS = 20
-POWER = 0.8
 WHOLE = 10_000
 """Basis points of all traffic."""
-LEAST_DRIFT, MOST_DRIFT = 1e-3, 1e3
-"""Standard errors at the end between which every design has its power."""
 
 
 class Baseline(NamedTuple):
@@ -41,126 +36,136 @@ def baseline_of(moments: Moments, *, bounded: bool = False) -> Baseline | None:
     return Baseline(found.champion, found.error * found.error * moments.units / 2)
 
 
-def power_at(
-    units: float,
-    effect: float,
+class Errors(NamedTuple):
+    """Standard errors of a difference: as it truly varies, and as :func:`compare` finds it."""
+
+    true: float
+    found: float
+
+
+class Arms(NamedTuple):
+    """Both arms of an experiment in the world that shall be seen.
+
+    :param distance: of the true difference from the edge that its interval must leave behind.
+    :param share: basis points of the challenger.
+    :param bounded: whether the metric is a share, so that pseudo units are added to the variance.
+    :param weight: of the champion's value in the contrast; 1 for a plain difference.
+    """
+
+    champion: Baseline
+    challenger: Baseline
+    distance: float
+    share: int = WHOLE // 2
+    bounded: bool = False
+    weight: float = 1.0
+
+    def errors(self, units: float) -> Errors:
+        """Return the standard errors with so many units of both arms that have a value."""
+        if not 0 < self.share < WHOLE:
+            raise ValueError(f"a share of {self.share} basis points")
+        part = self.share / WHOLE
+        sizes = (units * (1 - part), units * part)
+        weights = (self.weight * self.weight, 1.0)
+        arms = (self.champion, self.challenger)
+        true = sum(
+            weight * arm.variance / size for weight, arm, size in zip(weights, arms, sizes, strict=True)
+        )
+        seen = [_seen(arm, size, bounded=self.bounded) for arm, size in zip(arms, sizes, strict=True)]
+        found = 0.0
+        for smaller, chance in enumerate(_smaller(self.share)):
+            raised = [max(seen) if arm == smaller else seen[arm] for arm in (0, 1)]
+            pseudo = PSEUDO_UNITS if self.bounded else 0
+            found += chance * sum(
+                weight * variance / (size + pseudo)
+                for weight, variance, size in zip(weights, raised, sizes, strict=True)
+            )
+        return Errors(math.sqrt(true), math.sqrt(found))
+
+
+def _seen(arm: Baseline, size: float, *, bounded: bool) -> float:
+    """Return the variance of one unit as it is found with so many units, pseudo units included."""
+    if not bounded:
+        return arm.variance
+    return (size * arm.variance + (1 - arm.value) ** 2 + arm.value**2) / (size + PSEUDO_UNITS - 1)
+
+
+def _smaller(share: int) -> tuple[float, float]:
+    """Return the chances that the champion's and the challenger's arm is the smaller one."""
+    if share == WHOLE // 2:
+        return 0.5, 0.5
+    return (1.0, 0.0) if share > WHOLE // 2 else (0.0, 1.0)
+
+
+class Visit(NamedTuple):
+    """One look that an experiment will have.
+
+    :param units: of both arms, with a value.
+    :param fraction: planned looks: part of the horizon.
+    :param counts: whether a promotion may follow: not before a whole cycle.
+    """
+
+    units: float
+    fraction: float = 1.0
+    counts: bool = True
+
+
+def power_of(
+    arms: Arms,
+    visits: Sequence[Visit],
     *,
-    variance: float,
-    share: int = WHOLE // 2,
     alpha: float = 0.05,
     design: Design = "fixed",
-    looks: int = LOOKS,
     planned_units: float | None = None,
 ) -> float:
-    """Return the probability that a true improvement is seen, at some look, as one.
+    """Return the probability that the whole interval lies beyond the edge at a look that counts.
 
-    :param units: of both arms at the end.
-    :param effect: true difference in the metric's unit; its sign does not matter.
-    :param variance: of one unit, the same in both arms.
-    :param share: basis points of the challenger.
+    :param visits: in their order; a fixed design has one. Planned looks spend of the error, whether they
+        count or not.
     :param alpha: two-sided risk.
-    :param looks: evenly spaced looks of the sequential designs.
     :param planned_units: sequential: where the confidence sequence is narrowest; default: at the end.
     """
-    error = math.sqrt(variance * _spread(share) / units)
-    reach = _power_of_drift(design, alpha=alpha, looks=looks, planned=(planned_units or units) / units)
-    return reach(abs(effect) / error)
+    if not visits:
+        return 0.0
+    last = arms.errors(visits[-1].units).true
+    walk, power = Walk(arms.distance / last), 0.0
+    for visit, bound in zip(visits, _bounds(arms, visits, alpha, design, planned_units), strict=True):
+        errors = arms.errors(visit.units)
+        information = (last / errors.true) ** 2
+        is_last = visit is visits[-1] and information > walk.information
+        if visit.counts and (is_last or walk.adds(information)):
+            power += walk.stop(information, bound * errors.found / errors.true)[0]
+    return min(1.0, power)
 
 
-def sample_size(
-    effect: float,
-    *,
-    variance: float,
-    share: int = WHOLE // 2,
-    alpha: float = 0.05,
-    power: float = POWER,
-    design: Design = "fixed",
-    looks: int = LOOKS,
-    planned_units: float | None = None,
-) -> int:
-    """Return how many units of both arms a true improvement needs to be seen.
-
-    The parameters are those of :func:`power_at`.
-
-    :raises ValueError: if the effect or the variance is not above 0.
-    """
-    if not (effect and variance > 0):
-        raise ValueError(f"an effect of {effect}, a variance of {variance}")
-    one = variance * _spread(share) / (effect * effect)
-    """Units that make the effect one standard error."""
-    if design != "sequential" or planned_units is None:
-        return math.ceil(one * _drift_of(design, alpha, looks, 1.0, power) ** 2)
-
-    def reached(drift: float) -> float:
-        planned = planned_units / (one * drift * drift)
-        return _power_of_drift(design, alpha=alpha, looks=looks, planned=planned)(drift)
-
-    return math.ceil(one * _drift(reached, power) ** 2)
-
-
-def detectable_effect(
-    units: float,
-    *,
-    variance: float,
-    share: int = WHOLE // 2,
-    alpha: float = 0.05,
-    power: float = POWER,
-    design: Design = "fixed",
-    looks: int = LOOKS,
-    planned_units: float | None = None,
-) -> float:
-    """Return the smallest true improvement that so many units of both arms show.
-
-    The parameters are those of :func:`power_at`.
-    """
-    drift = _drift_of(design, alpha, looks, (planned_units or units) / units, power)
-    return drift * math.sqrt(variance * _spread(share) / units)
-
-
-def _spread(share: int) -> float:
-    """Return by how much two arms multiply the variance of a mean of all units."""
-    if not 0 < share < WHOLE:
-        raise ValueError(f"a share of {share} basis points")
-    part = share / WHOLE
-    return 1 / (part * (1 - part))
-
-
-def _power_of_drift(design: Design, *, alpha: float, looks: int, planned: float) -> Callable[[float], float]:
-    """Return the power as a function of the effect in standard errors at the end.
-
-    :param planned: sequential: where the sequence is narrowest, as part of the whole.
-    """
-    if design == "fixed":
-        limit = quantile_of_normal(1 - alpha)
-        return lambda drift: 0.5 * math.erfc((limit - drift) / math.sqrt(2))
-    times = [look / looks for look in range(1, looks + 1)]
-    if design == "group_sequential":
-        bounds = spending_bounds(times, alpha=alpha)
-    else:
-        bounds = tuple(
-            halfwidth(1.0, time, planned_units=planned, alpha=alpha) * math.sqrt(time) for time in times
-        )
-
-    def reach(drift: float) -> float:
-        walk = Walk(drift)
-        return min(1.0, sum(walk.stop(time, bound)[0] for time, bound in zip(times, bounds, strict=True)))
-
-    return reach
+def _bounds(
+    arms: Arms, visits: Sequence[Visit], alpha: float, design: Design, planned_units: float | None
+) -> Sequence[float]:
+    """Return the bounds of the difference in the standard errors that are found."""
+    if design != "sequential":
+        end = visits[-1].units
+        known = tuple(round(visit.units / end, 9) for visit in visits)
+        return _spending(tuple(round(visit.fraction, 9) for visit in visits), known, alpha)
+    planned = planned_units or visits[-1].units
+    bounds = []
+    for visit in visits:
+        error = arms.errors(visit.units).found
+        variance = visit.units * error * error
+        bounds.append(halfwidth(variance, visit.units, planned_units=planned, alpha=alpha) / error)
+    return bounds
 
 
 @lru_cache(maxsize=256)
-def _drift_of(design: Design, alpha: float, looks: int, planned: float, power: float) -> float:
-    """Return the drift of a design; a plan asks for the same ones with other units and variances."""
-    return _drift(_power_of_drift(design, alpha=alpha, looks=looks, planned=planned), power)
+def _spending(fractions: tuple[float, ...], known: tuple[float, ...], alpha: float) -> tuple[float, ...]:
+    """Return the bounds of planned looks; a plan asks for the same ones with other effects."""
+    return spending_bounds(fractions, information=known, alpha=alpha)
 
 
-def _drift(reach: Callable[[float], float], power: float) -> float:
-    """Return the effect, in standard errors at the end, that has this power."""
-    if not (power < 1 and reach(LEAST_DRIFT) < power):
-        raise ValueError(f"a power of {power}")
-    from scipy.optimize import brentq
+def chance_inside(arms: Arms, units: float, *, limit: float, planned_units: float, alpha: float) -> float:
+    """Return the probability that a guardrail's whole interval lies inside its limit, at one look.
 
-    high = 1.0
-    while reach(high) < power and high < MOST_DRIFT:
-        high *= 2
-    return float(brentq(lambda drift: reach(drift) - power, LEAST_DRIFT, high, xtol=1e-9, rtol=1e-9))
+    :param arms: at no difference.
+    :param alpha: one-sided risk over all looks.
+    """
+    true, found = arms.errors(units)
+    half = one_sided_halfwidth(units * found * found, units, planned_units=planned_units, alpha=alpha)
+    return 0.5 * math.erfc((half - limit) / true / math.sqrt(2))

@@ -37,6 +37,8 @@ HINDRANCES = {
     "WS-ROLLOUT-014": "clear `deploy_model` of the run that brought it, or run {model}__daily_retrain for "
     "another version; the champion keeps serving",
     "WS-ROLLOUT-017": "write `rollout.metric` into the model's file; the next look starts the rollout",
+    "WS-ROLLOUT-018": "write a smaller margin into the model's file, or confirm it; the next look starts the "
+    "rollout",
     "WS-APPROVAL-002": "run {model}__daily_retrain for another version; the champion keeps serving",
 }
 """What helps a version that waits and cannot start, by the code that its reason begins with."""
@@ -84,9 +86,10 @@ def describe_rollout(record: r.RolloutState) -> Verdict:
         why += f"; paused by {rollout.paused_by}"
     if record.look_due:
         why += f"; next look {record.look_due:%Y-%m-%d %H:%M:%S} UTC"
+    told = "; ".join((*([record.reason] if record.reason else []), why, *record.outlook))
     return Verdict(
         word="HOLD" if rollout.paused_by else "PASS",
-        why=f"{record.reason}; {why}" if record.reason else why,
+        why=told,
         next_action="resume it when the reason for the pause is gone"
         if rollout.paused_by
         else "nothing to do",

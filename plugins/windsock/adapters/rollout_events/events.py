@@ -14,6 +14,7 @@ from windsock.adapters.rollout_events.intake import Intake
 from windsock.adapters.rollout_events.kept import kept_rollouts
 from windsock.adapters.rollout_events.parts import FOLDER, DamagedPartsError
 from windsock.adapters.rollout_events.reading import Sources
+from windsock.adapters.rollout_events.recent import take_recent
 from windsock.adapters.rollout_events.rows import CountRows, forget_rows
 from windsock.adapters.rollout_events.scope import Scope
 from windsock.adapters.rollout_events.step_count import RacedError, StepCount
@@ -85,12 +86,13 @@ class ArchiveRolloutEvents:
             next_action="Clear this task; see that one installation alone judges this rollout.",
         )
 
-    def traffic(self, model: str, plan: RolloutPlan, span: Span) -> Traffic:
+    def traffic(self, model: str, plan: RolloutPlan, span: Span, *, most_rows: int | None = None) -> Traffic:
         """Return what a stretch of the log tells a planner; see :class:`~windsock.ports.RolloutEvents`."""
         sources, scope = self._sources(), Scope(plan=plan)
         with self.storage.working_folder() as work, open_engine(work) as connection:
             intake = Intake(connection, scope)
-            sources.take_span(intake, model, span)
+            recent = take_recent(sources, intake, model, span, most_rows)
+            span = span.replace(start=recent.since)
             sources.take_labels(intake, span.start, span.end)
             sources.take_before(intake, model, span.start)
             intake.settle(())
@@ -105,6 +107,9 @@ class ArchiveRolloutEvents:
             units=int(numbers["champion/units"]),
             by_day=tuple(int(found.get(day, 0)) for day in range(-((span.start - span.end) // DAY))),
             metrics=metrics_of(numbers, "champion", scope),
+            first=recent.first,
+            exposures=recent.exposures,
+            unitless=recent.unitless,
         )
 
     def kept(self, model: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 
 from support.rollout_log import RolloutLog, at, happened, plan, refused, rollout, shown
 from support.rollout_recount import naive, told_of
+from windsock.records import Span
 
 BEFORE = {"epoch": 5}
 ARM = {"variant": "challenger"}
@@ -171,6 +172,15 @@ class TestEarly:
         log.write(happened(unit="a", event_id="1", minute=minute, event_time=moment))
         totals = log.totals(rollout(plan("rate", "accuracy")), 59)
         assert (totals.early, totals.outcomes) == (early, 1 - early)
+
+
+class TestTraffic:
+    def test_what_a_step_would_not_count_is_not_told_either(self, log):
+        log.write(*(shown(f"{n}", unit="a", experiment=None, minute=n) for n in range(1, 5)))
+        log.write(happened(prediction_id="1", minute=3), happened(prediction_id="2", minute=90))
+        made = plan("rate", attribution="1h", unit_cap=2)
+        rate = log.events().traffic("churn", made, Span(start=at(0), end=at(100))).metrics["rate"]
+        assert (rate.num, rate.den, rate.largest) == (0.5, 2, 4)
 
 
 class TestWeights:

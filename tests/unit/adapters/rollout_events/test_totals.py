@@ -302,12 +302,20 @@ class TestTraffic:
         assert (traffic.units, traffic.by_day) == (2, (1, 1, 0))
         assert (traffic.metrics["conversion"].num, traffic.metrics["rate"].den) == (1, 3)
 
-    def test_what_a_step_would_not_count_is_not_told_either(self, log):
-        log.write(*(shown(f"{n}", unit="a", experiment=None, minute=n) for n in range(1, 5)))
-        log.write(happened(prediction_id="1", minute=3), happened(prediction_id="2", minute=90))
-        made = plan("rate", attribution="1h", unit_cap=2)
-        rate = log.events().traffic("churn", made, Span(start=at(0), end=at(100))).metrics["rate"]
-        assert (rate.num, rate.den, rate.largest) == (0.5, 2, 4)
+    def test_of_many_rows_the_newest_hours_are_read(self, log):
+        log.write(
+            *(shown(f"old{one}", experiment=None, unit=f"o{one}", minute=5) for one in range(5)),
+            *(shown(f"new{one}", experiment=None, unit=f"n{one}", minute=125) for one in range(3)),
+            shown("last", experiment=None, minute=185),
+            happened(prediction_id="new1", minute=190),
+        )
+        span, events = Span(start=at(0), end=at(240)), log.events()
+        for rows, units, since in ((None, 9, 0), (100, 9, 0), (4, 4, 120), (1, 1, 180)):
+            traffic = events.traffic("churn", plan("conversion"), span, most_rows=rows)
+            assert (traffic.units, traffic.span) == (units, Span(start=at(since), end=at(240)))
+            assert traffic.metrics["conversion"].num == (units > 1)
+            assert (traffic.exposures, traffic.unitless) == (units, 1)
+            assert traffic.first == at(since)
 
     def test_no_log_is_no_traffic(self, log):
         traffic = log.events().traffic("churn", plan("rate"), Span(start=at(0), end=at(60)))
