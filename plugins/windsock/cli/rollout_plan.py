@@ -139,7 +139,9 @@ def _notes(world: World, goal: Goal, power: float) -> Sequence[str]:
 
 def _longest(world: World, need: Need) -> list[str]:
     """Return what needs the most units, where that is not the metric."""
-    if not need.why or need.why in ("minimum_units", "cycle"):
+    if need.why == "cycle":
+        return [f"the {need.units:,.0f} units are those of a whole cycle: the metric itself needs fewer"]
+    if need.why in ("", "minimum_units"):
         return []
     if math.isinf(need.units):
         return [f"{need.why}: no number of units is enough for it; such a rollout is never promoted"]
