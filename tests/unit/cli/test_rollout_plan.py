@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -267,3 +268,33 @@ def test_what_a_design_finds_shrinks_with_the_time():
         return float(line.split()[3])
 
     assert found("4d") / found("16d") == pytest.approx(2.0, rel=0.03)
+
+
+def test_a_margin_above_half_of_what_the_champion_has_is_warned_about(use, capsys):
+    use("{strategy: canary, metric: conversion, promote: {not_worse: 0.02}}", traffic(rate=0.002))
+    assert run(["rollout", "plan", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "that it loses less than 0.02 (1000.0% of it)" in out
+    assert "note: the margin of 0.02 is 1,000% of the champion's conversion of 0.002" in out
+    use("{strategy: canary, metric: conversion}", traffic(rate=0.002))
+    assert run(["rollout", "plan", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "that it loses less than 0.0004 (20.0% of it)" in out
+    assert "note: the margin" not in out
+
+
+def test_requests_without_a_unit_are_warned_about(use, capsys):
+    use(traffic=replace(traffic(), exposures=50_000, unitless=10_000))
+    assert run(["rollout", "plan", "churn"]) == 0
+    assert "note: 20% of the requests had no `unit`" in capsys.readouterr().out
+
+
+def test_a_guardrail_that_needs_the_most_units_is_named(use, capsys):
+    seen = traffic(rate=0.5, by_day=(400,) * 7, units=2_800)
+    late = Moments(units=2_800, num=840, den=2_800, num_num=840, den_den=2_800, num_den=840)
+    use(
+        "{strategy: ab, metric: conversion, cycle: 1h, minimum_units: 500}",
+        replace(seen, metrics={**seen.metrics, "slow": late}),
+    )
+    assert run(["rollout", "plan", "churn", "--effect", "50%"]) == 0
+    assert "guardrail:slow inside its limit of 0.05 needs the most units" in capsys.readouterr().out

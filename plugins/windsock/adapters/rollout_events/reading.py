@@ -45,14 +45,6 @@ class Sources:
                 intake.add_outcomes(table)
         intake.counted["damaged"] += hour.damaged
 
-    def take_span(self, intake: Intake, model: str, span: Span) -> None:
-        """Take in what was received in a stretch."""
-        scope = intake.scope
-        for kind in (PREDICTIONS, OUTCOMES) if scope.needs_outcomes and scope.is_posted else (PREDICTIONS,):
-            for name in self.reader.hours(kind, model, span):
-                with self.reader.hour(kind, model, name) as hour:
-                    self.take_hour(intake, hour, moments_of(span))
-
     def take_past(self, intake: Intake, model: str, since: datetime) -> None:
         """Take in who was exposed in the time before a step, as far back as an outcome may come of it."""
         if not intake.scope.windows:

@@ -8,6 +8,7 @@ import pytest
 
 from support.rollout_log import RolloutLog, at, happened, plan, refused, rollout, shown
 from support.rollout_recount import naive, told_of
+from windsock.records import Span
 
 BEFORE = {"epoch": 5}
 ARM = {"variant": "challenger"}
@@ -89,10 +90,10 @@ class TestCarried:
             shown("3", unit="b", minute=30),
             happened(**outcome),
         )
-        for totals in looks(log, rollout(plan("conversion", attribution="1h"), **STEP)):
-            assert told(totals) == {right: 1}
-            conversions = [arm.metrics["conversion"].num for arm in (totals.champion, totals.challenger)]
-            assert sum(conversions) == (right == "outcomes")
+        totals = log.totals(rollout(plan("conversion", attribution="1h"), **STEP), 59)
+        assert told(totals) == {right: 1}
+        conversions = [arm.metrics["conversion"].num for arm in (totals.champion, totals.challenger)]
+        assert sum(conversions) == (right == "outcomes")
 
     def test_the_time_before_is_read_once_and_kept(self, log, monkeypatch):
         log.write(shown("1", unit="a", minute=-10, **BEFORE), shown("2", unit="a", minute=30))
@@ -169,8 +170,17 @@ class TestEarly:
         log.write(shown("1", unit="a", minute=20))
         moment = None if event is None else at(event)
         log.write(happened(unit="a", event_id="1", minute=minute, event_time=moment))
-        for totals in looks(log, rollout(plan("rate", "accuracy"))):
-            assert (totals.early, totals.outcomes) == (early, 1 - early)
+        totals = log.totals(rollout(plan("rate", "accuracy")), 59)
+        assert (totals.early, totals.outcomes) == (early, 1 - early)
+
+
+class TestTraffic:
+    def test_what_a_step_would_not_count_is_not_told_either(self, log):
+        log.write(*(shown(f"{n}", unit="a", experiment=None, minute=n) for n in range(1, 5)))
+        log.write(happened(prediction_id="1", minute=3), happened(prediction_id="2", minute=90))
+        made = plan("rate", attribution="1h", unit_cap=2)
+        rate = log.events().traffic("churn", made, Span(start=at(0), end=at(100))).metrics["rate"]
+        assert (rate.num, rate.den, rate.largest) == (0.5, 2, 4)
 
 
 class TestWeights:

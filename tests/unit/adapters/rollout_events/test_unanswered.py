@@ -158,7 +158,6 @@ class TestIds:
 @pytest.mark.parametrize(
     "made",
     [
-        plan(unit_cap=3),
         plan(attribution="90m", unit_cap=2),
         plan(
             attribution="1h",
@@ -169,7 +168,7 @@ class TestIds:
             },
         ),
     ],
-    ids=["capped", "attributed", "by metric"],
+    ids=["attributed and capped", "by metric"],
 )
 def test_a_busy_log_comes_to_the_plain_count(log, made):
     """Each unit keeps its arm, as the assignment sees to; half of what is refused is asked for again."""
