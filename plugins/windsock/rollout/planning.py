@@ -242,7 +242,10 @@ def _where(reach: Callable[[float], float], power: float, low: float) -> float:
     def lacking(root: float) -> float:
         return float(ndtri(min(1 - 1e-12, max(1e-12, reach(root * root)))) - ndtri(power))
 
-    return float(brentq(lacking, math.sqrt(max(low, high / 2)), math.sqrt(high), rtol=NEAR / 2)) ** 2
+    ends = math.sqrt(max(low, high / 2)), math.sqrt(high)
+    if not lacking(ends[0]) < 0 < lacking(ends[1]):
+        return high  # so near to it that rounding decides
+    return float(brentq(lacking, *ends, rtol=NEAR / 2)) ** 2
 
 
 def own_design(plan: RolloutPlan) -> Design:
