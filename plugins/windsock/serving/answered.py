@@ -20,12 +20,12 @@ def log_answered(
     request: PredictRequest,
     sender: Sender,
     numbers: Sequence[int],
-    experiment: str | None,
+    only_version: str | None = None,
 ) -> list[RowAnswer]:
     """Log and count rows that one version answered; return their answers.
 
     :param numbers: the rows' places in the request.
-    :param experiment: the rollout that the request is a part of.
+    :param only_version: the version that had to answer: such a request is no part of a rollout.
     """
     plan, slot, scores = served.plan, asked.slot, asked.scores
     model, read, at = plan.model, slot.score_reader.read, sender.receive_time
@@ -59,7 +59,7 @@ def log_answered(
             version,
             slot.plan.digest,
             variant,
-            experiment,
+            plan.experiment if only_version is None else None,
             plan.epoch,
             at,
             sender.client,

@@ -82,7 +82,6 @@ def begin_to_predict(
     :raises WindsockError: as :func:`predict` does.
     """
     load = service.load
-    experiment = served.plan.experiment if only_version is None else None
     groups: Sequence[Group] = ()
     in_work = False
     try:
@@ -91,15 +90,15 @@ def begin_to_predict(
         groups = _assigned(served, request)
         values = request.values if request.values is not None else _checked(served, request, groups)
         parts = [values] if len(groups) == 1 else [[values[at] for at in rows] for _, rows in groups]
-        job = _Job(service, served, request, sender, groups, parts, only_version, experiment)
+        job = _Job(service, served, request, sender, groups, parts, only_version)
         first = begin_to_ask(served, groups[0][0], parts[0], _given(request, groups[0][1]))
         if len(parts) == 1 and isinstance(first, Asked):
             return job.answers([first])
         in_work = False  # of this function: the job ends it
         return job.wait_for(first)
     except Exception as error:
-        if experiment is not None:
-            _give_up(service, served, request, sender, groups, error, experiment)
+        if only_version is None:
+            _give_up(service, served, request, sender, groups, error)
         raise
     finally:
         if in_work:
@@ -113,14 +112,15 @@ def _give_up(
     sender: Sender,
     groups: Sequence[Group],
     error: BaseException,
-    experiment: str,
     asked: Slot | None = None,
 ) -> None:
-    """Log the rows of a request that gets no answer.
+    """Log the rows of a request that gets no answer, while a rollout runs.
 
     :param groups: none where the server had too much work to assign the rows: then it is done here.
     :param asked: the version that was asked last; default: the first one.
     """
+    if served.plan.experiment is None:
+        return
     cause = cause_of(error)
     blamed: Collection[Digest] | None = None  # all
     if not groups and isinstance(error, OverloadedError):
@@ -131,7 +131,7 @@ def _give_up(
         blamed = ((asked or groups[0][0]).plan.digest,)
     for slot, numbers in groups:
         own = cause if blamed is None or slot.plan.digest in blamed else "other_version"
-        log_unanswered(service, served, slot, request, sender, numbers, own, experiment)
+        log_unanswered(service, served, slot, request, sender, numbers, own)
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ class _Job:
     """A request in work.
 
     :param parts: the rows of each group.
-    :param experiment: the rollout that the request is a part of.
+    :param only_version: the version that must answer: such a request is no part of a rollout.
     """
 
     service: Service
@@ -149,7 +149,6 @@ class _Job:
     groups: Sequence[Group]
     parts: Sequence[Sequence[Values]]
     only_version: str | None
-    experiment: str | None
 
     async def wait_for(self, first: Asked | Coroutine[Any, Any, Asked]) -> list[RowAnswer]:
         """Return the answers when all versions have answered; the request is in work until then.
@@ -163,17 +162,8 @@ class _Job:
                 found.append(await ask(self.served, slot, rows, _given(self.request, numbers)))
             return self.answers(found)
         except BaseException as error:
-            if self.experiment is not None:
-                _give_up(
-                    self.service,
-                    self.served,
-                    self.request,
-                    self.sender,
-                    self.groups,
-                    error,
-                    self.experiment,
-                    slot,
-                )
+            if self.only_version is None:
+                _give_up(self.service, self.served, self.request, self.sender, self.groups, error, slot)
             raise
         finally:
             self.service.load.leave()
@@ -201,7 +191,7 @@ class _Job:
         slot, numbers = group
         asked.slot.recent.add(asked.rows, body if asked.rows is rows else None)
         answered = log_answered(
-            self.service, self.served, asked, self.request, self.sender, numbers, self.experiment
+            self.service, self.served, asked, self.request, self.sender, numbers, self.only_version
         )
         for shadow in self.served.shadows:
             call = _ShadowCall(self, shadow, slot, numbers, rows)
@@ -234,26 +224,17 @@ class _ShadowCall:
             raise OtherFeaturesError(f"version {self.shadow.plan.version} needs other features")
         untimed = Sender(job.sender.client, job.sender.receive_time)  # nobody waits for a shadow
         asked = await ask_slot(self.shadow, fitting)
-        log_answered(job.service, job.served, asked, job.request, untimed, self.numbers, job.experiment)
+        log_answered(job.service, job.served, asked, job.request, untimed, self.numbers, job.only_version)
 
     def lost(self, error: Exception | None) -> None:
-        """Log that there is no answer of it.
+        """Log that there is no answer of it, while a rollout runs.
 
         :param error: why; ``None``: it was dropped.
         """
         job = self.job
-        if job.experiment is not None:
+        if job.only_version is None:
             cause = cause_of_shadow(error)
-            log_unanswered(
-                job.service,
-                job.served,
-                self.shadow,
-                job.request,
-                job.sender,
-                self.numbers,
-                cause,
-                job.experiment,
-            )
+            log_unanswered(job.service, job.served, self.shadow, job.request, job.sender, self.numbers, cause)
 
 
 def _assigned(served: ServedModel, request: PredictRequest) -> Sequence[Group]:

@@ -50,14 +50,15 @@ def log_unanswered(
     sender: Sender,
     numbers: Sequence[int],
     cause: UnansweredCause,
-    experiment: str,
 ) -> None:
-    """Log and count rows of a request that a rollout gave to a version in vain.
+    """Log and count rows of a request that one version was given in vain, while a rollout runs.
 
     :param slot: the version.
     :param numbers: the rows' places in the request.
     """
     plan = served.plan
+    if plan.experiment is None:
+        return
     units, ids, times = request.units, request.ids, request.times
     version, variant = slot.plan.version, served.variant(slot)
     kept = service.prediction_log.add_unanswered(
@@ -66,7 +67,7 @@ def log_unanswered(
             version,
             slot.plan.digest,
             variant,
-            experiment,
+            plan.experiment,
             plan.epoch,
             sender.receive_time,
             sender.client,
