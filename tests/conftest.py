@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from support import examples, imports, memory, phases, shared
 from support.distribution import ByWorld, is_slow, order_of
@@ -39,6 +40,8 @@ for name in [n for n in os.environ if n.startswith(("WINDSOCK_", "AIRFLOW_CONN_"
 def pytest_configure(config: pytest.Config) -> None:
     """Say which process is the run: what is made once for all workers lives as long as it."""
     os.environ.setdefault(shared.OWNER, str(os.getpid()))
+    settings.register_profile("suite", deadline=None)  # a busy machine is no fault
+    settings.load_profile("suite")
 
 
 @pytest.hookimpl(optionalhook=True)
