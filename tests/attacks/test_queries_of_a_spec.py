@@ -29,7 +29,7 @@ import pandas as pd
 from windsock.adapters.business_query import DuckdbBusinessQuery
 from windsock.exceptions import MonitoringError
 try:
-    DuckdbBusinessQuery(seconds=8, memory_mb=1024).number(sys.argv[1], pd.DataFrame({"score": [0.1]}))
+    DuckdbBusinessQuery(seconds=3, memory_mb=1024).number(sys.argv[1], pd.DataFrame({"score": [0.1]}))
 except MonitoringError as error:
     print(error.code)
 print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
@@ -49,7 +49,7 @@ print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, re
         "select count(*) from (select unnest(range(100000000)), unnest(range(100000000)))",
     ],
 )
-def test_a_greedy_query_keeps_to_eight_seconds_and_a_gigabyte(sql: str) -> None:
+def test_a_greedy_query_keeps_to_its_seconds_and_a_gigabyte(sql: str) -> None:
     begun = time.monotonic()
     said = subprocess.run(
         [sys.executable, "-c", MEASURE, sql],
@@ -58,7 +58,7 @@ def test_a_greedy_query_keeps_to_eight_seconds_and_a_gigabyte(sql: str) -> None:
     ).stdout.split()  # fmt: skip
     assert said[0] == "WS-MONITORING-047"
     assert int(said[1]) < 1.3 * 1024 * 1024
-    assert time.monotonic() - begun < 8 + START
+    assert time.monotonic() - begun < 3 + START
 
 
 def test_a_query_sees_neither_the_environment_nor_the_parent_s_secrets(
@@ -106,13 +106,14 @@ def shop(tmp_path: Path) -> str:
     ],
 )
 def test_a_greedy_source_is_ended_and_names_its_limit(shop: str, query: str, what: str) -> None:
-    readers = SourceReaders((), {"shop": shop}.__getitem__, source_limits(6, 256))
+    seconds = 2 if what == "SECONDS" else 6  # what takes memory is ended long before
+    readers = SourceReaders((), {"shop": shop}.__getitem__, source_limits(seconds, 256))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.monotonic()
     with pytest.raises(DataRefusedError, match=f"WINDSOCK_SOURCE_{what}") as caught:
         readers.read(SqlSource(conn_id="shop", query=query))
     assert caught.value.code == "WS-DATA-019"
-    assert time.monotonic() - begun < 6 + START
+    assert time.monotonic() - begun < seconds + START
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600 * 1024
 
 

@@ -5,6 +5,7 @@ Read-only. Rendered on the server, shown by Airflow in a frame; every route asks
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,14 @@ def create_app() -> Any:
 
 def render(name: str, content: dict[str, Any]) -> str:
     """Return a page; every value is escaped."""
+    return str(_templates().get_template(name).render(**content))
+
+
+@cache
+def _templates() -> Any:
+    """Return the environment that keeps the compiled templates."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template(name).render(**content)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,18 +56,27 @@ class TestTrackerOnSqlite(OnSqlite, TrackerContract):
             assert len(client.get_metric_history(run_id, "cv_roc_auc_mean")) == 1
 
 
-RECORDER = """
-import sys
+RECORDERS = """
+import os, sys
 from pathlib import Path
 from support.mlflow_contract import make_draft
 from windsock.adapters.mlflow_tracking import MlflowTracker
 import mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
 
-home, model = Path(sys.argv[1]), sys.argv[2]
+home, model, keys = Path(sys.argv[1]), sys.argv[2], [int(end) for end in sys.argv[3:]]
+children = []
+for number, end in enumerate(keys):  # forked before anything is open, with all that is imported
+    children.append(os.fork())
+    if not children[-1]:
+        break
+else:
+    for end in keys:
+        os.close(end)
+    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 tracker = MlflowTracker(f"sqlite:///{home}/mlflow.db", home)
-print("ready", flush=True)
-for line in sys.stdin:
-    print(tracker.record_run(make_draft(model, key=line.strip())), flush=True)
+print(number, "ready", flush=True)
+for line in os.fdopen(end):
+    print(number, tracker.record_run(make_draft(model, key=line.strip())), flush=True)
 """
 
 
@@ -73,43 +84,43 @@ class Recorders:
     """Processes that have imported all they need, and record runs at the same moment."""
 
     def __init__(self, home: Path, count: int, model: str = "churn") -> None:
-        self.command = [sys.executable, "-c", RECORDER, str(home), model]
-        self.count = count
-        self.started: list[subprocess.Popen[str]] = []
+        self.home, self.count, self.model = home, count, model
 
     def __enter__(self) -> Recorders:
-        env = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
-        pipe = subprocess.PIPE
-        self.started = [
-            subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=env)
-            for _ in range(self.count)
-        ]
+        ends = [os.pipe() for _ in range(self.count)]
+        reads = [read for read, _ in ends]
+        self.keys = [os.fdopen(write, "w", buffering=1) for _, write in ends]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RECORDERS, str(self.home), self.model, *map(str, reads)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=reads, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"},
+        )  # fmt: skip
+        for read in reads:
+            os.close(read)
         assert self._lines() == ["ready"] * self.count
         return self
 
     def record(self, *keys: str) -> list[str]:
         """Let each process record a run of its key; return the runs' ids."""
-        for process, key in zip(self.started, keys, strict=True):
-            assert process.stdin is not None
-            process.stdin.write(f"{key}\n")
-            process.stdin.flush()
+        for pipe, key in zip(self.keys, keys, strict=True):
+            pipe.write(f"{key}\n")
         return self._lines()
 
     def _lines(self) -> list[str]:
-        lines = [process.stdout.readline().strip() for process in self.started if process.stdout]
-        if not all(lines):
-            pytest.fail(str([errors for errors in self._end() if errors]))
-        return lines
-
-    def _end(self) -> list[str]:
-        return [process.communicate(timeout=120)[1] for process in self.started]
+        assert self.process.stdout is not None
+        told = dict(self.process.stdout.readline().split() for _ in range(self.count))
+        return [told[str(number)] for number in range(self.count)]
 
     def __exit__(self, *failure: object) -> None:
-        if failure[0] is None:
-            assert self._end() == [""] * self.count
-        for process in self.started:
-            process.kill()
-            process.wait()
+        for pipe in self.keys:
+            pipe.close()
+        try:
+            ended = self.process.communicate(timeout=120)
+            assert (self.process.returncode, *ended) == (0, "", "")
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 def tracker_at(uri: str, ui_url: str | None = None) -> MlflowTracker:

@@ -204,9 +204,7 @@ class TestAtOnce:
     ) -> None:
         with Judges(database_url, 4) as judges:
             judges.more(3)
-            for process in judges.started[:killed]:
-                process.kill()
-                process.wait()
+            judges.kill(killed)
             judges.more(10)
         judges.require_one_truth(sql_rollouts(database_url))
 
@@ -245,13 +243,26 @@ class TestRestart:
         assert rollouts.decisions(MODEL, EXPERIMENT) == (first, make_look(2))
 
 
-JUDGE = """
+JUDGES = """
 import json, os, sys
 from support.ledgers import sql_rollouts
 from support.rollouts import make_look
 from windsock.exceptions import DatabaseUnavailableError
 
-rollouts, mine = sql_rollouts(sys.argv[1]), None
+url, count = sys.argv[1], int(sys.argv[2])
+for _ in range(count):  # forked before anything is open, with all that is imported
+    if not os.fork():
+        break
+else:
+    while True:
+        os.wait()
+
+def say(*told):
+    # One short write: lines of several processes are never mixed, and none is half there.
+    os.write(1, (json.dumps([os.getpid(), *told]) + "\\n").encode())
+
+say("ready")
+rollouts, mine = sql_rollouts(url), None
 while True:
     try:
         if mine is None:
@@ -259,10 +270,10 @@ while True:
             mine = make_look(number, reason=f"process {os.getpid()}")
         stands = rollouts.add_decision(mine)
     except DatabaseUnavailableError:
-        print("away", flush=True)
+        say("away")
         continue
     mine = None
-    print(json.dumps([stands.number, stands.reason]), flush=True)
+    say(stands.number, stands.reason)
 """
 
 
@@ -277,52 +288,53 @@ class Judges:
         self.told: list[tuple[int, str]] = []
         self.by: Counter[int] = Counter()
         self.away = 0
-        self.started: list[subprocess.Popen[str]] = []
+        self.living: list[int] = []
         self._lock = threading.Condition()
-        self._readers: list[threading.Thread] = []
 
     def __enter__(self) -> Judges:
         sql_rollouts(self.url).decisions(MODEL, EXPERIMENT)
-        env = {**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"}
-        self.started = [
-            subprocess.Popen(
-                [sys.executable, "-c", JUDGE, self.url], stdout=subprocess.PIPE, text=True, env=env
-            )
-            for _ in range(self.count)
-        ]
-        self._readers = [threading.Thread(target=self._read, args=(one,)) for one in self.started]
-        for reader in self._readers:
-            reader.start()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", JUDGES, self.url, str(self.count)],
+            env={**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"},
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        with self._lock:
+            assert self._lock.wait_for(lambda: len(self.living) == self.count, timeout=120)
         return self
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if not line.endswith("\n"):  # it was killed while it wrote
-                continue
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            pid, *told = json.loads(line)
             with self._lock:
-                if line == "away\n":
+                if told == ["ready"]:
+                    self.living.append(pid)
+                elif told == ["away"]:
                     self.away += 1
                 else:
-                    number, reason = json.loads(line)
-                    self.told.append((number, reason))
-                    self.by[process.pid] += 1
+                    self.told.append((told[0], told[1]))
+                    self.by[pid] += 1
                 self._lock.notify_all()
+
+    def kill(self, count: int) -> None:
+        """Kill so many of them at whatever they do."""
+        for _ in range(count):
+            os.kill(self.living.pop(), signal.SIGKILL)
 
     def more(self, count: int) -> None:
         """Wait until each process that lives has told so many decisions more."""
         with self._lock:
-            goals = {one.pid: self.by[one.pid] + count for one in self.started if one.poll() is None}
+            goals = {pid: self.by[pid] + count for pid in self.living}
             assert self._lock.wait_for(
                 lambda: all(self.by[pid] >= goal for pid, goal in goals.items()), timeout=120
             ), (self.by, goals)
 
     def __exit__(self, *failure: object) -> None:
-        for process in self.started:
-            process.kill()
-            process.wait()
-        for reader in self._readers:
-            reader.join()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join()
 
     def require_one_truth(self, rollouts: Rollouts) -> None:
         """See that numbers have no gap, and that each decision that was told is the one that stands."""

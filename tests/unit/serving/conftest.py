@@ -11,7 +11,16 @@ from support.serving import make_bundle, make_plan, make_settings
 from support.serving_app import App, MemoryFetcher
 from windsock.ports import LoadedBundle
 from windsock.records import StoredBundle
+from windsock.serving import worker as worker_module
 from windsock.settings import Settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def soon() -> Iterator[None]:
+    """Workers look at the routing table ten times as often: each test that routes waits for one look."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_module, "POLL_SECONDS", 0.01)
+        yield
 
 
 @pytest.fixture(scope="session")

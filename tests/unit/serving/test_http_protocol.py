@@ -46,10 +46,11 @@ def talk(conversation: Talk) -> bytes:
 
     async def run() -> bytes:
         config = uvicorn.Config(app, port=0, http=HttpProtocol, log_level="error", lifespan="off", ws="none")
+        config.load()
         server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.005)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()
+        await server.on_tick(0)  # its loop would do no more, but end at its next tenth of a second
         port = server.servers[0].sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
@@ -57,8 +58,10 @@ def talk(conversation: Talk) -> bytes:
                 return await conversation(reader, writer)
         finally:
             writer.close()
-            server.should_exit = True
-            await serving
+            for listening in server.servers:
+                listening.close()
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
 
     return asyncio.run(run())
 
