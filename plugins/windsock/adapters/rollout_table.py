@@ -165,8 +165,8 @@ class SqlRollouts:
         finally:
             if unsigned:
                 log.warning(
-                    "%s: %s: decisions on rollout %s are left out, %d so far: no key of this installation signed"
-                    " them",
+                    "%s: %s: decisions on rollout %s are left out, %d so far: no key of this installation"
+                    " signed them",
                     UNREADABLE,
                     *rollout,
                     unsigned,

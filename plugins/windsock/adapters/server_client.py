@@ -139,11 +139,12 @@ class ServerRouter:
             if isinstance(cause := _tls_fault(error), ssl.SSLError):
                 raise self._no_tls(cause) from error
             raise ServerUnavailableError(
-                f"no server answers at {self.server_url} ({type(error).__name__})", next_action=self._elsewhere()
+                f"no server answers at {self.server_url} ({type(error).__name__})",
+                next_action=self._elsewhere(),
             ) from error
 
     def _elsewhere(self) -> str | None:
-        """Return what to do where the installation's server listens at other addresses; ``None``: it is unknown."""
+        """Return what to do where the installation's server listens elsewhere; ``None``: it is not known."""
         if self.folder is None:
             return None
         try:

@@ -18,8 +18,8 @@ WHOLE = re.compile(r"([+-]?)0*([0-9]+)(\.0+)?")
 def rewritten_codes(held: ContractColumn, column: ColumnSchema, values: pd.Series[Any]) -> CheckResult | None:
     """Return what fails of a category whose codes were written with other zeros until now.
 
-    A new word counts only where the same number was known by another word, and that word is gone: a number that
-    nobody has seen is a new word, and where both are there each is its own.
+    A new word counts only where the same number was known by another word, and that word is gone: a number
+    that nobody has seen is a new word, and where both are there each is its own.
 
     :param values: those of the source's rows.
     :returns: ``None`` where up to 5 % of the values are written so.

@@ -255,7 +255,7 @@ def _clock(parts: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
     micro = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(part, 6, "0"), 0, 6))
     zone = pc.fill_null(pc.struct_field(parts, "zone"), "")
     bare = pc.replace_substring_regex(zone, r"(?i)^(utc|gmt)|:|\[.*", "")  # an offset counts over a name
-    bare = pc.replace_substring_regex(bare, r"^([+-])([0-9])$", r"\1" "0" r"\2")
+    bare = pc.replace_substring_regex(bare, r"^([+-])([0-9])$", "\\10\\2")
     signed = pc.match_substring_regex(bare, "^[+-]").to_numpy(zero_copy_only=False)
     digits = pc.utf8_slice_codeunits(pc.utf8_rpad(bare, 5, "0"), 1, 5)
     digits = pc.if_else(pc.match_substring_regex(digits, "^[0-9]{4}$"), digits, "0")

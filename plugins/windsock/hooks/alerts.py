@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -112,8 +112,8 @@ def _send(
     channel = channel_of(shared, due[0].channel)
     if channel is None:
         log.warning(
-            "WS-ALERTS-001: %s: %d alerts are kept and not sent: no channel, and no connection %s that names a"
-            " service; %s",
+            "WS-ALERTS-001: %s: %d alerts are kept and not sent: no channel, and no connection %s that names"
+            " a service; %s",
             spec.name,
             len(due),
             DEFAULT_CONNECTION,
@@ -126,8 +126,8 @@ def _send(
 def channel_of(shared: SharedSpec, name: str | None) -> AlertChannel | None:
     """Return a channel by its name, the default one where none is named, or ``None`` if there is none.
 
-    The default is Apprise on the connection ``windsock_alerts``, where that connection names a service: the one
-    that a development installation begins with names none.
+    The default is Apprise on the connection ``windsock_alerts``, where that connection names a service: the
+    one that a development installation begins with names none.
     """
     try:
         channel = shared.alert_channel(name)
@@ -296,7 +296,10 @@ def failure_callback(owner: str, channel: AlertChannel | None, *, runbook: str =
             log.warning("WS-ALERTS-002: the task's failure was not told: %s", type(error).__name__)
             return
         if used is None:
-            log.info("WS-ALERTS-001: nobody is told: no channel, no connection %s with a service", DEFAULT_CONNECTION)
+            log.info(
+                "WS-ALERTS-001: nobody is told: no channel, no connection %s with a service",
+                DEFAULT_CONNECTION,
+            )
         elif RANKS[alert.severity] >= RANKS[Severity(used.minimum)]:
             deliver(used, alert)
 

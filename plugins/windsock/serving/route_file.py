@@ -4,7 +4,7 @@ A server is stopped and started, and between the two its files are only files. S
 the admin token, which is what gives the right to change routes, and the last plans that were written are
 kept in a second file. A plan in the first one that the server did not write is passed over for the kept one.
 
-A file without seals may be from before there were any, unless the installation has written some: ``SealNote``.
+A file without seals may be from before there were any, unless some have been written (``SealNote``).
 """
 
 from __future__ import annotations

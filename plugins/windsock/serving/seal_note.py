@@ -1,4 +1,4 @@
-"""The note that an installation has written seals of its routes: a plan without one is not from before them."""
+"""The note that an installation has sealed its routes: a plan without a seal is not from before."""
 
 from __future__ import annotations
 
