@@ -14,9 +14,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "steps.md"
 INTRODUCTION = """# Steps without Airflow
 
 `windsock step NAME --input IN.json --output OUT.json` runs one step, from a JSON object to a JSON
-object. The input's keys are below; the output is the step's record, which later steps take as it was written.
-A key that is not listed is refused. `spec` is the content of a model's file (the README has the line that turns
-the file into JSON). Exit code 0: done; 1: a verdict says no, or the input is bad; 3: a system did not answer.
+object. The input's keys are below; the output is the step's record, which later steps take as it was
+written. A key that is not listed is refused. `spec` is the content of a model's file (the README turns one
+into JSON). Exit code 0: done; 1: a verdict says no, or the input is bad; 3: a system did not answer.
 
 This page is made from the records themselves: `python tests/support/step_page.py`.
 """
