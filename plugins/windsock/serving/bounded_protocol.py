@@ -113,9 +113,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _receive_in_slices(self, data: bytes) -> None:
         """Parse a large read in parts: it may hold thousands of headers or of requests, or a long trailer."""
-        step, framing, end = (SMALL if data.count(b"\n") > LINES else LARGE), 0, 0
+        framing = end = 0
         while end < len(data):
-            begin, end = end, end + max(step, self._body_to_come())
+            begin, size = end, self._body_to_come()
+            if size < LARGE:  # what is a body's alone is not counted: that takes longer than to parse it
+                size = max(size, SMALL if data.count(b"\n", begin, begin + LARGE) > LINES else LARGE)
+            end = begin + size
             body, part = self._body_so_far() if self._phase == BODY else 0, data[begin:end]
             super().data_received(part)
             framing += len(part) - (FRAMING + 1) * max(0, self._body_so_far() - body)
