@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from support.serving import make_bundle, make_plan, make_settings, store_bundle
 from windsock.records import RoutePlan, StoredBundle
 from windsock.serving.app import create_app
+from windsock.serving.seal_note import MARKER
 from windsock.serving.service import make_service
 from windsock.settings import Settings
 
@@ -229,13 +230,31 @@ def test_reconcile_seals_the_plan_that_the_ledger_holds(house: House, how: str) 
 
 
 def test_a_file_from_before_seals_is_served_as_far_as_it_passed(house: House) -> None:
+    """As on the first start after an upgrade: nothing has been sealed yet."""
     for bundle, is_served in ((house.second, True), (house.trained, False)):
         plan = make_plan(house.first, bundle, epoch=4)
         house.kept.unlink(missing_ok=True)
+        (house.settings.keys_dir / MARKER).unlink(missing_ok=True)
         house.file.write_text(json.dumps({"models": {"churn": plan.model_dump(mode="json")}}))
         found = start(house)
         assert found.plan == plan
         assert (found.absent == {}, found.status) == (is_served, "ok" if is_served else "degraded")
+
+
+@pytest.mark.parametrize("seals", [None, {}, {"churn": ""}, {"other": "0" * 64}])
+def test_a_file_alone_is_not_from_before_seals_once_there_were_some(
+    house: House, seals: dict[str, str] | None
+) -> None:
+    """All seals taken away at once do not pass for an upgrade; the next plan by the admin call is sealed."""
+    plan = make_plan(house.first, house.second, epoch=4)
+    house.kept.unlink()
+    table: dict[str, Any] = {"models": {"churn": plan.model_dump(mode="json")}}
+    house.file.write_text(json.dumps(table if seals is None else table | {"seals": seals}))
+    found = start(house)
+    assert (found.plan, found.absent, found.status) == (plan, {}, "degraded")
+    assert "WS-SERVING-090" in found.faults
+    make_service(house.settings).worker.routes.put(plan)
+    assert start(house).status == "ok"
 
 
 def test_the_next_plan_writes_the_file_anew_and_launders_nothing(house: House) -> None:

@@ -80,3 +80,22 @@ def test_an_unread_target_is_one_alarm(case: Any, words: tuple[str, str]) -> Non
 def test_a_listed_class_that_no_value_can_be(case: Any) -> None:
     listed = {"churned": {"classes": ["Yes", "No", "Maybe"]}}
     case("held: a third class of a boolean", right=["WS-DATA-121"], got=codes(two_months({}, {}, listed)[2]))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "right"),
+    [
+        (["007", "012", "020"], ["7", "12", "20"], ["WS-DATA-175"]),
+        (["007", "012", "K20"], ["7.0", "12.0", "K20"], ["WS-DATA-175"]),
+        (["01067", "04103", "A1"], ["1067", "4103", "A1"], ["WS-DATA-175"]),
+        (["007", "012", "020"], ["007", "012", "020", "7"], []),
+        (["007", "012", "020"], ["007", "012", "020", "31", "144"], []),
+        (["007", "012", "A1"], ["007", "A1", "13"], []),
+    ],
+)
+def test_codes_keep_their_zeros(case: Any, before: list[str], now: list[str], right: list[str]) -> None:
+    """A code that lost its zeros is no new word; a number that was never there is one."""
+    months = [{"branch": [words[at % len(words)] for at in range(ROWS)]} for words in (before, now)]
+    _, _, report = two_months(*months, columns={"branch": {"kind": "category"}})
+    found = [code for code in codes(report) if code == "WS-DATA-175"]
+    case(f"held: codes {before} that become {now}", right=right, got=found)

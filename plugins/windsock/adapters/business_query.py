@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.business_process import statement_of
 from windsock.adapters.query_limits import QueryLimits
 from windsock.adapters.query_process import QueryEndedError, QueryLimitError, QueryRefusedError, ask
 from windsock.exceptions import MonitoringError
+from windsock.library_texts import library_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,20 @@ class DuckdbBusinessQuery:
         if "refused" in told:
             raise _refused(str(told["refused"]))
         return _number(told["value"])
+
+
+def syntax_fault(sql: str) -> str | None:
+    """Return why a query of the business cannot be read as SQL; ``None``: it can, whatever its columns are.
+
+    Nothing is run, and no rows are needed.
+    """
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(statement_of(sql))
+    except duckdb.Error as error:
+        return library_text(error)
+    return None if len(statements) == 1 else f"it holds {len(statements)} statements; one is needed"
 
 
 def _number(value: float | None) -> float | None:

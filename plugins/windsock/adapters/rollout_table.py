@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,10 @@ ALL = """
 SELECT number, record, signature FROM rollout_decisions
 WHERE model = :model AND experiment = :experiment ORDER BY number
 """
+ONE = """
+SELECT number, record, signature FROM rollout_decisions
+WHERE model = :model AND experiment = :experiment AND number = :number
+"""
 LAST = """
 SELECT number, record, signature FROM rollout_decisions
 WHERE model = :model AND experiment = :experiment ORDER BY number DESC
@@ -45,6 +49,8 @@ WHERE model = :model AND experiment = :experiment AND (
     OR action NOT IN ('hold', 'promote')
 ) ORDER BY number
 """
+FEW = 100
+"""So many rows without a signature are looked at before the mark says where a rollout ends."""
 UNPLANNED = '%"planned_look":null%'
 """Within a text of the record a quotation mark has a backslash before it, so only the field is like this."""
 
@@ -89,11 +95,9 @@ class SqlRollouts:
         :raises VerdictError: if its row is not what was written.
         """
         with reading(self._url) as connection:
-            for number, raw, signature in connection.execute(
-                _text(LAST), {"model": model, "experiment": experiment}
-            ):
-                if self._is_signed(model, experiment, number, raw, signature):
-                    return _decision_of(raw, (model, experiment, number))
+            found = connection.execute(_text(LAST), {"model": model, "experiment": experiment})
+            for number, raw in self._signed(connection, (model, experiment), found):
+                return _decision_of(raw, (model, experiment, number))
         return None
 
     def planned(self, model: str, experiment: str) -> tuple[RolloutDecision, ...]:
@@ -136,27 +140,59 @@ class SqlRollouts:
             found = connection.execute(
                 text(query), {"model": model, "experiment": experiment, **values}
             ).all()
-        return tuple(
-            _decision_of(raw, (model, experiment, number))
-            for number, raw, signature in found
-            if self._is_signed(model, experiment, number, raw, signature)
-        )
+            signed = list(self._signed(connection, (model, experiment), found))
+        return tuple(_decision_of(raw, (model, experiment, number)) for number, raw in signed)
 
-    def _is_signed(self, model: str, experiment: str, number: int, raw: str, signature: str) -> bool:
+    def _signed(
+        self, connection: Connection, rollout: tuple[str, str], rows: Iterable[Any]
+    ) -> Iterator[tuple[int, str]]:
+        """Return number and record of those rows that the installation signed.
+
+        A signature takes long to verify. Once ``FEW`` rows had none, rows behind the rollout's signed end are
+        passed over unread: so rows that somebody adds there cost next to nothing, however many they are.
+        """
+        unsigned, end = 0, None
         try:
-            content = _signed_bytes(model, experiment, number, raw)
-            signed = self._verifier.verify(content, bytes.fromhex(signature))
+            for number, raw, signature in rows:
+                if end is not None and number > end:
+                    unsigned += 1
+                elif self._is_signed(rollout, number, raw, signature):
+                    yield number, raw
+                else:
+                    unsigned += 1
+                    if unsigned == FEW:
+                        end = self._end(connection, rollout)
+        finally:
+            if unsigned:
+                log.warning(
+                    "%s: %s: decisions on rollout %s are left out, %d so far: no key of this installation"
+                    " signed them",
+                    UNREADABLE,
+                    *rollout,
+                    unsigned,
+                )
+
+    def _end(self, connection: Connection, rollout: tuple[str, str]) -> int | None:
+        """Return the number of the last decision that can be one: the mark's, and those that follow it.
+
+        Decisions follow their mark only where the storage was away; ``None``: there is no mark to go by.
+        """
+        mark = self._marks.find(*rollout)
+        if mark is None:
+            return None
+        place = {"model": rollout[0], "experiment": rollout[1]}
+        end = mark.number
+        while True:
+            row = connection.execute(_text(ONE), {**place, "number": end + 1}).first()
+            if row is None or not self._is_signed(rollout, *row):
+                return end
+            end += 1
+
+    def _is_signed(self, rollout: tuple[str, str], number: int, raw: str, signature: str) -> bool:
+        try:
+            return self._verifier.verify(_signed_bytes(*rollout, number, raw), bytes.fromhex(signature))
         except (ValueError, TypeError):
-            signed = False
-        if not signed:
-            log.warning(
-                "%s: %s: decision %s on rollout %s is left out: no key of this installation signed it",
-                UNREADABLE,
-                model,
-                number,
-                experiment,
-            )
-        return signed
+            return False
 
     def _anchor(self, connection: Connection) -> None:
         """Sign for the decisions from before signatures; part of the upgrade's own transaction."""
@@ -193,11 +229,8 @@ class SqlRollouts:
         }
         with writing(self._url) as connection:
             take_turn(connection, f"windsock.rollout {decision.model} {decision.experiment}")
-            kept = {
-                number: found
-                for number, found, signature in connection.execute(_text(ALL), key)
-                if self._is_signed(decision.model, decision.experiment, number, found, signature)
-            }
+            rollout = (decision.model, decision.experiment)
+            kept = dict(self._signed(connection, rollout, connection.execute(_text(ALL), key).all()))
             if decision.number in kept:
                 raw = kept[decision.number]
             elif decision.number > (last := max(kept, default=0)) + 1:

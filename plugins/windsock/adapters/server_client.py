@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import ssl
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -37,6 +40,7 @@ REFUSALS: dict[int, type[WindsockError]] = {
     409: StaleEpochError,
     422: DeploymentRefusedError,
 }
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,100}")
 
 
 class ServerRouter:
@@ -46,6 +50,9 @@ class ServerRouter:
     :param token: gives the admin token; called for each request.
     :param tls: gives what an ``https`` address needs; called for each request, so that new files are
         taken up. Default: the system's authorities.
+    :param folder: the state folder of the installation's server, where that is on this machine. What it says
+        of the server's address is named where nothing answers and is never followed: the token would be sent
+        to whoever may write there.
     """
 
     def __init__(
@@ -53,16 +60,19 @@ class ServerRouter:
         server_url: str,
         token: Callable[[], str],
         tls: Callable[[], ssl.SSLContext | None] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
         self.token = token
         self.tls = tls
+        self.folder = folder
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the server of an installation, where it answers admin calls, trusted as its settings say."""
         address = settings.admin_address
-        return cls(address, settings.read_admin_token, partial(client_context, settings, address))
+        tls = partial(client_context, settings, address)
+        return cls(address, settings.read_admin_token, tls, settings.serving_dir)
 
     def state(self, model: str) -> RouteState | None:
         """Return what is served for a model, or ``None`` if nothing is.
@@ -129,8 +139,25 @@ class ServerRouter:
             if isinstance(cause := _tls_fault(error), ssl.SSLError):
                 raise self._no_tls(cause) from error
             raise ServerUnavailableError(
-                f"no server answers at {self.server_url} ({type(error).__name__})"
+                f"no server answers at {self.server_url} ({type(error).__name__})",
+                next_action=self._elsewhere(),
             ) from error
+
+    def _elsewhere(self) -> str | None:
+        """Return what to do where the installation's server listens elsewhere; ``None``: it is not known."""
+        if self.folder is None:
+            return None
+        try:
+            facts = json.loads((self.folder / "server.json").read_bytes())
+            found = [str(facts[name]) for name in ("address", "private")]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if self.server_url in found or not all(map(ADDRESS.fullmatch, found)):
+            return None
+        return (
+            "The server of this installation says that it listens elsewhere; if it is yours, set "
+            f"WINDSOCK_SERVER_URL={found[0]} and WINDSOCK_ADMIN_URL={found[1]}, then run it again."
+        )
 
     def _no_tls(self, fault: ssl.SSLError) -> SettingsError:
         if isinstance(fault, ssl.SSLCertVerificationError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,6 +83,13 @@ def init(
         say(f"  {note}")
     if database_url and isinstance(wanted, SqlSource):
         say(f"  before it runs: make the connection {wanted.conn_id}, or set {variable_of(wanted.conn_id)}")
+    say(f"next: windsock validate {shlex.quote(_shown(file))}")
+
+
+def _shown(file: Path) -> str:
+    """Return a file as it is named from the folder that the command runs in."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _read(wanted: Source, reader: SourceReaders) -> tuple[SourceRead, dict[str, str], tuple[str, ...]]:

@@ -66,6 +66,7 @@ def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError
     if not path.is_dir():
         spec = load_spec(path, shared)
         _require_parameters(path, spec)
+        _require_query(path, spec)
         return [f"ok: {path}: model {spec.name}", *_noticed(spec)], ()
     if not model_files(path):
         raise SpecError("there is no model file in this folder", file=str(path), code="WS-SPEC-005")
@@ -76,6 +77,7 @@ def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError
     for name, spec in specs.items():
         try:
             _require_parameters(files[name], spec)
+            _require_query(files[name], spec)
         except SpecError as fault:
             faults.append(fault)
         else:
@@ -120,6 +122,29 @@ def _require_parameters(file: Path, spec: ModelSpec) -> None:
         ],
         code="WS-SPEC-011",
     )
+
+
+def _require_query(file: Path, spec: ModelSpec) -> None:
+    """Refuse a query of the business that is no SQL; whether its columns are there only its rows can tell.
+
+    :raises SpecError: naming its line.
+    """
+    business = spec.monitoring.performance.business
+    if business is None:
+        return
+    from windsock.adapters.business_query import syntax_fault
+
+    if (problem := syntax_fault(business.sql)) is None:
+        return
+    key = ("monitoring", "performance", "business", "sql")
+    fault = Fault(
+        file=str(file),
+        line=read_yaml(file).line(key) if file.is_file() else None,
+        key=dotted(key),
+        problem=f"no SQL that DuckDB can read: {problem}",
+        cure="Correct the query; docs/labels.md has examples.",
+    )
+    raise faults_error([fault], code="WS-SPEC-011")
 
 
 def _shared_of(folder: Path, settings: Settings) -> SharedSpec:

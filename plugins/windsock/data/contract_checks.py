@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from windsock.data.code_words import rewritten_codes
 from windsock.data.contract import InForce
 from windsock.data.read_columns import NUMERIC
 from windsock.data.roles import listed
@@ -171,6 +172,8 @@ def _column_checks(
         )
     elif column.role is ColumnRole.TARGET and spec.task == "classification":
         yield from target_checks(held, column, values, force, spec)
+    elif (rewritten := rewritten_codes(held, column, values)) is not None:
+        yield rewritten
     if column.role is ColumnRole.ENTITY and held.unique and (repeats := _repeats(values)):
         yield CheckResult(
             name=f"contract_unique:{column.name}",

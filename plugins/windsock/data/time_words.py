@@ -29,7 +29,8 @@ CAMEL_TIME_NAME = re.compile(r".*[a-z](At|On|Time|Timestamp|Date|Ts|TS)")
 CLOCK = (
     r"(?i)(?:(?:T|,?\s+)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})"
     r"(?:[.,](?P<part>[0-9]{1,9}))?)?\s?(?P<half>[ap]\.?m\.?)?\s?"
-    r"(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?)?$"
+    r"(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?(?:\[[A-Za-z_]+(?:/[A-Za-z_+-]+)*\])?"
+    r"|(?:UTC|GMT)[+-][0-9]{1,2}(?::?[0-9]{2})?)?)?$"
 )
 SEPARATED = r"(?P<a>[0-9]{%s})(?P<one>[-/.])(?P<b>[0-9]{1,2})(?P<two>[-/.])(?P<c>[0-9]{%s})"
 ISO = "^" + SEPARATED % ("4", "1,2") + CLOCK
@@ -253,7 +254,8 @@ def _clock(parts: pa.Array) -> tuple[NDArray[Any], NDArray[Any]]:
     part = pc.fill_null(pc.struct_field(parts, "part"), "")
     micro = _number(pc.utf8_slice_codeunits(pc.utf8_rpad(part, 6, "0"), 0, 6))
     zone = pc.fill_null(pc.struct_field(parts, "zone"), "")
-    bare = pc.replace_substring(zone, ":", "")
+    bare = pc.replace_substring_regex(zone, r"(?i)^(utc|gmt)|:|\[.*", "")  # an offset counts over a name
+    bare = pc.replace_substring_regex(bare, r"^([+-])([0-9])$", "\\10\\2")
     signed = pc.match_substring_regex(bare, "^[+-]").to_numpy(zero_copy_only=False)
     digits = pc.utf8_slice_codeunits(pc.utf8_rpad(bare, 5, "0"), 1, 5)
     digits = pc.if_else(pc.match_substring_regex(digits, "^[0-9]{4}$"), digits, "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 ALL = "all"
 """Apprise's word for the services of every tag."""
 DEFAULT_CONNECTION = DEFAULT_CONNECTIONS["apprise"]
+WRITE_ONE = 'write one into its extra, such as {"config": {"path": "mailtos://...", "tag": "alerts"}}'
 PAGERDUTY_SEVERITIES = {
     Severity.NONE: "info",
     Severity.LOW: "info",
@@ -110,10 +112,12 @@ def _send(
     channel = channel_of(shared, due[0].channel)
     if channel is None:
         log.warning(
-            "WS-ALERTS-001: %s: %d alerts are kept and not sent: there is no connection %s and no channel",
+            "WS-ALERTS-001: %s: %d alerts are kept and not sent: no channel, and no connection %s that names"
+            " a service; %s",
             spec.name,
             len(due),
             DEFAULT_CONNECTION,
+            WRITE_ONE,
         )
         return tuple(due)
     return tuple(monitor.put_alert(_tried(channel, alert, now)) for alert in due)
@@ -122,7 +126,8 @@ def _send(
 def channel_of(shared: SharedSpec, name: str | None) -> AlertChannel | None:
     """Return a channel by its name, the default one where none is named, or ``None`` if there is none.
 
-    The default is Apprise on the connection ``windsock_alerts``, where that connection exists.
+    The default is Apprise on the connection ``windsock_alerts``, where that connection names a service: the
+    one that a development installation begins with names none.
     """
     try:
         channel = shared.alert_channel(name)
@@ -131,7 +136,8 @@ def channel_of(shared: SharedSpec, name: str | None) -> AlertChannel | None:
         channel = None
     if channel is not None:
         return channel
-    return AlertChannel(kind="apprise") if connection_or_none(DEFAULT_CONNECTION) is not None else None
+    default = connection_or_none(DEFAULT_CONNECTION)
+    return AlertChannel(kind="apprise") if default is not None and _names_a_service(default) else None
 
 
 def _tried(channel: AlertChannel, alert: Alert, now: datetime) -> Alert:
@@ -189,8 +195,10 @@ def _send_apprise(channel: AlertChannel, alert: Alert) -> None:
     # The provider's own `notify` does not say whether a service took it: only its reading of the connection
     # is used.
     hook = AppriseHook(apprise_conn_id=channel.connection)
-    services = Apprise()
-    hook.set_config_from_conn(conn=hook.get_connection(channel.connection), apprise_obj=services)
+    services, connection = Apprise(), hook.get_connection(channel.connection)
+    if not _names_a_service(connection):
+        raise NotDeliveredError(f"the connection names no service: {WRITE_ONE}")
+    hook.set_config_from_conn(conn=connection, apprise_obj=services)
     kind = NotifyType.WARNING if RANKS[alert.severity] < RANKS[Severity.HIGH] else NotifyType.FAILURE
     taken = services.notify(
         title=title_of(alert),
@@ -203,6 +211,17 @@ def _send_apprise(channel: AlertChannel, alert: Alert) -> None:
         raise NotDeliveredError(f"the connection names no service of the tag {channel.tag or ALL}")
     if not taken:
         raise NotDeliveredError(f"not all of its {len(services)} services took it")
+
+
+def _names_a_service(connection: Any) -> bool:
+    """Return whether a connection's extra has what the provider reads: one service's address, or several."""
+    try:
+        config = connection.extra_dejson.get("config")
+        config = json.loads(config) if isinstance(config, str) else config
+    except (ValueError, AttributeError):
+        return False
+    listed = config if isinstance(config, list) else [config]
+    return bool(listed) and all(isinstance(one, dict) and one.get("path") for one in listed)
 
 
 def _send_slack(channel: AlertChannel, alert: Alert) -> None:
@@ -277,7 +296,10 @@ def failure_callback(owner: str, channel: AlertChannel | None, *, runbook: str =
             log.warning("WS-ALERTS-002: the task's failure was not told: %s", type(error).__name__)
             return
         if used is None:
-            log.info("WS-ALERTS-001: nobody is told: no channel, no connection %s", DEFAULT_CONNECTION)
+            log.info(
+                "WS-ALERTS-001: nobody is told: no channel, no connection %s with a service",
+                DEFAULT_CONNECTION,
+            )
         elif RANKS[alert.severity] >= RANKS[Severity(used.minimum)]:
             deliver(used, alert)
 

@@ -113,9 +113,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _receive_in_slices(self, data: bytes) -> None:
         """Parse a large read in parts: it may hold thousands of headers or of requests, or a long trailer."""
-        step, framing = (SMALL if data.count(b"\n") > LINES else LARGE), 0
-        for begin in range(0, len(data), step):
-            body, part = self._body_so_far() if self._phase == BODY else 0, data[begin : begin + step]
+        framing = end = 0
+        while end < len(data):
+            begin, size = end, self._body_to_come()
+            if size < LARGE:  # what is a body's alone is not counted: that takes longer than to parse it
+                size = max(size, SMALL if data.count(b"\n", begin, begin + LARGE) > LINES else LARGE)
+            end = begin + size
+            body, part = self._body_so_far() if self._phase == BODY else 0, data[begin:end]
             super().data_received(part)
             framing += len(part) - (FRAMING + 1) * max(0, self._body_so_far() - body)
             if self._phase != BODY:
@@ -125,7 +129,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._phase == HEAD and len(self.headers or ()) > self._limits.head_count:
                 self._refuse(TOO_LARGE)
             elif len(self.pipeline) >= self._limits.pipelined:
-                self._rest = data[begin + step :]
+                self._rest = data[end:]
                 return
             elif framing > self._limits.trailer_bytes:
                 self._refuse(TOO_LONG)
@@ -133,6 +137,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _body_so_far(self) -> int:
         """Return how much of a body has come."""
         return self._body_bytes
+
+    def _body_to_come(self) -> int:
+        """Return how many of the next bytes are a body's and nothing else; 0: not known."""
+        return 0
 
     def _take_stock(self, received: int) -> None:
         """Hold what is unfinished against the bounds, after a read."""

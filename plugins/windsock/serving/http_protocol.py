@@ -75,6 +75,16 @@ class HttpProtocol(BoundedProtocol):
     def _body_so_far(self) -> int:
         return self._body_bytes if self._held is None else len(self._held)
 
+    def _body_to_come(self) -> int:
+        """Return what is left of a body of a known length that is held back: it needs no cutting up.
+
+        Its request has no ``Transfer-Encoding``; the parser has checked the length.
+        """
+        if self._held is None:
+            return 0
+        length = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
+        return length - len(self._held)
+
     def on_headers_complete(self) -> None:
         """End a request's head."""
         self._phase = BODY

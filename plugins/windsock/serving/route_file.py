@@ -3,6 +3,8 @@
 A server is stopped and started, and between the two its files are only files. So each plan carries an HMAC by
 the admin token, which is what gives the right to change routes, and the last plans that were written are
 kept in a second file. A plan in the first one that the server did not write is passed over for the kept one.
+
+A file without seals may be from before there were any, unless some have been written (``SealNote``).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from windsock.exceptions import SettingsError, StorageError, WindsockError
 from windsock.records import RoutePlan
 from windsock.serving.files import locked, replace_file
 from windsock.serving.routing import RoutingTable
+from windsock.serving.seal_note import SealNote
 from windsock.spec import canonical_json
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ LOCK_FILE = "routes.lock"
 PURPOSE = "windsock.route"
 FOREIGN = "WS-SERVING-080"
 UNSEALED = "WS-SERVING-081"
+SEALS_GONE = "WS-SERVING-090"
 SEAL = "See `windsock ledger reconcile MODEL`: it seals the plan anew where it is the ledger's."
 HEAL = (
     "Find out who wrote there; then copy routes.kept.json over routes.json, or deploy, promote or roll back "
@@ -109,13 +113,16 @@ class RouteFile:
 
     :param folder: the server's state folder.
     :param token: gives the key of the seals, the admin token; one that cannot be read seals nothing.
+    :param keys_dir: where it is noted that seals have been written; ``None``: nowhere, as for a table that is
+        read alone.
     """
 
-    def __init__(self, folder: Path, token: Callable[[], str] = str) -> None:
+    def __init__(self, folder: Path, token: Callable[[], str] = str, keys_dir: Path | None = None) -> None:
         self.file = folder / ROUTES_FILE
         self.kept = folder / KEPT_FILE
         self.lock = folder / LOCK_FILE
         self._token = token
+        self._note = SealNote(keys_dir)
 
     def signature(self) -> Signature | None:
         """Return what tells this version of the file from another; ``None`` if there is no file."""
@@ -147,8 +154,10 @@ class RouteFile:
             entry, code, why = _choose(
                 main.entries.get(model), kept.entries.get(model), kept, can_seal=bool(key)
             )
-            if code and (main.fault is None or code == UNSEALED):
-                advice = SEAL if code == UNSEALED else HEAL
+            if entry is not None and not code and not entry.is_sealed and self._note.exists():
+                code, why = SEALS_GONE, _seals_gone(entry)
+            if code and (main.fault is None or code != FOREIGN):
+                advice = HEAL if code == FOREIGN else SEAL
                 faults.append(SettingsError(f"{model}: {why}", code=code, next_action=advice))
             if entry is None:
                 continue
@@ -200,6 +209,8 @@ class RouteFile:
             for name in raw["models"]
         }
         content = json.dumps(raw, indent=1, sort_keys=True) + "\n"
+        if key:
+            self._note.make()
         replace_file(self.file, content)
         try:
             replace_file(self.kept, content)
@@ -297,4 +308,11 @@ def _unsealed(entry: Entry) -> str:
     return (
         f"no file holds its plan with the server's seal (edited, or made with another admin token); served "
         f"is epoch {entry.plan.epoch} of {ROUTES_FILE} as far as its versions passed the gate"
+    )
+
+
+def _seals_gone(entry: Entry) -> str:
+    return (
+        f"its plan in {ROUTES_FILE} has no seal, and this installation has written seals before; served "
+        f"is epoch {entry.plan.epoch} of that file as far as its versions passed the gate"
     )

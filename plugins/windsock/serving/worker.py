@@ -68,7 +68,7 @@ class Worker:
         self.faults: dict[str, str] = {}
         self.table_fault: str | None = None
         self.note_fault: str | None = None
-        self.routes = RouteFile(settings.serving_dir, settings.read_admin_token)
+        self.routes = RouteFile(settings.serving_dir, settings.read_admin_token, settings.keys_dir)
         self.notes = WorkerNotes(settings.serving_dir)
         self._seen: Signature | None = NOT_READ
         self._retry_at = 0.0

@@ -20,6 +20,8 @@ from support.world import MODEL
 from windsock.adapters import database
 from windsock.adapters.database import writing
 from windsock.adapters.monitor_table import SqlMonitor
+from windsock.adapters.rollout_marks import RolloutMarks
+from windsock.adapters.signing import Verifier
 from windsock.exceptions import DatabaseUnavailableError, VerdictError
 from windsock.ports import Rollouts
 from windsock.records import RolloutAction
@@ -152,6 +154,35 @@ class TestRows:
         assert rollouts.last(MODEL, EXPERIMENT) == make_look(1)
         assert rollouts.add_decision(make_look(2)) == make_look(2)
         assert [one.action.value for one in rollouts.decisions(MODEL, EXPERIMENT)] == ["hold", "hold"]
+
+    @pytest.mark.parametrize("unmarked", [0, 2])
+    def test_forged_decisions_by_the_thousand_cost_little(
+        self, database_url: str, unmarked: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They are passed over behind the signed end; own ones that followed the mark are still found."""
+        rollouts = sql_rollouts(database_url)
+        rollouts.add_decision(make_look(1))
+        with monkeypatch.context() as away:
+            away.setattr(RolloutMarks, "put", lambda *_: None)  # as where the storage does not answer
+            for number in range(2, 2 + unmarked):
+                rollouts.add_decision(make_look(number))
+        own = 1 + unmarked
+        with writing(database_url) as connection:
+            connection.exec_driver_sql(
+                "WITH RECURSIVE number(n) AS (SELECT 8 UNION ALL SELECT n + 1 FROM number WHERE n < 2000) "
+                "INSERT INTO rollout_decisions SELECT model, experiment, n, action, judged_at, record, "
+                "signature FROM rollout_decisions, number WHERE rollout_decisions.number = 1"
+            )
+        looked_at: list[bytes] = []
+        verify = Verifier.verify
+        monkeypatch.setattr(
+            Verifier, "verify", lambda self, *of: looked_at.append(of[0]) or verify(self, *of)
+        )
+        assert rollouts.last(MODEL, EXPERIMENT) == make_look(own)
+        assert [one.number for one in rollouts.decisions(MODEL, EXPERIMENT)] == list(range(1, own + 1))
+        assert rollouts.missing(MODEL, EXPERIMENT) == ()
+        assert rollouts.add_decision(make_look(own + 1)) == make_look(own + 1)
+        assert len(looked_at) < 1000
 
     def test_the_columns_say_what_the_record_says(self, database_url: str) -> None:
         one = sql_rollouts(database_url).add_decision(make_look(1, "keep"))

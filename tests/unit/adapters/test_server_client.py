@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,3 +199,27 @@ def test_proxies_of_the_environment_are_not_asked(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     server.says(404, refusal("WS-SERVING-013"))
     assert router.state("churn") is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "named"),
+    [
+        ('{"address": "http://127.0.0.1:9191", "private": "http://127.0.0.1:9192"}', True),
+        ('{"address": "http://127.0.0.1:1", "private": "http://127.0.0.1:9192"}', False),
+        ('{"address": "http://x; rm -rf", "private": "http://127.0.0.1:9192"}', False),
+        ('{"address": 7}', False),
+        ("nonsense", False),
+        (None, False),
+    ],
+)
+def test_where_nothing_answers_the_address_of_the_own_server_is_named_and_not_followed(
+    tmp_path: Path, facts: str | None, named: bool
+) -> None:
+    if facts is not None:
+        (tmp_path / "server.json").write_text(facts)
+    asked: list[str] = []
+    router = ServerRouter("http://127.0.0.1:1", lambda: asked.append("token") or "t", folder=tmp_path)
+    with pytest.raises(ServerUnavailableError) as refusal:
+        router.state("churn")
+    assert ("WINDSOCK_SERVER_URL=http://127.0.0.1:9191" in refusal.value.next_action) is named
+    assert len(asked) == 1

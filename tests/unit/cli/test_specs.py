@@ -85,6 +85,31 @@ def test_a_parameter_that_no_estimator_takes_is_named_with_its_line(models, caps
         assert "max_depth:" not in shown.err
 
 
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("avg(outcome::double)", None),
+        ("WITH a AS (SELECT 1 AS x) SELECT sum(x) FROM a", None),
+        ("sum(column_that_no_row_has)", None),  # what columns there are, only the rows say
+        ("sum(case when prediction then 20", "syntax error"),
+        ("SELECT avg(outcome FROM predictions", "syntax error"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+    ],
+)
+def test_a_query_of_the_business_that_is_no_sql_is_named_with_its_line(models, capsys, sql, says):
+    file = models / "churn.yaml"
+    content = {
+        "model": {"name": "churn", "owner": "o@c.com"},
+        "data": {"source": "c.csv", "target": "churned"},
+        "monitoring": {"performance": {"business": {"sql": sql}}},
+    }
+    file.write_text(json.dumps(content))
+    assert run(["validate", str(file)]) == (0 if says is None else 1)
+    shown = capsys.readouterr()
+    assert ("WS-SPEC-011" in shown.err) is (says is not None)
+    assert says is None or (says in shown.err and "monitoring.performance.business.sql" in shown.err)
+
+
 def test_keys_that_do_nothing_yet_are_named_and_no_fault(models, tmp_path, capsys):
     (models / "a.yaml").write_text("model: {name: a}\nserving: {type: batch, min_replicas: 1}\n")
     shared = tmp_path / "include" / "windsock.yaml"

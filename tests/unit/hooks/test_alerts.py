@@ -270,6 +270,14 @@ class TestWhichChannel:
         apprise_to(connection, web)
         assert channel_of(SharedSpec(), "#ml-alerts") == AlertChannel(kind="apprise")
 
+    @pytest.mark.parametrize("extra", [{}, {"config": []}, {"config": {"path": ""}}, {"config": "no JSON"}])
+    def test_a_connection_without_a_service_is_none_yet(self, connection, caplog, extra):
+        connection("windsock_alerts", conn_type="apprise", extra=extra)
+        assert channel_of(SharedSpec(), None) is None
+        assert not deliver(AlertChannel(kind="apprise"), make_alert())
+        assert "names no service: write one into its extra, such as" in caplog.text
+        assert "KeyError" not in caplog.text
+
     def test_one_that_is_known_by_its_name(self):
         ops = AlertChannel(kind="slack")
         assert channel_of(SharedSpec(alert_channels={"ops": ops}), "ops") == ops

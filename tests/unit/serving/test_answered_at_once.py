@@ -270,6 +270,25 @@ def test_a_body_that_comes_later_goes_the_long_way(servers: Servers, answered: l
     assert answered == [200]  # the third one waited for the second one
 
 
+@pytest.mark.parametrize(
+    ("rows", "indent"), [([{**ROW, "plan": "x" * 9000}] * 4, None), ([ROW] * 60, 1)], ids=["long", "lines"]
+)
+def test_a_large_body_of_known_length_is_not_cut_up(
+    servers: Servers, answered: list[int], monkeypatch: pytest.MonkeyPatch, rows: Any, indent: int | None
+) -> None:
+    """Only its first part, in which the head ends, comes alone; what follows the body is a request again."""
+    parts: list[int] = []
+    on_body = HttpProtocol.on_body
+    monkeypatch.setattr(
+        HttpProtocol, "on_body", lambda self, part: parts.append(len(part)) or on_body(self, part)
+    )
+    content = json.dumps({"features": rows}, indent=indent).encode()
+    said = servers.ask(servers.at_once, [servers.request(content) + servers.request(body())], 2)
+    assert [status for status, _, _ in said] == [200, 200]
+    assert (len(said[0][2]["predictions"]), answered) == (len(rows), [200, 200])
+    assert (len(parts), sum(parts)) == (3, len(content) + len(body()))
+
+
 def test_pipelined_requests_are_answered_in_their_order_and_leave_others_their_turn(
     servers: Servers, answered: list[int]
 ) -> None:

@@ -49,6 +49,7 @@ def test_an_optional_field_may_be_missing() -> None:
     [
         (["other"], "1 unknown field: 'other'"),
         (["b", "a"], "2 unknown fields: 'a', 'b'"),
+        (["a\nb", "ok\x1b[31m", "<script>", "a\u202eb", "q\u0085"], "5 unknown fields"),
         (["a", "b", "c", "d"], "4 unknown fields: 'a', 'b', 'c' and others"),
         (["x" * 50], f"1 unknown field: '{'x' * 40}'"),
         (["41.5", "me@example.org", "2026-03-01", "\ud800", "a\nb"], "5 unknown fields"),
