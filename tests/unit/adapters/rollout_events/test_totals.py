@@ -302,13 +302,6 @@ class TestTraffic:
         assert (traffic.units, traffic.by_day) == (2, (1, 1, 0))
         assert (traffic.metrics["conversion"].num, traffic.metrics["rate"].den) == (1, 3)
 
-    def test_what_a_step_would_not_count_is_not_told_either(self, log):
-        log.write(*(shown(f"{n}", unit="a", experiment=None, minute=n) for n in range(1, 5)))
-        log.write(happened(prediction_id="1", minute=3), happened(prediction_id="2", minute=90))
-        made = plan("rate", attribution="1h", unit_cap=2)
-        rate = log.events().traffic("churn", made, Span(start=at(0), end=at(100))).metrics["rate"]
-        assert (rate.num, rate.den, rate.largest) == (0.5, 2, 4)
-
     def test_of_many_rows_the_newest_hours_are_read(self, log):
         log.write(
             *(shown(f"old{one}", experiment=None, unit=f"o{one}", minute=5) for one in range(5)),
