@@ -49,7 +49,9 @@ def leak_suspects(spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame) 
     found = measured(groups=frame[data.entity] if data.entity else None)
     if found and data.entity is None and (identity := repeated_identity(spec, snapshot, frame)):
         found = measured(groups=frame[identity])  # customers are known by what is theirs
-    rows = _rows_on_both_sides(spec, snapshot, frame, [column.name for column in features])
+    rows = None
+    if not data.copied_rows_checked:
+        rows = _rows_on_both_sides(spec, snapshot, frame, [column.name for column in features])
     return (*found, *([rows] if rows else []))
 
 

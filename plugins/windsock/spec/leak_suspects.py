@@ -82,5 +82,8 @@ def way_out(suspects: Sequence[LeakSuspect]) -> str:
             "prediction time"
         )
     if any(one.column is None for one in suspects):
-        ways.append("remove the copied rows at the source, or write `data.entity` so that they stay together")
+        ways.append(
+            "remove the copied rows at the source, or write `data.entity` so that they stay together, or "
+            "`data.copied_rows_checked: true` if each is an event of its own"
+        )
     return "; ".join(ways)
