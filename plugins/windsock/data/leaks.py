@@ -9,7 +9,8 @@ from windsock.data.entities import repeated_identity
 from windsock.data.read_columns import NUMERIC
 from windsock.records import ColumnKind, ColumnRole, DataSnapshot, held_out_mask
 from windsock.spec import ModelSpec
-from windsock.spec.column_leaks import Column, column_leaks
+from windsock.spec.column_leaks import column_leaks
+from windsock.spec.column_strength import Column
 from windsock.spec.leak_suspects import LeakSuspect
 
 if TYPE_CHECKING:

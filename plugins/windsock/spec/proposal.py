@@ -15,7 +15,8 @@ from windsock.spec.column_facts import (
     guess_event_time,
     guess_target,
 )
-from windsock.spec.column_leaks import Column, column_leaks, strength_of
+from windsock.spec.column_leaks import column_leaks, strength_of
+from windsock.spec.column_strength import Column
 from windsock.spec.column_words import PERSONAL, PREDICTED, positive_word
 from windsock.spec.epoch_guess import EpochGuess, guess_epoch
 from windsock.spec.faults import closest, shown
