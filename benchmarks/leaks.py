@@ -23,7 +23,8 @@ from harness import PROJECT, Bar, report
 
 sys.path.insert(0, str(PROJECT / "plugins"))
 
-from windsock.spec.column_leaks import Column, column_leaks
+from windsock.spec.column_leaks import column_leaks
+from windsock.spec.column_strength import Column
 from windsock.spec.leak_suspects import LeakSuspect
 
 SUBSAMPLES = 20

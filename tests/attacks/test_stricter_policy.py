@@ -190,6 +190,11 @@ WITHDRAWN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"exclude": ("age",)},
         "age was taken out",
     ),
+    "the answer to copied rows": (
+        {"copied_rows_checked": True},
+        {},
+        "data.copied_rows_checked was taken out",
+    ),
     "a feature": ({}, {"exclude": ("plan",)}, "the version learned from it"),
     "a column that was none": ({}, {"exclude": ("elsewhere",)}, ""),
     "excluded then too": ({"exclude": ["plan"]}, {"exclude": ("plan",)}, ""),

@@ -38,6 +38,7 @@ FULL: dict[str, Any] = {
         "features": ["the feature"],
         "exclude": ["the excluded column"],
         "known_leaks_checked": ["the checked column"],
+        "copied_rows_checked": True,
         "required": ["the required column"],
         "data_window": "29d",
         "where": {

@@ -21,7 +21,7 @@ DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_BYTES = 256 * 1024
 SAMPLE_ROWS = 50
 SEPARATOR = re.compile(r"[\r\n]*\"?sep=(?P<sign>[^\"\r\n])\"?(\r\n|\n|\r)", re.IGNORECASE)
-SIGN = r"(?:[A-Z]{3}|[A-Z]{0,2}[$€£¥₩₹₽₺₴₫฿₪₱₦]|kr\.?|zł|Kč|Ft|Rs\.?|[원円元%％])"
+SIGN = r"(?:[A-Z]{3}|[A-Z]{0,2}[$€£¥₩₹₽₺₴₫฿₪₱₦＄￡￥￦]|kr\.?|zł|Kč|Ft|Rs\.?|[원円元%％])"
 BEFORE, AFTER = rf"\(?[+\-−]?\s?{SIGN}?\s?[+\-−]?", rf"-?\s?{SIGN}?\)?"
 NUMBER = re.compile(
     rf"{BEFORE}(?P<body>(?!0\d)\d[\d., \u00a0\u202f'’]*|[.,]\d+)(?:[eE][+-]?\d+)?{AFTER}", re.ASCII

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a verdict says no or the input is bad, 2 wrong usage, 3 a 
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -79,7 +80,18 @@ def options(
 @cache
 def _commands() -> Any:
     """Return all commands, made once for a process that runs several."""
-    return typer.main.get_command(app)
+    return _for_users(typer.main.get_command(app))
+
+
+def _for_users(command: Any) -> Any:
+    """Take what docstrings say to programmers, such as ``:raises``, out of the help."""
+    if command.help:
+        command.help = re.split(r"^\s*:(?:raises|param|returns)\b", command.help, flags=re.MULTILINE)[
+            0
+        ].rstrip()
+    for inner in getattr(command, "commands", {}).values():
+        _for_users(inner)
+    return command
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

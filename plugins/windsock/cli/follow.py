@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ WORDS = {
     "awaiting_input": "waits",
 }
 TOLD = frozenset(WORDS)
+UNTIL = re.compile(r"until [0-9-]{10} [0-9:]{5} UTC")
+"""In a waiting task's block: when its time is over."""
 POLL_SECONDS = 1.0
 PROGRESS_SECONDS = 15.0
 VERDICT_SECONDS = 5.0
@@ -93,7 +96,8 @@ class RunFollower:
         seconds = f"{task.seconds:.1f} s" if task.seconds is not None and task.finished else ""
         word = WORDS[task.state or ""]
         if task.state == "awaiting_input":
-            note = self.reviewer_note
+            until = UNTIL.search(verdict_line(self.block_of(task)))
+            note = f"{self.reviewer_note}, {until[0]}" if until else self.reviewer_note
         elif task.state in ("success", "failed", "up_for_retry"):
             note = verdict_line(self.block_of(task))
         else:

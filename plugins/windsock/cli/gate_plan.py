@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARGINS = (0.01, 0.02, 0.05)
 HEAD = ("limit", "if it truly is", "needs", "held-out rows", "rows in all", "today")
-NOTHING_SHOWS = "an evaluation with an interval first: nothing shows yet how it varies"
+FIRST = "at least {}, for an interval at all; then plan with that evaluation"
 NEVER = "no number of rows would do: the value itself is not inside the limit"
 
 
@@ -41,11 +41,13 @@ class Today:
 class Seen:
     """What the last evaluation measured.
 
+    :param baseline: the comparison with a model that knows nothing.
     :param source: where that is from, in words.
     """
 
     metrics: dict[str, MetricValue]
     against: PairedDifference | None
+    baseline: PairedDifference | None = None
     source: str
 
 
@@ -55,11 +57,15 @@ def plan_lines(spec: ModelSpec, ports: Ports, power: float) -> Iterator[str]:
     yield f"{spec.name}: to pass with probability {power:g}; {HELD_OUT_PERCENT} % of the rows are held out"
     yield f"true values: {seen.source}"
     yield f"today: {today.line}"
-    rows = [*_limit_rows(spec, seen, today, power), *_champion_rows(spec, seen, today, power)]
-    if rows:
-        yield from table(HEAD, rows)
-    else:
-        yield "no limit is set: write `gate.minimum`, or train a first model to have a champion"
+    first = ports.ledger.champion(spec.name) is None
+    if first:
+        yield "no champion yet: this model must beat one that knows nothing, every later one its champion"
+    rows = [
+        *_limit_rows(spec, seen, today, power),
+        *(_baseline_rows(spec, seen, today, power) if first or not spec.gate.minimum else ()),
+        *_champion_rows(spec, seen, today, power),
+    ]
+    yield from table(HEAD, rows)
 
 
 def last_seen(spec: ModelSpec, ports: Ports) -> Seen:
@@ -75,6 +81,7 @@ def last_seen(spec: ModelSpec, ports: Ports) -> Seen:
         return Seen(
             metrics={one.name: one for one in metrics},
             against=PairedDifference.model_validate(against) if against else None,
+            baseline=PairedDifference.model_validate(found["baseline"]) if found.get("baseline") else None,
             source=f"those of the last evaluation, of {row.at:%Y-%m-%d}",
         )
     margins = ", ".join(f"{margin:g}" for margin in MARGINS)
@@ -94,12 +101,8 @@ def count_today(spec: ModelSpec, ports: Ports) -> Today:
 
 
 def _count(spec: ModelSpec, ports: Ports, snapshot: DataSnapshot) -> Today:
-
-    import numpy as np
-
     from windsock.statistics.gate_planning import Mix
     from windsock.statistics.units import units_of
-    from windsock.training.target import positive_class, read_labels
 
     frame = ports.snapshots.load(snapshot)
     judged = held_out_mask(frame, spec, snapshot.recent_rows) & recent_mask(len(frame), snapshot.recent_rows)
@@ -108,31 +111,42 @@ def _count(spec: ModelSpec, ports: Ports, snapshot: DataSnapshot) -> Today:
     units = units_of(frame.loc[judged, entity] if entity else None, rows)
     counts = {"rows": rows}
     parts = [f"snapshot {snapshot.digest[:12]}, {rows:,} held-out rows"]
-    positive: float | None = None
-    binary = False
+    mix = Mix(None, False)
     if spec.task == "classification" and rows:
-        labels = read_labels(frame, snapshot, spec)
-        classes = np.unique(labels).tolist()
-        positive_label = positive_class(spec, classes, snapshot.column(spec.data.target))
-        binary, labels = positive_label is not None, labels[judged]
-        sizes = [int((labels == label).sum()) for label in classes]
-        if binary:
-            ours = int((labels == positive_label).sum())
-            found = {"positives": ours, "negatives": rows - ours}
-        else:
-            ours = min(sizes)
-            found = {"rows of the rarest class": ours}
-        positive, counts = ours / rows, counts | found
-        parts += [f"{count:,} {name}" for name, count in found.items()]
+        mix, masks = _classes(spec, frame, snapshot, judged)
+        for name, mask in masks.items():
+            counts[name] = int(mask.sum())
+            parts.append(f"{counts[name]:,} {name}")
+            if units.clustered:
+                counts[f"entities with {name}"] = units.among(mask)
     if units.clustered:
-        counts["entities"] = units.count
+        counts["entities"] = units.effective
         parts.append(f"{units.count:,} entities")
-    return Today(
-        rows=rows,
-        counts=counts,
-        mix=Mix(positive, binary, rows / units.count if units.clustered else 1.0),
-        line="; ".join(parts),
-    )
+        mix = mix._replace(each=rows / units.count)
+    return Today(rows=rows, counts=counts, mix=mix, line="; ".join(parts))
+
+
+def _classes(spec: ModelSpec, frame: Any, snapshot: DataSnapshot, judged: Any) -> tuple[Mix, dict[str, Any]]:
+    """Return the classes' shares, and which held-out rows are of what carries a metric.
+
+    The share of a class of which few rows are held out is that of all rows.
+    """
+    import numpy as np
+
+    from windsock.statistics.areas import LEAST_OF_CLASS
+    from windsock.statistics.gate_planning import Mix
+    from windsock.training.target import positive_class, read_labels
+
+    every = read_labels(frame, snapshot, spec)
+    classes = np.unique(every).tolist()
+    positive = positive_class(spec, classes, snapshot.column(spec.data.target))
+    labels = every[judged]
+    rarest = min(classes, key=lambda label: int((labels == label).sum()))
+    ours = rarest if positive is None else positive
+    some = min(int((labels == ours).sum()), int((labels == rarest).sum())) >= LEAST_OF_CLASS
+    mix = Mix(float(((labels if some else every) == ours).mean()), positive is not None)
+    masks = {mix.name: labels == ours}
+    return mix, masks | ({"negatives": labels != ours} if mix.binary else {})
 
 
 def _limit_rows(spec: ModelSpec, seen: Seen, today: Today, power: float) -> Iterator[tuple[str, ...]]:
@@ -153,37 +167,100 @@ def _limit_rows(spec: ModelSpec, seen: Seen, today: Today, power: float) -> Iter
             )
             inside = sign * (true - limit) > 0
             shown = f"{metric} {'>=' if rising else '<='} {limit:g}"
-            yield _row(shown, f"{true:.4g}", needed, today, NOTHING_SHOWS if inside else NEVER)
+            why = _first(metric, today.mix) if inside else NEVER
+            yield _row(shown, f"{true:.4g}", needed, today, why)
+
+
+def _baseline_rows(spec: ModelSpec, seen: Seen, today: Today, power: float) -> Iterator[tuple[str, ...]]:
+    """Yield what the comparison needs that every first model must pass."""
+    from windsock.statistics.gate_planning import baseline_value, needed_beside, needed_for_difference
+
+    metric, known = spec.metric, seen.baseline
+    shown = f"{metric} better than knowing nothing"
+    if known is not None and known.value is not None:
+        why = _first(metric, today.mix) if known.value > 0 else NEVER
+        needed = None
+        if known.interval is not None and known.value > 0:
+            reach = known.value - known.interval.low
+            needed = needed_for_difference(metric, reach, known, known.value, mix=today.mix, power=power)
+        elif known.value > 0 and known.opponent_value is not None:
+            needed = needed_beside(
+                metric, known.opponent_value, known.value, alike=0.5, mix=today.mix, power=power
+            )
+        yield _row(shown, f"{known.value:.4g} better", needed, today, why)
+        return
+    value = baseline_value(metric, today.mix)
+    for gain in MARGINS:
+        needed = None
+        if value is not None:
+            needed = needed_beside(metric, value, gain, alike=0.5, mix=today.mix, power=power)
+        yield _row(shown, _better(gain, value), needed, today, _first(metric, today.mix))
 
 
 def _champion_rows(spec: ModelSpec, seen: Seen, today: Today, power: float) -> Iterator[tuple[str, ...]]:
-    from windsock.statistics.gate_planning import independent_reach, needed_for_difference
+    from windsock.statistics.gate_planning import (
+        USUAL,
+        independent_reach,
+        needed_beside,
+        needed_for_difference,
+    )
 
-    margin, known = spec.gate.against_champion, seen.metrics.get(spec.metric)
+    metric, margin, alone = spec.metric, spec.gate.against_champion, seen.metrics.get(spec.metric)
     gains: tuple[float, ...] = MARGINS
-    shown = f"{spec.metric} above the champion's"
+    shown = f"{metric} above the champion's"
     if margin != "better":
-        shown, gains = f"{spec.metric} not worse by {margin.not_worse:g}", (0.0,)
-    reach = independent_reach(known) if known else None
+        shown, gains = f"{metric} not worse by {margin.not_worse:g} than the champion's", (0.0,)
+    known: MetricValue | PairedDifference | None = alone
+    reach, other = independent_reach(alone) if alone else None, spec.gate.minimum.get(metric, USUAL)
+    if alone is not None and alone.value is not None:
+        other = alone.value
     if seen.against is not None and seen.against.interval is not None and seen.against.value is not None:
         reach = seen.against.value - seen.against.interval.low or reach
+        known = seen.against
     for gain in gains:
-        needed = None
-        room = gain if margin == "better" else margin.not_worse
-        if reach and known is not None and room > 0:
-            needed = needed_for_difference(spec.metric, reach, known, room, mix=today.mix, power=power)
-        yield _row(shown, f"{gain:g} better" if gain else "equal", needed, today, NOTHING_SHOWS)
+        allowed = 0.0 if margin == "better" else margin.not_worse
+        if reach and known is not None:
+            yield _row(
+                shown,
+                _better(gain, None),
+                needed_for_difference(metric, reach, known, gain or allowed, mix=today.mix, power=power),
+                today,
+                "",
+            )
+            continue
+        needed = needed_beside(metric, other, gain, margin=allowed, mix=today.mix, power=power)
+        yield _row(shown, _better(gain, other if needed else None), needed, today, _first(metric, today.mix))
+
+
+def _better(gain: float, other: float | None) -> str:
+    than = "" if other is None else f" {'than' if gain else 'at'} {other:.4g}"
+    return f"{gain:g} better{than}" if gain else f"equal{than}"
+
+
+def _first(metric: str, mix: Mix) -> str:
+    """Return what is needed before the metric's spread can be measured."""
+    from windsock.statistics.gate_planning import needed_for_interval
+
+    needed = needed_for_interval(metric, mix)
+    count = f"{needed.n:,} {needed.unit}"
+    if needed.unit != "rows":
+        count += f" ({needed.rows:,} held-out rows)"
+    return FIRST.format(count)
 
 
 def _row(limit: str, true: str, needed: Needed | None, today: Today, why: str) -> tuple[str, ...]:
     if needed is None:
         return limit, true, why, "-", "-", "-"
     whole = math.ceil(needed.rows * 100 / HELD_OUT_PERCENT)
+    return limit, true, f"{needed.n:,} {needed.unit}", f"{needed.rows:,}", f"{whole:,}", _there(needed, today)
+
+
+def _there(needed: Needed, today: Today) -> str:
+    """Return how many there are of what is needed, in its own unit; about as many where only answers tell."""
     if not today.rows:
-        there = "-"
-    elif needed.unit in today.counts:
-        count = today.counts[needed.unit]
-        there = f"{count:,} {needed.unit}: {'enough' if count >= needed.n else 'too few'}"
-    else:
-        there = f"{today.rows:,} rows: {'enough' if today.rows >= needed.rows else 'too few'}"
-    return limit, true, f"{needed.n:,} {needed.unit}", f"{needed.rows:,}", f"{whole:,}", there
+        return "-"
+    count = today.counts.get(needed.unit)
+    about = ""
+    if count is None:
+        count, about = today.rows * needed.n // needed.rows, "about "
+    return f"{about}{count:,} {needed.unit}: {'enough' if count >= needed.n else 'too few'}"

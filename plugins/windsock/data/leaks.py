@@ -9,7 +9,8 @@ from windsock.data.entities import repeated_identity
 from windsock.data.read_columns import NUMERIC
 from windsock.records import ColumnKind, ColumnRole, DataSnapshot, held_out_mask
 from windsock.spec import ModelSpec
-from windsock.spec.column_leaks import Column, column_leaks
+from windsock.spec.column_leaks import column_leaks
+from windsock.spec.column_strength import Column
 from windsock.spec.leak_suspects import LeakSuspect
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def leak_suspects(spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame) 
     found = measured(groups=frame[data.entity] if data.entity else None)
     if found and data.entity is None and (identity := repeated_identity(spec, snapshot, frame)):
         found = measured(groups=frame[identity])  # customers are known by what is theirs
-    rows = _rows_on_both_sides(spec, snapshot, frame, [column.name for column in features])
+    rows = None
+    if not data.copied_rows_checked:
+        rows = _rows_on_both_sides(spec, snapshot, frame, [column.name for column in features])
     return (*found, *([rows] if rows else []))
 
 

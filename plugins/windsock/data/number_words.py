@@ -22,7 +22,7 @@ LONGEST_WHOLE = 15
 LONGEST_DECIMAL = 17
 """Digits from which on two different numbers may be one double."""
 CURRENCY = (
-    r"(?:[A-Z]{1,2}\$|[$€£¥₩₹₽₺₴₫฿₪₱₦]|USD|EUR|GBP|JPY|CNY|KRW|INR|CHF|CAD|AUD|SEK|NOK|DKK|PLN|CZK|HUF"
+    r"(?:[A-Z]{1,2}\$|[$€£¥₩₹₽₺₴₫฿₪₱₦＄￡￥￦]|USD|EUR|GBP|JPY|CNY|KRW|INR|CHF|CAD|AUD|SEK|NOK|DKK|PLN|CZK|HUF"
     r"|BRL|MXN|RUB|TRY|kr\.?|zł|Kč|Ft|Rs\.?|원|円|元)"
 )
 WRITTEN = (

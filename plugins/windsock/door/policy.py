@@ -64,6 +64,8 @@ def withdrawn(spec: ModelSpec, pack: Mapping[str, Any], registered: LedgerRow, p
     data = _mapping(_mapping(pack.get("spec")).get("data"))
     for name in sorted({*(data.get("known_leaks_checked") or ())}.difference(spec.data.known_leaks_checked)):
         yield f"{name} was taken out of data.known_leaks_checked"
+    if data.get("copied_rows_checked") and not spec.data.copied_rows_checked:
+        yield "data.copied_rows_checked was taken out"
     if excluded := set(spec.data.exclude).difference(data.get("exclude") or ()):
         schema = ports.bundles.describe(registered.body["bundle_uri"], registered.digest).schema
         for name in sorted(excluded.intersection(field.name for field in schema.fields)):

@@ -253,7 +253,7 @@ def _next(approval: Approval) -> str:
     left = approval.needed - len(approval.approvers)
     people = "a person" if left == 1 else f"{left} people"
     who = ", ".join(dict.fromkeys((*approval.barred, *approval.approvers)))
-    return f"let {people} answer in the UI{f', other than {who}' if who else ''}"
+    return f"let {people} answer in Airflow under Required Actions{f', other than {who}' if who else ''}"
 
 
 def _people_lines(approval: Approval, until: datetime, refused: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -104,7 +104,11 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
         task_id="evaluate_model", spec=content, snapshot=snapshot.output, candidates=trained.output, **place
     )
     gate = GovernanceGateOperator(
-        task_id="gate_model", spec=content, validation=validation.output, evaluation=evaluation.output
+        task_id="gate_model",
+        spec=content,
+        validation=validation.output,
+        evaluation=evaluation.output,
+        approvers=shared.approvers.for_tier(spec.model.tier),
     )
     version = RegisterModelOperator(
         task_id="register_model", spec=content, decision=gate.output, evaluation=evaluation.output

@@ -12,36 +12,31 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from windsock.spec.label_folds import Labels, Prediction, read_labels
+from windsock.spec.column_strength import (
+    PERFECT,
+    PERFECT_ROWS,
+    Column,
+    Judged,
+    Strength,
+    judge,
+    prediction_of,
+    predictions_of,
+    values_of,
+)
+from windsock.spec.label_folds import Labels, read_labels
 from windsock.spec.leak_suspects import LeakKind, LeakSuspect
+from windsock.spec.pair_leaks import PairColumn, pair_leak
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-BINS = 16
-BINS_OF_CLASS = 6
-"""A number is cut into 16 bins of equal size, with many classes into 6 for each: more would tell customers
-whose rows come again by their numbers."""
-ROWS_OF_BIN = 5
 MOST_ROWS, MANY_COLUMNS, FEWER_ROWS = 10_000, 200, 2_000
 """So many rows are taken; with more columns fewer rows."""
 MOST_TOGETHER = 100
 """So many columns, the strongest ones, are what the weaker columns reach together."""
-FEWEST_FILLED = 100
-"""A column's values alone are judged from so many rows with a value."""
-FEWEST_OF_SIDE = 10
-COPIED = 0.98
-"""Such a share of rows in which a value means one class is a copy of the target, written otherwise."""
-COPIED_OF_CLASS = 0.9
-LINE = 0.9999
-"""R2 of a straight line through a copy of a number."""
 STRONG = {False: 0.985, True: 0.965}
 """AUC, and R2 of numbers, from which a column alone is compared with the others: a copy with 1 % of wrong
 rows reaches 0.99 and 0.98, less what few rows scatter."""
-PERFECT = {False: 0.998, True: 0.9975}
-"""From here on a column is named whatever the others reach, in enough rows."""
-PERFECT_ROWS = 150
 CONTRAST = 2.0
 """So many times smaller than the next column's is what a suspect leaves open."""
 CERTAIN = 2.0
@@ -55,47 +50,10 @@ ABSENT = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column to be judged.
-
-    :param values: one for each row, missing where there is none.
-    :param number: whether they have an order: numbers and times.
-    """
-
-    name: str
-    values: pd.Series[Any]
-    number: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strength:
-    """How nearly a column alone gives the target away.
-
-    :param alone: AUC or R2 out of sample, 0 where it cannot be measured.
-    :param absence: AUC by which having a value separates the target; 0.5: not at all.
-    :param copy: whether each value means one class, or the target is a straight line of the values.
-    :param filled: rows with a value.
-    :param of_classes: AUC of each class against the rest, in all rows; empty for numbers.
-    """
-
-    alone: float
-    absence: float
-    copy: bool
-    filled: int
-    of_classes: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Judged:
-    column: Column
-    strength: Strength
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Outstanding:
     """The columns that stand out, and what the others reach: the best alone, and the weaker ones together."""
 
-    columns: tuple[_Judged, ...]
+    columns: tuple[Judged, ...]
     next_best: float | None
     together: float | None
 
@@ -122,7 +80,7 @@ def column_leaks(
     labels = read_labels(target, numbers=numbers, groups=groups, times=times, most=most)
     if labels is None:
         return ()
-    judged = [_judge(column, labels) for column in columns]
+    judged = [judge(column, labels) for column in columns]
     named: dict[str, LeakKind] = {}
     for one in judged:
         if one.column.name in known:
@@ -141,15 +99,16 @@ def column_leaks(
     ]
     rest = [one for one in rest if one not in outstanding.columns]
     found += _leaks_of_classes(rest, labels, known)
+    found += _leaks_of_pairs(rest, labels, known)
     return tuple(sorted(found, key=lambda leak: (-leak.strength, leak.column or "")))
 
 
 def strength_of(column: Column, labels: Labels) -> Strength:
     """Return how nearly a column alone gives the target away."""
-    return _judge(column, labels).strength
+    return judge(column, labels).strength
 
 
-def _leak(one: _Judged, kind: LeakKind, labels: Labels, beside: _Outstanding) -> LeakSuspect:
+def _leak(one: Judged, kind: LeakKind, labels: Labels, beside: _Outstanding) -> LeakSuspect:
     absent = kind == "absence"
     return LeakSuspect(
         column=one.column.name,
@@ -163,7 +122,7 @@ def _leak(one: _Judged, kind: LeakKind, labels: Labels, beside: _Outstanding) ->
     )
 
 
-def _leaks_of_classes(judged: Sequence[_Judged], labels: Labels, known: Sequence[str]) -> list[LeakSuspect]:
+def _leaks_of_classes(judged: Sequence[Judged], labels: Labels, known: Sequence[str]) -> list[LeakSuspect]:
     """Return the columns that give one of three or more classes away, which their mean AUC hides."""
     found: dict[str, LeakSuspect] = {}
     if labels.numbers or labels.class_count < 3:
@@ -191,8 +150,31 @@ def _leaks_of_classes(judged: Sequence[_Judged], labels: Labels, known: Sequence
     return list(found.values())
 
 
+def _leaks_of_pairs(judged: Sequence[Judged], labels: Labels, known: Sequence[str]) -> list[LeakSuspect]:
+    """Return two columns that give the target away only together; settled where both are known."""
+    columns = []
+    for one in judged:
+        values, there = values_of(one.column, labels)
+        if there.all():
+            columns.append(PairColumn(one.column.name, values, one.column.number, one.strength.alone))
+    found = pair_leak(columns, labels)
+    if found is None or {found.one, found.other} <= set(known):
+        return []
+    return [
+        LeakSuspect(
+            column=found.one,
+            other=found.other,
+            kind="pair",
+            measure="r2" if labels.numbers else "auc",
+            strength=min(1.0, found.strength),
+            rows=labels.rows,
+            filled=labels.rows,
+        )
+    ]
+
+
 def _outstanding(
-    judged: Sequence[_Judged],
+    judged: Sequence[Judged],
     labels: Labels,
     *,
     compare: bool,
@@ -209,16 +191,14 @@ def _outstanding(
     weak = [one for one in rest if one.strength.alone < STRONG[labels.numbers]]
     held = [one for one in weak if one.column.name not in apart]
     together = _together(held, labels) if compare or len(weak) < len(rest) else None
-    found: list[_Judged] = []
+    found: list[Judged] = []
     while size := _group(rest, labels, together, room - len(found), apart):
         found, rest = [*found, *rest[:size]], rest[size:]
     best = rest[0].strength.alone if rest else None
     return _Outstanding(columns=tuple(found), next_best=best, together=together)
 
 
-def _group(
-    rest: Sequence[_Judged], labels: Labels, together: float | None, room: int, apart: Set[str]
-) -> int:
+def _group(rest: Sequence[Judged], labels: Labels, together: float | None, room: int, apart: Set[str]) -> int:
     """Return how many of the strongest columns stand out at once from all others; 0: none do."""
     for size in range(1, min(len(rest), max(1, room)) + 1):
         if rest[size - 1].strength.alone < STRONG[labels.numbers]:
@@ -230,7 +210,7 @@ def _group(
     return 0
 
 
-def _stands_out(rest: Sequence[_Judged], labels: Labels, together: float | None) -> bool:
+def _stands_out(rest: Sequence[Judged], labels: Labels, together: float | None) -> bool:
     """Return whether the strongest column leaves far less open than the next, and than the others."""
     first, *others = rest
     left = 1 - first.strength.alone
@@ -240,105 +220,14 @@ def _stands_out(rest: Sequence[_Judged], labels: Labels, together: float | None)
         return True
     if CONTRAST * left > 1 - others[0].strength.alone:
         return False
-    better, worse = _prediction(first.column, labels), _prediction(others[0].column, labels)
+    better, worse = prediction_of(first.column, labels), prediction_of(others[0].column, labels)
     return better is None or worse is None or labels.deviations(better, worse) >= CERTAIN
 
 
-def _judge(column: Column, labels: Labels) -> _Judged:
-    values, there = _read(column, labels)
-    filled = int(there.sum())
-    absence = labels.separation(there) if min(filled, labels.rows - filled) >= FEWEST_OF_SIDE else 0.5
-    best, copy = (
-        _best(*_predictions(values, there, column.number, labels)),
-        there.all() and _is_copy(values, column.number, labels),
-    )
-    of_classes = best.of_classes if best else ()
-    if max(FEWEST_FILLED, labels.rows // 10) <= filled < labels.rows:
-        part = labels.part(there)
-        if part is not None and part.rows == filled:  # the values alone, where there are some
-            some, has = values[there], there[there]
-            best = _best(best, *_predictions(some, has, column.number, part))
-            copy = _is_copy(some, column.number, part)
-    strength = Strength(
-        alone=max(0.0, best.score) if best else 0.0,
-        absence=absence,
-        copy=bool(copy),
-        filled=filled,
-        of_classes=of_classes,
-    )
-    return _Judged(column=column, strength=strength)
-
-
-def _prediction(column: Column, labels: Labels) -> Prediction | None:
-    """Return what a column says of all rows; computed again: thousands of them need much room."""
-    return _best(*_predictions(*_read(column, labels), column.number, labels))
-
-
-def _best(*predictions: Prediction | None) -> Prediction | None:
-    there = [one for one in predictions if one is not None]
-    return max(there, key=lambda one: one.score, default=None)
-
-
-def _read(column: Column, labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the values of the rows that are looked at, and which of them are there."""
-    import numpy as np
-    import pandas as pd
-
-    values = column.values.iloc[labels.places]
-    there = values.notna().to_numpy(dtype=bool)
-    if not column.number:
-        return pd.factorize(values)[0], there
-    if values.dtype.kind == "M" or isinstance(values.dtype, pd.DatetimeTZDtype):
-        read = values.astype("int64").to_numpy(dtype=float)
-    else:
-        read = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    there = there & np.isfinite(read)
-    return np.where(there, read, 0.0), there
-
-
-def _predictions(
-    values: NDArray[Any], there: NDArray[Any], number: bool, labels: Labels
-) -> tuple[Prediction | None, Prediction | None]:
-    """Return what a column's bins say, and what the order of its numbers does."""
-    import numpy as np
-    import pandas as pd
-
-    if not there.any():
-        return None, None
-    codes, words = pd.factorize(values)
-    bins = max(BINS, min(BINS_OF_CLASS * labels.class_count, int(there.sum()) // ROWS_OF_BIN))
-    if number and len(words) > bins:
-        ranks = pd.Series(values[there]).rank(pct=True).to_numpy()
-        codes = np.full(len(values), bins + 1, dtype=np.int64)
-        codes[there] = (ranks * bins).astype(np.int64)
-    else:
-        codes = np.where(there, codes, len(words))
-    return labels.encoded(codes), labels.ranked(values) if number and there.all() else None
-
-
-def _is_copy(values: NDArray[Any], number: bool, labels: Labels) -> bool:
-    """Return whether each value means one class, or a straight line leads to the target."""
-    import numpy as np
-    import pandas as pd
-
-    if labels.numbers:
-        return number and labels.line(values) >= LINE
-    codes, words = pd.factorize(values)
-    classes = labels.class_count
-    if len(words) != classes:
-        return False
-    counts = np.zeros((classes, classes))
-    np.add.at(counts, (codes, labels.codes), 1)
-    means = counts.argmax(axis=1)
-    if len(set(means.tolist())) < classes:
-        return False
-    right = counts[np.arange(classes), means]
-    of_class = counts.sum(axis=0)[means]
-    return bool(right.sum() >= COPIED * counts.sum() and (right >= COPIED_OF_CLASS * of_class).all())
-
-
-def _together(judged: Sequence[_Judged], labels: Labels) -> float | None:
+def _together(judged: Sequence[Judged], labels: Labels) -> float | None:
     strongest = sorted(judged, key=lambda one: -one.strength.alone)[:MOST_TOGETHER]
-    encoded = [_predictions(*_read(one.column, labels), one.column.number, labels)[0] for one in strongest]
+    encoded = [
+        predictions_of(*values_of(one.column, labels), one.column.number, labels)[0] for one in strongest
+    ]
     usable = [one for one in encoded if one is not None]
     return labels.stacked(usable) if usable else None

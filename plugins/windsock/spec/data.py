@@ -41,6 +41,11 @@ class DataBlock(Frozen):
         description="columns that look as if they gave the target away, which a person has checked: they are "
         "known at prediction time",
     )
+    copied_rows_checked: bool = Field(
+        default=False,
+        description="a person has checked that held-out rows which equal training rows are events of their "
+        "own, not copies",
+    )
     required: tuple[str, ...] = Field(
         default=(), description="columns that must be there, in the data and in requests"
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from windsock.spec.base import Frozen
 
-LeakKind = Literal["copy", "alone", "absence", "one_class", "rows"]
+LeakKind = Literal["copy", "alone", "absence", "one_class", "pair", "rows"]
 SHOWN = 5
 
 
@@ -17,9 +17,11 @@ class LeakSuspect(Frozen):
     """A column that nearly gives the target away, or rows that are on both sides of the split.
 
     :param column: its name; ``None`` of rows.
+    :param other: of a pair: the other column.
     :param kind: ``copy``: the target written otherwise; ``alone``: no other column comes near, but for a few
         such ones; ``absence``: having a value or none gives the target away; ``one_class``: it tells one of
-        three or more classes from the rest, and its numbers are of that class; ``rows``: held-out rows equal
+        three or more classes from the rest, and its numbers are of that class; ``pair``: only together with
+        ``other``; ``rows``: held-out rows equal
         training rows.
     :param measure: what the strength is: AUC, R2, or a share of the held-out rows.
     :param strength: what the column reaches alone, on rows that nothing was fitted on.
@@ -30,6 +32,7 @@ class LeakSuspect(Frozen):
     """
 
     column: str | None = None
+    other: str | None = Field(default=None, exclude_if=lambda other: other is None)
     kind: LeakKind
     measure: Literal["auc", "r2", "share"]
     strength: float = Field(ge=0, le=1)
@@ -46,6 +49,10 @@ class LeakSuspect(Frozen):
             return f"{reached}: the target written otherwise"
         if self.kind == "absence":
             return f"{reached} by having a value or none"
+        if self.kind == "pair":
+            from windsock.spec.written import quoted
+
+            return f"{reached} together with {quoted(str(self.other))}"
         return f"{reached} {'alone' if self.kind == 'alone' else 'for one class'}"
 
     @property
@@ -81,6 +88,11 @@ def way_out(suspects: Sequence[LeakSuspect]) -> str:
             "exclude the column (`data.exclude`), or list it in `data.known_leaks_checked` if it is known at "
             "prediction time"
         )
+    if any(one.kind == "pair" for one in suspects):
+        ways.append("of a pair exclude one column, or list both")
     if any(one.column is None for one in suspects):
-        ways.append("remove the copied rows at the source, or write `data.entity` so that they stay together")
+        ways.append(
+            "remove the copied rows at the source, or write `data.entity` so that they stay together, or "
+            "`data.copied_rows_checked: true` if each is an event of its own"
+        )
     return "; ".join(ways)

@@ -233,6 +233,7 @@ class ModelSpec(Frozen):
             "where",
             "accept_changes_until",
             "known_leaks_checked",
+            "copied_rows_checked",
         }
         left_out = {"data": of_data}
         added = {"data": {"columns"}}

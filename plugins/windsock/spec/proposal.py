@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,14 @@ from windsock.spec.column_facts import (
     guess_event_time,
     guess_target,
 )
-from windsock.spec.column_leaks import Column, column_leaks, strength_of
+from windsock.spec.column_leaks import column_leaks, strength_of
+from windsock.spec.column_strength import Column
 from windsock.spec.column_words import PERSONAL, PREDICTED, positive_word
 from windsock.spec.epoch_guess import EpochGuess, guess_epoch
 from windsock.spec.faults import closest, shown
 from windsock.spec.label_folds import read_labels
 from windsock.spec.leak_suspects import LeakSuspect
+from windsock.spec.model import HELD_OUT_PERCENT
 from windsock.spec.registries import Task
 from windsock.spec.written import quoted
 
@@ -32,6 +35,10 @@ A_COPY = 0.9999
 """AUC or R2 of a copy without an exception."""
 RARE_CLASS = 0.05
 """A class with a smaller share of the rows is rare: accuracy hardly sees it."""
+LEAST_HELD_OUT = 20
+"""With fewer held-out rows of a class areas have no interval, so the gate refuses what they decide."""
+ENOUGH_OF_CLASS = 135
+"""Of so many rows of a class a fifth by chance is that many with 95 % probability."""
 A_PREDICTION = {False: 0.85, True: 0.5}
 """AUC, and R2 of numbers, that is enough alone where a column is called a prediction."""
 
@@ -73,6 +80,16 @@ class Proposal:
             return None
         share = self.target.rarest_share
         return share if share < RARE_CLASS else None
+
+    @property
+    def rows_needed(self) -> int | None:
+        """The labelled rows with which the rarest class has enough held-out rows; ``None``: there are."""
+        if self.task != "classification" or not self.target.rarest_share:
+            return None
+        have = self.target.rows - self.target.blanks
+        if self.target.rarest_share * have >= ENOUGH_OF_CLASS:
+            return None
+        return math.ceil(ENOUGH_OF_CLASS / self.target.rarest_share)
 
     @property
     def excluded(self) -> tuple[ColumnFacts, ...]:
@@ -247,6 +264,15 @@ def _notes_of_target(proposal: Proposal) -> list[str]:
         notes.append(
             f"metric: average_precision, for the rarest class is {proposal.rarest:.2%} of the rows: a model "
             f"that never finds it is right in {1 - proposal.rarest:.2%}"
+        )
+    if proposal.rows_needed is not None:
+        rows = proposal.target.rows - proposal.target.blanks
+        rarest = round(proposal.target.rarest_share * rows)
+        held = round(rarest * HELD_OUT_PERCENT / 100)
+        notes.append(
+            f"the rarest class has {rarest:,} of {rows:,} rows, so about {held:,} will be held out; on "
+            f"fewer than {LEAST_HELD_OUT} the gate refuses for want of evidence: {ENOUGH_OF_CLASS:,} rows of "
+            f"the class are needed in the snapshot, at this share {proposal.rows_needed:,} rows in all"
         )
     if proposal.asks_positive:
         both = " or ".join(map(quoted, proposal.target.classes))

@@ -118,7 +118,7 @@ def _lines(
         "  # candidates: [{estimator: random_forest, params: {n_estimators: 200}}]",
         "",
         "gate:",
-        "  # Without a minimum a first model must beat a model that knows nothing; later ones the champion.",
+        "  # Whatever the minimum: a first model must beat one that knows nothing, later ones the champion.",
         f"  # minimum: {{{_minimum(proposal)}}}",
         "  card:   # only a person can write these two; the gate refuses while they are empty",
         '    intended_use: ""',

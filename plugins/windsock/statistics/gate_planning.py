@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from windsock.records import Interval, MetricValue
+from windsock.records import Interval, MetricValue, PairedDifference
 from windsock.statistics.areas import LEAST_OF_CLASS
 from windsock.statistics.losses import LEAST_ROWS
 from windsock.statistics.proportions import LEVEL, rows_for_power
@@ -16,6 +16,8 @@ ALIKE = 0.8
 """How far two models' errors are taken to go together where no comparison has shown it."""
 AREAS = ("roc_auc", "average_precision")
 LOSSES = ("log_loss", "brier", "mae", "rmse", "r2")
+USUAL = 0.8
+"""What a champion is taken to reach where neither a minimum nor an evaluation says it."""
 
 
 class Mix(NamedTuple):
@@ -82,8 +84,75 @@ def needed_for_limit(
     return _least(metric, _by_formula(metric, true, limit, mix, power), mix)
 
 
+def needed_for_interval(metric: str, mix: Mix) -> Needed:
+    """Return what a metric needs to have an interval at all."""
+    unit, rows = "rows", 1.0
+    if metric in AREAS:
+        rows, unit = 1 / mix.rarer[0], mix.rarer[1]
+    return _least(metric, Needed(1, unit, math.ceil(rows)), mix)
+
+
+def needed_beside(
+    metric: str,
+    other: float,
+    gain: float,
+    *,
+    margin: float = 0.0,
+    alike: float = ALIKE,
+    mix: Mix,
+    power: float,
+) -> Needed | None:
+    """Return what shows a difference to another model where no comparison was measured yet.
+
+    :param other: what the other model truly reaches.
+    :param gain: how much better this one truly is.
+    :param margin: by how much it may be worse.
+    :param alike: how far their errors go together.
+    :returns: ``None`` where that cannot be, or nothing shows how the metric varies.
+    """
+    true, limit = other + gain, other - margin
+    if true >= 1 or limit < 0 or metric in LOSSES:
+        return None
+    alone = needed_for_limit(
+        metric, true, limit, rising=True, mix=mix._replace(each=1.0), known=None, power=power
+    )
+    if alone is None:
+        return None
+    part = 2 * (1 - alike)
+    return _least(metric, Needed(math.ceil(alone.n * part), alone.unit, math.ceil(alone.rows * part)), mix)
+
+
+def baseline_value(metric: str, mix: Mix) -> float | None:
+    """Return what a model that knows only the classes' shares reaches; ``None`` where those do not say it."""
+    share = mix.positive
+    if share is None:
+        return None
+    if metric == "roc_auc":
+        return 0.5
+    if not mix.binary:
+        return None
+    often = max(share, 1 - share)
+    of_often = 2 * often / (1 + often)
+    found = {
+        "accuracy": often,
+        "balanced_accuracy": 0.5,
+        "average_precision": share,
+        "f1_macro": of_often / 2,
+        "f1_weighted": often * of_often,
+    }
+    if share <= 0.5:
+        found |= dict.fromkeys(("recall", "precision", "f1"), 0.0)
+    return found.get(metric)
+
+
 def needed_for_difference(
-    metric: str, reach: float, known: MetricValue, room: float, *, mix: Mix, power: float = POWER
+    metric: str,
+    reach: float,
+    known: MetricValue | PairedDifference,
+    room: float,
+    *,
+    mix: Mix,
+    power: float = POWER,
 ) -> Needed:
     """Return what shows a difference with this power.
 

@@ -58,6 +58,7 @@ def validate_parts(step: ValidateDataInput, ports: Ports, force: InForce) -> dic
         **({"unread": digest_of(unread)} if unread else {}),
         **({"unproven": digest_of(list(force.unproven))} if force.unproven else {}),
         **({"known_leaks": digest_of(list(known))} if (known := step.spec.data.known_leaks_checked) else {}),
+        **({"copied_rows": "checked"} if step.spec.data.copied_rows_checked else {}),
         **({"kept": "nowhere"} if step.dry_run else {}),
     }
 

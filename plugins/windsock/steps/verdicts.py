@@ -144,9 +144,18 @@ SILENT_NEXT = (
 )
 
 
+ASKED_NEXT = (
+    "a person must approve it{other}, or it never serves: the version is registered next, then task "
+    "approve_model asks in Airflow under Required Actions and says until when; no answer means no"
+)
+
+
 def _decision(record: r.GateDecision) -> Verdict:
     silent = any(check.code == "WS-GATE-012" and check.status is r.Status.ERROR for check in record.checks)
     next_action = SILENT_NEXT if silent else GATE_NEXT[record.outcome]
+    if record.asks and record.outcome is r.Outcome.PROMOTE:
+        other = f", other than {record.requested_by}" if record.requested_by else ""
+        next_action = ASKED_NEXT.format(other=other)
     suspects = record.validation.suspects if record.validation else ()
     if suspects and record.outcome is not r.Outcome.KEEP:
         next_action += f"; to be asked no more: {way_out(suspects)}"

@@ -157,3 +157,14 @@ HEAVY = {
 @pytest.mark.parametrize("name", ["command line", "a command"])
 def test_the_command_line_is_light_and_knows_no_airflow(modules_after, name):
     assert modules_after(name) & HEAVY == set()
+
+
+def test_help_is_for_users(capsys):
+    def commands(group, path=()):
+        yield path
+        for name, inner in getattr(group, "commands", {}).items():
+            yield from commands(inner, (*path, name))
+
+    for path in commands(cli._commands()):
+        assert cli.run([*path, "--help"]) == 0
+        assert not any(word in capsys.readouterr().out for word in (":raises", ":param", ":returns")), path

@@ -323,3 +323,12 @@ def test_a_rollout_that_does_not_begin_is_told(chapter_of, monkeypatch):
     monkeypatch.setattr(demo_rollout, "START_SECONDS", 0.0)
     with pytest.raises(demo_rollout.NotPromotedError, match="started no rollout"):
         chapter_of("3")._await_start()
+
+
+def test_a_question_says_until_when():
+    why = "WHY: 0 of 1 approvals; a person is asked until 2026-03-04 10:30 UTC"
+    log = ("VERDICT: HOLD", why, "NEXT: let a person answer", "IDS: model=churn")
+    said: list[str] = []
+    api = FakeApi([("running", [task("awaiting_input")]), ("success", [])], log=log)
+    follower(api, said).follow()
+    assert said[0].endswith("ask a person, until 2026-03-04 10:30 UTC")

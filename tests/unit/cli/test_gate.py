@@ -65,7 +65,10 @@ def test_before_anything_was_trained(ports, capsys):
     table = "\n".join(found[3:])
     assert "recall >= 0.8" in table
     assert "0.85" in table
-    assert "an evaluation with an interval first" in table
+    assert "at least 20 rows, for an interval at all; then plan with that evaluation" in table
+    assert "this model must beat one that knows nothing" in found[3]
+    assert any("roc_auc better than knowing nothing" in line and "than 0.5" in line for line in found)
+    assert any("not worse by 0.01 than the champion's" in line and "positives" in line for line in found)
 
 
 def test_with_an_evaluation_and_a_snapshot(ports, capsys):
@@ -86,8 +89,28 @@ def test_with_an_evaluation_and_a_snapshot(ports, capsys):
     assert "equal" in against
 
 
+def test_a_rare_class_is_planned_from_its_share(ports, capsys):
+    metric = {"n": 3, "unit": "positives", "rows": 300, "reason": "3 positives, at least 20 needed"}
+    step = GateModelInput(
+        spec=make_spec(),
+        validation=make_validation(),
+        evaluation=make_evaluation(metrics=(MetricValue(name="roc_auc", value=0.85, **metric),)),
+    )
+    gate_model(step, ports, "key")
+    rows = 2000
+    frame = pd.DataFrame({"customer_id": [f"c{n}" for n in range(rows)], "age": "3"})
+    frame["churned"] = ["yes" if n % 100 == 0 else "no" for n in range(rows)]
+    ports.sources.frame = frame.astype(object)
+    take_snapshot(TakeSnapshotInput(spec=make_spec(), run={}), ports, "")
+    found = [line for line in lines(capsys) if "champion's" in line]
+    assert found
+    assert all("positives: too few" in line and "first" not in line for line in found)
+
+
 def test_entities_are_counted(ports, capsys):
     snapshot(ports, each=5)
     found = lines(capsys)
     assert "entities" in found[2]
-    assert any("entities" in line for line in found[4:])
+    rows = [line for line in found[5:] if "entities with positives" in line]
+    assert rows
+    assert all(line.count("entities with positives") == 2 for line in rows), "today is in the same unit"

@@ -116,6 +116,7 @@ def test_a_contract_from_before_currencies_takes_the_first_one_that_comes() -> N
 def test_what_a_sign_stands_for() -> None:
     assert {currency_of(sign) for sign in SIGNS} - set(CODES) == {"kr"}
     assert [currency_of(word) for word in ("EUR", "€", "N$", "kg", "")] == ["EUR", "EUR", "N$", "", ""]
+    assert [currency_of(sign) for sign in "＄￡￥￦"] == ["USD", "GBP", "JPY", "KRW"]
 
 
 def whole(first: int = 1) -> list[str]:

@@ -11,6 +11,7 @@ from windsock.data.leaks import leak_suspects, row_codes, shared_rows
 from windsock.data.take_snapshot import take_snapshot
 from windsock.data.validate_data import validate_data
 from windsock.records import Status, TakeSnapshotInput, ValidateDataInput
+from windsock.spec.leak_suspects import way_out
 from windsock.steps.keys import validate_parts
 
 
@@ -105,6 +106,12 @@ class TestColumns:
 
 
 class TestRowsOnBothSides:
+    def test_a_person_may_answer_for_copied_rows(self):
+        frame = rows(600, copied=0.3)
+        assert [one.kind for one in report(frame).suspects] == ["rows"]
+        assert "`data.copied_rows_checked: true`" in way_out(report(frame).suspects)
+        assert report(frame, copied_rows_checked=True).suspects == ()
+
     @pytest.mark.parametrize(
         ("task", "copied"), [("classification", 0.3), ("regression", 0.2), ("classification", 0.1)]
     )

@@ -61,3 +61,6 @@ def test_the_log_says_what_to_write():
         assert "WS-GATE-018" in verdict.why
         assert "`data.exclude`" in verdict.next_action
         assert "`data.known_leaks_checked`" in verdict.next_action
+    assert verdict.next_action.startswith("a person must approve it")
+    assert "Required Actions" in verdict.next_action
+    assert "nothing to do" not in verdict.next_action

@@ -12,6 +12,7 @@ from support.steps import attested
 from windsock import records as r
 from windsock.exceptions import GateRefusedError
 from windsock.operators.gate_model import GovernanceGateOperator
+from windsock.operators.question import RESPONSE_TIMEOUT
 from windsock.operators.register_model import RegisterModelOperator
 
 
@@ -37,6 +38,18 @@ def test_promote_goes_on(ports, step_answers):
     step_answers("gate_model", make_decision())
     gate = gate_with_what_follows()
     assert gate.execute(make_context(gate))["outcome"] == "promote"
+
+
+def test_who_must_approve_where_and_until_when(ports, step_answers):
+    asked = make_decision(asks=("leak_suspects",), requested_by="sam")
+    step_answers("gate_model", asked)
+    gate = gate_with_what_follows()
+    gate.approvers = ("kim", "lee")
+    gate.execute(make_context(gate))
+    said = gate.verdict.next_action
+    assert said.startswith("a person (kim, lee), other than sam must approve it in Airflow under Required")
+    assert "approve_model" in said
+    assert f"until about {ports.now() + RESPONSE_TIMEOUT:%Y-%m-%d}" in said
 
 
 def test_keep_is_green_and_skips_the_rest(ports, step_answers):

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
-from windsock.spec.column_leaks import Column, column_leaks
+from windsock.spec.column_leaks import column_leaks
+from windsock.spec.column_strength import Column
 from windsock.spec.leak_suspects import LeakSuspect, suspects_text, way_out
 
 

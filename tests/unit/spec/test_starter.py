@@ -296,3 +296,13 @@ def test_the_rollout_that_is_proposed_is_one(target, metric):
     spec = spec_from_bytes(asked.encode(), "churn.yaml")
     assert (spec.rollout.strategy, spec.rollout.metric) == ("canary", metric)
     assert RolloutPlan.of_spec(spec).metric == metric
+
+
+def test_a_class_with_too_few_rows_for_the_gate_is_named_with_what_is_needed():
+    rare = pd.DataFrame({"x": [str(n) for n in range(1000)], "y": ["yes"] * 40 + ["no"] * 960})
+    note = next(one for one in start(rare, target="y").notes if one.startswith("the rarest class has"))
+    assert "40 of 1,000 rows, so about 8 will be held out; on fewer than 20 the gate refuses" in note
+    assert "135 rows of the class" in note
+    assert "3,375 rows in all" in note
+    enough = pd.DataFrame({"x": [str(n) for n in range(1000)], "y": ["yes"] * 140 + ["no"] * 860})
+    assert not any(one.startswith("the rarest class has") for one in start(enough, target="y").notes)
