@@ -140,6 +140,8 @@ class _Recount:
         rows, received = self.units[whose], outcome.receive_time
         when = min(outcome.event_time or received, received)
         before = None if row else self.past_units.get(whose)
+        if before is not None and before < self.one.started_at:  # the champion's, for both arms alike
+            before = None
         told = received
         if outcome.event_time is not None and outcome.event_time < received - TOLERANCE:
             told = outcome.event_time

@@ -276,7 +276,7 @@ class StepTotals(Record):
     :param repeated_outcomes: outcomes whose event had been counted.
     :param early: outcomes before the unit's first exposure.
     :param earlier: outcomes of units, or of predictions, that were exposed before the step only.
-    :param carried: outcomes by unit that may come of an exposure before the step, by the plan's attribution.
+    :param carried: outcomes by unit that may come of an exposure in an earlier step, by the attribution.
     :param late: outcomes that came longer after the exposure than the plan's attribution.
     :param unknown: outcomes of units, or of predictions, without an exposure in the step, or before it.
     :param unusable: outcomes that are no number where one is needed, or name nobody.

@@ -52,8 +52,8 @@ def _outcomes(look: Look) -> Iterator[str]:
         yield f"{fault.code}: {fault.message}"
     if totals.carried:
         yield (
-            f"{totals.carried:,} outcomes do not count: they may come of an exposure before the step, within "
-            "the plan's attribution"
+            f"{totals.carried:,} outcomes do not count: they may come of an exposure in an earlier step, "
+            "within the plan's attribution"
         )
     if totals.late:
         yield f"{totals.late:,} outcomes do not count: they came later than the plan's attribution"

@@ -12,7 +12,7 @@ SELECT *, {counts} AS counts FROM (
     FROM ({by_prediction}
     UNION ALL {by_unit}))"""
 """``lag``: how long after the last exposure before it. ``gap``: how long after the unit's last exposure
-before the step, where it had one; an outcome by prediction id has none."""
+in an earlier step, where it had one; an outcome by prediction id has none."""
 EARLY = "(seen + {tolerance} < first OR coalesce(event + {tolerance} < first, false))"
 BY_PREDICTION = """
     SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, e.unit, u.arm, u.first, o.pid AS answer,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from windsock.adapters.log_columns import microseconds
 from windsock.records import Rollout, RolloutPlan
 from windsock.spec import RolloutMetricBlock, digest_of, parse_duration
 
@@ -29,6 +30,7 @@ class Scope:
     :param epoch: exposures have this epoch or a later one.
     :param champion: digest of the champion's bundle; ``None`` without an experiment.
     :param challenger: digest of the challenger's bundle.
+    :param began: when the rollout began, in microseconds: exposures before belong to none of its steps.
     """
 
     plan: RolloutPlan
@@ -36,6 +38,7 @@ class Scope:
     epoch: int = 0
     champion: str | None = None
     challenger: str | None = None
+    began: int = 0
 
     @classmethod
     def of(cls, rollout: Rollout) -> Scope:
@@ -46,6 +49,7 @@ class Scope:
             epoch=rollout.step_epoch,
             champion=rollout.champion_digest,
             challenger=rollout.digest,
+            began=microseconds(rollout.started_at),
         )
 
     @property

@@ -50,11 +50,13 @@ UNION ALL SELECT *, false, true FROM kept_outcomes WHERE pid IN (SELECT pid FROM
 UNION ALL SELECT *, false, true FROM kept_outcomes WHERE pid IS NULL AND unit IN (SELECT unit FROM touched)"""
 GATHER_PAST = (
     """CREATE OR REPLACE TABLE past_units AS
-    SELECT unit, max(seen) AS seen FROM {source} SEMI JOIN touched USING (unit) GROUP BY unit""",
+    SELECT unit, max(seen) FILTER (seen >= {began}) AS seen
+    FROM {source} SEMI JOIN touched USING (unit) GROUP BY unit""",
     """CREATE OR REPLACE TABLE past_predictions AS SELECT DISTINCT pid
     FROM {source} SEMI JOIN (SELECT pid FROM outcomes WHERE pid IS NOT NULL) USING (pid)""",
 )
-"""Exposures before the step, of the units and predictions that new rows are about."""
+"""Exposures before the step, of the units and predictions that new rows are about; the time of those in the
+rollout."""
 
 
 def difference(connection: Any, scope: Scope, kept: frozenset[str]) -> Numbers:
@@ -73,7 +75,7 @@ def difference(connection: Any, scope: Scope, kept: frozenset[str]) -> Numbers:
     if scope.windows:
         past = "kept_past" if "past" in kept else "new_past"
         for statement in GATHER_PAST:
-            connection.execute(statement.format(source=past))
+            connection.execute(statement.format(source=past, began=scope.began))
     after = _sums(connection, scope, "stays")
     if not has and "outcomes" not in kept:
         return after

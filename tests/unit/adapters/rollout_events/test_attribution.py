@@ -95,6 +95,16 @@ class TestCarried:
         conversions = [arm.metrics["conversion"].num for arm in (totals.champion, totals.challenger)]
         assert sum(conversions) == (right == "outcomes")
 
+    @pytest.mark.parametrize("step", [{}, {**STEP, "started_at": at(-15)}])
+    def test_what_was_before_the_rollout_takes_nothing_away(self, log, step):
+        log.write(
+            shown("0", unit="a", minute=-20, experiment=None, epoch=5),
+            shown("1", unit="a", minute=10, **ARM),
+            happened(unit="a", event_id="e", minute=20),
+        )
+        for totals in looks(log, rollout(plan("conversion", attribution="1h"), **step)):
+            assert told(totals) == {"outcomes": 1}
+
     def test_the_time_before_is_read_once_and_kept(self, log, monkeypatch):
         log.write(shown("1", unit="a", minute=-10, **BEFORE), shown("2", unit="a", minute=30))
         one = rollout(plan("conversion", attribution="1h"), **STEP)

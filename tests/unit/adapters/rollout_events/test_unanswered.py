@@ -173,7 +173,7 @@ class TestIds:
 def test_a_busy_log_comes_to_the_plain_count(log, made):
     """Each unit keeps its arm, as the assignment sees to; half of what is refused is asked for again."""
     draw = random.Random(7)  # noqa: S311
-    one = rollout(made, step_since=at(40), started_at=at(40))
+    one = rollout(made, step_since=at(40), started_at=at(10))
     rows = _busy(draw, 700)
     asked = [row for row in rows if hasattr(row, "variant")]
     outcomes = [row for row in rows if not hasattr(row, "variant")]
