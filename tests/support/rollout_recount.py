@@ -222,7 +222,9 @@ def _moments(
     units: list[tuple[float, float, float]], block: RolloutMetricBlock, plan: RolloutPlan
 ) -> Moments:
     largest = max((den for _, den, _ in units), default=0)
+    capped = 0
     if plan.unit_cap is not None and block.kind in RATIOS:
+        capped = sum(den > 0 and den + asked > plan.unit_cap for _, den, asked in units)
         units = [
             (num * weight, den * weight, asked * weight)
             for num, den, asked in units
@@ -238,6 +240,7 @@ def _moments(
         den_den=sum(den * den for _, den in whole),
         num_den=sum(num * den for num, den in whole),
         largest=largest,
+        capped=capped,
         asked_units=len(asking) if block.kind == "accuracy" else 0,
         asked=sum(asked for _, _, asked in asking),
         asked_asked=sum(asked * asked for _, _, asked in asking),

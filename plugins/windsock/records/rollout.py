@@ -211,6 +211,7 @@ class Moments(Record):
 
     :param units: units that have a denominator above 0.
     :param largest: the largest denominator of one unit, before the plan's ``unit_cap``; 0 where unknown.
+    :param capped: units that weigh less than they have, by the plan's ``unit_cap``.
     :param asked: accuracy: exposures of the units that got no answer, so that no label can be right. With
         them a unit counts that has no label; ``units`` and the other sums are without them.
     :param asked_units: units that have a denominator, or an exposure without an answer.
@@ -227,6 +228,7 @@ class Moments(Record):
     num_pre: float = 0.0
     den_pre: float = 0.0
     largest: float = Field(default=0.0, exclude_if=_is_nothing)
+    capped: int = Field(default=0, ge=0, exclude_if=_is_nothing)
     asked_units: int = Field(default=0, ge=0, exclude_if=_is_nothing)
     asked: float = Field(default=0.0, exclude_if=_is_nothing)
     asked_asked: float = Field(default=0.0, exclude_if=_is_nothing)

@@ -40,9 +40,10 @@ def _capped(look: Look, cap: int) -> Iterator[str]:
         ((sums.largest, name) for name in ratios for sums in look.sums(name)), default=(0.0, "")
     )
     if largest > cap:
+        capped = sum(sums.capped for sums in look.sums(metric))
         yield (
-            f"the largest unit has {largest:,.0f} exposures ({metric}); one with more than {cap:,} weighs as "
-            f"much as one with {cap:,} (`unit_cap`)"
+            f"{capped:,} units weigh as much as one with {cap:,} exposures each (`unit_cap`), and have more: "
+            f"the largest has {largest:,.0f} ({metric})"
         )
 
 

@@ -79,7 +79,9 @@ def by_accuracy(strategy: str = "canary", **block: Any) -> Callable[[], RolloutP
 
 def with_bots(cap: int | None) -> StepTotals:
     theirs = (cap or 20_000, 0.1)
-    sums = heavy(20_000, own=(7, 0.1), few=4, theirs=theirs).model_copy(update={"largest": 20_000})
+    sums = heavy(20_000, own=(7, 0.1), few=4, theirs=theirs).model_copy(
+        update={"largest": 20_000, "capped": 4 if cap else 0}
+    )
     return make_totals(*(make_arm(20_000, {"ctr": sums}) for _ in range(2)))
 
 
@@ -407,7 +409,7 @@ def test_what_does_not_count_is_told():
 def test_a_capped_unit_is_told_by_its_size_alone():
     notes = look(with_bots(100).model_copy(update=SOME), usual(metric="ctr")).notes
     assert len(notes) == 1
-    assert "the largest unit has 20,000 exposures" in notes[0]
+    assert notes[0].startswith("8 units weigh as much as one with 100") and "largest has 20,000" in notes[0]
     assert look(make_conversions(2_000, 2_000), plan_of_before()).notes == ()
 
 

@@ -144,7 +144,7 @@ def metrics_of(numbers: Mapping[str, int | float], arm: str, scope: Scope) -> di
     found = {}
     for name, block in scope.plan.metrics.items():
         values = {field: numbers.get(f"{arm}/{name}/{field}", 0) for field in fields_of(block)}
-        whole = {field: int(values[field]) for field in ("units", "asked_units") if field in values}
+        whole = {field: int(values[field]) for field in ("units", "capped", "asked_units") if field in values}
         found[name] = Moments.model_validate({**values, **whole})
     return found
 

@@ -68,7 +68,7 @@ FIELDS = {
     "den_pre": "sum(d * p)",
 }
 """Sums over the units that have a denominator."""
-LARGEST = "largest"
+LARGEST, CAPPED = "largest", "capped"
 ASKED = {
     "asked_units": "count(*) FILTER (d > 0 OR a > 0)",
     "asked": "sum(a)",
@@ -99,7 +99,7 @@ class Query(NamedTuple):
 def fields_of(block: RolloutMetricBlock) -> tuple[str, ...]:
     """Return the names of a metric's sums."""
     asked = tuple(ASKED) if block.kind == "accuracy" else ()
-    return (*FIELDS, LARGEST, *asked)
+    return (*FIELDS, LARGEST, CAPPED, *asked)
 
 
 def query_of(
@@ -163,6 +163,7 @@ def _weighed(block: RolloutMetricBlock, n: int, cap: int | None) -> str:
 def _metric_sums(block: RolloutMetricBlock, n: int) -> str:
     found = [_filtered(sql, n) for sql in FIELDS.values()]
     found.append(f"coalesce(max(den{n}), 0)")
+    found.append(f"count(*) FILTER (d{n} < den{n})")
     if block.kind == "accuracy":
         found += [f"coalesce({_numbered(sql, n)}, 0)" for sql in ASKED.values()]
     return "".join(f", {one}" for one in found)
