@@ -140,7 +140,7 @@ def _facts(rollout: Rollout) -> str:
         ("shortest time", plan.cycle if plan.strategy == "ab" else f"{plan.cycle}, a step {plan.bake}"),
         ("risk of a false promotion", f"{plan.alpha:g}"),
         ("a person approves", "yes" if plan.approve else "no"),
-        ("an outcome may come after", plan.attribution or "any time"),
+        ("an outcome counts within", plan.attribution or "any time"),
         ("most weight of a unit", "what it has" if plan.unit_cap is None else f"{plan.unit_cap:,} exposures"),
     )
     told = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
