@@ -144,6 +144,10 @@ def test_idle_connections_of_one_address_change_nothing_for_others(served: Serve
             assert b"WS-SERVING-060" in taken.recv(4096)
 
 
+LONG = b"x" * 40_000
+"""More than is parsed in one piece, unless it is a body of known length."""
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -154,6 +158,13 @@ def test_idle_connections_of_one_address_change_nothing_for_others(served: Serve
         (HEAD + b"X-API-Key: %b\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 415),
         (HEAD + b"X-API-Key: %b\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 415),
         (HEAD + b"X-API-Key: %b\r\nContent-Length: 2\r\n\r\n{}", 422),
+        (HEAD + b"X-API-Key: %b\r\nContent-Length: 2\r\nContent-Length: 40000\r\n\r\n{}" + LONG, 400),
+        (HEAD + b"X-API-Key: %b\r\nContent-Length: 40000\r\nTransfer-Encoding: chunked\r\n\r\n" + LONG, 400),
+        (HEAD + b"X-API-Key: %b\r\nContent-Length: +2\r\n\r\n{}" + LONG, 400),
+        (HEAD + b"X-API-Key: %b\r\nContent-Length: 4 0000\r\n\r\n{}" + LONG, 400),
+        (HEAD + b"X-API-Key: %b\r\nContent-Length: 0\r\n\r\n", 400),
+        (HEAD + b"X-API-Key: %b\r\nContent-Length: 1048576\r\n\r\n" + b" " * 1048576, 400),
+        (HEAD + b"X-API-Key: %b\r\nContent-Length: 1048577\r\n\r\n" + b" " * 1048577, 413),
     ],
 )
 def test_heads_on_both_paths(served: Served, sent: bytes, status: int) -> None:

@@ -42,15 +42,15 @@ WHERE model = :model AND experiment = :experiment AND record NOT LIKE :unplanned
 SERIES = """
 SELECT number, record, signature FROM rollout_decisions
 WHERE model = :model AND experiment = :experiment AND (
-    number > (
-        SELECT max(number) FROM rollout_decisions WHERE model = :model AND experiment = :experiment
-    ) - :newest
+    number > :earlier
     OR (number - 1) % :every = 0
-    OR action NOT IN ('hold', 'promote')
+    OR (record NOT LIKE :hold AND record NOT LIKE :promote)
 ) ORDER BY number
 """
 FEW = 100
 """So many rows without a signature are looked at before the mark says where a rollout ends."""
+HOLD, PROMOTE = '{"action":"hold"%', '{"action":"promote"%'
+"""What a record is is asked of the record: its signature covers no other column but the number."""
 UNPLANNED = '%"planned_look":null%'
 """Within a text of the record a quotation mark has a backslash before it, so only the field is like this."""
 
@@ -115,7 +115,11 @@ class SqlRollouts:
             promoted.
         :raises VerdictError: if a row is not what was written.
         """
-        return self._decisions(SERIES, model, experiment, newest=newest, every=every)
+        last = self.last(model, experiment)  # a forged number may be as high as it likes
+        if last is None:
+            return ()
+        sought = {"earlier": last.number - newest, "every": every, "hold": HOLD, "promote": PROMOTE}
+        return self._decisions(SERIES, model, experiment, **sought)
 
     def missing(self, model: str, experiment: str) -> tuple[int, ...]:
         """Return the numbers of decisions that the signed mark knows and the table does not hold.
@@ -149,14 +153,13 @@ class SqlRollouts:
         """Return number and record of those rows that the installation signed.
 
         A signature takes long to verify. Once ``FEW`` rows had none, rows behind the rollout's signed end are
-        passed over unread: so rows that somebody adds there cost next to nothing, however many they are.
+        passed over unread, as is always one whose number is none of a decision: so rows that somebody adds
+        there cost next to nothing, however many they are.
         """
         unsigned, end = 0, None
         try:
             for number, raw, signature in rows:
-                if end is not None and number > end:
-                    unsigned += 1
-                elif self._is_signed(rollout, number, raw, signature):
+                if _may_be_one(number, end) and self._is_signed(rollout, number, raw, signature):
                     yield number, raw
                 else:
                     unsigned += 1
@@ -250,6 +253,14 @@ class SqlRollouts:
         """Write how far a rollout has come, after its rows."""
         planned = tuple(number for number, raw in sorted(kept.items()) if UNPLANNED.strip("%") not in raw)
         self._marks.put(RolloutMark(**key, number=max(kept), planned=planned))
+
+
+def _may_be_one(number: Any, end: int | None) -> bool:
+    """Return whether a row's number can be a decision's: SQLite keeps whatever is written into the column.
+
+    :param end: the number of the last decision; ``None``: it is not known.
+    """
+    return isinstance(number, int) and number >= 1 and (end is None or number <= end)
 
 
 def _text(query: str) -> Any:

@@ -113,11 +113,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _receive_in_slices(self, data: bytes) -> None:
         """Parse a large read in parts: it may hold thousands of headers or of requests, or a long trailer."""
-        framing = end = 0
+        framing = end = counted = 0
+        step = LARGE
         while end < len(data):
             begin, size = end, self._body_to_come()
             if size < LARGE:  # what is a body's alone is not counted: that takes longer than to parse it
-                size = max(size, SMALL if data.count(b"\n", begin, begin + LARGE) > LINES else LARGE)
+                if begin >= counted:  # once for each window: to count takes as long as to parse
+                    step = SMALL if data.count(b"\n", begin, begin + LARGE) > LINES else LARGE
+                    counted = begin + LARGE
+                size = max(size, step)
             end = begin + size
             body, part = self._body_so_far() if self._phase == BODY else 0, data[begin:end]
             super().data_received(part)
