@@ -3,7 +3,8 @@
 Whole tests are simulated: 20 looks, one a day, 2,000 new users between two of them. Every look goes through
 the product's own decision with its usual guardrails, minimum of units, cycle and sample-ratio check. All
 rules see the same users. Then whole canaries and A/B tests of 28 days in which something is missing or out of
-proportion: outcomes, labels of one arm, answers, base rates from 0.2 to 50 %, a few bots.
+proportion: outcomes, labels of one arm, answers, base rates from 0.2 to 50 %, a few bots. Last the power that
+the planner promises for a plan, beside the one that is seen.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
-from ab_missing import CELLS, DAYS, Cell, end_of
+from ab_bots import CELLS as BOTS
+from ab_cells import DAYS, Cell, end_of
+from ab_missing import CELLS as MISSING
+from ab_power import CELLS as POWERS
+from ab_power import POWER_APART, TIMES, promised
 from ab_rules import (
     NAIVE,
     ONCE,
@@ -114,6 +119,7 @@ def run_cell(cell: Cell, *, runs: int) -> Seen:
 
 
 def _cell_part(cell: Cell, runs: int, seed: int) -> list[End]:
+    remember_bounds()
     return [End(*end_of(cell, np.random.default_rng([seed, run]))) for run in range(runs)]
 
 
@@ -126,6 +132,19 @@ def cell_bars(cell: Cell, seen: Seen, *, quick: bool) -> list[Bar]:
     return bars + [
         bar(f"{cell.name}: {ENDS[end]}", seen, min(least, 1 - NEVER), end, at_most=False)
         for end, least in cell.right.items()
+    ]
+
+
+def power_bars(cell: Cell, seen: Seen, *, quick: bool) -> list[Bar]:
+    """Hold the power that is seen against the planner's, from both sides; a quick run's by its better end."""
+    power = promised(cell)
+    rate, low, high = seen.share(RolloutAction.PROMOTE)
+    best = min(max(power, low), high) if quick else rate
+    unit = f"(promised {power:.3f}, seen {rate:.3f} [{low:.3f}, {high:.3f}] of {len(seen.ends):,} tests)"
+    what = f"{cell.name}: power, seen less promised"
+    return [
+        Bar(bar=what, value=best - power, unit=unit, limit=-POWER_APART, at_most=False),
+        Bar(bar=what, value=best - power, unit=unit, limit=POWER_APART),
     ]
 
 
@@ -212,12 +231,15 @@ def main() -> int:
     begun = time.perf_counter()
     found = {world: run_world(world, runs=runs) for world in WORLDS}
     bars = bars_of(found, quick=asked.quick)
-    missing = {cell: run_cell(cell, runs=runs) for cell in CELLS}
+    missing = {cell: run_cell(cell, runs=runs) for cell in (*MISSING, *BOTS)}
+    powers = {cell: run_cell(cell, runs=TIMES * runs) for cell in POWERS}
     bars += [bar for cell, seen in missing.items() for bar in cell_bars(cell, seen, quick=asked.quick)]
+    bars += [bar for cell, seen in powers.items() for bar in power_bars(cell, seen, quick=asked.quick)]
     bars.append(Bar(bar="time", value=time.perf_counter() - begun, unit="s"))
     header = ("truth", "rule", *ENDS.values(), "median look", "of roll back", "users used")
     rows = [row for world in WORLDS for row in rows_of(world.name, found[world], LOOKS)]
-    rows += [row for cell, seen in missing.items() for row in rows_of(cell.name, {SEQUENCE: seen}, DAYS)]
+    cells = missing | powers
+    rows += [row for cell, seen in cells.items() for row in rows_of(cell.name, {SEQUENCE: seen}, DAYS)]
     title = f"{runs:,} tests each, {LOOKS} looks; shares with their 95 % interval"
     return report("ab", title, header, rows, bars)
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from windsock.rollout.guardrails import GUARDRAIL_UNITS
+from windsock.rollout.outcomes import FEWEST_EVENTS
 from windsock.rollout.promotion import PROMOTION_UNITS
 from windsock.rollout.traffic_ahead import DAY, HALF, WHOLE, World
 from windsock.spec import SHARE_KINDS, parse_duration
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 POWER = 0.8
 USUAL_GAIN = 0.1
 """Of the champion's value: what an A/B test is planned to see, unless another gain is asked for."""
-FEWEST_EVENTS = 20
-"""Events, and as many cases without one, that each arm needs before shares are compared."""
 SURE_EVENTS = FEWEST_EVENTS + 2 * math.sqrt(FEWEST_EVENTS)
 """Expected events of which there are that many at least with 98 % probability."""
 SURE = 0.99
