@@ -18,9 +18,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gate_rival import RESAMPLES, interval_of, resample, share_low
-from gate_worlds import KINDS, apart_for, equal_models, scores, three_classes, true_area, two_classes
+from gate_worlds import (
+    KINDS,
+    UNEQUAL,
+    apart_for,
+    equal_models,
+    scores,
+    three_classes,
+    true_area,
+    two_classes,
+    unequal_sizes,
+)
 from harness import Bar, report
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
 from windsock.governance.checks import interval_status
 from windsock.records import Status
@@ -168,22 +178,13 @@ def binary_cell(name: str, rows: int, runs: int) -> list[Cell]:
     return [Cell(f"{name} {limit:.3f} at the limit, {rows} rows", ours, before, most(runs))]
 
 
+EQUAL_NAMES = ("accuracy", "recall", "f1", "balanced_accuracy", "roc_auc", "average_precision", "log_loss")
+
+
 def equal_cell(shared: float, runs: int) -> list[Cell]:
     """Return how often one of two equal models of 50 entities with 10 rows each is taken to be better."""
-    names = ("accuracy", "recall", "f1", "balanced_accuracy", "roc_auc", "average_precision", "log_loss")
-    draw = np.random.default_rng(11)
-    ours, before, least = dict.fromkeys(names, 0), dict.fromkeys(names, 0), min(runs, RIVAL_RUNS)
-    for run in range(runs):
-        one, other, units = equal_models(draw, 50, 10, shared=shared)
-        for name in names:
-            found = compare_models(name, "champion", ours=one, theirs=other, units=units)
-            ours[name] += found.interval is not None and found.interval.low > 0
-            if run < least:
-                pair = {"one": make_scorer(name, one), "other": make_scorer(name, other)}
-                values = resample(pair, units.rows, resamples=RIVAL_RESAMPLES, seed=run)
-                sign = -1 if name == "log_loss" else 1
-                interval = interval_of(sign * (values["one"] - values["other"]))
-                before[name] += interval is not None and interval[0] > 0
+    ours, before = _promoted(EQUAL_NAMES, lambda draw: np.full(50, 10), shared, runs)
+    least = min(runs, RIVAL_RUNS)
     return [
         Cell(
             f"equal models, {name}, 50 entities x 10 rows that share {shared:.0%}",
@@ -191,14 +192,57 @@ def equal_cell(shared: float, runs: int) -> list[Cell]:
             100 * before[name] / least,
             EQUAL_MOST if runs >= RUNS // 2 else most(runs, EQUAL_MOST),
         )
+        for name in EQUAL_NAMES
+    ]
+
+
+def unequal_cell(kind: str, shared: float, runs: int) -> list[Cell]:
+    """Return up to how often one of two equal models is taken to be better, of entities of unequal size.
+
+    The number is the upper 95 % limit of the share of the draws; without an interval nothing is promoted.
+    """
+    names = (*EQUAL_NAMES, "f1_weighted")
+    ours, before = _promoted(names, partial(unequal_sizes, kind), shared, runs)
+    return [
+        Cell(
+            f"equal models, {name}, {kind}, rows share {shared:.0%}, upper limit",
+            100 * upper_share(ours[name], runs),
+            100 * before[name] / min(runs, RIVAL_RUNS),
+            EQUAL_MOST if runs >= RUNS // 2 else most(runs, EQUAL_MOST),
+        )
         for name in names
     ]
+
+
+def upper_share(hits: int, runs: int) -> float:
+    """Return the upper limit of the one-sided 95 % interval of a share (Clopper-Pearson)."""
+    return float(beta.ppf(0.95, hits + 1, runs - hits)) if hits < runs else 1.0
+
+
+def _promoted(
+    names: tuple[str, ...], sizes: Callable[[np.random.Generator], Any], shared: float, runs: int
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Count how often each rule takes the first of two equal models to be better, by metric."""
+    draw = np.random.default_rng(11)
+    ours, before = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    for run in range(runs):
+        one, other, units = equal_models(draw, sizes(draw), shared=shared)
+        for name in names:
+            found = compare_models(name, "champion", ours=one, theirs=other, units=units)
+            ours[name] += found.interval is not None and found.interval.low > 0
+            if run < RIVAL_RUNS:
+                pair = {"one": make_scorer(name, one), "other": make_scorer(name, other)}
+                values = resample(pair, units.rows, resamples=RIVAL_RESAMPLES, seed=run)
+                sign = -1 if name == "log_loss" else 1
+                interval = interval_of(sign * (values["one"] - values["other"]))
+                before[name] += interval is not None and interval[0] > 0
+    return ours, before
 
 
 def cost_cell(rows: int) -> list[Cell]:
     """Return the processor time of all intervals of an evaluation, as a part of the rule before."""
     draw = np.random.default_rng(13)
-    one, other, _ = equal_models(draw, rows // 10, 10, shared=0.0)
+    one, other, _ = equal_models(draw, np.full(rows // 10, 10), shared=0.0)
     names, units = [name for name in METHODS if name not in ("r2", "rmse", "mae")], Units(rows=rows)
     begun = time.process_time()
     measure_all(names, one, units)
@@ -220,10 +264,17 @@ def cost_cell(rows: int) -> list[Cell]:
     ]
 
 
-def _cells(runs: int) -> Iterable[Callable[[], list[Cell]]]:
+def _name(cell: partial[list[Cell]]) -> str:
+    return " ".join(map(str, (cell.func.__name__, *cell.args)))
+
+
+def _cells(runs: int) -> Iterable[partial[list[Cell]]]:
     yield partial(cost_cell, 100_000)
     for shared in (0.0, 0.5, 0.9):
         yield partial(equal_cell, shared, runs // 2)
+    for kind in UNEQUAL:
+        for shared in (0.0, 0.9):
+            yield partial(unequal_cell, kind, shared, runs // 2)
     yield partial(area_power_cell, runs)
     for name in ("roc_auc", "average_precision"):
         yield partial(few_cell, name, runs)
@@ -232,11 +283,11 @@ def _cells(runs: int) -> Iterable[Callable[[], list[Cell]]]:
     yield from _share_cells(runs)
 
 
-def _share_cells(runs: int) -> Iterable[Callable[[], list[Cell]]]:
-    for name in ("f1", "balanced_accuracy", "precision", "recall"):
+def _share_cells(runs: int) -> Iterable[partial[list[Cell]]]:
+    for name in ("f1", "f1_weighted", "balanced_accuracy", "precision", "recall"):
         for rows, right in ((60, 0.9), (300, 0.8), (300, 0.97)):
             yield partial(mean_cell, name, rows, right, runs)
-    for name in ("f1", "precision", "balanced_accuracy"):
+    for name in ("f1", "f1_weighted", "precision", "balanced_accuracy"):
         for rows in (50, 200, 1_000):
             yield partial(binary_cell, name, rows, runs)
     for rows in (10, 20, 50, 200, 1_000):
@@ -254,10 +305,16 @@ def main() -> int:
     """Run all cells and hold them against their bars."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few simulations, for a first look")
-    runs = QUICK_RUNS if parser.parse_args().quick else RUNS
+    parser.add_argument(
+        "--only", metavar="TEXT", default="", help="only cells whose function or values have it"
+    )
+    asked = parser.parse_args()
+    chosen = [cell for cell in _cells(QUICK_RUNS if asked.quick else RUNS) if asked.only in _name(cell)]
+    if not chosen:
+        parser.error(f"no cell has {asked.only!r} in its function's name or its values")
     begun = time.perf_counter()
     with get_context("fork").Pool(PROCESSES) as pool:
-        cells = [cell for found in pool.imap(_run, _cells(runs)) for cell in found]
+        cells = [cell for found in pool.imap(_run, chosen) for cell in found]
     rows, bars = [], []
     for cell in cells:
         unit = "x" if "times" in cell.what else "%"

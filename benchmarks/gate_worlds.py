@@ -87,17 +87,32 @@ def true_area(kind: str, apart: float, positives: int, negatives: int, *, roc: b
     return area(scored.truth == 1, scored.answers[:, 1]).value
 
 
-def equal_models(
-    draw: np.random.Generator, entities: int, each: int, *, shared: float
-) -> tuple[Scored, Scored, Units]:
+UNEQUAL: dict[str, tuple[int, float, int]] = {
+    "100 entities of lognormal size": (100, 1.0, 0),
+    "300 entities of lognormal size": (300, 1.2, 0),
+    "200 entities, one with a tenth of the rows": (199, 0.0, 222),
+    "200 entities, one with half the rows": (199, 0.0, 1_990),
+}
+"""How many entities of about 10 rows, how unequal they are (sigma of the logarithm), and one with so many."""
+
+
+def unequal_sizes(kind: str, draw: np.random.Generator) -> Any:
+    """Draw how many rows each entity has."""
+    entities, sigma, huge = UNEQUAL[kind]
+    sizes = np.ceil(10 * draw.lognormal(-(sigma**2) / 2, sigma, entities)).astype(int)
+    return np.r_[sizes, huge] if huge else sizes
+
+
+def equal_models(draw: np.random.Generator, sizes: Any, *, shared: float) -> tuple[Scored, Scored, Units]:
     """Draw rows of entities and two equally good models of them, each wrong on entities of its own.
 
+    :param sizes: how many rows each entity has.
     :param shared: which part of the variance an entity's rows share, of the truth and of each model's error.
     """
-    codes = np.repeat(np.arange(entities), each)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
 
     def mixed() -> Any:
-        of_entity, of_row = draw.normal(size=entities)[codes], draw.normal(size=codes.size)
+        of_entity, of_row = draw.normal(size=len(sizes))[codes], draw.normal(size=codes.size)
         return np.sqrt(shared) * of_entity + np.sqrt(1 - shared) * of_row
 
     signal = mixed()

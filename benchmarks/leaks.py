@@ -32,7 +32,7 @@ PLANTS = 100
 PLANTED_ROWS = 6_000
 MOST_WRONG = 1
 FOUND = 95
-SECONDS = 5.0
+SECONDS = 1.5
 
 
 @dataclass(frozen=True)

@@ -135,3 +135,14 @@ def test_a_clock_of_half_a_day(tmp_path, case):
     column = read_columns(put(tmp_path, lambda moment: f"{moment:%I:%M %p}", name="k"))["k"]
     right = [60 * moment.hour + moment.minute for moment in MOMENTS]
     case("9:05 PM", right=True, got=column.values.tolist() == right)
+
+
+@pytest.mark.parametrize("pattern", ["%Y-%m-%d", "%d/%m/%Y", "%Y-%m-%dT%H:%M:%SZ", "%d %b %Y"])
+def test_years_of_the_thai_calendar_are_in_doubt(tmp_path, case, pattern):
+    ahead = pattern.replace("%Y", "2567")
+    file = put(tmp_path, lambda moment: moment.strftime(ahead), name="k")
+    message = failed(validated(file, "y")[1]).get("WS-DATA-117", "")
+    case(f"2567 as {pattern}", right=True, got="`data.columns.k.dates`" in message or message)
+    if pattern == "%Y-%m-%d":
+        blocks = {"columns": {"k": {"dates": pattern}}}
+        case("... with a pattern", right="pass", got=validated(file, "y", **blocks)[1].status.value)

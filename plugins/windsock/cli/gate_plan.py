@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from windsock.statistics.gate_planning import Mix, Needed
 
 MARGINS = (0.01, 0.02, 0.05)
+GAINS = (0.05, 0.1, 0.2)
+"""How much better than one that knows nothing a first model is taken to be: a useful one is far better."""
 HEAD = ("limit", "if it truly is", "needs", "held-out rows", "rows in all", "today")
 FIRST = "at least {}, for an interval at all; then plan with that evaluation"
 NEVER = "no number of rows would do: the value itself is not inside the limit"
@@ -85,7 +87,11 @@ def last_seen(spec: ModelSpec, ports: Ports) -> Seen:
             source=f"those of the last evaluation, of {row.at:%Y-%m-%d}",
         )
     margins = ", ".join(f"{margin:g}" for margin in MARGINS)
-    return Seen(metrics={}, against=None, source=f"no evaluation yet, so the limits and {margins} better")
+    gains = ", ".join(f"{gain:g}" for gain in GAINS)
+    source = (
+        f"no evaluation yet, so {margins} better than the limits, and {gains} better than knowing nothing"
+    )
+    return Seen(metrics={}, against=None, source=source)
 
 
 def count_today(spec: ModelSpec, ports: Ports) -> Today:
@@ -190,7 +196,7 @@ def _baseline_rows(spec: ModelSpec, seen: Seen, today: Today, power: float) -> I
         yield _row(shown, f"{known.value:.4g} better", needed, today, why)
         return
     value = baseline_value(metric, today.mix)
-    for gain in MARGINS:
+    for gain in GAINS:
         needed = None
         if value is not None:
             needed = needed_beside(metric, value, gain, alike=0.5, mix=today.mix, power=power)

@@ -11,7 +11,7 @@ from windsock.data.number_words import CURRENCY, is_either
 from windsock.data.plain_text import read_plain, text_array
 from windsock.data.read_columns import NUMERIC, Asked, ReadColumn, missing_words
 from windsock.data.spelled_words import in_plain_signs
-from windsock.data.time_words import EPOCHS, as_epoch
+from windsock.data.time_words import EPOCHS, as_epoch, of_buddhist_years
 from windsock.data.word_kinds import as_time, held_words, inferred_words
 from windsock.data.words import ALWAYS_MISSING
 from windsock.records import ColumnKind, ValueForm
@@ -49,7 +49,7 @@ def read_text(values: pd.Series[Any], asked: Asked) -> ReadColumn:
     if _may_be_plain(asked) and (plain := read_plain(text)) is not None:
         found, blank, missing = plain
         fit = _as_held(found, asked) if asked.held else as_time(found, asked)
-        if fit is not None:
+        if fit is not None and not _of_doubtful_era(fit, asked):
             said = missing_words(asked.name, blank=blank, words=missing, rows=len(values))
             return ReadColumn(
                 name=asked.name,
@@ -130,6 +130,7 @@ def _read_words(column: _Words, values: pd.Series[Any], asked: Asked) -> ReadCol
     if not is_text and (valued.any() or held_kind not in (None, ColumnKind.CATEGORY)):
         words, counts = in_plain_signs(column.words.filter(pa.array(valued))), column.counts[valued]
         fit = held_words(words, counts, asked) if held_kind else inferred_words(words, counts, asked)
+        fit = _without_doubtful_era(fit, asked)
     if fit is None or fit.kind is ColumnKind.CATEGORY:
         missing = missing_words(asked.name, blank=column.of(blank), words=column.of(gone), rows=len(values))
         remarks = (f"{asked.name}: {remark}" for remark in (fit.remarks if fit else ()))
@@ -139,6 +140,22 @@ def _read_words(column: _Words, values: pd.Series[Any], asked: Asked) -> ReadCol
         asked.name, blank=column.of(blank), words=column.of(gone | maybe), rows=len(values)
     )
     return _settled(fit, column, valued, values, asked, (*findings, *said))
+
+
+def _of_doubtful_era(fit: Fit, asked: Asked) -> bool:
+    """Return whether the years may be Buddhist ones; a pattern that a person wrote says that they are not."""
+    form = asked.held.form if asked.held else asked.form
+    return not (form and form.dates.startswith("%")) and of_buddhist_years(fit)
+
+
+def _without_doubtful_era(fit: Fit | None, asked: Asked) -> Fit | None:
+    if fit is None or asked.is_target or not _of_doubtful_era(fit, asked):
+        return fit
+    doubt = (
+        "years of the Thai calendar are 543 ahead: write years of the common era at the source; if they are "
+        f"that, a pattern in `data.columns.{asked.name}.dates`, such as %Y-%m-%d, reads them as they stand"
+    )
+    return replace(fit, fits=fit.fits & False, possible=fit.fits, doubt=doubt)
 
 
 def _as_before(changed: int, asked: Asked) -> tuple[str, ...]:

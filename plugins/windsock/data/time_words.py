@@ -85,6 +85,8 @@ UNCLEAR = (
     "dates whose day and month cannot be told apart; "
     "`data.source.dates` (day_first or month_first) settles it"
 )
+BUDDHIST = (2480, 2600)
+"""Years of the Thai calendar that are 1937 to 2057 of the common era: 543 fewer."""
 SHORT = "dates with years of two digits; `data.source.dates`, a pattern such as %d.%m.%y, settles it"
 
 
@@ -119,6 +121,16 @@ def read_times(
     weighed = [(int(counts[fit.reach].sum()), fit) for fit in fits if fit is not None]
     weight, best = max(weighed, key=lambda entry: entry[0], default=(0, None))
     return best if weight else None
+
+
+def of_buddhist_years(fit: Fit) -> bool:
+    """Return whether all times of a column would lie centuries ahead, as years of the Thai calendar do."""
+    import numpy as np
+
+    if fit.kind is not ColumnKind.DATETIME or fit.doubt or not fit.fits.any():
+        return False
+    years = fit.values[fit.fits].astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970
+    return bool(years.min() >= BUDDHIST[0] and years.max() <= BUDDHIST[1])
 
 
 def read_clock(words: pa.Array, counts: NDArray[Any], form: ValueForm | None) -> Fit | None:

@@ -76,10 +76,17 @@ def column_leaks(
     :param times: when it was: folds are blocks of time.
     :param known: columns that are known at prediction time: never named, and they hide no other column.
     """
+    from threadpoolctl import threadpool_limits
+
     most = max(FEWER_ROWS, MOST_ROWS * MANY_COLUMNS // max(MANY_COLUMNS, len(columns)))
     labels = read_labels(target, numbers=numbers, groups=groups, times=times, most=most)
     if labels is None:
         return ()
+    with threadpool_limits(limits=1):  # small matrices: threads would only wait for each other
+        return _found(columns, labels, known)
+
+
+def _found(columns: Sequence[Column], labels: Labels, known: Sequence[str]) -> tuple[LeakSuspect, ...]:
     judged = [judge(column, labels) for column in columns]
     named: dict[str, LeakKind] = {}
     for one in judged:
@@ -89,7 +96,7 @@ def column_leaks(
             named[one.column.name] = "copy"
         elif one.strength.absence >= ABSENT:
             named[one.column.name] = "absence"
-        elif one.strength.alone >= PERFECT[numbers] and labels.rows >= PERFECT_ROWS:
+        elif one.strength.alone >= PERFECT[labels.numbers] and labels.rows >= PERFECT_ROWS:
             named[one.column.name] = "alone"
     rest = [one for one in judged if one.column.name not in named]
     outstanding = _outstanding(rest, labels, compare=bool(named))

@@ -161,12 +161,17 @@ class Labels:
             beside = np.concatenate([one.points for one in predictions], axis=1)
             return max(r2(truth, self._ridge(beside, truth)) for truth in (self.points, self.ranks))
         points = []
-        for place in range(self.class_count):
+        two = self.class_count == 2  # each is the other's mirror
+        for place in range(1 if two else self.class_count):
             shares = np.stack([one.points[:, place] for one in predictions], axis=1).clip(1e-3, 1 - 1e-3)
             points.append(self._ridge(np.log(shares / (1 - shares)), self.points[:, [place]]))
+        if two:
+            return auc(points[0][:, 0], self.points[:, 0] > 0)
         return self.score(np.concatenate(points, axis=1))
 
     def _of_classes(self, points: NDArray[Any]) -> list[float]:
+        if points.shape[1] == 2:  # each is the other's mirror
+            return [auc(points[:, 1], self.points[:, 1] > 0)] * 2
         pairs = zip(points.T, self.points.T, strict=True)
         return [auc(point, truth > 0) for point, truth in pairs]
 

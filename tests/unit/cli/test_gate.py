@@ -60,7 +60,10 @@ def lines(capsys) -> list[str]:
 
 def test_before_anything_was_trained(ports, capsys):
     found = lines(capsys)
-    assert found[1] == "true values: no evaluation yet, so the limits and 0.01, 0.02, 0.05 better"
+    assert found[1] == (
+        "true values: no evaluation yet, so 0.01, 0.02, 0.05 better than the limits, "
+        "and 0.05, 0.1, 0.2 better than knowing nothing"
+    )
     assert "no snapshot yet" in found[2]
     table = "\n".join(found[3:])
     assert "recall >= 0.8" in table
