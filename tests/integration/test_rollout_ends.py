@@ -1,7 +1,7 @@
 """What is missing ends a rollout as it should: through a real server, its log, the count and the decision.
 
-The right end of each scenario was written down first. Every model has a split of its own in one server; three
-more run on it one after the other, with a challenger that fails. The client is httpx.
+The right end of each scenario was written down first. The rollouts of one model run one after the other on
+one server. The client is httpx; it finds the arm of each of its units by itself.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import ssl
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,13 +35,11 @@ from support.serving import (
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
 from windsock.adapters.server_client import ServerRouter
 from windsock.adapters.storage import Storage
-from windsock.ports import LoadedBundle
 from windsock.records import (
     FallbackAnswer,
     Rollout,
     RolloutAction,
     RolloutDecision,
-    RoutePlan,
     StepTotals,
     StoredBundle,
 )
@@ -57,49 +54,80 @@ UNITS, AT_ONCE, EACH = 240, 24, 4
 LOOKS = (timedelta(days=2), timedelta(days=28))
 """Once with time enough for a promotion, once at the deadline."""
 CANARY = make_rollout_plan(
-    "canary", steps=[50, 100], minimum_units=200, cycle="1d", promote={"not_worse": 0.2}
+    "canary",
+    steps=[50, 100],
+    minimum_units=200,
+    cycle="1d",
+    guardrails={"slow": None},
+    promote={"not_worse": 0.2},
 )
 SHADOW = make_rollout_plan(
-    "shadow", metric="accuracy", minimum_units=100, cycle="1d", promote={"not_worse": 0.2}
+    "shadow",
+    metric="accuracy",
+    minimum_units=100,
+    cycle="1d",
+    guardrails={"slow": None},
+    promote={"not_worse": 0.2},
 )
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass
 class World:
-    """A server and the versions behind it."""
+    """A server, the two versions behind it, and what counts its log."""
 
     settings: Settings
     server: Server
     events: ArchiveRolloutEvents
+    champion: StoredBundle
+    challenger: StoredBundle
+    challenger_url: str
+    http: httpx.Client
+    epoch: int = 0
 
-    def begin(self, plan: RoutePlan) -> Rollout:
-        """Split the traffic by a plan, and return its rollout."""
+    def begin(self, *, policy: Any = "champion", shadow: bool = False) -> Rollout:
+        """Begin the next rollout of the model."""
+        self.epoch += 1
+        shares = (10_000, 0) if shadow else (5_000, 5_000)
+        plan = make_plan(
+            self.champion, self.challenger, shares=shares, champion=self.champion.digest, epoch=self.epoch
+        )
+        slots = (plan.slots[0], plan.slots[1].replace(url=self.challenger_url, shadow=shadow))
+        plan = plan.replace(slots=slots, experiment=f"e{self.epoch}", fallback=FallbackAnswer(policy=policy))
         ServerRouter(self.server.address, self.settings.read_admin_token).apply(plan)
-        champion, challenger = plan.slots
         since = datetime.now(UTC)
         return rollout(
-            SHADOW if challenger.shadow else CANARY,
-            model=plan.model,
+            SHADOW if shadow else CANARY,
             experiment=plan.experiment,
-            digest=challenger.digest,
-            champion_digest=champion.digest,
+            digest=self.challenger.digest,
+            champion_digest=self.champion.digest,
             step_epoch=plan.epoch,
             step_since=since,
             started_at=since,
             salt=plan.salt,
         )
 
-    def judge(self, one: Rollout) -> tuple[StepTotals, list[RolloutDecision]]:
-        """Count what is in the log, and decide on it at both looks."""
-        totals = self.events.totals(one, now=datetime.now(UTC))
-        for arm in (totals.champion, totals.challenger):
+    def judge(self, one: Rollout, rows: int) -> tuple[StepTotals, list[RolloutDecision]]:
+        """Count when so many rows are in the log, and decide at both looks."""
+        seen: list[StepTotals] = []
+
+        def is_all() -> bool:
+            seen.append(self.events.totals(one, now=datetime.now(UTC)))
+            exposures = seen[-1].champion.exposures + seen[-1].challenger.exposures
+            return exposures + seen[-1].repeated_exposures >= rows
+
+        wait_until(is_all, what="every row in the log")
+        for arm in (seen[-1].champion, seen[-1].challenger):
             assert arm.exposures == arm.answered + arm.fallbacks + arm.refused
-        return totals, [decide(one, totals, (), number=1, now=one.started_at + after) for after in LOOKS]
+        looks = [decide(one, seen[-1], (), number=1, now=one.started_at + after) for after in LOOKS]
+        return seen[-1], looks
 
 
 @contextmanager
-def world(settings: Settings, folder: Path) -> Iterator[World]:
+def world(folder: Path) -> Iterator[World]:
+    settings = make_settings(folder / "home")
+    bundle = make_bundle(seed=2)
+    first, second = store_bundle(settings, make_bundle()), store_bundle(settings, bundle)
     events = ArchiveRolloutEvents(
         settings.serving_dir,
         Storage(settings.storage_url),
@@ -107,35 +135,36 @@ def world(settings: Settings, folder: Path) -> Iterator[World]:
         roots=(folder,),
         connections=lambda name: name,
     )
-    with running(settings) as server:
-        yield World(settings, server, events)
+    with (
+        failing_slot(settings, bundle, second, version="2") as slot,
+        running(settings) as server,
+        httpx.Client(timeout=20, verify=NO_CERTIFICATES, trust_env=False) as http,
+    ):
+        yield World(settings, server, events, first, second, slot.address, http)
 
 
 @dataclass
 class Client:
-    """Asks for units of a model, and tells what they did.
+    """Asks for units of a rollout, and tells what they did.
 
-    :param statuses: how often its requests were answered with what, by unit.
+    :param statuses: what the requests of each unit were answered with.
     """
 
     address: str
-    model: str
+    http: httpx.Client
     statuses: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.http = httpx.Client(timeout=20, verify=NO_CERTIFICATES, trust_env=False)
 
     def ask(self, units: Sequence[str], ids: Sequence[str] | None = None, age: float = 41.5) -> None:
         """Ask for units in one request."""
         body: dict[str, Any] = {"features": [{**ROW, "age": age}] * len(units), "unit": list(units)}
         if ids is not None:
             body["prediction_id"] = list(ids)
-        answer = self.http.post(f"{self.address}/models/{self.model}/predict", json=body)
+        answer = self.http.post(f"{self.address}/predict", json=body)
         self.statuses |= dict.fromkeys(units, answer.status_code)
 
     def tell(self, unit: str, outcome: Any = True, at: datetime | None = None) -> None:
         """Tell what a unit did."""
-        body = {"model": self.model, "unit": unit, "event_id": f"bought {unit}", "outcome": outcome}
+        body = {"model": "churn", "unit": unit, "event_id": f"bought {unit}", "outcome": outcome}
         if at is not None:
             body["event_time"] = at.isoformat()
         self.http.post(f"{self.address}/outcomes", json=body).raise_for_status()
@@ -152,7 +181,7 @@ class Told:
     code: str
     count: str = ""
     outcome: Any = True
-    spelled: str = "u{}"
+    spelled: str = "u"
     clock: timedelta | None = None
     silent: bool = False
     ids: int = UNITS
@@ -161,33 +190,14 @@ class Told:
 SECOND = timedelta(seconds=1)
 TOLD = {
     "silent": Told("027", silent=True),
-    "word": Told("031", "unusable", outcome="purchase"),
-    "spelling": Told("032", "unknown", spelled="U{}"),
-    "clock": Told("033", "early", clock=-3_600 * SECOND),
     "behind": Told("", clock=-3 * SECOND),
     "ahead": Told("", clock=3 * SECOND),
-    "reused": Told("021", ids=120),
+    "reused": Told("021", ids=UNITS // 2),
+    "clock": Told("033", "early", clock=-3_600 * SECOND),
+    "spelling": Told("032", "unknown", spelled="U"),
+    "word": Told("031", "unusable", outcome="purchase"),
 }
-
-
-def send(client: Client, told: Told) -> None:
-    """Ask for all units, then tell of each fourth one that it did something a second later."""
-    for start in range(0, UNITS, AT_ONCE):
-        numbers = range(start, start + AT_ONCE)
-        client.ask([f"u{number}" for number in numbers], [f"p{number % told.ids}" for number in numbers])
-        asked = datetime.now(UTC)
-        for number in numbers[::EACH] if not told.silent else ():
-            clock = None if told.clock is None else asked + SECOND + told.clock
-            client.tell(told.spelled.format(number), told.outcome, clock)
-
-
-def made_for(bundle: LoadedBundle, model: str) -> LoadedBundle:
-    """Return a bundle as another model's."""
-    return replace(
-        bundle,
-        manifest=bundle.manifest.model_copy(update={"model": model}),
-        schema=bundle.schema.model_copy(update={"model": model}),
-    )
+"""What a later one reads of those before it is sound, but for the last two."""
 
 
 @dataclass(frozen=True)
@@ -204,79 +214,43 @@ class Failing:
     shadow: bool = False
 
 
-FAILING = (
-    Failing("unanswerable", REFUSES, 422),
-    Failing("failed", RAISES, 503, policy="error"),
-    Failing("failed", RAISES, 200, shadow=True),
-)
+FAILING = {
+    "422": Failing("unanswerable", REFUSES, 422),
+    "503": Failing("failed", RAISES, 503, policy="error"),
+    "shadow": Failing("failed", RAISES, 200, shadow=True),
+}
 
 
 class Judged(NamedTuple):
-    """What a scenario came to: what its client sent, what was counted, and the two decisions."""
+    """What a scenario came to: what its client was answered, what was counted, and the two decisions."""
 
     offered: Counter[tuple[str, int]]
     totals: StepTotals
     decisions: list[RolloutDecision]
 
 
-def tell(made: World, name: str, bundles: Sequence[LoadedBundle]) -> tuple[Rollout, Client]:
-    """Play a scenario of outcomes, on a model of its name."""
-    first, second = (store_bundle(made.settings, made_for(bundle, name)) for bundle in bundles)
-    plan = make_plan(first, second, shares=(5_000, 5_000), champion=first.digest, model=name)
-    one = made.begin(plan.replace(experiment=f"{name}-e1"))
-    client = Client(made.server.address, name)
-    send(client, TOLD[name])
-    return one, client
+def tell(made: World, told: Told) -> Judged:
+    """Ask for all units, then tell of each fourth one that it did something a second later."""
+    one, client = made.begin(), Client(made.server.address, made.http)
+    name = one.experiment
+    for start in range(0, UNITS, AT_ONCE):
+        numbers = range(start, start + AT_ONCE)
+        ids = [f"{name} {number % told.ids}" for number in numbers]
+        client.ask([f"{name} u{number}" for number in numbers], ids)
+        asked = datetime.now(UTC)
+        for number in numbers[::EACH] if not told.silent else ():
+            clock = None if told.clock is None else asked + SECOND + told.clock
+            client.tell(f"{name} {told.spelled}{number}", told.outcome, clock)
+    return Judged(offered_to(one, client), *made.judge(one, UNITS))
 
 
-def fail(
-    made: World, epoch: int, first: StoredBundle, second: StoredBundle, url: str
-) -> tuple[Rollout, Client]:
-    """Play a scenario of a challenger that fails, as the route's next epoch."""
-    failing = FAILING[epoch - 1]
-    shares = (10_000, 0) if failing.shadow else (5_000, 5_000)
-    plan = make_plan(first, second, shares=shares, champion=first.digest, epoch=epoch)
-    slots = (plan.slots[0], plan.slots[1].replace(url=url, shadow=failing.shadow))
-    fallback = FallbackAnswer(policy=failing.policy)  # type: ignore[arg-type]
-    one = made.begin(plan.replace(slots=slots, experiment=f"e{epoch}", fallback=fallback))
-    client = Client(made.server.address, "churn")
-    for number in range(UNITS // 2 if failing.shadow else UNITS):
-        client.ask([f"e{epoch}-{number}"], age=failing.age if number % 3 == 1 else 41.5)
-    return one, client
-
-
-def await_shadow(settings: Settings, rows: int) -> None:
-    """Wait until the log holds so many calls of a shadow: it is asked after the answers."""
-
-    def is_all() -> bool:
-        files = (settings.serving_dir / "log").rglob("*.ndjson")
-        return sum(file.read_bytes().count(b'"shadow"') for file in files) >= rows
-
-    wait_until(is_all, what="the shadow's calls")
-
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Judged]:
-    """Every scenario, played on one server and judged, by its name or epoch."""
-    folder = tmp_path_factory.mktemp("ends")
-    settings = make_settings(folder / "home")
-    bundles = make_bundle(), make_bundle(seed=2)
-    first, second = (store_bundle(settings, bundle) for bundle in bundles)
-    with (
-        failing_slot(settings, bundles[1], second, version="2") as slot,
-        world(settings, folder) as made,
-        ThreadPoolExecutor(3) as senders,
-    ):
-        told = {name: senders.submit(tell, made, name, bundles) for name in TOLD}
-        played: dict[Any, tuple[Rollout, Client]] = {
-            epoch: fail(made, epoch, first, second, slot.address) for epoch in range(1, len(FAILING) + 1)
-        }
-        await_shadow(settings, UNITS // 2)
-        played |= {name: future.result() for name, future in told.items()}
-        assert made.server.stop() == 0
-        return {
-            name: Judged(offered_to(one, client), *made.judge(one)) for name, (one, client) in played.items()
-        }
+def fail(made: World, failing: Failing) -> Judged:
+    """Ask for units one by one; the challenger cannot bear a third of them."""
+    one = made.begin(policy=failing.policy, shadow=failing.shadow)
+    client, units = Client(made.server.address, made.http), UNITS // 2 if failing.shadow else UNITS
+    for number in range(units):
+        client.ask([f"{one.experiment} {number}"], age=failing.age if number % 3 == 1 else 41.5)
+    return Judged(offered_to(one, client), *made.judge(one, UNITS))  # a shadow has each of them, too
 
 
 def offered_to(one: Rollout, client: Client) -> Counter[tuple[str, int]]:
@@ -288,11 +262,19 @@ def offered_to(one: Rollout, client: Client) -> Counter[tuple[str, int]]:
     return Counter((arms.arm(unit), status) for unit, status in client.statuses.items())
 
 
-@pytest.mark.parametrize("name", TOLD)
-def test_outcomes_that_are_missing_or_of_no_use(judged: dict[Any, Judged], name: str) -> None:
-    told, (_, totals, (held, last)) = TOLD[name], judged[name]
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[Failing | Told, Judged]:
+    """Every scenario, played on one server and judged, in this order."""
+    with world(tmp_path_factory.mktemp("ends")) as made:
+        failed = {failing: fail(made, failing) for failing in FAILING.values()}
+        return {**failed, **{told: tell(made, told) for told in TOLD.values()}}
+
+
+@pytest.mark.parametrize("told", TOLD.values(), ids=TOLD)
+def test_outcomes_that_are_missing_or_of_no_use(judged: dict[Any, Judged], told: Told) -> None:
+    _, totals, (held, last) = judged[told]
     sent = 0 if told.silent else UNITS // EACH
-    if name != "reused":
+    if told.ids == UNITS:
         assert totals.units == UNITS
         assert totals.outcomes == (0 if told.count else sent)
         assert not told.count or getattr(totals, told.count) == sent
@@ -306,9 +288,9 @@ def test_outcomes_that_are_missing_or_of_no_use(judged: dict[Any, Judged], name:
         assert {check.name: check.passed for check in held.checks}["outcomes"]
 
 
-@pytest.mark.parametrize("epoch", range(1, len(FAILING) + 1), ids=["422", "503", "shadow"])
-def test_a_challenger_that_fails_a_third(judged: dict[Any, Judged], epoch: int) -> None:
-    failing, (offered, totals, decisions) = FAILING[epoch - 1], judged[epoch]
+@pytest.mark.parametrize("failing", FAILING.values(), ids=FAILING)
+def test_a_challenger_that_fails_a_third(judged: dict[Any, Judged], failing: Failing) -> None:
+    offered, totals, decisions = judged[failing]
     assert totals.champion.exposures == totals.champion.answered == offered["champion", 200]
     failed = UNITS // 6 if failing.shadow else offered["challenger", failing.status]
     assert totals.challenger.unanswered == {failing.cause: failed}
