@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.scenarios import DriftStory, RolloutStory, drift_story, in_background, rollout_story
-from support.stack import STARTED, live_stack
+from support.scenarios import (
+    LACKING,
+    DriftStory,
+    LackingStory,
+    RolloutStory,
+    drift_story,
+    in_background,
+    lacking_story,
+    rollout_story,
+)
+from support.stack import STARTED, LiveStack, live_stack
 from support.stack_logs import keep_logs
 
 KEPT_LOGS = Path(__file__).resolve().parents[2] / "build" / "test-logs"
@@ -22,7 +31,11 @@ def live(tmp_path_factory, project):
         yield running
 
 
-STORIES = {"drift": drift_story, "tried_out": rollout_story}
+STORIES: dict[str, Callable[[LiveStack], Any]] = {
+    "drift": drift_story,
+    "tried_out": rollout_story,
+    **{name: lacking_story(name) for name in LACKING},
+}
 """By the fixture that gives them: each begins with the stack if a test of this run asks for it."""
 
 
@@ -49,6 +62,30 @@ def drift(stories) -> DriftStory:
 def tried_out(stories) -> RolloutStory:
     """The rollout of a better version, at its end."""
     return stories["tried_out"].result()
+
+
+@pytest.fixture(scope="session")
+def no_outcomes(stories) -> LackingStory:
+    """A canary by conversion, whose users' outcomes never arrive."""
+    return stories["no_outcomes"].result()
+
+
+@pytest.fixture(scope="session")
+def another_word(stories) -> LackingStory:
+    """A canary whose outcomes carry a word that no metric names."""
+    return stories["another_word"].result()
+
+
+@pytest.fixture(scope="session")
+def refusing(stories) -> LackingStory:
+    """A canary whose challenger refuses a third of its users."""
+    return stories["refusing"].result()
+
+
+@pytest.fixture(scope="session")
+def failing_shadow(stories) -> LackingStory:
+    """A shadow that has no answer to a third of the users."""
+    return stories["failing_shadow"].result()
 
 
 @pytest.hookimpl(wrapper=True)

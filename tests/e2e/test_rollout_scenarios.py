@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from support.stack import TRIED, wait_for, write_visits
+from support.stack import wait_for, write_like_tried
 from support.tried import Tried
 from windsock.cli.demo_traffic import MovedRow, send_traffic
 from windsock.records import LedgerAction, RolloutAction, RolloutOutcome, Status
@@ -39,13 +38,7 @@ USERS = 3_000
 @pytest.fixture(scope="module")
 def models(live):
     """A model for each scenario, written into the stack that runs."""
-    for name, block in BLOCKS.items():
-        content = yaml.safe_load(TRIED)
-        content["model"]["name"] = name
-        content["data"]["source"] = f"{name}.csv"
-        content["rollout"] |= block
-        write_visits(live.stack.models / f"{name}.csv")
-        (live.stack.models / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    write_like_tried(live.stack.models, BLOCKS)
     for name in BLOCKS:
         live.await_dag(f"{name}__ab_rollout")
     return live.stack.models

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from support.refusing import REFUSED, refusing
 from support.stack import LiveStack, wait_for
 from support.tried import Tried
 from windsock.adapters.build import build_ports
@@ -140,6 +141,80 @@ def rollout_story(live: LiveStack) -> RolloutStory:
         held=held,
         ended=ended,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lacking:
+    """How users of a rollout, or its challenger, lack what a promotion needs.
+
+    :param refuses: whether the challenger has no answer to a third of the users.
+    :param outcome: what each fifth user is told to have done; ``None``: nothing is told.
+    """
+
+    refuses: bool = False
+    outcome: Any = None
+
+
+LACKING = {
+    "no_outcomes": Lacking(),
+    "another_word": Lacking(outcome="purchase"),
+    "refusing": Lacking(refuses=True, outcome=True),
+    "failing_shadow": Lacking(refuses=True),
+}
+"""By model."""
+UNITS, AT_ONCE = 600, 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class LackingStory:
+    """A rollout that lacks what a promotion needs, from its start to its end."""
+
+    tried: Tried
+    rollout: Rollout
+    ended: RolloutEnd
+
+
+def lacking_story(name: str) -> Callable[[LiveStack], LackingStory]:
+    """Return the story of such a rollout: its users come at once, then it is left to its end."""
+
+    def story(live: LiveStack) -> LackingStory:
+        tried, lacking = Tried(live, name), LACKING[name]
+        assert tried.make_version() == "1"
+        if lacking.refuses:
+            tried.ports = refusing(tried.ports)
+        assert tried.make_version() == "2"
+        live.await_dag(tried.dag_id)
+        live.admin.set_paused(tried.dag_id, paused=False)
+        rollout = tried.await_rollout()
+        _ask_and_tell(tried, rollout, lacking)
+        live.admin.trigger(tried.dag_id)
+        ended = tried.await_end(rollout)
+        live.admin.set_paused(tried.dag_id, paused=True)
+        return LackingStory(tried=tried, rollout=rollout, ended=ended)
+
+    return story
+
+
+def _ask_and_tell(tried: Tried, rollout: Rollout, lacking: Lacking) -> None:
+    """Ask for each user once, for those by themselves whom the challenger refuses; tell what they did."""
+    snapshot = tried.ports.snapshots.latest(tried.name)
+    assert snapshot is not None
+    names = [field.name for field in tried.schema(rollout).fields]
+    usual = tried.ports.snapshots.load(snapshot)[names].astype(object).to_dict("records")
+    units = [f"{rollout.experiment}-{number}" for number in range(UNITS)]
+    alone = units[::3] if lacking.refuses else []
+    others = [unit for unit in units if unit not in set(alone)]
+    groups = [others[start : start + AT_ONCE] for start in range(0, len(others), AT_ONCE)]
+    url = tried.live.stack.server_url
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        for number, group in enumerate([*groups, *([unit] for unit in alone)]):
+            row = usual[number % len(usual)] | (REFUSED if len(group) == 1 else {})
+            body = {"features": [row] * len(group), "unit": group}
+            answer = client.post(f"/models/{tried.name}/predict", json=body)
+            assert answer.status_code in ((200, 422) if len(group) == 1 else (200,)), answer.text
+        for unit in units[::5] if lacking.outcome is not None else ():
+            told = {"model": tried.name, "unit": unit, "event_id": unit, "outcome": lacking.outcome}
+            client.post("/outcomes", json=told).raise_for_status()
 
 
 def in_background(story: Callable[[LiveStack], Any], live: LiveStack) -> Future[Any]:

@@ -10,10 +10,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from support.hostile_model import write_hostile
 from windsock.cli import processes
@@ -70,6 +73,16 @@ rollout:
   minimum_units: 600
   deadline: 10m
 """
+CANARY: dict[str, Any] = {
+    "strategy": "canary",
+    "steps": [50, 100],
+    "guardrails": {"errors": 0.05, "slow": None},
+    "minimum_units": 200,
+    "deadline": "90s",
+}
+SHADOW: dict[str, Any] = CANARY | {"strategy": "shadow", "metric": "accuracy"}
+LACKING = {"no_outcomes": CANARY, "another_word": CANARY, "refusing": CANARY, "failing_shadow": SHADOW}
+"""Rollouts of further models like ``tried``."""
 KEPT_BY_ALL_BUT_ONE_ROW = {
     "name": "refused",
     "expectations": [
@@ -126,7 +139,19 @@ def write_models(include: Path, project: Path) -> None:
     shutil.copy(project / "include" / "data" / "churn_sample.csv", models)
     write_visits(models / "reviewed.csv")
     write_visits(models / "tried.csv")
+    write_like_tried(models, LACKING)
     write_hostile(include)
+
+
+def write_like_tried(models: Path, blocks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write models that are like ``tried`` but for their rollout, by name."""
+    for name, block in blocks.items():
+        content = yaml.safe_load(TRIED)
+        content["model"]["name"] = name
+        content["data"]["source"] = f"{name}.csv"
+        content["rollout"] |= block
+        write_visits(models / f"{name}.csv")
+        (models / f"{name}.yaml").write_text(yaml.safe_dump(content))
 
 
 def write_visits(file: Path, rows: int = 800) -> None:

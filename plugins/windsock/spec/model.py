@@ -246,16 +246,6 @@ class ModelSpec(Frozen):
         return digest_of({name: content(name) for name in sections})
 
     @model_validator(mode="after")
-    def _failures_are_seen(self) -> Self:
-        if self.rollout.strategy in ("canary", "ab") and self.serving.fallback_answer == "error":
-            raise NotAllowedError(
-                f"a rollout by {self.rollout.strategy} cannot count failures that have no answer",
-                cure="let the champion, or a constant, answer instead of a version that failed",
-                at=("serving", "fallback_answer"),
-            )
-        return self
-
-    @model_validator(mode="after")
     def _a_regression_has_a_margin(self) -> Self:
         if self.task == "regression" and self.rollout.metric is None:
             try:

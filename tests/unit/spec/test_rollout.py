@@ -243,3 +243,9 @@ def test_which_way_is_good(kind, better, lower):
 ])  # fmt: skip
 def test_what_just_fits_is_taken(text):
     assert isinstance(block(text), RolloutBlock)
+
+
+@pytest.mark.parametrize("strategy", ["canary", "ab", "shadow"])
+def test_failures_without_an_answer_are_counted_so_no_fallback_is_needed(strategy):
+    text = f"{HEAD}rollout: {{strategy: {strategy}}}\nserving: {{fallback_answer: error}}\n"
+    assert spec_from_bytes(text.encode(), "churn.yaml").serving.fallback_answer == "error"
