@@ -409,7 +409,8 @@ def test_what_does_not_count_is_told():
 def test_a_capped_unit_is_told_by_its_size_alone():
     notes = look(with_bots(100).model_copy(update=SOME), usual(metric="ctr")).notes
     assert len(notes) == 1
-    assert notes[0].startswith("8 units weigh as much as one with 100") and "largest has 20,000" in notes[0]
+    assert notes[0].startswith("8 units weigh as much as one with 100")
+    assert "largest has 20,000" in notes[0]
     assert look(make_conversions(2_000, 2_000), plan_of_before()).notes == ()
 
 
