@@ -131,12 +131,9 @@ def skewed_reach(influence: NDArray[Any], units: Units, *, freedom: int, level: 
     """Return the reach of an estimate that is nearly a mean of units, with its skewness taken out.
 
     Student's t of Hall's monotone transform (Hall 1992, Journal of the Royal Statistical Society B 54:221):
-    as good as a studentised bootstrap to the second order, without drawing. Where rows share an entity the
-    degrees of freedom are those that the entities' own influences have (Satterthwaite 1946, Biometrics
-    Bulletin 2:110; of entities of unequal size those of Bell and McCaffrey 2002): a few that move much more
-    than the others say little about how much all of them vary.
+    as good as a studentised bootstrap to the second order, without drawing.
 
-    :param freedom: degrees of freedom, at most.
+    :param freedom: degrees of freedom.
     :param level: coverage of both sides together.
     """
     from scipy.special import stdtrit
@@ -146,19 +143,11 @@ def skewed_reach(influence: NDArray[Any], units: Units, *, freedom: int, level: 
     if not 0 < error < math.inf:
         return Reach(error, error)
     skewness = float((totals**3).mean() / (totals**2).mean() ** 1.5)
-    if units.clustered:
-        freedom = min(freedom, _freedom(totals))
     reach = float(stdtrit(max(1, freedom), (1 + level) / 2))
     root = math.sqrt(max(2, units.effective))
     return Reach(
         error * _untransformed(reach, skewness, root), -error * _untransformed(-reach, skewness, root)
     )
-
-
-def _freedom(moved: NDArray[Any]) -> int:
-    """Return the degrees of freedom of a sum of squares: as many as there are numbers, if they are normal."""
-    squares = moved**2
-    return int(3 * float(squares.sum()) ** 2 / float(squares @ squares)) - 1
 
 
 def _untransformed(transformed: float, skewness: float, root: float) -> float:
