@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ from windsock.spec.loader import find_model
 from windsock.steps import run_step
 
 END_SECONDS = 240.0
+IN_THIS_PROCESS = threading.Lock()
+"""Stories run in threads, and a retrain is a process of its own: its libraries keep what all threads see."""
 START_SECONDS = 120.0
 
 
@@ -57,7 +60,8 @@ class Tried:
         The first one serves at once; a later one waits for its rollout.
         """
         self.grow()
-        done = retrain(self.ports, self.spec, run=RunContext(run_id=f"made-{self.versions}"))
+        with IN_THIS_PROCESS:
+            done = retrain(self.ports, self.spec, run=RunContext(run_id=f"made-{self.versions}"))
         assert "promote_model" in done, {name: result.record for name, result in done.items()}
         return str(done["promote_model"].record.version)
 
