@@ -64,8 +64,9 @@ def main() -> int:
             reader = sql_ledger(url)
             read = timed(lambda reader=reader: reader.rows(MODEL))
             again = timed(lambda reader=reader: reader.rows(MODEL))
-            fresh = replace(world, ledger=sql_ledger(url))
-            promoting = timed(lambda fresh=fresh: (deploy(fresh, 3), promote(fresh, 3)))
+            deploy(replace(world, ledger=sql_ledger(url)), 3)
+            fresh = replace(world, ledger=sql_ledger(url))  # each step is a process of its own
+            promoting = timed(lambda fresh=fresh: promote(fresh, 3))
             fresh = replace(world, ledger=sql_ledger(url))
             rolling = timed(lambda fresh=fresh: back(fresh))
             checker: SqlLedger = sql_ledger(url)
