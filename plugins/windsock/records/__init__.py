@@ -182,6 +182,7 @@ from windsock.records.rows import (
     snapshot_digest,
 )
 from windsock.records.serving import (
+    BLAMELESS,
     OutcomeEvent,
     PredictionEvent,
     UnansweredCause,
@@ -306,6 +307,7 @@ __all__ = [
     "PROFILE_FILE",
     "PairedDifference",
     "PerformanceReport",
+    "BLAMELESS",
     "PredictionEvent",
     "ProbeResult",
     "PromoteModelInput",

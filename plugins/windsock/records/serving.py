@@ -48,6 +48,8 @@ UnansweredCause = Literal[
     "invalid", "unanswerable", "overloaded", "failed", "cancelled", "other_version", "dropped"
 ]
 """Why a row got no answer."""
+BLAMELESS: tuple[UnansweredCause, ...] = ("cancelled", "other_version")
+"""Causes that say nothing of the version that the row was given to."""
 
 
 class UnansweredEvent(Record):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from windsock.records import ArmTotals, CheckResult, Moments, RolloutPlan, Status
-from windsock.rollout.look import FEWEST_UNITS, LABELLED, NOTHING, RATIOS, Look
+from windsock.rollout.look import FEWEST_UNITS, NOTHING, Look
+from windsock.spec import LABELLED_KINDS, RATIO_KINDS
 from windsock.statistics.experiments import effective_units
 from windsock.statistics.sample_ratio import same_share_p, two_sided_p
 
@@ -16,7 +17,7 @@ COVERAGE_LIMIT = 0.0005
 
 def labelled_metrics(plan: RolloutPlan) -> list[str]:
     """Return the plan's metrics that a unit has a value of only once it has a label."""
-    return [name for name, block in plan.metrics.items() if block.kind in LABELLED]
+    return [name for name, block in plan.metrics.items() if block.kind in LABELLED_KINDS]
 
 
 def coverage(look: Look) -> CheckResult:
@@ -123,7 +124,7 @@ def _largest(look: Look, sums: Moments) -> str:
 def has_weights(plan: RolloutPlan) -> bool:
     """Return whether units weigh differently in what decides."""
     block = plan.metrics.get(plan.metric)
-    return block is not None and block.kind in RATIOS
+    return block is not None and block.kind in RATIO_KINDS
 
 
 __all__ = ["COVERAGE", "WEIGHTS", "coverage", "has_weights", "labelled_metrics", "weights"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from windsock.records import CheckResult, Interval, Status
-from windsock.rollout.look import FEWEST_UNITS, NEEDS_NO_OUTCOME, Look
+from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.rollout.outcomes import hidden
-from windsock.spec import HARM
+from windsock.spec import ANSWER_KINDS, HARM
 from windsock.statistics.experiments import Comparison
 from windsock.statistics.sequential import lower_bound, upper_bound
 
@@ -35,7 +35,7 @@ def metric_of(look: Look, guardrail: str) -> str:
 
 def is_measured_at_once(look: Look, check: CheckResult) -> bool:
     """Return whether a guardrail needs no outcome, so that nothing excuses that it has no value."""
-    return look.block(metric_of(look, check.name.removeprefix(PREFIX))).kind in NEEDS_NO_OUTCOME
+    return look.block(metric_of(look, check.name.removeprefix(PREFIX))).kind in ANSWER_KINDS
 
 
 def _guardrail(look: Look, name: str, limit: float, alpha: float) -> CheckResult:

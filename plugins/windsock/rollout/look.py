@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from windsock.records import ArmTotals, Moments, Rollout, RolloutDecision, RolloutPlan, StepTotals
-from windsock.spec import SEEN_BY_SHADOWS, SHARE_KINDS, RolloutMetricBlock
+from windsock.records import (
+    BLAMELESS,
+    ArmTotals,
+    Moments,
+    Rollout,
+    RolloutDecision,
+    RolloutPlan,
+    StepTotals,
+)
+from windsock.spec import ANSWER_KINDS, RATIO_KINDS, SEEN_BY_SHADOWS, SHARE_KINDS, RolloutMetricBlock
 from windsock.statistics.experiments import Comparison, compare, effective_units, over_what_was_asked
 
 FEWEST_UNITS = 100
 """Units that an arm needs before anything is said of it: below, no variance can be trusted."""
 NOTHING = Moments()
-NEEDS_NO_OUTCOME = frozenset({"errors", "slow"})
-"""Kinds of metrics that are there as soon as an answer is."""
-LABELLED = frozenset({"accuracy", "absolute_error"})
-"""Kinds of metrics that a unit has a value of only once an answer of it has a label."""
-RATIOS = LABELLED | NEEDS_NO_OUTCOME | {"rate"}
-"""Kinds of metrics in which a unit weighs as much as it has exposures, or labels."""
-NO_ERRORS = frozenset({"cancelled", "other_version"})
-"""Causes for which a row got no answer, and which say nothing of the version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class Look:
 
         :param asked: exposures without an answer for which the version is to blame, weighed likewise.
         """
-        blamed = sum(number for cause, number in arm.unanswered.items() if cause not in NO_ERRORS)
+        blamed = sum(number for cause, number in arm.unanswered.items() if cause not in BLAMELESS)
         for name, block in self.plan.metrics.items():
             if block.kind == "errors" and (shown := arm.metrics.get(name, NOTHING).den) > 0 and blamed:
                 return shown - asked * arm.refused / blamed
@@ -111,11 +111,11 @@ class Look:
             weight=weight,
         )
         fewest: float = min(arm.metrics.get(metric, NOTHING).units for arm in self.arms)
-        if kind in RATIOS - NEEDS_NO_OUTCOME:
+        if kind in RATIO_KINDS - ANSWER_KINDS:
             fewest = min(fewest, effective_units(champion), effective_units(challenger))
         if fewest < FEWEST_UNITS:
             return seen._replace(difference=None, error=None, variance_ratio=None)
         return seen
 
 
-__all__ = ["FEWEST_UNITS", "LABELLED", "NEEDS_NO_OUTCOME", "NOTHING", "NO_ERRORS", "RATIOS", "Look"]
+__all__ = ["FEWEST_UNITS", "NOTHING", "Look"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from windsock.rollout.look import RATIOS, Look
+from windsock.rollout.look import Look
 from windsock.rollout.outcomes import lost_of, needs_outcomes
+from windsock.spec import RATIO_KINDS
 
 UNITLESS_SHARE = 0.01
 """Of the exposures without a unit from which on it is worth a word."""
@@ -35,7 +36,7 @@ def _notes(look: Look) -> Iterator[str]:
 
 
 def _capped(look: Look, cap: int) -> Iterator[str]:
-    ratios = [name for name, block in look.plan.metrics.items() if block.kind in RATIOS]
+    ratios = [name for name, block in look.plan.metrics.items() if block.kind in RATIO_KINDS]
     largest, metric = max(
         ((sums.largest, name) for name in ratios for sums in look.sums(name)), default=(0.0, "")
     )

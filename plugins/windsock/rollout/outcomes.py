@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from windsock.records import CheckResult, Moments, RolloutPlan, Status
-from windsock.rollout.look import FEWEST_UNITS, LABELLED, NEEDS_NO_OUTCOME, NOTHING, Look
+from windsock.rollout.look import FEWEST_UNITS, NOTHING, Look
+from windsock.spec import ANSWER_KINDS, LABELLED_KINDS
 from windsock.statistics.experiments import effective_units
 
 OUTCOMES = "outcomes"
@@ -93,7 +94,7 @@ ELSEWHERE = (
 
 def needs_outcomes(plan: RolloutPlan) -> bool:
     """Return whether a metric of a plan is made of outcomes."""
-    return any(block.kind not in NEEDS_NO_OUTCOME for block in plan.metrics.values())
+    return any(block.kind not in ANSWER_KINDS for block in plan.metrics.values())
 
 
 def outcomes(look: Look) -> CheckResult:
@@ -124,7 +125,7 @@ def hidden(look: Look, metric: str) -> str | None:
 
     At a last step a check of its own says so in full.
     """
-    if look.block(metric).kind in NEEDS_NO_OUTCOME:
+    if look.block(metric).kind in ANSWER_KINDS:
         return None
     fault = lost_of(look) or few_of(look, metric)
     if fault is None:
@@ -162,9 +163,9 @@ def few_of(look: Look, metric: str) -> Fault | None:
     normal distribution takes. Of a guardrail's it is enough that some came: what must stay rare may be rare.
     """
     kind = look.block(metric).kind
-    if kind in NEEDS_NO_OUTCOME or not look.is_seen(metric):
+    if kind in ANSWER_KINDS or not look.is_seen(metric):
         return None
-    if kind in LABELLED:
+    if kind in LABELLED_KINDS:
         return _few_labels(look, metric)
     sums = [arm.metrics.get(metric, NOTHING) for arm in look.arms]
     decides = metric == look.plan.metric

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from windsock.records import BASIS_POINTS
 from windsock.rollout.guardrails import GUARDRAIL_UNITS
 from windsock.rollout.outcomes import FEWEST_EVENTS
 from windsock.rollout.promotion import PROMOTION_UNITS
-from windsock.rollout.traffic_ahead import DAY, HALF, WHOLE, World
-from windsock.spec import SHARE_KINDS, parse_duration
+from windsock.rollout.traffic_ahead import DAY, World
+from windsock.spec import SHARE_KINDS
 
 if TYPE_CHECKING:
     from windsock.records import RolloutPlan
@@ -176,7 +176,7 @@ def _least(world: World, goal: Goal) -> list[tuple[float, str]]:
     found = [(float(world.least_units()), "minimum_units")]
     if world.bounded:
         arms = arms_of(world, goal)
-        part = min(world.share, WHOLE - world.share) / WHOLE
+        part = min(world.share, BASIS_POINTS - world.share) / BASIS_POINTS
         value = min(arms.champion.value, arms.challenger.value)
         hits = world.hits if world.hits is not None else value
         misses = world.misses if world.misses is not None else 1 - value
@@ -259,12 +259,10 @@ def total_days(world: World, need: Need) -> float:
 
 def own_power(world: World, goal: Goal) -> float:
     """Return the probability that the plan as it is promotes, guardrails aside, in its time."""
-    days = parse_duration(world.limit) / timedelta(days=1)
-    return power_in(world, own_design(world.plan), goal, days, lead=world.lead_days)
+    return power_in(world, own_design(world.plan), goal, world.limit_days, lead=world.lead_days)
 
 
 __all__ = [
-    "HALF",
     "POWER",
     "Goal",
     "Need",

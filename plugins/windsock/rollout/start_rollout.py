@@ -113,7 +113,7 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
         started=True,
         look_due=look_due(begun, None),
         reason=f"rollout {begun.experiment} has begun",
-        outlook=outlook_of(ports.ledger.rows(step.spec.name), begun.experiment),
+        outlook=seen.notes,
     )
 
 

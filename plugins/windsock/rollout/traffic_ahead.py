@@ -9,15 +9,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from windsock.ports import Traffic
-from windsock.records import RolloutPlan
+from windsock.records import BASIS_POINTS, RolloutPlan
 from windsock.rollout.look import FEWEST_UNITS
 from windsock.spec import HARM, SHARE_KINDS, parse_duration
 
 if TYPE_CHECKING:
     from windsock.statistics.planning import Baseline
 
-HALF, WHOLE = 5_000, 10_000
-"""Basis points of each arm of a shadow's comparison: every unit is in both; and of all traffic."""
+HALF = BASIS_POINTS // 2
+"""Basis points of each arm of a shadow's comparison: every unit is in both."""
 SHORTEST = 1 / 24
 """Part of a day, at least, that the units of one are taken to have come in."""
 MANY_UNITLESS = 0.01
@@ -95,7 +95,9 @@ class World:
     def least_units(self, step: int = -1) -> int:
         """Return the units without which a step is not decided, whatever is seen."""
         share = self._share(step)
-        return max(self.plan.minimum_units, math.ceil(FEWEST_UNITS * WHOLE / min(share, WHOLE - share)))
+        return max(
+            self.plan.minimum_units, math.ceil(FEWEST_UNITS * BASIS_POINTS / min(share, BASIS_POINTS - share))
+        )
 
     @property
     def lead_days(self) -> float:

@@ -30,7 +30,15 @@ from windsock.spec.monitoring import (
 )
 from windsock.spec.registries import Metric, Task, extension, metric_facts
 from windsock.spec.rollout import HARM, PERCENT, RolloutBlock
-from windsock.spec.rollout_metrics import SEEN_BY_SHADOWS, SHARE_KINDS, RolloutMetricBlock
+from windsock.spec.rollout_metrics import (
+    ANSWER_KINDS,
+    LABELLED_KINDS,
+    OUTCOME_KINDS,
+    RATIO_KINDS,
+    SEEN_BY_SHADOWS,
+    SHARE_KINDS,
+    RolloutMetricBlock,
+)
 from windsock.spec.row_conditions import RangeBlock
 from windsock.spec.schedules import cron_of, schedule_word
 from windsock.spec.shared import ComputeClass, SharedSpec
@@ -46,6 +54,10 @@ from windsock.spec.words import MODEL_NAME
 
 __all__ = [
     "HARM",
+    "ANSWER_KINDS",
+    "LABELLED_KINDS",
+    "OUTCOME_KINDS",
+    "RATIO_KINDS",
     "SEEN_BY_SHADOWS",
     "SHARE_KINDS",
     "ApiSource",

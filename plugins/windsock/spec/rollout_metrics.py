@@ -15,6 +15,14 @@ SEEN_BY_SHADOWS: frozenset[str] = frozenset({"accuracy", "absolute_error", "erro
 """Kinds of metrics that an answer has which nobody acts upon."""
 SHARE_KINDS: frozenset[str] = frozenset({"conversion", "rate", "accuracy", "errors", "slow"})
 """Kinds of metrics that lie between 0 and 1, whatever the model is about."""
+OUTCOME_KINDS: frozenset[str] = frozenset({"conversion", "rate", "mean"})
+"""Kinds of metrics that sum outcomes by unit."""
+LABELLED_KINDS: frozenset[str] = frozenset({"accuracy", "absolute_error"})
+"""Kinds that hold an answer against its outcome: a unit has a value only once an answer of it has a label."""
+ANSWER_KINDS: frozenset[str] = frozenset({"errors", "slow"})
+"""Kinds that are there as soon as an answer is: they need no outcome."""
+RATIO_KINDS: frozenset[str] = LABELLED_KINDS | ANSWER_KINDS | {"rate"}
+"""Kinds in which a unit weighs as much as it has exposures, or labels."""
 RELATIVE_KINDS: frozenset[str] = frozenset({"conversion", "rate"})
 """Kinds whose base rate may be smaller than any usual margin: what is no harm is a part of it."""
 USUAL_METRICS: dict[str, MetricKind] = {

@@ -7,17 +7,11 @@ from datetime import timedelta
 
 from windsock.adapters.log_columns import microseconds
 from windsock.records import Rollout, RolloutPlan
-from windsock.spec import RolloutMetricBlock, digest_of, parse_duration
+from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, RolloutMetricBlock, digest_of, parse_duration
 
 TOLERANCE_MINUTES = 5
 """By how much a client's clock may differ from the server's."""
 TOLERANCE = TOLERANCE_MINUTES * 60 * 1_000_000
-BY_OUTCOME = frozenset({"conversion", "rate", "mean"})
-"""Kinds of metrics that sum outcomes by unit."""
-BY_LABEL = frozenset({"accuracy", "absolute_error"})
-"""Kinds of metrics that hold an answer against its outcome."""
-RATIOS = frozenset({"rate", "accuracy", "absolute_error", "errors", "slow"})
-"""Kinds of metrics in which a unit weighs as much as it has exposures, or labels."""
 LATER_FIELDS = ("attribution", "unit_cap")
 """Of the plan: rollouts of before have none of them, and what was counted for them is still of this plan."""
 
@@ -89,17 +83,17 @@ class Scope:
     @property
     def needs_outcomes(self) -> bool:
         """Whether any metric is about outcomes."""
-        return bool(self.kinds & (BY_OUTCOME | BY_LABEL))
+        return bool(self.kinds & (OUTCOME_KINDS | LABELLED_KINDS))
 
     @property
     def needs_answers(self) -> bool:
         """Whether any metric holds answers against outcomes."""
-        return bool(self.kinds & BY_LABEL)
+        return bool(self.kinds & LABELLED_KINDS)
 
     @property
     def only_labels(self) -> bool:
         """Whether outcomes are needed as labels of answers, and for nothing else."""
-        return self.needs_answers and not self.kinds & BY_OUTCOME
+        return self.needs_answers and not self.kinds & OUTCOME_KINDS
 
     @property
     def reads_words(self) -> bool:
@@ -113,13 +107,15 @@ class Scope:
     @property
     def needs_before(self) -> bool:
         """Whether units have a covariate."""
-        return self.plan.pre_period is not None and bool(self.kinds & BY_OUTCOME)
+        return self.plan.pre_period is not None and bool(self.kinds & OUTCOME_KINDS)
 
     @property
     def outcome_windows(self) -> tuple[int | None, ...]:
         """How long after an exposure an outcome may come of it, by the metrics that are about outcomes."""
         blocks = self.plan.metrics.values()
-        return tuple(dict.fromkeys(self.window(one) for one in blocks if one.kind in BY_OUTCOME | BY_LABEL))
+        return tuple(
+            dict.fromkeys(self.window(one) for one in blocks if one.kind in OUTCOME_KINDS | LABELLED_KINDS)
+        )
 
     @property
     def windows(self) -> frozenset[int]:
@@ -132,7 +128,7 @@ class Scope:
         Labels of a table or a file are of one prediction each, whenever they are known.
         """
         length = block.attribution or self.plan.attribution
-        if length is None or not self.is_posted or block.kind not in BY_OUTCOME | BY_LABEL:
+        if length is None or not self.is_posted or block.kind not in OUTCOME_KINDS | LABELLED_KINDS:
             return None
         return parse_duration(length) // timedelta(microseconds=1)
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from windsock.adapters.rollout_events.resolve_sql import CLASSES
-from windsock.adapters.rollout_events.scope import BY_OUTCOME, Scope
+from windsock.adapters.rollout_events.scope import Scope
 from windsock.adapters.rollout_events.sums_sql import LARGEST, LEADING, fields_of, query_of
 from windsock.records import ArmTotals, Moments, Rollout, StepTotals
-from windsock.spec import RolloutMetricBlock
+from windsock.spec import OUTCOME_KINDS, RolloutMetricBlock
 
 ARMS = ("champion", "challenger")
 CAUSE = "{arm}//{cause}"
@@ -190,7 +190,7 @@ def _gather_before(connection: Any, scope: Scope, source: str) -> None:
     for place, block in enumerate(scope.plan.metrics.values()):
         if block.kind == "mean":
             columns.append(f"coalesce(sum(number), 0) AS before_{place}")
-        elif block.kind in BY_OUTCOME:
+        elif block.kind in OUTCOME_KINDS:
             positive = f"count(*) FILTER ({_positive(block, connection)})"
             columns.append(
                 f"{positive if block.kind == 'rate' else f'({positive} > 0)::INT'} AS before_{place}"

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from windsock.adapters.rollout_events import resolve_sql as resolving
-from windsock.adapters.rollout_events.scope import BY_LABEL, BY_OUTCOME, RATIOS, TOLERANCE, Scope
-from windsock.spec import RolloutMetricBlock
+from windsock.adapters.rollout_events.scope import TOLERANCE, Scope
+from windsock.records import BLAMELESS
+from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, RATIO_KINDS, RolloutMetricBlock
 
 UNITS = """
 CREATE OR REPLACE TABLE units AS
 SELECT unit, min(seen * 2 + arm) // 2 AS first, (min(seen * 2 + arm) % 2)::TINYINT AS arm, count(*) AS shown,
     count(*) FILTER (fallback) AS fallbacks, count(*) FILTER (slow) AS slow, count(cause) AS unanswered,
-    count(*) FILTER (cause NOT IN ('cancelled', 'other_version')) AS failed,
+    count(*) FILTER (cause NOT IN {blameless}) AS failed,
     count(*) FILTER (pid = unit) AS unitless, min(arm) <> max(arm) AS moved
 FROM exposures WHERE {which} GROUP BY unit"""
 """A unit belongs to the arm of its first exposure; of two in the same microsecond to the champion's. One
@@ -111,7 +112,7 @@ def query_of(
     :param which: which rows count.
     """
     readable = "off IS NOT NULL" if "accuracy" not in scope.kinds else "correct IS NOT NULL"
-    windows = list(dict.fromkeys(scope.window(block) for block in blocks if block.kind in BY_LABEL))
+    windows = list(dict.fromkeys(scope.window(block) for block in blocks if block.kind in LABELLED_KINDS))
     outcomes, pairs, weighed, sums = "", "", "", ""
     for n, (block, positive) in enumerate(zip(blocks, positives, strict=True)):
         usable = resolving.usable(scope.window(block))
@@ -119,14 +120,14 @@ def query_of(
             outcomes += f", coalesce(sum(number) FILTER ({usable}), 0) AS o{n}"
         elif positive:
             outcomes += f", count(*) FILTER (({positive}) AND {usable}) AS o{n}"
-        place = windows.index(scope.window(block)) if block.kind in BY_LABEL else 0
+        place = windows.index(scope.window(block)) if block.kind in LABELLED_KINDS else 0
         pairs += _pair(block, n, place)
         weighed += _weighed(block, n, scope.plan.unit_cap)
         sums += _metric_sums(block, n)
     places = range(len(windows))
     return Query(
         prepare=(
-            UNITS.format(which=which),
+            UNITS.format(which=which, blameless=BLAMELESS),
             *resolving.statements(scope, which=which, tolerance=TOLERANCE),
         ),
         sums=SUMS.format(
@@ -148,7 +149,7 @@ def query_of(
 def _pair(block: RolloutMetricBlock, n: int, place: int) -> str:
     """Return a metric's columns of a unit: numerator, denominator, asked, covariate."""
     num, den = (part.format(n=n, l=place) for part in PAIRS[block.kind])
-    pre = f"coalesce(b.before_{n}, 0)" if block.kind in BY_OUTCOME else "0"
+    pre = f"coalesce(b.before_{n}, 0)" if block.kind in OUTCOME_KINDS else "0"
     asked = "u.failed" if block.kind == "accuracy" else "0"
     named = {"num": num, "den": den, "asked": asked, "p": pre}
     return "".join(f", ({value})::DOUBLE AS {name}{n}" for name, value in named.items())
@@ -156,7 +157,7 @@ def _pair(block: RolloutMetricBlock, n: int, place: int) -> str:
 
 def _weighed(block: RolloutMetricBlock, n: int, cap: int | None) -> str:
     """Return what counts of them: a unit with more than the cap keeps its average and loses weight."""
-    weight = f" * ({cap} / greatest(den{n} + asked{n}, {cap}))" if cap and block.kind in RATIOS else ""
+    weight = f" * ({cap} / greatest(den{n} + asked{n}, {cap}))" if cap and block.kind in RATIO_KINDS else ""
     return f", num{n}{weight} AS n{n}, den{n}{weight} AS d{n}, asked{n}{weight} AS a{n}"
 
 
