@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -66,20 +66,28 @@ class Cell:
 
 def end_of(cell: Cell, generator: np.random.Generator) -> tuple[RolloutAction, int]:
     """Return how one rollout ends, and at which look; hold if its deadline does not end it."""
-    rollout = rollout_of(cell)
+    return judged(rollout_of(cell), cell.draw(generator, cell))
+
+
+def judged(rollout: Rollout, looks: Iterable[StepTotals]) -> tuple[RolloutAction, int]:
+    """Look once a day by the product's own decision; return what ends it, and at which look, or hold."""
     before: list[RolloutDecision] = []
-    for look, totals in enumerate(cell.draw(generator, cell), start=1):
+    for look, totals in enumerate(looks, start=1):
         decision = decide(rollout, totals, before, number=look, now=START + timedelta(days=look))
         if decision.action is not RolloutAction.HOLD:
             return decision.action, look
         before.append(decision)
-    return RolloutAction.HOLD, DAYS
+    return RolloutAction.HOLD, len(before)
 
 
 @lru_cache
 def rollout_of(cell: Cell) -> Rollout:
     """Return the rollout of a cell: all defaults but what its block says."""
-    block = {"strategy": "canary", "steps": [50, 100], "metric": "conversion", **cell.block}
+    return simulated({"strategy": "canary", "steps": [50, 100], "metric": "conversion", **cell.block})
+
+
+def simulated(block: Mapping[str, Any]) -> Rollout:
+    """Return a rollout with the plan that a model's file asks for."""
     plan = RolloutPlan.of_spec(ModelSpec.model_validate({"model": {"name": "simulated"}, "rollout": block}))
     return Rollout(
         model="simulated",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ab_cells import START, judged, simulated
 from ab_worlds import LOOKS, SUMS, Test, World
 from harness import PROJECT
 from scipy.special import chdtrc, ndtr
@@ -21,19 +22,14 @@ from windsock.records import (
     Moments,
     Rollout,
     RolloutAction,
-    RolloutDecision,
-    RolloutPlan,
     StepTotals,
 )
 from windsock.rollout import promotion
-from windsock.rollout.decision import decide
-from windsock.spec import ModelSpec
 from windsock.statistics.sequential import spending_bounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 LEVEL = 0.05
 BELIEF = 0.95
@@ -78,23 +74,7 @@ def _rollout(world: World, horizon: str | None) -> Rollout:
         spent = {"kind": "mean", "better": "lower" if world.lower else "higher"}
         block |= {"metric": "spent", "metrics": {"spent": spent}}
     block |= {"horizon": horizon, "looks": LOOKS} if horizon else {}
-    plan = RolloutPlan.of_spec(ModelSpec.model_validate({"model": {"name": "simulated"}, "rollout": block}))
-    return Rollout(
-        model="simulated",
-        experiment="v2-e2",
-        version="2",
-        digest="b" * 64,
-        bundle_uri="memory://2",
-        evidence_digest="e" * 64,
-        champion_version="1",
-        champion_digest="a" * 64,
-        plan=plan,
-        step=0,
-        step_epoch=2,
-        step_since=START,
-        started_at=START,
-        salt="simulated",
-    )
+    return simulated(block)
 
 
 def windsock(horizon: str | None = None) -> Rule:
@@ -102,13 +82,10 @@ def windsock(horizon: str | None = None) -> Rule:
 
     def run(world: World, test: Test) -> End:
         rollout = _rollout(world, horizon)
-        before: list[RolloutDecision] = []
-        for look in range(1, LOOKS + 1):
-            totals = _totals(rollout, test, look)
-            decision = decide(rollout, totals, before, number=look, now=START + look * DAY)
-            if decision.action is not RolloutAction.HOLD:
-                return End(decision.action, look)
-            before.append(decision)
+        looks = (_totals(rollout, test, look) for look in range(1, LOOKS + 1))
+        action, look = judged(rollout, looks)
+        if action is not RolloutAction.HOLD:
+            return End(action, look)
         return End(RolloutAction.KEEP, LOOKS)
 
     return run
