@@ -34,6 +34,7 @@ from windsock.records import (
     open_switch,
     rollout_route,
     running_rollout,
+    waiting_rows,
     was_rolled_back,
 )
 
@@ -179,6 +180,7 @@ def _plan_with(
     """
     champion, split = champion_of(rows), _split(rows)
     good = {commit.digest for commit in champion_line(rows)[-KEPT_CHAMPIONS:]}
+    good |= {row.digest for row in waiting_rows(rows, most=step.spec.rollout.challengers)}
     base = split or (state.plan if state else None)
     slots = [
         slot for slot in (base.slots if base else ()) if slot.share or slot.shadow or slot.digest in good

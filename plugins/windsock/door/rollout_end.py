@@ -17,6 +17,7 @@ from windsock.records import (
     RollBackInput,
     Rollout,
     RolloutAction,
+    RolloutDecision,
     RunContext,
     champion_by,
     champion_line,
@@ -65,6 +66,7 @@ def write_roll_back(
         "decision": step.decision,
         "decision_evidence": step.decision_evidence,
     }
+    others = [one.digest for one in rollout.others] if rollout else []
     entry = LedgerEntry(
         model=step.model,
         action=LedgerAction.ROLL_BACK,
@@ -78,8 +80,9 @@ def write_roll_back(
             # What it replaced when it was promoted: a retrain on the same data finds that evaluation again.
             "replaced": champion.replaced,
             "rolled_back": turn.bad,
-            "rolled_back_version": turn.version,
+            "rolled_back_version": rollout.versions if rollout else turn.version,
             **(ends if rollout else {}),
+            **({"rolled_back_others": others} if others else {}),
             "reason": step.reason,
             "requester": step.run.requested_by,
             "run": step.run.named,
@@ -102,6 +105,12 @@ def end_rollout(step: RollBackInput, ports: Ports, rows: Sequence[LedgerRow], ro
     return switch_route(ports, switch, champion=champion_of(rows), actor=step.run.actor)
 
 
+def _proves(last: RolloutDecision, digest: Digest) -> bool:
+    """Return whether a look promotes a version, or would where another one is better still."""
+    proved = {one.digest for one in last.looks if one.action is RolloutAction.PROMOTE} | {last.digest}
+    return last.action is RolloutAction.PROMOTE and digest in proved
+
+
 def finish_switch(
     ports: Ports, rows: Sequence[LedgerRow], switch: LedgerRow, rollout: Rollout, *, run: RunContext
 ) -> LedgerRow:
@@ -119,7 +128,7 @@ def finish_switch(
         return switch_route(ports, switch, champion=champion_of(rows), actor=run.actor)
     last = ports.rollouts.last(rollout.model, rollout.experiment)
     missing = ports.rollouts.missing(rollout.model, rollout.experiment)
-    if last is not None and last.action is RolloutAction.PROMOTE and not missing:
+    if last is not None and _proves(last, switch.digest) and not missing:
         return switch_route(ports, switch, champion=champion_of(rows), actor=run.actor)
     about = "its promotion was begun and not finished"
     if last is None or missing:

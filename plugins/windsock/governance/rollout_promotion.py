@@ -35,7 +35,7 @@ from windsock.records import (
     ended_rollouts,
     running_rollout,
     shortened,
-    waiting_row,
+    waiting_rows,
 )
 
 log = logging.getLogger(__name__)
@@ -59,13 +59,14 @@ def standing_slot(step: PromoteModelInput, state: RouteState | None) -> SlotPlan
 def waits_already(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion | None:
     """Return what there is to say of a version that waits for its rollout, or has it now; else ``None``."""
     digest = step.version.digest
-    rollout, queued = running_rollout(rows), waiting_row(rows)
-    if rollout is not None and rollout.digest == digest:
+    rollout = running_rollout(rows)
+    waiting = {row.digest: row for row in waiting_rows(rows, most=step.spec.rollout.challengers)}
+    if rollout is not None and rollout.challenger(digest) is not None:
         return _waiting(
             step, rows, rollout.started_at, f"has its rollout {rollout.experiment} now", unchanged=True
         )
-    if queued is not None and queued.digest == digest:
-        return _waiting(step, rows, queued.at, "waits for its rollout already", unchanged=True)
+    if digest in waiting:
+        return _waiting(step, rows, waiting[digest].at, "waits for its rollout already", unchanged=True)
     return None
 
 
@@ -81,7 +82,7 @@ def let_wait(
     :raises DeploymentRefusedError: if it stands in no slot, or does not answer its golden predictions.
     :raises RolloutRefusedError: if another version became champion meanwhile.
     """
-    name = step.spec.name
+    name, version = step.spec.name, step.version
     require_golden(ports, name, standing_slot(step, ports.router.state(name)))
     entry = LedgerEntry(
         model=name,
@@ -111,10 +112,11 @@ def let_wait(
                 code="WS-ROLLOUT-003",
                 next_action="Run the retrain DAG again, so that the model meets the present champion.",
             )
-        queued, rollout = waiting_row(found), running_rollout(found)
-        if rollout is not None and rollout.digest == entry.digest:
+        rollout = running_rollout(found)
+        if rollout is not None and rollout.challenger(version.digest) is not None:
             return next(row for row in found if row.epoch == rollout.step_epoch)
-        return queued if queued and queued.digest == entry.digest else None
+        waiting = waiting_rows(found, most=step.spec.rollout.challengers)
+        return next((row for row in waiting if row.digest == version.digest), None)
 
     row = append_once(ports.ledger, entry, standing=standing)
     waits = f"waits for its rollout ({step.spec.rollout.strategy})"
@@ -157,12 +159,12 @@ def over_by_now(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion
 
     :raises RolloutRefusedError: if the ledger knows no such rollout of this very version.
     """
-    rollout, asked = running_rollout(rows), (step.experiment, step.version.digest)
-    if rollout is not None and (rollout.experiment, rollout.digest) == asked:
+    rollout = running_rollout(rows)
+    if rollout is not None and rollout.experiment == step.experiment and _tries(rollout, step):
         return None
     ends = {end.experiment: end for end in ended_rollouts(rows)}
     end = ends.get(str(step.experiment))
-    if end is None or end.version != step.version.version:
+    if end is None or step.version.version not in (end.version, *end.tried):
         raise RolloutRefusedError(
             f"{step.spec.name}: no rollout {step.experiment} of version {step.version.version} with "
             f"bundle {step.version.digest[:12]} is under way",
@@ -171,6 +173,10 @@ def over_by_now(step: PromoteModelInput, rows: Sequence[LedgerRow]) -> Promotion
         )
     how = f"is over: {end.outcome.value}{f', {end.reason}' if end.reason else ''}"
     return not_moved(step, rows, f"rollout {step.experiment} {how}")
+
+
+def _tries(rollout: Rollout, step: PromoteModelInput) -> bool:
+    return any(one.digest == step.version.digest for one in rollout.active)
 
 
 def require_proof(
@@ -194,14 +200,14 @@ def require_proof(
     last = ports.rollouts.last(rollout.model, rollout.experiment)
     proved = last is not None and last.action is RolloutAction.PROMOTE and not last.dry_run
     same = last is not None and (last.digest, last.step, last.champion_version) == (
-        rollout.digest,
+        step.version.digest,
         rollout.step,
         rollout.champion_version,
     )
     if last is None or not proved or not same:
         seen = f"decision {last.number} at step {last.step + 1}: {last.action.value}" if last else "none"
         raise RolloutRefusedError(
-            f"{about} has not proved version {rollout.version}: its last decision is {seen}; "
+            f"{about} has not proved version {step.version.version}: its last decision is {seen}; "
             f"it must be promote at step {rollout.step + 1}",
             code="WS-ROLLOUT-011",
             next_action="Nothing; the rollout is judged again at its next look.",
@@ -239,7 +245,9 @@ def require_rollout_approval(
     """
     barred = (*requesters(registered, step.run), *starters(rows, rollout.experiment))
     answers = answers_of(rows, step.version, experiment=rollout.experiment, without=barred)
-    about = f"{step.spec.name}: the promotion of version {rollout.version} by rollout {rollout.experiment}"
+    about = (
+        f"{step.spec.name}: the promotion of version {step.version.version} by rollout {rollout.experiment}"
+    )
     if answers.rejecters:
         raise ApprovalRefusedError(
             f"{about} was rejected by {', '.join(answers.rejecters)}",

@@ -52,6 +52,7 @@ from windsock.records.data import (
 )
 from windsock.records.deployment import (
     BASIS_POINTS,
+    WITHDRAWN,
     Deployment,
     DeployModelInput,
     FallbackAnswer,
@@ -135,15 +136,14 @@ from windsock.records.profile import (
     ReferencePerformance,
 )
 from windsock.records.rollout import (
+    MOST_CHALLENGERS,
     Arm,
-    ArmTotals,
-    Moments,
+    Challenger,
     Rollout,
     RolloutEnd,
     RolloutOutcome,
     RolloutOverrides,
     RolloutPlan,
-    StepTotals,
 )
 from windsock.records.rollout_rows import (
     decision_digest,
@@ -155,9 +155,11 @@ from windsock.records.rollout_rows import (
     rollout_route,
     running_rollout,
     waiting_row,
+    waiting_rows,
 )
 from windsock.records.rollout_steps import (
     ENDS,
+    ChallengerLook,
     Estimate,
     JudgeRolloutInput,
     RolloutAction,
@@ -170,6 +172,7 @@ from windsock.records.rollout_steps import (
     TrafficShift,
     shortened,
 )
+from windsock.records.rollout_totals import ArmTotals, Moments, StepTotals
 from windsock.records.rows import (
     content_digest,
     count_copies,
@@ -211,8 +214,11 @@ __all__ = [
     "retrains_by_rollout",
     "rollout_route",
     "ENDS",
+    "MOST_CHALLENGERS",
     "Arm",
     "ArmTotals",
+    "Challenger",
+    "ChallengerLook",
     "Estimate",
     "JudgeRolloutInput",
     "Moments",
@@ -238,11 +244,13 @@ __all__ = [
     "require_whole",
     "running_rollout",
     "waiting_row",
+    "waiting_rows",
     "Alert",
     "Answer",
     "Approval",
     "ApproveModelInput",
     "BASIS_POINTS",
+    "WITHDRAWN",
     "BundleManifest",
     "COMPILED_FILE",
     "COMPILED_FILES",

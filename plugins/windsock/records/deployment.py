@@ -14,6 +14,8 @@ from windsock.records.ledger import Champion, LedgerRow
 from windsock.spec import ConstantAnswer, ModelSpec
 
 BASIS_POINTS = 10_000
+WITHDRAWN = "withdrawn-"
+"""How the name of a challenger's arm begins that its rollout dropped; the number of its lane follows."""
 
 Label = str | int | float | bool
 
@@ -79,6 +81,7 @@ class SlotPlan(Record):
     :param url: for a slot over HTTP, the address of the app with this version; ``None``: loaded in the
         process.
     :param shadow: whether it gets a copy of each request; its answers only go to the log. It has no traffic.
+    :param withdrawn: whether its rollout dropped it: its units stay its own, and the champion answers them.
     """
 
     version: str
@@ -87,6 +90,7 @@ class SlotPlan(Record):
     share: int = Field(ge=0, le=BASIS_POINTS)
     url: str | None = None
     shadow: bool = False
+    withdrawn: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _shadows_do_not_answer(self) -> Self:
@@ -135,8 +139,8 @@ class RoutePlan(Record):
             raise ValueError("several slots have traffic; `champion` must name one of them")
         if self.champion is not None and self.champion not in digests:
             raise ValueError("the champion stands in no slot")
-        if (slot := self.champion_slot) is not None and slot.shadow:
-            raise ValueError("the champion is a shadow: nobody could answer")
+        if (slot := self.champion_slot) is not None and (slot.shadow or slot.withdrawn):
+            raise ValueError("the champion is a shadow, or withdrawn: nobody could answer")
         most = largest_share(len(self.challengers))
         if any(slot.share > most for slot in self.challengers):
             raise ValueError(
@@ -156,6 +160,20 @@ class RoutePlan(Record):
         """The slots that have traffic and are not the champion's."""
         champion = self.champion_slot
         return tuple(slot for slot in self.slots if slot.share and slot != champion)
+
+    def arm(self, digest: Digest) -> str:
+        """Return the name of a version's arm, by which the log tells whose units another version answered.
+
+        :returns: ``champion``, ``shadow``, or ``challenger``; of several ``challenger``, ``challenger-2`` ..
+            in the order of their lanes. Of one that was dropped ``withdrawn-1``, ``withdrawn-2`` ..
+        """
+        lanes = [slot.digest for slot in self.challengers]
+        if digest not in lanes:
+            return self.variant(digest)
+        lane, slot = lanes.index(digest) + 1, self.slot(digest)
+        if slot is not None and slot.withdrawn:
+            return f"{WITHDRAWN}{lane}"
+        return "challenger" if lane == 1 else f"challenger-{lane}"
 
     @property
     def shadows(self) -> tuple[SlotPlan, ...]:
@@ -197,9 +215,7 @@ class RoutePlan(Record):
         :param digest: the bundle that serves; ``None``: none does.
         """
         shared = tuple(
-            slot.replace(share=BASIS_POINTS, shadow=False)
-            if slot.digest == digest
-            else slot.replace(share=0, shadow=False)
+            slot.replace(share=BASIS_POINTS if slot.digest == digest else 0, shadow=False, withdrawn=False)
             for slot in slots
         )
         return cls(model=model, epoch=epoch, slots=shared, salt=salt, fallback=fallback)

@@ -268,6 +268,12 @@ def has_met(rows: Sequence[LedgerRow], registered: LedgerRow, champion: Digest |
     return champion in {registered.body.get("opponent"), *(row.body.get("replaced") for row in commits)}
 
 
+def taken_by(row: LedgerRow) -> tuple[Digest, ...]:
+    """Return the bundles that a roll back takes away: of a rollout all that it tried."""
+    taken = row.body.get("rolled_back")
+    return (taken, *row.body.get("rolled_back_others", ())) if taken else ()
+
+
 def was_rolled_back(rows: Sequence[LedgerRow], digest: Digest) -> bool:
     """Return whether a bundle was rolled back and has not been made champion by a person since.
 
@@ -275,8 +281,10 @@ def was_rolled_back(rows: Sequence[LedgerRow], digest: Digest) -> bool:
     """
     held, before, epoch = False, False, 0
     for row in rows:
-        if row.action is LedgerAction.ROLL_BACK and row.body.get("rolled_back") == digest:
+        if row.action is LedgerAction.ROLL_BACK and digest in taken_by(row):
             held, before, epoch = True, held, row.epoch
+        elif row.action is LedgerAction.SHIFT and digest in row.body.get("withdrawn", ()):
+            held, before, epoch = True, True, row.epoch
         elif row.action is LedgerAction.ABANDON and row.epoch == epoch + 1:
             held = before
         elif row.action is LedgerAction.COMMIT and row.digest == digest:

@@ -142,11 +142,24 @@ class RouteBody(Body):
     plan: dict[str, Any]
 
 
+class OtherChallenger(Body):
+    """A further version that a rollout tries."""
+
+    version: str
+    digest: Digest
+    bundle_uri: str
+    evidence_digest: Digest
+    queued: int
+
+
 class ShiftBody(RouteBody):
     """A rollout's step.
 
     :param queued: ``seq`` of the row by which the version waited; with ``begins`` in the first step.
     :param outlook: what was told of the first step's margin and time; not written where that is nothing.
+    :param others: of several challengers the further ones, each with ``version``, ``digest``,
+        ``bundle_uri``, ``evidence_digest`` and ``queued``.
+    :param withdrawn: bundles of those that were dropped.
     """
 
     champion_version: str
@@ -156,6 +169,8 @@ class ShiftBody(RouteBody):
     queued: int | None = None
     begins: dict[str, Any] | None = None
     outlook: list[str] = []
+    others: list[OtherChallenger] = []
+    withdrawn: list[Digest] = []
     decision: Digest | None = None
     decision_evidence: Digest | None = None
 
@@ -165,6 +180,7 @@ class SwitchBody(Body):
 
     :param replaced: bundle of the champion before.
     :param rolled_back: bundle that a roll back takes away.
+    :param rolled_back_others: further ones: all challengers of the rollout that it ends.
     """
 
     bundle_uri: str
@@ -178,6 +194,7 @@ class SwitchBody(Body):
     promotion_approved_by: list[str] = []
     rolled_back: Digest | None = None
     rolled_back_version: str | None = None
+    rolled_back_others: list[Digest] = []
     outcome: str | None = None
 
 

@@ -12,15 +12,13 @@ from windsock.records.base import Digest, Moment, Record
 from windsock.spec import HARM, Duration, LabelsBlock, ModelSpec, RolloutMetricBlock, parse_duration
 
 Arm = Literal["champion", "challenger"]
+MOST_CHALLENGERS = 4
+"""Versions that one rollout tries at once."""
 
 
 def _is_none(value: object) -> bool:
     """Fields that came later are not written where they say nothing: older records keep their digests."""
     return value is None
-
-
-def _is_nothing(value: object) -> bool:
-    return not value
 
 
 class RolloutPlan(Record):
@@ -37,6 +35,7 @@ class RolloutPlan(Record):
         of before. A metric may have its own.
     :param unit_cap: exposures (or labels) of one unit that count in full in a ratio; a unit with more weighs
         as much as one with so many. ``None``: each weighs what it has, as in plans of before.
+    :param challengers: most versions that are tried at once; ``shares`` are of all of them together.
     """
 
     strategy: Literal["canary", "ab", "shadow"]
@@ -60,6 +59,7 @@ class RolloutPlan(Record):
     relative_margin: float | None = Field(default=None, exclude_if=_is_none)
     attribution: Duration | None = Field(default=None, exclude_if=_is_none)
     unit_cap: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    challengers: int = Field(default=1, ge=1, le=MOST_CHALLENGERS, exclude_if=(1).__eq__)
 
     @classmethod
     def of_spec(cls, spec: ModelSpec, overrides: RolloutOverrides | None = None) -> Self:
@@ -104,6 +104,7 @@ class RolloutPlan(Record):
             relative_margin=block.relative_margin,
             attribution=block.attribution,
             unit_cap=block.unit_cap,
+            challengers=block.challengers,
         )
 
     def length(self, name: Literal["bake", "check", "cycle", "deadline"]) -> timedelta:
@@ -127,10 +128,23 @@ class RolloutOverrides(Record):
     horizon: Duration | None = None
 
 
+class Challenger(Record):
+    """A version that a rollout tries against the champion."""
+
+    version: str
+    digest: Digest
+    bundle_uri: str
+    evidence_digest: Digest
+
+
 class Rollout(Record):
     """A rollout that is under way, as the ledger tells it.
 
     :param experiment: its name, unique for the model: ``v4-e17`` is version 4, begun by epoch 17.
+    :param version: the challenger; of several the first one, whose lane comes first. So are ``digest``,
+        ``bundle_uri`` and ``evidence_digest``.
+    :param others: the further challengers, in the order of their lanes.
+    :param withdrawn: bundles of the challengers that were dropped: the champion answers in their place.
     :param step: place in the plan's shares.
     :param step_epoch: epoch by which the step began; predictions of it have this epoch or a later one.
     :param salt: salt of the assignment; it never changes during a rollout.
@@ -157,11 +171,44 @@ class Rollout(Record):
     paused_by: str | None = None
     asked_by: str | None = None
     asked_until: Moment | None = None
+    others: tuple[Challenger, ...] = Field(default=(), exclude_if=().__eq__)
+    withdrawn: tuple[Digest, ...] = Field(default=(), exclude_if=().__eq__)
+
+    @property
+    def challengers(self) -> tuple[Challenger, ...]:
+        """All that it began with, in the order of their lanes."""
+        first = Challenger(
+            version=self.version,
+            digest=self.digest,
+            bundle_uri=self.bundle_uri,
+            evidence_digest=self.evidence_digest,
+        )
+        return (first, *self.others)
+
+    @property
+    def active(self) -> tuple[Challenger, ...]:
+        """The challengers that were not dropped."""
+        return tuple(one for one in self.challengers if one.digest not in self.withdrawn)
+
+    @property
+    def versions(self) -> str:
+        """The challengers' versions for people: ``4``, or ``4, 5 and 6``."""
+        *most, last = (one.version for one in self.challengers)
+        return f"{', '.join(most)} and {last}" if most else last
+
+    def challenger(self, digest: Digest) -> Challenger | None:
+        """Return the challenger with a bundle, dropped or not; ``None``: it is none of them."""
+        return next((one for one in self.challengers if one.digest == digest), None)
 
     @property
     def share(self) -> int:
-        """Basis points of the challenger now."""
-        return self.plan.shares[self.step]
+        """Basis points of all challengers together now; those that were dropped keep their lane."""
+        return self.share_each * len(self.challengers)
+
+    @property
+    def share_each(self) -> int:
+        """Basis points of one challenger now: all have the same."""
+        return self.plan.shares[self.step] // len(self.challengers)
 
     @property
     def is_last_step(self) -> bool:
@@ -191,11 +238,14 @@ class RolloutOutcome(StrEnum):
 class RolloutEnd(Record):
     """A rollout that is over.
 
+    :param version: the version that was promoted, else the first one that was tried.
+    :param tried: all versions that were tried.
     :param epoch: epoch of the change of traffic that ended it.
     """
 
     experiment: str
     version: str
+    tried: tuple[str, ...] = ()
     outcome: RolloutOutcome
     epoch: int
     started_at: Moment
@@ -203,131 +253,13 @@ class RolloutEnd(Record):
     reason: str = ""
 
 
-class Moments(Record):
-    """Sums over the units of one arm, of each unit's numerator, denominator and covariate.
-
-    A unit's numerator and denominator are sums over its own exposures and outcomes; for a metric for each
-    unit the denominator is 1. The covariate is the numerator of the time before the rollout; 0 without one.
-
-    :param units: units that have a denominator above 0.
-    :param largest: the largest denominator of one unit, before the plan's ``unit_cap``; 0 where unknown.
-    :param capped: units that weigh less than they have, by the plan's ``unit_cap``.
-    :param asked: accuracy: exposures of the units that got no answer, so that no label can be right. With
-        them a unit counts that has no label; ``units`` and the other sums are without them.
-    :param asked_units: units that have a denominator, or an exposure without an answer.
-    """
-
-    units: int = Field(default=0, ge=0)
-    num: float = 0.0
-    den: float = 0.0
-    pre: float = 0.0
-    num_num: float = 0.0
-    den_den: float = 0.0
-    pre_pre: float = 0.0
-    num_den: float = 0.0
-    num_pre: float = 0.0
-    den_pre: float = 0.0
-    largest: float = Field(default=0.0, exclude_if=_is_nothing)
-    capped: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    asked_units: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    asked: float = Field(default=0.0, exclude_if=_is_nothing)
-    asked_asked: float = Field(default=0.0, exclude_if=_is_nothing)
-    num_asked: float = Field(default=0.0, exclude_if=_is_nothing)
-    den_asked: float = Field(default=0.0, exclude_if=_is_nothing)
-
-
-class ArmTotals(Record):
-    """What was seen of one arm in one step.
-
-    :param units: units that were exposed: that asked and belong to this arm, whatever became of it.
-    :param exposures: rows that they asked for; each prediction id counts once.
-    :param metrics: by the metric's name.
-    :param fallbacks: exposures that another version, or the constant, answered in this arm's place.
-    :param unanswered: exposures that nobody answered, by cause; see
-        :class:`~windsock.records.UnansweredEvent`.
-    """
-
-    units: int = Field(default=0, ge=0)
-    exposures: int = Field(default=0, ge=0)
-    metrics: dict[str, Moments] = Field(default_factory=dict)
-    fallbacks: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    unanswered: dict[str, int] = Field(default_factory=dict, exclude_if=_is_nothing)
-
-    @property
-    def refused(self) -> int:
-        """Exposures without any answer."""
-        return sum(self.unanswered.values())
-
-    @property
-    def answered(self) -> int:
-        """Exposures that the arm's own version answered."""
-        return self.exposures - self.fallbacks - self.refused
-
-    @property
-    def causes(self) -> str:
-        """How many exposures got no answer, by cause, the most frequent one first; empty: all got one."""
-        causes = sorted(self.unanswered.items(), key=lambda one: (-one[1], one[0]))
-        return ", ".join(f"{number:,} {cause}" for cause, number in causes if number)
-
-
-class StepTotals(Record):
-    """What was seen of one step of a rollout, each exposure and each outcome counted once.
-
-    :param counted_until: time of receipt up to which everything is counted.
-    :param repeated_exposures: answers whose prediction id had been counted.
-    :param repeated_outcomes: outcomes whose event had been counted.
-    :param early: outcomes before the unit's first exposure.
-    :param earlier: outcomes of units, or of predictions, that were exposed before the step only.
-    :param carried: outcomes by unit that may come of an exposure in an earlier step, by the attribution.
-    :param late: outcomes that came longer after the exposure than the plan's attribution.
-    :param unknown: outcomes of units, or of predictions, without an exposure in the step, or before it.
-    :param unusable: outcomes that are no number where one is needed, or name nobody.
-    :param reused: answers whose prediction id had been counted for another unit.
-    :param unitless: exposures without a unit, each a unit of its own.
-    :param moved: units that were exposed to both arms; they stay in the arm of their first exposure.
-    :param strange: exposures of the rollout by a version that is neither arm.
-    :param damaged: lines of the log that could not be read.
-    """
-
-    experiment: str
-    step: int = Field(ge=0)
-    champion: ArmTotals = ArmTotals()
-    challenger: ArmTotals = ArmTotals()
-    outcomes: int = Field(default=0, ge=0)
-    repeated_exposures: int = Field(default=0, ge=0)
-    repeated_outcomes: int = Field(default=0, ge=0)
-    early: int = Field(default=0, ge=0)
-    unknown: int = Field(default=0, ge=0)
-    unusable: int = Field(default=0, ge=0)
-    moved: int = Field(default=0, ge=0)
-    strange: int = Field(default=0, ge=0)
-    damaged: int = Field(default=0, ge=0)
-    earlier: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    carried: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    late: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    reused: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    unitless: int = Field(default=0, ge=0, exclude_if=_is_nothing)
-    counted_until: Moment
-
-    @property
-    def units(self) -> int:
-        """Units of both arms."""
-        return self.champion.units + self.challenger.units
-
-    @property
-    def exposures(self) -> int:
-        """Exposures of both arms."""
-        return self.champion.exposures + self.challenger.exposures
-
-
 __all__ = [
+    "MOST_CHALLENGERS",
     "Arm",
-    "ArmTotals",
-    "Moments",
+    "Challenger",
     "Rollout",
     "RolloutEnd",
     "RolloutOutcome",
     "RolloutOverrides",
     "RolloutPlan",
-    "StepTotals",
 ]

@@ -12,9 +12,9 @@ from typing import Any
 
 from windsock.records.base import Digest, RunContext
 from windsock.records.deployment import RollBackInput, RoutePlan
-from windsock.records.ledger import ROUTING, LedgerAction, LedgerRow, commit_of, last_routing_row
+from windsock.records.ledger import ROUTING, LedgerAction, LedgerRow, commit_of, last_routing_row, taken_by
 from windsock.records.monitoring import RetrainOutcome
-from windsock.records.rollout import Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
+from windsock.records.rollout import Challenger, Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
 from windsock.records.rollout_steps import RolloutAction, RolloutDecision
 from windsock.spec import digest_of
 
@@ -82,22 +82,38 @@ def ending_of(decision: RolloutDecision, *, run: RunContext, reason: str | None 
 
 
 def waiting_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:
-    """Return the row by which the newest version waits for its rollout; older ones wait no more.
+    """Return the row by which the newest version waits for its rollout; older ones wait no more."""
+    waiting = waiting_rows(rows, most=1)
+    return waiting[0] if waiting else None
+
+
+def waiting_rows(rows: Sequence[LedgerRow], *, most: int) -> list[LedgerRow]:
+    """Return the rows by which the newest versions wait for their rollout, the oldest first.
 
     A version that has begun its rollout, became champion or was rolled back since does not wait.
+
+    :param most: how many versions one rollout tries; older ones than so many wait no more.
     """
-    queued = next((row for row in reversed(rows) if row.action is LedgerAction.QUEUE), None)
-    if queued is None:
-        return None
-    later = rows[queued.seq :]
-    begun = any(
-        row.digest == queued.digest and row.action in (LedgerAction.SHIFT, LedgerAction.COMMIT)
+    newest: dict[str, LedgerRow] = {}
+    for row in reversed(rows):
+        if row.action is LedgerAction.QUEUE and len(newest) < most:
+            newest.setdefault(row.digest, row)
+    return [row for row in reversed(newest.values()) if not _is_taken(row, rows[row.seq :])]
+
+
+def _is_taken(queued: LedgerRow, later: Sequence[LedgerRow]) -> bool:
+    """Return whether a version that waited has begun its rollout, became champion or was rolled back."""
+    return any(
+        (row.action is LedgerAction.SHIFT and queued.digest in tried_by(row))
+        or (row.action is LedgerAction.COMMIT and row.digest == queued.digest)
+        or (row.action is LedgerAction.ROLL_BACK and queued.digest in taken_by(row))
         for row in later
     )
-    taken = any(
-        row.action is LedgerAction.ROLL_BACK and row.body.get("rolled_back") == queued.digest for row in later
-    )
-    return None if begun or taken else queued
+
+
+def tried_by(row: LedgerRow) -> tuple[Digest, ...]:
+    """Return the bundles that a row of a rollout's step tries, in the order of their lanes."""
+    return (row.digest, *(str(one["digest"]) for one in row.body.get("others") or ()))
 
 
 def ended_rollouts(rows: Sequence[LedgerRow]) -> tuple[RolloutEnd, ...]:
@@ -113,15 +129,27 @@ def retrains_by_rollout(rows: Sequence[LedgerRow]) -> dict[str, RetrainOutcome]:
     """Return what those retrains came to whose version had its rollout, by the label of the run."""
     queued = {row.seq: row for row in rows if row.action is LedgerAction.QUEUE}
     began = {
-        row.body["experiment"]: queued[row.body["queued"]]
+        row.body["experiment"]: [queued[seq] for seq in _queued_by(row) if seq in queued]
         for row in rows
         if row.action is LedgerAction.SHIFT and row.body.get("queued") in queued
     }
     return {
-        RunContext(**(began[one.experiment].body.get("run") or {})).label: LEARNED[one.outcome]
+        RunContext(**(waited.body.get("run") or {})).label: _learned(one, waited)
         for one in ended_rollouts(rows)
-        if one.experiment in began and one.outcome in LEARNED
+        if one.outcome in LEARNED
+        for waited in began.get(one.experiment, ())
     }
+
+
+def _queued_by(row: LedgerRow) -> list[int]:
+    """Return the rows by which the versions waited that a rollout's first row begins to try."""
+    return [row.body["queued"], *(one["queued"] for one in row.body.get("others") or ())]
+
+
+def _learned(end: RolloutEnd, waited: LedgerRow) -> RetrainOutcome:
+    """Return what the retrain of one version came to: of several at most one is promoted."""
+    is_another = end.outcome is RolloutOutcome.PROMOTED and waited.version != end.version
+    return RetrainOutcome.KEPT if is_another else LEARNED[end.outcome]
 
 
 def _about(rows: Sequence[LedgerRow], experiment: str, *actions: LedgerAction) -> list[LedgerRow]:
@@ -135,6 +163,7 @@ def _shifts(rows: Sequence[LedgerRow], experiment: str) -> list[LedgerRow]:
 def _rollout(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> Rollout:
     first, last = shifts[0], shifts[-1]
     experiment = str(first.body["experiment"])
+    begun = next(row for row in shifts if row.body["step"] == last.body["step"])
     return Rollout(
         model=first.model,
         experiment=experiment,
@@ -146,13 +175,19 @@ def _rollout(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> Rollout:
         champion_digest=first.body["champion_digest"],
         plan=RolloutPlan.model_validate(first.body["begins"]),
         step=last.body["step"],
-        step_epoch=last.epoch,
-        step_since=last.at,
+        step_epoch=begun.epoch,
+        step_since=begun.at,
         started_at=first.at,
         salt=RoutePlan.of_row(first).salt,
         paused_by=_paused_by(rows, experiment),
+        others=tuple(Challenger.model_validate(_without_queued(one)) for one in first.body.get("others", ())),
+        withdrawn=tuple(last.body.get("withdrawn", ())),
         **_asked(rows, experiment),
     )
+
+
+def _without_queued(other: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in other.items() if name != "queued"}
 
 
 def _paused_by(rows: Sequence[LedgerRow], experiment: str) -> str | None:
@@ -207,7 +242,8 @@ def _end(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> RolloutEnd:
     outcome, reason = _told(rows, closing, first)
     return RolloutEnd(
         experiment=experiment,
-        version=first.version,
+        version=closing.version if outcome is RolloutOutcome.PROMOTED else first.version,
+        tried=tuple(_versions_of(first)),
         outcome=outcome,
         epoch=closing.epoch,
         started_at=first.at,
@@ -216,13 +252,17 @@ def _end(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> RolloutEnd:
     )
 
 
+def _versions_of(first: LedgerRow) -> list[str]:
+    return [first.version, *(str(one["version"]) for one in first.body.get("others") or ())]
+
+
 def _told(rows: Sequence[LedgerRow], closing: LedgerRow, first: LedgerRow) -> tuple[RolloutOutcome, str]:
     """Return outcome and reason; a version that was promoted without this rollout's proof broke it off."""
-    reason, digest = str(closing.body.get("reason", "")), first.digest
-    if closing.action is LedgerAction.ROLL_BACK and closing.body.get("rolled_back") == digest:
+    reason, tried = str(closing.body.get("reason", "")), tried_by(first)
+    if closing.action is LedgerAction.ROLL_BACK and closing.body.get("rolled_back") in tried:
         return RolloutOutcome(closing.body.get("outcome", RolloutOutcome.STOPPED)), reason
     proved = closing.action is LedgerAction.INTEND and experiment_of(closing) == first.body["experiment"]
-    if proved and closing.digest == digest and commit_of(rows, closing.epoch) is not None:
+    if proved and closing.digest in tried and commit_of(rows, closing.epoch) is not None:
         return RolloutOutcome.PROMOTED, reason
     return RolloutOutcome.BROKEN_OFF, reason or f"{closing.action.value} of version {closing.version}"
 
@@ -236,5 +276,7 @@ __all__ = [
     "retrains_by_rollout",
     "rollout_route",
     "running_rollout",
+    "tried_by",
     "waiting_row",
+    "waiting_rows",
 ]

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from windsock.exceptions import RolloutRefusedError
 from windsock.records.base import CheckResult, Digest, Interval, Moment, Record, RunContext
-from windsock.records.rollout import Rollout, RolloutOverrides, StepTotals
+from windsock.records.rollout import Rollout, RolloutOverrides
+from windsock.records.rollout_totals import StepTotals
 from windsock.spec import ModelSpec
 
 
@@ -19,6 +20,8 @@ class RolloutAction(StrEnum):
 
     HOLD = "hold"
     ADVANCE = "advance"
+    DROP = "drop"
+    """Of several challengers some did harm: they are dropped, the others go on."""
     PROMOTE = "promote"
     KEEP = "keep"
     ROLL_BACK = "roll_back"
@@ -57,10 +60,32 @@ class Estimate(Record):
     variance_ratio: float | None = None
 
 
+class ChallengerLook(Record):
+    """What a look comes to for one of several challengers, held against the champion alone.
+
+    :param action: what would follow if it were the only one; ``roll_back`` drops it.
+    :param withdrawn: whether it had been dropped before: it is not judged any more.
+    """
+
+    version: str
+    digest: Digest
+    action: RolloutAction
+    reason: str
+    checks: tuple[CheckResult, ...]
+    estimate: Estimate
+    planned_look: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    withdrawn: bool = Field(default=False, exclude_if=lambda value: not value)
+
+
 class RolloutDecision(Record):
     """One look at a rollout: what was seen, and what follows.
 
+    With several challengers ``version``, ``digest``, ``reason``, ``checks`` and ``estimate`` are of the one
+    that the action is about: the one that is promoted, or dropped first, else the one that is nearest to its
+    proof.
+
     :param number: 1, 2, 3 ... within the rollout; the first decision of a number stands.
+    :param share: basis points of all challengers together.
     :param checks: sample ratio, minimum of units, cycle, guardrails, promotion: each with number and limit.
     :param planned_look: group sequential: 1 .. looks where this was a planned one.
     :param dry_run: whether it was only shown: nothing was stored, nothing follows.
@@ -92,6 +117,35 @@ class RolloutDecision(Record):
     evidence_digest: Digest | None = None
     evidence_uri: str | None = None
     notes: tuple[str, ...] = Field(default=(), exclude_if=().__eq__)
+    looks: tuple[ChallengerLook, ...] = Field(default=(), exclude_if=().__eq__)
+    """Of several challengers, in the order of their lanes; none where there is one."""
+
+    @property
+    def dropped(self) -> tuple[ChallengerLook, ...]:
+        """The challengers that the decision drops."""
+        if self.action is not RolloutAction.DROP:
+            return ()
+        return tuple(one for one in self.looks if one.action is RolloutAction.ROLL_BACK and not one.withdrawn)
+
+    def against(self, place: int) -> Self:
+        """Return what the look said of one challenger, as if it were the only one.
+
+        :param place: of its lane, from 0.
+        """
+        if not self.looks:
+            return self
+        one = self.looks[place]
+        return self.replace(
+            version=one.version,
+            digest=one.digest,
+            action=one.action,
+            reason=one.reason,
+            checks=one.checks,
+            estimate=one.estimate,
+            planned_look=one.planned_look,
+            totals=self.totals.against(place),
+            looks=(),
+        )
 
     @property
     def bare(self) -> Self:
@@ -129,9 +183,9 @@ def shortened(model: str, experiment: str, missing: Sequence[int]) -> RolloutRef
 
 
 class StartRolloutInput(Record):
-    """Input of ``start_rollout``: go on with the rollout that is under way, else start a waiting version.
+    """Input of ``start_rollout``: go on with the rollout that is under way, else start what waits.
 
-    :param version: start this waiting version and no other.
+    :param version: start these waiting versions now and no others, such as ``4`` or ``4, 5``.
     :param only_look: start nothing.
     """
 
@@ -146,7 +200,7 @@ class RolloutState(Record):
     """What is under way.
 
     :param rollout: the rollout; ``None``: there is none.
-    :param waiting: version that waits for its own.
+    :param waiting: version that waits for its own; of several all of them, the oldest first: ``4, 5``.
     :param started: whether it was started now.
     :param steered: whether it was paused or resumed, or a question was kept, now.
     :param look_due: when the next look is due.
@@ -196,7 +250,7 @@ class JudgeRolloutInput(Record):
 
 
 class ShiftTrafficInput(Record):
-    """Input of ``shift_traffic``: carry out a decision to advance."""
+    """Input of ``shift_traffic``: carry out a decision to advance, or to drop challengers."""
 
     spec: ModelSpec
     decision: RolloutDecision
@@ -223,6 +277,7 @@ class TrafficShift(Record):
 
 __all__ = [
     "ENDS",
+    "ChallengerLook",
     "Estimate",
     "JudgeRolloutInput",
     "RolloutAction",

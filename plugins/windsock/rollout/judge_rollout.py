@@ -19,13 +19,13 @@ from windsock.records import (
 )
 from windsock.rollout.decision import decide
 from windsock.rollout.evidence import evidence_bytes, evidence_uri
-from windsock.rollout.look_due import LASTING
+from windsock.rollout.look_due import is_pending
 from windsock.rollout.report import bare, course_to, keep_report, page
 
 log = logging.getLogger(__name__)
 
-TAKES_AWAY = frozenset({RolloutAction.KEEP, RolloutAction.ROLL_BACK})
-"""What is decided even where earlier decisions are missing: the champion keeps all traffic."""
+TAKES_AWAY = frozenset({RolloutAction.DROP, RolloutAction.KEEP, RolloutAction.ROLL_BACK})
+"""What is decided even where earlier decisions are missing: the champion gets more traffic."""
 
 
 def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDecision:
@@ -90,9 +90,9 @@ def _planned(ports: Ports, rollout: Rollout) -> Sequence[RolloutDecision]:
 
 def _stands(last: RolloutDecision, rollout: Rollout) -> bool:
     """Return whether the last decision is still to be carried out; a person's pause takes an advance back."""
-    if last.action not in LASTING or last.step != rollout.step:
-        return False
-    return last.action is not RolloutAction.ADVANCE or rollout.paused_by is None
+    return is_pending(last, rollout) and (
+        last.action is not RolloutAction.ADVANCE or rollout.paused_by is None
+    )
 
 
 def _again(

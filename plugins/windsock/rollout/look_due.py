@@ -6,8 +6,16 @@ from datetime import datetime
 
 from windsock.records import Rollout, RolloutAction, RolloutDecision
 
-LASTING = frozenset({RolloutAction.ADVANCE, RolloutAction.KEEP, RolloutAction.ROLL_BACK})
+LASTING = frozenset({RolloutAction.ADVANCE, RolloutAction.DROP, RolloutAction.KEEP, RolloutAction.ROLL_BACK})
 """What is decided once: it is carried out next, however often it is asked."""
+
+
+def is_pending(last: RolloutDecision, rollout: Rollout) -> bool:
+    """Return whether the last decision is of those that are made once, and is still to be carried out."""
+    if last.action not in LASTING or last.step != rollout.step:
+        return False
+    active = {one.digest for one in rollout.active}
+    return last.action is not RolloutAction.DROP or any(one.digest in active for one in last.dropped)
 
 
 def look_due(rollout: Rollout, last: RolloutDecision | None) -> datetime:
@@ -18,7 +26,7 @@ def look_due(rollout: Rollout, last: RolloutDecision | None) -> datetime:
 
     :param last: the rollout's newest decision.
     """
-    if last is not None and last.step == rollout.step and last.action in LASTING:
+    if last is not None and is_pending(last, rollout):
         return last.judged_at
     since = max(rollout.step_since, last.judged_at) if last else rollout.step_since
     due = since + rollout.plan.length("check")

@@ -35,8 +35,11 @@ class Outlook:
     notes: tuple[str, ...] = ()
 
 
-def outlook(model: str, plan: RolloutPlan, ports: Ports) -> Outlook:
-    """Hold a plan against the traffic of the last days; a log that cannot be read stops nothing."""
+def outlook(model: str, plan: RolloutPlan, ports: Ports, *, challengers: int = 1) -> Outlook:
+    """Hold a plan against the traffic of the last days; a log that cannot be read stops nothing.
+
+    :param challengers: versions that are tried at once.
+    """
     now = ports.now()
     span = Span(start=now - timedelta(days=DAYS), end=now)
     asks = "its margin was not held against what the champion has, and how long it takes is not known"

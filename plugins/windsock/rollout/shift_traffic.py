@@ -1,4 +1,4 @@
-"""``shift_traffic``: begin the next step of a rollout, as a decision asks."""
+"""``shift_traffic``: begin the next step of a rollout, or drop challengers, as a decision asks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from windsock.records import (
     LedgerRow,
     Rollout,
     RolloutAction,
+    RolloutDecision,
     ShiftTrafficInput,
     TrafficShift,
     decision_digest,
@@ -27,13 +28,16 @@ log = logging.getLogger(__name__)
 
 
 def shift_traffic(step: ShiftTrafficInput, ports: Ports, key: str) -> TrafficShift:
-    """Give the challenger the share of the next step, if the decision still asks for it.
+    """Give the challengers the share of the next step, or drop some, if the decision still asks for it.
+
+    A challenger that is dropped keeps its units, and the champion answers them: so no unit moves to another
+    arm, and the counts of the others go on.
 
     A decision that does not stand any more changes nothing and says why: the rollout is over or further, it
     is paused, or a later look decided otherwise. A step that a killed task began is brought to the server.
 
-    :raises DeploymentRefusedError: if the challenger does not answer its golden predictions; the champion
-        serves by then, and the rollout is over.
+    :raises DeploymentRefusedError: if no challenger answers its golden predictions; the champion serves by
+        then, and the rollout is over.
     :raises ServerUnavailableError: if the server does not answer.
     :raises StaleEpochError: if other changes of the traffic came first, each time it was tried.
     """
@@ -51,23 +55,36 @@ def _shift(step: ShiftTrafficInput, ports: Ports) -> TrafficShift:
         return _left(step, ports, rows, reason, rollout)
     state = ports.router.state(step.spec.name)
     epoch = next_epoch(rows, state.plan.epoch if state else 0)
-    further = rollout.replace(step=rollout.step + 1, step_epoch=epoch)
-    entry = split_entry(
-        further, rollout_route(rows, rollout), step.run, decision=decision_digest(step.decision)
-    )
+    further, reason = _further(step, rollout, epoch)
+    told = {"decision": decision_digest(step.decision)}
+    if step.decision.action is RolloutAction.DROP:
+        told["reason"] = f"{rollout.experiment}: {reason}"
+    entry = split_entry(further, rollout_route(rows, rollout), step.run, epoch=epoch, **told)
     row = append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
-    lay_split(ports, row, further, actor=step.run.actor)
-    log.info("%s: rollout %s: %s, epoch %d", row.model, further.experiment, step_words(further), epoch)
+    lay_split(ports, row, further, run=step.run)
+    log.info("%s: rollout %s: %s, epoch %d", row.model, further.experiment, reason, epoch)
     return TrafficShift(
         model=row.model,
         experiment=further.experiment,
-        version=further.version,
+        version=step.decision.version,
         step=further.step,
         share=further.share,
         epoch=epoch,
-        reason=step_words(further),
+        reason=reason,
         shifted_at=row.at,
     )
+
+
+def _further(step: ShiftTrafficInput, rollout: Rollout, epoch: int) -> tuple[Rollout, str]:
+    """Return the rollout as the decision wants it, and in words what it has become."""
+    if step.decision.action is RolloutAction.ADVANCE:
+        further = rollout.replace(step=rollout.step + 1, step_epoch=epoch)
+        return further, step_words(further)
+    active = {one.digest for one in rollout.active}
+    dropped = [one for one in step.decision.dropped if one.digest in active]
+    versions = " and ".join(one.version for one in dropped)
+    rest = rollout.replace(withdrawn=(*rollout.withdrawn, *(one.digest for one in dropped)))
+    return rest, f"version {versions} is dropped; the champion answers its units"
 
 
 def _stands_against(
@@ -75,22 +92,36 @@ def _stands_against(
 ) -> str | None:
     """Return why the decision moves nothing, or ``None``."""
     decision = step.decision
-    if decision.action is not RolloutAction.ADVANCE or decision.dry_run:
-        return f"decision {decision.number} does not advance: {decision.action.value}"
+    if decision.action not in (RolloutAction.ADVANCE, RolloutAction.DROP) or decision.dry_run:
+        return f"decision {decision.number} moves nothing: {decision.action.value}"
     if rollout.step != decision.step:
         return f"{step_words(rollout)} has begun already"
     if open_switch(rows) is not None:
         return "its promotion or roll back is under way"
-    if rollout.paused_by is not None:
-        return f"paused by {rollout.paused_by}"
-    if rollout.is_last_step:
-        return f"{step_words(rollout)} is the last one; what follows is the promotion"
+    if (reason := _hinders(decision, rollout)) is not None:
+        return reason
     last = ports.rollouts.last(rollout.model, rollout.experiment)
     if last is None or decision_digest(last) != decision_digest(decision):
         known = f"the last one is {last.number}: {last.action.value}" if last else "there is none"
         return f"decision {decision.number} does not stand; {known}"
-    if missing := ports.rollouts.missing(rollout.model, rollout.experiment):
+    missing = ports.rollouts.missing(rollout.model, rollout.experiment)
+    if missing and decision.action is RolloutAction.ADVANCE:
         raise shortened(rollout.model, rollout.experiment, missing)
+    return None
+
+
+def _hinders(decision: RolloutDecision, rollout: Rollout) -> str | None:
+    """Return what of the rollout's present state stands against a decision, or ``None``."""
+    if decision.action is RolloutAction.DROP:
+        active = {one.digest for one in rollout.active}
+        left = active & {one.digest for one in decision.dropped}
+        if not left:
+            return "what it drops has been dropped already"
+        return None if active - left else "no other challenger is left; the rollout ends by its next look"
+    if rollout.paused_by is not None:
+        return f"paused by {rollout.paused_by}"
+    if rollout.is_last_step:
+        return f"{step_words(rollout)} is the last one; what follows is the promotion"
     return None
 
 

@@ -106,6 +106,16 @@ class RolloutBlock(Frozen):
         description="exposures (or labels) of one unit that count in full in a rate; a unit with more weighs "
         "as much as one with so many; null: each weighs what it has",
     )
+    challengers: int = Field(
+        default=1,
+        ge=1,
+        le=4,
+        description="ab, canary: versions tried at once by one rollout; share and steps are of all together",
+    )
+    gather: Duration = Field(
+        default="3d",
+        description="with several challengers: how long the first that waits is kept waiting for the others",
+    )
     labels: LabelsBlock | None = Field(
         default=None, description="where outcomes arrive; default: as for monitoring"
     )
@@ -209,6 +219,27 @@ class RolloutBlock(Frozen):
             )
         if self.strategy == "canary":
             self._require_steps_apart()
+        return self
+
+    @model_validator(mode="after")
+    def _several_have_traffic(self) -> Self:
+        if self.challengers == 1:
+            return self
+        if self.strategy not in ("ab", "canary"):
+            raise NotAllowedError(
+                f"{self.challengers} challengers in a `{self.strategy}` rollout",
+                allowed="1; several share the traffic of an `ab` or a `canary`",
+                cure="write `strategy: ab`, or leave `challengers` out",
+                at=("challengers",),
+            )
+        each = [share // self.challengers for share in self.shares]
+        if any(later <= sooner for sooner, later in zip([0, *each], each, strict=False)):
+            raise NotAllowedError(
+                f"{self.challengers} challengers share {[share / PERCENT for share in self.shares]} percent "
+                "of the units, and one of them has no bucket more than before",
+                allowed=f"steps {self.challengers / PERCENT:g} percent apart or more",
+                at=("share",) if self.strategy == "ab" else ("steps",),
+            )
         return self
 
     def _require_steps_apart(self) -> None:

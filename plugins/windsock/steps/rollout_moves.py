@@ -59,7 +59,7 @@ def move_of(
     by = run or RunContext()
     if decision.dry_run or decision.action is RolloutAction.HOLD:
         return None
-    if decision.action is RolloutAction.ADVANCE:
+    if decision.action in (RolloutAction.ADVANCE, RolloutAction.DROP):
         return "shift_traffic", ShiftTrafficInput(spec=spec, decision=decision, run=by)
     if decision.action is RolloutAction.PROMOTE:
         version = registered_version(decision, rows)
@@ -79,9 +79,11 @@ def registered_version(decision: RolloutDecision, rows: Sequence[LedgerRow]) -> 
     """
     evidence = next(
         (
-            row.body["evidence_digest"]
+            one["evidence_digest"]
             for row in rows
             if row.action is LedgerAction.SHIFT and row.body.get("experiment") == decision.experiment
+            for one in ({"digest": row.digest, **row.body}, *(row.body.get("others") or ()))
+            if one["digest"] == decision.digest
         ),
         None,
     )

@@ -72,7 +72,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same() -> None:
 
 @pytest.mark.parametrize("action", ["hold", "promote", "keep", "roll_back"])
 def test_what_does_not_advance_moves_nothing(action: str) -> None:
-    left_alone(started_world(), lambda ports: decided(ports, action), f"does not advance: {action}")
+    left_alone(started_world(), lambda ports: decided(ports, action), f"moves nothing: {action}")
 
 
 def test_a_pause_holds_it_up() -> None:
@@ -106,7 +106,7 @@ def test_a_later_look_holds() -> None:
 def test_one_that_was_only_shown_moves_nothing() -> None:
     ports = started_world()
     look = decided(ports, "advance").model_copy(update={"dry_run": True})
-    left_alone(ports, lambda _: look, "does not advance")
+    left_alone(ports, lambda _: look, "moves nothing")
 
 
 def test_after_the_last_step_comes_the_promotion() -> None:

@@ -96,10 +96,10 @@ class TestItBegins:
             assert state.rollout == before
             assert state.unchanged
 
-    def test_the_slot_that_a_later_deployment_dropped_comes_back(self) -> None:
+    def test_a_later_deployment_keeps_the_slot_of_what_waits(self) -> None:
         ports = waiting_world()
         deploy(ports, 3)
-        assert "2" not in shares(ports)
+        assert shares(ports) == {"1": 10_000, "2": 0, "3": 0}
         start(ports)
         assert shares(ports) == {"1": 9_500, "2": 500, "3": 0}
 
@@ -183,7 +183,7 @@ class TestNothingBegins:
         ports = waiting_world()
         deploy(ports, 3)
         promote(ports, 3, spec=CANARY)
-        with pytest.raises(RolloutRefusedError, match="version 3 does, the newest one") as refusal:
+        with pytest.raises(RolloutRefusedError, match="version 3 does, the newest") as refusal:
             start(ports, version=2)
         assert refusal.value.code == "WS-ROLLOUT-002"
         assert start(ports, version=3).started

@@ -9,7 +9,7 @@ import pytest
 from support.builders import NOON, digest
 from support.rollout_cases import after, make_conversions, make_plan, make_rollout
 from windsock import records as r
-from windsock.rollout import start_rollout
+from windsock.rollout import hindrances
 from windsock.rollout.decision import decide
 from windsock.steps import StepResult, refusal_of, verdict_of
 from windsock.steps.rollout_verdicts import CURES, HINDRANCES, LACKING
@@ -125,7 +125,7 @@ def test_a_version_that_cannot_start_holds_and_says_what_helps(code):
 
 
 def test_every_reason_why_a_version_cannot_start_has_what_helps():
-    told = set(re.findall(r'f"(WS-[A-Z]+-\d+): ', Path(start_rollout.__file__).read_text()))
+    told = set(re.findall(r'f"(WS-[A-Z]+-\d+): ', Path(hindrances.__file__).read_text()))
     assert told == set(HINDRANCES)
 
 
