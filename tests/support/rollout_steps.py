@@ -58,7 +58,7 @@ def start(
     ports: Ports,
     *,
     spec: ModelSpec = CANARY,
-    version: int | None = None,
+    version: int | str | None = None,
     only_look: bool = False,
     requester: str | None = None,
     **overrides: Any,
