@@ -13,10 +13,12 @@ from support.scenarios import (
     DriftStory,
     LackingStory,
     RolloutStory,
+    SeveralStory,
     drift_story,
     in_background,
     lacking_story,
     rollout_story,
+    several_story,
 )
 from support.stack import STARTED, LiveStack, live_stack
 from support.stack_logs import keep_logs
@@ -34,6 +36,7 @@ def live(tmp_path_factory, project):
 STORIES: dict[str, Callable[[LiveStack], Any]] = {
     "drift": drift_story,
     "tried_out": rollout_story,
+    "several": several_story,
     **{name: lacking_story(name) for name in LACKING},
 }
 """By the fixture that gives them: each begins with the stack if a test of this run asks for it."""
@@ -62,6 +65,12 @@ def drift(stories) -> DriftStory:
 def tried_out(stories) -> RolloutStory:
     """The rollout of a better version, at its end."""
     return stories["tried_out"].result()
+
+
+@pytest.fixture(scope="session")
+def several(stories) -> SeveralStory:
+    """Two versions tried at once, at the rollout's end."""
+    return stories["several"].result()
 
 
 @pytest.fixture(scope="session")

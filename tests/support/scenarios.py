@@ -18,7 +18,14 @@ from windsock.adapters.build import build_ports
 from windsock.cli.demo_traffic import moved_rows, send_traffic
 from windsock.cli.demo_users import Users
 from windsock.ports import Ports
-from windsock.records import InputSchema, Rollout, RolloutDecision, RolloutEnd, StepTotals
+from windsock.records import (
+    InputSchema,
+    Rollout,
+    RolloutDecision,
+    RolloutEnd,
+    StepTotals,
+    running_rollout,
+)
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
 from windsock.spec.loader import find_model
@@ -215,6 +222,59 @@ def _ask_and_tell(tried: Tried, rollout: Rollout, lacking: Lacking) -> None:
         for unit in units[::5] if lacking.outcome is not None else ():
             told = {"model": tried.name, "unit": unit, "event_id": unit, "outcome": lacking.outcome}
             client.post("/outcomes", json=told).raise_for_status()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeveralStory:
+    """Versions 2 and 3 are tried at once: users like 2, and do not like 3.
+
+    :param rollout: at its start.
+    :param alone: what was waiting while version 2 waited alone.
+    :param counted: what the log held when all users had come, before they came again.
+    :param dropped: the rollout once version 3 was dropped, while a person had paused it.
+    :param users: after that all of them came once more.
+    """
+
+    tried: Tried
+    alone: str
+    rollout: Rollout
+    users: Users
+    counted: StepTotals
+    dropped: Rollout
+    ended: RolloutEnd
+
+
+def several_story(live: LiveStack) -> SeveralStory:
+    """Let two versions of ``several`` be tried at once, drop the worse one, and wait for the end."""
+    tried = Tried(live, "several")
+    assert [tried.make_version() for _ in range(2)] == ["1", "2"]
+    live.await_dag(tried.dag_id)
+    live.admin.set_paused(tried.dag_id, paused=False)
+    alone = live.run_green(tried.dag_id)
+    assert running_rollout(tried.rows) is None
+    assert tried.make_version() == "3"
+    live.admin.trigger(tried.dag_id)
+    rollout = tried.await_rollout()
+    tried.steer("pause")
+    users = tried.users(rollout, challenger=0.4, rates={"1": 0.15, "2": 0.4, "3": 0.02})
+    users.send(USERS)
+    counted = tried.await_totals(rollout, users.tally)
+    live.admin.trigger(tried.dag_id)
+    dropped = tried.await_drop(rollout)
+    users.come_again()
+    tried.steer("resume")
+    live.admin.trigger(tried.dag_id)
+    ended = tried.await_end(rollout)
+    live.admin.set_paused(tried.dag_id, paused=True)
+    return SeveralStory(
+        tried=tried,
+        alone=alone,
+        rollout=rollout,
+        users=users,
+        counted=counted,
+        dropped=dropped,
+        ended=ended,
+    )
 
 
 def in_background(story: Callable[[LiveStack], Any], live: LiveStack) -> Future[Any]:

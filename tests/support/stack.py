@@ -81,6 +81,8 @@ CANARY: dict[str, Any] = {
     "deadline": "90s",
 }
 SHADOW: dict[str, Any] = CANARY | {"strategy": "shadow", "metric": "accuracy"}
+SEVERAL: dict[str, Any] = {"share": 66, "challengers": 2, "gather": "1d", "minimum_units": 400}
+"""A rollout of two versions at once, of a model like ``tried`` otherwise."""
 LACKING = {"no_outcomes": CANARY, "another_word": CANARY, "refusing": CANARY, "failing_shadow": SHADOW}
 """Rollouts of further models like ``tried``."""
 KEPT_BY_ALL_BUT_ONE_ROW = {
@@ -139,7 +141,7 @@ def write_models(include: Path, project: Path) -> None:
     shutil.copy(project / "include" / "data" / "churn_sample.csv", models)
     write_visits(models / "reviewed.csv")
     write_visits(models / "tried.csv")
-    write_like_tried(models, LACKING)
+    write_like_tried(models, {**LACKING, "several": SEVERAL})
     write_hostile(include)
 
 

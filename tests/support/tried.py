@@ -87,6 +87,18 @@ class Tried:
         assert rollout is not None
         return rollout
 
+    def await_drop(self, rollout: Rollout) -> Rollout:
+        """Wait until a challenger was dropped, also behind the server, and return the rollout."""
+
+        def is_dropped() -> bool:
+            state = self.ports.router.state(self.name)
+            return state is not None and any(slot.withdrawn for slot in state.plan.slots)
+
+        wait_for(is_dropped, seconds=END_SECONDS, what=f"a dropped challenger of {rollout.experiment}")
+        dropped = running_rollout(self.rows)
+        assert dropped is not None
+        return dropped
+
     def users(self, rollout: Rollout, *, challenger: float, champion: float = 0.1, **options: Any) -> Users:
         """Return users who convert at these rates."""
         snapshot = self.ports.snapshots.latest(self.name)
@@ -122,8 +134,7 @@ class Tried:
 
         def is_all() -> bool:
             seen.append(self.totals(rollout))
-            exposures = seen[-1].champion.exposures + seen[-1].challenger.exposures
-            return exposures >= sum(tally.answers.values()) and seen[-1].outcomes >= tally.told
+            return seen[-1].exposures >= sum(tally.answers.values()) and seen[-1].outcomes >= tally.told
 
         wait_for(is_all, seconds=30, what="every answer in the log")
         return seen[-1]
