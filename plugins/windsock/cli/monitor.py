@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -230,14 +230,19 @@ def _policy(spec: ModelSpec, ports: Ports) -> str:
         return "next retrain: never by drift; monitoring.retrain.triggers is empty"
     now = ports.now()
     episodes = ports.monitor.episodes(spec.name)
-    hold = hold_of(episodes, spec.monitoring.retrain, digest=champion.digest, now=now)
-    if hold is None:
-        return "breaker: closed; next retrain: possible now, if windows ask for it"
-    if hold.breaker:
-        ends = f"windsock monitor {spec.name} --reset --reason WHY"
-        return f"breaker: OPEN ({hold.reason}); a promotion ends it, or a person: {ends}"
-    until = hold.not_before or now + timedelta(0)
-    return f"breaker: closed; next retrain: from {until:%Y-%m-%d %H:%M:%S} UTC ({hold.reason})"
+    block = spec.monitoring.retrain
+    holds = [hold_of(episodes, block, digest=champion.digest, now=now, trigger=one) for one in block.triggers]
+    stopped = [hold.reason for hold in holds if hold is not None and hold.breaker]
+    ends = f"a promotion ends it, or a person: windsock monitor {spec.name} --reset --reason WHY"
+    breaker = f"breaker: OPEN ({'; '.join(stopped)}); {ends}" if stopped else "breaker: closed"
+    left = [hold for hold in holds if hold is None or not hold.breaker]
+    if not left:
+        return breaker
+    if None in left:
+        return f"{breaker}; next retrain: possible now, if windows ask for it"
+    last = next(hold for hold in left if hold is not None)
+    until = last.not_before or now
+    return f"{breaker}; next retrain: from {until:%Y-%m-%d %H:%M:%S} UTC ({last.reason})"
 
 
 def _say_alerts(spec: ModelSpec, ports: Ports) -> None:

@@ -17,6 +17,7 @@ from windsock.records import (
     Severity,
     Status,
 )
+from windsock.records.retraining import AGAINST
 from windsock.spec import ModelSpec
 from windsock.texts import one_line
 
@@ -77,11 +78,17 @@ def conditions_of(
                 active=decision.breaker,
                 severity=Severity.CRITICAL,
                 title=f"{decision.model}: retraining has stopped",
-                text=f"{_bare(decision.reason)}. No retrain follows until a version is promoted or a "
-                f"person resets it: windsock monitor {decision.model} --reset",
+                text=f"{_bare(decision.reason)}. No retrain{_against(decision)} follows until a version is "
+                f"promoted or a person resets it: windsock monitor {decision.model} --reset",
             )
         )
     return tuple(found)
+
+
+def _against(decision: RetrainDecision) -> str:
+    """Return against what alone no retrain follows; empty: against nothing."""
+    both = {"performance", "drift"} <= set(decision.stopped)
+    return f" against {AGAINST[decision.stopped[0]]}" if decision.stopped and not both else ""
 
 
 def _what_follows(decision: RetrainDecision | None) -> str:

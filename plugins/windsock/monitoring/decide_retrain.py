@@ -19,7 +19,7 @@ from windsock.records import (
     WindowVerdict,
     retrains_by_rollout,
 )
-from windsock.records.retraining import answered_until, hold_of, open_episode
+from windsock.records.retraining import Hold, answered_until, hold_of, open_breakers, open_episode
 from windsock.spec import RetrainBlock, digest_of
 
 JUDGED = frozenset({Status.PASS, Status.FAIL})
@@ -109,16 +109,38 @@ def decide(
     if not policy.triggers:
         return decided.replace(reason="the policy lets nothing ask for a retrain")
     case = Case(model, policy, now, champion_digest, window_length, episodes)
-    asked = _windows_ask(case, windows) if event_id is None else _event_asks(case, event_id)
-    hold = hold_of(episodes, policy, digest=champion_digest, now=now)
-    # The breaker stays in sight until it is reset, also while nothing asks.
-    facts: dict[str, object] = {"reason": asked.reason, "breaker": bool(hold and hold.breaker)}
-    if asked.episode is not None and hold is not None:
-        reason = f"{asked.reason}; {hold.reason}"
-        facts |= {"order": RetrainOrder.HOLD, "reason": reason, "not_before": hold.not_before}
-    elif asked.episode is not None:
-        facts |= {"order": RetrainOrder.GRANT, "episode": asked.episode}
-    return decided.replace(**facts)
+    asked = _windows_ask(case, windows) if event_id is None else [_event_asks(case, event_id)]
+    # A breaker stays in sight until it is reset, also while nothing asks.
+    stopped = open_breakers(episodes, policy, champion_digest)
+    return decided.replace(**_answered(case, asked), breaker=bool(stopped), stopped=stopped)
+
+
+def _answered(case: Case, asked: Sequence[Asked]) -> dict[str, object]:
+    """Return the order: the first that asks and is not held back is granted.
+
+    :param asked: the most important first.
+    """
+    asking = [one for one in asked if one.episode is not None]
+    holds = []
+    for one in asking:
+        hold = _hold(case, one)
+        if hold is None:
+            return {"order": RetrainOrder.GRANT, "episode": one.episode, "reason": one.reason}
+        holds.append((one, hold))
+    if not holds:
+        return {"reason": "; ".join(one.reason for one in asked)}
+    told = [f"{one.reason}; {hold.reason}" for one, hold in holds]
+    ends = [hold.not_before for _, hold in holds if hold.not_before is not None]
+    return {
+        "order": RetrainOrder.HOLD,
+        "reason": "; ".join(told),
+        "not_before": min(ends, default=None),
+    }
+
+
+def _hold(case: Case, asked: Asked) -> Hold | None:
+    trigger = asked.episode.trigger if asked.episode else "event"
+    return hold_of(case.episodes, case.policy, digest=case.digest, now=case.now, trigger=trigger)
 
 
 class Case(NamedTuple):
@@ -149,20 +171,20 @@ def _event_asks(case: Case, event_id: str) -> Asked:
     return Asked(opened, "an event from outside asks for a retrain")
 
 
-def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> Asked:
+def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> list[Asked]:
+    """Return what asks, a loss before drift: what is known to do harm goes before what may be harmless."""
     standing = open_episode(case.episodes)
     if standing is not None and standing.state is EpisodeState.CLAIMED:
-        return Asked(None, _standing(standing))
+        return [Asked(None, _standing(standing))]
     if standing is not None and standing.digest == case.digest:
-        return Asked(standing, f"episode {standing.key} is announced and not claimed yet")
-    counted, reasons = count_windows(case, windows), []
-    kinds: tuple[Literal["drift", "performance"], ...] = ("drift", "performance")
-    for kind in (one for one in kinds if one in case.policy.triggers):
-        asked = _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
-        if asked.episode is not None:
-            return asked
-        reasons.append(asked.reason)
-    return Asked(None, "; ".join(reasons))
+        return [Asked(standing, f"episode {standing.key} is announced and not claimed yet")]
+    counted = count_windows(case, windows)
+    kinds: tuple[Literal["performance", "drift"], ...] = ("performance", "drift")
+    return [
+        _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
+        for kind in kinds
+        if kind in case.policy.triggers
+    ]
 
 
 def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVerdict]:

@@ -296,7 +296,9 @@ class RetrainDecision(Record):
     """Whether a retrain is announced, and why.
 
     :param episode: the episode announced now, again or for the first time; ``None`` unless granted.
-    :param breaker: whether retrains that did not help have stopped the loop: a person must look.
+    :param breaker: whether retrains that did not help have stopped the loop, or a part of it: a person must
+        look.
+    :param stopped: what can have no retrain any more for that: ``performance``, ``drift``, ``event``.
     :param not_before: when cooldown or budget allow the next one.
     """
 
@@ -305,6 +307,7 @@ class RetrainDecision(Record):
     reason: str
     episode: Episode | None = None
     breaker: bool = False
+    stopped: tuple[Literal["performance", "drift", "event"], ...] = ()
     not_before: Moment | None = None
     decided_at: Moment
 

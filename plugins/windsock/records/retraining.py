@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 from windsock.records.base import Moment, Record
 from windsock.records.monitoring import Episode, EpisodeState, RetrainClaim, RetrainOutcome, Span
@@ -18,6 +19,14 @@ LEASE = timedelta(hours=6)
 """How long a claim holds without a sign of life; then the run is given up for lost."""
 BUDGET_SPAN = timedelta(days=1)
 USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED})
+Trigger = Literal["performance", "drift", "event"]
+TRIGGERS: tuple[Trigger, ...] = ("performance", "drift", "event")
+"""What asks for a retrain, the most important first: a loss is known to do harm, drift may be harmless."""
+AGAINST: dict[Trigger, str] = {
+    "performance": "a loss of performance",
+    "drift": "drift",
+    "event": "drift",
+}
 
 
 class Lease(Record):
@@ -72,11 +81,13 @@ def open_episode(episodes: Sequence[Episode]) -> Episode | None:
     return next((one for one in reversed(episodes) if one.state is not EpisodeState.CLOSED), None)
 
 
-def useless_in_a_row(episodes: Sequence[Episode], digest: str) -> int:
+def useless_in_a_row(episodes: Sequence[Episode], digest: str, trigger: Trigger) -> int:
     """Return how many retrains of this version came to nothing, one after the other, up to now.
 
-    One that failed by a fault does not count and breaks no row; nor does one whose version waits for its
-    rollout or is in it. A promotion ends the row, as does another version that serves, or a person.
+    Those that a loss asked for count apart from all others: retrains that did not help against drift, or as
+    somebody outside asked, say nothing about what one would do against a loss. One that failed by a fault
+    does not count and breaks no row; nor does one whose version waits for its rollout or is in it. A
+    promotion ends the row, as does another version that serves, or a person.
 
     :param episodes: in the order in which they were opened.
     """
@@ -87,24 +98,35 @@ def useless_in_a_row(episodes: Sequence[Episode], digest: str) -> int:
         ended = episode.outcome is RetrainOutcome.PROMOTED or episode.digest != digest
         if ended or episode.forgiven_by is not None:
             break
-        count += episode.outcome in USELESS
+        is_alike = (episode.trigger == "performance") == (trigger == "performance")
+        count += is_alike and episode.outcome in USELESS
     return count
 
 
-def hold_of(episodes: Sequence[Episode], policy: RetrainBlock, *, digest: str, now: datetime) -> Hold | None:
+def open_breakers(episodes: Sequence[Episode], policy: RetrainBlock, digest: str) -> tuple[Trigger, ...]:
+    """Return what can have no retrain any more, because too many in a row did not help."""
+    return tuple(one for one in TRIGGERS if useless_in_a_row(episodes, digest, one) >= policy.breaker)
+
+
+def hold_of(
+    episodes: Sequence[Episode], policy: RetrainBlock, *, digest: str, now: datetime, trigger: Trigger
+) -> Hold | None:
     """Return what forbids one more retrain by now, or ``None``.
+
+    There are two breakers, one for a loss and one for all else; cooldown and budget are of all together.
 
     Claims that lie in the future, because a clock was wrong, hold until their time has come, or a person
     forgives them: a clock that is set back grants nothing twice.
 
     :param episodes: in the order in which they were opened.
     :param digest: bundle that serves.
+    :param trigger: what asks for it.
     """
-    useless = useless_in_a_row(episodes, digest)
+    useless = useless_in_a_row(episodes, digest, trigger)
     if useless >= policy.breaker:
         return Hold(
-            reason=f"WS-MONITORING-052: {useless} retrains in a row did not help, the limit is "
-            f"{policy.breaker}: a person must look",
+            reason=f"WS-MONITORING-052: {useless} retrains in a row did not help against {AGAINST[trigger]}, "
+            f"the limit is {policy.breaker}: a person must look",
             breaker=True,
         )
     claims = sorted(
@@ -250,7 +272,7 @@ def _refusal(
         return f"WS-MONITORING-055: episode {episode_key} is claimed by {episode.claimed_by}"
     if episode.state is EpisodeState.CLOSED:
         return None
-    hold = hold_of(known, policy, digest=episode.digest, now=now)
+    hold = hold_of(known, policy, digest=episode.digest, now=now, trigger=episode.trigger)
     return hold.reason if hold else None
 
 

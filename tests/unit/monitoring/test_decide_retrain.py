@@ -250,6 +250,31 @@ class TestLimits:
         decision = ask("bbgg", closed)
         assert (decision.order, decision.breaker) == (r.RetrainOrder.WAIT, True)
 
+    def test_retrains_that_did_not_help_against_drift_leave_a_loss_its_own(self):
+        closed = [make_closed(str(number), day(number), trigger="drift") for number in (1, 2)]
+        drift, loss = make_windows("bbbbbb"), make_windows("bbbbbb", kind="performance")
+        held = ask(drift, closed, now=day(6))
+        assert (held.order, held.stopped) == (r.RetrainOrder.HOLD, ("drift", "event"))
+        granted = ask([*drift, *loss], closed, now=day(6))
+        assert (granted.order, granted.breaker) == (r.RetrainOrder.GRANT, True)
+        assert granted.episode.trigger == "performance"
+
+    def test_a_loss_goes_before_drift(self):
+        both = [*make_windows("bb"), *make_windows("bb", kind="performance")]
+        assert ask(both, now=day(2)).episode.trigger == "performance"
+        assert ask(both, now=day(2), triggers=("drift",)).episode.trigger == "drift"
+
+    def test_both_breakers_hold_everything_and_say_why(self):
+        closed = [
+            make_closed(str(number), day(number), trigger=trigger)
+            for number, trigger in enumerate(("drift", "performance", "drift", "performance"), start=1)
+        ]
+        both = [*make_windows("b" * 8), *make_windows("b" * 8, kind="performance")]
+        held = ask(both, closed, now=day(8))
+        assert (held.order, held.stopped) == (r.RetrainOrder.HOLD, ("performance", "drift", "event"))
+        for against in ("a loss of performance", "drift"):
+            assert f"did not help against {against}" in held.reason
+
     def test_a_clock_that_is_set_back_grants_nothing_twice(self):
         ahead = make_closed("one", day(30), "failed", claimed=day(30))
         decision = ask("bb", [ahead])

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from support.builders import NOON, digest
 from windsock.records import Episode, EpisodeState, RetrainOutcome, Span
-from windsock.records.retraining import hold_of, sweep_in, useless_in_a_row
+from windsock.records.retraining import hold_of, open_breakers, sweep_in, useless_in_a_row
 from windsock.spec import RetrainBlock
+
+LATER = NOON + timedelta(days=9)
 
 
 def episodes(*outcomes: str) -> list[Episode]:
@@ -43,11 +45,43 @@ def episodes(*outcomes: str) -> list[Episode]:
     ],
 )
 def test_a_version_that_waits_neither_counts_nor_breaks_the_row(outcomes: list[str], count: int) -> None:
-    assert useless_in_a_row(episodes(*outcomes), digest("1")) == count
+    assert useless_in_a_row(episodes(*outcomes), digest("1"), "drift") == count
+
+
+class TestTwoBreakers:
+    @staticmethod
+    def known(*triggers: str) -> list[Episode]:
+        made = episodes(*["kept" for _ in triggers])
+        return [one.replace(trigger=trigger) for one, trigger in zip(made, triggers, strict=True)]
+
+    def test_retrains_against_drift_leave_those_against_a_loss_free(self) -> None:
+        known, policy = self.known("drift", "event"), RetrainBlock(breaker=2)
+        assert open_breakers(known, policy, digest("1")) == ("drift", "event")
+        held = hold_of(known, policy, digest=digest("1"), now=LATER, trigger="drift")
+        assert held is not None
+        assert held.breaker
+        assert "did not help against drift" in held.reason
+        assert hold_of(known, policy, digest=digest("1"), now=LATER, trigger="performance") is None
+
+    def test_those_against_a_loss_leave_the_others_free(self) -> None:
+        known, policy = self.known("performance", "performance"), RetrainBlock(breaker=2)
+        assert open_breakers(known, policy, digest("1")) == ("performance",)
+        held = hold_of(known, policy, digest=digest("1"), now=LATER, trigger="performance")
+        assert held is not None
+        assert "against a loss of performance" in held.reason
+
+    def test_one_of_each_opens_none(self) -> None:
+        known = self.known("drift", "performance")
+        assert open_breakers(known, RetrainBlock(breaker=2), digest("1")) == ()
+
+    def test_a_promotion_ends_both_rows(self) -> None:
+        known = self.known("drift", "performance", "drift", "performance")
+        known[2] = known[2].replace(outcome=RetrainOutcome.PROMOTED)
+        for trigger, count in (("drift", 0), ("performance", 1)):
+            assert useless_in_a_row(known, digest("1"), trigger) == count
 
 
 KEPT, PROMOTED, QUEUED = RetrainOutcome.KEPT, RetrainOutcome.PROMOTED, RetrainOutcome.QUEUED
-LATER = NOON + timedelta(days=9)
 
 
 def swept(known: list[Episode], ended: dict[str, RetrainOutcome]) -> list[Episode]:
@@ -58,11 +92,11 @@ def swept(known: list[Episode], ended: dict[str, RetrainOutcome]) -> list[Episod
 
 def test_rollouts_that_came_to_nothing_open_the_breaker() -> None:
     known, policy = episodes("queued", "queued"), RetrainBlock(breaker=2)
-    assert hold_of(known, policy, digest=digest("1"), now=LATER) is None
+    assert hold_of(known, policy, digest=digest("1"), now=LATER, trigger="drift") is None
     known = swept(known, {"dag/0": KEPT})
-    assert hold_of(known, policy, digest=digest("1"), now=LATER) is None
+    assert hold_of(known, policy, digest=digest("1"), now=LATER, trigger="drift") is None
     known = swept(known, {"dag/0": KEPT, "dag/1": KEPT})
-    hold = hold_of(known, policy, digest=digest("1"), now=LATER)
+    hold = hold_of(known, policy, digest=digest("1"), now=LATER, trigger="drift")
     assert hold is not None
     assert hold.breaker
     assert [one.closed_at for one in known] == [NOON, NOON], "windows since then asked for nothing yet"
@@ -70,7 +104,7 @@ def test_rollouts_that_came_to_nothing_open_the_breaker() -> None:
 
 def test_what_a_person_has_forgiven_stays_so() -> None:
     forgiven = episodes("queued")[0].model_copy(update={"forgiven_by": "ann"})
-    assert useless_in_a_row(swept([forgiven], {"dag/0": KEPT}), digest("1")) == 0
+    assert useless_in_a_row(swept([forgiven], {"dag/0": KEPT}), digest("1"), "drift") == 0
 
 
 OUTCOMES = st.sampled_from([one.value for one in RetrainOutcome])
