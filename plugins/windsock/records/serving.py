@@ -19,7 +19,10 @@ class PredictionEvent(Record):
     :param receive_time: when it arrived, by the server.
     :param client: name of the authenticated client.
     :param score: probability of the positive class, or the number; ``None`` with more than two classes.
-    :param fallback_for: the variant that the unit belongs to, where that one failed and another answered.
+    :param fallback_for: the arm that the unit belongs to, where another version, or the constant, answered:
+        ``champion``, ``challenger``, of further challengers ``challenger-2`` .. (the number is that of the
+        lane), which failed; ``withdrawn-1`` .. of one that its rollout dropped, whose units the champion
+        answers. ``variant`` is that of the version that answered.
     :param inference_ms: time the model took for the whole request, in milliseconds.
     :param request_ms: time of the whole request in the server, from its last byte to this line: queue,
         parsing, model, log. ``None`` for shadows, and in logs of before.
@@ -55,7 +58,8 @@ BLAMELESS: tuple[UnansweredCause, ...] = ("cancelled", "other_version")
 class UnansweredEvent(Record):
     """One row that a rollout gave to a version, and that got no answer of any: an exposure, too.
 
-    :param variant: what the row was given to: ``champion``, ``challenger`` or ``shadow``.
+    :param variant: what the row was given to: ``champion``, ``challenger`` or ``shadow``. A row of a
+        challenger that was dropped is its own, too, though the champion gave no answer.
     :param cause: ``invalid``: values that the version's schema does not take; ``unanswerable``: the version
         has no finite answer to them; ``overloaded``: too many rows waited for it, or too many requests were
         in work; ``failed``: it raised, took too long or is left alone after failures, and the fallback gave

@@ -115,11 +115,14 @@ def _slot(service: Service, name: str, digest: str) -> Slot:
 
 
 async def _change_route(service: Service, plan: RoutePlan) -> RouteState:
-    """Check what is new in a plan, write the table, wait for every worker."""
+    """Check what is new in a plan, write the table, wait for every worker.
+
+    What a rollout has dropped is not checked: nobody asks it.
+    """
     worker = service.worker
     (await asyncio.to_thread(worker.routes.read)).require_newer(plan)
     for slot in plan.slots:
-        if not _stands(service, plan.model, slot):
+        if not (slot.withdrawn or _stands(service, plan.model, slot)):
             if slot.url is not None:
                 await asyncio.to_thread(worker.register.find, plan.model, slot)
             await check_apart(service.settings, plan.model, slot, limit_seconds=service.limits.check_seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import monotonic
 
+from windsock.records import WITHDRAWN
 from windsock.serving.answers import RowAnswer
 from windsock.serving.asking import CONSTANT, Asked
 from windsock.serving.contract import PredictRequest, Sender
@@ -80,6 +81,6 @@ def log_answered(
         seconds,
         None if began is None else monotonic() - began,
     )
-    if asked.fallback_for is not None:
+    if asked.fallback_for is not None and (scores is None or not asked.fallback_for.startswith(WITHDRAWN)):
         service.metrics.fell_back(model, plan.fallback.policy, len(logged))
     return answers

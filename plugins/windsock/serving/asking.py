@@ -39,7 +39,7 @@ class Asked:
     :param scores: its scores; ``None``: the fallback constant is the answer.
     :param constant: the fallback constant.
     :param milliseconds: time the model took.
-    :param fallback_for: the variant that failed, where another one or the constant answered.
+    :param fallback_for: the arm that the rows belong to, where another version or the constant answered.
     """
 
     slot: Slot
@@ -72,9 +72,14 @@ def begin_to_ask(
 ) -> Asked | Coroutine[Any, Any, Asked]:
     """Do what :func:`ask` does as far as nothing must be waited for.
 
+    Rows of a challenger that was dropped are the champion's to answer, whatever the fallback is.
+
     :returns: the answer; else what must be awaited, once, for it.
     :raises WindsockError: as :func:`ask` does.
     """
+    if served.withdrawn and slot.plan.digest in served.withdrawn:
+        asked_instead = begin_to_ask(served, served.answering(slot), rows, given)
+        return _in_place_of(served.arm(slot), asked_instead)
     try:
         asked = _ask_now(slot, rows)
     except UnanswerableError as error:
@@ -84,6 +89,20 @@ def begin_to_ask(
     except WindsockError as failure:
         return _fall_back(served, slot, rows, given, failure)
     return asked if asked is not None else _wait_or_fall_back(served, slot, rows, given)
+
+
+def _in_place_of(arm: str, asked: Asked | Coroutine[Any, Any, Asked]) -> Asked | Coroutine[Any, Any, Asked]:
+    """Return what the champion answers, or will, as an answer to rows of a challenger that was dropped."""
+    if not isinstance(asked, Asked):
+        return _later_in_place_of(arm, asked)
+    asked.fallback_for = arm
+    return asked
+
+
+async def _later_in_place_of(arm: str, awaited: Coroutine[Any, Any, Asked]) -> Asked:
+    asked = await awaited
+    asked.fallback_for = arm
+    return asked
 
 
 async def ask_slot(slot: Slot, rows: Rows) -> Asked:
@@ -161,17 +180,17 @@ def _refused(error: UnanswerableError) -> RequestRefusedError:
 async def _fall_back(
     served: ServedModel, slot: Slot, rows: Rows, given: Given, failure: WindsockError
 ) -> Asked:
-    variant, stand_in = served.variant(slot), served.stand_in(slot)
+    arm, stand_in = served.arm(slot), served.stand_in(slot)
     fitting = rows_of(served, stand_in, slot, rows, given) if stand_in is not None else None
     if stand_in is not None and fitting is not None:
         try:
             asked = await ask_slot(stand_in, fitting)
         except OverloadedError as error:
             raise StandInOverloadedError(error.message) from failure
-        asked.fallback_for = variant
+        asked.fallback_for = arm
         return asked
     if (constant := served.plan.fallback.constant_for(slot.schema)) is not None:
-        return Asked(slot, rows, None, 0.0, constant=constant, fallback_for=variant)
+        return Asked(slot, rows, None, 0.0, constant=constant, fallback_for=arm)
     raise failure
 
 

@@ -69,6 +69,7 @@ def _model(served: ServedModel, usage: dict[tuple[str, str], Usage]) -> dict[str
                 "digest": slot.digest,
                 "share": slot.share,
                 "variant": plan.variant(slot.digest),
+                **({"withdrawn": True} if slot.withdrawn else {}),
                 "engine": served.slots[slot.digest].engine,
                 "circuit": served.slots[slot.digest].breaker.state,
                 **_numbers(known),
@@ -81,7 +82,7 @@ def _model(served: ServedModel, usage: dict[tuple[str, str], Usage]) -> dict[str
         seconds=sum(known.seconds for known in of_model),
         last=max((known.last for known in of_model if known.last is not None), default=None),
     )
-    version = served.most.version if served.most.share else None
+    version = served.most.version if any(served.shares.values()) else None
     return {"version": version, "epoch": plan.epoch, **_numbers(total), "versions": versions}
 
 
@@ -116,7 +117,10 @@ class Readiness:
 
 
 async def why_not_ready(service: Service) -> list[str]:
-    """Return why the server cannot take traffic; nothing if every version answers its golden predictions."""
+    """Return why the server cannot take traffic; nothing if every version answers its golden predictions.
+
+    Versions that a rollout dropped are not asked: the champion answers in their place.
+    """
     served = service.served
     why = [f"{name}: {fault}" for name, fault in service.worker.faults.items()]
     if service.worker.table_fault:
@@ -124,7 +128,7 @@ async def why_not_ready(service: Service) -> list[str]:
     if not served and not why:
         why.append("no model has been deployed yet")
     for name, model in served.items():
-        for slot in model.slots.values():
+        for slot in (model.slots[plan.digest] for plan in model.plan.slots if not plan.withdrawn):
             try:
                 async with asyncio.timeout(READY_SECONDS):
                     result = await probe(slot)

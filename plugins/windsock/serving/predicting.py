@@ -27,7 +27,7 @@ from windsock.serving.unanswered import (
 )
 
 Group = tuple[Slot, Sequence[int]]
-"""A version and the places of the rows that it answers."""
+"""A version and the places of the rows that belong to it."""
 
 
 class OtherVersionError(ServerUnavailableError):
@@ -194,7 +194,7 @@ class _Job:
             self.service, self.served, asked, self.request, self.sender, numbers, self.only_version
         )
         for shadow in self.served.shadows:
-            call = _ShadowCall(self, shadow, slot, numbers, rows)
+            call = _ShadowCall(self, shadow, self.served.answering(slot), numbers, rows)
             self.service.shadows.submit(call.ask, len(rows), call.lost)
         return answered
 
@@ -203,7 +203,7 @@ class _Job:
 class _ShadowCall:
     """Rows that another version answered, for a shadow; its answers go to the log only.
 
-    :param slot: the version that the rows belong to.
+    :param slot: the version whose schema they were read by.
     """
 
     job: _Job

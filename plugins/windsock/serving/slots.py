@@ -192,16 +192,19 @@ class LocalSlot(BundleSlot):
 
 
 class AbsentSlot:
-    """A version that a new worker could not load: it fails when it is asked, so that the fallback answers.
+    """A version that is not loaded: it fails when it is asked, so that the fallback answers.
+
+    A new worker could not load it; or its rollout has dropped it, and nobody asks it.
 
     :param plan: the slot in the routing table.
-    :param like: a version of the same plan that could be loaded; requests are held against its schema.
-    :param why: why this one could not.
+    :param like: a version of the same plan that could be loaded, or its own bundle; requests are held against
+        its schema.
+    :param why: why this one is not.
     """
 
     engine = "absent"
 
-    def __init__(self, plan: SlotPlan, like: Slot, why: str) -> None:
+    def __init__(self, plan: SlotPlan, like: Slot | BundleSlot, why: str) -> None:
         self.plan = plan
         self.why = why
         self.schema, self.golden = like.schema, like.golden

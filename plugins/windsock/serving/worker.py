@@ -24,6 +24,7 @@ from windsock.serving.routing import RoutingTable
 from windsock.serving.served import ServedModel
 from windsock.serving.slots import (
     AbsentSlot,
+    BundleSlot,
     Slot,
     slot_in_process,
 )
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 2.0
 SLOT_SECONDS = 10.0
+DROPPED = "its rollout has dropped it"
 NOT_READ: Signature = (-1, -1, -1)
 """Of no file: at the start the table is read, also where its file is missing."""
 
@@ -194,7 +196,8 @@ class Worker:
         """Load what a plan needs.
 
         A new plan is served whole or not at all. A worker that has none yet serves what it can load: the
-        versions that it cannot fail when they are asked, so that the plan's fallback answers.
+        versions that it cannot fail when they are asked, so that the plan's fallback answers. Also a new plan
+        does without a version that no request needs: one that its rollout dropped, or that is absent already.
         """
         slots: dict[Digest, Slot] = {}
         failed: dict[Digest, WindsockError] = {}
@@ -203,7 +206,7 @@ class Worker:
             try:
                 slots[slot_plan.digest] = self._slot(plan.model, slot_plan, stands)
             except WindsockError as error:
-                if before is not None and before.plan != plan:
+                if before is not None and before.plan != plan and not _is_needless(plan, slot_plan, stands):
                     raise
                 failed[slot_plan.digest] = error
                 log.error("%s: %s version %s: %s", error.code, plan.model, slot_plan.version, error.message)
@@ -220,6 +223,8 @@ class Worker:
         if stands is not None and _facts(stands.plan) == _facts(plan) and not isinstance(stands, AbsentSlot):
             return stands
         try:
+            if plan.withdrawn:  # nobody asks it; what requests may hold goes on
+                return AbsentSlot(plan, BundleSlot(plan, self.shelf.load(plan, model)), DROPPED)
             return self.make_slot(model, plan)
         except WindsockError:
             raise
@@ -268,6 +273,15 @@ class Worker:
             self.note_fault = error.message
             return
         self._written, self.note_fault = note, None
+
+
+def _is_needless(plan: RoutePlan, slot: SlotPlan, stands: Slot | None) -> bool:
+    """Return whether a plan can be served without one of its versions.
+
+    :param stands: what served it before.
+    """
+    has_work = slot.share or slot.shadow or slot.digest == plan.champion
+    return slot.withdrawn or (isinstance(stands, AbsentSlot) and not has_work)
 
 
 def _facts(plan: SlotPlan) -> tuple[str | None, str, bool]:

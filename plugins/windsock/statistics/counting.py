@@ -83,7 +83,7 @@ class WindowCounts:
     :param scores: the scores of the profile's own version; ``None`` where the profile has none.
     :param targets: outcomes of the profile's own version's rows; ``None`` where none were joined.
     :param variants: rows by variant.
-    :param fallbacks: rows that another one answered than the one they belong to.
+    :param fallbacks: rows that another one answered than the one they belong to, which failed.
     :param predictions: rows of the profile's own version by predicted class; empty for numbers.
     :param latency: rows by the time of their request (in logs of before: of the model): a count up to each of
         :data:`LATENCY_EDGES`, one beyond.

@@ -163,6 +163,17 @@ class TestWithinOneRollout:
         for plan in plans:
             assert routes.put(plan).models["churn"] == plan
 
+    def test_a_challenger_that_is_dropped_moves_no_unit(self, routes: RouteFile) -> None:
+        plan = split(1, 6_000, 2_000, 2_000)
+        routes.put(plan)
+        assert "withdrawn" not in routes.file.read_text()  # as before there were any
+        for epoch, gone in enumerate((("3",), ("2", "3"), ()), start=2):
+            slots = [slot.replace(withdrawn=slot.version in gone) for slot in plan.slots]
+            plan = RoutePlan(**{**dict(plan), "slots": slots, "epoch": epoch})
+            assert routes.put(plan).models["churn"] == plan
+            assert RouteFile(routes.file.parent).read() == routes.read()
+            assert routes.read().challengers == {"churn": (TWO.digest, THREE.digest)}
+
     @pytest.mark.parametrize("experiment", ["f", None])
     def test_another_rollout_or_none_begins_anew(self, routes: RouteFile, experiment: str | None) -> None:
         routes.put(split(1, 9_000, 1_000))

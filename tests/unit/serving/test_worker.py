@@ -5,6 +5,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from support.serving_app import AllPassed, MemoryFetcher
 from support.slots import at_address, make_deployment
 from windsock.adapters.slot_secrets import SlotSecretError
 from windsock.exceptions import SlotAddressError, StorageError, UnverifiedBundleError
-from windsock.records import StoredBundle
+from windsock.records import RoutePlan, StoredBundle
 from windsock.serving import worker as worker_module
 from windsock.serving.bundles import BundleShelf
 from windsock.serving.route_file import RouteFile
@@ -195,6 +196,78 @@ def test_a_new_plan_is_served_whole_or_not_at_all(
         assert "churn" in worker.faults
 
     drive(scenario)
+
+
+class TestWithdrawn:
+    """Versions that a rollout has dropped: nobody asks them, so they hold nothing up."""
+
+    def plan(self, stored: Stored, epoch: int = 1, **slot: Any) -> RoutePlan:
+        made = {"shares": (5_000, 5_000), "champion": stored["first"].digest, "experiment": "e"}
+        plan = make_plan(stored["first"], stored["second"], epoch=epoch, **made)
+        return plan.replace(slots=(plan.slots[0], plan.slots[1].replace(**slot)))
+
+    def test_one_that_stands_stays(self, drive: Drive, stored: Stored, fetcher: MemoryFetcher) -> None:
+        async def scenario(worker: Worker) -> None:
+            worker.routes.put(self.plan(stored))
+            await worker.refresh()
+            before = worker.served["churn"].slots[stored["second"].digest]
+            worker.routes.put(self.plan(stored, epoch=2, withdrawn=True))
+            await worker.refresh()
+            assert worker.served["churn"].slots[stored["second"].digest] is before
+            assert len(fetcher.loads) == 2
+
+        drive(scenario)
+
+    def test_a_new_worker_reads_its_schema_and_asks_it_nothing(
+        self, drive: Drive, stored: Stored, fetcher: MemoryFetcher
+    ) -> None:
+        digest = stored["second"].digest
+        golden = fetcher.bundles[stored["first"].digest].golden  # of another model: it would be refused
+        schema = fetcher.bundles[digest].schema
+        schema = schema.replace(fields=schema.fields[:3])
+        fetcher.bundles[digest] = replace(fetcher.bundles[digest], golden=golden, schema=schema)
+
+        async def scenario(worker: Worker) -> None:
+            worker.routes.put(self.plan(stored, withdrawn=True))
+            await worker.refresh()
+            slot = worker.served["churn"].slots[digest]
+            assert (slot.engine, slot.schema) == ("absent", schema)
+            assert worker.faults == worker.served["churn"].absent == {}
+
+        drive(scenario)
+
+    def test_one_that_is_gone_is_no_fault_and_refuses_no_plan(
+        self, drive: Drive, stored: Stored, fetcher: MemoryFetcher
+    ) -> None:
+        del fetcher.bundles[stored["second"].digest]
+
+        async def scenario(worker: Worker) -> None:
+            worker.routes.put(make_plan(stored["first"]))
+            await worker.refresh()
+            for epoch in (2, 3):
+                worker.routes.put(self.plan(stored, epoch=epoch, withdrawn=True))
+                await worker.refresh()
+                assert worker.served["churn"].plan.epoch == epoch
+                assert worker.faults == worker.served["churn"].absent == {}
+            worker.routes.put(make_plan(stored["first"], stored["second"], epoch=4, shares=(10_000, 0)))
+            await worker.refresh()
+            assert worker.served["churn"].plan.epoch == 4, "the end of its rollout is not held up"
+            assert list(worker.served["churn"].absent) == ["2"]
+            worker.routes.put(make_plan(stored["first"], stored["second"], epoch=5))
+            await worker.refresh()
+            assert worker.served["churn"].plan.epoch == 4, "it is to answer, and cannot"
+
+        drive(scenario)
+
+    def test_its_address_may_be_gone(self, drive: Drive, stored: Stored, fetcher: MemoryFetcher) -> None:
+        async def scenario(worker: Worker) -> None:
+            plan = self.plan(stored, withdrawn=True, url="http://127.0.0.1:9")  # that nobody has signed
+            worker.routes.put(plan)
+            await worker.refresh()
+            assert worker.served["churn"].plan == plan
+            assert worker.faults == {}
+
+        drive(scenario)
 
 
 def test_clients_are_followed_while_a_bundle_is_loaded(

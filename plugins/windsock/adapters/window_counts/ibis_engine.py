@@ -13,7 +13,7 @@ from windsock.adapters.log_leaves import FEATURES, Fields, Leaf, Leaves, fields_
 from windsock.adapters.log_reading import Bounds, HourLog
 from windsock.adapters.window_counts.ibis_query import CATEGORIES, NUMBERS, Ends, Query
 from windsock.adapters.window_counts.parquet_engine import TIMES
-from windsock.adapters.window_counts.plan import SHADOW, Plan, no_rows
+from windsock.adapters.window_counts.plan import SHADOW, Plan, fallbacks_of, no_rows
 from windsock.adapters.window_counts.units import UNIT, tables_of, with_units
 from windsock.adapters.window_counts.values import class_names, count_values
 from windsock.exceptions import SettingsError
@@ -213,7 +213,7 @@ def _assemble(found: Found, source: Source, plan: Plan) -> WindowCounts:
         columns=columns,
         scores=None if score is None else _numbers(score, len(plan.names), found, own),
         variants={text: count for text, count in found.texts[VARIANTS].items() if text is not None},
-        fallbacks=sum(count for text, count in found.texts[FALLBACKS].items() if text is not None),
+        fallbacks=fallbacks_of(found.texts[FALLBACKS]),
         predictions=dict(classes),
         latency=tuple(latency.get(interval, 0) for interval in range(len(LATENCY_EDGES) + 1)),
     )

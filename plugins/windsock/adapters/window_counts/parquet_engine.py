@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.adapters.column_cipher import PREFIX
 from windsock.adapters.log_leaves import FEATURES, Fields, Leaf, Leaves, fields_of, leaves_of
 from windsock.adapters.log_reading import Bounds, HourLog
-from windsock.adapters.window_counts.plan import SHADOW, Plan, no_rows
+from windsock.adapters.window_counts.plan import SHADOW, Plan, fallbacks_of, no_rows
 from windsock.adapters.window_counts.units import UNIT, tables_of, with_units
 from windsock.adapters.window_counts.values import class_names, count_values
 from windsock.records import ColumnKind, ColumnProfile
@@ -111,7 +111,7 @@ def _count_batch(batch: pa.RecordBatch, leaves: Leaves, fields: Fields, plan: Pl
         columns=columns,
         scores=None if score is None else count_numbers(own.column("score"), plan.cuts[id(score)]),
         variants=tally(batch.column("variant")),
-        fallbacks=sum(_tally_of(batch, "fallback_for").values()),
+        fallbacks=fallbacks_of(_tally_of(batch, "fallback_for")),
         predictions=_predictions(own, plan),
         latency=_latency(batch),
     )

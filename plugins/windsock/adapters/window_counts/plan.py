@@ -9,13 +9,23 @@ from functools import cached_property
 from operator import gt
 
 from windsock.adapters.column_cipher import ColumnCipher
-from windsock.records import ColumnKind, ColumnProfile, DriftProfile
+from windsock.records import WITHDRAWN, ColumnKind, ColumnProfile, DriftProfile
 from windsock.statistics.clusters import bin_ends
 from windsock.statistics.counting import LATENCY_EDGES, NUMERIC, ColumnCounts, WindowCounts
 from windsock.statistics.rare_values import BUCKETS
 from windsock.statistics.ties import Cuts, cuts_of, has_ties
 
 SHADOW = "shadow"
+
+
+def fallbacks_of(arms: Mapping[str, int] | Mapping[str | None, int]) -> int:
+    """Return the rows that another version answered than their own, because that one failed.
+
+    Rows of a challenger that its rollout dropped are none: the champion answers them by plan.
+
+    :param arms: rows by their ``fallback_for``.
+    """
+    return sum(rows for arm, rows in arms.items() if arm is not None and not arm.startswith(WITHDRAWN))
 
 
 @dataclass(frozen=True)

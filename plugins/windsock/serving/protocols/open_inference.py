@@ -136,8 +136,8 @@ def _add_models(router: APIRouter, service: Service) -> None:
 
 
 def answering_versions(served: ServedModel) -> list[str]:
-    """Return the versions that have traffic."""
-    return [slot.version for slot in served.plan.slots if slot.share]
+    """Return the versions that answer traffic."""
+    return [slot.version for slot in served.plan.slots if served.shares[slot.digest]]
 
 
 def _find(service: Service, name: str, version: str | None, headers: Headers) -> Target:

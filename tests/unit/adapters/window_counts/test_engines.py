@@ -63,6 +63,7 @@ def profile_of(numbers: list[float], ties: list[int]) -> DriftProfile:
 PLAIN = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1.0, 5e-324, 1e30, -1e30])
 WILD = st.none() | PLAIN | st.sampled_from([1.1e30, -1e200, 0.1 + 0.2, 0.3])
 TIES = st.integers(-3, 5)
+ARMS = {0: "challenger", 1: "withdrawn-1", 2: "challenger-2"}
 ROWS = st.lists(
     st.tuples(
         WILD,
@@ -109,7 +110,7 @@ def test_both_engines_count_alike(
                 score=number,
                 inference_ms=milliseconds,
                 prediction=prediction,
-                fallback_for="challenger" if tie == 0 else None,
+                fallback_for=ARMS.get(tie),
             )
         )
     if archived:
@@ -120,6 +121,20 @@ def test_both_engines_count_alike(
         with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
             found.append(plain(engine.count(hour, moments, plan)))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("engine", [ParquetEngine(), ENGINE], ids=["parquet", "ibis"])
+def test_rows_of_a_dropped_challenger_are_no_fallbacks(tmp_path: Path, engine: Any) -> None:
+    log = LoggedHours(tmp_path)
+    arms = (None, "challenger", "challenger-2", "champion", "withdrawn-1", "withdrawn-4", "withdrawn-4")
+    for place, arm in enumerate(arms):
+        log.write(event(str(place), fallback_for=arm))
+    moments = moments_of(Span(start=NOON, end=NOON + timedelta(hours=1)))
+    for _ in range(2):
+        with LogReader(log.folder, log.storage).hour("predictions", "churn", "20260501T12") as hour:
+            counts = engine.count(hour, moments, Plan(digest=DIGEST, profile=PROFILE))
+        assert (counts.rows, counts.fallbacks) == (7, 3)
+        log.archive()
 
 
 SIXTHS = [(number / 6, (number + 1) / 6) for number in range(6)]
