@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.builders import digest
+from support.builders import digest, make_spec
 from support.rollout_log import (
     RolloutLog,
     at,
@@ -21,10 +21,14 @@ from support.rollout_log import (
     shown,
 )
 from support.rollout_recount import naive, told_of
+from support.rollout_steps import decided, running, shift, start, waiting_world
+from support.rollouts import make_estimate
+from support.world import deploy, promote
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.rollout_events import step_count
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.adapters.rollout_events.scope import Scope
+from windsock.records import ChallengerLook, RolloutAction
 
 CAPPED = plan(attribution="90m", unit_cap=2)
 
@@ -226,6 +230,34 @@ class TestDropped:
     def test_what_was_counted_stays_valid(self):
         digests = {Scope.of(several(3, dropped=lanes)).digest for lanes in [(), (1,), (2, 3)]}
         assert digests == {Scope.of(several(3)).digest}
+
+    def test_the_ledger_s_drop_leaves_the_scope_as_it_was(self):
+        """The step goes on: rows of the epoch before the drop count, and those of the one after it."""
+        spec = make_spec(rollout={"strategy": "ab", "share": 60, "challengers": 3})
+        ports = waiting_world(waits=2, spec=spec)
+        for version in (3, 4):
+            deploy(ports, version, spec=spec)
+            promote(ports, version, spec=spec)
+        start(ports, spec=spec)
+        before = running(ports)
+        assert len(before.challengers) == 3
+        judged = tuple(
+            ChallengerLook(
+                version=one.version,
+                digest=one.digest,
+                action=RolloutAction.ROLL_BACK if place == 1 else RolloutAction.HOLD,
+                reason="harm",
+                checks=(),
+                estimate=make_estimate(),
+            )
+            for place, one in enumerate(before.challengers)
+        )
+        shift(ports, decided(ports, "drop", looks=judged), spec=spec)
+        after = running(ports)
+        assert after.withdrawn == (before.others[0].digest,)
+        assert (after.step_epoch, after.step_since) == (before.step_epoch, before.step_since)
+        assert ports.router.plans["churn"].epoch > after.step_epoch
+        assert Scope.of(after).digest == Scope.of(before).digest
 
     def test_other_challengers_are_another_scope(self):
         assert len({Scope.of(several(tried)).digest for tried in (1, 2, 3, 4)}) == 4
