@@ -25,6 +25,7 @@ from support.rollout_log import (
     EXPERIMENT,
     RolloutLog,
     happened,
+    lane,
     refused,
     rollout,
     shown,
@@ -55,10 +56,10 @@ def history(seed: int) -> tuple[list[Any], list[Any]]:
     exposures, outcomes = [], []
     for number in range(60 * HOURS):
         unit = f"u{draw.randrange(80)}"
-        variant = draw.choice(["champion", "challenger"])
+        arm = lane(draw.randrange(4))
         named = f"p{draw.randrange(number + 1)}" if draw.random() < 0.3 else f"p{number}"
         made = refused if draw.random() < 0.3 else shown
-        exposures.append(made(named, unit=unit, minute=number + 0.1, variant=variant))
+        exposures.append(made(named, unit=unit, minute=number + 0.1, **arm))
         event = f"e{draw.randrange(200)}"
         outcomes.append(happened(draw.randrange(3), unit=unit, event_id=event, minute=number + 0.2))
         known = f"p{draw.randrange(number + 1)}"

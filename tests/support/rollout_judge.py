@@ -9,11 +9,11 @@ import json
 import sys
 from pathlib import Path
 
-from support.rollout_log import RolloutLog, plan, rollout
+from support.rollout_log import RolloutLog, plan, several
 from support.rollout_recount import told_of
 from windsock.adapters.rollout_events import step_count
 
-JUDGED = rollout(plan(attribution="90m", unit_cap=3))
+JUDGED = several(3, plan(attribution="90m", unit_cap=3), dropped=(2,))
 
 
 def main(folder: Path, url: str, minute: float) -> None:

@@ -14,6 +14,7 @@ from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
 from windsock.adapters.storage import Storage
 from windsock.records import (
+    Challenger,
     OutcomeEvent,
     PredictionEvent,
     Rollout,
@@ -24,6 +25,8 @@ from windsock.records import (
 from windsock.spec import LabelsBlock, RolloutMetricBlock
 
 CHAMPION, CHALLENGER = digest("a"), digest("b")
+LANES = (CHALLENGER, digest("c"), digest("d"), digest("f"))
+"""Bundles of the challengers of :func:`several`."""
 EXPERIMENT = "v2-e7"
 TOLERANCE = timedelta(minutes=5)
 KINDS = ("conversion", "rate", "mean", "accuracy", "errors", "slow")
@@ -69,6 +72,28 @@ def rollout(made: RolloutPlan | None = None, **fields: Any) -> Rollout:
         "salt": "salt",
     }
     return Rollout(**{**values, **fields})
+
+
+def several(
+    number: int, made: RolloutPlan | None = None, *, dropped: tuple[int, ...] = (), **fields: Any
+) -> Rollout:
+    """Return a rollout of so many challengers.
+
+    :param dropped: lanes of those that were dropped.
+    """
+    others = tuple(
+        Challenger(version=f"{lane + 1}", digest=LANES[lane - 1], bundle_uri="u", evidence_digest=digest("e"))
+        for lane in range(2, number + 1)
+    )
+    tried = (made or plan()).replace(challengers=number)
+    return rollout(tried, others=others, withdrawn=tuple(LANES[lane - 1] for lane in dropped), **fields)
+
+
+def lane(number: int) -> dict[str, Any]:
+    """Return what rows of a challenger have in the log, by its lane; of 0 those of the champion."""
+    if number == 0:
+        return {"variant": "champion"}
+    return {"variant": "challenger", "version": f"{number + 1}", "digest": LANES[number - 1]}
 
 
 def shown(identifier: str, *, unit: str | None = None, minute: float = 1, **fields: Any) -> PredictionEvent:

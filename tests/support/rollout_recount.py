@@ -60,7 +60,7 @@ class _Row:
     """What became of a prediction id: when it came first, and its answer if it ever got one."""
 
     unit: str
-    arm: str
+    arm: int
     seen: datetime
     event: Asked
     answer: PredictionEvent | None
@@ -77,6 +77,7 @@ class _Row:
 class _Recount:
     def __init__(self, one: Rollout) -> None:
         self.one = one
+        self.digests = [one.champion_digest, *(each.digest for each in one.challengers)]
         self.counts: Counter[str] = Counter()
         self.first: dict[str, _Row] = {}
         self.units: dict[str, list[_Row]] = defaultdict(list)
@@ -90,24 +91,34 @@ class _Recount:
         self.reach = max(windows, default=timedelta(0))
 
     def expose(self, event: Asked) -> None:
-        arm = getattr(event, "fallback_for", None) or event.variant
         of_step = event.experiment == self.one.experiment and event.epoch >= self.one.step_epoch
-        if arm == "shadow":
+        if (getattr(event, "fallback_for", None) or event.variant) == "shadow":
             return
         if not of_step:
             if self.one.step_since - self.reach <= event.receive_time < self.one.step_since:
                 self.past_units[_unit(event)] = event.receive_time
                 self.past_ids.add(event.prediction_id)
             return
-        expected = {"champion": self.one.champion_digest, "challenger": self.one.digest}.get(arm)
-        has_fallen_back = getattr(event, "fallback_for", None) is not None
-        if expected is None or (not has_fallen_back and event.digest != expected):
+        arm = self._arm_of(event)
+        if arm is None:
             self.counts["strange"] += 1
         elif (row := self.first.get(event.prediction_id)) is None:
             answer = event if isinstance(event, PredictionEvent) else None
             self.first[event.prediction_id] = _Row(_unit(event), arm, event.receive_time, event, answer)
         else:
             self._come_again(row, event)
+
+    def _arm_of(self, event: Asked) -> int | None:
+        """Return the lane of a row's arm, 0 for the champion's; ``None``: it is of none."""
+        whose = getattr(event, "fallback_for", None)
+        if whose is None:
+            variants = ["champion"] + ["challenger"] * len(self.one.challengers)
+            known = list(zip(variants, self.digests, strict=True))
+            asked = (event.variant, event.digest)
+            return known.index(asked) if asked in known else None
+        word, _, lane = whose.partition("-")
+        arm = {"champion": 0, "challenger": int(lane or 1), "withdrawn": int(lane or 0)}[word]
+        return arm if arm < len(self.digests) else None
 
     def _come_again(self, row: _Row, event: Asked) -> None:
         is_other = _unit(event) != row.unit
@@ -173,6 +184,10 @@ class _Recount:
 
     def told(self) -> dict[str, Any]:
         arms = {unit: rows[0].arm for unit, rows in self.units.items()}
+        champion, challenger, *others = (
+            self._arm([unit for unit, arm in arms.items() if arm == lane])
+            for lane in range(len(self.digests))
+        )
         totals = StepTotals(
             experiment=self.one.experiment,
             step=0,
@@ -180,8 +195,9 @@ class _Recount:
             moved=sum(len({row.arm for row in rows}) > 1 for rows in self.units.values()),
             unitless=sum(unit.startswith("p") for unit in self.units),
             counted_until=self.one.started_at,
-            champion=self._arm([unit for unit, arm in arms.items() if arm == "champion"]),
-            challenger=self._arm([unit for unit, arm in arms.items() if arm == "challenger"]),
+            champion=champion,
+            challenger=challenger,
+            others=tuple(others),
         )
         return told_of(totals)
 
@@ -270,4 +286,6 @@ def _number(value: Any) -> float | None:
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
     return round(value, 6) if isinstance(value, float) else value

@@ -64,6 +64,7 @@ from windsock.records.deployment import (
     RoutePlan,
     RouteState,
     SlotPlan,
+    challenger_arm,
     largest_share,
 )
 from windsock.records.governance import (
@@ -356,6 +357,7 @@ __all__ = [
     "WindowKind",
     "WindowVerdict",
     "broken",
+    "challenger_arm",
     "champion_by",
     "champion_line",
     "champion_of",

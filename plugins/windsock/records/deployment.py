@@ -20,6 +20,14 @@ WITHDRAWN = "withdrawn-"
 Label = str | int | float | bool
 
 
+def challenger_arm(lane: int) -> str:
+    """Return the name of a challenger's arm: ``challenger``, and of several ``challenger-2`` and so on.
+
+    :param lane: from 1.
+    """
+    return "challenger" if lane == 1 else f"challenger-{lane}"
+
+
 def largest_share(challengers: int) -> int:
     """Return how much traffic each of so many challengers may have, in basis points.
 
@@ -173,7 +181,7 @@ class RoutePlan(Record):
         lane, slot = lanes.index(digest) + 1, self.slot(digest)
         if slot is not None and slot.withdrawn:
             return f"{WITHDRAWN}{lane}"
-        return "challenger" if lane == 1 else f"challenger-{lane}"
+        return challenger_arm(lane)
 
     @property
     def shadows(self) -> tuple[SlotPlan, ...]:

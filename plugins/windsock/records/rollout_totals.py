@@ -98,8 +98,8 @@ class StepTotals(Record):
     :param unusable: outcomes that are no number where one is needed, or name nobody.
     :param reused: answers whose prediction id had been counted for another unit.
     :param unitless: exposures without a unit, each a unit of its own.
-    :param moved: units that were exposed to both arms; they stay in the arm of their first exposure.
-    :param strange: exposures of the rollout by a version that is neither arm.
+    :param moved: units that were exposed to more than one arm; they stay in the arm of their first exposure.
+    :param strange: exposures of the rollout by a version that is no arm.
     :param damaged: lines of the log that could not be read.
     """
 

@@ -65,8 +65,8 @@ class Intake:
         arm, side, where = "0", "''", sql.OF_CHAMPION
         if scope.experiment is not None:
             values |= {"experiment": scope.experiment, "epoch": scope.epoch}
-            values |= {"champion": scope.champion, "challenger": scope.challenger}
-            arm = sql.ARM_OF_ROLLOUT.format(challenger="shadow" if scope.is_shadow else "challenger")
+            values |= {f"bundle{number}": digest for number, digest in enumerate(scope.bundles)}
+            arm = sql.arm_of_rollout(scope)
             shadows = "IS NOT NULL" if scope.is_shadow else "<> 'shadow'"
             where = sql.OF_ROLLOUT.format(shadows=shadows)
         if scope.is_shadow:

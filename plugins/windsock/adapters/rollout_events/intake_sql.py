@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from windsock.adapters.rollout_events.scope import Scope
+from windsock.records import MOST_CHALLENGERS, WITHDRAWN
+
 COLUMNS = {
     "exposures": {
         "pid": "UBIGINT",
@@ -29,17 +32,17 @@ COLUMNS["before"] = COLUMNS["outcomes"]
 COLUMNS["past"] = {name: COLUMNS["exposures"][name] for name in ("pid", "unit", "seen")}
 """Columns by the kind of row; times are in microseconds since 1970. ``cause`` is null where there is an
 answer. Files of before may lack the newest ones: they are read as null."""
-STRANGE = 2
-"""In place of an arm: neither of them."""
+STRANGE = 1 + MOST_CHALLENGERS
+"""In place of an arm, whose number is smaller: none of them. Such rows are never kept."""
 
 OF_ROLLOUT = """experiment = $experiment AND epoch >= $epoch AND assigned {shadows}
     AND coalesce(cause <> 'dropped', true)"""
 """A shadow that had no place for a row was not tried with it."""
 OF_CHAMPION = "assigned = 'champion'"
-ARM_OF_ROLLOUT = f"""CASE
-    WHEN assigned = 'champion' AND (fallback_for IS NOT NULL OR digest = $champion) THEN 0
-    WHEN assigned = '{{challenger}}' AND (fallback_for IS NOT NULL OR digest = $challenger) THEN 1
-    ELSE {STRANGE} END"""
+ARM = """
+    WHEN if(fallback_for IS NULL, variant = '{variant}' AND digest = $bundle{number},
+        fallback_for IN ({names})) THEN {number}"""
+"""All challengers are of one variant: the bundle tells them apart, and in ``fallback_for`` the arm's name."""
 
 TAKE_PAST = """
 INSERT INTO new_past
@@ -97,10 +100,10 @@ GROUP BY pid"""
 MEET_NONE = """
 CREATE OR REPLACE TABLE met (pid UBIGINT, unit UBIGINT, seen BIGINT, arm TINYINT, answered BOOLEAN)"""
 
-AGAIN = """
+AGAIN = f"""
 CREATE OR REPLACE TABLE again AS
 WITH twice AS (
-    SELECT pid FROM raw_exposures WHERE arm < 2 GROUP BY pid HAVING count(*) > 1
+    SELECT pid FROM raw_exposures WHERE arm < {STRANGE} GROUP BY pid HAVING count(*) > 1
     UNION SELECT pid FROM met SEMI JOIN raw_exposures USING (pid)),
 owned AS (
     SELECT r.*, m.pid IS NOT NULL AS known, coalesce(m.answered, false) AS was_answered,
@@ -108,22 +111,35 @@ owned AS (
         coalesce(m.seen, first_value(r.seen) OVER w) AS began,
         coalesce(m.arm, first_value(r.arm) OVER w) AS first_arm
     FROM raw_exposures AS r SEMI JOIN twice USING (pid) LEFT JOIN met AS m ON m.pid = r.pid
-    WHERE r.arm < 2 WINDOW w AS (PARTITION BY r.pid ORDER BY r.seen, r.arm, r.unit)),
+    WHERE r.arm < {STRANGE} WINDOW w AS (PARTITION BY r.pid ORDER BY r.seen, r.arm, r.unit)),
 ordered AS (
     SELECT *, unit <> owner AS reused, was_answered OR coalesce(
         bool_or(cause IS NULL AND unit = owner) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
         false) AS over
     FROM owned
     WINDOW w AS (PARTITION BY pid ORDER BY seen, arm, unit, cause NULLS FIRST, fallback, slow, number, word))
-SELECT * FROM ordered"""
+SELECT * FROM ordered"""  # noqa: S608 - no word of it comes from elsewhere
 """Rows of prediction ids that came more than once. ``owner`` is the unit of the first one. ``over``: it has
 been answered before."""
-SETTLE_EXPOSURES = """
+SETTLE_EXPOSURES = f"""
 INSERT INTO new_exposures
-SELECT * FROM raw_exposures ANTI JOIN again USING (pid) WHERE arm < 2
+SELECT * FROM raw_exposures ANTI JOIN again USING (pid) WHERE arm < {STRANGE}
 UNION ALL
 (SELECT pid, owner, began, first_arm, fallback, slow, number, word, cause FROM again
  WHERE NOT reused AND NOT over AND NOT (known AND cause IS NOT NULL)
- QUALIFY row_number() OVER (PARTITION BY pid ORDER BY cause IS NOT NULL, seen, arm, cause) = 1)"""
+ QUALIFY row_number() OVER (PARTITION BY pid ORDER BY cause IS NOT NULL, seen, arm, cause) = 1)"""  # noqa: S608 - no word of it comes from elsewhere
 """One row of each prediction id: that of its first answer, with unit, time and arm of its first row."""
 REPEATED = "reused OR over"
+
+
+def arm_of_rollout(scope: Scope) -> str:
+    """Return the expression of a row's arm: its number, or :data:`STRANGE`."""
+    cases = ""
+    for number, arm in enumerate(scope.arms):
+        variant, names = arm, [arm]
+        if number > 0:
+            variant = "shadow" if scope.is_shadow else "challenger"
+            names = [variant] if scope.is_shadow else [arm, f"{WITHDRAWN}{number}"]
+        quoted = ", ".join(f"'{name}'" for name in names)
+        cases += ARM.format(variant=variant, number=number, names=quoted)
+    return f"CASE{cases}\n    ELSE {STRANGE} END"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from windsock.adapters.log_columns import microseconds
-from windsock.records import Rollout, RolloutPlan
+from windsock.records import Rollout, RolloutPlan, challenger_arm
 from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, RolloutMetricBlock, digest_of, parse_duration
 
 TOLERANCE_MINUTES = 5
@@ -23,7 +23,9 @@ class Scope:
     :param experiment: the rollout; ``None``: all that the champion answered, inside of rollouts and outside.
     :param epoch: exposures have this epoch or a later one.
     :param champion: digest of the champion's bundle; ``None`` without an experiment.
-    :param challenger: digest of the challenger's bundle.
+    :param challenger: digest of the challenger's bundle; of several the first one's.
+    :param others: digests of the further challengers' bundles, in the order of their lanes; those that were
+        dropped are among them, and so are their units.
     :param began: when the rollout began, in microseconds: exposures before belong to none of its steps.
     """
 
@@ -33,6 +35,7 @@ class Scope:
     champion: str | None = None
     challenger: str | None = None
     began: int = 0
+    others: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rollout: Rollout) -> Scope:
@@ -44,6 +47,7 @@ class Scope:
             champion=rollout.champion_digest,
             challenger=rollout.digest,
             began=microseconds(rollout.started_at),
+            others=tuple(one.digest for one in rollout.others),
         )
 
     @property
@@ -62,8 +66,19 @@ class Scope:
                 "epoch": self.epoch,
                 "champion": self.champion,
                 "challenger": self.challenger,
+                **({"others": self.others} if self.others else {}),
             }
         )
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms, by their number: the champion's, and the challengers' by lane."""
+        return ("champion", *(challenger_arm(lane) for lane in range(1, len(self.others) + 2)))
+
+    @property
+    def bundles(self) -> tuple[str | None, ...]:
+        """Digests of the arms' bundles, by the arm's number."""
+        return (self.champion, self.challenger, *self.others)
 
     @property
     def is_shadow(self) -> bool:

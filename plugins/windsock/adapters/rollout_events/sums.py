@@ -16,7 +16,6 @@ from windsock.adapters.rollout_events.sums_sql import LARGEST, LEADING, fields_o
 from windsock.records import ArmTotals, Moments, Rollout, StepTotals
 from windsock.spec import OUTCOME_KINDS, RolloutMetricBlock
 
-ARMS = ("champion", "challenger")
 CAUSE = "{arm}//{cause}"
 """Name of a number of exposures that got no answer; a metric's has its name between the strokes."""
 Numbers = dict[str, int | float]
@@ -92,7 +91,7 @@ def plus(one: Mapping[str, int | float], other: Mapping[str, int | float]) -> Nu
 def completed(numbers: Numbers, scope: Scope) -> Numbers:
     """Return sums that an older release kept with what later ones are added to: nobody was refused then."""
     asked = {}
-    for arm in ARMS:
+    for arm in scope.arms:
         for name, block in scope.plan.metrics.items():
             if block.kind == "accuracy":
                 asked[f"{arm}/{name}/asked_units"] = numbers.get(f"{arm}/{name}/units", 0)
@@ -111,6 +110,7 @@ def _joined(name: str, one: int | float, other: int | float) -> int | float:
 def totals_of(numbers: Mapping[str, int | float], rollout: Rollout, counted_until: datetime) -> StepTotals:
     """Return sums as a record."""
     scope = Scope.of(rollout)
+    champion, challenger, *others = (_arm(numbers, arm, scope) for arm in scope.arms)
 
     def said(name: str) -> int:
         return int(numbers.get(name, 0))
@@ -119,12 +119,13 @@ def totals_of(numbers: Mapping[str, int | float], rollout: Rollout, counted_unti
     return StepTotals(
         experiment=rollout.experiment,
         step=rollout.step,
-        champion=_arm(numbers, "champion", scope),
-        challenger=_arm(numbers, "challenger", scope),
+        champion=champion,
+        challenger=challenger,
+        others=tuple(others),
         repeated_exposures=said("repeated_exposures"),
         repeated_outcomes=said("repeated_outcomes"),
         reused=said("reused"),
-        unitless=said("champion/unitless") + (0 if scope.is_shadow else said("challenger/unitless")),
+        unitless=sum(said(f"{arm}/unitless") for arm in scope.arms[: 1 if scope.is_shadow else None]),
         moved=said("moved"),
         strange=said("strange"),
         damaged=said("damaged"),
@@ -217,11 +218,11 @@ def _sums(connection: Any, scope: Scope, which: str) -> Numbers:
     found = {row[0]: row[1:] for row in connection.execute(query.sums).fetchall()}
     fields = {name: fields_of(block) for name, block in scope.plan.metrics.items()}
     named = [*LEADING, *(f"{name}/{field}" for name in fields for field in fields[name])]
-    for number, arm in enumerate(ARMS):
+    for number, arm in enumerate(scope.arms):
         values = found.get(number, (0,) * len(named))
         numbers |= {f"{arm}/{name}": value for name, value in zip(named, values, strict=True)}
-    numbers["moved"] = sum(numbers.pop(f"{arm}/moved") for arm in ARMS)
+    numbers["moved"] = sum(numbers.pop(f"{arm}/moved") for arm in scope.arms)
     for number, cause, rows in connection.execute(query.causes).fetchall():
-        numbers[CAUSE.format(arm=ARMS[number], cause=cause)] = rows
+        numbers[CAUSE.format(arm=scope.arms[number], cause=cause)] = rows
     counted = connection.execute(query.counts).fetchone()
     return numbers | dict(zip(CLASSES, counted, strict=True))

@@ -12,13 +12,14 @@ from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, RATIO_KINDS, RolloutMet
 
 UNITS = """
 CREATE OR REPLACE TABLE units AS
-SELECT unit, min(seen * 2 + arm) // 2 AS first, (min(seen * 2 + arm) % 2)::TINYINT AS arm, count(*) AS shown,
+SELECT unit, min(seen * 8 + arm) // 8 AS first, (min(seen * 8 + arm) % 8)::TINYINT AS arm, count(*) AS shown,
     count(*) FILTER (fallback) AS fallbacks, count(*) FILTER (slow) AS slow, count(cause) AS unanswered,
     count(*) FILTER (cause NOT IN {blameless}) AS failed,
     count(*) FILTER (pid = unit) AS unitless, min(arm) <> max(arm) AS moved
 FROM exposures WHERE {which} GROUP BY unit"""
-"""A unit belongs to the arm of its first exposure; of two in the same microsecond to the champion's. One
-without a name has that of its prediction."""
+"""A unit belongs to the arm of its first exposure; of two in the same microsecond to the one with the smaller
+number: the champion's, or the lane's that comes first. There is room for 8 arms. One without a name has that
+of its prediction."""
 
 CAUSES = """
 SELECT u.arm, e.cause, count(*) FROM exposures AS e JOIN units AS u USING (unit)

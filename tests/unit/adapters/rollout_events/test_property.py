@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.rollout_log import RolloutLog, at, happened, plan, refused, rollout, shown
+from support.builders import digest
+from support.rollout_log import LANES, RolloutLog, at, happened, plan, refused, several, shown
 from support.rollout_recount import naive, told_of
 from windsock.adapters.log_format import hour_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
@@ -33,16 +34,20 @@ PLANS = (
     ),
 )
 CAUSES = ("invalid", "failed", "overloaded", "cancelled", "other_version")
+BUNDLES = (*LANES, digest("9"))
+"""Of the challengers by lane, and one that no rollout tries."""
+TRIED = st.sampled_from([1, 1, 2, 3, 4])
 MOMENT = st.integers(0, HOURS * 3600 - 1)
 EXPOSED = st.tuples(
     MOMENT,
     st.integers(0, 11),  # prediction
     st.one_of(st.none(), st.integers(0, 4)),  # unit
     st.sampled_from(["champion", "challenger", "challenger", "shadow", "third"]),
-    st.sampled_from([None, None, None, "champion", "challenger"]),  # fallback for
+    st.sampled_from([None, None, None, None, "champion", "challenger", "withdrawn"]),  # fallback for
     st.booleans(),
     st.sampled_from([5, 7, 7, 9]),  # epoch
     st.sampled_from([None, None, *CAUSES]),  # why it got no answer
+    st.sampled_from([1, 1, 2, 2, 3, 4, 5]),  # lane of the challenger
 )
 HAPPENED = st.tuples(
     MOMENT,
@@ -57,15 +62,19 @@ PACE = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size
 
 
 def _exposure(place: int, drawn: tuple[Any, ...]) -> Any:
-    second, prediction, unit, variant, fallback, slow, epoch, cause = drawn
+    second, prediction, unit, variant, fallback, slow, epoch, cause, lane = drawn
     fields: dict[str, Any] = {
         "unit": None if unit is None else f"u{unit}",
         "receive_time": at(0) + timedelta(seconds=second, microseconds=place),
         "variant": variant,
         "epoch": epoch if second >= 60 * SINCE else 5,
     }
+    if variant == "challenger":
+        fields["digest"] = BUNDLES[lane - 1]
     if cause is not None:
         return refused(f"p{prediction}", cause=cause, **fields)
+    if fallback == "withdrawn" or (fallback == "challenger" and lane > 1):
+        fallback = f"{fallback}-{lane}"
     fields |= {"fallback_for": fallback, "inference_ms": 20.0 if slow else 1.0, "prediction": slow}
     return shown(f"p{prediction}", **fields)
 
@@ -91,12 +100,13 @@ def _outcome(place: int, drawn: tuple[Any, ...]) -> Any:
     late=st.one_of(st.just(set()), st.just(set()), st.sets(st.integers(0, 69), max_size=6)),
     pace=PACE,
     made=st.sampled_from(PLANS),
+    tried=TRIED,
 )
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_it_comes_to_the_plain_count(exposed, told, late, pace, made):
+def test_it_comes_to_the_plain_count(exposed, told, late, pace, made, tried):
     rows = [_exposure(place, drawn) for place, drawn in enumerate(exposed)]
     rows += [_outcome(place, drawn) for place, drawn in enumerate(told)]
-    one = rollout(made, step_since=at(SINCE), started_at=at(SINCE))
+    one = several(tried, made, step_since=at(SINCE), started_at=at(SINCE))
     with TemporaryDirectory() as folder:
         log, written, waiting = RolloutLog(Path(folder)), [], []
         for hour, (in_parts, archives, looks) in enumerate(pace):
@@ -134,20 +144,23 @@ def test_it_comes_to_the_plain_count(exposed, told, late, pace, made):
     late=st.sets(st.integers(0, 49), min_size=1, max_size=9),
     pace=PACE,
     made=st.sampled_from(PLANS),
+    tried=TRIED,
 )
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(exposed, told, late, pace, made):
+def test_counted_hours_that_are_removed_stay_counted_and_late_rows_join_them(
+    exposed, told, late, pace, made, tried
+):
     """Each prediction and each event is there once; without the log it is not known which was the first."""
     variants = {"shadow": "champion", "third": "challenger"}
     rows = [
-        _exposure(place, (second, place, unit, variants.get(variant, variant), *rest))
-        for place, (second, _, unit, variant, *rest) in enumerate(exposed)
+        _exposure(place, (second, place, unit, variants.get(variant, variant), *rest, 1 + lane % tried))
+        for place, (second, _, unit, variant, *rest, lane) in enumerate(exposed)
     ]
     rows += [
         _outcome(place, (second, by, prediction, unit, place, *rest))
         for place, (second, by, prediction, unit, _, *rest) in enumerate(told)
     ]
-    one = rollout(made, step_since=at(SINCE), started_at=at(SINCE))
+    one = several(tried, made, step_since=at(SINCE), started_at=at(SINCE))
     with TemporaryDirectory() as folder:
         log, written = RolloutLog(Path(folder)), []
         for hour, (removes, archives, catches_up) in enumerate([*pace, (True, True, True)]):
