@@ -145,6 +145,7 @@ from windsock.records.rollout import (
     RolloutOverrides,
     RolloutPlan,
 )
+from windsock.records.rollout_arms import DROPPED, ArmView, arms_of, concerned, judged_of
 from windsock.records.rollout_rows import (
     decision_digest,
     ended_rollouts,
@@ -208,6 +209,11 @@ from windsock.records.value_form import SourceForm, ValueForm
 from windsock.records.version_numbers import numbers_used
 
 __all__ = [
+    "DROPPED",
+    "ArmView",
+    "arms_of",
+    "concerned",
+    "judged_of",
     "decision_digest",
     "has_met",
     "numbers_used",
