@@ -108,7 +108,7 @@ def _facts(rollout: Rollout) -> str:
     who = _several(rollout) if rollout.others else [("challenger", f"version {rollout.version}")]
     if rollout.others:
         share += f", {rollout.share_each / 100:g} % each"
-        risk += " of all together"
+        risk += " for all together"
     pairs = (
         *who,
         ("champion", f"version {rollout.champion_version}"),

@@ -16,7 +16,6 @@ from windsock.records import (
     RolloutDecision,
     StepTotals,
     arms_of,
-    concerned,
 )
 from windsock.texts import joined
 
@@ -49,23 +48,27 @@ SEVERAL_COUNTS = {
 def arms_table(rollout: Rollout, last: RolloutDecision | None) -> str:
     """Return the champion and all challengers, a row each."""
     lower = rollout.plan.metrics[rollout.plan.metric].lower_is_better
+    arms = arms_of(rollout, last)
     rows = (
         (
             arm.version,
-            arm.state if arm.state != DROPPED else f"{DROPPED}: the champion answers",
+            arm.state,
             f"{arm.share / 100:g} %",
             "-" if arm.units is None else f"{arm.units:,}",
             _number(arm.value),
-            _relative(arm.estimate) if arm.estimate else "-",
+            _difference(arm.estimate),
             _interval(arm.estimate.interval if arm.estimate else None),
             arm.judged.action.value if arm.judged and arm.state != DROPPED else "-",
             arm.judged.reason if arm.judged else "-",
         )
-        for arm in arms_of(rollout, last)
+        for arm in arms
     )
     head = ("version", "state", "share", "units", rollout.plan.metric, "difference", "interval", "comes to")
     better = "lower" if lower else "higher"
-    note = f'<p class="note">Each challenger against the champion alone; {better} is better.</p>'
+    told = f"Each challenger against the champion alone; {better} is better."
+    if any(arm.state == DROPPED for arm in arms):
+        told += " The champion answers the units of a version that was dropped."
+    note = f'<p class="note">{told}</p>'
     return table((*head, "why"), rows) + note
 
 
@@ -123,6 +126,10 @@ def estimate_table(rollout: Rollout, made: Estimate) -> str:
         ),
     ]
     return table(("", "value", ""), rows)
+
+
+def _difference(made: Estimate | None) -> str:
+    return "-" if made is None or made.difference is None else f"{made.difference:+.4g}"
 
 
 def _relative(made: Estimate) -> str:
@@ -195,7 +202,7 @@ def looks_table(decisions: Sequence[RolloutDecision]) -> str:
             look.action.value,
             *([_about(look)] if several else []),
             *_units(look.totals, several=several),
-            "-" if look.estimate.difference is None else f"{look.estimate.difference:+.4g}",
+            _difference(look.estimate),
             _interval(look.estimate.interval),
             look.reason,
         )
@@ -203,15 +210,15 @@ def looks_table(decisions: Sequence[RolloutDecision]) -> str:
     )
     head = ["look", "time (UTC)", "step", "share", "comes to"]
     head += (
-        ["about", "units: champion, challengers"] if several else ["champion's units", "challenger's units"]
+        ["about", "units: champion / challengers"] if several else ["champion's units", "challenger's units"]
     )
     note = f'<p class="note">{left_out:,} earlier looks are not shown.</p>' if left_out else ""
     return table((*head, "difference", "interval", "why"), rows) + note
 
 
 def _about(look: RolloutDecision) -> str:
-    """Return the versions that a look's action is about; the difference beside it is of the first of them."""
-    return joined(one.version for one in concerned(look))
+    """Return the version whose difference stands beside it; of a drop all that are dropped."""
+    return joined([one.version for one in look.dropped] or [look.version])
 
 
 def _units(totals: StepTotals, *, several: bool) -> list[str]:
