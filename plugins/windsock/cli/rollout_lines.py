@@ -46,7 +46,7 @@ def status_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
     if running is not None:
         yield from running_lines(running, ports.rollouts.last(name, running.experiment))
         yield from (f"told at its start: {note}" for note in outlook_of(rows, running.experiment))
-    yield _waiting(spec, queued, running)
+    yield _waiting(spec, queued, running, ports.now())
     yield from _ended(ended_rollouts(rows))
 
 
@@ -102,21 +102,26 @@ def arm_lines(rollout: Rollout, last: RolloutDecision | None) -> list[str]:
     return table((*ARMS[:5], rollout.plan.metric, *ARMS[5:]), rows)
 
 
-def _waiting(spec: ModelSpec, queued: Sequence[LedgerRow], running: Rollout | None) -> str:
+def _waiting(spec: ModelSpec, queued: Sequence[LedgerRow], running: Rollout | None, now: datetime) -> str:
     if not queued:
         return "waiting: no version"
     until = (
         "until this one is over" if running else "for the next run of the DAG, or `windsock rollout start`"
     )
     most = spec.rollout.challengers
-    if running is None and len(queued) < most:
-        begins = min(row.at for row in queued) + parse_duration(spec.rollout.gather)
+    if running is None and len(queued) < most and now < (begins := _begins(spec, queued)):
+        named = ",".join(row.version for row in queued)
         until = (
-            f"for others: a rollout tries {most} versions and begins when so many wait, or with these at the "
-            f"first run of the DAG after {_time(begins)}; `windsock rollout start {spec.name} --version "
-            f"{','.join(row.version for row in queued)}` begins it now"
+            f"for others: a rollout tries {most} versions and begins when so many wait, or with what waits "
+            f"at the first run of the DAG after {_time(begins)}; `windsock rollout start {spec.name} "
+            f"--version {named}` begins it now"
         )
     return f"waiting: {numbered([row.version for row in queued])} since {_time(queued[0].at)}, {until}"
+
+
+def _begins(spec: ModelSpec, queued: Sequence[LedgerRow]) -> datetime:
+    """Return until when versions that wait are kept waiting for others."""
+    return min(row.at for row in queued) + parse_duration(spec.rollout.gather)
 
 
 def _ended(ends: Sequence[RolloutEnd]) -> Iterator[str]:

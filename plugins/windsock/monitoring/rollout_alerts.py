@@ -64,7 +64,7 @@ def rollout_conditions(
         )
     if (split := split_condition(rollout, decisions)) is not None:
         found.append(split)
-    return (*found, pause_condition(rollout, rows, now), drop_condition(rollout, rows))
+    return (*found, pause_condition(rollout, rows, now), drop_condition(rollout, rows, decisions))
 
 
 def rollout_condition(model: str, end: RolloutEnd) -> Condition | None:
@@ -155,12 +155,18 @@ def pause_condition(rollout: Rollout, rows: Sequence[LedgerRow], now: datetime) 
     return _pause(rollout.model, rollout.experiment, active=True, text=text)
 
 
-def drop_condition(rollout: Rollout, rows: Sequence[LedgerRow]) -> Condition:
-    """Return whether challengers were dropped while the others go on; each further drop is told anew."""
+def drop_condition(
+    rollout: Rollout, rows: Sequence[LedgerRow], decisions: Sequence[RolloutDecision]
+) -> Condition:
+    """Return whether challengers were dropped while the others go on; each further drop is told anew.
+
+    :param decisions: the newest looks; one that dropped says why.
+    """
     versions = [one.version for one in rollout.dropped]
     if not versions:
         return _drop(rollout.model, None, text=f"Rollout {rollout.experiment} has dropped no version.")
-    why = "; ".join(_drops(rollout, rows))
+    broken = [f"version {one.version}: {one.reason}" for look in decisions for one in look.dropped]
+    why = "; ".join([*_drops(rollout, rows), *(one.rstrip(". ") for one in broken)])
     go_on = numbered([one.version for one in rollout.active])
     text = (
         f"Rollout {rollout.experiment} of {rollout.named}: {why} (version "

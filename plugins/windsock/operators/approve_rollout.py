@@ -29,6 +29,7 @@ from windsock.records import (
     RolloutState,
     Status,
     arms_of,
+    concerned,
     running_rollout,
 )
 from windsock.steps import StepResult, Verdict, difference_text, limit_text, shorten
@@ -186,7 +187,8 @@ class ApproveRolloutOperator(ApprovalQuestion):
         self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))
 
     def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
-        ids = {"model": decision.model, "version": decision.version, "rollout": decision.experiment}
+        version = ",".join(one.version for one in concerned(decision))
+        ids = {"model": decision.model, "version": version, "rollout": decision.experiment}
         self.verdict = Verdict(word=word, why=why, ids=ids)
 
 

@@ -20,7 +20,6 @@ from windsock.records import (
 from windsock.spec import SharedSpec
 from windsock.steps import Verdict
 from windsock.steps.rollout_moves import held_up_by, move_of
-from windsock.texts import joined
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -134,6 +133,6 @@ class MoveRolloutOperator(StepOperator):
         return end.model_dump(mode="json") if end else None
 
     def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
-        version = joined(one.version for one in concerned(decision))
+        version = ",".join(one.version for one in concerned(decision))
         ids = {"model": decision.model, "version": version, "rollout": decision.experiment}
         self.verdict = Verdict(word=word, why=why, ids=ids)

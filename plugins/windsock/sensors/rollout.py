@@ -126,6 +126,6 @@ class RolloutSensor(StepOperator, SkipMixin):
         self.verdict = Verdict(
             word="PASS",
             why=f"rollout {end.experiment} has ended: {how}; {end.reason}".rstrip("; "),
-            ids={"model": str(event["model"]), "version": end.version if promoted else joined(tried)},
+            ids={"model": str(event["model"]), "version": end.version if promoted else ",".join(tried)},
         )
         return end.model_dump(mode="json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from windsock import records as r
 from windsock.spec import PERCENT
 from windsock.steps.words import Verdict, shorten
-from windsock.texts import joined, numbered
+from windsock.texts import numbered
 
 WORDS = {
     r.RolloutAction.HOLD: "HOLD",
@@ -78,10 +78,10 @@ def describe_rollout_decision(record: r.RolloutDecision) -> Verdict:
         next_action="nothing was stored, and nothing follows" if record.dry_run else next_action,
         ids={
             "model": record.model,
-            "version": joined(one.version for one in about),
+            "version": ",".join(one.version for one in about),
             "experiment": record.experiment,
             "number": str(record.number),
-            "bundle": joined(shorten(one.digest) for one in about),
+            "bundle": ",".join(shorten(one.digest) for one in about),
             "evidence": shorten(record.evidence_digest),
         },
     )
@@ -97,7 +97,7 @@ def describe_rollout(record: r.RolloutState) -> Verdict:
             word="HOLD" if helps else "PASS",
             why=record.reason or f"no rollout is under way; {waits}",
             next_action=helps.format(model=record.model) if helps else "nothing to do",
-            ids={"model": record.model, "version": record.waiting or ""},
+            ids={"model": record.model, "version": (record.waiting or "").replace(", ", ",")},
         )
     share, steps = rollout.share / PERCENT, len(rollout.plan.shares)
     place = f"step {rollout.step + 1} of {steps}, {share:g} % of the units"
@@ -122,9 +122,9 @@ def describe_rollout(record: r.RolloutState) -> Verdict:
         else "nothing to do",
         ids={
             "model": record.model,
-            "version": rollout.versions,
+            "version": ",".join(one.version for one in rollout.challengers),
             "experiment": rollout.experiment,
-            "bundle": joined(shorten(one.digest) for one in rollout.challengers),
+            "bundle": ",".join(shorten(one.digest) for one in rollout.challengers),
         },
     )
 
