@@ -55,7 +55,9 @@ def arms_of(rollout: Rollout, last: RolloutDecision | None) -> tuple[ArmView, ..
         value=values[0] if values else None,
         state=SERVES,
     )
-    dropped = {*rollout.withdrawn, *(one.digest for one in (last.dropped if last else ()))}
+    looks = last.looks if last else ()
+    gone = [one.digest for one in looks if one.withdrawn]
+    dropped = {*rollout.withdrawn, *gone, *(one.digest for one in (last.dropped if last else ()))}
     others = (
         ArmView(
             version=one.version,

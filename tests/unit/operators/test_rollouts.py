@@ -485,20 +485,17 @@ class TestSeveral:
 
     def test_the_estimate_lines_are_of_each(self):
         look = several_look(3, about=6, looks={5: {"withdrawn": True}})
+        numbers = "conversion 0.1 against {}, difference {} (confidence_sequence); {}"
+        first, second, third = (
+            numbers.format("0.1", "+0 [-0.01, +0.01]", "hold: because of 4"),
+            numbers.format("0.104", "+0.004 [-0.006, +0.014]", "dropped before"),
+            numbers.format("0.108", "+0.008 [-0.002, +0.018]", "hold: because of 6"),
+        )
         assert estimate_lines(look) == [
             "champion 3: 70,000 units",
-            (
-                "challenger 4: 10,000 units, conversion 0.1 against 0.1, difference +0 [-0.01, +0.01] "
-                "(confidence_sequence); hold: because of 4"
-            ),
-            (
-                "challenger 5: 10,100 units, conversion 0.1 against 0.104, difference +0.004 [-0.006, +0.014] "
-                "(confidence_sequence); dropped before"
-            ),
-            (
-                "challenger 6: 10,200 units, conversion 0.1 against 0.108, difference +0.008 [-0.002, +0.018] "
-                "(confidence_sequence); hold: because of 6"
-            ),
+            f"challenger 4: 10,000 units, {first}",
+            f"challenger 5: 10,100 units, {second}",
+            f"challenger 6: 10,200 units, {third}",
         ]
 
     def test_the_checks_of_each_are_in_the_log(self, monkeypatch):

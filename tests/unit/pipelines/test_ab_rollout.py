@@ -10,7 +10,7 @@ from windsock.pipelines.factory import build_dags
 FILE = """\
 model: {{name: churn, owner: ann, tier: {tier}}}
 data: {{source: data.csv, target: y}}
-rollout: {{strategy: {strategy}, metric: {metric}, check: {check}, approve: true}}
+rollout: {{strategy: {strategy}, metric: {metric}, check: {check}, approve: true{more}}}
 """
 
 
@@ -18,11 +18,11 @@ rollout: {{strategy: {strategy}, metric: {metric}, check: {check}, approve: true
 def built(tmp_path):
     """Build the DAGs of one model; name what differs in its file."""
 
-    def build(*, strategy="canary", check="1h", tier="medium", shared=""):
+    def build(*, strategy="canary", check="1h", tier="medium", shared="", more=""):
         folder = tmp_path / "include" / "models"
         folder.mkdir(parents=True, exist_ok=True)
         metric = "accuracy" if strategy == "shadow" else "conversion"
-        text = FILE.format(strategy=strategy, metric=metric, check=check, tier=tier)
+        text = FILE.format(strategy=strategy, metric=metric, check=check, tier=tier, more=more)
         (folder / "churn.yaml").write_text(text, encoding="utf-8")
         if shared:
             (folder.parent / "windsock.yaml").write_text(shared, encoding="utf-8")
@@ -199,7 +199,7 @@ def test_its_page_says_what_is_tried_and_what_to_do(built, strategy, words):
 
 
 def test_the_page_of_several_says_so_and_that_of_one_does_not(built):
-    text = built(strategy="ab", challengers=3, share=30)["churn__ab_rollout"].doc_md
+    text = built(strategy="ab", more=", challengers: 3, share: 30")["churn__ab_rollout"].doc_md
     for word in (
         "30 % of the units, 3 versions together",
         "3; they wait 3d for each other",

@@ -39,6 +39,11 @@ def test_what_a_look_drops_is_dropped_before_the_ledger_says_so() -> None:
     ]
 
 
+def test_what_a_look_calls_dropped_is_dropped_in_an_older_record_too() -> None:
+    look = several_look(1, looks={5: {"withdrawn": True}})
+    assert [arm.state for arm in r.arms_of(several_rollout(), look)][2] == "dropped"
+
+
 def test_a_look_without_a_value_has_none() -> None:
     empty = {number: {"estimate": make_estimate()} for number in (4, 5, 6)}
     assert all(arm.value is None for arm in r.arms_of(several_rollout(), several_look(1, looks=empty)))
