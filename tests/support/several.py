@@ -11,6 +11,8 @@ from windsock import records as r
 
 TRIED = (4, 5, 6)
 EXPERIMENT = "v4-e9"
+GONE = "it was dropped before; the champion answers its units"
+"""What a look says of a version that an earlier one dropped."""
 SPEC = ab_spec(challengers=3, share=30)
 
 
@@ -42,6 +44,14 @@ def several_rollout(*, dropped: tuple[int, ...] = (), **fields: Any) -> r.Rollou
 def challenger_look(number: int, action: str = "hold", **fields: Any) -> r.ChallengerLook:
     """Return what a look says of one version: each has an estimate of its own."""
     gain = 0.004 * (number - 4)
+    if fields.get("withdrawn"):
+        gone = {
+            "action": r.RolloutAction.ROLL_BACK,
+            "reason": GONE,
+            "checks": (),
+            "estimate": make_estimate(),
+        }
+        fields = {**gone, **fields}
     made: dict[str, Any] = {
         "version": str(number),
         "digest": version_of(number).digest,
@@ -162,6 +172,7 @@ def several_under_way(ports: Any, *, dropped: tuple[int, ...] = ()) -> Any:
 
 __all__ = [
     "EXPERIMENT",
+    "GONE",
     "NOON",
     "SPEC",
     "TRIED",

@@ -101,11 +101,13 @@ def several_lines(decision: RolloutDecision) -> list[str]:
     champion, *arms = decision.totals.arms
     lines = [f"champion {decision.champion_version}: {champion.units:,} units"]
     for one, arm in zip(decision.looks, arms, strict=False):
+        if one.withdrawn:
+            lines.append(f"challenger {one.version}: {arm.units:,} units; {one.reason}")
+            continue
         made = one.estimate
         told = [f"{arm.units:,} units"]
         if made.champion is not None and made.challenger is not None:
             told.append(f"{made.metric} {made.champion:.5g} against {made.challenger:.5g}")
         told.append(f"difference {difference_text(made)} ({made.method})")
-        comes_to = "dropped before" if one.withdrawn else f"{one.action.value}: {one.reason}"
-        lines.append(f"challenger {one.version}: {', '.join(told)}; {comes_to}")
+        lines.append(f"challenger {one.version}: {', '.join(told)}; {one.action.value}: {one.reason}")
     return lines

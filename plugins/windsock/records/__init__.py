@@ -145,7 +145,7 @@ from windsock.records.rollout import (
     RolloutOverrides,
     RolloutPlan,
 )
-from windsock.records.rollout_arms import DROPPED, ArmView, arms_of, concerned, judged_of
+from windsock.records.rollout_arms import DROPPED, ArmView, arms_of, concerned, judged_of, own_reason
 from windsock.records.rollout_rows import (
     decision_digest,
     ended_rollouts,
@@ -214,6 +214,7 @@ __all__ = [
     "arms_of",
     "concerned",
     "judged_of",
+    "own_reason",
     "decision_digest",
     "has_met",
     "numbers_used",

@@ -34,8 +34,9 @@ class ArmView(NamedTuple):
 
     @property
     def estimate(self) -> Estimate | None:
-        """The arm's metric against the champion's."""
-        return self.judged.estimate if self.judged else None
+        """The arm's metric against the champion's; ``None`` where it was not judged by the look."""
+        is_gone = isinstance(self.judged, ChallengerLook) and self.judged.withdrawn
+        return None if is_gone or self.judged is None else self.judged.estimate
 
 
 def arms_of(rollout: Rollout, last: RolloutDecision | None) -> tuple[ArmView, ...]:
@@ -84,6 +85,11 @@ def judged_of(decision: RolloutDecision, place: int) -> RolloutDecision | Challe
     return decision if place == 0 else None
 
 
+def own_reason(decision: RolloutDecision) -> str:
+    """Return why, as the check says it: of several challengers without the version before it."""
+    return next((one.reason for one in decision.looks if one.digest == decision.digest), decision.reason)
+
+
 def concerned(decision: RolloutDecision) -> Sequence[RolloutDecision | ChallengerLook]:
     """Return what the action is about: of several challengers the promoted one, the dropped ones, or all."""
     if not decision.looks or decision.action is RolloutAction.PROMOTE:
@@ -91,4 +97,4 @@ def concerned(decision: RolloutDecision) -> Sequence[RolloutDecision | Challenge
     return decision.dropped or [one for one in decision.looks if not one.withdrawn] or (decision,)
 
 
-__all__ = ["DROPPED", "SERVES", "TRIED", "ArmView", "arms_of", "concerned", "judged_of"]
+__all__ = ["DROPPED", "SERVES", "TRIED", "ArmView", "arms_of", "concerned", "judged_of", "own_reason"]

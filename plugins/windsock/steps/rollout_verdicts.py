@@ -62,11 +62,12 @@ HINDRANCES = {
 
 def describe_rollout_decision(record: r.RolloutDecision) -> Verdict:
     """Return the block of a look at a rollout."""
-    cure = next((text for code, text in CURES.items() if record.reason.startswith(code)), None)
+    reason = r.own_reason(record)
+    cure = next((text for code, text in CURES.items() if reason.startswith(code)), None)
     next_action = cure if cure and record.action is r.RolloutAction.HOLD else NEXT[record.action]
-    if record.action is r.RolloutAction.HOLD and record.reason.startswith("paused"):
+    if record.action is r.RolloutAction.HOLD and reason.startswith("paused"):
         next_action = "resume it when the reason for the pause is gone"
-    if record.action is r.RolloutAction.ROLL_BACK and record.reason.startswith(LACKING):
+    if record.action is r.RolloutAction.ROLL_BACK and reason.startswith(LACKING):
         next_action = (
             "nothing to do here; the champion gets all traffic back. See to the evidence that was missing, "
             f"then run {record.model}__daily_retrain with `force`: the version waits for a rollout again"

@@ -434,7 +434,7 @@ def test_the_status_lists_each_challenger(three, capsys):
     assert table[0] == ("version state bundle share units conversion difference [interval] comes to why")
     assert table[2] == "3 serves 333333333333 70 % 70,000 0.1 - -"
     assert table[3] == "4 tried 444444444444 10 % 10,000 0.1 +0 [-0.01, +0.01] hold because of 4"
-    assert table[4].startswith("5 dropped 555555555555 10 % 10,100 0.104 ")
+    assert table[4] == "5 dropped 555555555555 10 % 10,100 - - - it was dropped by look 1"
     assert table[5] == "6 tried 666666666666 10 % 10,200 0.108 +0.008 [-0.002, +0.018] hold because of 6"
 
 

@@ -223,3 +223,17 @@ class TestSeveral:
             committed_at=NOON,
         )
         assert verdict_of(result(record)).why == "version 3 serves instead of versions 4, 5 and 6, epoch 9"
+
+    @pytest.mark.parametrize("reason", ["WS-ROLLOUT-020 sample_ratio: 3e-9", "paused by ann; wait"])
+    def test_what_helps_follows_from_the_version_s_own_reason(self, reason: str) -> None:
+        look = several_look(1, about=6, looks={6: {"reason": reason}})
+        assert look.reason == f"version 6: {reason}"
+        helps = verdict_of(result(look)).next_action
+        assert helps.startswith(("find out why units are missing", "resume it"))
+
+    def test_a_roll_back_for_lacking_evidence_says_what_to_see_to(self) -> None:
+        lacking = {
+            number: {"action": "roll_back", "reason": f"{LACKING}: no outcomes"} for number in (4, 5, 6)
+        }
+        look = several_look(1, "roll_back", looks=lacking)
+        assert "See to the evidence that was missing" in verdict_of(result(look)).next_action
