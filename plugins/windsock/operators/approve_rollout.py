@@ -258,5 +258,6 @@ def others_lines(rollout: Rollout, decision: RolloutDecision, promoted: Digest) 
     if rest := [one.version for one in rollout.active if one.digest != promoted]:
         told += f"; {numbered(rest)} {'are' if len(rest) > 1 else 'is'} not tried any more"
     if gone := [one.version for one in rollout.dropped]:
-        told += f"; {numbered(gone)} {'were' if len(gone) > 1 else 'was'} dropped before and stays held"
+        verbs = ("were", "stay") if len(gone) > 1 else ("was", "stays")
+        told += f"; {numbered(gone)} {verbs[0]} dropped before and {verbs[1]} held"
     return ["", *table(head, rows), "", f"{told}."]

@@ -313,6 +313,13 @@ def test_of_several_the_body_names_the_one_that_is_promoted_and_what_becomes_of_
     assert body.endswith("No ends the rollout: the champion keeps serving and versions 4, 5 and 6 are held.")
 
 
+def test_where_one_of_several_is_left_the_body_says_that_the_others_were_dropped():
+    look = several_look(4, "promote", about=6, looks={5: {"withdrawn": True}, 4: {"withdrawn": True}})
+    body = rollout_body(ASKS, several_rollout(dropped=(5, 4)), look)
+    told = "ends the rollout; versions 4 and 5 were dropped before and stay held."
+    assert told in body
+
+
 def test_of_one_the_body_has_nothing_of_others():
     body = rollout_body(ASKS, make_rollout(), make_look(1, "promote"))
     assert "Yes promotes" not in body
