@@ -240,4 +240,12 @@ def _interval(interval: Interval | None) -> str:
     return "-" if interval is None else f"[{interval.low:.4g}, {interval.high:.4g}]"
 
 
-__all__ = ["MOST_ROWS", "arms_table", "checks_table", "counts_table", "estimate_table", "looks_table"]
+__all__ = [
+    "COUNTS",
+    "MOST_ROWS",
+    "arms_table",
+    "checks_table",
+    "counts_table",
+    "estimate_table",
+    "looks_table",
+]
