@@ -92,6 +92,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     ]
 
 
+def joined(words: Iterable[str]) -> str:
+    """Return words as a sentence has them.
+
+    >>> joined(["4"]), joined(["4", "5"]), joined(["4", "5", "6"])
+    ('4', '4 and 5', '4, 5 and 6')
+    """
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def numbered(versions: Sequence[str]) -> str:
+    """Return ``version 4``, or of several ``versions 4, 5 and 6``."""
+    return f"version{'s' if len(versions) > 1 else ''} {joined(versions)}"
+
+
 def clean_log_records() -> None:
     """Let every record of a logger of this package take its texts by :func:`log_text`.
 

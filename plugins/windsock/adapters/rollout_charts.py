@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 from windsock.adapters.svg_chart import Anchor, LineChart, steps_of, thinned
-from windsock.records import Interval, RolloutDecision, RolloutPlan
+from windsock.records import ChallengerLook, Interval, Rollout, RolloutDecision, RolloutPlan, judged_of
 
 MOST_LOOKS = 400
 """Looks that a chart shows; of more, every second, third ... is drawn."""
@@ -16,16 +18,56 @@ SETTLED = 4
 """The first quarter of the looks, whose intervals are wide, does not decide on the chart's height."""
 
 
-def charts(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
-    """Return the charts that the decisions have numbers for, each with its caption."""
-    drawn = (
-        ("Challenger minus champion, by look", _difference(plan, decisions)),
-        ("z at the planned looks, and their bounds", _bounds(plan, decisions)),
-        ("Units by arm, in the step of the look", _units(decisions)),
-    )
+def charts(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> str:
+    """Return the charts that the decisions have numbers for, each with its caption.
+
+    Of several challengers each has its own, against the champion alone, up to the look that dropped it.
+    """
+    drawn = [
+        chart
+        for lane, one in enumerate(rollout.challengers)
+        for chart in _of_challenger(rollout, f" {one.version}", lane, decisions)
+    ]
+    drawn.append(("Units by arm, in the step of the look", _units(decisions)))
     return "".join(
         f"<figure><figcaption>{caption}</figcaption>{chart}</figure>" for caption, chart in drawn if chart
     )
+
+
+def _of_challenger(
+    rollout: Rollout, version: str, lane: int, decisions: Sequence[RolloutDecision]
+) -> list[tuple[str, str]]:
+    plan, several = rollout.plan, bool(rollout.others)
+    who, end = (f"Version{escape(version)}", f"-{lane + 1}") if several else ("Challenger", "")
+    about = f"{who}: z" if several else "z"
+    looks = [one for look in decisions if (one := _point(look, lane)) is not None]
+    return [
+        (f"{who} minus champion, by look", _difference(plan, looks, decisions, end, lane)),
+        (f"{about} at the planned looks, and their bounds", _bounds(plan, looks, end, lane)),
+    ]
+
+
+class Point(NamedTuple):
+    """What a look says of one challenger."""
+
+    look: RolloutDecision
+    judged: RolloutDecision | ChallengerLook
+
+
+def _point(look: RolloutDecision, lane: int) -> Point | None:
+    """Return what a look says of a challenger; ``None`` from the look on that follows its drop."""
+    judged = judged_of(look, lane)
+    if judged is None or (isinstance(judged, ChallengerLook) and judged.withdrawn):
+        return None
+    return Point(look, judged)
+
+
+def lane_style(name: str, lane: int) -> str:
+    """Return the class by which a challenger's part of a chart has its colour.
+
+    :param lane: from 0; the first challenger has the plain class, as where there is one.
+    """
+    return name if lane == 0 else f"{name}-{lane + 1}"
 
 
 def _at(look: RolloutDecision) -> float:
@@ -38,44 +80,48 @@ def _by_step(looks: Sequence[RolloutDecision]) -> Iterator[list[RolloutDecision]
         yield list(group)
 
 
-def _seen(looks: Sequence[RolloutDecision]) -> list[tuple[RolloutDecision, Interval, float]]:
+def _seen(points: Sequence[Point]) -> list[tuple[RolloutDecision, Interval, float]]:
     return thinned(
         [
-            (look, look.estimate.interval, look.estimate.difference)
-            for look in looks
-            if look.estimate.interval is not None and look.estimate.difference is not None
+            (look, judged.estimate.interval, judged.estimate.difference)
+            for look, judged in points
+            if judged.estimate.interval is not None and judged.estimate.difference is not None
         ],
         MOST_LOOKS,
     )
 
 
-def margin_of(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> float | None:
+def margin_of(plan: RolloutPlan, last: RolloutDecision | ChallengerLook) -> float | None:
     """Return the difference at which the challenger is just not worse; ``None``: it must be better.
 
     Of a margin that is a part of the champion's value it is what the last look was held against.
+
+    :param last: what the last look says of the challenger.
     """
     if plan.margin is None and plan.relative_margin is None:
         return None
-    last = next((check for check in decisions[-1].checks if check.name == "promotion"), None)
-    if plan.relative_margin is not None and last is not None:
-        return last.limit
+    held = next((check for check in last.checks if check.name == "promotion"), None)
+    if plan.relative_margin is not None and held is not None:
+        return held.limit
     if plan.margin is None:
         return None
     return plan.margin if plan.metrics[plan.metric].lower_is_better else -plan.margin
 
 
-def _difference(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
-    seen = _seen(decisions)
+def _difference(
+    plan: RolloutPlan, judged: Sequence[Point], decisions: Sequence[RolloutDecision], end: str, lane: int
+) -> str:
+    seen = _seen(judged)
     if not seen:
         return ""
-    margin = margin_of(plan, decisions)
+    margin = margin_of(plan, judged[-1].judged)
     limits = [0.0] if margin is None else [0.0, margin]
     settled = seen[len(seen) // SETTLED :]
     ends = [end for _, interval, _ in settled for end in (interval.low, interval.high)]
     chart = LineChart(
         _span([look for look, _, _ in seen]),
         _room([*ends, *limits]),
-        name="difference",
+        name=f"difference{end}",
         label=f"interval of the difference of {plan.metric} by look",
     )
     _frame(chart, [*ends, *limits], [look for look, _, _ in seen])
@@ -83,12 +129,12 @@ def _difference(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
         inside = {look.number for look in step}
         part = [(_at(look), interval, value) for look, interval, value in seen if look.number in inside]
         if len(part) == 1:
-            chart.bar(part[0][0], part[0][1].low, part[0][1].high, "whisker")
-        chart.band([(at, interval.low, interval.high) for at, interval, _ in part], "band")
+            chart.bar(part[0][0], part[0][1].low, part[0][1].high, f"whisker{_own(lane)}")
+        chart.band([(at, interval.low, interval.high) for at, interval, _ in part], lane_style("band", lane))
         points = [(at, value) for at, _, value in part]
-        chart.line(points, "challenger")
+        chart.line(points, lane_style("challenger", lane))
         if len(seen) <= MOST_DOTTED:
-            chart.dots(points, "dot")
+            chart.dots(points, lane_style("dot", lane))
     chart.level(0.0, "zero")
     if margin is not None and margin != 0:
         chart.level(margin, "limit", "margin")
@@ -96,15 +142,17 @@ def _difference(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
     return chart.svg()
 
 
-def _bounds(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
+def _own(lane: int) -> str:
+    return f" {lane_style('challenger', lane)}" if lane else ""
+
+
+def _bounds(plan: RolloutPlan, judged: Sequence[Point], end: str, lane: int) -> str:
     """Draw z against its bounds; with a margin it is the interval that is held against it, not z."""
     looks = thinned(
         [
-            (look, look.estimate.z, look.estimate.bound)
-            for look in decisions
-            if look.planned_look is not None
-            and look.estimate.z is not None
-            and look.estimate.bound is not None
+            (look, one.estimate.z, one.estimate.bound)
+            for look, one in judged
+            if one.planned_look is not None and one.estimate.z is not None and one.estimate.bound is not None
         ],
         MOST_LOOKS,
     )
@@ -113,7 +161,10 @@ def _bounds(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
     highest = max(bound for _, _, bound in looks[len(looks) // SETTLED :])
     values = [*(z for _, z, _ in looks), -highest, highest, 0.0]
     chart = LineChart(
-        _span([look for look, _, _ in looks]), _room(values), name="bounds", label="z against its bounds"
+        _span([look for look, _, _ in looks]),
+        _room(values),
+        name=f"bounds{end}",
+        label="z against its bounds",
     )
     _frame(chart, values, [look for look, _, _ in looks])
     chart.level(0.0, "zero")
@@ -122,30 +173,28 @@ def _bounds(plan: RolloutPlan, decisions: Sequence[RolloutDecision]) -> str:
         chart.line(points, "limit")
         chart.dots(points, "bound")
     points = [(_at(look), z) for look, z, _ in looks]
-    chart.line(points, "challenger")
-    chart.dots(points, "dot")
+    chart.line(points, lane_style("challenger", lane))
+    chart.dots(points, lane_style("dot", lane))
     return chart.svg()
 
 
 def _units(decisions: Sequence[RolloutDecision]) -> str:
     looks = thinned(list(decisions), MOST_LOOKS)
-    largest = max((max(_pair(look)) for look in looks), default=0)
+    largest = max((arm.units for look in looks for arm in look.totals.arms), default=0)
     if largest == 0:
         return ""
     chart = LineChart(_span(looks), (0.0, largest * 1.08), name="units", label="units by arm and look")
     _frame(chart, [0.0, float(largest)], looks, whole=True)
     for step in _by_step(looks):
-        for place, style in enumerate(("champion", "challenger")):
-            points = [(_at(look), float(_pair(look)[place])) for look in step]
+        for place in range(len(step[0].totals.arms)):
+            style = lane_style("challenger", place - 1) if place else "champion"
+            seen = [(look, look.totals.arms) for look in step]
+            points = [(_at(look), float(arms[place].units)) for look, arms in seen if place < len(arms)]
             chart.line(points, style)
             if len(looks) <= MOST_DOTTED:
-                chart.dots(points, "dot" if place else "olddot")
+                chart.dots(points, lane_style("dot", place - 1) if place else "olddot")
     _step_marks(chart, decisions)
     return chart.svg()
-
-
-def _pair(look: RolloutDecision) -> tuple[int, int]:
-    return look.totals.champion.units, look.totals.challenger.units
 
 
 def _span(looks: Sequence[RolloutDecision]) -> tuple[float, float]:
@@ -185,4 +234,4 @@ def _step_marks(chart: LineChart, decisions: Sequence[RolloutDecision]) -> None:
         chart.mark(_at(begun), "step", f"{begun.share / 100:g} %")
 
 
-__all__ = ["charts"]
+__all__ = ["charts", "lane_style"]

@@ -12,9 +12,10 @@ from windsock.cli.console import say, table
 from windsock.cli.models import ModelName, no_rows
 from windsock.cli.surroundings import REFUSED, open_standing_ports, user
 from windsock.door import Differences, differences, reconcile
-from windsock.records import ChainCheck, LedgerRow, LeftOut, RunContext
+from windsock.records import ChainCheck, LedgerAction, LedgerRow, LeftOut, RoutePlan, RunContext
 from windsock.settings import Settings
 from windsock.steps import shorten
+from windsock.texts import joined
 
 
 class _ShowUnlessNamed(TyperGroup):
@@ -151,12 +152,20 @@ def ledger_row(row: LedgerRow) -> tuple[str, ...]:
         str(row.seq),
         f"{row.at:%Y-%m-%d %H:%M:%S}",
         row.action.value,
-        row.version,
+        _versions(row),
         str(row.epoch),
         row.actor,
         shorten(row.digest),
         " ".join(str(row.body.get("reason", "")).split())[:60],
     )
+
+
+def _versions(row: LedgerRow) -> str:
+    """Return the version of a row; of a step of a rollout that tries several, all of them."""
+    if row.action is not LedgerAction.SHIFT or "plan" not in row.body:
+        return row.version
+    tried = RoutePlan.of_row(row).challengers
+    return joined(slot.version for slot in tried) if len(tried) > 1 else row.version
 
 
 def chain_line(check: ChainCheck) -> str:

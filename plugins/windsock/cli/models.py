@@ -80,7 +80,8 @@ def rollback_question(name: str, rows: Sequence[LedgerRow], to: str | None) -> s
     now = f"version {serving.version} of {name} serves now" if serving else f"no version of {name} serves"
     if rollout is None:
         return f"{now}. Serve {f'version {to}' if to else 'the one before it'} instead?"
-    now += f", and version {rollout.version} is tried against it by rollout {rollout.experiment}"
+    verb = "are" if rollout.others else "is"
+    now += f", and {rollout.named} {verb} tried against it by rollout {rollout.experiment}"
     if to in (None, rollout.champion_version):
         return f"{now}. End the rollout, so that version {rollout.champion_version} serves alone?"
     return f"{now}. End the rollout and serve version {to} instead?"

@@ -124,7 +124,8 @@ def plan(
 def start(
     name: Name,
     version: Annotated[
-        str | None, typer.Option("--version", help="Start this waiting version and no other.")
+        str | None,
+        typer.Option("--version", help="Start this waiting version and no other; several such as 4,5."),
     ] = None,
     steps: Annotated[
         str | None, typer.Option(help="canary: percents of the units, such as 5,25,50,100.")
@@ -134,7 +135,7 @@ def start(
     ] = None,
     horizon: Annotated[str | None, typer.Option(help="Declared length of the test, such as 14d.")] = None,
 ) -> None:
-    """Start the version that waits; a rollout that is under way goes on with its own plan."""
+    """Start the version that waits, or the versions; a rollout that is under way keeps its own plan."""
     spec, ports = _open(name)
     asked = RolloutOverrides(steps=_percents(steps), metric=metric, horizon=_length(horizon))
     _do(
@@ -224,7 +225,7 @@ def _steer(name: str, action: Literal["pause", "resume"], reason: str) -> None:
 
 @rollout.command()
 def stop(name: Name, reason: Reason, yes: Yes = False) -> None:
-    """End the rollout: the champion gets all traffic, and its version is held until a person forces it."""
+    """End the rollout: the champion gets all traffic, and what was tried is held until a person forces it."""
     _end(name, "stopped", reason, yes=yes)
 
 
@@ -239,7 +240,8 @@ def _end(name: str, outcome: Literal["stopped", "rolled_back"], reason: str, *, 
     ports = open_standing_ports(Settings.from_environment())
     tried = _running(ports, name)
     if sys.stdin.isatty() and not yes:
-        now = f"version {tried.version} of {name} is tried against version {tried.champion_version}"
+        verb = "are" if tried.others else "is"
+        now = f"{tried.named} of {name} {verb} tried against version {tried.champion_version}"
         typer.confirm(f"{now}. End it?", abort=True)
     asked = RollBackInput(model=name, experiment=tried.experiment, outcome=outcome, reason=why, run=_run())
     _do(ports, "roll_back", asked)

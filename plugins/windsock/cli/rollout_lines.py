@@ -8,38 +8,45 @@ from datetime import datetime
 from windsock.cli.console import table
 from windsock.ports import Ports
 from windsock.records import (
+    DROPPED,
+    ChallengerLook,
     LedgerAction,
     LedgerRow,
     Rollout,
     RolloutDecision,
     RolloutEnd,
+    RolloutOutcome,
+    arms_of,
     ended_rollouts,
     running_rollout,
-    waiting_row,
+    waiting_rows,
 )
 from windsock.rollout.look_due import look_due
 from windsock.rollout.outlook import outlook_of
-from windsock.spec import ModelSpec
-from windsock.steps import limit_text, shorten
+from windsock.spec import ModelSpec, parse_duration
+from windsock.steps import difference_text, limit_text, shorten
+from windsock.texts import joined, numbered
 
 SHOWN = 10
 """Ended rollouts that the status shows."""
 TEXT = 100
 ENDED = ("rollout", "version", "came to", "began (UTC)", "ended (UTC)", "why")
+ARMS = ("version", "state", "bundle", "share", "units", "difference [interval]", "comes to", "why")
 CHECKS = ("check", "verdict", "number against limit", "code")
 
 
 def status_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
     """Yield what is under way, what waits and how the others ended."""
     name, rows = spec.name, ports.ledger.rows(spec.name)
-    champion, running, queued = ports.ledger.champion(name), running_rollout(rows), waiting_row(rows)
+    champion, running = ports.ledger.champion(name), running_rollout(rows)
+    queued = waiting_rows(rows, most=spec.rollout.challengers)
     serves = f"version {champion.version} serves" if champion else "no version serves"
     tried = f"rollout {running.experiment} is under way" if running else "no rollout is under way"
     yield f"{name}: {serves}; {tried}; new versions: {spec.rollout.strategy}"
     if running is not None:
         yield from running_lines(running, ports.rollouts.last(name, running.experiment))
         yield from (f"told at its start: {note}" for note in outlook_of(rows, running.experiment))
-    yield _waiting(queued, running)
+    yield _waiting(spec, queued, running, ports.now())
     yield from _ended(ended_rollouts(rows))
 
 
@@ -47,17 +54,23 @@ def running_lines(rollout: Rollout, last: RolloutDecision | None) -> Iterator[st
     """Yield how the rollout stands."""
     plan = rollout.plan
     share = "beside the champion" if plan.strategy == "shadow" else f"{rollout.share / 100:g} % of the units"
+    who = f"version {rollout.version} (bundle {shorten(rollout.digest)})"
+    if rollout.others:
+        who, share = rollout.named, f"{share}, {rollout.share_each / 100:g} % each,"
     yield (
-        f"version {rollout.version} (bundle {shorten(rollout.digest)}) against version "
+        f"{who} against version "
         f"{rollout.champion_version}: {plan.strategy} by {plan.metric}, step {rollout.step + 1} of "
         f"{len(plan.shares)}, {share} since {_time(rollout.step_since)}"
     )
     if last is not None:
         yield f"look {last.number}, {_time(last.judged_at)}: {last.action.value}; {last.reason}"
         totals = last.totals
-        yield f"units: {totals.champion.units:,} champion, {totals.challenger.units:,} challenger"
+        if not rollout.others:
+            yield f"units: {totals.champion.units:,} champion, {totals.challenger.units:,} challenger"
     else:
         yield "no look was taken yet"
+    if rollout.others:
+        yield from arm_lines(rollout, last)
     if rollout.paused_by:
         yield f"PAUSED by {rollout.paused_by}: only a guardrail can move it; `windsock rollout resume`"
     if rollout.asked_until:
@@ -67,13 +80,48 @@ def running_lines(rollout: Rollout, last: RolloutDecision | None) -> Iterator[st
     yield f"next look: {_time(due)}; ends without a decision: {_time(rollout.deadline_at)}"
 
 
-def _waiting(queued: LedgerRow | None, running: Rollout | None) -> str:
-    if queued is None:
+def arm_lines(rollout: Rollout, last: RolloutDecision | None) -> list[str]:
+    """Return a table of the champion and all challengers.
+
+    :param last: the look that the numbers are of.
+    """
+    rows = [
+        (
+            arm.version,
+            arm.state,
+            shorten(arm.digest),
+            f"{arm.share / 100:g} %",
+            "-" if arm.units is None else f"{arm.units:,}",
+            "-" if arm.value is None else f"{arm.value:.5g}",
+            difference_text(arm.estimate) if arm.estimate else "-",
+            arm.judged.action.value if arm.judged and arm.state != DROPPED else "-",
+            _short(arm.judged.reason) if arm.judged else "",
+        )
+        for arm in arms_of(rollout, last)
+    ]
+    return table((*ARMS[:5], rollout.plan.metric, *ARMS[5:]), rows)
+
+
+def _waiting(spec: ModelSpec, queued: Sequence[LedgerRow], running: Rollout | None, now: datetime) -> str:
+    if not queued:
         return "waiting: no version"
     until = (
         "until this one is over" if running else "for the next run of the DAG, or `windsock rollout start`"
     )
-    return f"waiting: version {queued.version} since {_time(queued.at)}, {until}"
+    most = spec.rollout.challengers
+    if running is None and len(queued) < most and now < (begins := _begins(spec, queued)):
+        named = ",".join(row.version for row in queued)
+        until = (
+            f"for others: a rollout tries {most} versions and begins when so many wait, or with what waits "
+            f"at the first run of the DAG after {_time(begins)}; `windsock rollout start {spec.name} "
+            f"--version {named}` begins it now"
+        )
+    return f"waiting: {numbered([row.version for row in queued])} since {_time(queued[0].at)}, {until}"
+
+
+def _begins(spec: ModelSpec, queued: Sequence[LedgerRow]) -> datetime:
+    """Return until when versions that wait are kept waiting for others."""
+    return min(row.at for row in queued) + parse_duration(spec.rollout.gather)
 
 
 def _ended(ends: Sequence[RolloutEnd]) -> Iterator[str]:
@@ -85,8 +133,8 @@ def _ended(ends: Sequence[RolloutEnd]) -> Iterator[str]:
     rows = [
         (
             end.experiment,
-            end.version,
-            end.outcome.value,
+            joined(end.all_tried),
+            end.outcome.value if len(end.all_tried) == 1 else _came_to(end),
             f"{end.started_at:%Y-%m-%d %H:%M:%S}",
             f"{end.ended_at:%Y-%m-%d %H:%M:%S}",
             _short(end.reason),
@@ -94,6 +142,12 @@ def _ended(ends: Sequence[RolloutEnd]) -> Iterator[str]:
         for end in ends[-SHOWN:]
     ]
     yield from table(ENDED, rows)
+
+
+def _came_to(end: RolloutEnd) -> str:
+    """Return the outcome of a rollout that tried several versions; one that promoted names the one."""
+    promoted = end.outcome is RolloutOutcome.PROMOTED
+    return f"{end.outcome.value} {end.version}" if promoted else end.outcome.value
 
 
 def rollout_named(rows: Sequence[LedgerRow], experiment: str | None) -> Rollout | None:
@@ -114,7 +168,7 @@ def rollout_named(rows: Sequence[LedgerRow], experiment: str | None) -> Rollout 
 def report_lines(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Iterator[str]:
     """Yield the last look with its checks."""
     yield (
-        f"rollout {rollout.experiment} of {rollout.model}: version {rollout.version} against version "
+        f"rollout {rollout.experiment} of {rollout.model}: {rollout.named} against version "
         f"{rollout.champion_version}"
     )
     if not decisions:
@@ -122,12 +176,26 @@ def report_lines(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Iter
         return
     last = decisions[-1]
     yield f"look {last.number}, {_time(last.judged_at)}: {last.action.value}; {last.reason}"
-    rows = [(check.name, check.status.value, limit_text(check), check.code) for check in last.checks]
-    yield from table(CHECKS, rows)
+    if rollout.others:
+        yield from arm_lines(rollout, last)
+    for one in last.looks or (last,):
+        yield from _judged_lines(one, several=bool(last.looks))
     yield from (f"note: {note}" for note in last.notes)
-    chance = last.estimate.chance_better
-    if chance is not None:
-        yield f"information only: chance that the challenger is better {chance:.1%}"
+    for one in last.looks or (last,):
+        chance = one.estimate.chance_better
+        if chance is not None:
+            whose = f"version {one.version}" if last.looks else "the challenger"
+            yield f"information only: chance that {whose} is better {chance:.1%}"
+
+
+def _judged_lines(judged: RolloutDecision | ChallengerLook, *, several: bool) -> Iterator[str]:
+    """Yield the checks; of several challengers with the version before them, of one that was dropped none."""
+    if isinstance(judged, ChallengerLook) and judged.withdrawn:
+        return
+    if several:
+        yield f"version {judged.version}: {judged.action.value}; {judged.reason}"
+    rows = [(check.name, check.status.value, limit_text(check), check.code) for check in judged.checks]
+    yield from table(CHECKS, rows)
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from windsock.monitoring.alerts import Condition
 from windsock.records import (
     Alert,
+    ChallengerLook,
     LedgerAction,
     LedgerRow,
     Rollout,
@@ -19,13 +20,15 @@ from windsock.records import (
     ended_rollouts,
     running_rollout,
 )
+from windsock.texts import joined, numbered
 
-ENDED, SPLIT, PAUSED = "rollout", "rollout-split", "rollout-paused"
+ENDED, SPLIT, PAUSED, DROPPED = "rollout", "rollout-split", "rollout-paused", "rollout-dropped"
 SEVERITIES = {RolloutOutcome.ROLLED_BACK: Severity.HIGH, RolloutOutcome.KEPT: Severity.LOW}
 SOUND = ("sample_ratio", "counts")
 """Checks without which nothing that a rollout shows means anything."""
 EVIDENCE = ("outcomes", "coverage")
 """Checks of a last step that hold a promotion where outcomes are lost; what is only to come fails none."""
+WORST_FIRST = (Status.FAIL, Status.ERROR, Status.INSUFFICIENT, Status.PASS)
 FAILED_LOOKS = 2
 LONG_PAUSE = timedelta(days=1)
 
@@ -53,10 +56,15 @@ def rollout_conditions(
         found.append(ended)
     if rollout is None:
         over = f"Rollout {ends[-1].experiment} is over." if ends else "No rollout is under way."
-        return (*found, _split(model, None, active=False, text=over), _pause(model, None, text=over))
+        return (
+            *found,
+            _split(model, None, active=False, text=over),
+            _pause(model, None, text=over),
+            _drop(model, None, text=over),
+        )
     if (split := split_condition(rollout, decisions)) is not None:
         found.append(split)
-    return (*found, pause_condition(rollout, rows, now))
+    return (*found, pause_condition(rollout, rows, now), drop_condition(rollout, rows, decisions))
 
 
 def rollout_condition(model: str, end: RolloutEnd) -> Condition | None:
@@ -67,16 +75,17 @@ def rollout_condition(model: str, end: RolloutEnd) -> Condition | None:
     bad = SEVERITIES.get(end.outcome)
     if bad is None and end.outcome is not RolloutOutcome.PROMOTED:
         return None
-    word = end.outcome.value.replace("_", " ")
-    what = (
-        "the champion was kept" if end.outcome is RolloutOutcome.KEPT else f"version {end.version} was {word}"
-    )
+    word, tried = end.outcome.value.replace("_", " "), end.all_tried
+    about = (end.version,) if end.outcome is RolloutOutcome.PROMOTED else tried
+    what = f"{numbered(about)} {'were' if len(about) > 1 else 'was'} {word}"
+    if end.outcome is RolloutOutcome.KEPT:
+        what = "the champion was kept"
     return Condition(
         key=ENDED,
         active=bad is not None,
         severity=bad or Severity.NONE,
         title=f"{model}: {what}",
-        text=f"Rollout {end.experiment} of version {end.version} ended: {end.reason.rstrip('. ') or word}.",
+        text=f"Rollout {end.experiment} of {numbered(tried)} ended: {end.reason.rstrip('. ') or word}.",
         episode=end.experiment,
     )
 
@@ -96,22 +105,35 @@ def split_condition(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> C
         return None
     look = decisions[-1]
     told = "; ".join(
-        f"{check.code} {check.name}: {check.message.rstrip('. ')}"
-        for check in look.checks
+        f"{f'version {one.version}: ' if look.looks else ''}{check.code} {check.name}: "
+        f"{check.message.rstrip('. ')}"
+        for one in _judged(look)
+        for check in one.checks
         if check.name in SOUND + EVIDENCE and check.status in (Status.FAIL, Status.ERROR)
     )
+    which = "that it shows can be trusted; it neither advances nor promotes"
+    if look.looks:
+        which = "that it shows of these can be trusted; it does not advance, and promotes none of them"
     text = (
-        f"Rollout {rollout.experiment} of version {rollout.version}, look {look.number}: {told}. "
-        "Nothing that it shows can be trusted; it neither advances nor promotes. Mend the cause, stop it and "
+        f"Rollout {rollout.experiment} of {rollout.named}, look {look.number}: {told}. "
+        f"Nothing {which}. Mend the cause, stop it and "
         f"start again: windsock rollout stop {rollout.model}"
     )
     return _split(rollout.model, rollout.experiment, active=True, text=text)
 
 
+def _judged(look: RolloutDecision) -> Sequence[RolloutDecision | ChallengerLook]:
+    """Return what was judged: each challenger that was not dropped before has its own checks."""
+    return [one for one in look.looks if not one.withdrawn] or (look,)
+
+
 def _soundness(look: RolloutDecision) -> dict[str, Status]:
+    """Return the status of each check; of several challengers the worst, for one alone spoils the split."""
+    checks = [check for one in _judged(look) for check in one.checks]
+    found = {name: [check.status for check in checks if check.name == name] for name in SOUND + EVIDENCE}
     return {
-        name: next((check.status for check in look.checks if check.name == name), Status.INSUFFICIENT)
-        for name in SOUND + EVIDENCE
+        name: next((one for one in WORST_FIRST if one in statuses), Status.INSUFFICIENT)
+        for name, statuses in found.items()
     }
 
 
@@ -126,11 +148,45 @@ def pause_condition(rollout: Rollout, rows: Sequence[LedgerRow], now: datetime) 
         text = f"Rollout {rollout.experiment} is not paused, or not for long."
         return _pause(rollout.model, rollout.experiment, text=text)
     text = (
-        f"{rollout.paused_by} has paused rollout {rollout.experiment} of version {rollout.version} since "
+        f"{rollout.paused_by} has paused rollout {rollout.experiment} of {rollout.named} since "
         f"{since:%Y-%m-%d %H:%M} UTC; its deadline is {rollout.deadline_at:%Y-%m-%d %H:%M} UTC. "
         f"Go on or end it: windsock rollout resume {rollout.model}, or stop"
     )
     return _pause(rollout.model, rollout.experiment, active=True, text=text)
+
+
+def drop_condition(
+    rollout: Rollout, rows: Sequence[LedgerRow], decisions: Sequence[RolloutDecision]
+) -> Condition:
+    """Return whether challengers were dropped while the others go on; each further drop is told anew.
+
+    :param decisions: the newest looks; one that dropped says why.
+    """
+    versions = [one.version for one in rollout.dropped]
+    if not versions:
+        return _drop(rollout.model, None, text=f"Rollout {rollout.experiment} has dropped no version.")
+    broken = [f"version {one.version}: {one.reason}" for look in decisions for one in look.dropped]
+    why = "; ".join([*_drops(rollout, rows), *(one.rstrip(". ") for one in broken)])
+    go_on = numbered([one.version for one in rollout.active])
+    text = (
+        f"Rollout {rollout.experiment} of {rollout.named}: {why} (version "
+        f"{rollout.champion_version} serves). {go_on[0].upper()}{go_on[1:]} "
+        f"{'go' if len(rollout.active) > 1 else 'goes'} on. Read why: windsock rollout report {rollout.model}"
+    )
+    return _drop(rollout.model, f"{rollout.experiment}: {joined(versions)}", text=text, versions=versions)
+
+
+def _drops(rollout: Rollout, rows: Sequence[LedgerRow]) -> list[str]:
+    """Return what the ledger says of each drop, in the order in which they came."""
+    told, before = [], 0
+    for row in rows:
+        if row.action is not LedgerAction.SHIFT or row.body.get("experiment") != rollout.experiment:
+            continue
+        if (now := len(row.body.get("withdrawn", ()))) > before:
+            reason = str(row.body.get("reason", "")).removeprefix(f"{rollout.experiment}: ")
+            told.append(reason.rstrip(". "))
+        before = now
+    return told
 
 
 def paused_since(rows: Sequence[LedgerRow], experiment: str) -> datetime | None:
@@ -153,3 +209,8 @@ def _split(model: str, episode: str | None, *, active: bool, text: str) -> Condi
 
 def _pause(model: str, episode: str | None, *, text: str, active: bool = False) -> Condition:
     return Condition(PAUSED, active, Severity.LOW, f"{model}: the rollout is paused", text, episode)
+
+
+def _drop(model: str, episode: str | None, *, text: str, versions: Sequence[str] = ()) -> Condition:
+    what = f"{numbered(versions)} {'were' if len(versions) > 1 else 'was'} dropped" if versions else "dropped"
+    return Condition(DROPPED, bool(versions), Severity.HIGH, f"{model}: {what}", text, episode)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from windsock.exceptions import ApprovalRefusedError, RolloutRefusedError
-from windsock.operators.judge_rollout import difference_text
 from windsock.operators.question import (
     OLD_PAGE,
     RESPONSE_TIMEOUT,
@@ -20,18 +19,22 @@ from windsock.operators.question import (
     too_late,
 )
 from windsock.records import (
+    DROPPED,
     Approval,
+    Digest,
     LedgerRow,
     Rollout,
     RolloutAction,
     RolloutDecision,
     RolloutState,
     Status,
+    arms_of,
+    concerned,
     running_rollout,
 )
-from windsock.steps import StepResult, Verdict, limit_text, shorten
+from windsock.steps import StepResult, Verdict, difference_text, limit_text, shorten
 from windsock.steps.rollout_moves import registered_version
-from windsock.texts import inline, paragraph, table
+from windsock.texts import inline, numbered, paragraph, table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -184,7 +187,8 @@ class ApproveRolloutOperator(ApprovalQuestion):
         self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))
 
     def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
-        ids = {"model": decision.model, "version": decision.version, "rollout": decision.experiment}
+        version = ",".join(one.version for one in concerned(decision))
+        ids = {"model": decision.model, "version": version, "rollout": decision.experiment}
         self.verdict = Verdict(word=word, why=why, ids=ids)
 
 
@@ -202,7 +206,11 @@ def _ask_again(late: ApprovalRefusedError) -> str:
 
 def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -> str:
     """Return the page that the reviewer sees, in Markdown: decision and checks first, then the rollout."""
-    totals, estimate = decision.totals, decision.estimate
+    estimate = decision.estimate
+    promoted = rollout.challenger(decision.digest)
+    version, digest = (promoted.version, promoted.digest) if promoted else (rollout.version, rollout.digest)
+    champion, *units = [f"{arm.units:,}" for arm in decision.totals.arms]
+    lane = next((place for place, one in enumerate(rollout.challengers) if one.digest == digest), 0)
     checks = [(check.name, check.status.value, limit_text(check)) for check in decision.checks]
     lines = [
         f"Decision: **{decision.action.value}**, {inline(decision.reason)}",
@@ -211,17 +219,45 @@ def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -
         "",
         f"**{spec.name}**, owned by {inline(spec.model.owner)}, tier {spec.model.tier}",
         "",
-        f"- new version: {rollout.version}, bundle `{shorten(rollout.digest)}`",
-        f"- share: {decision.share / 100:g} % of the units",
+        f"- new version: {version}, bundle `{shorten(digest)}`",
+        f"- share: {decision.share // len(rollout.challengers) / 100:g} % of the units",
         f"- champion: {rollout.champion_version}, bundle `{shorten(rollout.champion_digest)}`",
         f"- rollout: {rollout.experiment}, {rollout.plan.strategy}, look {decision.number}",
         f"- since: {rollout.started_at:%Y-%m-%d %H:%M} UTC",
-        f"- units: {totals.champion.units:,} champion, {totals.challenger.units:,} new version",
+        f"- units: {champion} champion, {units[lane] if lane < len(units) else '0'} new version",
         f"- {paragraph(estimate.metric)}: difference {difference_text(estimate)} ({estimate.method})",
     ]
     if estimate.chance_better is not None:
         lines.append(f"- chance that it is better, for information: {estimate.chance_better:.1%}")
     if decision.report_uri:
         lines.append(f"- report: {inline(decision.report_uri)}")
-    lines += ["", "No ends the rollout: the champion keeps serving and this version is held."]
+    lines += others_lines(rollout, decision, digest)
+    held = "this version is held" if not rollout.others else f"{rollout.named} are held"
+    lines += ["", f"No ends the rollout: the champion keeps serving and {held}."]
     return "\n".join(lines)
+
+
+def others_lines(rollout: Rollout, decision: RolloutDecision, promoted: Digest) -> list[str]:
+    """Return, where several versions are tried, what was seen of all and what becomes of the others."""
+    if not rollout.others:
+        return []
+    rows = [
+        (
+            arm.version,
+            arm.state,
+            f"{arm.share / 100:g} %",
+            "-" if arm.units is None else f"{arm.units:,}",
+            "-" if arm.value is None else f"{arm.value:.5g}",
+            difference_text(arm.estimate) if arm.estimate else "-",
+            arm.judged.action.value if arm.judged and arm.state != DROPPED else "-",
+        )
+        for arm in arms_of(rollout, decision)
+    ]
+    head = ("version", "state", "share", "units", decision.estimate.metric, "difference", "comes to")
+    told = f"Yes promotes version {decision.version} and ends the rollout"
+    if rest := [one.version for one in rollout.active if one.digest != promoted]:
+        told += f"; {numbered(rest)} {'are' if len(rest) > 1 else 'is'} not tried any more"
+    if gone := [one.version for one in rollout.dropped]:
+        verbs = ("were", "stay") if len(gone) > 1 else ("was", "stays")
+        told += f"; {numbered(gone)} {verbs[0]} dropped before and {verbs[1]} held"
+    return ["", *table(head, rows), "", f"{told}."]

@@ -10,8 +10,8 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from windsock.operators.base import StepOperator, param
 from windsock.operators.links import MlflowRunLink, MlflowVersionLink, RolloutReportLink
 from windsock.operators.tables import log_checks
-from windsock.records import Estimate, RolloutDecision, running_rollout
-from windsock.steps import Verdict
+from windsock.records import RolloutDecision, running_rollout
+from windsock.steps import Verdict, difference_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,8 +67,12 @@ class JudgeRolloutOperator(StepOperator, SkipMixin):
         """Log the checks, those that did not pass first, and the estimate."""
         if not isinstance(result.record, RolloutDecision):
             return
-        log_checks("Rollout", result.record.checks)
-        for line in estimate_lines(result.record):
+        decision = result.record
+        log_checks("Rollout" if not decision.looks else f"Version {decision.version}", decision.checks)
+        for one in decision.looks:
+            if one.digest != decision.digest and not one.withdrawn:
+                log_checks(f"Version {one.version}: {one.action.value}", one.checks)
+        for line in estimate_lines(decision):
             log.info("%s", line)
 
     def _keep_links(self, ports: Ports, result: StepResult) -> None:
@@ -78,8 +82,10 @@ class JudgeRolloutOperator(StepOperator, SkipMixin):
 
 
 def estimate_lines(decision: RolloutDecision) -> list[str]:
-    """Return the units and the metric of both arms, and their difference with its interval, as sentences."""
+    """Return the units and the metric of all arms, and each difference with its interval, as sentences."""
     totals, estimate = decision.totals, decision.estimate
+    if decision.looks:
+        return several_lines(decision)
     lines = [
         f"champion {decision.champion_version}: {totals.champion.units:,} units",
         f"challenger {decision.version}: {totals.challenger.units:,} units",
@@ -90,10 +96,18 @@ def estimate_lines(decision: RolloutDecision) -> list[str]:
     return lines
 
 
-def difference_text(estimate: Estimate) -> str:
-    """Return the difference with its interval, or that there is none."""
-    if estimate.difference is None:
-        return "no value"
-    if estimate.interval is None:
-        return f"{estimate.difference:+.5g}"
-    return f"{estimate.difference:+.5g} [{estimate.interval.low:+.5g}, {estimate.interval.high:+.5g}]"
+def several_lines(decision: RolloutDecision) -> list[str]:
+    """Return the same of several challengers, a line each."""
+    champion, *arms = decision.totals.arms
+    lines = [f"champion {decision.champion_version}: {champion.units:,} units"]
+    for one, arm in zip(decision.looks, arms, strict=False):
+        if one.withdrawn:
+            lines.append(f"challenger {one.version}: {arm.units:,} units; {one.reason}")
+            continue
+        made = one.estimate
+        told = [f"{arm.units:,} units"]
+        if made.champion is not None and made.challenger is not None:
+            told.append(f"{made.metric} {made.champion:.5g} against {made.challenger:.5g}")
+        told.append(f"difference {difference_text(made)} ({made.method})")
+        lines.append(f"challenger {one.version}: {', '.join(told)}; {one.action.value}: {one.reason}")
+    return lines

@@ -14,6 +14,7 @@ from windsock.records import (
     Rollout,
     RolloutDecision,
     Status,
+    concerned,
     running_rollout,
 )
 from windsock.spec import SharedSpec
@@ -38,7 +39,7 @@ class Move(NamedTuple):
 
 
 class MoveRolloutOperator(StepOperator):
-    """Carry out what was decided on a rollout: give it more traffic, promote it, or end it.
+    """Carry out what was decided on a rollout: more traffic, a promotion, the drop of a version, the end.
 
     To hold, and a decision of a dry run, moves nothing. A decision that was overtaken, by a later look, a
     pause or the rollout's end, moves nothing either. A person's no ends the rollout as stopped. Each move is
@@ -132,5 +133,6 @@ class MoveRolloutOperator(StepOperator):
         return end.model_dump(mode="json") if end else None
 
     def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
-        ids = {"model": decision.model, "version": decision.version, "rollout": decision.experiment}
+        version = ",".join(one.version for one in concerned(decision))
+        ids = {"model": decision.model, "version": version, "rollout": decision.experiment}
         self.verdict = Verdict(word=word, why=why, ids=ids)

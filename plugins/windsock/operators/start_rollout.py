@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class StartRolloutOperator(StepOperator, SkipMixin):
     """Go on with the rollout that is under way, else start the version that waits; skip the rest if neither.
 
+    Where the model's file asks for several challengers the versions that wait start together; the form may
+    name some of them, such as ``4, 5``.
+
     The form's version, steps, metric and horizon hold for a rollout that this run starts; one that is under
     way keeps the plan that it began with. Where nothing is under way, an end that was not told yet, such as
     one by a command, is told here.

@@ -13,6 +13,7 @@ from windsock.operators.rollout_end import emit_end, send_rollout_alerts
 from windsock.records import Rollout, running_rollout
 from windsock.spec import SharedSpec
 from windsock.steps import Verdict
+from windsock.texts import numbered
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +30,7 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
     """Do with the rollout that is under way what a person asks for; what follows runs for ``judge`` only.
 
     ``pause`` and ``resume`` are kept in the ledger; ``stop`` and ``roll_back`` end the rollout at once and
-    hold its version, and need neither MLflow nor an approval. Where nothing is under way, nothing is done.
+    hold what it tries, and need neither MLflow nor an approval. Where nothing is under way, nothing is done.
 
     Template fields: ``action``, ``reason``.
 
@@ -102,18 +103,21 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
     def _rollout(self, context: Context, action: str) -> Rollout | None:
         """Return what is under way.
 
-        :raises VerdictError: if it is the rollout of another version than the form names.
+        Any of the versions that it tries names it.
+
+        :raises VerdictError: if the form names a version that it does not try.
         """
         rollout = running_rollout(self.hook.ports().ledger.rows(self._model_name()))
-        version = param(context, "version")
-        if rollout is not None and version and rollout.version != version:
-            raise VerdictError(
-                f"{rollout.model}: {action} was asked for version {version}, but version {rollout.version} "
-                "is being rolled out; nothing was done",
-                code="WS-ROLLOUT-090",
-                next_action="Leave the version empty, or name the one that is being rolled out.",
-            )
-        return rollout
+        asked = [one.strip() for one in str(param(context, "version") or "").split(",") if one.strip()]
+        if rollout is None or {*asked} <= {one.version for one in rollout.challengers}:
+            return rollout
+        which = "one of those that are" if rollout.others else "the one that is"
+        raise VerdictError(
+            f"{rollout.model}: {action} was asked for {numbered(asked)}, but {rollout.named} "
+            f"{'are' if rollout.others else 'is'} being rolled out; nothing was done",
+            code="WS-ROLLOUT-090",
+            next_action=f"Leave the version empty, or name {which} being rolled out.",
+        )
 
     def _done(self, word: str, why: str) -> None:
         self.verdict = Verdict(word=word, why=why, ids={"model": self._model_name()})

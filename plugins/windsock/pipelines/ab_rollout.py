@@ -14,11 +14,13 @@ from windsock.operators.steer_rollout import ACTIONS, JUDGE, SteerRolloutOperato
 from windsock.pipelines.docs import ab_rollout_doc
 from windsock.pipelines.retries import default_args
 from windsock.pipelines.schedules import each
+from windsock.records import MOST_CHALLENGERS
 from windsock.sensors.rollout import RolloutSensor
 from windsock.spec import ModelSpec, SharedSpec, parse_duration
 
 DURATION = r"^(\d{1,6}\s*[wdhms]\s*)+$"
 PERCENTS = r"^\s*\d{1,3}(\.\d{1,2})?(\s*,\s*\d{1,3}(\.\d{1,2})?){0,19}\s*$"
+VERSIONS = rf"^\s*\d{{1,9}}(\s*,\s*\d{{1,9}}){{0,{MOST_CHALLENGERS - 1}}}\s*$"
 RUNS = 5
 """Runs at once. One may ask a person, one may wait for its look, and a question about a rollout that is over
 may still be open: one by hand has room beside them."""
@@ -40,9 +42,10 @@ def rollout_params(spec: ModelSpec) -> dict[str, Param]:
         "version": Param(
             None,
             type=["null", "string"],
-            pattern=r"^\d{1,9}$",
+            pattern=VERSIONS,
             title="Version",
-            description="Start this waiting version, or act only on this one; empty: whichever it is.",
+            description="Start this waiting version (several such as 4, 5), or act only where it is tried; "
+            "empty: whichever it is.",
         ),
         "steps": Param(
             None,

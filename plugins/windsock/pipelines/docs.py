@@ -84,9 +84,11 @@ def drift_retrain_doc(spec: ModelSpec) -> str:
 def ab_rollout_doc(spec: ModelSpec) -> str:
     """Return the Markdown of a model's rollout DAG."""
     block = spec.rollout
+    most = block.challengers
+    each, risk = (f", {most} versions together", " for all together") if most > 1 else ("", "")
     shares = {
-        "canary": f"{', '.join(f'{step:g}' for step in block.steps)} %, {block.bake} at each step",
-        "ab": f"{block.share:g} % of the units",
+        "canary": f"{', '.join(f'{step:g}' for step in block.steps)} %{each}, {block.bake} at each step",
+        "ab": f"{block.share:g} % of the units{each}",
         "shadow": "none: the new version answers nobody",
     }
     usual = "accuracy" if spec.task == "classification" else "absolute_error"
@@ -99,8 +101,9 @@ def ab_rollout_doc(spec: ModelSpec) -> str:
     rows = [
         ("strategy", block.strategy),
         ("share", shares.get(block.strategy, "all at once")),
+        *([("versions at once", f"{most}; they wait {block.gather} for each other")] if most > 1 else []),
         ("judged", f"each {block.check}, from {block.minimum_units:,} units and {block.cycle} on"),
-        ("metric", f"{block.metric or usual}: {proof}, alpha {block.alpha:g}"),
+        ("metric", f"{block.metric or usual}: {proof}, alpha {block.alpha:g}{risk}"),
         ("guardrails", limits or "none"),
         ("horizon", block.horizon or "none: look as often as you like"),
         ("deadline", block.deadline),
@@ -111,10 +114,16 @@ def ab_rollout_doc(spec: ModelSpec) -> str:
         "with the rollout that is under way or starts the version that waits, judges it, and gives it more "
         "traffic, promotes it or ends it. A run without a rollout is green and skips its tasks."
     )
+    if most > 1:
+        purpose += (
+            f" Up to {most} versions are tried at once, each against the champion: one that does harm is "
+            "dropped and the champion answers its units, the others go on; at most one is promoted."
+        )
+    names = "`version` may name several that wait, such as `4, 5`. " if most > 1 else ""
     form = (
         "**By hand**: trigger the DAG; `action` pause, resume, stop or roll_back acts at once, `dry_run` "
-        f"only shows the decision. `{spec.name}__rollback` ends a rollout with one click, too. A roll back "
-        "never waits for an approval.\n\n"
+        f"only shows the decision. {names}`{spec.name}__rollback` ends a rollout with one click, too. A roll "
+        "back never waits for an approval.\n\n"
         "**If this DAG goes away** (the model's file says `direct`, or is gone) a rollout that runs keeps "
         f'its split, and nobody looks at it: `windsock rollout stop {spec.name} --reason "..."` ends it. '
         "`windsock__housekeeping` tells of one that nobody looks at."

@@ -146,6 +146,7 @@ from windsock.records.rollout import (
     RolloutOverrides,
     RolloutPlan,
 )
+from windsock.records.rollout_arms import DROPPED, ArmView, arms_of, concerned, judged_of, own_reason
 from windsock.records.rollout_rows import (
     decision_digest,
     ended_rollouts,
@@ -209,6 +210,12 @@ from windsock.records.value_form import SourceForm, ValueForm
 from windsock.records.version_numbers import numbers_used
 
 __all__ = [
+    "DROPPED",
+    "ArmView",
+    "arms_of",
+    "concerned",
+    "judged_of",
+    "own_reason",
     "decision_digest",
     "has_met",
     "numbers_used",

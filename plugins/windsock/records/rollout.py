@@ -10,6 +10,7 @@ from pydantic import Field
 
 from windsock.records.base import Digest, Moment, Record
 from windsock.spec import HARM, Duration, LabelsBlock, ModelSpec, RolloutMetricBlock, parse_duration
+from windsock.texts import joined, numbered
 
 Arm = Literal["champion", "challenger"]
 MOST_CHALLENGERS = 4
@@ -191,10 +192,19 @@ class Rollout(Record):
         return tuple(one for one in self.challengers if one.digest not in self.withdrawn)
 
     @property
+    def dropped(self) -> tuple[Challenger, ...]:
+        """The challengers that were dropped."""
+        return tuple(one for one in self.challengers if one.digest in self.withdrawn)
+
+    @property
     def versions(self) -> str:
         """The challengers' versions for people: ``4``, or ``4, 5 and 6``."""
-        *most, last = (one.version for one in self.challengers)
-        return f"{', '.join(most)} and {last}" if most else last
+        return joined(one.version for one in self.challengers)
+
+    @property
+    def named(self) -> str:
+        """The same in a sentence: ``version 4``, or ``versions 4, 5 and 6``."""
+        return numbered([one.version for one in self.challengers])
 
     def challenger(self, digest: Digest) -> Challenger | None:
         """Return the challenger with a bundle, dropped or not; ``None``: it is none of them."""
@@ -239,18 +249,23 @@ class RolloutEnd(Record):
     """A rollout that is over.
 
     :param version: the version that was promoted, else the first one that was tried.
-    :param tried: all versions that were tried.
+    :param tried: all versions that were tried; not written where it is one, as before there could be several.
     :param epoch: epoch of the change of traffic that ended it.
     """
 
     experiment: str
     version: str
-    tried: tuple[str, ...] = ()
+    tried: tuple[str, ...] = Field(default=(), exclude_if=lambda tried: len(tried) <= 1)
     outcome: RolloutOutcome
     epoch: int
     started_at: Moment
     ended_at: Moment
     reason: str = ""
+
+    @property
+    def all_tried(self) -> tuple[str, ...]:
+        """All versions that were tried, whether they were written or not."""
+        return self.tried or (self.version,)
 
 
 __all__ = [

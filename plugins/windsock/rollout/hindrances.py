@@ -25,6 +25,7 @@ from windsock.records import (
     was_rolled_back,
 )
 from windsock.rollout.outlook import Outlook
+from windsock.texts import numbered
 
 RARE_CLASS = 0.05
 """Below this share of the rows a class hardly moves the accuracy."""
@@ -126,7 +127,9 @@ def margin_hindrance(step: StartRolloutInput, queued: Sequence[LedgerRow], seen:
     """Return that the margin is so large that a version which does great harm could be promoted."""
     if not seen.too_large or step.spec.rollout.confirms_margin:
         return ""
-    return f"WS-ROLLOUT-018: version {versions_of(queued)} waits and cannot start: {seen.too_large}"
+    verb = "waits" if len(queued) == 1 else "wait"
+    versions = numbered([row.version for row in queued])
+    return f"WS-ROLLOUT-018: {versions} {verb} and cannot start: {seen.too_large}"
 
 
 def registration(rows: Sequence[LedgerRow], queued: LedgerRow) -> LedgerRow:

@@ -23,6 +23,7 @@ from windsock.records import (
     shortened,
 )
 from windsock.rollout.splits import lay_split, settle, split_entry, step_words
+from windsock.texts import numbered
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +83,10 @@ def _further(step: ShiftTrafficInput, rollout: Rollout, epoch: int) -> tuple[Rol
         return further, step_words(further)
     active = {one.digest for one in rollout.active}
     dropped = [one for one in step.decision.dropped if one.digest in active]
-    versions = " and ".join(one.version for one in dropped)
+    verb, whose = ("are", "their") if len(dropped) > 1 else ("is", "its")
+    versions = numbered([one.version for one in dropped])
     rest = rollout.replace(withdrawn=(*rollout.withdrawn, *(one.digest for one in dropped)))
-    return rest, f"version {versions} is dropped; the champion answers its units"
+    return rest, f"{versions} {verb} dropped; the champion answers {whose} units"
 
 
 def _stands_against(

@@ -45,6 +45,7 @@ from windsock.rollout.look_due import look_due
 from windsock.rollout.outlook import outlook, outlook_of
 from windsock.rollout.splits import lay_split, settle, split_entry
 from windsock.spec import parse_duration
+from windsock.texts import numbered
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
     if not fit:
         return waits.replace(reason="; ".join(told))
     if (waits_for := _waits_for_others(step, ports, fit)) or step.only_look:
-        about = f"version {versions_of(fit)} waits for its rollout"
+        about = _waits(fit, "for its rollout", "for their rollout")
         return waits.replace(reason="; ".join(one for one in (waits_for or about, *told) if one))
     seen = outlook(step.spec.name, _plan(step), ports, challengers=len(fit))
     if too_large := margin_hindrance(step, fit, seen):
@@ -116,7 +117,7 @@ def _waits_for_others(step: StartRolloutInput, ports: Ports, fit: Sequence[Ledge
     if step.version is not None or len(fit) >= block.challengers or ports.now() >= until:
         return ""
     return (
-        f"version {versions_of(fit)} waits for others: a rollout tries {block.challengers} versions; it "
+        f"{_waits(fit, 'for others', 'for others')}: a rollout tries {block.challengers} versions; it "
         f"begins when so many wait, or at {until:%Y-%m-%d %H:%M} UTC with those that do"
     )
 
@@ -126,12 +127,12 @@ def _under_way(
 ) -> RolloutState:
     told = []
     if queued:
-        verb = "waits" if len(queued) == 1 else "wait"
-        told.append(f"version {versions_of(queued)} {verb} until rollout {rollout.experiment} is over")
+        until = f"until rollout {rollout.experiment} is over"
+        told.append(_waits(queued, until, until))
     known = {one.version for one in rollout.challengers} | {row.version for row in queued}
     if unknown := [one for one in _named(step) if one not in known]:
         verb = "does" if len(unknown) == 1 else "do"
-        told.append(f"version {', '.join(unknown)} {verb} not wait")
+        told.append(f"{numbered(unknown)} {verb} not wait")
     if asked := step.overrides.model_dump(exclude_none=True):
         told.append(
             f"{', '.join(asked)}: not taken, rollout {rollout.experiment} keeps the plan that it began with"
@@ -143,6 +144,12 @@ def _under_way(
         look_due=look_due(rollout, ports.rollouts.last(rollout.model, rollout.experiment)),
         reason="; ".join(told),
     )
+
+
+def _waits(rows: Sequence[LedgerRow], one: str, several: str) -> str:
+    """Return that versions wait, and for what: ``one`` of one version, ``several`` of more."""
+    versions = numbered([row.version for row in rows])
+    return f"{versions} wait {several}" if len(rows) > 1 else f"{versions} waits {one}"
 
 
 def _named(step: StartRolloutInput) -> list[str]:
@@ -157,10 +164,13 @@ def _asked_for(step: StartRolloutInput, queued: Sequence[LedgerRow]) -> list[Led
         return [row for row in queued if not named or row.version in named]
     one = len(queued) == 1
     instead = (
-        f"version {versions_of(queued)} {'does' if one else 'do'}, the newest" if queued else "none does"
+        f"{numbered([row.version for row in queued])} {'does' if one else 'do'}, the newest"
+        if queued
+        else "none does"
     )
+    verb = "does" if len(unknown) == 1 else "do"
     raise RolloutRefusedError(
-        f"{step.spec.name}: version {', '.join(unknown)} does not wait for a rollout; {instead}",
+        f"{step.spec.name}: {numbered(unknown)} {verb} not wait for a rollout; {instead}",
         code="WS-ROLLOUT-002",
         next_action="Name what waits, or nothing; a version waits once its retrain has promoted it, and the "
         "newest `rollout.challengers` do.",

@@ -11,9 +11,10 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from windsock.operators.base import StepOperator, by_hand, param
 from windsock.ports import utc_now
-from windsock.records import RolloutEnd, RolloutState
+from windsock.records import RolloutEnd, RolloutOutcome, RolloutState
 from windsock.sensors.near import wait_if_near
 from windsock.steps import Verdict
+from windsock.texts import joined
 from windsock.triggers.rollout import POLL_SECONDS, RolloutTrigger
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class RolloutSensor(StepOperator, SkipMixin):
     :param mode: what is waited for.
     :param state: for looks: the ``RolloutState`` of the starting task.
     :param nearest: for looks: whether to skip what follows where a later run is nearer to the look.
-    :param version: for ends: the version whose rollout it is; empty: the next one of the model that ends.
+    :param version: for ends: the version whose rollout it is, alone or among others; empty: the next one that
+        ends.
     :param poll_seconds: for ends: seconds between two looks into the ledger.
     """
 
@@ -106,7 +108,7 @@ class RolloutSensor(StepOperator, SkipMixin):
         rollout = state.rollout
         self.verdict = Verdict(
             word="PASS",
-            why=f"rollout {rollout.experiment} of version {rollout.version} is looked at"
+            why=f"rollout {rollout.experiment} of {rollout.named} is looked at"
             if rollout
             else "no rollout is under way",
             ids={"model": state.model},
@@ -117,9 +119,13 @@ class RolloutSensor(StepOperator, SkipMixin):
         """Return how the rollout ended."""
         self._end_with_verdict()
         end = RolloutEnd.model_validate(event["end"])
+        tried = end.all_tried
+        which = f" version {end.version} of {joined(tried)}" if len(tried) > 1 else ""
+        promoted = end.outcome is RolloutOutcome.PROMOTED
+        how = f"{end.outcome.value}{which if promoted else ''}"
         self.verdict = Verdict(
             word="PASS",
-            why=f"rollout {end.experiment} has ended: {end.outcome.value}; {end.reason}".rstrip("; "),
-            ids={"model": str(event["model"]), "version": end.version},
+            why=f"rollout {end.experiment} has ended: {how}; {end.reason}".rstrip("; "),
+            ids={"model": str(event["model"]), "version": end.version if promoted else ",".join(tried)},
         )
         return end.model_dump(mode="json")

@@ -37,6 +37,8 @@ def held_up_by(rollout: Rollout, decision: RolloutDecision, last: RolloutDecisio
         return f"{rollout.paused_by} has paused the rollout; {decision.action.value} waits"
     if decision.action is RolloutAction.PROMOTE and last is not None and last.action is not decision.action:
         return f"look {last.number} says {last.action.value} by now: {last.reason}"
+    if decision.action is RolloutAction.PROMOTE and last is not None and last.digest != decision.digest:
+        return f"look {last.number} promotes version {last.version} by now: {last.reason}"
     return None
 
 

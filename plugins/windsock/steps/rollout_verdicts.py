@@ -5,11 +5,13 @@ from __future__ import annotations
 from windsock import records as r
 from windsock.spec import PERCENT
 from windsock.steps.words import Verdict, shorten
+from windsock.texts import numbered
 
 WORDS = {
     r.RolloutAction.HOLD: "HOLD",
     r.RolloutAction.ADVANCE: "PASS",
     r.RolloutAction.PROMOTE: "PASS",
+    r.RolloutAction.DROP: "FAIL",
     r.RolloutAction.KEEP: "KEEP",
     r.RolloutAction.ROLL_BACK: "FAIL",
 }
@@ -17,6 +19,8 @@ NEXT = {
     r.RolloutAction.HOLD: "nothing to do; the next look follows by itself",
     r.RolloutAction.ADVANCE: "nothing to do; the next step begins now",
     r.RolloutAction.PROMOTE: "nothing to do; the version is promoted next",
+    r.RolloutAction.DROP: "nothing to do here; the champion answers the units of what is dropped, the others "
+    "go on. Read the report, then mend the model",
     r.RolloutAction.KEEP: "nothing to do; the champion keeps serving",
     r.RolloutAction.ROLL_BACK: "nothing to do here; the champion gets all traffic back. Read the report, "
     "then mend the model",
@@ -58,25 +62,27 @@ HINDRANCES = {
 
 def describe_rollout_decision(record: r.RolloutDecision) -> Verdict:
     """Return the block of a look at a rollout."""
-    cure = next((text for code, text in CURES.items() if record.reason.startswith(code)), None)
+    reason = r.own_reason(record)
+    cure = next((text for code, text in CURES.items() if reason.startswith(code)), None)
     next_action = cure if cure and record.action is r.RolloutAction.HOLD else NEXT[record.action]
-    if record.action is r.RolloutAction.HOLD and record.reason.startswith("paused"):
+    if record.action is r.RolloutAction.HOLD and reason.startswith("paused"):
         next_action = "resume it when the reason for the pause is gone"
-    if record.action is r.RolloutAction.ROLL_BACK and record.reason.startswith(LACKING):
+    if record.action is r.RolloutAction.ROLL_BACK and reason.startswith(LACKING):
         next_action = (
             "nothing to do here; the champion gets all traffic back. See to the evidence that was missing, "
             f"then run {record.model}__daily_retrain with `force`: the version waits for a rollout again"
         )
+    about = r.concerned(record)
     return Verdict(
         word="DRY RUN" if record.dry_run else WORDS[record.action],
         why=f"would {record.action.value}: {record.reason}" if record.dry_run else record.reason,
         next_action="nothing was stored, and nothing follows" if record.dry_run else next_action,
         ids={
             "model": record.model,
-            "version": record.version,
+            "version": ",".join(one.version for one in about),
             "experiment": record.experiment,
             "number": str(record.number),
-            "bundle": shorten(record.digest),
+            "bundle": ",".join(shorten(one.digest) for one in about),
             "evidence": shorten(record.evidence_digest),
         },
     )
@@ -86,19 +92,24 @@ def describe_rollout(record: r.RolloutState) -> Verdict:
     """Return the block of what is under way."""
     rollout = record.rollout
     if rollout is None:
-        waits = f"version {record.waiting} waits for its rollout" if record.waiting else "none waits"
+        waits = _waits(record.waiting) if record.waiting else "none waits"
         helps = next((text for code, text in HINDRANCES.items() if record.reason.startswith(code)), None)
         return Verdict(
             word="HOLD" if helps else "PASS",
             why=record.reason or f"no rollout is under way; {waits}",
             next_action=helps.format(model=record.model) if helps else "nothing to do",
-            ids={"model": record.model, "version": record.waiting or ""},
+            ids={"model": record.model, "version": (record.waiting or "").replace(", ", ",")},
         )
     share, steps = rollout.share / PERCENT, len(rollout.plan.shares)
     place = f"step {rollout.step + 1} of {steps}, {share:g} % of the units"
+    if rollout.others:
+        place += f", {rollout.share_each / PERCENT:g} % each"
     if rollout.plan.strategy == "shadow":
         place = "as a shadow, without answering"
-    why = f"version {rollout.version} is tried against version {rollout.champion_version}: {place}"
+    verb = "are" if rollout.others else "is"
+    why = f"{rollout.named} {verb} tried against version {rollout.champion_version}: {place}"
+    if rollout.dropped:
+        why += f"; dropped: {numbered([one.version for one in rollout.dropped])}"
     if rollout.paused_by:
         why += f"; paused by {rollout.paused_by}"
     if record.look_due:
@@ -112,11 +123,21 @@ def describe_rollout(record: r.RolloutState) -> Verdict:
         else "nothing to do",
         ids={
             "model": record.model,
-            "version": rollout.version,
+            "version": ",".join(one.version for one in rollout.challengers),
             "experiment": rollout.experiment,
-            "bundle": shorten(rollout.digest),
+            "bundle": ",".join(shorten(one.digest) for one in rollout.challengers),
         },
     )
+
+
+def _waits(waiting: str) -> str:
+    """Return that what waits does.
+
+    :param waiting: a version, or several such as ``4, 5``.
+    """
+    versions = waiting.split(", ")
+    one = len(versions) == 1
+    return f"{numbered(versions)} {'waits for its' if one else 'wait for their'} rollout"
 
 
 def describe_shift(record: r.TrafficShift) -> Verdict:

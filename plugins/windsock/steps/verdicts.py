@@ -219,7 +219,8 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
     if isinstance(record, r.Promotion) and record.waiting:
         return describe_waiting(record)
     before = record.rolled_back_version if isinstance(record, r.RollBack) else record.previous_version
-    instead = f" instead of version {before}" if before else ""
+    several = "s" if before and " and " in before else ""
+    instead = f" instead of version{several} {before}" if before else ""
     mirrored = "" if record.alias_mirrored else "; the registry's alias could not be set"
     next_action = (
         "nothing to do" if record.alias_mirrored else "nothing; housekeeping sets the alias within the hour"

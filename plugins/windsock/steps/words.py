@@ -44,3 +44,12 @@ def limit_text(check: r.CheckResult) -> str:
     unit = "" if check.unit == "rows" else f" {check.unit}"
     count = f" (n={check.n}{unit})" if check.n is not None else ""
     return f"{check.value:.6g}{interval}{limit}{count}"
+
+
+def difference_text(estimate: r.Estimate) -> str:
+    """Return a challenger's difference with its interval, or that there is none."""
+    if estimate.difference is None:
+        return "no value"
+    if estimate.interval is None:
+        return f"{estimate.difference:+.5g}"
+    return f"{estimate.difference:+.5g} [{estimate.interval.low:+.5g}, {estimate.interval.high:+.5g}]"

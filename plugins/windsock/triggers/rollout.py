@@ -75,15 +75,16 @@ class RolloutTrigger(BaseTrigger):
 def end_in(rows: Sequence[LedgerRow], version: str | None, since: datetime) -> RolloutEnd | None:
     """Return the end that is waited for, or ``None`` while it has not come.
 
-    :param version: the version whose last rollout it is; ``None``: any that ended after ``since``.
+    :param version: the version whose last rollout it is, alone or among others; ``None``: any that ended
+        after ``since``.
     """
     ends = ended_rollouts(rows)
     if version is None:
         return next((end for end in ends if end.ended_at > since), None)
     running = running_rollout(rows)
-    if running is not None and running.version == version:
+    if running is not None and any(one.version == version for one in running.challengers):
         return None
-    return next((end for end in reversed(ends) if end.version == version), None)
+    return next((end for end in reversed(ends) if version in end.all_tried), None)
 
 
 __all__ = ["POLL_SECONDS", "RolloutTrigger", "end_in"]

@@ -9,7 +9,9 @@ import pytest
 
 from support.builders import NOON
 from support.rollouts import ab_spec, make_estimate, make_look, make_rollout, make_totals
-from windsock.adapters.rollout_page import MOST_ROWS, RolloutPage
+from support.several import challenger, several_look, several_rollout
+from windsock.adapters.rollout_page import RolloutPage
+from windsock.adapters.rollout_page_tables import MOST_ROWS
 from windsock.adapters.svg_chart import steps_of, thinned
 from windsock.records import CheckResult, Interval, RolloutPlan, Status
 
@@ -295,3 +297,91 @@ def test_a_margin_that_is_a_part_is_drawn_where_the_last_look_was_held_to_it():
     assert 'class="limit"' in html
     unproved = [look.replace(checks=()) for look in looks]
     assert 'class="limit"' not in page(unproved, make_rollout(plan=plan))
+
+
+# --- several challengers ----------------------------------------------------------------------------------
+
+
+def dropped_then_promoted():
+    """Return looks of which the second drops version 5 and the last promotes version 6."""
+    harm = {5: {"action": "roll_back", "reason": "errors 0.2", "estimate": make_estimate(-0.03, -0.01)}}
+    gone = {5: {"withdrawn": True, "reason": "it was dropped by look 2"}}
+    return [
+        several_look(1, about=6),
+        several_look(2, "drop", about=5, looks=harm),
+        several_look(3, about=6, looks=gone),
+        several_look(4, "promote", about=6, looks={**gone, 6: {"action": "promote"}}),
+    ]
+
+
+def test_all_versions_stand_side_by_side():
+    html = page(dropped_then_promoted(), several_rollout(dropped=(5,)))
+    parsed(html)
+    text = text_of(html)
+    assert "Promote version 6" in text
+    assert "challengers versions 4, 5 and 6" in text
+    assert "dropped version 5" in text
+    assert "30 %, 10 % each" in text
+    assert "3 serves 70 % 70,000 0.1" in text
+    assert "4 tried 10 % 10,000 0.1 +0 [-0.01, 0.01] hold because of 4" in text
+    assert "5 dropped 10 % 10,100" in text
+    assert "6 tried 10 % 10,200 0.108 +0.008 [-0.002, 0.018] promote because of 6" in text
+    assert "The champion answers the units of a version that was dropped." in text
+
+
+def test_each_has_its_own_chart_up_to_its_drop():
+    html = page(dropped_then_promoted(), several_rollout(dropped=(5,)))
+    assert re.findall(r"<figcaption>(.*?)</figcaption>", html) == [
+        "Version 4 minus champion, by look",
+        "Version 5 minus champion, by look",
+        "Version 6 minus champion, by look",
+        "Units by arm, in the step of the look",
+    ]
+    figures = html.split("<figure>")[1:]
+    assert [figure.count('<circle class="dot') for figure in figures] == [4, 2, 4, 12]
+    assert 'class="challenger-2"' in figures[1]
+    names = re.findall(r'<clipPath id="([^"]+)"', html)
+    assert len(names) == len(set(names)) == 4
+
+
+def test_each_that_is_judged_has_its_checks_and_estimate():
+    html = page(dropped_then_promoted(), several_rollout(dropped=(5,)))
+    assert [title for title in re.findall(r"<h2>(.*?)</h2>", html) if title.startswith("Look ")] == [
+        "Look 4: version 4",
+        "Look 4: version 6",
+    ]
+    assert html.count("<h3>Estimate: conversion</h3>") == 2
+
+
+def test_a_drop_is_the_headline_of_its_look():
+    html = page(dropped_then_promoted()[:2], several_rollout())
+    assert '<div class="come drop"><b>Drop version 5: the champion answers in its place</b>' in html
+    assert "5 dropped 10 %" in text_of(html)
+
+
+def test_the_arms_of_the_counts_and_the_looks_have_their_versions():
+    text = text_of(page(dropped_then_promoted(), several_rollout(dropped=(5,))))
+    assert "champion, version 3 70,000" in text
+    assert "version 6 10,200 20,400" in text
+    assert "exposed to more than one arm" in text
+    assert "drop 5 70,000 / 10,000 / 10,100 / 10,200 -0.02" in text
+
+
+def test_several_without_a_look_have_a_page():
+    text = text_of(page([], several_rollout()))
+    assert "4 tried 10 % - - - -" in text
+
+
+def test_texts_of_several_are_escaped():
+    other = challenger(5).model_copy(update={"version": HOSTILE})
+    looks = [several_look(1, looks={5: {"version": HOSTILE, "reason": HOSTILE}})]
+    html = page(looks, several_rollout(others=(other, challenger(6))))
+    assert "script" not in {tag for tag, _ in parsed(html)}
+    assert "<script" not in html
+
+
+def test_one_challenger_has_nothing_of_several():
+    html = page([make_look(1)])
+    assert "side by side" not in html
+    assert "challenger-2" not in html
+    assert "each" not in text_of(html).partition("By look")[0].replace("reach", "")

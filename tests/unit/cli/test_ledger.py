@@ -6,6 +6,7 @@ import pytest
 
 from support.ledgers import forge, sql_ledger, tamper
 from support.rollout_steps import CANARY, start
+from support.several import several_under_way
 from support.world import MODEL, back, deploy, promote, world_of
 from windsock.cli.app import run
 from windsock.records.retraining import Lease
@@ -128,3 +129,13 @@ def test_a_rollout_that_lacks_decisions_is_named(world, monkeypatch, capsys):
 def test_a_model_that_is_named_like_the_command_is_shown_by_show(world, capsys):
     assert run(["ledger", "show", "reconcile"]) == 1
     assert "has no row of the model 'reconcile'" in capsys.readouterr().err
+
+
+def test_a_step_of_several_challengers_names_them_all(url, monkeypatch, capsys):
+    made = several_under_way(world_of(3, ledger=sql_ledger(url)), dropped=(5,))
+    monkeypatch.setattr("windsock.cli.ledger.open_standing_ports", lambda settings: made)
+    assert run(["ledger", MODEL]) == 0
+    begun, dropped = [line for line in capsys.readouterr().out.splitlines() if " shift " in line]
+    assert "4, 5 and 6" in begun
+    assert "4, 5 and 6" in dropped
+    assert "v4-e9: version 5 is dropped; the champion answers its units" in dropped

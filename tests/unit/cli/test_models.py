@@ -4,6 +4,7 @@ import pytest
 
 from support.fakes import fake_ports
 from support.rollout_steps import started_world
+from support.several import several_under_way
 from support.world import MODEL, shares, world_of
 from windsock.cli.app import run
 from windsock.cli.models import rollback_question
@@ -191,3 +192,11 @@ def test_nothing_to_roll_back_to_ends_with_1(use, folder, capsys):
     use(world_of(1))
     assert run(["rollback", MODEL, "--reason", "x"]) == 1
     assert "WS-ROLLBACK-001" in capsys.readouterr().err
+
+
+def test_a_person_is_told_of_all_versions_of_the_rollout_that_ends():
+    rows = several_under_way(world_of(3)).ledger.rows(MODEL)
+    assert rollback_question(MODEL, rows, None) == (
+        f"version 3 of {MODEL} serves now, and versions 4, 5 and 6 are tried against it by rollout v4-e9. "
+        "End the rollout, so that version 3 serves alone?"
+    )

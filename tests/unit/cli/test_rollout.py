@@ -9,7 +9,8 @@ import typer
 from support.builders import NOON
 from support.fakes import FakeClock
 from support.rollouts import make_look, make_rollout, make_totals, under_way
-from support.world import MODEL, version_of, world_of
+from support.several import several_look, several_under_way
+from support.world import MODEL, deploy, version_of, world_of
 from windsock.cli.app import run
 from windsock.deployment.roll_back import roll_back
 from windsock.door import lay_route
@@ -407,3 +408,87 @@ def test_a_report_of_nothing_is_refused(ports, asked, capsys):
 def test_the_builders_tell_of_the_same_rollout(tried):
     found = running_rollout(tried.ledger.rows(MODEL))
     assert found.model_copy(update={"step_since": NOON, "started_at": NOON}) == make_rollout()
+
+
+# --- several challengers --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(use, model_file):
+    """A world in which versions 4, 5 and 6 are tried against version 3, and 5 was dropped."""
+    model_file.write_text(MODEL_FILE.replace("cycle: 1d", "cycle: 1d, challengers: 3, share: 30"))
+    return use(several_under_way(world_of(3), dropped=(5,)))
+
+
+def test_the_status_lists_each_challenger(three, capsys):
+    gone = {5: {"withdrawn": True, "reason": "it was dropped by look 1"}}
+    keep(three, several_look(1, about=6, looks=gone))
+    assert run(["rollout", "status", "churn"]) == 0
+    lines = said(capsys)
+    assert lines[1].startswith(
+        "versions 4, 5 and 6 against version 3: ab by conversion, step 1 of 1, 30 % of the units, 10 % each, "
+        "since "
+    )
+    assert lines[2].endswith("hold; version 6: because of 6")
+    table = [" ".join(line.split()) for line in lines[3:9]]
+    assert table[0] == ("version state bundle share units conversion difference [interval] comes to why")
+    assert table[2] == "3 serves 333333333333 70 % 70,000 0.1 - -"
+    assert table[3] == "4 tried 444444444444 10 % 10,000 0.1 +0 [-0.01, +0.01] hold because of 4"
+    assert table[4] == "5 dropped 555555555555 10 % 10,100 - - - it was dropped by look 1"
+    assert table[5] == "6 tried 666666666666 10 % 10,200 0.108 +0.008 [-0.002, +0.018] hold because of 6"
+
+
+def test_the_status_lists_them_before_the_first_look(three, capsys):
+    assert run(["rollout", "status", "churn"]) == 0
+    lines = said(capsys)
+    assert lines[2] == "no look was taken yet"
+    assert " ".join(lines[6].split()) == "4 tried 444444444444 10 % - - - -"
+
+
+def test_the_report_has_the_checks_of_each_that_is_judged(three, capsys):
+    gone = {5: {"withdrawn": True, "reason": "it was dropped by look 1"}}
+    keep(three, several_look(1, about=6, looks=gone))
+    assert run(["rollout", "report", "churn"]) == 0
+    lines = said(capsys)
+    assert lines[0] == "rollout v4-e9 of churn: versions 4, 5 and 6 against version 3"
+    assert "version 4: hold; because of 4" in lines
+    assert "version 5: hold; it was dropped by look 1" not in lines
+    assert len([line for line in lines if "sample_ratio" in line]) == 2
+    assert "information only: chance that version 6 is better 91.0%" in lines
+
+
+def test_a_terminal_is_asked_about_all_of_them(three, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(typer, "confirm", lambda text, abort: asked.append(text))
+    assert run(["rollout", "stop", "churn", "--reason", "x"]) == 0
+    assert asked == ["versions 4, 5 and 6 of churn are tried against version 3. End it?"]
+    assert "version 3 serves instead of versions 4, 5 and 6" in capsys.readouterr().out
+    assert run(["rollout", "status", "churn"]) == 0
+    assert "v4-e9    4, 5 and 6  stopped" in capsys.readouterr().out
+
+
+def test_what_waits_for_others_says_until_when_and_how_to_begin(use, model_file, capsys):
+    model_file.write_text(MODEL_FILE.replace("cycle: 1d", "cycle: 1d, challengers: 3, share: 30"))
+    ports = use(world_of(3))
+    queue(ports, 4)
+    queue(ports, 5)
+    assert run(["rollout", "status", "churn"]) == 0
+    told = said(capsys)[1]
+    assert told.startswith("waiting: versions 4 and 5 since ")
+    assert "for others: a rollout tries 3 versions" in told
+    assert "`windsock rollout start churn --version 4,5` begins it now" in told
+    late = ports.now() + timedelta(days=4)
+    use(replace(ports, now=lambda: late))
+    assert run(["rollout", "status", "churn"]) == 0
+    assert "for the next run of the DAG" in said(capsys)[1]
+
+
+def test_versions_that_wait_are_begun_by_their_names(use, model_file):
+    model_file.write_text(MODEL_FILE.replace("cycle: 1d", "cycle: 1d, challengers: 3, share: 30"))
+    ports = use(world_of(3))
+    for number in (4, 5):
+        deploy(ports, number)
+        queue(ports, number)
+    assert run(["rollout", "start", "churn", "--version", "4,5"]) == 0
+    assert running_rollout(ports.ledger.rows(MODEL)).versions == "4 and 5"

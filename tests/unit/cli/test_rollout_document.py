@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from support.world import world_of
-from windsock.adapters.rollout_page import COUNTS
+from windsock.adapters.rollout_page_tables import COUNTS
 from windsock.cli.app import run
 from windsock.cli.rollout import rollout
 from windsock.records import RolloutOutcome, RolloutPlan

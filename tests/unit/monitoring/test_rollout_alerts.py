@@ -7,11 +7,13 @@ import pytest
 
 from support.builders import NOON, make_check, make_spec
 from support.rollouts import make_look, make_rollout, under_way
+from support.several import several_entry, several_look, several_rollout, several_under_way
 from support.world import MODEL, world_of
 from windsock import records as r
 from windsock.deployment.roll_back import roll_back
 from windsock.monitoring.alerts import decide_alerts, sent
 from windsock.monitoring.rollout_alerts import (
+    drop_condition,
     pause_condition,
     paused_since,
     rollout_condition,
@@ -105,7 +107,7 @@ class TestEnds:
 
     def test_of_a_model_without_rollouts_nothing_is_wrong(self):
         found = rollout_conditions(MODEL, world_of(1).ledger.rows(MODEL), (), (), NOON)
-        assert [one.active for one in found] == [False, False]
+        assert [one.active for one in found] == [False, False, False]
 
 
 def outcomes_lost(number: int, status: Status, name: str = "outcomes") -> r.RolloutDecision:
@@ -221,3 +223,83 @@ class TestPause:
     def test_a_pause_of_another_rollout_does_not_count(self):
         _, rows = self.steered("pause")
         assert paused_since(rows, "v9-e9") is None
+
+
+class TestSeveral:
+    def test_a_drop_is_told_at_once_with_its_reason_and_again_for_each_further_one(self):
+        ports = several_under_way(world_of(3), dropped=(5,))
+        harm = several_look(1, "drop", about=5, looks={5: {"action": "roll_back", "reason": "errors 0.2"}})
+        rows = ports.ledger.rows(MODEL)
+        (first,) = [one for one in rollout_conditions(MODEL, rows, [harm], (), NOON) if one.active]
+        assert (first.key, first.severity, first.title) == (
+            "rollout-dropped",
+            Severity.HIGH,
+            "churn: version 5 was dropped",
+        )
+        assert first.text == (
+            "Rollout v4-e9 of versions 4, 5 and 6: version 5 is dropped; the champion answers its units; "
+            "version 5: errors 0.2 (version 3 serves). Versions 4 and 6 go on. Read why: windsock rollout "
+            "report churn"
+        )
+        ports.ledger.append(several_entry(dropped=(5, 4), epoch=11), after_seq=len(rows))
+        rows = ports.ledger.rows(MODEL)
+        (second,) = [one for one in rollout_conditions(MODEL, rows, [], (), NOON) if one.active]
+        assert second.title == "churn: versions 4 and 5 were dropped"
+        assert "Version 6 goes on." in second.text
+        assert second.episode != first.episode
+
+    def test_a_step_after_a_drop_is_no_further_drop(self):
+        ports = several_under_way(world_of(3), dropped=(5,))
+        entry = several_entry(dropped=(5,), epoch=11, step=1, reason="v4-e9: step 2 of 2")
+        ports.ledger.append(entry, after_seq=len(ports.ledger.rows(MODEL)))
+        told = drop_condition(several_rollout(dropped=(5,)), ports.ledger.rows(MODEL), ())
+        assert "step 2" not in told.text
+
+    def test_where_nothing_was_dropped_or_all_is_over_there_is_no_alert(self):
+        ports = several_under_way(world_of(3))
+        assert not any(
+            one.active for one in rollout_conditions(MODEL, ports.ledger.rows(MODEL), [], (), NOON)
+        )
+        roll_back(r.RollBackInput(model=MODEL, experiment="v4-e9", outcome="stopped"), ports, "")
+        over = rollout_conditions(MODEL, ports.ledger.rows(MODEL), [], (), NOON)
+        assert [(one.key, one.text) for one in over][-1] == ("rollout-dropped", "Rollout v4-e9 is over.")
+
+    def test_the_end_names_all_of_them_and_a_promotion_the_one(self):
+        tried = ("4", "5", "6")
+        harm = rollout_condition("churn", ended("rolled_back", 4, tried=tried))
+        assert harm is not None
+        assert harm.title == "churn: versions 4, 5 and 6 were rolled back"
+        assert harm.text.startswith("Rollout v4-e4 of versions 4, 5 and 6 ended: ")
+        good = rollout_condition("churn", ended("promoted", 5, tried=tried))
+        assert good is not None
+        assert good.title == "churn: version 5 was promoted"
+
+    def test_the_split_of_one_alone_is_told_with_its_version(self):
+        broken = make_check("sample_ratio", Status.FAIL, code="WS-ROLLOUT-020", message="p 1e-9")
+        sound = look(1, Status.PASS).checks
+        looks = [
+            several_look(number, about=6, looks={4: {"checks": sound}, 5: {"checks": (broken,)}})
+            for number in (1, 2)
+        ]
+        told = split_condition(several_rollout(), looks)
+        assert told is not None
+        assert told.active
+        assert "version 5: WS-ROLLOUT-020 sample_ratio: p 1e-9." in told.text
+        assert "version 4" not in told.text.partition("look 2")[2]
+
+    def test_the_split_of_one_that_was_dropped_before_is_told_no_more(self):
+        broken = make_check("sample_ratio", Status.FAIL, code="WS-ROLLOUT-020", message="p 1e-9")
+        sound = look(1, Status.PASS).checks
+        gone = {5: {"checks": (broken,), "withdrawn": True}, 4: {"checks": sound}, 6: {"checks": sound}}
+        told = split_condition(several_rollout(dropped=(5,)), [several_look(n, looks=gone) for n in (1, 2)])
+        assert told is not None
+        assert not told.active
+
+    def test_a_long_pause_names_them(self):
+        ports = several_under_way(world_of(3))
+        rows = ports.ledger.rows(MODEL)
+        run_step("steer_rollout", r.SteerRolloutInput(model=MODEL, action="pause", reason="x"), ports)
+        rows = ports.ledger.rows(MODEL)
+        rollout = r.running_rollout(rows)
+        assert rollout is not None
+        assert "of versions 4, 5 and 6 since" in pause_condition(rollout, rows, ports.now() + 3 * DAY).text

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped,
 from support.context import make_context
 from support.rollout_steps import with_pack
 from support.rollouts import ab_spec, make_look, make_rollout, under_way
+from support.several import several_look, several_rollout
 from support.world import MODEL, actions, deploy, shares, world_of
 from windsock import records as r
 from windsock.exceptions import ApprovalRefusedError
@@ -295,3 +296,31 @@ def test_the_body_without_a_value_says_so():
     body = rollout_body(ASKS, make_rollout(), look)
     assert "difference no value" in body
     assert "chance that it is better" not in body
+
+
+def test_of_several_the_body_names_the_one_that_is_promoted_and_what_becomes_of_the_others():
+    look = several_look(4, "promote", about=6, looks={5: {"withdrawn": True}})
+    body = rollout_body(ASKS, several_rollout(dropped=(5,)), look)
+    assert "- new version: 6, bundle `666666666666`" in body
+    assert "- share: 10 % of the units" in body
+    assert "- units: 70,000 champion, 10,200 new version" in body
+    assert "| 4 | tried | 10 % | 10,000 | 0.1 | +0 \\[-0.01, +0.01\\] | hold |" in body
+    assert "| 5 | dropped | 10 % | 10,100 |" in body
+    assert (
+        "Yes promotes version 6 and ends the rollout; version 4 is not tried any more; version 5 was dropped "
+        "before and stays held." in body
+    )
+    assert body.endswith("No ends the rollout: the champion keeps serving and versions 4, 5 and 6 are held.")
+
+
+def test_where_one_of_several_is_left_the_body_says_that_the_others_were_dropped():
+    look = several_look(4, "promote", about=6, looks={5: {"withdrawn": True}, 4: {"withdrawn": True}})
+    body = rollout_body(ASKS, several_rollout(dropped=(5, 4)), look)
+    told = "ends the rollout; versions 4 and 5 were dropped before and stay held."
+    assert told in body
+
+
+def test_of_one_the_body_has_nothing_of_others():
+    body = rollout_body(ASKS, make_rollout(), make_look(1, "promote"))
+    assert "Yes promotes" not in body
+    assert body.endswith("No ends the rollout: the champion keeps serving and this version is held.")

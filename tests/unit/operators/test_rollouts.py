@@ -12,12 +12,14 @@ from support.builders import digest
 from support.context import make_context
 from support.rollout_steps import with_pack
 from support.rollouts import ab_spec, make_look, under_way
+from support.several import GONE, several_look, several_under_way
 from support.world import MODEL, actions, deploy, shares, version_of, world_of
 from windsock import records as r
 from windsock.exceptions import DatabaseUnavailableError, RolloutRefusedError, VerdictError
 from windsock.hooks.windsock import WindsockHook
+from windsock.operators import judge_rollout
 from windsock.operators.assets import challenger_asset, rollout_asset, sometimes
-from windsock.operators.judge_rollout import JudgeRolloutOperator
+from windsock.operators.judge_rollout import JudgeRolloutOperator, estimate_lines
 from windsock.operators.move_rollout import MoveRolloutOperator
 from windsock.operators.promote_model import PromoteModelOperator
 from windsock.operators.roll_back import RollBackOperator
@@ -455,3 +457,54 @@ class TestAlerts:
             assert self.told(ports) == known
         skips(stop := steer(), context_of(stop, action="stop", reason="a proxy"))
         assert self.told(ports)[0][:2] == ("rollout-split", "resolved")
+
+
+class TestSeveral:
+    @pytest.fixture
+    def three(self, monkeypatch):
+        made = several_under_way(world_of(3))
+        monkeypatch.setattr(WindsockHook, "ports", lambda self: made)
+        return made
+
+    @pytest.mark.parametrize("version", ["4", "5", "6", "4, 6", "6,5,4"])
+    def test_any_of_its_versions_names_it(self, three, version):
+        task = steer()
+        skips(task, context_of(task, action="stop", version=version, reason="complaints"))
+        assert r.running_rollout(three.ledger.rows(MODEL)) is None
+
+    @pytest.mark.parametrize(
+        ("version", "named"), [("3", "version 3"), ("4, 7", "versions 4 and 7"), ("45", "version 45")]
+    )
+    def test_what_it_does_not_try_does_not_name_it(self, three, version, named):
+        task = steer()
+        with pytest.raises(VerdictError) as refused:
+            task.execute(context_of(task, action="stop", version=version))
+        assert refused.value.code == "WS-ROLLOUT-090"
+        assert f"asked for {named}, but versions 4, 5 and 6 are being rolled out" in refused.value.message
+        assert r.running_rollout(three.ledger.rows(MODEL)) is not None
+
+    def test_the_estimate_lines_are_of_each(self):
+        look = several_look(3, about=6, looks={5: {"withdrawn": True}})
+        numbers = "conversion 0.1 against {}, difference {} (confidence_sequence); {}"
+        first = numbers.format("0.1", "+0 [-0.01, +0.01]", "hold: because of 4")
+        third = numbers.format("0.108", "+0.008 [-0.002, +0.018]", "hold: because of 6")
+        assert estimate_lines(look) == [
+            "champion 3: 70,000 units",
+            f"challenger 4: 10,000 units, {first}",
+            f"challenger 5: 10,100 units; {GONE}",
+            f"challenger 6: 10,200 units, {third}",
+        ]
+
+    def test_the_checks_of_each_are_in_the_log(self, monkeypatch):
+        titles = []
+        monkeypatch.setattr(judge_rollout, "log_checks", lambda title, checks: titles.append(title))
+        look = several_look(3, about=6, looks={5: {"withdrawn": True}})
+        judge().report(SimpleNamespace(record=look))
+        assert titles == ["Version 6", "Version 4: hold"]
+
+    def test_a_decision_that_moves_nothing_names_whom_it_concerns(self, three):
+        look = several_look(1, "hold", about=6)
+        three.rollouts.add_decision(look)
+        task = move(look)
+        task.execute(context_of(task))
+        assert (task.verdict.word, task.verdict.ids["version"]) == ("HOLD", "4,5,6")

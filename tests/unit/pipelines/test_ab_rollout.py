@@ -10,7 +10,7 @@ from windsock.pipelines.factory import build_dags
 FILE = """\
 model: {{name: churn, owner: ann, tier: {tier}}}
 data: {{source: data.csv, target: y}}
-rollout: {{strategy: {strategy}, metric: {metric}, check: {check}, approve: true}}
+rollout: {{strategy: {strategy}, metric: {metric}, check: {check}, approve: true{more}}}
 """
 
 
@@ -18,11 +18,11 @@ rollout: {{strategy: {strategy}, metric: {metric}, check: {check}, approve: true
 def built(tmp_path):
     """Build the DAGs of one model; name what differs in its file."""
 
-    def build(*, strategy="canary", check="1h", tier="medium", shared=""):
+    def build(*, strategy="canary", check="1h", tier="medium", shared="", more=""):
         folder = tmp_path / "include" / "models"
         folder.mkdir(parents=True, exist_ok=True)
         metric = "accuracy" if strategy == "shadow" else "conversion"
-        text = FILE.format(strategy=strategy, metric=metric, check=check, tier=tier)
+        text = FILE.format(strategy=strategy, metric=metric, check=check, tier=tier, more=more)
         (folder / "churn.yaml").write_text(text, encoding="utf-8")
         if shared:
             (folder.parent / "windsock.yaml").write_text(shared, encoding="utf-8")
@@ -137,6 +137,11 @@ def test_the_tiers_approvers_are_asked(built):
         ({"action": "delete"}, False),
         ({"version": "4"}, True),
         ({"version": "v4"}, False),
+        ({"version": "4, 5"}, True),
+        ({"version": "4,5, 6 ,7"}, True),
+        ({"version": "4, 5, 6, 7, 8"}, False),
+        ({"version": "4 5"}, False),
+        ({"version": "4,"}, False),
         ({"steps": "5, 25, 50, 100"}, True),
         ({"steps": "0.5,100"}, True),
         ({"steps": "five"}, False),
@@ -191,3 +196,18 @@ def test_its_page_says_what_is_tried_and_what_to_do(built, strategy, words):
     for word in (*words, "churn__rollback", "When it is red", "dry_run", "windsock__housekeeping"):
         assert word in text
     assert "ends that one" in dags["churn__rollback"].doc_md
+
+
+def test_the_page_of_several_says_so_and_that_of_one_does_not(built):
+    text = built(strategy="ab", more=", challengers: 3, share: 30")["churn__ab_rollout"].doc_md
+    for word in (
+        "30 % of the units, 3 versions together",
+        "3; they wait 3d for each other",
+        "alpha 0.05 for all together",
+        "Up to 3 versions are tried at once",
+        "`version` may name several that wait, such as `4, 5`.",
+    ):
+        assert word in text
+    alone = built(strategy="ab")["churn__ab_rollout"].doc_md
+    assert "together" not in alone
+    assert "several" not in alone

@@ -90,7 +90,7 @@ class TestTheyWait:
         ports = waiting(2, 3)
         state = start(ports, spec=THREE)
         assert (state.started, state.waiting) == (False, "2, 3")
-        assert "version 2, 3 waits for others: a rollout tries 3 versions" in state.reason
+        assert "versions 2 and 3 wait for others: a rollout tries 3 versions" in state.reason
         first = waiting_rows(ports.ledger.rows(MODEL), most=3)[0].at
         assert f"{first + timedelta(days=3):%Y-%m-%d %H:%M}" in state.reason
         ports.now.time += timedelta(days=3)
@@ -106,7 +106,7 @@ class TestTheyWait:
 
     def test_one_that_was_named_and_does_not_wait_begins_nothing(self) -> None:
         ports = waiting(2, 3)
-        with pytest.raises(RolloutRefusedError, match="version 7, 9 does not wait"):
+        with pytest.raises(RolloutRefusedError, match="versions 7 and 9 do not wait"):
             start(ports, spec=THREE, version="2, 7, 9")
         assert running_rollout(ports.ledger.rows(MODEL)) is None
 

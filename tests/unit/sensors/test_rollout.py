@@ -160,3 +160,24 @@ def test_every_end_is_an_answer(outcome):
     }
     assert task.ended({}, {"model": "churn", "end": end}) == end
     assert (task.verdict.word, outcome in task.verdict.why) == ("PASS", True)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "how", "version"),
+    [("promoted", "promoted version 5 of 4, 5 and 6; ", "5"), ("kept", "kept; ", "4,5,6")],
+)
+def test_the_end_of_several_names_them(outcome, how, version):
+    task = RolloutSensor(task_id="end", spec=ab_spec(), mode="end")
+    end = {
+        "experiment": "v4-e9",
+        "version": "5" if outcome == "promoted" else "4",
+        "tried": ["4", "5", "6"],
+        "outcome": outcome,
+        "epoch": 10,
+        "started_at": "2026-05-01T12:00:00Z",
+        "ended_at": "2026-05-02T12:00:00Z",
+        "reason": "so it was",
+    }
+    assert task.ended({}, {"model": "churn", "end": end}) == end
+    assert task.verdict.why == f"rollout v4-e9 has ended: {how}so it was"
+    assert task.verdict.ids["version"] == version

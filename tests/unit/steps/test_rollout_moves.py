@@ -4,6 +4,7 @@ import pytest
 
 from support.builders import make_registration
 from support.rollouts import ab_spec, make_look, make_rollout, shift_entry, under_way
+from support.several import SPEC, several_look, several_rollout
 from support.world import MODEL, version_of, world_of
 from windsock.exceptions import GateRefusedError
 from windsock.records import PromoteModelInput, RollBackInput, RunContext, ShiftTrafficInput, decision_digest
@@ -116,3 +117,18 @@ def test_the_tracking_run_is_told_where_the_ledger_knows_it():
     ports.ledger.append(shift_entry(evidence_digest="9" * 64), after_seq=len(ports.ledger.rows(MODEL)))
     _, step = move_of(make_look(action="promote"), ab_spec(), ports.ledger.rows(MODEL))
     assert step.version.run_id == "run9"
+
+
+def test_a_later_look_that_promotes_another_version_holds_up_a_promotion():
+    decision = several_look(3, "promote", about=5)
+    assert held_up_by(several_rollout(), decision, several_look(4, "promote", about=6)) == (
+        "look 4 promotes version 6 by now: version 6: because of 6"
+    )
+    assert held_up_by(several_rollout(), decision, several_look(4, "promote", about=5)) is None
+
+
+def test_a_pause_holds_up_no_drop():
+    harm = several_look(3, "drop", about=5, looks={5: {"action": "roll_back"}})
+    assert held_up_by(several_rollout(paused_by="ann"), harm, harm) is None
+    name, step = move_of(harm, SPEC, ())
+    assert (name, step.decision) == ("shift_traffic", harm)

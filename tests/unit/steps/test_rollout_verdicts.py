@@ -8,11 +8,12 @@ import pytest
 
 from support.builders import NOON, digest
 from support.rollout_cases import after, make_conversions, make_plan, make_rollout
+from support.several import several_look, several_rollout
 from windsock import records as r
 from windsock.rollout import hindrances
 from windsock.rollout.decision import decide
 from windsock.steps import StepResult, refusal_of, verdict_of
-from windsock.steps.rollout_verdicts import CURES, HINDRANCES, LACKING
+from windsock.steps.rollout_verdicts import CURES, HINDRANCES, LACKING, NEXT, WORDS
 
 BETTER = make_conversions(2_000, 2_400)
 
@@ -177,3 +178,62 @@ def test_each_cause_of_a_hold_has_its_next_step():
         given = decision(totals)
         assert given.reason.startswith(code)
         assert verdict_of(result(given)).next_action == CURES[code]
+
+
+class TestSeveral:
+    def test_a_drop_says_what_becomes_of_the_others(self) -> None:
+        harm = {5: {"action": "roll_back"}, 6: {"action": "roll_back"}}
+        given = result(several_look(2, "drop", about=5, looks=harm))
+        verdict = verdict_of(given)
+        assert verdict.word == "FAIL"
+        assert verdict.why == "version 5: because of 5"
+        assert "the others go on" in verdict.next_action
+        assert (verdict.ids["version"], verdict.ids["bundle"]) == ("5,6", "555555555555,666666666666")
+        assert "version=5,6 " in verdict.lines()[3]
+        assert refusal_of(given) is None
+
+    def test_every_action_has_a_word_and_a_next_step(self) -> None:
+        assert set(WORDS) == set(NEXT) == set(r.RolloutAction)
+
+    @pytest.mark.parametrize(("action", "versions"), [("promote", "6"), ("hold", "4,5,6"), ("keep", "4,5,6")])
+    def test_the_ids_name_whom_it_concerns(self, action: str, versions: str) -> None:
+        assert verdict_of(result(several_look(1, action, about=6))).ids["version"] == versions
+
+    def test_what_is_under_way_names_all_and_those_that_were_dropped(self) -> None:
+        state = r.RolloutState(model="churn", rollout=several_rollout(dropped=(5,)))
+        verdict = verdict_of(result(state))
+        assert verdict.why == (
+            "versions 4, 5 and 6 are tried against version 3: step 1 of 1, 30 % of the units, 10 % each; "
+            "dropped: version 5"
+        )
+        assert verdict.ids["version"] == "4,5,6"
+
+    def test_those_that_wait_are_named(self) -> None:
+        verdict = verdict_of(result(r.RolloutState(model="churn", waiting="4, 5")))
+        assert verdict.why == "no rollout is under way; versions 4 and 5 wait for their rollout"
+        assert verdict.ids["version"] == "4,5"
+
+    def test_a_roll_back_of_all_names_all(self) -> None:
+        record = r.RollBack(
+            model="churn",
+            version="3",
+            digest=digest("3"),
+            epoch=9,
+            rolled_back_version="4, 5 and 6",
+            committed_at=NOON,
+        )
+        assert verdict_of(result(record)).why == "version 3 serves instead of versions 4, 5 and 6, epoch 9"
+
+    @pytest.mark.parametrize("reason", ["WS-ROLLOUT-020 sample_ratio: 3e-9", "paused by ann; wait"])
+    def test_what_helps_follows_from_the_version_s_own_reason(self, reason: str) -> None:
+        look = several_look(1, about=6, looks={6: {"reason": reason}})
+        assert look.reason == f"version 6: {reason}"
+        helps = verdict_of(result(look)).next_action
+        assert helps.startswith(("find out why units are missing", "resume it"))
+
+    def test_a_roll_back_for_lacking_evidence_says_what_to_see_to(self) -> None:
+        lacking = {
+            number: {"action": "roll_back", "reason": f"{LACKING}: no outcomes"} for number in (4, 5, 6)
+        }
+        look = several_look(1, "roll_back", looks=lacking)
+        assert "See to the evidence that was missing" in verdict_of(result(look)).next_action

@@ -7,6 +7,7 @@ import pytest
 
 from support.builders import NOON
 from support.rollouts import shift_entry, under_way
+from support.several import several_under_way
 from support.world import MODEL, deploy, world_of
 from windsock.deployment.roll_back import roll_back
 from windsock.exceptions import DatabaseUnavailableError
@@ -99,3 +100,13 @@ def test_an_earlier_end_does_not_stand_for_the_rollout_that_runs_again(world):
     again = again.model_copy(update={"epoch": 6, "body": {**again.body, "plan": plan}})
     world.ledger.append(again, after_seq=len(world.ledger.rows(MODEL)))
     assert end_in(world.ledger.rows(MODEL), "2", LONG_AGO) is None
+
+
+def test_of_several_any_version_names_its_rollout():
+    ports = several_under_way(world_of(3))
+    for version in ("4", "5", "6"):
+        assert end_in(ports.ledger.rows(MODEL), version, LONG_AGO) is None
+    roll_back(RollBackInput(model=MODEL, experiment="v4-e9", outcome="kept"), ports, "")
+    ends = [end_in(ports.ledger.rows(MODEL), version, LONG_AGO) for version in ("4", "5", "6")]
+    assert [end.experiment for end in ends] == ["v4-e9"] * 3
+    assert end_in(ports.ledger.rows(MODEL), "7", LONG_AGO) is None
