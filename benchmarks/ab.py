@@ -3,8 +3,8 @@
 Whole tests are simulated: 20 looks, one a day, 2,000 new users between two of them. Every look goes through
 the product's own decision with its usual guardrails, minimum of units, cycle and sample-ratio check. All
 rules see the same users. Then whole canaries and A/B tests of 28 days in which something is missing or out of
-proportion: outcomes, labels of one arm, answers, base rates from 0.2 to 50 %, a few bots. Last the power that
-the planner promises for a plan, beside the one that is seen.
+proportion: outcomes, labels of one arm, answers, base rates from 0.2 to 50 %, a few bots. Then the power that
+the planner promises for a plan, beside the one that is seen. Last two to four challengers at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from multiprocessing import get_context
 
 import numpy as np
 from ab_bots import CELLS as BOTS
-from ab_cells import DAYS, Cell, end_of
+from ab_cells import DAYS, Cell, Course, end_of
 from ab_missing import CELLS as MISSING
 from ab_power import CELLS as POWERS
 from ab_power import POWER_APART, TIMES, promised
@@ -36,6 +36,10 @@ from ab_rules import (
     rules_of,
     windsock,
 )
+from ab_several import WORLDS as SEVERAL
+from ab_several import Fate, Several, course_of
+from ab_several import promised as promised_of_one
+from ab_several import promoted as promotion_of
 from ab_worlds import BUYERS, LOOKS, World, tests
 from harness import Bar, report
 from scipy.stats import binomtest
@@ -78,6 +82,12 @@ TUNED = (2_000, 5_000, 10_000, 20_000, 40_000)
 """Planned units of the guardrails that ``--tune`` compares."""
 
 
+def share_of(count: int, tests: int) -> tuple[float, float, float]:
+    """Return a share, and its 95 % interval (Clopper-Pearson)."""
+    interval = binomtest(count, tests).proportion_ci()
+    return count / tests, interval.low, interval.high
+
+
 class Seen:
     """How many tests a rule has ended in which way."""
 
@@ -86,9 +96,7 @@ class Seen:
 
     def share(self, *actions: RolloutAction) -> tuple[float, float, float]:
         """Return the share of tests with such an end, and its 95 % interval (Clopper-Pearson)."""
-        count = sum(end.action in actions for end in self.ends)
-        interval = binomtest(count, len(self.ends)).proportion_ci()
-        return count / len(self.ends), interval.low, interval.high
+        return share_of(sum(end.action in actions for end in self.ends), len(self.ends))
 
     def median_look(self, action: RolloutAction) -> float:
         """Return the median look of an end; tests that did not end so count as endless."""
@@ -120,7 +128,37 @@ def run_cell(cell: Cell, *, runs: int) -> Seen:
 
 def _cell_part(cell: Cell, runs: int, seed: int) -> list[End]:
     remember_bounds()
-    return [End(*end_of(cell, np.random.default_rng([seed, run]))) for run in range(runs)]
+    courses = (end_of(cell, np.random.default_rng([seed, run])) for run in range(runs))
+    return [End(course.action, course.look) for course in courses]
+
+
+def run_several(world: Several, *, runs: int) -> list[Course]:
+    """Let Windsock end rollouts of several challengers."""
+    with get_context("fork").Pool(PROCESSES) as pool:
+        found = pool.map(partial(_several_part, world, runs // PROCESSES), range(PROCESSES))
+    return [course for part in found for course in part]
+
+
+def _several_part(world: Several, runs: int, seed: int) -> list[Course]:
+    remember_bounds()
+    return [course_of(world, np.random.default_rng([seed, run])) for run in range(runs)]
+
+
+def several_bars(world: Several, courses: list[Course], *, quick: bool) -> list[Bar]:
+    """Hold what became of a world's rollouts against what was written down for it."""
+
+    def bar(fate: Fate, limit: float, *, at_most: bool) -> Bar:
+        share = share_of(sum(map(fate.holds, courses)), len(courses))
+        return share_bar(
+            f"{world.name}: {fate.name}", share, len(courses), limit, at_most=at_most, quick=quick
+        )
+
+    bars = [bar(fate, max(limit, NEVER), at_most=True) for fate, limit in world.wrong.items()]
+    bars += [bar(fate, min(least, 1 - NEVER), at_most=False) for fate, least in world.right.items()]
+    if world.gain is not None:
+        seen = share_of(sum(map(promotion_of(world.gain).holds, courses)), len(courses))
+        bars += power_pair(world.name, promised_of_one(world), seen, len(courses), quick=quick)
+    return bars
 
 
 def cell_bars(cell: Cell, seen: Seen, *, quick: bool) -> list[Bar]:
@@ -137,11 +175,19 @@ def cell_bars(cell: Cell, seen: Seen, *, quick: bool) -> list[Bar]:
 
 def power_bars(cell: Cell, seen: Seen, *, quick: bool) -> list[Bar]:
     """Hold the power that is seen against the planner's, from both sides; a quick run's by its better end."""
-    power = promised(cell)
-    rate, low, high = seen.share(RolloutAction.PROMOTE)
+    return power_pair(
+        cell.name, promised(cell), seen.share(RolloutAction.PROMOTE), len(seen.ends), quick=quick
+    )
+
+
+def power_pair(
+    name: str, power: float, seen: tuple[float, float, float], runs: int, *, quick: bool
+) -> list[Bar]:
+    """Hold a power that is seen, a share with its interval, against one that is promised."""
+    rate, low, high = seen
     best = min(max(power, low), high) if quick else rate
-    unit = f"(promised {power:.3f}, seen {rate:.3f} [{low:.3f}, {high:.3f}] of {len(seen.ends):,} tests)"
-    what = f"{cell.name}: power, seen less promised"
+    unit = f"(promised {power:.3f}, seen {rate:.3f} [{low:.3f}, {high:.3f}] of {runs:,} tests)"
+    what = f"{name}: power, seen less promised"
     return [
         Bar(bar=what, value=best - power, unit=unit, limit=-POWER_APART, at_most=False),
         Bar(bar=what, value=best - power, unit=unit, limit=POWER_APART),
@@ -170,9 +216,16 @@ def rate_bar(
     what: str, seen: Seen, limit: float, *actions: RolloutAction, at_most: bool = True, quick: bool = False
 ) -> Bar:
     """Hold the worse end of a rate's 95 % interval against a limit; the better end of a quick run's."""
-    rate, low, high = seen.share(*actions)
+    return share_bar(what, seen.share(*actions), len(seen.ends), limit, at_most=at_most, quick=quick)
+
+
+def share_bar(
+    what: str, share: tuple[float, float, float], runs: int, limit: float, *, at_most: bool, quick: bool
+) -> Bar:
+    """Hold the worse end of a share's interval against a limit; the better end of a quick run's."""
+    rate, low, high = share
     held = high if at_most is not quick else low
-    unit = f"(seen {rate:.3f}, 95 % interval {low:.3f} to {high:.3f} of {len(seen.ends):,} tests)"
+    unit = f"(seen {rate:.3f}, 95 % interval {low:.3f} to {high:.3f} of {runs:,} tests)"
     return Bar(bar=what, value=held, unit=unit, limit=limit, at_most=at_most)
 
 
@@ -235,11 +288,14 @@ def main() -> int:
     powers = {cell: run_cell(cell, runs=TIMES * runs) for cell in POWERS}
     bars += [bar for cell, seen in missing.items() for bar in cell_bars(cell, seen, quick=asked.quick)]
     bars += [bar for cell, seen in powers.items() for bar in power_bars(cell, seen, quick=asked.quick)]
+    several = {world: run_several(world, runs=runs) for world in SEVERAL}
+    bars += [bar for world, seen in several.items() for bar in several_bars(world, seen, quick=asked.quick)]
     bars.append(Bar(bar="time", value=time.perf_counter() - begun, unit="s"))
     header = ("truth", "rule", *ENDS.values(), "median look", "of roll back", "users used")
     rows = [row for world in WORLDS for row in rows_of(world.name, found[world], LOOKS)]
-    cells = missing | powers
-    rows += [row for cell, seen in cells.items() for row in rows_of(cell.name, {SEQUENCE: seen}, DAYS)]
+    ends = {cell.name: seen for cell, seen in (missing | powers).items()}
+    ends |= {world.name: Seen(End(one.action, one.look) for one in seen) for world, seen in several.items()}
+    rows += [row for name, seen in ends.items() for row in rows_of(name, {SEQUENCE: seen}, DAYS)]
     title = f"{runs:,} tests each, {LOOKS} looks; shares with their 95 % interval"
     return report("ab", title, header, rows, bars)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from harness import PROJECT
@@ -16,6 +16,7 @@ sys.path.insert(0, str(PROJECT / "plugins"))
 
 from windsock.records import (
     ArmTotals,
+    Challenger,
     Moments,
     Rollout,
     RolloutAction,
@@ -64,20 +65,40 @@ class Cell:
         return hash(self.name)
 
 
-def end_of(cell: Cell, generator: np.random.Generator) -> tuple[RolloutAction, int]:
+class Course(NamedTuple):
+    """What became of a rollout.
+
+    :param action: that ended it; hold if nothing did.
+    :param look: at which look.
+    :param version: that the end is about.
+    :param dropped: versions that were dropped before.
+    """
+
+    action: RolloutAction
+    look: int
+    version: str = ""
+    dropped: tuple[str, ...] = ()
+
+
+def end_of(cell: Cell, generator: np.random.Generator) -> Course:
     """Return how one rollout ends, and at which look; hold if its deadline does not end it."""
     return judged(rollout_of(cell), cell.draw(generator, cell))
 
 
-def judged(rollout: Rollout, looks: Iterable[StepTotals]) -> tuple[RolloutAction, int]:
-    """Look once a day by the product's own decision; return what ends it, and at which look, or hold."""
+def judged(rollout: Rollout, looks: Iterable[StepTotals]) -> Course:
+    """Look once a day by the product's own decision, drop whom it drops, and return what becomes of it."""
     before: list[RolloutDecision] = []
+    dropped: tuple[str, ...] = ()
     for look, totals in enumerate(looks, start=1):
         decision = decide(rollout, totals, before, number=look, now=START + timedelta(days=look))
-        if decision.action is not RolloutAction.HOLD:
-            return decision.action, look
+        if decision.action is RolloutAction.DROP:
+            gone = decision.dropped
+            rollout = rollout.replace(withdrawn=(*rollout.withdrawn, *(one.digest for one in gone)))
+            dropped = (*dropped, *(one.version for one in gone))
+        elif decision.action is not RolloutAction.HOLD:
+            return Course(decision.action, look, decision.version, dropped)
         before.append(decision)
-    return RolloutAction.HOLD, len(before)
+    return Course(RolloutAction.HOLD, len(before), dropped=dropped)
 
 
 @lru_cache
@@ -87,7 +108,7 @@ def rollout_of(cell: Cell) -> Rollout:
 
 
 def simulated(block: Mapping[str, Any]) -> Rollout:
-    """Return a rollout with the plan that a model's file asks for."""
+    """Return a rollout with the plan that a model's file asks for, and as many challengers."""
     plan = RolloutPlan.of_spec(ModelSpec.model_validate({"model": {"name": "simulated"}, "rollout": block}))
     return Rollout(
         model="simulated",
@@ -104,6 +125,15 @@ def simulated(block: Mapping[str, Any]) -> Rollout:
         step_since=START,
         started_at=START,
         salt="simulated",
+        others=tuple(
+            Challenger(
+                version=str(number),
+                digest=f"{number}" * 64,
+                bundle_uri="memory://2",
+                evidence_digest="e" * 64,
+            )
+            for number in range(3, 2 + plan.challengers)
+        ),
     )
 
 
@@ -151,12 +181,13 @@ def arm_of(units: int, shown: int, fallbacks: int, gone: int, metrics: dict[str,
 
 def totals_of(arms: list[ArmTotals], day: int, **counts: int) -> StepTotals:
     """Return what a look has seen."""
-    champion, challenger = arms
+    champion, challenger, *others = arms
     return StepTotals(
         experiment="v2-e2",
         step=0,
         champion=champion,
         challenger=challenger,
+        others=tuple(others),
         counted_until=START + timedelta(days=day + 1),
         **counts,
     )

@@ -83,9 +83,9 @@ def windsock(horizon: str | None = None) -> Rule:
     def run(world: World, test: Test) -> End:
         rollout = _rollout(world, horizon)
         looks = (_totals(rollout, test, look) for look in range(1, LOOKS + 1))
-        action, look = judged(rollout, looks)
-        if action is not RolloutAction.HOLD:
-            return End(action, look)
+        course = judged(rollout, looks)
+        if course.action is not RolloutAction.HOLD:
+            return End(course.action, course.look)
         return End(RolloutAction.KEEP, LOOKS)
 
     return run

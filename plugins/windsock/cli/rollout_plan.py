@@ -71,7 +71,7 @@ def plan_lines(world: World, asked: Asked) -> Iterator[str]:
     goal = goal_of(asked.effect, world)
     relative = f" ({goal.distance / abs(baseline.value):.1%} of it)" if baseline.value else ""
     proof = "a gain of" if goal.is_gain else "that it loses less than"
-    share = "beside the champion" if plan.strategy == "shadow" else f"{world.share / 100:g} % of the units"
+    share = "beside the champion" if plan.strategy == "shadow" else _share(world)
     yield f"{world.model}: {plan.strategy} by {plan.metric}, {share}; from {world.source}"
     yield (
         f"champion: {plan.metric} {baseline.value:.4g}, standard deviation over units "
@@ -83,6 +83,24 @@ def plan_lines(world: World, asked: Asked) -> Iterator[str]:
     )
     yield from table(HEAD, _rows(world, goal, asked.power))
     yield from (f"note: {note}" for note in (*world.notes, *_notes(world, goal, asked.power)))
+
+
+def _share(world: World) -> str:
+    each = f"{world.share_each / 100:g} % of the units"
+    return each if world.challengers == 1 else f"{each} for each of {world.challengers} challengers"
+
+
+def _of_several(world: World) -> list[str]:
+    """Return what the numbers are of where several challengers are tried."""
+    if world.challengers == 1:
+        return []
+    many = world.challengers
+    told = (
+        f"each of the {many} challengers is held against the champion alone, with {world.plan.alpha:g} / "
+        f"{many} false promotions: units are those of the champion and one of them, {world.paired():.0%} of "
+        "all, and probabilities are of one of them"
+    )
+    return [told]
 
 
 def _rows(world: World, goal: Goal, power: float) -> list[tuple[str, ...]]:
@@ -110,6 +128,7 @@ def _notes(world: World, goal: Goal, power: float) -> Sequence[str]:
     plan = world.plan
     need = needed(world, own_design(plan), goal, power)
     notes = [
+        *_of_several(world),
         f"whatever is seen: {plan.minimum_units:,} units (minimum_units) and {plan.cycle} (cycle) at least",
         *_longest(world, need),
     ]

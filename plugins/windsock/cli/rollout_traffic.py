@@ -62,6 +62,7 @@ def plan_world(spec: ModelSpec, ports: Ports, days: int, given: Given) -> World:
         source=source,
         notes=tuple(notes),
         hurdles={} if seen is None else hurdles_of(plan, seen),
+        challengers=plan.challengers,
     )
 
 
@@ -69,7 +70,9 @@ def _seen_world(
     model: str, plan: RolloutPlan, seen: Traffic, given: Given, source: str, notes: tuple[str, ...]
 ) -> World:
     by_hand = None if given.units_per_day is None else _by_day(model, seen, given)
-    found = world_of(model, plan, seen, source=source, notes=notes, by_day=by_hand)
+    found = world_of(
+        model, plan, seen, source=source, notes=notes, by_day=by_hand, challengers=plan.challengers
+    )
     if isinstance(found, str):
         raise _nothing(model, found)
     return replace(found, notes=(*found.notes, *without_unit(seen)))

@@ -40,7 +40,7 @@ def _coverage(look: Look, metric: str) -> CheckResult:
     p = _p(look, sums, units, labelled)
     shares = [part / whole for part, whole in zip(labelled, units, strict=True)]
     message = (
-        f"{metric}: {shares[1]:.1%} of the challenger's units have a label, {shares[0]:.1%} of the "
+        f"{metric}: {shares[1]:.1%} of {look.name}'s units have a label, {shares[0]:.1%} of the "
         f"champion's: p {p:.3g} against >= {COVERAGE_LIMIT:g}"
     )
     if p >= COVERAGE_LIMIT:

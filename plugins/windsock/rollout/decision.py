@@ -28,6 +28,7 @@ from windsock.rollout.look import Look
 from windsock.rollout.notes import notes
 from windsock.rollout.outcomes import OUTCOMES, needs_outcomes, outcomes
 from windsock.rollout.promotion import PROMOTION, Proof, promotion, prove
+from windsock.rollout.several import Judged, combined, looks_of
 from windsock.rollout.soundness import (
     BAKE,
     COUNTS,
@@ -77,32 +78,54 @@ def decide(
     and passed, and the rollout advances or its challenger is promoted; last the horizon and the deadline end
     it. After the deadline nothing waits for a person: neither for an approval nor for the end of a pause.
 
+    Of several challengers each is judged so, alone against the champion and with its part of alpha; see
+    :func:`~windsock.rollout.several.combined` for what follows of all.
+
     :param totals: sums of the present step.
     :param before: the decisions that stand, by number; the planned looks among them are the test's history.
     :param number: of this decision.
     """
-    look = Look(rollout=rollout, totals=totals, before=before, now=now)
-    proof = prove(look)
-    checks = _checks(look, proof)
-    verdict = _decided(look, {check.name: check for check in checks}, proof)
+    judged = [
+        _judged(
+            Look(
+                rollout=rollout,
+                totals=totals,
+                before=[one.against(place) for one in before],
+                now=now,
+                place=place,
+            )
+        )
+        for place, one in enumerate(rollout.challengers)
+        if one.digest not in rollout.withdrawn
+    ]
+    whole = combined(judged)
     return RolloutDecision(
         model=rollout.model,
         experiment=rollout.experiment,
-        version=rollout.version,
-        digest=rollout.digest,
+        version=whole.about.challenger.version,
+        digest=whole.about.challenger.digest,
         champion_version=rollout.champion_version,
         number=number,
         step=rollout.step,
         share=rollout.share,
-        action=verdict.action,
-        reason=verdict.reason,
-        checks=checks,
-        estimate=proof.estimate,
+        action=whole.action,
+        reason=whole.reason,
+        checks=whole.about.checks,
+        estimate=whole.about.proof.estimate,
         totals=totals,
-        planned_look=proof.planned_look,
+        planned_look=max(one.proof.planned_look or 0 for one in judged) or None,
         judged_at=now,
-        notes=notes(look),
+        notes=notes(whole.about.look),
+        looks=looks_of(rollout, judged),
     )
+
+
+def _judged(look: Look) -> Judged:
+    """Judge one challenger against the champion, as if it were the only one."""
+    proof = prove(look)
+    checks = _checks(look, proof)
+    verdict = _decided(look, {check.name: check for check in checks}, proof)
+    return Judged(look, verdict.action, verdict.reason, checks, proof)
 
 
 def required_checks(plan: RolloutPlan, *, last_step: bool) -> tuple[str, ...]:
@@ -212,10 +235,12 @@ def _lacking(checks: dict[str, CheckResult], proof: Proof) -> str | None:
 
 
 def _next_step(look: Look, checks: dict[str, CheckResult]) -> str:
-    shares, step = look.plan.shares, look.rollout.step
+    step, tried = look.rollout.step, len(look.rollout.challengers)
+    shares = [f"{share // tried / PERCENT:g} %" for share in look.plan.shares]
+    each = " each" if look.is_one_of_several else ""
     return (
-        f"step {step + 1} of {len(shares)} ({shares[step] / PERCENT:g} %) is done: {checks[UNITS].message}, "
-        f"{checks[BAKE].message}, no guardrail broken; next is {shares[step + 1] / PERCENT:g} %"
+        f"step {step + 1} of {len(shares)} ({shares[step]}{each}) is done: {checks[UNITS].message}, "
+        f"{checks[BAKE].message}, no guardrail broken; next is {shares[step + 1]}{each}"
     )
 
 

@@ -33,15 +33,12 @@ def evidence_bytes(
 
     :param decisions: the rollout's course by number, all planned looks among them; the last one is what it
         comes to.
-    :param rows: the model's rows; those of the rollout and of its version are kept, with their hashes.
+    :param rows: the model's rows; those of the rollout and of its versions are kept, with their hashes.
     :param report: the page, of which the digest is kept; ``None`` where it could not be written.
     :param before: the decision that this one repeats: its pack, which is named, holds the rest.
     """
-    kept = [
-        row
-        for row in rows
-        if row.digest == rollout.digest or row.body.get("experiment") == rollout.experiment
-    ]
+    tried = {one.digest for one in rollout.challengers}
+    kept = [row for row in rows if row.digest in tried or row.body.get("experiment") == rollout.experiment]
     content = {
         "format": FORMAT,
         "model": rollout.model,

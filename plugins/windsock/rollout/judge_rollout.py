@@ -150,6 +150,14 @@ def _is_repeated(decision: RolloutDecision, last: RolloutDecision) -> bool:
     if last.evidence_digest is None:
         return False
     about, before = (
-        (one.action, one.step, one.share, one.digest, one.champion_version) for one in (decision, last)
+        (
+            one.action,
+            one.step,
+            one.share,
+            one.digest,
+            one.champion_version,
+            [other.withdrawn for other in one.looks],
+        )
+        for one in (decision, last)
     )
     return decision.action is RolloutAction.PROMOTE and about == before

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from windsock.records import (
+    BASIS_POINTS,
     BLAMELESS,
     ArmTotals,
+    Challenger,
     Moments,
     Rollout,
     RolloutDecision,
@@ -25,20 +28,39 @@ NOTHING = Moments()
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """A rollout and what was seen of its present step.
+    """A rollout, what was seen of its present step, and which challenger is held against the champion.
 
-    :param before: the decisions that stand, by number.
+    :param totals: of all arms.
+    :param before: the decisions that stand, by number; of several challengers what each said of this one.
+    :param place: of the challenger's lane, from 0.
     """
 
     rollout: Rollout
     totals: StepTotals
     before: Sequence[RolloutDecision]
     now: datetime
+    place: int = 0
+
+    @cached_property
+    def plan(self) -> RolloutPlan:
+        """What was declared at the start; several challengers share its alpha evenly, also those dropped."""
+        plan, others = self.rollout.plan, len(self.rollout.others)
+        return plan.replace(alpha=plan.alpha / (1 + others)) if others else plan
 
     @property
-    def plan(self) -> RolloutPlan:
-        """What was declared at the start."""
-        return self.rollout.plan
+    def challenger(self) -> Challenger:
+        """The version that is held against the champion."""
+        return self.rollout.challengers[self.place]
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether other versions are tried beside it."""
+        return bool(self.rollout.others)
+
+    @property
+    def name(self) -> str:
+        """The challenger in words, such as ``version 5``."""
+        return f"version {self.challenger.version}" if self.is_one_of_several else "the challenger"
 
     @property
     def elapsed(self) -> timedelta:
@@ -59,7 +81,23 @@ class Look:
     @property
     def arms(self) -> tuple[ArmTotals, ArmTotals]:
         """Champion and challenger."""
-        return self.totals.champion, self.totals.challenger
+        champion, *others = self.totals.arms
+        return champion, others[self.place] if self.place < len(others) else ArmTotals()
+
+    @property
+    def units(self) -> int:
+        """Units of both arms."""
+        return sum(arm.units for arm in self.arms)
+
+    @property
+    def exposures(self) -> int:
+        """Exposures of both arms."""
+        return sum(arm.exposures for arm in self.arms)
+
+    @property
+    def split(self) -> tuple[int, int]:
+        """Basis points of champion and challenger."""
+        return BASIS_POINTS - self.rollout.share, self.rollout.share_each
 
     def is_seen(self, metric: str) -> bool:
         """Whether this rollout can tell the arms apart by a metric: people only act upon answers they get."""

@@ -19,15 +19,14 @@ def notes(look: Look) -> tuple[str, ...]:
 
 def _notes(look: Look) -> Iterator[str]:
     totals = look.totals
-    for name, arm in zip(("champion", "challenger"), look.arms, strict=True):
+    for name, arm in zip(_names(look), totals.arms, strict=False):
         if arm.refused:
-            yield f"{arm.refused:,} of the {name}'s {arm.exposures:,} exposures got no answer: {arm.causes}"
-    tried = 1 if look.plan.strategy == "shadow" else 2
-    exposures = sum(arm.exposures for arm in look.arms[:tried])
+            yield f"{arm.refused:,} of {name}'s {arm.exposures:,} exposures got no answer: {arm.causes}"
+    exposures = totals.champion.exposures if look.plan.strategy == "shadow" else totals.exposures
     if totals.unitless > UNITLESS_SHARE * exposures:
         yield (
             f"{totals.unitless:,} of {exposures:,} exposures name no unit: each is a unit of its own, so one "
-            "person may meet both versions; send `unit`"
+            f"person may meet {'several' if look.is_one_of_several else 'both'} versions; send `unit`"
         )
     if look.plan.unit_cap is not None:
         yield from _capped(look, look.plan.unit_cap)
@@ -35,13 +34,24 @@ def _notes(look: Look) -> Iterator[str]:
         yield from _outcomes(look)
 
 
+def _names(look: Look) -> list[str]:
+    """Return the arms in words, the champion's first."""
+    if not look.is_one_of_several:
+        return ["the champion", look.name]
+    return ["the champion", *(f"version {one.version}" for one in look.rollout.challengers)]
+
+
 def _capped(look: Look, cap: int) -> Iterator[str]:
     ratios = [name for name, block in look.plan.metrics.items() if block.kind in RATIO_KINDS]
+    found = {
+        name: [sums for arm in look.totals.arms if (sums := arm.metrics.get(name)) is not None]
+        for name in ratios
+    }
     largest, metric = max(
-        ((sums.largest, name) for name in ratios for sums in look.sums(name)), default=(0.0, "")
+        ((sums.largest, name) for name, each in found.items() for sums in each), default=(0.0, "")
     )
     if largest > cap:
-        capped = sum(sums.capped for sums in look.sums(metric))
+        capped = sum(sums.capped for sums in found[metric])
         yield (
             f"{capped:,} units weigh as much as one with {cap:,} exposures each (`unit_cap`), and have more: "
             f"the largest has {largest:,.0f} ({metric})"

@@ -11,7 +11,6 @@ from windsock.spec import ANSWER_KINDS, LABELLED_KINDS
 from windsock.statistics.experiments import effective_units
 
 OUTCOMES = "outcomes"
-ARMS = ("champion", "challenger")
 CODE = "WS-ROLLOUT-027"
 FEWEST_EVENTS = 20
 """Of the metric that decides: units with a positive outcome that each arm has to expect, and likewise units
@@ -208,10 +207,11 @@ def _needed(kind: str, sums: list[Moments]) -> Iterator[_Needed]:
 
 
 def _none(look: Look, metric: str, needed: _Needed) -> Fault | None:
-    missing = [name for name, seen in zip(ARMS, needed.seen, strict=True) if seen <= 0]
+    arms = ("the champion", look.name)
+    missing = [name for name, seen in zip(arms, needed.seen, strict=True) if seen <= 0]
     if not missing:
         return None
-    arm = "either arm" if len(missing) > 1 else f"the {missing[0]}'s arm"
+    arm = "either arm" if len(missing) > 1 else f"{missing[0]}'s arm"
     message = f"{metric}: {needed.none.format(arm=arm)}; {why_none(look)}"
     return Fault(Status.INSUFFICIENT, CODE, message, 0, 1)
 
@@ -239,7 +239,7 @@ def _few_labels(look: Look, metric: str) -> Fault | None:
 
 
 def _positives(look: Look) -> Iterator[float]:
-    return (arm.metrics.get(look.plan.metric, NOTHING).num_num for arm in look.arms)
+    return (arm.metrics.get(look.plan.metric, NOTHING).num_num for arm in look.totals.arms)
 
 
 def why_none(look: Look) -> str:

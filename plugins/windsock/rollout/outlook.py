@@ -48,7 +48,7 @@ def outlook(model: str, plan: RolloutPlan, ports: Ports, *, challengers: int = 1
     except WindsockError as error:
         return Outlook(notes=(f"{CODE}: the log cannot be read ({error.code}): {asks}",))
     source = _source(seen, span)
-    world = world_of(model, plan, seen, source=source)
+    world = world_of(model, plan, seen, source=source, challengers=challengers)
     if isinstance(world, str):
         return Outlook(notes=(f"{CODE}: the {source} tell too little: {world}; {asks}", *without_unit(seen)))
     if world.bounded and not world.hits:
@@ -111,16 +111,25 @@ def _length(world: World) -> tuple[str, ...]:
         return (f"{CODE}: {need.why}: no number of units is enough for it, so nothing is ever promoted",)
     told = (
         f"{CODE}: at the present {world.by_day[-1]:,.0f} new units a day it hardly ends by its {word} of "
-        f"{world.limit}: {_proof(goal)} needs {need.units:,.0f} units at the last step and {days:,.0f} days "
-        f"in all{_cause(need)}, and has a probability of {own_power(world, goal):.2f} by then; give it more "
-        "time, a larger share, or fewer steps"
+        f"{world.limit}: {_proof(goal)} needs {need.units:,.0f} units{_of_two(world)} at the last step "
+        f"and {days:,.0f} days in all{_cause(need)}, and has a probability of "
+        f"{own_power(world, goal):.2f} by then; give it more time, a larger share, {_fewer(world)}"
     )
     return (told,)
+
+
+def _of_two(world: World) -> str:
+    """Return whose units are told where several challengers are tried."""
+    return f" of the champion and each of {world.challengers} versions" if world.challengers > 1 else ""
 
 
 def _proof(goal: Goal) -> str:
     what = "a gain of" if goal.is_gain else "that it loses less than"
     return f"to see {what} {goal.distance:.3g} with a probability of {POWER:g}"
+
+
+def _fewer(world: World) -> str:
+    return "fewer steps, or fewer versions" if world.challengers > 1 else "or fewer steps"
 
 
 def _cause(need: Need) -> str:

@@ -129,13 +129,13 @@ def _moments(world: World, design: Design, days: float, lead: float) -> list[tup
 
 
 def power_in(world: World, design: Design, goal: Goal, days: float, *, lead: float = 0.0) -> float:
-    """Return the probability that a promotion is proved in so many days."""
+    """Return the probability that a promotion is proved in so many days; of several that of one of them."""
     from windsock.statistics.planning import power_of
 
     return power_of(
         arms_of(world, goal),
         visits(world, design, days, lead=lead),
-        alpha=world.plan.alpha,
+        alpha=world.alpha,
         design=design,
         planned_units=float(max(world.plan.minimum_units, PROMOTION_UNITS)),
     )
@@ -191,7 +191,7 @@ def _hurdles(world: World) -> list[tuple[float, str]]:
     from windsock.statistics.planning import Arms, chance_inside
 
     plan, found = world.plan, []
-    alpha = plan.alpha / max(1, len(plan.limits)) / len(plan.shares)
+    alpha = world.alpha / max(1, len(plan.limits)) / len(plan.shares)
     for name, hurdle in world.hurdles.items():
         limit = plan.limits[name]
         bounded = plan.metrics[name].kind in SHARE_KINDS

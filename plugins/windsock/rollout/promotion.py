@@ -48,7 +48,7 @@ def prove(look: Look) -> Proof:
     metric = look.plan.metric
     if look.is_foreign or not look.is_seen(metric):
         return Proof(estimate=Estimate(metric=metric))
-    edge = min(edges(look), key=partial(_room, look))
+    edge = min(edges(look), key=partial(room, look))
     seen = edge.seen
     if seen.difference is None or seen.error is None or missing_outcomes(look) is not None:
         return Proof(
@@ -71,7 +71,7 @@ def missing_outcomes(look: Look) -> str | None:
     return fault.message if fault else hidden(look, look.plan.metric)
 
 
-def _room(look: Look, edge: Edge) -> float:
+def room(look: Look, edge: Edge) -> float:
     """Return how many standard errors lie between the difference and an edge: of both the fewer decide."""
     difference, error = edge.seen.difference, edge.seen.error
     if difference is None or error is None:
@@ -107,7 +107,7 @@ def _planned(look: Look, seen: Comparison, told: Estimate) -> Proof:
     """Return the estimate with the interval of this planned look, else with that of the last one."""
     made, number = planned_looks(look), due_look(look)
     last = max((one.planned_look or 0 for one in made), default=0)
-    is_planned = number > last and look.totals.units >= look.plan.minimum_units
+    is_planned = number > last and look.units >= look.plan.minimum_units
     bound, fraction = (made[-1].estimate.bound, made[-1].estimate.fraction) if made else (None, None)
     if is_planned:
         fraction = number / look.plan.looks
@@ -139,7 +139,7 @@ def _bound(look: Look, made: list[RolloutDecision], fraction: float, information
     """
     fractions = [one.estimate.fraction or 0.0 for one in made] + [fraction]
     units = [one.estimate.information for one in made] + [information]
-    exposures = [one.totals.exposures for one in made] + [look.totals.exposures]
+    exposures = [one.totals.exposures for one in made] + [look.exposures]
     known = information_of(units, exposures)
     return spending_bounds(fractions, information=known, alpha=look.plan.alpha)[-1]
 
@@ -218,4 +218,4 @@ def _next_look(look: Look) -> str:
     return f"planned look {number} of {plan.looks} is due at {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-__all__ = ["PROMOTION", "PROMOTION_UNITS", "Proof", "promotion", "prove"]
+__all__ = ["PROMOTION", "PROMOTION_UNITS", "Proof", "promotion", "prove", "room"]

@@ -1,4 +1,7 @@
-"""The page about a rollout, and where people find it: in the tracking run of its version."""
+"""The page about a rollout, and where people find it: in the tracking run of its version.
+
+Of several versions the page is in the run of the first one; each run has the numbers of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 
 from windsock.exceptions import WindsockError
 from windsock.ports import Ports, RunDraft
-from windsock.records import LedgerAction, LedgerRow, Rollout, RolloutDecision
+from windsock.records import Challenger, LedgerAction, LedgerRow, Rollout, RolloutDecision
 from windsock.spec import digest_of
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,7 @@ def keep_report(
     rows: Sequence[LedgerRow],
     report: bytes | None,
 ) -> str | None:
-    """Add page, decision and numbers to the version's tracking run.
+    """Add page, decision and numbers to the version's tracking run, and to those of others their numbers.
 
     :returns: where people find the page; ``None``: it, or the tracker, is away.
     """
@@ -67,9 +70,11 @@ def keep_report(
     if report is not None:
         files[f"{name}.html"] = report
     try:
-        run_id = _registered_run(rows, rollout) or _own_run(ports, rollout)
-        ports.tracker.add_to_run(run_id, metrics=_numbers(decision), tags=_tags(decision), files=files)
+        run_id = _add(ports, rollout, decision, rows, 0, files)
         link = ports.tracker.run_link(rollout.model, run_id)
+        for place, look in enumerate(decision.looks):
+            if place and not look.withdrawn:
+                _add(ports, rollout, decision, rows, place, {})
     except Exception as error:
         _warn(rollout, "the report is not in the tracker", error)
         return None
@@ -78,24 +83,43 @@ def keep_report(
     return link or f"runs:/{run_id}/{name}.html"
 
 
-def _registered_run(rows: Sequence[LedgerRow], rollout: Rollout) -> str | None:
-    """Return the tracking run that the version was registered from; old rows do not tell it."""
+def _add(
+    ports: Ports,
+    rollout: Rollout,
+    decision: RolloutDecision,
+    rows: Sequence[LedgerRow],
+    place: int,
+    files: dict[str, bytes],
+) -> str:
+    """Add what a look says of one challenger to its tracking run, and return that.
+
+    :param place: of its lane, from 0.
+    """
+    one = rollout.challengers[place]
+    run_id = _registered_run(rows, one) or _own_run(ports, rollout, one)
+    numbers = _numbers(decision.against(place))
+    ports.tracker.add_to_run(run_id, metrics=numbers, tags=_tags(decision), files=files)
+    return run_id
+
+
+def _registered_run(rows: Sequence[LedgerRow], one: Challenger) -> str | None:
+    """Return the tracking run that a version was registered from; old rows do not tell it."""
     told = (
         row.body.get("run_id")
         for row in reversed(rows)
-        if row.action is LedgerAction.REGISTER
-        and (row.version, row.digest) == (rollout.version, rollout.digest)
+        if row.action is LedgerAction.REGISTER and (row.version, row.digest) == (one.version, one.digest)
     )
     return next((str(run_id) for run_id in told if run_id), None)
 
 
-def _own_run(ports: Ports, rollout: Rollout) -> str:
-    """Return a tracking run that is the rollout's alone; it is found again by its key."""
+def _own_run(ports: Ports, rollout: Rollout, one: Challenger) -> str:
+    """Return a tracking run that is the rollout's alone, or its further version's; its key finds it again."""
+    further = [] if one.digest == rollout.digest else [one.digest]
     draft = RunDraft(
-        key=digest_of([FOLDER, rollout.model, rollout.experiment]),
+        key=digest_of([FOLDER, rollout.model, rollout.experiment, *further]),
         model=rollout.model,
-        run_name=f"{FOLDER} {rollout.experiment}",
-        tags={"windsock.version": rollout.version, "windsock.bundle": rollout.digest},
+        run_name=f"{FOLDER} {rollout.experiment}{f' version {one.version}' if further else ''}",
+        tags={"windsock.version": one.version, "windsock.bundle": one.digest},
     )
     return ports.tracker.record_run(draft)
 
@@ -121,6 +145,9 @@ def _numbers(decision: RolloutDecision) -> dict[str, float]:
 
 def _tags(decision: RolloutDecision) -> dict[str, str]:
     tags = {"windsock.rollout": decision.experiment, "windsock.rollout_decision": decision.action.value}
+    if decision.looks:
+        about = [one.version for one in decision.dropped] or [decision.version]
+        tags["windsock.rollout_decision_version"] = ", ".join(about)
     if decision.evidence_digest is not None:
         tags["windsock.rollout_evidence"] = decision.evidence_digest
     return tags

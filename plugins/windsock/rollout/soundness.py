@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from windsock.records import BASIS_POINTS, CheckResult, Status
+from windsock.records import CheckResult, Status
 from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.statistics.sample_ratio import sample_ratio_p
 
@@ -31,16 +31,22 @@ def sample_ratio(look: Look) -> CheckResult:
     champion, challenger = (arm.units for arm in look.arms)
     if look.plan.strategy == "shadow":
         return _shadow_ratio(champion, challenger)
-    units, share = champion + challenger, look.rollout.share
+    units = champion + challenger
     if not units:
         return _of_split(Status.INSUFFICIENT, "no unit was exposed")
-    p = sample_ratio_p((champion, challenger), (BASIS_POINTS - share, share))
+    p = sample_ratio_p((champion, challenger), look.split)
     status = Status.FAIL if p < SAMPLE_RATIO_LIMIT else Status.PASS
+    expected = units * look.split[1] / sum(look.split)
     message = (
-        f"{challenger:,} of {units:,} units are the challenger's, {units * share / BASIS_POINTS:,.0f} "
-        f"expected: p {p:.3g} against >= {SAMPLE_RATIO_LIMIT:g}"
+        f"{challenger:,} of {units:,} units{_both(look)} are {look.name}'s, {expected:,.0f} expected: "
+        f"p {p:.3g} against >= {SAMPLE_RATIO_LIMIT:g}"
     )
     return _of_split(status, message, value=p, limit=SAMPLE_RATIO_LIMIT, n=units)
+
+
+def _both(look: Look) -> str:
+    """Return whose units are told where several challengers are tried."""
+    return f" of the champion and {look.name}" if look.is_one_of_several else ""
 
 
 def _shadow_ratio(champion: int, challenger: int) -> CheckResult:
@@ -70,7 +76,7 @@ def _of_split(
 def counts(look: Look) -> CheckResult:
     """Check that the counts are those of this step, and that nothing of them is strange or lost."""
     totals, rollout = look.totals, look.rollout
-    exposures = totals.exposures
+    exposures = totals.exposures  # of all arms, as what may be wrong with them is
     if look.is_foreign:
         message = (
             f"the counts are of {totals.experiment} step {totals.step}, not of {rollout.experiment} "
@@ -89,8 +95,9 @@ def _faults(look: Look, exposures: int) -> list[tuple[int, float, str]]:
     """Return what may be wrong with the counts: how many, how many are allowed, what."""
     totals = look.totals
     damaged = max(1.0, exposures * DAMAGED_SHARE)
+    no_arm, arms = ("none of the arms", "several") if look.is_one_of_several else ("neither arm", "both")
     found = [
-        (totals.strange, 0.0, "answers are by a version that is neither arm"),
+        (totals.strange, 0.0, f"answers are by a version that is {no_arm}"),
         (totals.damaged, damaged, "lines of the log cannot be read"),
         (
             totals.reused,
@@ -100,7 +107,7 @@ def _faults(look: Look, exposures: int) -> list[tuple[int, float, str]]:
         (totals.repeated_exposures, exposures * REPEATED_SHARE, f"exposures repeat a prediction id; {AGAIN}"),
     ]
     if look.plan.strategy != "shadow":
-        found.append((totals.moved, totals.units * MOVED_SHARE, "units were exposed to both arms"))
+        found.append((totals.moved, totals.units * MOVED_SHARE, f"units were exposed to {arms} arms"))
     return found
 
 
@@ -121,10 +128,10 @@ def _of_counts(
 
 def units(look: Look) -> CheckResult:
     """Check that enough units were exposed, and enough of them to each arm."""
-    seen, least = look.totals.units, look.plan.minimum_units
+    seen, least = look.units, look.plan.minimum_units
     fewest = min(arm.units for arm in look.arms)
     enough = seen >= least and fewest >= FEWEST_UNITS
-    message = f"{seen:,} units in this step against >= {least:,}"
+    message = f"{seen:,} units{_both(look)} in this step against >= {least:,}"
     if fewest < FEWEST_UNITS:
         message += f"; {fewest:,} in the smaller arm against >= {FEWEST_UNITS}"
     return CheckResult(

@@ -18,8 +18,9 @@ from windsock.records import (
     SteerRolloutInput,
     open_switch,
     running_rollout,
-    waiting_row,
+    waiting_rows,
 )
+from windsock.rollout.hindrances import versions_of
 from windsock.rollout.look_due import look_due
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,12 @@ def steer_rollout(step: SteerRolloutInput, ports: Ports, key: str) -> RolloutSta
     present = running_rollout(after)
     if present is None or present.experiment != rollout.experiment:
         raise _none(step)
-    queued = waiting_row(after)
+    queued = waiting_rows(after, most=present.plan.challengers)
     log.info("%s: rollout %s: %s by %s", step.model, rollout.experiment, step.action, step.run.actor)
     return RolloutState(
         model=step.model,
         rollout=present,
-        waiting=queued.version if queued else None,
+        waiting=versions_of(queued) or None,
         steered=steered,
         look_due=look_due(present, ports.rollouts.last(step.model, present.experiment)),
         reason=_words(step, present, steered=steered),

@@ -40,6 +40,8 @@ class Hurdle:
 class World:
     """What the plan starts from.
 
+    Of several challengers each is held against the champion alone: units are those of these two arms.
+
     :param by_day: new units on each day to come; the last one goes on for ever.
     :param source: where the numbers are from.
     :param notes: what must be known of them, one sentence each.
@@ -48,6 +50,7 @@ class World:
     :param misses: likewise exposures, or units, without the event.
     :param hurdles: what is known of the guardrails' metrics, by guardrail; those that are not named are taken
         to need no units.
+    :param challengers: versions that are tried at once; they share the plan's share and its alpha evenly.
     """
 
     model: str
@@ -60,6 +63,7 @@ class World:
     hits: float | None = None
     misses: float | None = None
     hurdles: Mapping[str, Hurdle] = field(default_factory=dict)
+    challengers: int = 1
 
     @property
     def arms(self) -> int:
@@ -67,9 +71,26 @@ class World:
         return 2 if self.plan.strategy == "shadow" else 1
 
     @property
-    def share(self) -> int:
-        """Basis points of the challenger at the step that decides."""
-        return self._share(len(self.plan.shares) - 1)
+    def alpha(self) -> float:
+        """Risk that one challenger is promoted wrongly."""
+        return self.plan.alpha / self.challengers
+
+    @property
+    def share(self) -> float:
+        """Basis points of one challenger at the step that decides, of the units of both arms."""
+        return self._share(-1)
+
+    @property
+    def share_each(self) -> int:
+        """Basis points of one challenger at the step that decides, of all units."""
+        return HALF if self.plan.strategy == "shadow" else self.plan.shares[-1] // self.challengers
+
+    def paired(self, step: int = -1) -> float:
+        """Return the part of all units that belong to the champion or to one challenger."""
+        if self.challengers == 1:
+            return 1.0
+        each = self.plan.shares[step] // self.challengers
+        return 1 - (self.challengers - 1) * each / BASIS_POINTS
 
     @property
     def bounded(self) -> bool:
@@ -104,26 +125,29 @@ class World:
         """How long the steps before the last take."""
         bake = self.plan.length("bake") / DAY
         return sum(
-            max(bake, self.days_for(self.least_units(step))) for step in range(len(self.plan.shares) - 1)
+            max(bake, self.days_for(self.least_units(step), step))
+            for step in range(len(self.plan.shares) - 1)
         )
 
     def units_in(self, days: float) -> float:
-        """Return the units of both arms after so many days of a step."""
+        """Return the units of both arms after so many days of the last step."""
         whole = self.by_day[: math.floor(days)]
         rest = self.by_day[min(len(whole), len(self.by_day) - 1)] * (days - len(whole))
-        return (sum(whole) + rest) * self.arms
+        return (sum(whole) + rest) * self.arms * self.paired()
 
-    def days_for(self, units: float) -> float:
+    def days_for(self, units: float, step: int = -1) -> float:
         """Return after how many days of a step there are so many units of both arms."""
-        missing, days = units / self.arms, 0.0
+        missing, days = units / self.arms / self.paired(step), 0.0
         for count in self.by_day[:-1]:
             if count >= missing:
                 return days + missing / count
             missing, days = missing - count, days + 1
         return days + missing / self.by_day[-1]
 
-    def _share(self, step: int) -> int:
-        return HALF if self.plan.strategy == "shadow" else self.plan.shares[step]
+    def _share(self, step: int) -> float:
+        if self.challengers == 1:
+            return HALF if self.plan.strategy == "shadow" else self.plan.shares[step]
+        return self.plan.shares[step] // self.challengers / self.paired(step)
 
 
 def world_of(
@@ -134,10 +158,12 @@ def world_of(
     source: str,
     notes: tuple[str, ...] = (),
     by_day: tuple[float, ...] | None = None,
+    challengers: int = 1,
 ) -> World | str:
     """Return what a stretch of the log tells of a rollout to come, or why it tells nothing.
 
     :param by_day: new units of the days to come, where they are known otherwise.
+    :param challengers: versions that are tried at once.
     """
     from windsock.statistics.planning import baseline_of
 
@@ -163,6 +189,7 @@ def world_of(
         hits=sums.num / sums.units,
         misses=(sums.den - sums.num) / sums.units,
         hurdles=hurdles_of(plan, seen),
+        challengers=challengers,
     )
 
 

@@ -15,6 +15,8 @@ Design = Literal["fixed", "sequential", "group_sequential"]
 DESIGNS: tuple[Design, ...] = ("fixed", "sequential", "group_sequential")
 WHOLE = 10_000
 """Basis points of all traffic."""
+ROUNDED = 2
+"""Basis points by which arms that are meant to be alike may differ, where several share a whole number."""
 
 
 class Baseline(NamedTuple):
@@ -55,7 +57,7 @@ class Arms(NamedTuple):
     champion: Baseline
     challenger: Baseline
     distance: float
-    share: int = WHOLE // 2
+    share: float = WHOLE / 2
     bounded: bool = False
     weight: float = 1.0
 
@@ -89,9 +91,9 @@ def _seen(arm: Baseline, size: float, *, bounded: bool) -> float:
     return (size * arm.variance + (1 - arm.value) ** 2 + arm.value**2) / (size + PSEUDO_UNITS - 1)
 
 
-def _smaller(share: int) -> tuple[float, float]:
+def _smaller(share: float) -> tuple[float, float]:
     """Return the chances that the champion's and the challenger's arm is the smaller one."""
-    if share == WHOLE // 2:
+    if abs(share - WHOLE / 2) < ROUNDED:
         return 0.5, 0.5
     return (1.0, 0.0) if share > WHOLE // 2 else (0.0, 1.0)
 

@@ -298,3 +298,13 @@ def test_a_guardrail_that_needs_the_most_units_is_named(use, capsys):
     )
     assert run(["rollout", "plan", "churn", "--effect", "50%"]) == 0
     assert "guardrail:slow inside its limit of 0.05 needs the most units" in capsys.readouterr().out
+
+
+def test_several_challengers_are_said_with_what_each_needs(use, capsys):
+    use("{strategy: ab, metric: conversion, share: 75, challengers: 3}")
+    assert run(["rollout", "plan", "churn", *BY_HAND]) == 0
+    out = capsys.readouterr().out
+    assert "churn: ab by conversion, 25 % of the units for each of 3 challengers" in out
+    assert (
+        "with 0.05 / 3 false promotions: units are those of the champion and one of them, 50% of all" in out
+    )

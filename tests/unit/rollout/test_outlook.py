@@ -15,7 +15,7 @@ from windsock.exceptions import StorageError
 from windsock.ports import Traffic
 from windsock.records import LedgerAction, RolloutPlan, RolloutState, Span
 from windsock.records.ledger_bodies import fault_in_body, unknown_keys
-from windsock.rollout.outlook import DAYS, MOST_ROWS
+from windsock.rollout.outlook import DAYS, MOST_ROWS, outlook
 from windsock.steps.rollout_verdicts import describe_rollout
 
 DAY = timedelta(days=1)
@@ -119,6 +119,17 @@ class TestTheTime:
         assert start(ports, spec=spec).outlook == (note,)  # each look tells it again
         assert note in describe_rollout(state).why
         assert running(ports).plan == RolloutPlan.of_spec(spec)
+
+    def test_several_challengers_need_more_of_each(self):
+        spec = canary(challengers=3, steps=[75, 100])
+        ports = told(waiting_world(spec=spec), rate=0.02, units=21_000)
+        single, several = (
+            outlook(MODEL, RolloutPlan.of_spec(spec), ports, challengers=tried).notes for tried in (1, 3)
+        )
+        assert single == ()
+        (note,) = several
+        assert "units of the champion and each of 3 versions at the last step" in note
+        assert note.endswith("a larger share, fewer steps, or fewer versions")
 
     def test_one_that_can_says_nothing_and_its_row_is_as_before(self):
         spec = canary()

@@ -203,3 +203,40 @@ def test_a_world_knows_how_many_units_have_a_value():
     assert (found.labelled, found.hits) == (0.5, pytest.approx(0.1))
     nothing = replace(traffic([4000]), metrics={"conversion": Moments()})
     assert "0 of them have a value of conversion" in world_of("churn", make_plan(), nothing, source="")
+
+
+# --- several challengers --------------------------------------------------------------------------------
+
+
+def test_units_of_several_are_those_of_the_champion_and_one_of_them():
+    several = world(make_plan(challengers=3, share=75, horizon="14d"), challengers=3)
+    single = world(make_plan(share=50, horizon="14d", alpha=0.05 / 3), scale=1.5)
+    assert (several.share, several.share_each, several.paired()) == (5_000, 2_500, 0.5)
+    assert several.alpha == single.alpha
+    goal = Goal(distance=0.01, is_gain=True)
+    for found, alone in zip(
+        needed(several, "group_sequential", goal, 0.8), needed(single, "group_sequential", goal, 0.8),
+        strict=True,
+    ):  # fmt: skip
+        assert found == alone
+    assert own_power(several, goal) == own_power(single, goal)
+    assert several.units_in(several.days_for(9_000)) == pytest.approx(9_000)
+
+
+def test_more_challengers_take_longer():
+    goal = Goal(distance=0.01, is_gain=True)
+    days = [
+        needed(world(make_plan(challengers=k, share=50), challengers=k), "sequential", goal, 0.8).days
+        for k in (1, 2, 4)
+    ]
+    assert days[0] * 1.3 < days[1]
+    assert days[1] * 1.3 < days[2]
+
+
+def test_a_canarys_steps_before_the_last_are_longer_with_several():
+    plan = make_plan("canary", challengers=4, steps=[4, 40], minimum_units=100, bake="1h")
+    found = world(plan, challengers=4)
+    assert found.share_each == 1_000
+    assert found.paired(0) == pytest.approx(0.97)
+    assert found.least_units(0) == 9_700
+    assert found.lead_days == pytest.approx(world(plan).days_for(10_000), rel=0.01)

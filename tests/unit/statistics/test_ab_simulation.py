@@ -63,3 +63,17 @@ def test_users_are_those_of_the_world(bench: ModuleType) -> None:
         assert seen["num"][:, -1] / seen["den"][:, -1] == pytest.approx([0.1, 0.1], rel=0.1)
         assert seen["den"][:, -1] / seen["units"][:, -1] == pytest.approx([mean, mean], rel=0.05)
         assert (np.diff(seen["units"]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["version 4 is worse, 10 % -> 7 %, looks at any", "refuses 20 %, looks at any"]
+)
+def test_one_of_several_that_does_harm_is_dropped_and_the_rest_comes_to_its_end(
+    bench: ModuleType, name: str
+) -> None:
+    world = next(one for one in bench.SEVERAL if name in one.name)
+    courses = [bench.course_of(world, np.random.default_rng([3, run])) for run in range(15)]
+    for fate in world.right:
+        assert sum(map(fate.holds, courses)) >= 13
+    for fate in world.wrong:
+        assert sum(map(fate.holds, courses)) <= 1
