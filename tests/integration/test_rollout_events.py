@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import rollout_judge
 from support.databases import database_url, postgres_url  # noqa: F401 - fixtures
+from support.forks import fork_server
 from support.log_rows import answered, row
-from support.project import PLUGINS, PROJECT
 from support.rollout_judge import JUDGED
 from support.rollout_log import (
     CHALLENGER,
@@ -42,11 +40,21 @@ MINUTE = 60 * HOURS + 5
 ROWS, BATCHES = 20, 40
 
 
-def judge(folder: Path, url: str) -> subprocess.Popen[str]:
-    """Start a process that counts."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(PLUGINS), str(PROJECT / "tests")))}
-    command = [sys.executable, "-m", "support.rollout_judge", str(folder), url, str(MINUTE)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True)
+LOADED = ("support.rollout_judge", "pandas", "pyarrow.parquet", "duckdb", "alembic.command", "psycopg")
+"""What a process that counts would load first."""
+
+
+class Judge:
+    """A process that counts, as soon as it was made.
+
+    :param context: starts processes.
+    """
+
+    def __init__(self, context: ForkServerContext, folder: Path, url: str) -> None:
+        self.says, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=rollout_judge.main, args=(folder, url, MINUTE, theirs))
+        self.process.start()
+        theirs.close()
 
 
 def history(seed: int) -> tuple[list[Any], list[Any]]:
@@ -74,21 +82,23 @@ def test_processes_that_are_killed_anywhere_count_nothing_twice(tmp_path, databa
     log.write(*exposures[1::2], *outcomes[1::2])
     log.archive(60 * HOURS // 2)
     rows, draw = CountRows(database_url, "churn", EXPERIMENT, 0), random.Random(7)  # noqa: S311
+    judges = fork_server(*LOADED)
     for kill in range(KILLS):
-        callers = [judge(tmp_path, database_url) for _ in range(2)]
+        callers = [Judge(judges, tmp_path, database_url) for _ in range(2)]
         for caller in callers:
-            assert caller.stdout is not None
-            caller.stdout.readline()
+            assert caller.says.recv() == "begins"
         wanted = min(HOURS - 1, kill * 2 + 1)  # so many hours are kept when the kill comes, or more
-        while rows.read().generation < wanted and any(caller.poll() is None for caller in callers):
+        while rows.read().generation < wanted and any(caller.process.is_alive() for caller in callers):
             threading.Event().wait(draw.random() / 20)
         threading.Event().wait(draw.random() / 5)
         for caller in callers:
-            caller.send_signal(signal.SIGKILL)
-            caller.communicate()
-    last = [judge(tmp_path, database_url) for _ in range(2)]
-    said = [caller.communicate()[0].splitlines()[-1] for caller in last]
-    assert [caller.returncode for caller in last] == [0, 0]
+            caller.process.kill()
+            caller.process.join()
+    last = [Judge(judges, tmp_path, database_url) for _ in range(2)]
+    said = [[caller.says.recv() for _ in range(2)][-1] for caller in last]
+    for caller in last:
+        caller.process.join()
+    assert [caller.process.exitcode for caller in last] == [0, 0]
     expected = naive(JUDGED, exposures, outcomes)
     assert [json.loads(line) for line in said] == [expected, expected]
     assert rows.read().generation == HOURS

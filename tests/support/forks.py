@@ -1,16 +1,23 @@
-"""A function in a fork of this process: what it opens, caches and leaves open ends with it."""
+"""Functions in forks of this process, or of one that has loaded what they need and has no threads."""
 
 from __future__ import annotations
 
 import os
 import pickle
+import sys
 import traceback
 from collections.abc import Callable
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import ForkServerContext
 from typing import Any
+
+import pytest
 
 
 def in_fork(function: Callable[[], Any]) -> Any:
     """Return what a function returns in a fork; libraries that are loaded here are loaded there.
+
+    What it opens, caches and leaves open ends with it.
 
     :raises AssertionError: with the trace of what it raised there.
     """
@@ -37,3 +44,16 @@ def in_fork(function: Callable[[], Any]) -> Any:
     result, trace = pickle.loads(answer)  # noqa: S301
     assert not trace, trace
     return result
+
+
+def fork_server(*modules: str) -> ForkServerContext:
+    """Return what starts processes that have modules loaded: forks of a process that does nothing else.
+
+    There is one such process in a run of tests: who asks first says what it loads.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(modules))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        forkserver.ensure_running()
+    return context
