@@ -6,15 +6,13 @@ import asyncio
 import json
 import random
 import threading
-from multiprocessing.context import ForkServerContext
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support import rollout_judge
 from support.databases import database_url, postgres_url  # noqa: F401 - fixtures
-from support.forks import fork_server
+from support.forks import Counting
 from support.log_rows import answered, row
 from support.rollout_judge import JUDGED
 from support.rollout_log import (
@@ -38,23 +36,6 @@ HOURS = 10
 KILLS = 5
 MINUTE = 60 * HOURS + 5
 ROWS, BATCHES = 20, 40
-
-
-LOADED = ("support.rollout_judge", "pandas", "pyarrow.parquet", "duckdb", "alembic.command", "psycopg")
-"""What a process that counts would load first."""
-
-
-class Judge:
-    """A process that counts, as soon as it was made.
-
-    :param context: starts processes.
-    """
-
-    def __init__(self, context: ForkServerContext, folder: Path, url: str) -> None:
-        self.says, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=rollout_judge.main, args=(folder, url, MINUTE, theirs))
-        self.process.start()
-        theirs.close()
 
 
 def history(seed: int) -> tuple[list[Any], list[Any]]:
@@ -82,22 +63,18 @@ def test_processes_that_are_killed_anywhere_count_nothing_twice(tmp_path, databa
     log.write(*exposures[1::2], *outcomes[1::2])
     log.archive(60 * HOURS // 2)
     rows, draw = CountRows(database_url, "churn", EXPERIMENT, 0), random.Random(7)  # noqa: S311
-    judges = fork_server(*LOADED)
     for kill in range(KILLS):
-        callers = [Judge(judges, tmp_path, database_url) for _ in range(2)]
+        callers = [Counting(rollout_judge.main, tmp_path, database_url, MINUTE) for _ in range(2)]
         for caller in callers:
-            assert caller.says.recv() == "begins"
+            assert caller.hear() == "begins"
         wanted = min(HOURS - 1, kill * 2 + 1)  # so many hours are kept when the kill comes, or more
         while rows.read().generation < wanted and any(caller.process.is_alive() for caller in callers):
             threading.Event().wait(draw.random() / 20)
         threading.Event().wait(draw.random() / 5)
         for caller in callers:
-            caller.process.kill()
-            caller.process.join()
-    last = [Judge(judges, tmp_path, database_url) for _ in range(2)]
-    said = [[caller.says.recv() for _ in range(2)][-1] for caller in last]
-    for caller in last:
-        caller.process.join()
+            caller.kill()
+    last = [Counting(rollout_judge.main, tmp_path, database_url, MINUTE) for _ in range(2)]
+    said = [caller.rest()[-1] for caller in last]
     assert [caller.process.exitcode for caller in last] == [0, 0]
     expected = naive(JUDGED, exposures, outcomes)
     assert [json.loads(line) for line in said] == [expected, expected]

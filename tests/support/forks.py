@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing import forkserver, get_context
-from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import pytest
@@ -46,14 +45,49 @@ def in_fork(function: Callable[[], Any]) -> Any:
     return result
 
 
-def fork_server(*modules: str) -> ForkServerContext:
-    """Return what starts processes that have modules loaded: forks of a process that does nothing else.
+LOADED = (
+    "support.rollout_judge",
+    "support.fold_process",
+    "pandas",
+    "pyarrow.parquet",
+    "duckdb",
+    "alembic.command",
+    "psycopg",
+)
+"""What processes that count a rollout would load first."""
 
-    There is one such process in a run of tests: who asks first says what it loads.
+
+class Counting:
+    """A process that counts from now on: a fork of one that has loaded :data:`LOADED` and does nothing else.
+
+    :param function: what it does; its last argument is the end of a pipe by which it says something.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(list(modules))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        forkserver.ensure_running()
-    return context
+
+    def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
+        context = get_context("forkserver")
+        context.set_forkserver_preload(list(LOADED))
+        with pytest.MonkeyPatch.context() as patch:  # for the one that forks, which starts with the first
+            patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+            forkserver.ensure_running()
+        self._said, says = context.Pipe(duplex=False)
+        self.process = context.Process(target=function, args=(*arguments, says))
+        self.process.start()
+        says.close()
+
+    def hear(self) -> Any:
+        """Wait for what it says next; ``None``: it has ended."""
+        try:
+            return self._said.recv()
+        except EOFError:
+            return None
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.process.kill()
+        self.process.join()
+
+    def rest(self) -> list[Any]:
+        """Wait until it has ended; return what it has said and nobody has heard."""
+        said = list(iter(self.hear, None))
+        self.process.join()
+        return said
