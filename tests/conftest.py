@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from support import examples, imports, memory, phases, shared
+from support import examples, imports, memory, phases, shared, trusted
 from support.distribution import ByWorld, is_slow, order_of
 
 memory.use_for_temporary_files()
+GC_THRESHOLD = (50_000, 20, 100)  # with all libraries loaded, the usual one takes a tenth of the time
 HOME = Path(tempfile.mkdtemp(prefix="windsock-tests-"))
 PROJECT = Path(__file__).resolve().parent.parent
 for folder in ("dags", "plugins"):
@@ -42,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault(shared.OWNER, str(os.getpid()))
     settings.register_profile("suite", deadline=None)  # a busy machine is no fault
     settings.load_profile("suite")
+    gc.set_threshold(*GC_THRESHOLD)
+    trusted.read_once()
 
 
 @pytest.hookimpl(optionalhook=True)

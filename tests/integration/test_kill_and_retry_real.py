@@ -75,12 +75,13 @@ class Installation:
         self.router = FakeRouter()
 
     def ports(self):
-        """The outside world as a new process meets it."""
+        """The outside world as a new process meets it; nothing serves here that would have to bake."""
 
         def no_connection(conn_id):
             raise AssertionError(f"nothing asks for connection {conn_id}")
 
-        return replace(build_ports(self.settings, connections=no_connection), router=self.router)
+        ports = build_ports(self.settings, connections=no_connection)
+        return replace(ports, router=self.router, pause=lambda seconds: None)
 
     def world(self):
         """What a quiet run and a killed and retried one must agree on."""

@@ -266,25 +266,23 @@ class TestLostAnswers(OnServer, Contract):
 
 class TestServerGoesAway(Contract):
     @pytest.fixture
-    def own_server(self, tmp_path: Path) -> Iterator[Server]:
-        home = tmp_path / "server"
-        home.mkdir()
-        server = Server(home)
-        server.start()
+    def mortal(self, server: Server) -> Iterator[Server]:
+        """The server, which runs again for other tests, however this one ends."""
         yield server
-        server.stop()
+        if server.process is None:
+            server.start()
 
     def test_killed_in_the_middle_is_said_soon_and_gone_on_with(
-        self, own_server: Server, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, mortal: Server, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from mlflow import MlflowClient
 
         draft, honest = with_model(model), MlflowClient.log_inputs
-        tracker = MlflowTracker(own_server.url, tmp_path)
+        tracker = MlflowTracker(mortal.url, tmp_path)
 
         def kill_the_server(*args: Any, **kwargs: Any) -> None:
             honest(*args, **kwargs)
-            own_server.stop()
+            mortal.stop()
 
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, "log_inputs", kill_the_server)
@@ -298,8 +296,8 @@ class TestServerGoesAway(Contract):
             tracker.record_run(draft)
         assert time.monotonic() - begun < 15
 
-        own_server.start()
-        client = MlflowClient(own_server.url, own_server.url)
+        mortal.start()
+        client = MlflowClient(mortal.url, mortal.url)
         (left,) = runs_of(client, model)
         assert left.info.status == "RUNNING"
         assert tracker.record_run(draft) == left.info.run_id
@@ -308,16 +306,16 @@ class TestServerGoesAway(Contract):
         assert len(client.search_logged_models([run.info.experiment_id])) == 1
 
     def test_a_server_that_hangs_is_said_within_fifteen_seconds(
-        self, own_server: Server, tmp_path: Path
+        self, server: Server, model: str, tmp_path: Path
     ) -> None:
-        registry = MlflowRegistry(own_server.url, tmp_path, made_installation(tmp_path / "keys"))
-        assert registry.alias("churn", "champion") is None
-        own_server.signal(signal.SIGSTOP)
+        registry = MlflowRegistry(server.url, tmp_path, made_installation(tmp_path / "keys"))
+        assert registry.alias(model, "champion") is None
+        server.signal(signal.SIGSTOP)
         begun = time.monotonic()
         try:
             with pytest.raises(TrackingUnavailableError):
-                registry.alias("churn", "champion")
+                registry.alias(model, "champion")
         finally:
-            own_server.signal(signal.SIGCONT)
+            server.signal(signal.SIGCONT)
         assert time.monotonic() - begun < 15
-        assert registry.alias("churn", "champion") is None
+        assert registry.alias(model, "champion") is None

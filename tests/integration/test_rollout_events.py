@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import rollout_judge
 from support.databases import database_url, postgres_url  # noqa: F401 - fixtures
+from support.forks import Counting
 from support.log_rows import answered, row
-from support.project import PLUGINS, PROJECT
 from support.rollout_judge import JUDGED
 from support.rollout_log import (
     CHALLENGER,
@@ -41,13 +37,6 @@ HOURS = 10
 KILLS = 5
 MINUTE = 60 * HOURS + 5
 ROWS, BATCHES = 20, 40
-
-
-def judge(folder: Path, url: str) -> subprocess.Popen[str]:
-    """Start a process that counts."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(PLUGINS), str(PROJECT / "tests")))}
-    command = [sys.executable, "-m", "support.rollout_judge", str(folder), url, str(MINUTE)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True)
 
 
 def history(seed: int) -> tuple[list[Any], list[Any]]:
@@ -76,20 +65,18 @@ def test_processes_that_are_killed_anywhere_count_nothing_twice(tmp_path, databa
     log.archive(60 * HOURS // 2)
     rows, draw = CountRows(database_url, "churn", EXPERIMENT, 0), random.Random(7)  # noqa: S311
     for kill in range(KILLS):
-        callers = [judge(tmp_path, database_url) for _ in range(2)]
+        callers = [Counting(rollout_judge.main, tmp_path, database_url, MINUTE) for _ in range(2)]
         for caller in callers:
-            assert caller.stdout is not None
-            caller.stdout.readline()
+            assert caller.hear() == "begins"
         wanted = min(HOURS - 1, kill * 2 + 1)  # so many hours are kept when the kill comes, or more
-        while rows.read().generation < wanted and any(caller.poll() is None for caller in callers):
+        while rows.read().generation < wanted and any(caller.process.is_alive() for caller in callers):
             threading.Event().wait(draw.random() / 20)
         threading.Event().wait(draw.random() / 5)
         for caller in callers:
-            caller.send_signal(signal.SIGKILL)
-            caller.communicate()
-    last = [judge(tmp_path, database_url) for _ in range(2)]
-    said = [caller.communicate()[0].splitlines()[-1] for caller in last]
-    assert [caller.returncode for caller in last] == [0, 0]
+            caller.kill()
+    last = [Counting(rollout_judge.main, tmp_path, database_url, MINUTE) for _ in range(2)]
+    said = [caller.rest()[-1] for caller in last]
+    assert [caller.process.exitcode for caller in last] == [0, 0]
     expected = naive(JUDGED, exposures, outcomes)
     assert [json.loads(line) for line in said] == [expected, expected]
     assert rows.read().generation == HOURS

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from support import postgres
+from support import fold_process, postgres
 from support.builders import NOON
 from support.faults import Killed, killed_after
 from support.fold_process import Folding
+from support.forks import Counting
 from support.rollout_log import TOLERANCE
 from support.rollout_world import (
     MODEL,
@@ -32,7 +31,7 @@ from support.rollout_world import (
     same_as_tally,
     told_once,
 )
-from support.serving import PLUGINS, ROW, make_settings, running, wait_until
+from support.serving import ROW, make_settings, running, wait_until
 from support.world import deploy, promote, shares, world_of
 from windsock.adapters.log_format import read_segment
 from windsock.adapters.server_client import ServerRouter
@@ -341,23 +340,20 @@ def fold_storm(tmp_path: Path, url: str, *, kills: int, seed: int = 3) -> None:
     rollout = world.begin()
     users = LoggedUsers(rollout, hours=20, units=1_500)
     users.write(world.settings.serving_dir)
-    file = tmp_path / "folding.json"
     folding = Folding(
         settings=world.settings, url=world.url, rollout=rollout, begins=users.begins, hours=users.hours
     )
-    file.write_text(folding.model_dump_json())
     draw = random.Random(seed)  # noqa: S311
-    begun, killed = "1", []
+    begun, killed = 1, []
     while len(killed) < kills:
-        processes = [counting_process(file, begun), counting_process(file, begun)]
+        processes = [counting_process(folding, begun) for _ in range(2)]
         # However busy the machine is, some are killed in the middle: every second time after a counted hour.
-        counted_one = processes[0].stdout.readline() if len(killed) % 4 else ""  # type: ignore[union-attr]
+        counted_one = processes[0].hear() if len(killed) % 4 else None
         time.sleep(draw.uniform(0.0, 0.8))
-        for process, heard in zip(processes, (counted_one, ""), strict=True):
+        for process, heard in zip(processes, (counted_one, None), strict=True):
             process.kill()
-            said = (heard + process.communicate()[0]).split()
-            killed.append(int(said[-1]) if said else 0)
-        begun = str(min(max(1, *killed[-2:]), users.hours))
+            killed.append([heard or 0, *process.rest()][-1])
+        begun = min(max(1, *killed[-2:]), users.hours)
     assert any(0 < hour < users.hours for hour in killed), f"none was killed in the middle: {killed}"
     totals = world.events().totals(rollout, now=users.ends)
     same_as_tally(totals, rollout, users.tally)
@@ -365,17 +361,10 @@ def fold_storm(tmp_path: Path, url: str, *, kills: int, seed: int = 3) -> None:
     assert counted(recount(fresh, rollout, users)) == counted(totals)
 
 
-def counting_process(file: Path, begun: str) -> subprocess.Popen[str]:
+def counting_process(folding: Folding, begun: int) -> Counting:
     """Start a process that counts, and wait until it begins."""
-    folders = os.pathsep.join([str(PLUGINS), str(PLUGINS.parent / "tests")])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "support.fold_process", str(file), begun],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": folders},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    process = Counting(fold_process.main, folding, begun)
+    assert process.hear() == "ready"
     return process
 
 

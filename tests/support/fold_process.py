@@ -1,15 +1,10 @@
-"""A process that counts a rollout hour by hour: ``python -m support.fold_process FILE HOUR``.
-
-The file is what :class:`Folding` holds; the hour is the one to begin with. It counts until it is killed, and
-prints each hour that it has counted.
-"""
+"""A process that counts a rollout hour by hour until it is killed."""
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timedelta
-from importlib import import_module
-from pathlib import Path
+from multiprocessing.connection import Connection
+from typing import Any
 
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
 from windsock.adapters.storage import Storage
@@ -41,17 +36,10 @@ class Folding(Record):
         )
 
 
-def main(file: Path, begun: int) -> None:
-    """Count from an hour to the last one."""
-    for heavy in ("duckdb", "pandas", "pyarrow.parquet"):
-        import_module(heavy)
-    folding = Folding.model_validate_json(file.read_bytes())
+def main(folding: Folding, begun: int, says: Connection[Any, Any]) -> None:
+    """Count from an hour to the last one; say each hour that is counted."""
     events = folding.events()
-    print("ready", flush=True)  # noqa: T201
+    says.send("ready")
     for hour in range(begun, folding.hours + 2):
         events.totals(folding.rollout, now=folding.begins + timedelta(hours=hour, minutes=5))
-        print(hour, flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+        says.send(hour)

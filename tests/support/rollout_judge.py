@@ -1,4 +1,4 @@
-"""A process that counts a rollout of a test's log: ``python -m support.rollout_judge FOLDER URL MINUTE``.
+"""A process that counts a rollout of a test's log.
 
 Each hour is kept by itself, so that there are many moments at which a kill could count one twice.
 """
@@ -6,8 +6,9 @@ Each hour is kept by itself, so that there are many moments at which a kill coul
 from __future__ import annotations
 
 import json
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from support.rollout_log import RolloutLog, plan, several
 from support.rollout_recount import told_of
@@ -16,12 +17,8 @@ from windsock.adapters.rollout_events import step_count
 JUDGED = several(3, plan(attribution="90m", unit_cap=3), dropped=(2,))
 
 
-def main(folder: Path, url: str, minute: float) -> None:
-    """Count, and print what it comes to."""
+def main(folder: Path, url: str, minute: float, says: Connection[Any, Any]) -> None:
+    """Say that it begins, count, and say what it comes to."""
     step_count.FOLD_ROWS = 1
-    print("begins", flush=True)  # noqa: T201
-    print(json.dumps(told_of(RolloutLog(folder, url=url).totals(JUDGED, minute))), flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
+    says.send("begins")
+    says.send(json.dumps(told_of(RolloutLog(folder, url=url).totals(JUDGED, minute))))

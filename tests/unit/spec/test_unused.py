@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ OF_UNREAD_SOURCES = {"data.source.url", "data.source.view"}
 VALIDATOR = "model_validator"
 
 
-def names_read() -> set[str]:
+@functools.cache
+def names_read() -> frozenset[str]:
     """Return every attribute that the package reads, but for what only validators of the spec read."""
     found: set[str] = set()
     for file in PACKAGE.rglob("*.py"):
@@ -35,7 +37,7 @@ def names_read() -> set[str]:
             ):
                 node.body = []
         found |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    return found
+    return frozenset(found)
 
 
 def test_every_key_is_read_or_named_as_unused():
