@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 GRID = 1024
 """Cells of the grid: about as many numbers as intervals."""
+NEAREST = 1e-12
+"""Part of a number by which a system that reads it as a decimal may be wrong."""
 NUMBERS, CATEGORIES, TEXTS = "numbers", "categories", "texts"
 """The three kinds of rows of the result."""
 
@@ -45,10 +47,15 @@ class Ends(NamedTuple):
 
     @property
     def grid(self) -> tuple[float, float, float]:
-        """Lowest and highest number that the grid tells apart, and its cells for each unit."""
+        """Lowest and highest number that the grid tells apart, and its cells for each unit.
+
+        Ends that lie so near to each other that a system may read both as one number have no grid.
+        """
         if self.ends.size < 2:
             return 0.0, 0.0, 0.0
         low, high = float(self.ends[0]), float(self.ends[-1])
+        if high - low <= NEAREST * max(abs(low), abs(high)):
+            return low, high, 0.0
         scale = GRID / (high - low)
         return low, high, scale if scale < LARGEST else 0.0
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from support.builders import NOON, digest
@@ -76,6 +76,10 @@ ROWS = st.lists(
     ),
     max_size=25,
 )
+ABOVE = [
+    (0.7, 5, "c1", True, ("champion", DIGEST), 1.0, True),
+    (1.5, -1, None, None, ("champion", DIGEST), 1.0, 3),
+]
 
 
 @settings(max_examples=40, deadline=None)
@@ -86,6 +90,9 @@ ROWS = st.lists(
     st.integers(0, 3_600),
     st.booleans(),
 )
+@example([0.0], [-1], ABOVE, 3_600, False)
+@example([-1.0, 0.1], [-1, -1], ABOVE, 3_600, True)
+@example([0.7], [-3], ABOVE, 3_600, False)
 def test_both_engines_count_alike(
     tmp_path_factory: pytest.TempPathFactory,
     numbers: list[float],
