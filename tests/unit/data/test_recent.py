@@ -126,7 +126,9 @@ class TestWhatIsMixedIn:
         take(ports)
         ((model, span, labels), known), begun = calls[0], ports.now()
         assert (model, span, labels) == ("churn", WINDOW, spec.monitoring.labels)
-        assert known.keys() == {"as_of"}
+        assert known.keys() == {"schema", "as_of"}
+        assert known["schema"].classes == (False, True)
+        assert known["schema"].label_words == ("Yes", "No")
         assert known["as_of"] < begun
 
     def test_shadows_and_doubled_answers_do_not_count(self):
