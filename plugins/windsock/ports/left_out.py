@@ -24,7 +24,7 @@ def left_out(joined: LabelledRows, foreign: int = 0) -> tuple[str, ...]:
             CONFLICTING,
             joined.conflicting,
             "answers with labels that contradict each other; none of them counts",
-            "give each label the time when it was known (`label_time` of a table), so that the later one counts",
+            "give each label the time when it was known (`label_time`), so that the later one counts",
         ),
         (
             UNDATED,
