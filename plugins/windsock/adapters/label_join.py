@@ -90,7 +90,7 @@ class Joined:
 
     :param frame: the answers, with ``outcome`` and ``label_time``.
     :param conflicting: prediction ids whose labels contradict each other.
-    :param by_order: how many answers have labels that differ, of which the order of arrival chose one.
+    :param by_order: prediction ids whose labels differ, and of which the order of arrival chose one.
     :param unmatched: prediction ids of labels that found no answer.
     :param unmatched_units: units of labels that found no answer, once for each label.
     """
@@ -100,7 +100,7 @@ class Joined:
     unmatched_units: list[str] = field(default_factory=list)
     duplicates: int = 0
     conflicting: frozenset[str] = frozenset()
-    by_order: int = 0
+    by_order: frozenset[str] = frozenset()
 
 
 def join(
@@ -140,7 +140,7 @@ def join(
         unmatched_units=unmatched_units,
         duplicates=chosen.replaced,
         conflicting=frozenset() if ordered else chosen.differing,
-        by_order=len(chosen.differing & set(ids)) if ordered else 0,
+        by_order=chosen.differing if ordered else frozenset(),
     )
 
 

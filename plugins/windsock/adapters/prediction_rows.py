@@ -137,10 +137,8 @@ class ArchivePredictionRows:
             unknown=self._unknown(model, span, as_of, met, once) if timed else 0,
             duplicates=known.duplicates + met.duplicates,
             late=known.late,
-            conflicting=sum(one in met.conflicting for one in frame["prediction_id"])
-            if met.conflicting
-            else 0,
-            by_order=met.by_order,
+            conflicting=int(frame["prediction_id"].isin(met.conflicting).sum()),
+            by_order=int(frame["prediction_id"].isin(met.by_order).sum()),
             unusable=known.unusable,
             undated=known.undated,
             repeated=answered - len(frame),

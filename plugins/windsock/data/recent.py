@@ -145,16 +145,13 @@ def _counted(joined: LabelledRows, answers: int, labelled: int) -> tuple[str, ..
         "too late": joined.late,
         "of lines of the log that are damaged": joined.damaged,
     }
+    again = joined.repeated
     odd = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     return (
         f"{answers:,} answers in the recent window, {labelled:,} with a label{share}",
         *([f"labels of the recent window: {odd}"] if odd else []),
         *left_out(joined),
-        *(
-            [f"{joined.repeated:,} answers whose prediction id a later one has, too"]
-            if joined.repeated
-            else []
-        ),
+        *([f"answers whose prediction id a later one has, too: {again:,}"] if again else []),
         *([f"too many answers: only those since {joined.cut:%Y-%m-%d %H:%M} UTC"] if joined.cut else []),
     )
 
