@@ -130,6 +130,15 @@ def test_what_contradicts(
     case(f"at one time: {about}", right=right_counts, got=(read, joined.conflicting, joined.duplicates))
 
 
+def test_what_contradicts_by_unit(case: Callable[..., None], log: LabelLog) -> None:
+    log.answer("a", "b", "c")
+    log.post(("of a", 0), ("of a", 1), ("of b", "1.0"), ("of b", True), by="unit", event_id="1")
+    joined = log.labelled(LabelsBlock(), schema=NUMBERS)
+    read, _ = read_outcomes(joined.frame["outcome"], NUMBERS)
+    got = (read, joined.conflicting, joined.duplicates)
+    case("one event of a unit, twice at one time", right=([None, 1, None], 1, 1), got=got)
+
+
 CORRECTED = "prediction_id,outcome,known\na,0,{0}\nb,1,{0}\na,1,{1}\nb, 1.0 ,{1}\n"
 
 
@@ -183,6 +192,14 @@ def test_labels_of_a_table(case: Callable[..., None], log: LabelLog) -> None:
     read, _ = read_outcomes(untimed.frame["outcome"], NUMBERS)
     case("table without times: no order is guessed", right=[1, None, 1, None, None, None], got=read)
     case("table without times: contradicting", right=(2, 0), got=(untimed.conflicting, untimed.by_order))
+    with sqlite3.connect(log.folder / "crm.db") as connection:
+        connection.execute("create table words (prediction_id text, outcome text, known text)")
+        connection.executemany("insert into words values (?, ?, ?)", rows)
+    connection.close()
+    block = TABLE.model_copy(update={"table": "words", "label_time": "known"})
+    worded = log.labelled(block, schema=NUMBERS)
+    got = (worded.conflicting, worded.undated, worded.unusable, worded.by_order)
+    case("table with times of text: the same", right=counts, got=got)
     told = [line.partition(" ")[0][-3:] for line in left_out(joined, 5)]
     case("what is left out is named", right=["090", "091", "092", "094"], got=told)
 

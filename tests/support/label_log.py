@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from support.builders import NOON
-from support.log_rows import answered, events_of, line_of
+from support.log_rows import answered, events_of, line_of, row
 from windsock.adapters.prediction_archive import hour_of, segment_folder
 from windsock.adapters.prediction_rows import ArchivePredictionRows
 from windsock.adapters.storage import Storage
@@ -36,16 +36,17 @@ class LabelLog:
         )
 
     def answer(self, *identifiers: str) -> None:
-        """Answer once for each id, at noon."""
-        self._write("predictions", line_of(*events_of(*answered(*identifiers))))
+        """Answer once for each id, at noon; its unit is ``of ID``."""
+        rows = [row(one, unit=f"of {one}") for one in identifiers]
+        self._write("predictions", line_of(*events_of(*answered(*rows))))
 
-    def post(self, *labels: tuple[str, Any]) -> None:
-        """Post labels by prediction id, all received at one time."""
-        at = NOON + timedelta(minutes=5)
-        events = [
-            OutcomeEvent(model="churn", prediction_id=one, outcome=label, receive_time=at)
-            for one, label in labels
-        ]
+    def post(self, *labels: tuple[str, Any], by: str = "prediction_id", **fields: Any) -> None:
+        """Post labels, all received at one time.
+
+        :param by: what they name: ``prediction_id`` or ``unit``.
+        """
+        shared = {"model": "churn", "receive_time": NOON + timedelta(minutes=5), **fields}
+        events = [OutcomeEvent.model_validate({by: one, "outcome": label, **shared}) for one, label in labels]
         self._write("outcomes", b"".join(line_of(event) for event in events))
 
     def project(self, name: str, text: str) -> None:

@@ -77,11 +77,12 @@ def _said(outcomes: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _drop_repeated_events(labels: Labels) -> None:
-    """Keep the latest label of each event of a unit."""
-    ordered = labels.by_unit.sort_values("label_time", kind="stable")
-    again = ordered["event_id"].notna() & ordered.duplicated(["unit", "event_id"], keep="last")
-    labels.duplicates += int(again.sum())
-    labels.by_unit = ordered[~again]
+    """Keep the latest label of each event of a unit; those of one time may contradict each other."""
+    known = labels.by_unit
+    latest = known.groupby(["unit", "event_id"])["label_time"].transform("max")
+    replaced = known["event_id"].notna() & (known["label_time"] < latest)
+    labels.duplicates += int(replaced.sum())
+    labels.by_unit = known[~replaced]
 
 
 @dataclass

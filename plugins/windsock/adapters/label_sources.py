@@ -127,14 +127,16 @@ def _statement(connection: Any, labels: LabelsBlock, start: datetime, described:
     if missing:
         raise _refused_by(f"{described} has no column {', '.join(map(repr, missing))}")
     statement = select(*[table.c[column] for column in _wanted(labels)])
-    if labels.label_time:
-        column = table.c[labels.label_time]
-        if isinstance(column.type, DateTime | Date):
-            earliest = start - DAY
-            bound = earliest if getattr(column.type, "timezone", False) else earliest.replace(tzinfo=None)
-            undated = and_(column.is_(None), table.c[labels.outcome].is_not(None))
-            statement = statement.where(or_(column >= bound, undated))
-    return statement
+    if labels.label_time is None:
+        return statement
+    column = table.c[labels.label_time]
+    dated: Any = column.is_not(None)
+    if isinstance(column.type, DateTime | Date):
+        earliest = start - DAY
+        bound = earliest if getattr(column.type, "timezone", False) else earliest.replace(tzinfo=None)
+        dated = column >= bound
+    undated = and_(column.is_(None), table.c[labels.outcome].is_not(None))
+    return statement.where(or_(dated, undated))
 
 
 def file_labels(labels: LabelsBlock, roots: tuple[Path, ...]) -> Iterator[pd.DataFrame]:
