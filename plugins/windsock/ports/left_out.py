@@ -6,6 +6,7 @@ from windsock.ports.monitoring import LabelledRows
 
 FOREIGN, CONFLICTING = "WS-MONITORING-090", "WS-MONITORING-091"
 UNDATED, BY_ORDER, UNUSABLE = "WS-MONITORING-092", "WS-MONITORING-093", "WS-MONITORING-094"
+LEFT_OUT = (FOREIGN, CONFLICTING, UNDATED, BY_ORDER, UNUSABLE)
 
 
 def left_out(joined: LabelledRows, foreign: int = 0) -> tuple[str, ...]:
