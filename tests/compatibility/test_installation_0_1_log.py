@@ -61,7 +61,9 @@ def continued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Continued]:
 def rows_of(house: House, model: str) -> LabelledRows:
     """Read a day of the log with its labels, as the monitor does."""
     ports, labels = house.ports(), house.spec(model).monitoring.labels
-    return ports.rows.labelled(model, WHOLE_DAY, labels, as_of=ports.now())
+    champion = ports.ledger.champion(model)
+    schema = ports.bundles.describe(champion.bundle_uri, champion.digest).schema
+    return ports.rows.labelled(model, WHOLE_DAY, labels, schema=schema, as_of=ports.now())
 
 
 def archived(house: House, kind: str, model: str) -> int:

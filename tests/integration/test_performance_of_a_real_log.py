@@ -154,7 +154,8 @@ def test_a_killed_server_loses_no_label_and_the_torn_line_is_counted(tmp_path: P
     for file in (state / "log" / "predictions").rglob("*.ndjson"):
         file.write_bytes(file.read_bytes() + b'{"model": "chu')
     rows = rows_of(state)
-    joined = rows.labelled("churn", span, LabelsBlock(), as_of=span.end, features=False)
+    asked = {"schema": LOG_SCHEMA, "as_of": span.end}
+    joined = rows.labelled("churn", span, LabelsBlock(), **asked, features=False)
     assert joined.unknown >= len(promised) > 0
     assert joined.damaged >= 1
     written = len(joined.frame)
@@ -163,6 +164,6 @@ def test_a_killed_server_loses_no_label_and_the_torn_line_is_counted(tmp_path: P
     (state / "labels.csv").write_text(
         "prediction_id,outcome\n" + "".join(f"{one},true\n" for one in joined.frame["prediction_id"])
     )
-    again = rows.labelled("churn", span, LabelsBlock(kind="file", path="labels.csv"), as_of=span.end)
+    again = rows.labelled("churn", span, LabelsBlock(kind="file", path="labels.csv"), **asked)
     assert again.frame["outcome"].notna().sum() == written
     assert all(features == {"age": 41.5, "plan": "basic"} for features in again.frame["features"])

@@ -50,6 +50,7 @@ class FakeRows:
         span: Span,
         labels: LabelsBlock,
         *,
+        schema: InputSchema,
         digest: str | None = None,
         as_of: datetime,
         features: bool = True,

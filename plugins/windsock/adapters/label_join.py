@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from windsock.records import InputSchema
+from windsock.statistics.labels import meanings, plain_label
+
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
@@ -18,12 +21,15 @@ class Labels:
 
     :param known: those that name a prediction: ``prediction_id, outcome, label_time``.
     :param by_unit: those that name a unit, with ``event_id`` and ``at`` as well.
+    :param unusable: those without an outcome, or that name neither a prediction nor a unit.
+    :param undated: those that only lack a time that can be read.
     """
 
     known: pd.DataFrame
     by_unit: pd.DataFrame
     late: int = 0
     unusable: int = 0
+    undated: int = 0
     duplicates: int = 0
 
 
@@ -31,18 +37,20 @@ def collect_labels(pieces: Iterable[pd.DataFrame], as_of: datetime, *, timed: bo
     """Bring pieces of labels together.
 
     :param pieces: with the columns of :data:`windsock.adapters.label_sources.COLUMNS`.
-    :param timed: whether labels have a time; one without is then unusable. Otherwise all are known always.
+    :param timed: whether labels have a time; one without is then left out. Otherwise all are known always.
     """
     import pandas as pd
 
     kept: list[pd.DataFrame] = []
-    late = unusable = 0
+    late = unusable = undated = 0
     for piece in pieces:
-        usable = piece["outcome"].notna() & (piece["prediction_id"].notna() | piece["unit"].notna())
-        if timed:
-            usable &= piece["label_time"].notna()
+        usable = _said(piece["outcome"]) & (piece["prediction_id"].notna() | piece["unit"].notna())
         unusable += int((~usable).sum())
         piece = piece[usable]
+        if timed:
+            dated = piece["label_time"].notna()
+            undated += int((~dated).sum())
+            piece = piece[dated]
         after = piece["label_time"] > as_of
         late += int(after.sum())
         kept.append(piece[~after])
@@ -54,17 +62,27 @@ def collect_labels(pieces: Iterable[pd.DataFrame], as_of: datetime, *, timed: bo
         by_unit=whole.loc[~named].copy(),
         late=late,
         unusable=unusable,
+        undated=undated,
     )
     _drop_repeated_events(labels)
     return labels
 
 
+def _said(outcomes: pd.Series[Any]) -> pd.Series[Any]:
+    """Return which outcomes are there: a blank one is none."""
+    import pandas as pd
+
+    there = [plain_label(outcome) is not None for outcome in outcomes.tolist()]
+    return pd.Series(there, index=outcomes.index, dtype=bool)
+
+
 def _drop_repeated_events(labels: Labels) -> None:
-    """Keep the latest label of each event of a unit."""
-    ordered = labels.by_unit.sort_values("label_time", kind="stable")
-    again = ordered["event_id"].notna() & ordered.duplicated(["unit", "event_id"], keep="last")
-    labels.duplicates += int(again.sum())
-    labels.by_unit = ordered[~again]
+    """Keep the latest label of each event of a unit; those of one time may contradict each other."""
+    known = labels.by_unit
+    latest = known.groupby(["unit", "event_id"])["label_time"].transform("max")
+    replaced = known["event_id"].notna() & (known["label_time"] < latest)
+    labels.duplicates += int(replaced.sum())
+    labels.by_unit = known[~replaced]
 
 
 @dataclass
@@ -73,6 +91,7 @@ class Joined:
 
     :param frame: the answers, with ``outcome`` and ``label_time``.
     :param conflicting: prediction ids whose labels contradict each other.
+    :param by_order: prediction ids whose labels differ, and of which the order of arrival chose one.
     :param unmatched: prediction ids of labels that found no answer.
     :param unmatched_units: units of labels that found no answer, once for each label.
     """
@@ -82,21 +101,28 @@ class Joined:
     unmatched_units: list[str] = field(default_factory=list)
     duplicates: int = 0
     conflicting: frozenset[str] = frozenset()
+    by_order: frozenset[str] = frozenset()
 
 
-def join(answers: pd.DataFrame, labels: Labels, units: pd.DataFrame) -> Joined:
+def join(
+    answers: pd.DataFrame, labels: Labels, units: pd.DataFrame, schema: InputSchema, *, ordered: bool
+) -> Joined:
     """Give each answer its latest label.
 
     :param answers: with ``prediction_id``, each once.
     :param units: answers that labels by unit may belong to: ``prediction_id, unit, receive_time``; also those
         after the stretch.
+    :param schema: of the model: what labels mean.
+    :param ordered: whether labels came in the order in which they were written: of those of one time, or of
+        none, the last one counts.
     """
     import numpy as np
     import pandas as pd
 
     by_unit, unmatched_units = _assign_units(labels.by_unit, units)
     known = pd.concat([labels.known, by_unit], ignore_index=True) if len(by_unit) else labels.known
-    latest, duplicates, conflicting = _latest(known)
+    chosen = _choose(known, schema, ordered=ordered)
+    latest = chosen.latest
     ids = pd.Index(answers["prediction_id"])
     rows = ids.get_indexer(pd.Index(latest["prediction_id"], dtype=ids.dtype))
     found = rows >= 0
@@ -113,8 +139,9 @@ def join(answers: pd.DataFrame, labels: Labels, units: pd.DataFrame) -> Joined:
         frame=frame,
         unmatched=list(lost),
         unmatched_units=unmatched_units,
-        duplicates=duplicates,
-        conflicting=frozenset(conflicting),
+        duplicates=chosen.replaced,
+        conflicting=frozenset() if ordered else chosen.differing,
+        by_order=chosen.differing if ordered else frozenset(),
     )
 
 
@@ -142,23 +169,38 @@ def _assign_units(by_unit: pd.DataFrame, units: pd.DataFrame) -> tuple[pd.DataFr
     return met.loc[~missed, ["prediction_id", "outcome", "label_time"]], list(met.loc[missed, "unit"])
 
 
-def _latest(known: pd.DataFrame) -> tuple[pd.DataFrame, int, Any]:
-    """Return the latest label of each prediction, how many it replaced, and whose labels contradict.
+@dataclass(frozen=True)
+class _Chosen:
+    """The label of each prediction.
 
-    Labels of the same latest time that differ contradict each other: none of them counts.
+    :param replaced: labels that a later one replaced, or that came twice.
+    :param differing: prediction ids whose labels of the latest time mean different things.
+    """
+
+    latest: pd.DataFrame
+    replaced: int = 0
+    differing: frozenset[str] = frozenset()
+
+
+def _choose(known: pd.DataFrame, schema: InputSchema, *, ordered: bool) -> _Chosen:
+    """Choose the latest label of each prediction.
+
+    Labels of the same latest time that mean different things contradict each other: none of them counts,
+    unless they came in an order.
     """
     import pandas as pd
 
-    if known.empty:
-        return known, 0, pd.Index([])
-    if not known["prediction_id"].duplicated().any():
-        return known, 0, pd.Index([])
-    times = known["label_time"].fillna(pd.Timestamp(0, tz="UTC"))
-    newest = times.groupby(known["prediction_id"]).transform("max") == times
-    top = known[newest]
-    said = top["outcome"].map(lambda value: f"{type(value).__name__}:{value}")
-    different = said.groupby(top["prediction_id"]).nunique()
-    conflicting = different.index[different > 1]
-    latest = top.drop_duplicates("prediction_id", keep="last")
-    replaced = len(known) - len(latest)
-    return latest[~latest["prediction_id"].isin(conflicting)], replaced, conflicting
+    again = known["prediction_id"].duplicated(keep=False).to_numpy(dtype=bool)
+    if not again.any():
+        return _Chosen(known)
+    several = known[again]
+    times = several["label_time"].fillna(pd.Timestamp(0, tz="UTC"))
+    top = several[times.groupby(several["prediction_id"]).transform("max") == times]
+    meant: dict[str, set[Any]] = {}
+    for one, meaning in zip(top["prediction_id"], meanings(top["outcome"].tolist(), schema), strict=True):
+        meant.setdefault(one, set()).add(meaning)
+    differing = frozenset(one for one, meanings_of in meant.items() if len(meanings_of) > 1)
+    last = top.drop_duplicates("prediction_id", keep="last")
+    void = top["prediction_id"].isin(() if ordered else differing)
+    latest = pd.concat([known[~again], last[~last["prediction_id"].isin(top.loc[void, "prediction_id"])]])
+    return _Chosen(latest, len(known) - len(latest) - int(void.sum()), differing)

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from windsock.adapters.sql_source import reading
 from windsock.exceptions import DataRefusedError, MonitoringError, SourceUnavailableError, WindsockError
 from windsock.records import Span
 from windsock.spec import LabelsBlock
+from windsock.statistics.labels import plain_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +77,10 @@ def _posted(table: pa.Table) -> pd.DataFrame:
 def table_labels(
     labels: LabelsBlock, connections: Callable[[str], str], start: datetime
 ) -> Iterator[pd.DataFrame]:
-    """Yield labels of a table, without a word of its credentials.
+    """Yield labels of a table, without a word of its credentials; in no order.
+
+    Where rows have a time, those that are older than the stretch are not read. Labels without one are, so
+    that they can be counted; a row with neither is not known yet.
 
     :raises SourceUnavailableError: if the database does not answer.
     :raises MonitoringError: if the table or a column is not there, or its times cannot be read.
@@ -110,7 +115,7 @@ def _wanted(labels: LabelsBlock) -> list[str]:
 
 
 def _statement(connection: Any, labels: LabelsBlock, start: datetime, described: str) -> Any:
-    from sqlalchemy import Date, DateTime, MetaData, Table, select
+    from sqlalchemy import Date, DateTime, MetaData, Table, and_, or_, select
     from sqlalchemy.exc import NoSuchTableError
 
     schema, _, name = (labels.table or "").rpartition(".")
@@ -122,17 +127,20 @@ def _statement(connection: Any, labels: LabelsBlock, start: datetime, described:
     if missing:
         raise _refused_by(f"{described} has no column {', '.join(map(repr, missing))}")
     statement = select(*[table.c[column] for column in _wanted(labels)])
-    if labels.label_time:
-        column = table.c[labels.label_time]
-        if isinstance(column.type, DateTime | Date):
-            earliest = start - DAY
-            bound = earliest if getattr(column.type, "timezone", False) else earliest.replace(tzinfo=None)
-            statement = statement.where(column >= bound)
-    return statement
+    if labels.label_time is None:
+        return statement
+    column = table.c[labels.label_time]
+    dated: Any = column.is_not(None)
+    if isinstance(column.type, DateTime | Date):
+        earliest = start - DAY
+        bound = earliest if getattr(column.type, "timezone", False) else earliest.replace(tzinfo=None)
+        dated = column >= bound
+    undated = and_(column.is_(None), table.c[labels.outcome].is_not(None))
+    return statement.where(or_(dated, undated))
 
 
 def file_labels(labels: LabelsBlock, roots: tuple[Path, ...]) -> Iterator[pd.DataFrame]:
-    """Yield labels of a CSV or Parquet file that lies below one of the roots.
+    """Yield labels of a CSV or Parquet file that lies below one of the roots, in the order of its rows.
 
     :raises MonitoringError: if it lies elsewhere, is not there, is of another kind, damaged, or lacks a
         column.
@@ -254,6 +262,8 @@ def _piece(columns: Mapping[str, Any], labels: LabelsBlock) -> pd.DataFrame:
 
 
 def _identifier(value: Any) -> str | None:
+    if isinstance(value, Decimal):
+        value = plain_label(value)
     if value is None or value != value:
         return None
     if isinstance(value, float) and value.is_integer():

@@ -113,6 +113,7 @@ class ArchivePredictionRows:
         span: Span,
         labels: LabelsBlock,
         *,
+        schema: InputSchema,
         digest: str | None = None,
         as_of: datetime,
         features: bool = True,
@@ -124,7 +125,8 @@ class ArchivePredictionRows:
         timed = labels.kind == "outcomes" or labels.label_time is not None
         known = collect_labels(self._labels(model, labels, span, as_of, damage), as_of, timed=timed)
         once = answers[~answers["prediction_id"].duplicated(keep="last")]
-        met = join(once, known, self._units(model, span, as_of, once) if len(known.by_unit) else once)
+        units = self._units(model, span, as_of, once) if len(known.by_unit) else once
+        met = join(once, known, units, schema, ordered=labels.kind == "file")
         own = met.frame if digest is None else met.frame[met.frame["digest"] == digest]
         answered = len(answers) if digest is None else int((answers["digest"] == digest).sum())
         frame = own.reset_index(drop=True)
@@ -135,10 +137,10 @@ class ArchivePredictionRows:
             unknown=self._unknown(model, span, as_of, met, once) if timed else 0,
             duplicates=known.duplicates + met.duplicates,
             late=known.late,
-            conflicting=sum(one in met.conflicting for one in frame["prediction_id"])
-            if met.conflicting
-            else 0,
+            conflicting=int(frame["prediction_id"].isin(met.conflicting).sum()),
+            by_order=int(frame["prediction_id"].isin(met.by_order).sum()),
             unusable=known.unusable,
+            undated=known.undated,
             repeated=answered - len(frame),
             damaged=damage.lines,
             cut=cut,

@@ -83,7 +83,7 @@ def backtest(
             hindsight=world.hindsight,
         )
     made = replay(spec, world.windows, world.ports, world.clock, history=world.told, retrainer=retrainer)
-    made = made.replace(findings=world.findings)
+    made = made.replace(findings=(*world.findings, *made.findings))
     _require_rows(made)
     tell(made)
     if output is not None:

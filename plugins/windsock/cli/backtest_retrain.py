@@ -166,10 +166,11 @@ class WhatIf:
         """Compare answers; see :class:`~windsock.monitoring.backtest.Retrainer`."""
         retrained, first = self.fitted[version].bundle, self.first
         labels, name = self.spec.monitoring.labels, self.spec.name
-        joined = self.ports.rows.labelled(name, window, labels, as_of=self.hindsight)
+        schema = retrained.schema
+        joined = self.ports.rows.labelled(name, window, labels, schema=schema, as_of=self.hindsight)
         if joined.frame.empty or first is None:
             return None
-        labelled, _ = read_labels(joined.frame, retrained.schema)
+        labelled, _ = read_labels(joined.frame, schema)
         usable = labelled["label"].notna() & labelled["variant"].isin(ANSWERED) & labelled["features"].notna()
         labelled = labelled[usable.to_numpy(dtype=bool)]
         features = _features(labelled, retrained)
@@ -179,8 +180,8 @@ class WhatIf:
         new = _answered(labelled, retrained, features)
         return Comparison(
             version=version,
-            kept=self._metric(kept, retrained.schema, metric),
-            retrained=self._metric(new, retrained.schema, metric),
+            kept=self._metric(kept, schema, metric),
+            retrained=self._metric(new, schema, metric),
         )
 
     def _metric(self, labelled: pd.DataFrame, schema: InputSchema, metric: str) -> MetricValue:

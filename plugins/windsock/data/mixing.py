@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.data.reading import EXACT, read_column
-from windsock.data.recent import RecentRows, read_recent
+from windsock.data.recent import RecentRows, answer_schema, read_recent
 from windsock.data.roles import listed
 from windsock.data.row_filter import take_recent
 from windsock.data.structure import MIN_HELD_OUT
@@ -60,7 +60,13 @@ def mix_recent(
     if step.recent is None:
         return Mixture(source, columns)
     spec = step.spec
-    joined = ports.rows.labelled(spec.name, step.recent, spec.monitoring.labels, as_of=ports.now())
+    joined = ports.rows.labelled(
+        spec.name,
+        step.recent,
+        spec.monitoring.labels,
+        schema=answer_schema(source, columns, spec),
+        as_of=ports.now(),
+    )
     recent = read_recent(joined, source, columns, spec)
     taken, filtered = take_recent(recent.frame, columns, spec)
     recent = replace(recent, frame=taken, findings=(*recent.findings, *filtered))

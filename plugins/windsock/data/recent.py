@@ -12,6 +12,7 @@ from windsock.data.roles import listed
 from windsock.data.typed_column import UTC_MICROSECONDS
 from windsock.data.words import WHOLE_NUMBER, microseconds
 from windsock.ports import LabelledRows
+from windsock.ports.left_out import left_out
 from windsock.records import Answer, ColumnKind, ColumnSchema, InputField, InputSchema, entity_text
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec
@@ -58,7 +59,7 @@ def read_recent(
     given = _given(answers, columns, spec)
     known = _any(_there(values) for name, values in given.items() if name not in _from_answer(spec))
     outcomes = _listed(answers, "outcome")
-    labels, _ = read_outcomes(outcomes, _answer_schema(source[target], spec))
+    labels, _ = read_outcomes(outcomes, answer_schema(source, columns, spec))
     read, unfit = {target: labels}, {}
     for column in columns:
         if column.name != target:
@@ -109,14 +110,27 @@ def _from_answer(spec: ModelSpec) -> tuple[str | None, ...]:
     return (spec.data.entity, spec.data.event_time)
 
 
-def _answer_schema(target: pd.Series[Any], spec: ModelSpec) -> InputSchema:
-    """Return what a label may be: a number, or one of the classes of the source."""
+def answer_schema(source: pd.DataFrame, columns: Sequence[ColumnSchema], spec: ModelSpec) -> InputSchema:
+    """Return what a label may be: a number, or one of the classes of the source.
+
+    :param source: the source's typed rows.
+    :param columns: their columns.
+    """
+    target = source[spec.data.target]
     kind = ColumnKind.NUMBER if spec.task == "regression" else ColumnKind.CATEGORY
     fields = (InputField(name=spec.data.target, kind=kind),)
     if spec.task == "regression":
         return InputSchema(model=spec.name, fields=fields, answer=Answer.NUMBER)
     classes = [_whole(value) for value in target.dropna().unique().tolist()]
-    return InputSchema(model=spec.name, fields=fields, answer=Answer.CLASS, classes=tuple(sorted(classes)))
+    read = next((one for one in columns if one.name == spec.data.target), None)
+    words = (read.true_word, read.false_word) if read else (None, None)
+    return InputSchema(
+        model=spec.name,
+        fields=fields,
+        answer=Answer.CLASS,
+        classes=tuple(sorted(classes)),
+        label_words=None if words[0] is None or words[1] is None else (words[0], words[1]),
+    )
 
 
 def _whole(value: Any) -> Any:
@@ -129,11 +143,16 @@ def _counted(joined: LabelledRows, answers: int, labelled: int) -> tuple[str, ..
         "for predictions that are not in the log": joined.unknown,
         "replaced by a later one": joined.duplicates,
         "too late": joined.late,
+        "of lines of the log that are damaged": joined.damaged,
     }
+    again = joined.repeated
     odd = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     return (
         f"{answers:,} answers in the recent window, {labelled:,} with a label{share}",
         *([f"labels of the recent window: {odd}"] if odd else []),
+        *left_out(joined),
+        *([f"answers whose prediction id a later one has, too: {again:,}"] if again else []),
+        *([f"too many answers: only those since {joined.cut:%Y-%m-%d %H:%M} UTC"] if joined.cut else []),
     )
 
 

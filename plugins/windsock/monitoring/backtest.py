@@ -16,6 +16,7 @@ from windsock.monitoring.close_retrain import close_retrain
 from windsock.monitoring.decide_retrain import decide_retrain
 from windsock.monitoring.performance_checks import judged_metric
 from windsock.ports import Ports
+from windsock.ports.left_out import LEFT_OUT
 from windsock.records import (
     CheckDriftInput,
     CheckPerformanceInput,
@@ -132,7 +133,19 @@ def replay(
         limits=_limits(spec, judged),
         episodes=ports.monitor.episodes(spec.name),
         retrained=retrainer is not None,
+        findings=_left_out(judged),
     )
+
+
+def _left_out(judged: Sequence[BacktestWindow]) -> tuple[str, ...]:
+    """Return what the windows say of labels that do not count: of each kind the last finding."""
+    told: dict[str, list[str]] = {}
+    for one in judged:
+        for finding in one.performance.findings if one.performance else ():
+            code = finding.partition(" ")[0]
+            if code in LEFT_OUT:
+                told.setdefault(code, []).append(finding)
+    return tuple(f"{found[-1]} (the last of {len(found):,} windows)" for _, found in sorted(told.items()))
 
 
 def _judge(spec: ModelSpec, window: Span, ports: Ports) -> BacktestWindow:

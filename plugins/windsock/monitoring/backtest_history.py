@@ -161,6 +161,7 @@ class TableHistory:
         span: Span,
         labels: LabelsBlock,
         *,
+        schema: InputSchema,
         digest: str | None = None,
         as_of: datetime,
         features: bool = True,

@@ -97,6 +97,7 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
         name,
         Span(start=min(lookback.start, step.window.start), end=step.window.end),
         block.labels,
+        schema=bundle.schema,
         digest=champion.digest,
         as_of=now,
         features=False,

@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from windsock.exceptions import WindsockError
 from windsock.monitoring.performance_case import ANSWERED, place_of
-from windsock.ports import LoadedBundle, Ports
+from windsock.ports import LabelledRows, LoadedBundle, Ports
+from windsock.ports.left_out import left_out
 from windsock.records import CheckDriftInput, ColumnKind, ColumnProfile
 from windsock.records.values import category_text
 from windsock.statistics.counting import NUMERIC, ColumnCounts, count_categories, count_numbers
 from windsock.statistics.labels import Label, read_outcomes
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +36,12 @@ def count_targets(
             step.spec.name,
             step.window,
             step.spec.monitoring.labels,
+            schema=bundle.schema,
             digest=bundle.digest,
             as_of=ports.now(),
             features=False,
         )
-        return _counted(profile, joined.frame, bundle)
+        return _counted(profile, joined, bundle, findings)
     except WindsockError as error:
         findings.append(f"{error.code} outcomes are not compared: {error.message}")
     except Exception as error:
@@ -52,12 +50,15 @@ def count_targets(
     return None
 
 
-def _counted(profile: ColumnProfile, frame: pd.DataFrame, bundle: LoadedBundle) -> ColumnCounts | None:
-    """Count outcomes; rows without one, or with one that is no outcome of the model, are not looked at."""
-    if frame.empty:
-        return None
-    own = frame[frame["variant"].isin(ANSWERED)]
-    labels = [one for one in read_outcomes(own["outcome"].tolist(), bundle.schema)[0] if one is not None]
+def _counted(
+    profile: ColumnProfile, joined: LabelledRows, bundle: LoadedBundle, findings: list[str]
+) -> ColumnCounts | None:
+    """Count outcomes; rows without one, or with one that is no outcome of the model, are left out."""
+    frame = joined.frame
+    outcomes = [] if frame.empty else frame.loc[frame["variant"].isin(ANSWERED), "outcome"].tolist()
+    read, foreign = read_outcomes(outcomes, bundle.schema)
+    findings += [f"outcomes: {one}" for one in left_out(joined, foreign)]
+    labels = [one for one in read if one is not None]
     return count_labels(profile, labels) if labels else None
 
 

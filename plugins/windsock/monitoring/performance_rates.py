@@ -14,6 +14,7 @@ from windsock.monitoring.performance_checks import (
     result,
 )
 from windsock.monitoring.performance_metrics import read_labels
+from windsock.ports.left_out import left_out
 from windsock.records import CheckResult, Span, Status
 from windsock.spec import PerformanceBlock, RateBlock, parse_duration
 from windsock.statistics.proportions import clopper_pearson
@@ -79,13 +80,22 @@ def rate_span(end: datetime, asked: RateBlock) -> Span:
 def _rows(case: Case, asked: RateBlock) -> pd.DataFrame:
     """Return all variants' answers, with ``label``; outcomes that came too late for their answer are none."""
     span = rate_span(case.step.window.end, asked)
-    frame = case.ports.rows.labelled(
-        case.step.spec.name, span, case.step.spec.monitoring.labels, as_of=case.now, features=False
-    ).frame
+    joined = case.ports.rows.labelled(
+        case.step.spec.name,
+        span,
+        case.step.spec.monitoring.labels,
+        schema=case.schema,
+        as_of=case.now,
+        features=False,
+    )
+    frame, foreign = joined.frame, 0
+    if not frame.empty:
+        frame = within(frame[frame["variant"].isin(ANSWERED)], span)
+        frame, foreign = read_labels(frame, case.schema)
+    told = left_out(case.joined, case.foreign)
+    case.findings += [f"{POSITIVE_RATE}: {one}" for one in left_out(joined, foreign) if one not in told]
     if frame.empty:
         return frame
-    frame = within(frame[frame["variant"].isin(ANSWERED)], span)
-    frame, _ = read_labels(frame, case.schema)
     if asked.attribution is not None:
         late = frame["label_time"] - frame["receive_time"] > parse_duration(asked.attribution)
         frame = frame.assign(label=frame["label"].where(~late))

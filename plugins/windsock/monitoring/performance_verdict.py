@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from windsock.monitoring import performance_checks as checks
 from windsock.monitoring.performance_case import Case
 from windsock.monitoring.performance_severity import SEVERITIES, kind_of, severity_of
+from windsock.ports.left_out import left_out
 from windsock.records import CheckResult, MetricValue, PerformanceReport, Severity, Status
 
 if TYPE_CHECKING:
@@ -89,17 +90,15 @@ def findings_of(case: Case, labelled: pd.DataFrame) -> tuple[str, ...]:
     if not labelled.empty:
         before = int((labelled["label_time"] < labelled["receive_time"]).sum())
     counted = {
-        "labels of an answer that is not in the log": joined.unknown,
+        "labels of an answer that is not in the log; send the prediction id of the answer": joined.unknown,
         "labels that a later one replaced, or that came twice": joined.duplicates,
         "labels that came after this was judged": joined.late,
-        "answers with labels that contradict each other; none of them counts": joined.conflicting,
-        "labels without a prediction id, a unit or an outcome": joined.unusable,
-        "labels that are none of the model's classes or numbers": case.foreign,
         "answers whose prediction id a later answer has, too": joined.repeated,
         "labels that are dated before their answer: the clocks differ": before,
         "damaged lines of the log": joined.damaged,
     }
     told = [f"{what}: {count:,}" for what, count in counted.items() if count]
+    told += left_out(joined, case.foreign)
     if joined.cut is not None:
         told.append(f"there are too many answers: only those since {joined.cut:%Y-%m-%d %H:%M} UTC count")
     return tuple(told)

@@ -68,15 +68,18 @@ class PredictionRows(Protocol):
         span: Span,
         labels: LabelsBlock,
         *,
+        schema: InputSchema,
         digest: str | None = None,
         as_of: datetime,
         features: bool = True,
     ) -> LabelledRows:
         """Join answers to the labels that are known by a time, by prediction id (or unit, with event id).
 
-        An answer's label is the latest one for its prediction id. A label with a unit and no prediction id
-        belongs to the latest answer to that unit before the label's time.
+        An answer's label is the latest one for its prediction id; of those of one time, or of none, the last
+        one in a file. A label with a unit and no prediction id belongs to the latest answer to that unit
+        before the label's time.
 
+        :param schema: of the model: labels contradict each other if they mean different things to it.
         :param digest: only rows that this bundle answered; ``None``: all but shadows.
         :param as_of: labels received later are not seen: what was known then is what is judged.
         :param features: whether to read features as well; without them it is much cheaper.
@@ -100,8 +103,11 @@ class LabelledRows:
         one as long before it.
     :param duplicates: labels that a later one for the same answer replaced, and labels that came twice.
     :param late: labels that came after ``as_of``.
-    :param conflicting: answers with labels that differ and have the same time: none of them counts.
-    :param unusable: labels without a prediction id, a unit or an outcome.
+    :param conflicting: answers with labels that mean different things and have the same time, or none: none
+        of them counts.
+    :param by_order: answers with such labels in a file, where the last one counts.
+    :param unusable: labels without an outcome, or with neither a prediction id nor a unit.
+    :param undated: labels without a time that can be read, where labels have one.
     :param repeated: answers whose prediction id a later answer has, too; the later one counts.
     :param damaged: lines of the log that could not be read.
     :param cut: since when rows were read, where the span has more of them than fit into memory.
@@ -112,7 +118,9 @@ class LabelledRows:
     duplicates: int = 0
     late: int = 0
     conflicting: int = 0
+    by_order: int = 0
     unusable: int = 0
+    undated: int = 0
     repeated: int = 0
     damaged: int = 0
     cut: datetime | None = None

@@ -60,7 +60,7 @@ class Log:
         ParquetPredictionArchive(self.folder, self.storage, now=lambda: now).close_segments()
 
     def labelled(self, labels: LabelsBlock = POSTED, **asked: Any) -> LabelledRows:
-        made: dict[str, Any] = {"span": SPAN, "as_of": NOW}
+        made: dict[str, Any] = {"span": SPAN, "as_of": NOW, "schema": SCHEMA}
         made |= asked
         return self.rows.labelled("churn", made.pop("span"), labels, **made)
 
@@ -427,7 +427,8 @@ class TestTablesAndFiles:
         )
         joined = log.labelled(self.FILE)
         assert found(joined) == {"1": "yes", "2": "no", "3": None, "4": None}
-        assert (joined.unusable, joined.late, joined.unknown, joined.duplicates) == (3, 1, 1, 1)
+        assert (joined.unusable, joined.late, joined.unknown, joined.duplicates) == (2, 1, 1, 1)
+        assert joined.undated == 1
 
     def test_a_parquet_file_with_numbers_for_ids(self, log: Log) -> None:
         log.write(answered("1", "2", "3"))

@@ -126,7 +126,9 @@ class TestWhatIsMixedIn:
         take(ports)
         ((model, span, labels), known), begun = calls[0], ports.now()
         assert (model, span, labels) == ("churn", WINDOW, spec.monitoring.labels)
-        assert known.keys() == {"as_of"}
+        assert known.keys() == {"schema", "as_of"}
+        assert known["schema"].classes == (False, True)
+        assert known["schema"].label_words == ("Yes", "No")
         assert known["as_of"] < begun
 
     def test_shadows_and_doubled_answers_do_not_count(self):
@@ -254,6 +256,24 @@ class TestWhatIsLeftOut:
         record, frame = take(world(joined, given))
         assert set(recent_of(record, frame)["churned"]) == {"gold", "silver"}
         assert record.recent_rows == 80
+
+    def test_labels_that_contradict_or_have_no_time_are_counted(self):
+        joined = replace(answered(), conflicting=1, undated=2, by_order=3, unusable=4, repeated=5, damaged=6)
+        record, _ = take(world(joined))
+        for code, count in (("091", 1), ("092", 2), ("093", 3), ("094", 4)):
+            assert f": {count};" in said(record, f"WS-MONITORING-{code}")
+        assert said(record, "a later one has").endswith(": 5")
+        assert "6 of lines of the log that are damaged" in said(record, "labels of the recent window")
+
+    def test_the_words_of_a_truth_are_its_labels(self):
+        given = source().assign(churned=lambda rows: rows["churned"].map({"Yes": "gone", "No": "here"}))
+        joined = answered(
+            outcome=pd.Series([" Gone ", "here\xa0", 1, "no", "away", "GONE"] * 20, dtype=object)
+        )
+        columns = {"churned": {"kind": "boolean", "true": "gone", "false": "here"}}
+        record, frame = take(world(joined, given), data={"columns": columns})
+        assert recent_of(record, frame)["churned"].tolist() == [True, False, True, False, True] * 20
+        assert "20 labelled answers whose label is no value" in said(record, "WS-DATA-061")
 
     def test_values_of_another_kind(self):
         rows = asked()

@@ -22,6 +22,7 @@ from windsock.monitoring.backtest_memory import (
 from windsock.records import (
     DriftReport,
     MetricValue,
+    PerformanceReport,
     RetrainOutcome,
     Severity,
     Span,
@@ -87,8 +88,23 @@ def play(monkeypatch):
         def describe(self, uri, digest):
             return type("Bundle", (), {"profile": None})
 
-    def run(letters, retrainer=None):
-        judge.letters = letters
+    def perform(step, ports, key):
+        return PerformanceReport(
+            model="churn",
+            version="1",
+            digest=digest("1"),
+            window=step.window,
+            status=Status.INSUFFICIENT,
+            rows=100,
+            labelled=0,
+            reason="as the test says",
+            findings=perform.findings[(step.window.start - START).days],
+            judged_at=ports.now(),
+        )
+
+    def run(letters, retrainer=None, findings=None):
+        judge.letters, perform.findings = letters, findings
+        monkeypatch.setattr(backtest, "check_performance", perform)
         monkeypatch.setattr(backtest, "check_drift", judge)
         clock = Clock(START)
         real = world_of(1)
@@ -100,7 +116,7 @@ def play(monkeypatch):
             monitor=MemoryMonitor(),
             gauges=SilentGauges(),
         )
-        spec = make_spec(monitoring={"performance_tracking": False, "retrain": POLICY})
+        spec = make_spec(monitoring={"performance_tracking": findings is not None, "retrain": POLICY})
         windows = windows_between(spec.monitoring, START, START + len(letters) * DAY)
         made = replay(spec, windows, ports, clock, history="made up", retrainer=retrainer)
         assert real.monitor.kept_windows == {}
@@ -161,6 +177,13 @@ def test_without_a_retrainer_grants_come_to_nothing_and_never_open_the_breaker(p
 def test_windows_without_a_verdict_are_passed_over(play):
     made = play("bibg", Scripted(RetrainOutcome.KEPT))
     assert orders(made) == "wwgw"
+
+
+def test_labels_that_do_not_count_are_told_once_of_all_windows(play):
+    told = [("WS-MONITORING-091 answers: 1; cure", "other"), (), ("WS-MONITORING-091 answers: 3; cure",)]
+    assert play("ggg", findings=told).findings == (
+        "WS-MONITORING-091 answers: 3; cure (the last of 2 windows)",
+    )
 
 
 def test_a_replay_gives_the_same_twice(play):

@@ -122,7 +122,7 @@ def test_a_column_that_the_table_lacks_is_absent(profile):
 
 def test_labels_are_known_once_their_time_has_come():
     made = history(delay=2 * HOUR)
-    joined = made.labelled("churn", span(0, 8), LabelsBlock(), as_of=NOON + 5 * HOUR)
+    joined = made.labelled("churn", span(0, 8), LabelsBlock(), schema=SCHEMA, as_of=NOON + 5 * HOUR)
     assert joined.frame["outcome"].tolist() == ["yes", "no", None, "yes", None, None, None, None]
     assert joined.late == 3  # the labels of rows 4, 5 and 7; row 6 never has one
     assert joined.frame["label_time"].notna().tolist() == [True, True, False, True] + [False] * 4
@@ -134,7 +134,9 @@ def test_labels_are_known_once_their_time_has_come():
 
 
 def test_missing_values_come_as_none():
-    joined = history(outcomes=["yes"] * 8).labelled("churn", span(2, 3), LabelsBlock(), as_of=NOON + 9 * HOUR)
+    joined = history(outcomes=["yes"] * 8).labelled(
+        "churn", span(2, 3), LabelsBlock(), schema=SCHEMA, as_of=NOON + 9 * HOUR
+    )
     row = joined.frame["features"].tolist()[0]
     assert (row["plan"], row["member"]) == (None, None)
 
@@ -142,11 +144,13 @@ def test_missing_values_come_as_none():
 def test_a_later_version_answers_from_its_time_on(profile):
     made = history()
     made.serve("2", "b" * 64, answered_with(0.9), since=NOON + 5 * HOUR)
-    frame = made.labelled("churn", span(0, 8), LabelsBlock(), as_of=NOON + 9 * HOUR).frame
+    frame = made.labelled("churn", span(0, 8), LabelsBlock(), schema=SCHEMA, as_of=NOON + 9 * HOUR).frame
     assert frame["version"].tolist() == ["1"] * 5 + ["2"] * 3
     assert frame["score"].tolist() == [0.2] * 5 + [0.9] * 3
     assert frame["prediction"].tolist() == ["no"] * 5 + ["yes"] * 3
-    only = made.labelled("churn", span(0, 8), LabelsBlock(), digest="b" * 64, as_of=NOON + 9 * HOUR)
+    only = made.labelled(
+        "churn", span(0, 8), LabelsBlock(), schema=SCHEMA, digest="b" * 64, as_of=NOON + 9 * HOUR
+    )
     assert only.frame["prediction_id"].tolist() == ["row-5", "row-6", "row-7"]
     counts = made.count("churn", "b" * 64, profile, span(4, 8))
     assert (counts.rows, counts.scores.rows, counts.predictions) == (4, 3, {"yes": 3})

@@ -284,6 +284,16 @@ class TestTarget:
         report = look(ports)
         assert (report.target, report.findings) == (None, ())
 
+    def test_outcomes_that_do_not_count_are_told(self) -> None:
+        ports = world(counted(CALM), profile=self.AGES)
+        joined = outcomes_of([*CALM["age"], "old", True])
+        ports.rows.joined = replace(joined, conflicting=3, undated=4)
+        told = look(ports).findings
+        assert [finding[:27] for finding in told] == [
+            "outcomes: WS-MONITORING-090", "outcomes: WS-MONITORING-091", "outcomes: WS-MONITORING-092",
+        ]  # fmt: skip
+        assert "numbers: 2;" in told[0]
+
     def test_without_a_target_no_label_is_read(self) -> None:
         ports = world(counted(CALM))
         look(ports)

@@ -193,19 +193,23 @@ class TestOddRows:
         odd = ["perhaps" if place < 100 else label for place, label in enumerate(truth)]
         report = scene.look(answers(odd, said, scores))
         assert report.labelled == 900
-        assert "labels that are none of the model's classes or numbers: 100" in report.findings
+        assert any(
+            "labels that are none of the model's classes or numbers: 100;" in one for one in report.findings
+        )
 
     def test_everything_that_did_not_fit_is_told(self, scene: Scene) -> None:
         frame = answers(*coin(100))
         frame.loc[:4, "label_time"] = frame.loc[:4, "receive_time"] - timedelta(hours=3)
         numbers = {
             "unknown": 1, "duplicates": 2, "late": 3, "conflicting": 4, "unusable": 6, "repeated": 7,
-            "damaged": 8,
+            "damaged": 8, "undated": 9, "by_order": 10,
         }  # fmt: skip
         report = scene.look(frame, cut=END - DAY, **numbers)
         told = " ".join(report.findings)
-        for count in (1, 2, 3, 4, 5, 6, 7, 8):
+        for count in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10):
             assert f": {count}" in told
+        for code in ("091", "092", "093", "094"):
+            assert f"WS-MONITORING-{code} " in told
         assert "only those since 2026-05-09 00:00 UTC" in told
         assert report.label_age_hours == 1.0
 
@@ -640,6 +644,21 @@ class TestPositiveRate:
         assert scene.ports.monitor.windows("churn")[0].status is Status.ERROR
         few = scene.look(answers([None] * 20, [True] * 20, start=END - HOUR, length=HOUR))
         assert check_of(few, "positive_rate").status is Status.INSUFFICIENT
+
+    def test_outcomes_of_other_words_are_told(self) -> None:
+        """Those of its own stretch, where they are not those of the look-back, which are told anyway."""
+        scene = Scene(ACCURATE, spec=BY_ACCURACY, positive_rate={"baseline": 0.05})
+        outcomes = ["bought"] * 60 + [None] * 940
+        part = {"start": END - HOUR, "length": HOUR}
+        other = answers(outcomes[:5], [True] * 5, start=WINDOW.start, length=HOUR)
+        frame = pd.concat([other, answers(outcomes, [True] * 1000, **part)], ignore_index=True)
+        told = [one for one in scene.look(frame).findings if "WS-MONITORING-090" in one]
+        assert [one.partition(" labels")[0] for one in told] == [
+            "WS-MONITORING-090", "positive_rate: WS-MONITORING-090",
+        ]  # fmt: skip
+        assert ["65;" in told[0], "60;" in told[1]] == [True, True]
+        once = scene.look(answers(outcomes, [True] * 1000, **part)).findings
+        assert sum("WS-MONITORING-090" in one for one in once) == 1
 
     def test_answers_wait_until_their_outcomes_have_had_their_time(self) -> None:
         block = {"baseline": 0.05, "attribution": "2h"}
