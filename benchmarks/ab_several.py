@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -39,32 +39,37 @@ class Fate:
     holds: Callable[[Course], bool]
 
 
-ANY_PROMOTED = Fate("any is promoted", lambda course: course.action is RolloutAction.PROMOTE)
-ANY_TAKEN = Fate(
-    "any is dropped, or all rolled back",
-    lambda course: bool(course.dropped) or course.action is RolloutAction.ROLL_BACK,
-)
-KEPT = Fate("the champion is kept", lambda course: course.action is RolloutAction.KEEP)
+def _ended(action: RolloutAction, version: str | None, course: Course) -> bool:
+    return course.action is action and version in (None, course.version)
+
+
+def _was_dropped(version: str, course: Course) -> bool:
+    return version in course.dropped
+
+
+def _was_taken(but: str | None, course: Course) -> bool:
+    return bool(set(course.dropped) - {but}) or course.action is RolloutAction.ROLL_BACK
+
+
+ANY_PROMOTED = Fate("any is promoted", partial(_ended, RolloutAction.PROMOTE, None))
+KEPT = Fate("the champion is kept", partial(_ended, RolloutAction.KEEP, None))
+ANY_TAKEN = Fate("any is dropped, or all rolled back", partial(_was_taken, None))
 
 
 def promoted(version: str) -> Fate:
     """Return that a version is promoted."""
-    return Fate(
-        f"version {version} is promoted",
-        lambda course: (course.action, course.version) == (RolloutAction.PROMOTE, version),
-    )
+    return Fate(f"version {version} is promoted", partial(_ended, RolloutAction.PROMOTE, version))
 
 
 def dropped(version: str) -> Fate:
     """Return that a version is dropped."""
-    return Fate(f"version {version} is dropped", lambda course: version in course.dropped)
+    return Fate(f"version {version} is dropped", partial(_was_dropped, version))
 
 
 def others_taken(version: str) -> Fate:
     """Return that another version than this one is dropped, or that all are rolled back."""
     return Fate(
-        f"another than version {version} is dropped, or all rolled back",
-        lambda course: bool(set(course.dropped) - {version}) or course.action is RolloutAction.ROLL_BACK,
+        f"another than version {version} is dropped, or all rolled back", partial(_was_taken, version)
     )
 
 

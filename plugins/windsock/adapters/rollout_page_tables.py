@@ -34,8 +34,8 @@ COUNTS = (
     ("late", "outcomes that came later than the plan's attribution; they do not count"),
     ("unknown", "outcomes of units, or of predictions, without an exposure in the step, or before it"),
     ("unusable", "outcomes that are no number where one is needed, or name nobody"),
-    ("moved", "units that were exposed to both arms; they stay in the arm of their first exposure"),
-    ("strange", "exposures by a version that is neither arm: where there are any, the rollout holds"),
+    ("moved", "units that were exposed to two arms; they stay in the arm of their first exposure"),
+    ("strange", "exposures by a version that is none of the arms: where there are any, the rollout holds"),
     ("damaged", "lines of the log that could not be read"),
 )
 SEVERAL_COUNTS = {
