@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import loop_code  # noqa: F401  (before windsock: where it is imported from)
 from loop_measures import Measures, Total
 from loop_run import Stage
 

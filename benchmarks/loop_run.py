@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-PROJECT = Path(os.environ.get("LOOP_CODE", Path(__file__).resolve().parent.parent))
-"""Whose code is run: this project's, or that of another release beside it."""
-sys.path[:0] = [str(PROJECT / "plugins"), str(PROJECT / "tests")]
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import loop_code
+import numpy as np
+from loop_rows import DAY, HISTORY, TRAINING_ROWS, dated
+from loop_truth import Truth
 
-import numpy as np  # noqa: E402
-from loop_rows import DAY, HISTORY, TRAINING_ROWS, dated  # noqa: E402
-from loop_truth import Truth  # noqa: E402
-
-from support.fakes import FakeSources, fake_ports  # noqa: E402
-from support.pipeline import retrain  # noqa: E402
-from windsock.cli.backtest_retrain import WhatIf  # noqa: E402
-from windsock.cli.backtest_worlds import Table, world_of_table  # noqa: E402
-from windsock.cli.backtest_worlds import World as Replayed  # noqa: E402
-from windsock.monitoring.backtest import replay, windows_between  # noqa: E402
-from windsock.records import Span  # noqa: E402
-from windsock.records.backtest import BacktestWindow  # noqa: E402
-from windsock.spec import ModelSpec, parse_duration  # noqa: E402
-from windsock.spec.loader import spec_from_bytes  # noqa: E402
+from support.fakes import FakeSources, fake_ports
+from support.pipeline import retrain
+from windsock.cli.backtest_retrain import WhatIf
+from windsock.cli.backtest_worlds import Table, world_of_table
+from windsock.cli.backtest_worlds import World as Replayed
+from windsock.monitoring.backtest import replay, windows_between
+from windsock.records import Span
+from windsock.records.backtest import BacktestWindow
+from windsock.spec import ModelSpec, parse_duration
+from windsock.spec.loader import spec_from_bytes
 
 if TYPE_CHECKING:
     from loop_worlds import World
@@ -158,6 +151,7 @@ def by_product(stage: Stage) -> list[tuple[Span, Any, BacktestWindow | None, str
 
 def run_world(world: World, seed: int, rule: str, serve: Served) -> Run:
     """Replay a world once, and hold what was said against what is true."""
+    loop_code.require_own()
     begun = time.process_time()
     stage = set_stage(world, seed)
     ready = time.process_time()

@@ -6,6 +6,7 @@ import zlib
 from functools import lru_cache
 from typing import Any
 
+import loop_code  # noqa: F401  (before windsock: where it is imported from)
 import numpy as np
 from loop_rows import State, draw_rows
 from sklearn.base import clone

@@ -29,7 +29,7 @@ def main() -> int:
         environment = {**os.environ, "LOOP_CODE": folder}
         environment.pop("PYTHONPATH", None)
         script = str(PROJECT / "benchmarks" / "loop.py")
-        asked = sys.argv[1:] or ["--worlds", "central", "--seeds", "5"]
+        asked = ["--worlds", "central", "--seeds", "5", *sys.argv[1:]]
         arguments = [*asked, "--no-rivals", "--loud", "--keep", str(KEPT)]
         return subprocess.run([sys.executable, script, *arguments], env=environment, check=False).returncode
 
