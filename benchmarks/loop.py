@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -59,6 +59,27 @@ def _false_bar(total: Total, world: World) -> Bar:
         limit=None if world.right.apart and world.change is None else 1.0,
         unit=f"per 100 of {days:g} healthy days",
     )
+
+
+def overall_bars(totals: Sequence[Total], worlds: Mapping[str, World]) -> list[Bar]:
+    """Hold all worlds together against what is asked of the loop as a whole."""
+    held = [total for total in totals if not worlds[total.world].right.apart]
+    days = sum(one.healthy for total in held for one in total.runs)
+    false = sum(one.false for total in held for one in total.runs)
+    bars = []
+    if days:
+        unit = f"per 100 of {days:g} healthy days"
+        bars.append(Bar(bar="all worlds: false retrains", value=100 * false / days, limit=1.0, unit=unit))
+    early, late = (
+        [sum(counts) for counts in zip(*(total.pairs(name) for total in totals), strict=True)]
+        for name in ("lost", "lost_late")
+    )
+    both = [early[0] + late[0], early[1] + late[1]]
+    for name, (many, passed), limit in (("", both, 10.0), (" from the fifth window on", late, 1.0)):
+        if many:
+            said = f"all worlds: passes at a true loss of .10{name}"
+            bars.append(Bar(bar=said, value=100 * passed / many, limit=limit, unit=f"% of {many}"))
+    return bars
 
 
 def _ran(task: tuple[World, int, str]) -> Run:
@@ -156,6 +177,7 @@ def main() -> int:
     known = {world.name: world for world in asked.chosen}
     bars = [bar for total in ours for bar in bars_of(total, known[total.world])]
     seconds = sum(one.cpu for total in totals for one in total.runs)
+    bars += overall_bars(ours, known)
     bars.append(Bar(bar="processor time", value=seconds / 60, unit="min"))
     bars.append(Bar(bar="minutes", value=(time.perf_counter() - begun) / 60, limit=MOST_MINUTES, unit="min"))
     places = {world.name: place for place, world in enumerate(WORLDS)}

@@ -28,7 +28,8 @@ EVERY = timedelta(days=7)
 SHARE = 0.5
 """Of the columns: the preset's own default."""
 Served = list[tuple[Span, Any, BacktestWindow | None, str]]
-Wants = Callable[[Stage, int, LoadedBundle], bool]
+Wants = Callable[[Stage, int, Any], bool]
+"""Whether to retrain after a window, beside the rows that the model has learned from."""
 
 
 def _serve_by(stage: Stage, wants: Wants) -> Served:
@@ -36,32 +37,37 @@ def _serve_by(stage: Stage, wants: Wants) -> Served:
     on, served = stage.replayed, []
     champion = on.ledger.champion(stage.spec.name)
     bundle = on.bundles.load(champion.bundle_uri, champion.digest)
+    learned = on.ports.snapshots.load(_snapshot(stage, bundle))
     for place, window in enumerate(on.windows):
         on.clock.time = window.end + stage.spec.monitoring.lateness_allowance
-        made = _refitted(stage, bundle, place) if wants(stage, place, bundle) else None
+        made = _refitted(stage, bundle, place) if wants(stage, place, learned) else None
         served.append((window, bundle, None, "promoted" if made else ""))
         if made is not None:
-            bundle = made
+            bundle, learned = made
             version, since = f"retrained {place}", on.clock.time
-            on.history.serve(version, made.digest, partial(answers_of, made), since=since)
+            on.history.serve(version, bundle.digest, partial(answers_of, bundle), since=since)
     return served
 
 
-def _refitted(stage: Stage, bundle: LoadedBundle, place: int) -> LoadedBundle | None:
-    """Fit anew on all rows of the source and the recent ones."""
+def _snapshot(stage: Stage, bundle: LoadedBundle) -> Any:
+    return stage.replayed.ports.snapshots.find(stage.spec.name, bundle.manifest.snapshot_digest)
+
+
+def _refitted(stage: Stage, bundle: LoadedBundle, place: int) -> tuple[LoadedBundle, Any] | None:
+    """Fit anew on all rows of the source and the recent ones; return the result and those rows."""
     spec, ports, now = stage.spec, stage.replayed.ports, stage.replayed.clock.time
     recent = Span(start=now - parse_duration(spec.monitoring.retrain.recent), end=now)
-    snapshot = ports.snapshots.find(spec.name, bundle.manifest.snapshot_digest)
-    step = TakeSnapshotInput(spec=spec, recent=recent)
+    snapshot, step = _snapshot(stage, bundle), TakeSnapshotInput(spec=spec, recent=recent)
     mixture = mix_recent(step, ports.snapshots.load(snapshot), snapshot.columns, ports)
     if not mixture.recent_rows:
         return None
     marked = {"columns": mixture.columns, "rows": len(mixture.frame), "recent_rows": mixture.recent_rows}
     digest = digest_of([bundle.digest, str(place)])
     try:
-        return refit(bundle, bundle, mixture.frame, snapshot.replace(**marked), spec, digest=digest).bundle
+        made = refit(bundle, bundle, mixture.frame, snapshot.replace(**marked), spec, digest=digest)
     except TrainingRefusedError:
         return None
+    return made.bundle, mixture.frame
 
 
 def every_week(stage: Stage) -> Served:
@@ -71,23 +77,13 @@ def every_week(stage: Stage) -> Served:
 
 
 def by_evidently(stage: Stage) -> Served:
-    """Retrain whenever Evidently's drift preset says that half of the columns have drifted."""
-    spec, on = stage.spec, stage.replayed
-    known: dict[str, Any] = {}
+    """Retrain whenever Evidently's preset says that half of the columns are not as the model learned them."""
 
-    def reference(bundle: LoadedBundle) -> Any:
-        if not known:
-            snapshot = on.ports.snapshots.find(spec.name, bundle.manifest.snapshot_digest)
-            known[bundle.digest] = on.ports.snapshots.load(snapshot)
-        if bundle.digest not in known:  # a retrain's reference: the days that it has learned from
-            recent = Span(start=on.clock.time - EVERY, end=on.clock.time - spec.monitoring.window_length)
-            known[bundle.digest] = on.history.rows.features.iloc[on.history.rows.between(recent)]
-        return known[bundle.digest]
-
-    def wants(stage: Stage, place: int, bundle: LoadedBundle) -> bool:
-        names = [field.name for field in bundle.schema.fields]
-        current = on.history.rows.features.iloc[on.history.rows.between(on.windows[place])]
-        return _drifted_share(reference(bundle)[names], current[names]) >= SHARE
+    def wants(stage: Stage, place: int, learned: Any) -> bool:
+        on = stage.replayed
+        rows = on.history.rows
+        current = rows.features.iloc[rows.between(on.windows[place])]
+        return _drifted_share(learned[list(current)], current) >= SHARE
 
     return _serve_by(stage, wants)
 

@@ -154,7 +154,7 @@ CENTRAL = (
 )
 HEALTHY_ONES = (
     World("weekly, quarter", HEALTHY, pattern=QUARTER),
-    World("hourly, windows of 1h", HEALTHY, pattern=by_hour, per_day=4_800, days=10, window=HOUR),
+    World("hourly, windows of 1h", HEALTHY, pattern=by_hour, per_day=3_600, days=7, window=HOUR),
     World("payday", HEALTHY, pattern=by_month),
     World("trend", Right("drift asks by its own rule", apart=True), pattern=by_age),
     World("steady, 20 rows a day", HEALTHY, per_day=20),
