@@ -171,7 +171,7 @@ def main() -> int:
     totals = totals_of(run_all(tasks, asked.processes), asked.chosen, loud=asked.loud)
     ours = [total for total in totals if total.rule == OURS]
     if asked.keep is not None:
-        _write(asked.keep, ours)
+        _write(asked.keep, ours, beside=True)
         return 0
     kept = kept_totals({world.name for world in asked.chosen}) if asked.rivals else []
     known = {world.name: world for world in asked.chosen}
@@ -188,9 +188,15 @@ def main() -> int:
     return report("loop", title, HEADER, [total.row() for total in shown], bars)
 
 
-def _write(path: Path, totals: Sequence[Total]) -> None:
+def _write(path: Path, totals: Sequence[Total], *, beside: bool = False) -> None:
+    """Write totals; those of other worlds that are in the file already may stay."""
     made = [asdict(total) for total in totals]
-    path.write_text(json.dumps(made, indent=1, default=str) + "\n", encoding="utf-8")
+    if beside and path.is_file():
+        new = {total.world for total in totals}
+        made += [one for one in json.loads(path.read_text(encoding="utf-8")) if one["world"] not in new]
+    places = {world.name: place for place, world in enumerate(WORLDS)}
+    made = sorted((one for one in made if one["world"] in places), key=lambda one: places[one["world"]])
+    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

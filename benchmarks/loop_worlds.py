@@ -27,6 +27,8 @@ from loop_rows import (
 )
 
 ONSET = 21
+QUIET = 49
+"""Days of a history in which nothing changes."""
 MOST_SEEDS, FEW_SEEDS = 20, 5
 HOUR = timedelta(hours=1)
 SLOW = 28.0
@@ -82,7 +84,7 @@ class World:
     pattern: Pattern | None = None
     start: State = field(default_factory=State)
     per_day: int = 600
-    days: int = 49
+    days: int = 63
     onset: int = ONSET
     delay: float = 0.0
     coverage: float = 1.0
@@ -143,40 +145,40 @@ SHORT = ("retrain: {history: 0.2, recent: 7d}", "")
 MINIMUM = ("", "minimum: {roc_auc: 0.7}")
 
 CENTRAL = (
-    World("steady", HEALTHY, central=True),
-    World("weekly, full", HEALTHY, pattern=FULL, central=True),
-    World("weekly, half", HEALTHY, pattern=HALF, central=True),
+    World("steady", HEALTHY, days=QUIET, central=True),
+    World("weekly, full", HEALTHY, pattern=FULL, days=QUIET, central=True),
+    World("weekly, half", HEALTHY, pattern=HALF, days=QUIET, central=True),
     World("harmless shift, sudden", ASKS, HARMLESS, central=True),
     World("harmful shift, sudden", NOTICED, HARMFUL, start=BENT, central=True),
     World("concept flip, sudden", RECOVERS, FLIP, central=True),
-    World("concept flip, slow", NOTICED, SLOW_FLIP, days=63, central=True),
+    World("concept flip, slow", NOTICED, SLOW_FLIP, central=True),
     World("concept flip, sudden, weekly", RECOVERS, FLIP, FULL, central=True),
 )
 HEALTHY_ONES = (
-    World("weekly, quarter", HEALTHY, pattern=QUARTER),
+    World("weekly, quarter", HEALTHY, pattern=QUARTER, days=QUIET),
     World("hourly, windows of 1h", HEALTHY, pattern=by_hour, per_day=3_600, days=7, window=HOUR),
-    World("payday", HEALTHY, pattern=by_month),
-    World("trend", Right("drift asks by its own rule", apart=True), pattern=by_age),
-    World("steady, 20 rows a day", HEALTHY, per_day=20),
-    World("steady, 2,000 rows a day", HEALTHY, per_day=2_000),
+    World("payday", HEALTHY, pattern=by_month, days=QUIET),
+    World("trend", Right("drift asks by its own rule", apart=True), pattern=by_age, days=QUIET),
+    World("steady, 20 rows a day", HEALTHY, per_day=20, days=QUIET),
+    World("steady, 2,000 rows a day", HEALTHY, per_day=2_000, days=QUIET),
 )
 CHANGES = (
-    World("harmless shift, slow", ASKS, SLOW_HARMLESS, days=63),
-    World("harmful shift, slow", NOTICED, SLOW_HARMFUL, start=BENT, days=63),
-    World("concept flip, recurring", NOTICED, RECURRING, days=63),
+    World("harmless shift, slow", ASKS, SLOW_HARMLESS),
+    World("harmful shift, slow", NOTICED, SLOW_HARMFUL, start=BENT),
+    World("concept flip, recurring", NOTICED, RECURRING),
     World("concept flip, dated source", RECOVERS, FLIP, dated=True),
     World("concept flip, short memory", RECOVERS, FLIP, more=SHORT),
     World("concept flip, gate minimum", RECOVERS, FLIP, more=MINIMUM),
     World("label shift", NOTICED, fewer_leave),
     World("new category", ASKS, new_plan),
     World("column broken for 3 days", BRIDGED, BROKEN),
-    World("shift, then flip", NOTICED, older_then_reverse, days=63),
+    World("shift, then flip", NOTICED, older_then_reverse),
 )
 WEEKLY = (
     World("harmless shift, sudden, weekly", ASKS, HARMLESS, FULL),
     World("harmful shift, sudden, weekly", NOTICED, HARMFUL, FULL, start=BENT),
-    World("concept flip, slow, weekly", NOTICED, SLOW_FLIP, FULL, days=63),
-    World("concept flip, recurring, weekly", NOTICED, RECURRING, FULL, days=63),
+    World("concept flip, slow, weekly", NOTICED, SLOW_FLIP, FULL),
+    World("concept flip, recurring, weekly", NOTICED, RECURRING, FULL),
     World("label shift, weekly", NOTICED, fewer_leave, FULL),
     World("new category, weekly", ASKS, new_plan, FULL),
     World("column broken for 3 days, weekly", BRIDGED, BROKEN, FULL),
@@ -191,7 +193,7 @@ LABELS = (
     World("concept flip, 50 % labelled", NOTICED, FLIP, coverage=0.5),
 )
 TRAFFIC = (
-    World("concept flip, 20 rows a day", WAITS, FLIP, per_day=20, days=63),
+    World("concept flip, 20 rows a day", WAITS, FLIP, per_day=20),
     World("concept flip, 200 rows a day", NOTICED, FLIP, per_day=200),
     World("concept flip, 2,000 rows a day", RECOVERS, FLIP, per_day=2_000),
 )

@@ -40,18 +40,18 @@ def measured(bench: ModuleType, windows):
 
 
 def test_a_retrain_before_the_onset_is_false_and_one_after_it_is_not(bench):
-    days = [seen(day, order="grant" if day in (5, 22) else "wait") for day in range(49)]
+    days = [seen(day, order="grant" if day in (5, 22) else "wait") for day in range(63)]
     made = measured(bench, days)
     assert (made.false, made.granted, made.healthy) == (1, 1, 21)
     assert made.recovered is None
 
 
 def test_recovered_is_from_when_the_champion_stays_as_good_as_a_fresh_fit(bench):
-    days = [seen(day, auc=0.28 if 21 <= day < 24 or day == 26 else 0.84) for day in range(49)]
+    days = [seen(day, auc=0.28 if 21 <= day < 24 or day == 26 else 0.84) for day in range(63)]
     made = measured(bench, days)
     assert made.recovered == 6
     assert made.lost_days == 4
-    never = measured(bench, [seen(day, auc=0.28 if day >= 21 else 0.84) for day in range(49)])
+    never = measured(bench, [seen(day, auc=0.28 if day >= 21 else 0.84) for day in range(63)])
     assert never.recovered == inf
 
 
@@ -61,16 +61,16 @@ def test_passes_at_a_true_loss_are_counted_where_labels_are_there(bench):
         lost |= {"labelled": 0} if number >= 40 else {}
         return seen(number, trial="promoted" if number == 22 else "", **lost)
 
-    made = measured(bench, [day(number) for number in range(49)])
+    made = measured(bench, [day(number) for number in range(63)])
     assert made.lost == (4, 4)
     assert made.lost_late == (15, 15)
-    assert made.mistaken == 26
+    assert made.mistaken == 40
 
 
 def test_every_bar_of_a_missed_end_is_a_miss(bench):
     world = world_of(bench, "concept flip, sudden")
     bad = [
-        seen(day, auc=0.4 if day >= 21 else 0.85, order="grant" if day < 4 else "wait") for day in range(49)
+        seen(day, auc=0.4 if day >= 21 else 0.85, order="grant" if day < 4 else "wait") for day in range(63)
     ]
     total = bench.Total(world=world.name, rule="windsock", runs=(measured(bench, bad),))
     missed = [bar.bar for bar in bench.bars_of(total, world) if not bar.ok]
