@@ -34,6 +34,8 @@ class Measures:
     :param false: retrains granted after them.
     :param granted: retrains granted after the onset.
     :param noticed: days from the onset to the end of the first window that failed; infinite: none did.
+    :param asked: days from the onset to the end of the first window after which a retrain was granted or held
+        back; ``None``: not measured.
     :param recovered: days from the onset until a champion as good as a fresh fit serves; ``None``: it was
         never worse than one.
     :param lost_days: days on which the champion was no such one.
@@ -62,6 +64,7 @@ class Measures:
     auc: float
     fresh: float
     cpu: float
+    asked: float | None = None
 
 
 def measure(run: Run, world: World) -> Measures:
@@ -90,6 +93,7 @@ def measure(run: Run, world: World) -> Measures:
         auc=last.auc,
         fresh=last.fresh,
         cpu=sum(run.cpu.values()),
+        asked=next((one.start + length - onset for one in after if one.order != "wait"), inf),
     )
 
 
@@ -151,6 +155,7 @@ class Total:
         """Return a line of the table."""
         runs, changed = self.runs, any(one.granted or one.noticed < inf or one.lost_days for one in self.runs)
         known = [one.recovered for one in runs if one.recovered is not None]
+        asked = [one.asked for one in runs if one.asked is not None]
         early, late = self.pairs("lost"), self.pairs("lost_late")
         windows = sum(one.bad for one in runs), sum(one.healthy for one in runs)
         return (
@@ -160,6 +165,7 @@ class Total:
             f"{self.false_rate:.2f}",
             f"{100 * windows[0] / windows[1]:.0f}" if windows[1] else "-",
             _middle([one.noticed for one in runs]) if changed else "-",
+            _middle(asked) if changed and asked else "-",
             f"{_middle(known)} ({sum(days < inf for days in known)}/{len(known)})" if known else "-",
             f"{median(one.lost_days for one in runs):g}",
             f"{early[1]}/{early[0]}",
@@ -180,6 +186,7 @@ HEADER = (
     "false/100d",
     "bad/100d",
     "noticed",
+    "asked",
     "recovered",
     "lost days",
     "pass at .10",
