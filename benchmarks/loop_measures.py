@@ -42,6 +42,8 @@ class Measures:
     :param lost: windows with labels whose look-back has truly lost 0.10, and how many of them say pass: the
         first four windows after the onset, the later ones.
     :param slipped: the same for a loss of 0.05 to 0.10, over all windows.
+    :param quiet: windows whose champion is worse than a fresh fit by 0.10, and how many of them do not fail,
+        whatever else they say and whether labels are there or not; ``None``: not measured.
     :param mistaken: windows that call a champion below 0.7 recovered.
     :param breaker: whether a breaker is open at the end.
     :param auc: of the last champion, and of a fresh fit.
@@ -65,6 +67,7 @@ class Measures:
     fresh: float
     cpu: float
     asked: float | None = None
+    quiet: tuple[int, int] | None = None
 
 
 def measure(run: Run, world: World) -> Measures:
@@ -93,6 +96,7 @@ def measure(run: Run, world: World) -> Measures:
         auc=last.auc,
         fresh=last.fresh,
         cpu=sum(run.cpu.values()),
+        quiet=_quiet(after),
         asked=next((one.start + length - onset for one in after if one.order != "wait"), inf),
     )
 
@@ -120,6 +124,12 @@ def _passes(windows: Iterable[Seen], least: float, most: float) -> tuple[int, in
         if one.loss is not None and least <= one.loss < most and one.labelled >= FEW_LABELS
     ]
     return len(found), sum(one.performance == "pass" for one in found)
+
+
+def _quiet(after: Sequence[Seen]) -> tuple[int, int]:
+    """Count windows whose champion has truly lost, and those of them that do not fail."""
+    lost = [one for one in after if one.fresh - one.auc >= LOST]
+    return len(lost), sum(not _failed(one) for one in lost)
 
 
 def _mistaken(after: Sequence[Seen]) -> int:
@@ -171,6 +181,7 @@ class Total:
             f"{early[1]}/{early[0]}",
             f"{late[1]}/{late[0]}",
             "{1}/{0}".format(*self.pairs("slipped")),
+            "{1}/{0}".format(*self.pairs("quiet")) if all(one.quiet for one in runs) else "-",
             f"{sum(one.granted for one in runs) / len(runs):.1f}",
             f"{sum(one.breaker for one in runs)}",
             f"{median(one.auc for one in runs):.3f} ({min(one.auc for one in runs):.2f})",
@@ -192,6 +203,7 @@ HEADER = (
     "pass at .10",
     "from 5th",
     "at .05",
+    "quiet",
     "retrains",
     "breakers",
     "AUC (worst)",

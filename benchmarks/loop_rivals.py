@@ -126,5 +126,6 @@ def kept_totals(worlds: set[str]) -> list[Total]:
     ]
 
 
-def _pairs(run: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    return {name: tuple(run[name]) for name in ("lost", "lost_late", "slipped")}
+def _pairs(run: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    names = ("lost", "lost_late", "slipped", "quiet")
+    return {name: tuple(run[name]) for name in names if run.get(name) is not None}

@@ -65,6 +65,7 @@ def test_passes_at_a_true_loss_are_counted_where_labels_are_there(bench):
     assert made.lost == (4, 4)
     assert made.lost_late == (15, 15)
     assert made.mistaken == 40
+    assert made.quiet == (42, 42)
 
 
 def test_every_bar_of_a_missed_end_is_a_miss(bench):
