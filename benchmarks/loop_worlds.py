@@ -1,0 +1,200 @@
+"""The worlds of the loop's benchmark, and what the right end of each is, written down before any run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from loop_rows import (
+    DAY,
+    HISTORY,
+    TRAINED,
+    WEEK,
+    Change,
+    Pattern,
+    State,
+    break_visits,
+    by_age,
+    by_hour,
+    by_month,
+    fewer_leave,
+    new_plan,
+    older,
+    older_then_reverse,
+    reverse,
+    reverse_for,
+)
+
+ONSET = 21
+QUIET = 49
+"""Days of a history in which nothing changes."""
+MOST_SEEDS, FEW_SEEDS = 20, 5
+HOUR = timedelta(hours=1)
+SLOW = 28.0
+"""Days that a slow change takes."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """The right end of a world.
+
+    :param told: in words.
+    :param recovered: days within which a champion as good as a fresh fit serves; ``None``: no bar.
+    :param share: of the seeds that must be recovered by then.
+    :param no_breaker: no seed may end with an open breaker.
+    :param apart: retrains before the onset are drift's by its own rule: they are told, and held to no bar.
+    """
+
+    told: str
+    recovered: float | None = None
+    share: float = 0.9
+    no_breaker: bool = False
+    apart: bool = False
+
+
+HEALTHY = Right("nothing is retrained, no breaker", no_breaker=True)
+ASKS = Right("drift asks by its own rule; nothing becomes worse", apart=True)
+RECOVERS = Right("a version of the new world serves within 5 days", recovered=5)
+NOTICED = Right("noticed; what serves in the end is as good as a fresh fit")
+WAITS = Right("told; a version of the new world serves once its labels are there")
+BRIDGED = Right("told as a fault of the data; the version of before goes on")
+
+
+@dataclass(frozen=True)
+class World:
+    """A history with known truth.
+
+    :param right: what should come of it.
+    :param change: what happens on day ``onset``; ``None``: nothing.
+    :param pattern: what recurs.
+    :param start: the state without either.
+    :param per_day: rows a day.
+    :param days: of the history.
+    :param delay: days from a row to its label.
+    :param coverage: share of the rows that ever get one.
+    :param window: of the monitor.
+    :param dated: the source has times: the latest rows are held out, not rows drawn by their content.
+    :param more: further lines of the model's file, under ``monitoring`` and at its end.
+    """
+
+    name: str
+    right: Right
+    change: Change | None = None
+    pattern: Pattern | None = None
+    start: State = field(default_factory=State)
+    per_day: int = 600
+    days: int = 63
+    onset: int = ONSET
+    delay: float = 0.0
+    coverage: float = 1.0
+    window: timedelta = DAY
+    dated: bool = False
+    more: tuple[str, str] = ("", "")
+    central: bool = False
+
+    @property
+    def seeds(self) -> int:
+        """How often it is run."""
+        return MOST_SEEDS if self.central else FEW_SEEDS
+
+    @property
+    def end(self) -> datetime:
+        """End of the history."""
+        return HISTORY + self.days * DAY
+
+    @property
+    def changed(self) -> datetime:
+        """When the change begins; without one, the end."""
+        return self.end if self.change is None else HISTORY + self.onset * DAY
+
+    @property
+    def step(self) -> timedelta:
+        """How long one state lasts at least."""
+        return min(self.window, DAY)
+
+    def state(self, moment: datetime) -> State:
+        """Return what customers are like at a time."""
+        state = self.start if self.pattern is None else self.pattern(moment, self.start)
+        if self.change is None or moment < self.changed:
+            return state
+        return self.change((moment - self.changed) / DAY, state)
+
+    def states(self, begin: datetime, end: datetime) -> list[tuple[datetime, State]]:
+        """Return the stretches of a time, each with its state."""
+        count = (end - begin) // self.step
+        moments = [begin + number * self.step for number in range(count)]
+        return [(moment, self.state(moment)) for moment in moments]
+
+    def training(self) -> list[tuple[datetime, State]]:
+        """Return the stretches of the training time."""
+        return self.states(TRAINED, HISTORY)
+
+    def history(self) -> list[tuple[datetime, State]]:
+        """Return the stretches of the history."""
+        return self.states(HISTORY, self.end)
+
+
+FLIP, SLOW_FLIP = partial(reverse, 0), partial(reverse, SLOW)
+HARMLESS, SLOW_HARMLESS = partial(older, 0.5, 0), partial(older, 0.5, SLOW)
+HARMFUL, SLOW_HARMFUL = partial(older, 2.5, 0), partial(older, 2.5, SLOW)
+BENT = State(bent=True)
+BROKEN, RECURRING = partial(break_visits, 3), partial(reverse_for, 14)
+FULL, HALF, QUARTER = WEEK["full"], WEEK["half"], WEEK["quarter"]
+SHORT = ("retrain: {history: 0.2, recent: 7d}", "")
+MINIMUM = ("", "minimum: {roc_auc: 0.7}")
+
+CENTRAL = (
+    World("steady", HEALTHY, days=QUIET, central=True),
+    World("weekly, full", HEALTHY, pattern=FULL, days=QUIET, central=True),
+    World("weekly, half", HEALTHY, pattern=HALF, days=QUIET, central=True),
+    World("harmless shift, sudden", ASKS, HARMLESS, central=True),
+    World("harmful shift, sudden", NOTICED, HARMFUL, start=BENT, central=True),
+    World("concept flip, sudden", RECOVERS, FLIP, central=True),
+    World("concept flip, slow", NOTICED, SLOW_FLIP, central=True),
+    World("concept flip, sudden, weekly", RECOVERS, FLIP, FULL, central=True),
+)
+HEALTHY_ONES = (
+    World("weekly, quarter", HEALTHY, pattern=QUARTER, days=QUIET),
+    World("hourly, windows of 1h", HEALTHY, pattern=by_hour, per_day=3_600, days=7, window=HOUR),
+    World("payday", HEALTHY, pattern=by_month, days=QUIET),
+    World("trend", Right("drift asks by its own rule", apart=True), pattern=by_age, days=QUIET),
+    World("steady, 20 rows a day", HEALTHY, per_day=20, days=QUIET),
+    World("steady, 2,000 rows a day", HEALTHY, per_day=2_000, days=QUIET),
+)
+CHANGES = (
+    World("harmless shift, slow", ASKS, SLOW_HARMLESS),
+    World("harmful shift, slow", NOTICED, SLOW_HARMFUL, start=BENT),
+    World("concept flip, recurring", NOTICED, RECURRING),
+    World("concept flip, dated source", RECOVERS, FLIP, dated=True),
+    World("concept flip, short memory", RECOVERS, FLIP, more=SHORT),
+    World("concept flip, gate minimum", RECOVERS, FLIP, more=MINIMUM),
+    World("label shift", NOTICED, fewer_leave),
+    World("new category", ASKS, new_plan),
+    World("column broken for 3 days", BRIDGED, BROKEN),
+    World("shift, then flip", NOTICED, older_then_reverse),
+)
+WEEKLY = (
+    World("harmless shift, sudden, weekly", ASKS, HARMLESS, FULL),
+    World("harmful shift, sudden, weekly", NOTICED, HARMFUL, FULL, start=BENT),
+    World("concept flip, slow, weekly", NOTICED, SLOW_FLIP, FULL),
+    World("concept flip, recurring, weekly", NOTICED, RECURRING, FULL),
+    World("label shift, weekly", NOTICED, fewer_leave, FULL),
+    World("new category, weekly", ASKS, new_plan, FULL),
+    World("column broken for 3 days, weekly", BRIDGED, BROKEN, FULL),
+    World("shift, then flip, weekly", NOTICED, older_then_reverse, FULL, onset=42, days=77),
+)
+LABELS = (
+    *(
+        World(f"concept flip, labels after {days} days", WAITS, FLIP, delay=days, days=63 + days // 28 * 7)
+        for days in (4, 7, 14, 28)
+    ),
+    World("concept flip, 20 % labelled", NOTICED, FLIP, coverage=0.2),
+    World("concept flip, 50 % labelled", NOTICED, FLIP, coverage=0.5),
+)
+TRAFFIC = (
+    World("concept flip, 20 rows a day", WAITS, FLIP, per_day=20),
+    World("concept flip, 200 rows a day", NOTICED, FLIP, per_day=200),
+    World("concept flip, 2,000 rows a day", RECOVERS, FLIP, per_day=2_000),
+)
+WORLDS: tuple[World, ...] = (*CENTRAL, *HEALTHY_ONES, *CHANGES, *WEEKLY, *LABELS, *TRAFFIC)
