@@ -94,21 +94,24 @@ def waiting_rows(rows: Sequence[LedgerRow], *, most: int) -> list[LedgerRow]:
 
     :param most: how many versions one rollout tries; older ones than so many wait no more.
     """
-    newest: dict[str, LedgerRow] = {}
-    for row in reversed(rows):
-        if row.action is LedgerAction.QUEUE and len(newest) < most:
-            newest.setdefault(row.digest, row)
-    return [row for row in reversed(newest.values()) if not _is_taken(row, rows[row.seq :])]
+    waiting: dict[str, LedgerRow] = {}
+    for row in rows:
+        for digest in _taken_from_waiting(row):
+            waiting.pop(digest, None)
+        if row.action is LedgerAction.QUEUE:
+            waiting[row.digest] = row
+            for oldest in list(waiting)[:-most]:
+                del waiting[oldest]
+    return list(waiting.values())
 
 
-def _is_taken(queued: LedgerRow, later: Sequence[LedgerRow]) -> bool:
-    """Return whether a version that waited has begun its rollout, became champion or was rolled back."""
-    return any(
-        (row.action is LedgerAction.SHIFT and queued.digest in tried_by(row))
-        or (row.action is LedgerAction.COMMIT and row.digest == queued.digest)
-        or (row.action is LedgerAction.ROLL_BACK and queued.digest in taken_by(row))
-        for row in later
-    )
+def _taken_from_waiting(row: LedgerRow) -> tuple[Digest, ...]:
+    """Return the bundles that wait no more by a row: tried, champion, rolled back, or waiting anew by it."""
+    if row.action is LedgerAction.SHIFT:
+        return tried_by(row)
+    if row.action is LedgerAction.ROLL_BACK:
+        return taken_by(row)
+    return (row.digest,) if row.action in (LedgerAction.COMMIT, LedgerAction.QUEUE) else ()
 
 
 def tried_by(row: LedgerRow) -> tuple[Digest, ...]:

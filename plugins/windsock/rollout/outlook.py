@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from windsock.exceptions import WindsockError
@@ -12,6 +12,7 @@ from windsock.ports import Ports, Traffic
 from windsock.records import LedgerAction, LedgerRow, RolloutPlan, Span
 from windsock.rollout.planning import POWER, Goal, Need, needed, own_design, own_power, usual_goal
 from windsock.rollout.traffic_ahead import World, without_unit, world_of
+from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, parse_duration
 from windsock.spec.margins import MOST_RELATIVE
 
 DAYS = 7
@@ -40,6 +41,27 @@ def outlook(model: str, plan: RolloutPlan, ports: Ports, *, challengers: int = 1
 
     :param challengers: versions that are tried at once.
     """
+    seen = _outlook(model, plan, ports, challengers)
+    return replace(seen, notes=(*seen.notes, *_attribution(plan)))
+
+
+def _attribution(plan: RolloutPlan) -> tuple[str, ...]:
+    """Return that the last step is too short for outcomes of people who come back; nothing if it is not."""
+    lasts = plan.length("deadline") - (len(plan.shares) - 1) * plan.length("bake")
+    blocks = [one for one in plan.metrics.values() if one.kind in OUTCOME_KINDS | LABELLED_KINDS]
+    lengths = [length for one in blocks if (length := one.attribution or plan.attribution)]
+    longest = max(map(parse_duration, lengths), default=timedelta(0))
+    if len(plan.shares) == 1 or plan.labels.kind != "outcomes" or longest < lasts:
+        return ()
+    told = (
+        f"{CODE}: an outcome may come of an exposure for {longest} (`attribution`), and the last step lasts "
+        f"{lasts} at most: outcomes by unit of people who came at an earlier step, too, never count there. "
+        "Write a shorter `attribution`, or send `prediction_id` with outcomes"
+    )
+    return (told,)
+
+
+def _outlook(model: str, plan: RolloutPlan, ports: Ports, challengers: int) -> Outlook:
     now = ports.now()
     span = Span(start=now - timedelta(days=DAYS), end=now)
     asks = "its margin was not held against what the champion has, and how long it takes is not known"

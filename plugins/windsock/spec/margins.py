@@ -12,7 +12,7 @@ from windsock.spec.base import Frozen
 from windsock.spec.faults import NotAllowedError, shown
 from windsock.spec.words import Switch
 
-PERCENT_TEXT = re.compile(r"\s*(\d{1,3}(?:\.\d{1,6})?)\s*%\s*")
+PERCENT_TEXT = re.compile(r"\s*([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%\s*")
 LOSS = "at least 0 in the metric's unit, or a part of the champion's own value above 0% and below 100%"
 MOST_RELATIVE = 0.5
 """Part of the champion's own value that a margin may be unless it is confirmed."""

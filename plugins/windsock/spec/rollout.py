@@ -90,7 +90,7 @@ class RolloutBlock(Frozen):
         default="28d", description="without a decision by then the champion keeps serving"
     )
     alpha: float = Field(
-        default=0.05, gt=0, lt=0.5, description="risk of a false promotion; the guardrails share as much"
+        default=0.05, ge=1e-6, lt=0.5, description="risk of a false promotion; the guardrails share as much"
     )
     pre_period: Duration | None = Field(
         default=None, description="outcomes of units so long before the rollout make it more precise (CUPED)"
@@ -103,6 +103,7 @@ class RolloutBlock(Frozen):
         default=100,
         ge=1,
         le=1_000_000_000,
+        strict=True,
         description="exposures (or labels) of one unit that count in full in a rate; a unit with more weighs "
         "as much as one with so many; null: each weighs what it has",
     )
@@ -110,6 +111,7 @@ class RolloutBlock(Frozen):
         default=1,
         ge=1,
         le=4,
+        strict=True,
         description="ab, canary: versions tried at once by one rollout; share and steps are of all together",
     )
     gather: Duration = Field(
@@ -265,6 +267,12 @@ class RolloutBlock(Frozen):
         :raises NotAllowedError: with what to write instead.
         """
         kind = self.metric_blocks[metric].kind
+        if kind in SHARE_KINDS and (self.margin or 0.0) >= 1:
+            raise NotAllowedError(
+                f"a loss of {self.margin:g} of {metric}, which is a share",
+                allowed="below 1, such as 0.02, or a part of the champion's own value, such as 20%",
+                at=("promote", "not_worse"),
+            )
         if self.strategy in ("canary", "shadow") and self.promote is None and kind not in SHARE_KINDS:
             raise NotAllowedError(
                 f"missing: a {self.strategy} by {metric} has no usual margin",

@@ -131,6 +131,29 @@ class TestTheTime:
         assert "units of the champion and each of 3 versions at the last step" in note
         assert note.endswith("a larger share, fewer steps, or fewer versions")
 
+    @pytest.mark.parametrize(
+        ("block", "is_told"),
+        [
+            ({"steps": [25, 50, 100], "attribution": "60d"}, True),
+            ({"steps": [25, 50, 100], "attribution": "28d"}, True),
+            ({"steps": [25, 50, 100], "attribution": "27d"}, False),
+            ({"steps": [25, 50, 100], "attribution": None}, False),
+            ({"attribution": "60d"}, False),
+            (
+                {"steps": [25, 50, 100], "attribution": "60d", "labels": {"kind": "file", "path": "l.csv"}},
+                False,
+            ),
+        ],
+    )
+    def test_an_attribution_that_outlasts_the_last_step_is_told(self, block, is_told):
+        state = begin(canary(**block), rate=0.2, units=700_000)
+        assert state.started
+        found = [note for note in state.outlook if "(`attribution`)" in note]
+        assert bool(found) == is_told
+        if is_told:
+            assert found[0].startswith("WS-ROLLOUT-019: an outcome may come of an exposure for")
+            assert "27 days, 23:00:00 at most" in found[0]
+
     def test_one_that_can_says_nothing_and_its_row_is_as_before(self):
         spec = canary()
         ports = told(waiting_world(spec=spec), rate=0.2, units=700_000)

@@ -86,6 +86,24 @@ class TestTheyWait:
         assert [row.version for row in waiting_rows(rows, most=3)] == ["3", "4", "5"]
         assert [row.version for row in waiting_rows(rows, most=1)] == ["5"]
 
+    def test_one_that_is_tried_takes_no_place_of_one_that_waits(self) -> None:
+        two = several(2)
+        ports = waiting(2, 3, spec=two)
+        start(ports, spec=two, version="3")
+        assert [row.version for row in waiting_rows(ports.ledger.rows(MODEL), most=2)] == ["2"]
+        deploy(ports, 4, spec=two)
+        promote(ports, 4, spec=two)
+        assert [row.version for row in waiting_rows(ports.ledger.rows(MODEL), most=2)] == ["2", "4"]
+
+    def test_an_older_one_that_made_place_does_not_come_back(self) -> None:
+        one = several(1)
+        ports = waiting(2, 3, spec=one)
+        start(ports, spec=one)
+        assert running(ports).version == "3"
+        assert waiting_rows(ports.ledger.rows(MODEL), most=1) == []
+        end(ports, running(ports).experiment)
+        assert waiting_rows(ports.ledger.rows(MODEL), most=1) == []
+
     def test_for_each_other_for_a_while(self) -> None:
         ports = waiting(2, 3)
         state = start(ports, spec=THREE)
