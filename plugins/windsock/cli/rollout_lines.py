@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from windsock.cli.console import table
+from windsock.exceptions import WindsockError
 from windsock.ports import Ports
 from windsock.records import (
     DROPPED,
@@ -16,6 +17,7 @@ from windsock.records import (
     RolloutDecision,
     RolloutEnd,
     RolloutOutcome,
+    StartRolloutInput,
     arms_of,
     ended_rollouts,
     running_rollout,
@@ -24,7 +26,7 @@ from windsock.records import (
 from windsock.rollout.look_due import look_due
 from windsock.rollout.outlook import outlook_of
 from windsock.spec import ModelSpec, parse_duration
-from windsock.steps import difference_text, limit_text, shorten
+from windsock.steps import difference_text, limit_text, run_step, shorten, verdict_of
 from windsock.texts import joined, numbered
 
 SHOWN = 10
@@ -47,6 +49,8 @@ def status_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
         yield from running_lines(running, ports.rollouts.last(name, running.experiment))
         yield from (f"told at its start: {note}" for note in outlook_of(rows, running.experiment))
     yield _waiting(spec, queued, running, ports.now())
+    if queued and running is None:
+        yield from _hindered(spec, ports)
     yield from _ended(ended_rollouts(rows))
 
 
@@ -117,6 +121,18 @@ def _waiting(spec: ModelSpec, queued: Sequence[LedgerRow], running: Rollout | No
             f"--version {named}` begins it now"
         )
     return f"waiting: {numbered([row.version for row in queued])} since {_time(queued[0].at)}, {until}"
+
+
+def _hindered(spec: ModelSpec, ports: Ports) -> Iterator[str]:
+    """Yield why what waits cannot start, and what helps; nothing where it can."""
+    try:
+        result = run_step("start_rollout", StartRolloutInput(spec=spec, only_look=True), ports)
+    except WindsockError as error:
+        yield f"whether it can start is not known: {error}"
+        return
+    verdict = verdict_of(result)
+    if verdict.word == "HOLD":
+        yield f"it cannot start: {verdict.why}; next: {verdict.next_action}"
 
 
 def _begins(spec: ModelSpec, queued: Sequence[LedgerRow]) -> datetime:

@@ -119,7 +119,11 @@ def let_wait(
         return next((row for row in waiting if row.digest == version.digest), None)
 
     row = append_once(ports.ledger, entry, standing=standing)
-    waits = f"waits for its rollout ({step.spec.rollout.strategy})"
+    block = step.spec.rollout
+    waits = f"waits for its rollout ({block.strategy})"
+    if block.challengers > 1:
+        tries = f"which tries {block.challengers} versions"
+        waits += f", {tries} and begins when so many wait, or after {block.gather}"
     return _waiting(step, rows, row.at, waits, unchanged=False)
 
 

@@ -66,6 +66,8 @@ def _guardrail(look: Look, name: str, limit: float, alpha: float) -> CheckResult
         f"{metric} is worse by {value:.4g} [{worse.low:.4g}, {worse.high:.4g}] against <= {limit:g} "
         f"on {seen.units:,} units"
     )
+    if status is Status.INSUFFICIENT:
+        message += "; more units must come before it is decided"
     return _told(name, limit, status, message, value=value, interval=worse, n=seen.units)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -147,9 +148,10 @@ def lost_of(look: Look) -> Fault | None:
             continue
         if number > FEWEST_EVENTS and number > cause.limit * read:
             share = number / read
+            sound = math.ceil(number / cause.limit) - read
             message = (
-                f"{number:,} of {read:,} outcomes ({share:.0%}) {cause.what}, at most {cause.limit:.0%} may; "
-                f"{cause.cure}"
+                f"{number:,} of {read:,} outcomes ({share:.1%}) {cause.what}, at most {cause.limit:.0%} may; "
+                f"{cause.cure}; once it is mended, some {sound:,} sound ones must come before this is met"
             )
             return Fault(Status.FAIL, cause.code, message, share, cause.limit)
     return None

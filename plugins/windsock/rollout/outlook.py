@@ -64,7 +64,9 @@ def _attribution(plan: RolloutPlan) -> tuple[str, ...]:
 def _outlook(model: str, plan: RolloutPlan, ports: Ports, challengers: int) -> Outlook:
     now = ports.now()
     span = Span(start=now - timedelta(days=DAYS), end=now)
-    asks = "its margin was not held against what the champion has, and how long it takes is not known"
+    asks = "how long it takes is not known"
+    if plan.margin is not None or plan.relative_margin is not None:
+        asks = f"its margin was not held against what the champion has, and {asks}"
     try:
         seen = ports.events.traffic(model, plan, span, most_rows=MOST_ROWS)
     except WindsockError as error:
@@ -95,7 +97,8 @@ def large_margin(world: World) -> str:
         return ""
     lower = world.plan.metrics[world.plan.metric].lower_is_better
     part = f"{goal.distance / value:,.0%} of" if value else "more than"
-    could = "half as much again" if lower else "half of it lost"
+    lost = "all of it lost" if goal.distance >= value else "half of it lost"
+    could = "half as much again" if lower else lost
     return (
         f"the margin of {goal.distance:g} is {part} the champion's {world.plan.metric} of {value:.4g}: a "
         f"version with {could} could be promoted. Write a smaller `promote: {{not_worse: ...}}`, such as "
@@ -142,7 +145,8 @@ def _length(world: World) -> tuple[str, ...]:
 
 def _of_two(world: World) -> str:
     """Return whose units are told where several challengers are tried."""
-    return f" of the champion and each of {world.challengers} versions" if world.challengers > 1 else ""
+    several = f" of the champion and one of the {world.challengers} versions together"
+    return several if world.challengers > 1 else ""
 
 
 def _proof(goal: Goal) -> str:

@@ -33,7 +33,7 @@ def sample_ratio(look: Look) -> CheckResult:
         return _shadow_ratio(champion, challenger)
     units = champion + challenger
     if not units:
-        return _of_split(Status.INSUFFICIENT, "no unit was exposed")
+        return _of_split(Status.INSUFFICIENT, "no request has come yet, so no unit was exposed")
     p = sample_ratio_p((champion, challenger), look.split)
     status = Status.FAIL if p < SAMPLE_RATIO_LIMIT else Status.PASS
     expected = units * look.split[1] / sum(look.split)
@@ -51,7 +51,7 @@ def _both(look: Look) -> str:
 
 def _shadow_ratio(champion: int, challenger: int) -> CheckResult:
     if not champion:
-        return _of_split(Status.INSUFFICIENT, "no unit was exposed")
+        return _of_split(Status.INSUFFICIENT, "no request has come yet, so no unit was exposed")
     seen = challenger / champion
     status = Status.PASS if seen >= SHADOW_SHARE else Status.FAIL
     message = f"the shadow was asked about {seen:.1%} of {champion:,} units, >= {SHADOW_SHARE:.0%} expected"

@@ -20,6 +20,7 @@ from windsock.ports import Ports
 from windsock.records import (
     Challenger,
     Champion,
+    LedgerAction,
     LedgerRow,
     Rollout,
     RolloutPlan,
@@ -33,6 +34,7 @@ from windsock.records import (
     next_epoch,
     running_rollout,
     waiting_rows,
+    was_rolled_back,
 )
 from windsock.rollout.hindrances import (
     hindrance,
@@ -81,24 +83,24 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
     asked = _asked_for(step, queued)
     champion = champion_of(rows)
     if not asked or champion is None:
-        return RolloutState(model=step.spec.name, reason="no rollout is under way and no version waits")
+        return RolloutState(model=step.spec.name, reason=_nothing_waits(rows))
     waits = RolloutState(model=step.spec.name, waiting=versions_of(queued))
     hindered = {row.seq: hindrance(step, rows, row, champion) for row in asked}
-    state = None
-    if not step.only_look:
-        state = ports.router.state(step.spec.name)
-        for row in asked:
-            hindered[row.seq] = hindered[row.seq] or present_hindrance(step, ports, rows, row, state)
+    state = ports.router.state(step.spec.name)
+    for row in asked:
+        hindered[row.seq] = hindered[row.seq] or present_hindrance(step, ports, rows, row, state)
     fit = [row for row in asked if not hindered[row.seq]]
     told = [why for why in hindered.values() if why]
     if not fit:
         return waits.replace(reason="; ".join(told))
-    if (waits_for := _waits_for_others(step, ports, fit)) or step.only_look:
-        about = _waits(fit, "for its rollout", "for their rollout")
-        return waits.replace(reason="; ".join(one for one in (waits_for or about, *told) if one))
+    if waits_for := _waits_for_others(step, ports, fit):
+        return waits.replace(reason="; ".join((waits_for, *told)))
     seen = outlook(step.spec.name, _plan(step), ports, challengers=len(fit))
     if too_large := margin_hindrance(step, fit, seen):
         return waits.replace(reason=too_large)
+    if step.only_look:
+        about = _waits(fit, "for its rollout", "for their rollout")
+        return waits.replace(reason="; ".join((about, *told)), outlook=seen.notes)
     begun = _begin(step, ports, rows, fit, champion, state, seen.notes)
     return RolloutState(
         model=step.spec.name,
@@ -107,6 +109,18 @@ def _look_or_start(step: StartRolloutInput, ports: Ports) -> RolloutState:
         look_due=look_due(begun, None),
         reason="; ".join((f"rollout {begun.experiment} has begun", *told)),
         outlook=seen.notes,
+    )
+
+
+def _nothing_waits(rows: Sequence[LedgerRow]) -> str:
+    """Return that nothing waits; and of a version that waited last, whether it is held since."""
+    told = "no rollout is under way and no version waits"
+    last = next((row for row in reversed(rows) if row.action is LedgerAction.QUEUE), None)
+    if last is None or not was_rolled_back(rows, last.digest):
+        return told
+    return (
+        f"{told}; version {last.version} is held, as its rollout was ended without promotion: "
+        f"{last.model}__daily_retrain with `force` lets it wait again"
     )
 
 
@@ -173,7 +187,8 @@ def _asked_for(step: StartRolloutInput, queued: Sequence[LedgerRow]) -> list[Led
         f"{step.spec.name}: {numbered(unknown)} {verb} not wait for a rollout; {instead}",
         code="WS-ROLLOUT-002",
         next_action="Name what waits, or nothing; a version waits once its retrain has promoted it, and the "
-        "newest `rollout.challengers` do.",
+        "newest `rollout.challengers` do. One that was stopped or rolled back is held: `force` in "
+        f"{step.spec.name}__daily_retrain lets it wait again.",
     )
 
 

@@ -26,19 +26,31 @@ NEXT = {
     "then mend the model",
 }
 CURES = {
-    "WS-ROLLOUT-020": "find out why units are missing in one arm; mend it, stop the rollout, start it anew",
+    "WS-ROLLOUT-020": "find out why units are missing in one arm, and mend it; {again}",
     "WS-ROLLOUT-021": "look at `GET /health`, at the log below the server's state folder, and where ids "
     "repeat at the client that sends them",
     "WS-ROLLOUT-027": "nothing to do if outcomes are still to come; else see that they are sent, and that "
     "`rollout.labels` names where to",
-    "WS-ROLLOUT-028": "find out why labels are missing in one arm; mend it, stop the rollout, start it anew",
-    "WS-ROLLOUT-029": "write `rollout.unit_cap` into the model's file, stop the rollout and start it anew",
+    "WS-ROLLOUT-028": "find out why labels are missing in one arm, and mend it; {again}",
+    "WS-ROLLOUT-029": "write `rollout.unit_cap` into the model's file; {again}",
     "WS-ROLLOUT-031": "write the word that is sent as `outcome` of the metric, or send true or a number; "
-    "stop the rollout, start it anew",
+    "{again}",
     "WS-ROLLOUT-032": "send the unit in the same spelling with requests and outcomes",
     "WS-ROLLOUT-033": "set the clock of the host that sends outcomes, or leave `event_time` out",
     "WS-ROLLOUT-034": "send a new `event_id` with each event",
 }
+AGAIN = (
+    "then stop the rollout and run {model}__daily_retrain with `force`: a version that was stopped is held, "
+    "and that lets it wait again"
+)
+"""How a rollout is begun anew."""
+STILL_TO_COME = {
+    "WS-ROLLOUT-020": "nothing to do while requests are still to come; else see that the model is asked",
+    "WS-ROLLOUT-028": "nothing to do while labels are still to come; else see that they are sent",
+    "WS-ROLLOUT-029": "nothing to do while units are still to come; where bots ask, write `rollout.unit_cap` "
+    "into the model's file for the next rollout",
+}
+"""What helps while there is too little to say that anything is wrong."""
 LACKING = "not enough evidence"
 """How the reason of a roll back begins that says nothing against the version."""
 HINDRANCES = {
@@ -63,10 +75,9 @@ HINDRANCES = {
 def describe_rollout_decision(record: r.RolloutDecision) -> Verdict:
     """Return the block of a look at a rollout."""
     reason = r.own_reason(record)
-    cure = next((text for code, text in CURES.items() if reason.startswith(code)), None)
-    next_action = cure if cure and record.action is r.RolloutAction.HOLD else NEXT[record.action]
-    if record.action is r.RolloutAction.HOLD and reason.startswith("paused"):
-        next_action = "resume it when the reason for the pause is gone"
+    next_action = NEXT[record.action]
+    if record.action is r.RolloutAction.HOLD:
+        next_action = _while_held(record, reason)
     if record.action is r.RolloutAction.ROLL_BACK and reason.startswith(LACKING):
         next_action = (
             "nothing to do here; the champion gets all traffic back. See to the evidence that was missing, "
@@ -86,6 +97,16 @@ def describe_rollout_decision(record: r.RolloutDecision) -> Verdict:
             "evidence": shorten(record.evidence_digest),
         },
     )
+
+
+def _while_held(record: r.RolloutDecision, reason: str) -> str:
+    """Return what helps a rollout that holds."""
+    if reason.startswith("paused"):
+        return "resume it when the reason for the pause is gone"
+    few = {check.code for check in record.checks if check.status is r.Status.INSUFFICIENT}
+    cures = CURES | {code: text for code, text in STILL_TO_COME.items() if code in few}
+    cure = next((text for code, text in cures.items() if reason.startswith(code)), NEXT[record.action])
+    return cure.format(model=record.model, again=AGAIN.format(model=record.model))
 
 
 def describe_rollout(record: r.RolloutState) -> Verdict:

@@ -225,6 +225,12 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
     next_action = (
         "nothing to do" if record.alias_mirrored else "nothing; housekeeping sets the alias within the hour"
     )
+    if isinstance(record, r.RollBack) and before and not record.unchanged:
+        held = "are held" if several else "is held"
+        next_action += (
+            f"; version{several} {before} {held}: to try it again, run {record.model}__daily_retrain with "
+            "`force`"
+        )
     meant_for_rollout = record.reason.startswith("WS-ROLLOUT-016")
     if meant_for_rollout:
         next_action = (

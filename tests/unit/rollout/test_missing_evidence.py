@@ -349,7 +349,14 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("case", "words"),
         [
-            ("outcomes with another word", ["2,640 of 2,640 outcomes (100%)", "`outcome` of the metric"]),
+            (
+                "outcomes with another word",
+                [
+                    "2,640 of 2,640 outcomes (100.0%)",
+                    "some 10,560 sound ones must come",
+                    "`outcome` of the metric",
+                ],
+            ),
             ("words, and none that is named", ["2,640 outcomes count, and none is", "`outcome` of the"]),
             ("everybody converted", ["all of either arm was positive", "name the one that is"]),
             ("another spelling of the unit", ["2,767", "spelled otherwise", "the same text in both"]),

@@ -9,7 +9,7 @@ import pytest
 
 from support.builders import make_spec
 from support.rollout_cases import events
-from support.rollout_steps import running, start, waiting_world
+from support.rollout_steps import DIRECT, running, start, waiting_world
 from support.world import MODEL, left_of
 from windsock.exceptions import StorageError
 from windsock.ports import Traffic
@@ -128,7 +128,7 @@ class TestTheTime:
         )
         assert single == ()
         (note,) = several
-        assert "units of the champion and each of 3 versions at the last step" in note
+        assert "units of the champion and one of the 3 versions together at the last step" in note
         assert note.endswith("a larger share, fewer steps, or fewer versions")
 
     @pytest.mark.parametrize(
@@ -189,7 +189,21 @@ class TestTheLog:
         assert state.started
         assert state.outlook[0].startswith("WS-ROLLOUT-019: the log cannot be read (WS-")
 
-    def test_is_not_read_where_nothing_starts(self):
+    def test_is_not_read_where_nothing_can_start(self):
         ports = waiting_world(spec=canary())
-        start(ports, spec=canary(), only_look=True)
+        state = start(ports, spec=DIRECT)
+        assert state.reason.startswith("WS-ROLLOUT-006")
         assert ports.events.asked == []
+
+    def test_a_look_alone_says_what_a_start_would(self):
+        spec = canary(promote={"not_worse": 0.02})
+        ports = told(waiting_world(spec=spec))
+        looked = start(ports, spec=spec, only_look=True)
+        assert looked.reason == start(ports, spec=spec).reason
+        assert looked.reason.startswith("WS-ROLLOUT-018")
+        ports = told(waiting_world(spec=spec), rate=0.2, units=7_000)
+        looked = start(ports, spec=spec, only_look=True)
+        assert looked.reason == "version 2 waits for its rollout"
+        begun = start(ports, spec=spec)
+        assert begun.started
+        assert looked.outlook == begun.outlook

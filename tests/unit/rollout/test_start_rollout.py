@@ -267,10 +267,23 @@ class TestItDoesNotAnswer:
         ports.router.sick.clear()
         assert start(ports).started
 
-    def test_a_look_alone_asks_the_server_nothing(self) -> None:
+    def test_a_look_alone_says_so_too_and_changes_nothing(self) -> None:
         ports = waiting_world()
-        ports.router.sick.add(digest("2"))
         assert start(ports, only_look=True).reason == "version 2 waits for its rollout"
+        ports.router.sick.add(digest("2"))
+        before = left_of(ports)
+        assert start(ports, only_look=True).reason.startswith("WS-ROLLOUT-014: version 2 waits")
+        assert left_of(ports) == before
+
+    def test_one_that_was_stopped_is_held_and_a_person_is_told_how_it_waits_again(self) -> None:
+        ports = started_world()
+        end(ports, "v2-e4", outcome="stopped")
+        state = start(ports)
+        assert "no version waits; version 2 is held" in state.reason
+        assert "churn__daily_retrain with `force`" in state.reason
+        with pytest.raises(RolloutRefusedError, match="does not wait") as refusal:
+            start(ports, version=2)
+        assert "`force` in churn__daily_retrain" in refusal.value.next_action
 
     @pytest.mark.parametrize("spec", [CANARY, SHADOW])
     def test_with_traffic_the_champion_has_it_all_again_and_the_rollout_is_over(self, spec: Any) -> None:

@@ -13,7 +13,7 @@ from windsock import records as r
 from windsock.rollout import hindrances
 from windsock.rollout.decision import decide
 from windsock.steps import StepResult, refusal_of, verdict_of
-from windsock.steps.rollout_verdicts import CURES, HINDRANCES, LACKING, NEXT, WORDS
+from windsock.steps.rollout_verdicts import AGAIN, CURES, HINDRANCES, LACKING, NEXT, WORDS
 
 BETTER = make_conversions(2_000, 2_400)
 
@@ -177,7 +177,14 @@ def test_each_cause_of_a_hold_has_its_next_step():
     for code, totals in held.items():
         given = decision(totals)
         assert given.reason.startswith(code)
-        assert verdict_of(result(given)).next_action == CURES[code]
+        again = AGAIN.format(model=given.model)
+        assert verdict_of(result(given)).next_action == CURES[code].format(again=again)
+
+
+def test_a_rollout_that_nobody_was_asked_by_yet_is_not_to_be_stopped():
+    given = decision(make_conversions(0, 0, units=0))
+    assert given.reason.startswith("WS-ROLLOUT-020 sample_ratio: no request has come yet")
+    assert verdict_of(result(given)).next_action.startswith("nothing to do while requests are still to come")
 
 
 class TestSeveral:
