@@ -25,7 +25,7 @@ def make_plan(strategy: str = "ab", **block: Any) -> RolloutPlan:
 
 def plan_of_before(strategy: str = "canary", **block: Any) -> RolloutPlan:
     """Return a plan as it was frozen before margins were relative and outcomes had an attribution."""
-    later = dict.fromkeys(("relative_margin", "attribution", "unit_cap"))
+    later = dict.fromkeys(("relative_margin", "attribution", "unit_cap", "confirmed"))
     return make_plan(strategy, **block).model_copy(update=later)
 
 

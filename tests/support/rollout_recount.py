@@ -170,6 +170,8 @@ class _Recount:
             self._credit(outcome, whose, fitting, row or (answers[-1] if answers else None))
         elif before is not None and when - before < self.reach:
             self.counts["carried"] += 1
+        elif early and row is None and whose in self.past_units:
+            self.counts["earlier"] += 1
         else:
             self.counts["early" if early else "late"] += 1
 

@@ -37,6 +37,8 @@ class RolloutPlan(Record):
     :param unit_cap: exposures (or labels) of one unit that count in full in a ratio; a unit with more weighs
         as much as one with so many. ``None``: each weighs what it has, as in plans of before.
     :param challengers: most versions that are tried at once; ``shares`` are of all of them together.
+    :param confirmed: whether a margin above half of what the champion has is meant; ``None``: nobody was
+        asked, as in plans of before.
     """
 
     strategy: Literal["canary", "ab", "shadow"]
@@ -61,6 +63,7 @@ class RolloutPlan(Record):
     attribution: Duration | None = Field(default=None, exclude_if=_is_none)
     unit_cap: int | None = Field(default=None, ge=1, exclude_if=_is_none)
     challengers: int = Field(default=1, ge=1, le=MOST_CHALLENGERS, exclude_if=(1).__eq__)
+    confirmed: bool | None = Field(default=None, exclude_if=_is_none)
 
     @classmethod
     def of_spec(cls, spec: ModelSpec, overrides: RolloutOverrides | None = None) -> Self:
@@ -106,6 +109,7 @@ class RolloutPlan(Record):
             attribution=block.attribution,
             unit_cap=block.unit_cap,
             challengers=block.challengers,
+            confirmed=block.confirms_margin,
         )
 
     def length(self, name: Literal["bake", "check", "cycle", "deadline"]) -> timedelta:

@@ -63,7 +63,8 @@ CAUSES = (
         "unknown",
         "WS-ROLLOUT-032",
         "are of units or predictions that nobody asked for",
-        "probably the unit is spelled otherwise than in the requests: send the same text in both",
+        "probably the unit is spelled otherwise than in the requests: send the same text in both; or they "
+        "come of requests that are longer ago than `rollout.attribution`: raise it",
         windowed=True,
     ),
     Cause(

@@ -11,6 +11,8 @@ from windsock.records import CheckResult, Estimate, Interval, RolloutDecision, S
 from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.rollout.margins import Edge, edges
 from windsock.rollout.outcomes import SEE_OUTCOMES, fault_of, hidden
+from windsock.spec import SHARE_KINDS
+from windsock.spec.margins import MOST_RELATIVE
 from windsock.statistics.experiments import Comparison, chance_better, fixed_interval, interval_around
 from windsock.statistics.sequential import information_of, sequence_interval, spending_bounds
 
@@ -190,9 +192,29 @@ def _judged(look: Look, proof: Proof, limit: float, *, lower: bool) -> tuple[Sta
         (-seen.interval.high, -seen.interval.low) if lower else (seen.interval.low, seen.interval.high)
     )
     edge = -limit if lower else limit
+    if low > edge and (too_large := _too_large(look, seen)):
+        return Status.INSUFFICIENT, f"{message}; {too_large}"
     if low > edge:
         return Status.PASS, message
     return (Status.FAIL if high <= edge else Status.INSUFFICIENT), message
+
+
+def _too_large(look: Look, seen: Estimate) -> str:
+    """Return that the margin is above half of what the champion has, and nobody confirmed it; empty: no.
+
+    At the start it may be unknown what the champion has.
+    """
+    plan, value = look.plan, seen.champion
+    block = look.block(plan.metric)
+    is_asked = plan.confirmed is False and block.kind in SHARE_KINDS and not block.lower_is_better
+    if not is_asked or value is None or (plan.margin or 0.0) <= MOST_RELATIVE * value:
+        return ""
+    if plan.relative_margin is not None and plan.relative_margin <= MOST_RELATIVE:
+        return ""
+    return (
+        f"WS-ROLLOUT-018: the margin of {plan.margin:g} is above half of the champion's {value:.4g}, and not "
+        "confirmed, so nothing is promoted by it"
+    )
 
 
 def _is_open(look: Look, proof: Proof) -> bool:

@@ -35,7 +35,8 @@ CURES = {
     "WS-ROLLOUT-029": "write `rollout.unit_cap` into the model's file; {again}",
     "WS-ROLLOUT-031": "write the word that is sent as `outcome` of the metric, or send true or a number; "
     "{again}",
-    "WS-ROLLOUT-032": "send the unit in the same spelling with requests and outcomes",
+    "WS-ROLLOUT-032": "send the unit in the same spelling with requests and outcomes; if outcomes come later "
+    "than `rollout.attribution`, raise that",
     "WS-ROLLOUT-033": "set the clock of the host that sends outcomes, or leave `event_time` out",
     "WS-ROLLOUT-034": "send a new `event_id` with each event",
 }

@@ -125,6 +125,10 @@ CASES = {
     "every outcome came too late": Case(
         make_conversions(0, 0, units=6_000, late=900), HOLD, "WS-ROLLOUT-027", ROLL_BACK
     ),
+    "a few ids that another unit has": Case(
+        make_conversions(5_000, 5_000, units=50_000, outcomes=10_000, repeated_exposures=900, reused=900),
+        HOLD, "WS-ROLLOUT-021", ROLL_BACK,
+    ),
     "prediction ids used again": Case(
         make_conversions(25, 25, units=250, repeated_exposures=19_500, reused=19_500, outcomes=50),
         HOLD, "WS-ROLLOUT-021", ROLL_BACK, lambda: usual("ab"),
@@ -365,6 +369,7 @@ class TestMessages:
             ("12,000 units and no outcome", ["no outcome arrived", "`rollout.labels`"]),
             ("every outcome came too late", ["900 outcomes came later", "raise `rollout.attribution`"]),
             ("another spelling, a plan of before", ["2,767 outcomes are of units", "spelled otherwise"]),
+            ("a few ids that another unit has", ["900 exposures have the prediction id of another unit"]),
             ("prediction ids used again", ["19,500 exposures", "send a new id with each request, or none"]),
             ("bots with 20,000 visits, no cap", ["the largest has 20,000", "`rollout.unit_cap`"]),
             ("labels lost in one arm", ["35.0% of the challenger's", "40.0% of the champion's"]),
@@ -386,6 +391,18 @@ class TestMessages:
         alone = usual().model_copy(update={"margin": None})
         decision = look(make_conversions(25_000, 25_000, units=50_000, outcomes=50_000), alone)
         assert "against > -0.1 (20 % of the champion's 0.5)" in decision.reason
+
+    def test_one_that_could_not_be_judged_at_the_start_promotes_nothing_unless_it_is_meant(self):
+        totals = make_conversions(1_000, 990, units=100_000, outcomes=1_990)  # 1 %, with a margin of 2
+        block = {"promote": {"not_worse": 0.02}, "guardrails": {"harm": None}}
+        held = look(totals, usual(**block))
+        promotion = check(held, "promotion")
+        assert (held.action, promotion.status) == (RolloutAction.HOLD, Status.INSUFFICIENT)
+        assert "WS-ROLLOUT-018: the margin of 0.02 is above half of the champion's 0.01" in held.reason
+        block["promote"] = {"not_worse": 0.02, "confirmed": True}
+        assert look(totals, usual(**block)).action is RolloutAction.PROMOTE
+        before = plan_of_before(**{**block, "promote": {"not_worse": 0.02}})
+        assert look(totals, before).action is RolloutAction.PROMOTE
 
     def test_a_relative_margin_of_what_should_be_low(self):
         metrics = {"returns": {"kind": "conversion", "better": "lower"}}

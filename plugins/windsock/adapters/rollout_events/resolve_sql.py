@@ -7,22 +7,23 @@ from windsock.adapters.rollout_events.scope import Scope
 RESOLVED = """
 CREATE OR REPLACE TABLE resolved AS
 SELECT *, {counts} AS counts FROM (
-    SELECT ident, seen, number, word, main, unit, arm, answer, {early} AS early,
+    SELECT ident, seen, number, word, main, unit, arm, answer, was_there, {early} AS early,
         least(event, seen) - shown AS lag, least(event, seen) - shown_before AS gap
     FROM ({by_prediction}
     UNION ALL {by_unit}))"""
 """``lag``: how long after the last exposure before it. ``gap``: how long after the unit's last exposure
-in an earlier step, where it had one; an outcome by prediction id has none."""
+in an earlier step, where it had one; an outcome by prediction id has none. ``was_there``: whether the unit
+was exposed before the step."""
 EARLY = "(seen + {tolerance} < first OR coalesce(event + {tolerance} < first, false))"
 BY_PREDICTION = """
     SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, e.unit, u.arm, u.first, o.pid AS answer,
-        e.seen AS shown, NULL AS shown_before
+        e.seen AS shown, NULL AS shown_before, false AS was_there
     FROM (SELECT * FROM outcomes WHERE pid IS NOT NULL AND ({which})) AS o
     JOIN (SELECT pid, unit, seen FROM exposures WHERE {which}) AS e ON o.pid = e.pid
     JOIN units AS u ON e.unit = u.unit"""
 BY_UNIT = """
     SELECT o.ident, o.seen, o.event, o.number, o.word, o.main, o.unit, o.arm, o.first, {answer} AS answer,
-        {shown} AS shown, {shown_before} AS shown_before
+        {shown} AS shown, {shown_before} AS shown_before, {was_there} AS was_there
     FROM (
         SELECT o.*, u.arm, u.first,
             greatest(if(o.event < o.seen - {tolerance}, o.event, o.seen), u.first) AS told
@@ -52,9 +53,11 @@ CREATE OR REPLACE TABLE labels (ident UBIGINT, seen BIGINT, main BOOLEAN, unit U
     early BOOLEAN, lag BIGINT, gap BIGINT, correct BOOLEAN, off DOUBLE)"""
 
 COUNTS = """
-SELECT count(*) FILTER (counts), count(*) FILTER (NOT counts AND NOT ({carried}) AND early), {foreign},
+SELECT count(*) FILTER (counts),
+    count(*) FILTER (NOT counts AND NOT ({carried}) AND early AND NOT was_there), {foreign},
     count(*) FILTER (NOT counts AND ({carried})),
-    count(*) FILTER (NOT counts AND NOT ({carried}) AND NOT early), {earlier}
+    count(*) FILTER (NOT counts AND NOT ({carried}) AND NOT early),
+    {earlier} + count(*) FILTER (NOT counts AND NOT ({carried}) AND early AND was_there)
 FROM resolved WHERE main"""
 CLASSES = ("counted", "early", "foreign", "carried", "late", "earlier")
 FOREIGN = "(SELECT count(*) FILTER (main AND NOT ({readable})) FROM labels)"
@@ -64,7 +67,8 @@ EARLIER = """(
         LEFT JOIN past_predictions AS p ON o.pid = p.pid
         LEFT JOIN past_units AS u ON o.pid IS NULL AND o.unit = u.unit
     WHERE p.pid IS NOT NULL OR u.unit IS NOT NULL)"""
-"""Outcomes of those that were exposed before the step, and not in it."""
+"""Outcomes of those that were exposed before the step, and not in it. What came before a unit's first
+exposure in the step is of an earlier one, too, where it had one."""
 
 
 def usable(window: int | None) -> str:
@@ -83,6 +87,7 @@ def statements(scope: Scope, *, which: str, tolerance: int) -> tuple[str, str]:
         answer="e.pid" if answers else "NULL",
         shown="x.seen" if windows else "NULL",
         shown_before="past.seen" if windows else "NULL",
+        was_there="past.unit IS NOT NULL" if windows else "false",
         joined=joined.format(which=which),
         tolerance=tolerance,
         which=which,

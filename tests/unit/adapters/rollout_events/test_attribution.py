@@ -52,6 +52,22 @@ class TestEarlier:
         for totals in looks(log, rollout(plan("rate", attribution="2h"), **STEP)):
             assert told(totals) == {"earlier": 4, "unknown": 3}
 
+    def test_those_of_people_who_came_before_and_come_again_are_not_early(self, log):
+        log.write(
+            shown("1", unit="a", minute=-50, experiment=None),
+            shown("2", unit="a", minute=60),
+            shown("3", unit="b", minute=60),
+        )
+        log.write(
+            happened(unit="a", event_id="1", minute=30),
+            happened(unit="b", event_id="2", minute=30),
+            happened(unit="a", event_id="3", minute=62),
+        )
+        one = rollout(plan("rate", attribution="2h"), **STEP | {"started_at": at(0), "step": 0})
+        for minute in (80, 130, 131):
+            assert told(log.totals(one, minute)) == {"outcomes": 1, "early": 1, "earlier": 1}
+            log.archive(minute)
+
     def test_without_an_attribution_they_are_unknown(self, log):
         log.write(shown("1", unit="a", minute=-50, **BEFORE), happened(unit="a", event_id="1"))
         for totals in looks(log, rollout(plan("rate"), **STEP)):
