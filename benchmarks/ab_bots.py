@@ -26,7 +26,10 @@ def impressions(generator: np.random.Generator, cell: Cell) -> list[StepTotals]:
     counts = (int(cell.values["bots"]) - bots, bots)
     daily = cell.values["bot_share"] / (1 - cell.values["bot_share"]) * new.sum(axis=0).mean() * IMPRESSIONS
     visits = daily / max(1.0, cell.values["bots"])
-    arms = [_impressions(generator, new[arm], rates[arm], counts[arm], visits, float(cap)) for arm in (0, 1)]
+    tail = cell.values.get("tail")
+    arms = [
+        _impressions(generator, new[arm], rates[arm], counts[arm], visits, float(cap), tail) for arm in (0, 1)
+    ]
     bad = [
         {name: generator.binomial(arm["shown"].astype(int), rate) for name, rate in FAULTS.items()}
         for arm in arms
@@ -41,6 +44,7 @@ def impressions(generator: np.random.Generator, cell: Cell) -> list[StepTotals]:
     ]
 
 
+MOST_IMPRESSIONS = 1e6
 SUMS = ("num", "den", "num_num", "den_den", "num_den")
 
 
@@ -51,10 +55,16 @@ def _impressions(
     bots: int,
     visits: float,
     cap: float,
+    tail: float | None,
 ) -> Arrays:
-    """Return an arm's sums at each look: of users, who come on one day only, and of bots."""
+    """Return an arm's sums at each look: of users, who come on one day only, and of bots.
+
+    :param tail: of a Pareto distribution of the users' impressions; ``None``: they are geometric.
+    """
     users = int(new.sum())
     shown = generator.geometric(1 / IMPRESSIONS, users).astype(float)
+    if tail is not None:
+        shown = np.minimum(np.ceil(generator.pareto(tail, users) + 1), MOST_IMPRESSIONS)
     own = generator.beta(IMPRESSIONS * rate, IMPRESSIONS * (1 - rate), users)
     clicks = generator.binomial(shown.astype(int), own).astype(float)
     starts = np.r_[0, new.cumsum()[:-1]]
@@ -118,6 +128,14 @@ def _cells() -> Iterator[Cell]:
                 block={"metric": "ctr", **block},
                 wrong={back: 0.05, **({promote: 0.05} if strategy == "ab" else {})},
             )
+            if part == 0.1:
+                yield Cell(
+                    name=f"ctr 10 %, impressions by Pareto (1.1), {strategy}, equal",
+                    draw=impressions,
+                    values={"rate": 0.1, "bots": 0, "bot_share": 0.0, "tail": 1.1},
+                    block={"metric": "ctr", **block},
+                    wrong={back: 0.05, **({promote: 0.05} if strategy == "ab" else {})},
+                )
 
 
 CELLS = tuple(_cells())

@@ -103,6 +103,9 @@ def _cells() -> Iterator[Cell]:
         wrong=sound,
         right={promote: 0.8},
     )
+    for refused in (0.005, 0.01):  # inside the limit of errors, and at it: it may be promoted, or be held
+        values = {"rate": 0.1, "refused_challenger": refused, "refused_converts": 1.0}
+        yield convert(name=f"challenger refuses {refused:.1%}", values=values, wrong=sound)
     for refused in (0.05, 0.1, 0.2, 0.3):
         values = {"rate": 0.1, "refused_challenger": refused, "refused_converts": 1.0}
         yield convert(name=f"challenger refuses {refused:.0%}", values=values, wrong=none, right={back: 0.99})
@@ -142,6 +145,13 @@ def _cells() -> Iterator[Cell]:
         block=better,
         wrong=none,
         right={back: 0.99},
+    )
+    yield judge(
+        name="challenger's labels lost at random, half of them",
+        values={"rate": 0.85, "labelled": 0.6, "labelled_challenger": 0.3},
+        block=accuracy,
+        wrong=none,
+        right={back: 1.0},
     )
     for hidden in (0.3, 1.0):
         yield judge(
