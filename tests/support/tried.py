@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from support.pipeline import retrain
@@ -45,7 +46,9 @@ class Tried:
         self.live, self.name = live, name
         self.dag_id = f"{name}__ab_rollout"
         self.settings = Settings.from_environment(live.stack.environment())
-        self.ports: Ports = build_ports(self.settings, connections=lambda conn_id: conn_id)
+        ports = build_ports(self.settings, connections=lambda conn_id: conn_id)
+        # The probes of a version that bakes come at once here; in the stack's own runs they keep their pause.
+        self.ports: Ports = replace(ports, pause=lambda seconds: None)
         self.source = live.stack.models / f"{name}.csv"
         self.versions = 0
 
