@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,11 +20,13 @@ from support.mlflow_contract import (
     runs_of,
     with_model,
 )
-from support.mlflow_server import Server
 from windsock.adapters.mlflow_client import ping
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
 from windsock.exceptions import TrackingUnavailableError
+
+if TYPE_CHECKING:
+    from support.mlflow_server import Server
 
 pytestmark = pytest.mark.slow
 pytest_plugins = ["support.mlflow_server"]
