@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +13,6 @@ from support.builders import digest, make_evaluation, make_spec, make_trained, m
 from support.fakes import fake_ports
 from support.ledgers import sql_ledger
 from support.mlflow_contract import made_installation, with_model
-from support.mlflow_process import mlflow_server
 from windsock.adapters.mlflow_owner import OWNER_TAG
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
@@ -37,13 +35,16 @@ from windsock.records import (
 )
 from windsock.steps.housekeeping_verdicts import describe_housekeeping
 
+if TYPE_CHECKING:
+    from support.mlflow_server import Server
+
 pytestmark = pytest.mark.slow
+pytest_plugins = ["support.mlflow_server"]
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as address:
-        yield address
+@pytest.fixture
+def address(server: Server) -> str:
+    return server.url
 
 
 @pytest.fixture

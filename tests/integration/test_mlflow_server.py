@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 
 from support.mlflow_contract import (
     Contract,
     RegistryContract,
     TrackerContract,
     made_installation,
-    migrated_database,
     runs_of,
     with_model,
 )
@@ -31,73 +25,11 @@ from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
 from windsock.exceptions import TrackingUnavailableError
 
+if TYPE_CHECKING:
+    from support.mlflow_server import Server
+
 pytestmark = pytest.mark.slow
-START_SECONDS = 90
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Server:
-    """An ``mlflow server`` with all its processes in one group."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.port = home, free_port()
-        (home / "mlflow.db").write_bytes(migrated_database().read_bytes())
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.home}/mlflow.db"]
-        command += ["--artifacts-destination", str(self.home / "artifacts"), "--workers", "1"]
-        env = {
-            **os.environ,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
-        with (self.home / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=env, cwd=self.home, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                pytest.fail(f"mlflow server did not start:\n{(self.home / 'server.log').read_text()[-3000:]}")
-            time.sleep(0.3)
-
-    def _answers(self) -> bool:
-        try:
-            return requests.get(f"{self.url}/health", timeout=2).status_code == 200
-        except requests.RequestException:
-            return False
-
-    def signal(self, number: int) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, number)
-
-    def stop(self) -> None:
-        if self.process is None:
-            return
-        with suppress(ProcessLookupError):
-            self.signal(signal.SIGKILL)
-        self.process.wait(timeout=20)
-        self.process = None
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("mlflow-server"))
-    server.start()
-    yield server
-    server.stop()
+pytest_plugins = ["support.mlflow_server"]
 
 
 class OnServer:

@@ -75,6 +75,10 @@ def new_client() -> httpx.Client:
     return httpx.Client(timeout=20, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
+PACE = 0.05
+"""Seconds between two requests of one client: it leaves the server time for what is tested beside it."""
+
+
 class Load:
     """Clients that ask again and again, each on one connection or on a new one each time."""
 
@@ -88,7 +92,7 @@ class Load:
     def _ask(self, number: int) -> None:
         client = new_client()
         count = 0
-        while not self.stopping.is_set():
+        while not self.stopping.wait(PACE):
             count += 1
             unit = f"u{number}-{count % 15}"
             body = {"features": {**ROW, "age": 20 + count % 60}, "unit": unit}
@@ -360,6 +364,7 @@ def test_killed_whole_it_comes_back_as_it_was(tmp_path: Path) -> None:
                 outcome = {"prediction_id": name, "outcome": True}
                 if client.post(f"{first.address}/outcomes", json=outcome).status_code == 202:
                     acknowledged.append(name)
+                time.sleep(PACE)
             assert first.process is not None
             killed = time.monotonic()  # before the signals: on a busy machine they take their time
             for pid in pids:

@@ -7,6 +7,8 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 STACK = "the stack of all end-to-end tests"
+MLFLOW = ("tests/attacks/test_one_mlflow_for_two.py", "tests/integration/test_mlflow_server.py")
+"""The files of the server of ``support.mlflow_server``."""
 # What takes long begins first, so that no worker is left with a long file at the end.
 FIRST = (
     "tests/attacks/test_four_eyes",
@@ -57,11 +59,11 @@ def is_slow(nodeid: str) -> bool:
 
 
 def scope_of(nodeid: str) -> str:
-    """Return what a test is dealt with: its file, or the stack that it shares with other files."""
+    """Return what a test is dealt with: its file, or what it shares with other files."""
     file = nodeid.partition("::")[0]
     if file.startswith("tests/e2e/") and not file.endswith("test_demo.py"):
         return STACK
-    return file
+    return MLFLOW[0] if file in MLFLOW else file
 
 
 def order_of(nodeid: str) -> int:

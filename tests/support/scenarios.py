@@ -13,8 +13,7 @@ import httpx
 
 from support.refusing import REFUSED, refusing
 from support.stack import LiveStack, wait_for
-from support.tried import Tried
-from windsock.adapters.build import build_ports
+from support.tried import Tried, ports_of, retrain_here
 from windsock.cli.demo_traffic import moved_rows, send_traffic
 from windsock.cli.demo_users import Users
 from windsock.ports import Ports
@@ -69,12 +68,12 @@ class RolloutStory:
 
 
 def drift_story(live: LiveStack) -> DriftStory:
-    """Retrain ``moving``, send traffic that moved in one window, and wait for the retrain that follows."""
+    """Let a version serve, send traffic that moved in one window, and wait for the retrain that follows."""
     settings = Settings.from_environment(live.stack.environment())
-    ports = build_ports(settings, connections=lambda conn_id: conn_id)
+    ports = ports_of(settings)
     spec = find_model(settings.models_dir, "moving", shared_file=settings.shared_file)
     monitor, retrain = "moving__monitor", "moving__drift_retrain"
-    live.run_green("moving__daily_retrain")
+    assert retrain_here(ports, spec, "made-1") == "1"
     for dag_id in (monitor, retrain):
         live.await_dag(dag_id)
         live.admin.set_paused(dag_id, paused=False)
@@ -112,7 +111,7 @@ def _move(live: LiveStack, ports: Ports, spec: ModelSpec) -> datetime:
         return block.window_end(datetime.now(UTC) + block.lateness_allowance) + block.window_length
 
     def begins() -> bool:
-        return closes() - datetime.now(UTC) > 0.6 * block.window_length
+        return closes() - datetime.now(UTC) > 0.75 * block.window_length
 
     wait_for(begins, seconds=2 * block.window_length.total_seconds(), what="the first part of a window")
     end = closes()

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,9 @@ class House:
         self.settings = settings_of(home, **changed)
 
     def ports(self) -> Ports:
-        """Return the outside world as a new process meets it."""
-        return build_ports(self.settings, connections=lambda conn_id: conn_id)
+        """Return the outside world as a new process meets it; nothing pauses while a version bakes."""
+        ports = build_ports(self.settings, connections=lambda conn_id: conn_id)
+        return replace(ports, pause=lambda seconds: None)
 
     def spec(self, model: str) -> ModelSpec:
         """Return what a model's file says."""

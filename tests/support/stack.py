@@ -50,7 +50,7 @@ data:
 training: {candidates: [{estimator: hist_gradient_boosting, params: {max_iter: 60, max_leaf_nodes: 7}}]}
 gate: {card: {intended_use: Rank customers., limitations: Made up.}}
 monitoring:
-  window: 2m  # long enough to send thousands of rows into one window on a busy machine
+  window: 1m  # thousands of rows are sent into its first 45 seconds, on a busy machine too
   lateness: 5s
   retrain: {windows: 1, of: 1, cooldown: 1m, per_day: 100, recent: 1h, history: 0.1}
 """

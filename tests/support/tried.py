@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from support.pipeline import retrain
@@ -35,6 +36,22 @@ IN_THIS_PROCESS = threading.Lock()
 START_SECONDS = 120.0
 
 
+def ports_of(settings: Settings) -> Ports:
+    """Return the outside world of this process at a stack.
+
+    The probes of a version that bakes come at once here; in the stack's own runs they keep their pause.
+    """
+    return replace(build_ports(settings, connections=lambda conn_id: conn_id), pause=lambda seconds: None)
+
+
+def retrain_here(ports: Ports, spec: ModelSpec, run_id: str) -> str:
+    """Retrain in this process, and return the version that comes of it."""
+    with IN_THIS_PROCESS:
+        done = retrain(ports, spec, run=RunContext(run_id=run_id))
+    assert "promote_model" in done, {name: result.record for name, result in done.items()}
+    return str(done["promote_model"].record.version)
+
+
 class Tried:
     """What a test asks of one model's rollouts in a stack.
 
@@ -45,7 +62,7 @@ class Tried:
         self.live, self.name = live, name
         self.dag_id = f"{name}__ab_rollout"
         self.settings = Settings.from_environment(live.stack.environment())
-        self.ports: Ports = build_ports(self.settings, connections=lambda conn_id: conn_id)
+        self.ports = ports_of(self.settings)
         self.source = live.stack.models / f"{name}.csv"
         self.versions = 0
 
@@ -60,10 +77,7 @@ class Tried:
         The first one serves at once; a later one waits for its rollout.
         """
         self.grow()
-        with IN_THIS_PROCESS:
-            done = retrain(self.ports, self.spec, run=RunContext(run_id=f"made-{self.versions}"))
-        assert "promote_model" in done, {name: result.record for name, result in done.items()}
-        return str(done["promote_model"].record.version)
+        return retrain_here(self.ports, self.spec, f"made-{self.versions}")
 
     def grow(self) -> None:
         """Let the model's source have more rows than before."""

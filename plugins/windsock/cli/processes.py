@@ -58,20 +58,23 @@ def stop_marked(
     stack_id: str,
     part: str | None = None,
     *,
+    asked: Iterable[int] = (),
     grace: float = GRACE_SECONDS,
     reap: Callable[[], None] = lambda: None,
     hurry: Callable[[], bool] = lambda: False,
 ) -> list[int]:
-    """End every process of a stack: ask them, wait, then kill what is left, until none is.
+    """End every process of a stack: ask them once, wait, then kill what is left, until none is.
 
     :param stack_id: value of the marker.
     :param part: only the processes of this part.
+    :param asked: processes that have been asked already: Airflow's scheduler takes a second time for haste,
+        and leaves its workers waiting for ever.
     :param grace: seconds to wait between asking and killing.
     :param reap: called while waiting, so that the caller's own children do not stay as zombies.
     :param hurry: when it says true the rest of the wait is left out.
     :returns: ids of processes that could not be ended; empty when all is well.
     """
-    asked: set[int] = set()
+    asked = set(asked)
     deadline = time.monotonic() + grace
     while left := marked_processes(stack_id, part):
         signal_all([pid for pid in left if pid not in asked], signal.SIGTERM)  # children born meanwhile, too

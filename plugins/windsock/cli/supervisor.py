@@ -295,11 +295,14 @@ class Supervisor:
         """
         signals_before = len(self._signals)
         children = [running.process for running in self._running.values()]
+        groups = {process.pid for process in children if process.poll() is None}
+        asked = [pid for pid in processes.marked_processes(self.stack_id) if _group_of(pid) in groups]
         for process in children:
-            if process.poll() is None:
+            if process.pid in groups:
                 _signal_group(process, signal.SIGTERM)
         left = processes.stop_marked(
             self.stack_id,
+            asked=asked,
             grace=self.grace,
             reap=lambda: _reap(children),
             hurry=lambda: len(self._signals) > signals_before,
@@ -326,6 +329,13 @@ class Supervisor:
 def _reap(children: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in children:
         process.poll()
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from windsock.serving.lean import LeanPredict
     from windsock.serving.service import Service
+    from windsock.serving.slots import Slot
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +42,23 @@ def end_with_supervisor() -> None:
 class LongLived:
     """Tells the garbage collector that what is loaded stays: looking through it would hold up answers.
 
-    :param worker: whose versions are loaded, and looked at after each change.
+    :param worker: whose versions are loaded, and looked at when others are loaded; a plan that only shares
+        the traffic otherwise loads none.
     """
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.seen: object = None
+        self.loaded: list[Slot] | None = None
 
     def __call__(self) -> None:
         """Look whether something else is loaded than before."""
-        if self.worker.served is not self.seen:
-            self.seen = self.worker.served
+        if self.worker.served is self.seen:
+            return
+        self.seen = self.worker.served
+        loaded = [slot for served in self.worker.served.values() for slot in served.slots.values()]
+        if self.loaded is None or list(map(id, loaded)) != list(map(id, self.loaded)):
+            self.loaded = loaded
             gc.unfreeze()
             gc.collect()
             gc.freeze()

@@ -69,6 +69,32 @@ def test_a_part_is_waited_for_and_ended(supervisor):
     assert processes.marked_processes(supervisor.stack_id) == []
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["of its group", "in a session of its own"])
+def test_each_process_is_asked_to_end_once(supervisor, tmp_path, alone):
+    """Airflow's scheduler takes a second time for haste, and leaves its workers waiting for ever."""
+    counts = f"""
+        import os, signal, subprocess, sys, time
+        if {alone} and len(sys.argv) == 1:
+            subprocess.Popen([sys.executable, "-c", {{code}}, "child"], start_new_session=True)
+            time.sleep(600)
+        asked = []
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+        print("up", flush=True)
+        while not asked:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        open({str(tmp_path / "asked")!r}, "w").write(str(len(asked)))
+        """
+    code = textwrap.dedent(counts)
+    code = code.replace("{code}", repr(code.replace("{code}", "''")))
+    supervisor.grace = 10.0
+    with supervisor:
+        log = supervisor.log_file("a")
+        supervisor.start(part("a", code, lambda: "up" in log.read_text()))
+        supervisor.wait_ready(timeout=20)
+    assert (tmp_path / "asked").read_text() == "1"
+
+
 def test_children_in_sessions_of_their_own_that_ignore_sigterm_are_killed(supervisor, tmp_path):
     script = tmp_path / "stubborn.py"
     script.write_text(STUBBORN)

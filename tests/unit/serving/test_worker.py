@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from windsock.adapters.slot_secrets import SlotSecretError
 from windsock.exceptions import SlotAddressError, StorageError, UnverifiedBundleError
 from windsock.records import RoutePlan, StoredBundle
 from windsock.serving import worker as worker_module
+from windsock.serving import worker_process
 from windsock.serving.bundles import BundleShelf
 from windsock.serving.route_file import RouteFile
 from windsock.serving.routing import RoutingTable
@@ -72,6 +75,37 @@ def test_the_note_goes_when_it_stops(drive: Drive, settings: Settings) -> None:
 
     drive(scenario)
     assert not list((settings.serving_dir / "workers").iterdir())
+
+
+def test_the_collector_looks_through_all_only_when_other_versions_are_loaded(
+    drive: Drive, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes tens of milliseconds, in which nobody is answered: not at every share of a rollout."""
+    calls = Counter[str]()
+    names = ("unfreeze", "collect", "freeze")
+    counted = {name: functools.partial(calls.update, [name]) for name in names}
+    monkeypatch.setattr(worker_process, "gc", SimpleNamespace(**counted))
+    first, second = stored["first"], stored["second"]
+
+    async def scenario(worker: Worker) -> None:
+        look = worker_process.LongLived(worker)
+        both = functools.partial(make_plan, first, second, champion=first.digest, experiment="grow")
+        plans = [
+            (make_plan(first, epoch=1), 2),
+            (both(epoch=2, shares=(9_000, 1_000)), 3),
+            (both(epoch=3, shares=(5_000, 5_000)), 3),
+            (both(epoch=4, shares=(0, 10_000)), 3),
+            (make_plan(second, epoch=5), 4),
+        ]
+        look()
+        for plan, looks in plans:
+            worker.routes.put(plan)
+            await worker.refresh()
+            look()
+            look()
+            assert calls == dict.fromkeys(names, looks)
+
+    drive(scenario)
 
 
 def test_slots_that_stay_are_not_loaded_again(drive: Drive, stored: Stored, fetcher: MemoryFetcher) -> None:

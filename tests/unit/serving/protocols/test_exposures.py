@@ -13,7 +13,7 @@ from windsock.records import FallbackAnswer, StoredBundle
 from windsock.rollout.assignment import Assignment
 from windsock.serving.slots import SlotFailedError
 
-COUNT = 60
+COUNT = 30
 UNITS = [f"unit {number}" for number in range(COUNT)]
 IDS = [f"id {number}" for number in range(COUNT)]
 ROWS = [ROW] * COUNT
