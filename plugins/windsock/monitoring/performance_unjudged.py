@@ -6,7 +6,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from windsock.exceptions import TransportError, WindsockError
+from windsock.exceptions import WindsockError
 from windsock.monitoring.performance_case import ANSWERED, Case, labelled_of
 from windsock.monitoring.performance_checks import COVERAGE, DROP, POSITIVE_RATE, RELATIVE
 from windsock.monitoring.performance_metrics import read_labels
@@ -48,8 +48,10 @@ MEASURED = f"{DELAY}:measured_at"
 def tell_unjudged(case: Case, verdict: WindowVerdict) -> tuple[WindowVerdict, tuple[str, ...]]:
     """Return a verdict with the numbers that say why there was none for long, and findings that say it.
 
+    A delay that cannot be measured is a finding: it never costs the verdict.
+
     :param verdict: of the window at hand; not kept yet.
-    :raises TransportError: if the log or the labels cannot be read.
+    :raises DatabaseUnavailableError: if the control database does not answer.
     """
     verdict = verdict.replace(numbers={**verdict.numbers, **_flags(case)})
     if verdict.status is not Status.INSUFFICIENT:
@@ -65,9 +67,7 @@ def tell_unjudged(case: Case, verdict: WindowVerdict) -> tuple[WindowVerdict, tu
     if coverage is not None and coverage.value is not None and not coverage.passed:
         try:
             measured = _measured(case, row[:-1])
-        except TransportError:
-            raise
-        except WindsockError as error:
+        except WindsockError as error:  # the verdict is kept all the same
             log.warning("the delay of labels was not measured: %s", error)
             measured, findings = {}, (f"{error.code}: how late labels come could not be measured",)
         verdict = verdict.replace(numbers={**verdict.numbers, **measured})

@@ -8,6 +8,7 @@ from support.builders import digest, make_check, make_spec
 from support.monitoring_records import make_drift, make_performance
 from support.performance import CHAMPION, DAY, WINDOW, Scene, answers, coin, metric
 from support.retraining import make_window, make_windows
+from windsock.exceptions import StorageError
 from windsock.monitoring.alerts import conditions_of
 from windsock.monitoring.unjudged import is_due, row_of, unjudged_text, window_for
 from windsock.records import ReferencePerformance, Severity, Span, Status, WindowVerdict
@@ -142,6 +143,23 @@ class TestPerformance:
         again = scene.look(frame.assign(receive_time=next_hour.start), window=next_hour).findings[-1]
         assert len(scene.ports.rows.asked) == asked + 1
         assert again == first.replace("7 windows", "8 windows")
+
+    def test_a_delay_that_cannot_be_measured_costs_no_verdict(self, monkeypatch):
+        scene = Scene()
+        insufficient_days(scene)
+        read = scene.ports.rows.labelled
+
+        def fails_further_back(model, span, *arguments, **more):
+            if span.end - span.start > 30 * DAY:
+                raise StorageError("the archive does not answer", code="WS-STORAGE-001", next_action="Wait.")
+            return read(model, span, *arguments, **more)
+
+        monkeypatch.setattr(scene.ports.rows, "labelled", fails_further_back)
+        report = scene.look(answers([None] * 50, [True] * 50, [0.9] * 50))
+        assert report.status is Status.INSUFFICIENT
+        assert report.findings[-2] == "WS-STORAGE-001: how late labels come could not be measured"
+        assert "0 of 50 answers have a label" in report.findings[-1]
+        assert scene.ports.monitor.windows("churn", "performance")[-1].window == WINDOW
 
     def test_a_verdict_is_told_nothing(self):
         scene = Scene(ReferencePerformance(rows=5000, realised=(metric("roc_auc", 0.9),)))
