@@ -15,6 +15,7 @@ from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standi
 from windsock.exceptions import MonitoringError, WindsockError
 from windsock.monitoring.empty_windows import keep_empty
 from windsock.monitoring.pending_windows import pending_windows
+from windsock.monitoring.unjudged import looked_since, unjudged_text
 from windsock.ports import Ports
 from windsock.records import (
     CheckDriftInput,
@@ -26,6 +27,7 @@ from windsock.records import (
     RetrainOrder,
     RunContext,
     Span,
+    WindowKind,
     WindowVerdict,
     live_since,
 )
@@ -186,6 +188,7 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
             say(line)
     else:
         say("no window was judged yet")
+    _say_unjudged(spec, ports)
     episodes = ports.monitor.episodes(spec.name)
     opened = open_episode(episodes)
     say(f"open episode: {_told(opened)}" if opened else "open episode: none")
@@ -193,6 +196,19 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
         say(f"last closed episode: {_told(closed[-1])}")
     say(_policy(spec, ports))
     _say_alerts(spec, ports)
+
+
+def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
+    """Say why a model has not been judged for long, in the words of its alert."""
+    block, champion = spec.monitoring, ports.ledger.champion(spec.name)
+    if champion is None:
+        return
+    watched: dict[WindowKind, bool] = {"drift": block.data_drift, "performance": block.performance_tracking}
+    for kind in (kind for kind, is_on in watched.items() if is_on):
+        since = looked_since(block, block.window_end(ports.now()))
+        judged = ports.monitor.windows(spec.name, kind, since=since)
+        if told := unjudged_text(spec, [one for one in judged if one.digest == champion.digest]):
+            say(told)
 
 
 def _row(one: WindowVerdict) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def required_checks(
     :param suspects: whether the validation of the data names what may give the target away.
     """
     names = [DATA_VALIDATION, *(f"{PERFORMANCE_MINIMUM}:{metric}" for metric in sorted(spec.gate.minimum))]
-    if first_model or silent_champion or not spec.gate.minimum:
+    if first_model or silent_champion or spec.gate.always_meets_baseline:
         names.append(BASELINE_COMPARISON)
     if not first_model:
         names.append(CHAMPION_COMPARISON)

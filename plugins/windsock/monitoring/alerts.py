@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from windsock.monitoring.performance_checks import POSITIVE_RATE
 from windsock.monitoring.performance_severity import severity_of
+from windsock.monitoring.performance_verdict import quality_of
+from windsock.monitoring.unjudged import CODES
 from windsock.records import (
     Alert,
     CheckResult,
@@ -16,12 +19,15 @@ from windsock.records import (
     RetrainOrder,
     Severity,
     Status,
+    WindowKind,
 )
 from windsock.records.retraining import AGAINST
 from windsock.spec import ModelSpec
 from windsock.texts import one_line
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+INSUFFICIENT: dict[WindowKind, Severity] = {"drift": Severity.LOW, "performance": Severity.MEDIUM}
+"""Of a model that is not judged: nobody knows that its answers are good, or only that questions are alike."""
 SHOWN_COLUMNS, SHOWN_CHARACTERS = 10, 1_000
 
 
@@ -107,6 +113,7 @@ def _drift_conditions(report: DriftReport, episode: str | None, follows: str) ->
     named = f" Columns: {columns}{f' and {more} more' if more > 0 else ''}." if columns else ""
     failed = report.status is Status.FAIL
     found = [_unjudged("drift", report.model, where, report.status, report.reason)]
+    found += _insufficient("drift", report, where, is_judged=report.status in (Status.PASS, Status.FAIL))
     if report.status in (Status.PASS, Status.FAIL):
         found.append(
             Condition(
@@ -124,6 +131,9 @@ def _drift_conditions(report: DriftReport, episode: str | None, follows: str) ->
 def _performance_conditions(report: PerformanceReport, episode: str | None, follows: str) -> list[Condition]:
     where = f"{report.model} version {report.version}, window to {report.window.end:%Y-%m-%d %H:%M} UTC"
     found = [_unjudged("performance", report.model, where, report.status, report.reason)]
+    by_rate = any(check.name == POSITIVE_RATE and check.passed for check in report.checks)
+    is_judged = by_rate or quality_of(report.checks) in (Status.PASS, Status.FAIL)
+    found += _insufficient("performance", report, where, is_judged=is_judged)
     for check in report.checks:
         if check.status not in (Status.PASS, Status.FAIL):
             continue
@@ -156,6 +166,24 @@ def _unjudged(kind: str, model: str, where: str, status: Status, reason: str) ->
         title=f"{model}: {kind} could not be judged",
         text=f"{where}: {_bare(reason)}.",
     )
+
+
+def _insufficient(
+    kind: WindowKind, report: DriftReport | PerformanceReport, where: str, *, is_judged: bool
+) -> list[Condition]:
+    """Return the condition that a model is not judged for long: it ends once a window is judged."""
+    told = next((one for one in report.findings if one.startswith(CODES[kind])), None)
+    if told is None and not is_judged:
+        return []
+    return [
+        Condition(
+            key=f"insufficient:{kind}",
+            active=told is not None,
+            severity=INSUFFICIENT[kind],
+            title=f"{report.model}: {kind} is not judged",
+            text=f"{where}: {_bare(told or report.reason)}.",
+        )
+    ]
 
 
 def _bare(sentence: str) -> str:

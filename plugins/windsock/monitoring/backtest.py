@@ -15,6 +15,7 @@ from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain
 from windsock.monitoring.decide_retrain import decide_retrain
 from windsock.monitoring.performance_checks import judged_metric
+from windsock.monitoring.unjudged import CODES
 from windsock.ports import Ports
 from windsock.ports.left_out import LEFT_OUT
 from windsock.records import (
@@ -39,6 +40,8 @@ from windsock.spec.monitoring import EPOCH, MonitoringBlock
 from windsock.statistics.estimates import estimate_reach
 
 MOST_WINDOWS = 5_000
+TOLD = (*LEFT_OUT, *CODES.values())
+"""Codes of the findings that a replay repeats."""
 UNTRIED = "no retrain was tried, so nothing is known of what it would have come to"
 
 
@@ -138,12 +141,12 @@ def replay(
 
 
 def _left_out(judged: Sequence[BacktestWindow]) -> tuple[str, ...]:
-    """Return what the windows say of labels that do not count: of each kind the last finding."""
+    """Return what windows say of labels that do not count, and of no verdict for long: of each the last."""
     told: dict[str, list[str]] = {}
     for one in judged:
-        for finding in one.performance.findings if one.performance else ():
+        for finding in (found for made in (one.drift, one.performance) if made for found in made.findings):
             code = finding.partition(" ")[0]
-            if code in LEFT_OUT:
+            if code in TOLD:
                 told.setdefault(code, []).append(finding)
     return tuple(f"{found[-1]} (the last of {len(found):,} windows)" for _, found in sorted(told.items()))
 

@@ -19,6 +19,7 @@ from windsock.monitoring.drift_verdict import (
     named,
 )
 from windsock.monitoring.empty_windows import REASON
+from windsock.monitoring.unjudged import MINIMUM_ROWS, looked_since, unjudged_text
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Champion,
@@ -254,29 +255,43 @@ def _noticed_apart(what: str, column: ColumnDrift | None) -> list[str]:
 
 
 def _keep(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftReport:
-    """Keep the verdict; where an earlier one of this window stands, say so."""
+    """Keep the verdict; where an earlier one of this window stands, say so, and where none was for long."""
+    least = next((one.limit for one in report.checks if one.name == "minimum_rows"), None)
     numbers = {
+        MINIMUM_ROWS: least,
+        FEW_REFERENCE: float(sum(FEW_REFERENCE in one.findings for one in report.columns)),
         "rows": float(report.rows),
         "drifted": float(len(report.drifted)),
         "drift_score": report.drift_score,
         "drift_ratio": report.drift_ratio,
         "score_effect": report.score.effect if report.score else None,
     }
-    stands = ports.monitor.add_window(
-        WindowVerdict(
-            model=report.model,
-            kind="drift",
-            window=report.window,
-            version=report.version,
-            digest=report.digest,
-            status=report.status,
-            severity=report.severity,
-            reason=report.reason,
-            numbers={name: value for name, value in numbers.items() if value is not None},
-            judged_at=report.judged_at,
-        )
+    verdict = WindowVerdict(
+        model=report.model,
+        kind="drift",
+        window=report.window,
+        version=report.version,
+        digest=report.digest,
+        status=report.status,
+        severity=report.severity,
+        reason=report.reason,
+        numbers={name: value for name, value in numbers.items() if value is not None},
+        judged_at=report.judged_at,
     )
+    stands = ports.monitor.add_window(verdict)
+    report = _tell_unjudged(step, ports, report, stands)
     if stands.judged_at == report.judged_at or stands.status is report.status:
         return report
     finding = f"the first verdict of this window stands: {stands.status.value}, of version {stands.version}"
     return report.replace(findings=(*report.findings, finding))
+
+
+def _tell_unjudged(
+    step: CheckDriftInput, ports: Ports, report: DriftReport, stands: WindowVerdict
+) -> DriftReport:
+    if not report.status is stands.status is Status.INSUFFICIENT:
+        return report
+    end = report.window.end
+    kept = ports.monitor.windows(report.model, "drift", since=looked_since(step.spec.monitoring, end))
+    told = unjudged_text(step.spec, [one for one in kept if one.window.end <= end])
+    return report.replace(findings=(*report.findings, told)) if told else report

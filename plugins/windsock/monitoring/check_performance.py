@@ -21,6 +21,7 @@ from windsock.monitoring.performance_judging import (
 from windsock.monitoring.performance_metrics import read_labels
 from windsock.monitoring.performance_rates import judge_positives
 from windsock.monitoring.performance_trend import series_start
+from windsock.monitoring.performance_unjudged import tell_unjudged
 from windsock.monitoring.performance_verdict import (
     Judgement,
     findings_of,
@@ -84,8 +85,10 @@ def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> Pe
         return _keep(ports, _of_empty(case), EMPTY, {"rows": 0.0})
     judgement = judge(case)
     report = _report(case, judgement)
-    report = _show(case, report)
-    return _keep(ports, report, judgement, numbers_of(case, report))
+    verdict, told = tell_unjudged(case, _verdict(report, judgement, numbers_of(case, report)))
+    report = _show(case, report.replace(findings=(*report.findings, *told)))
+    ports.monitor.add_window(verdict)
+    return report
 
 
 def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: datetime) -> Case:
@@ -224,18 +227,20 @@ def _keep(
     ports: Ports, report: PerformanceReport, judgement: Judgement, numbers: Mapping[str, float]
 ) -> PerformanceReport:
     """Keep the verdict on how good the answers are: what else is wrong asks for no retrain."""
-    ports.monitor.add_window(
-        WindowVerdict(
-            model=report.model,
-            kind="performance",
-            window=report.window,
-            version=report.version,
-            digest=report.digest,
-            status=judgement.quality,
-            severity=judgement.quality_severity,
-            reason=report.reason,
-            numbers=dict(numbers),
-            judged_at=report.judged_at,
-        )
-    )
+    ports.monitor.add_window(_verdict(report, judgement, numbers))
     return report
+
+
+def _verdict(report: PerformanceReport, judgement: Judgement, numbers: Mapping[str, float]) -> WindowVerdict:
+    return WindowVerdict(
+        model=report.model,
+        kind="performance",
+        window=report.window,
+        version=report.version,
+        digest=report.digest,
+        status=judgement.quality,
+        severity=judgement.quality_severity,
+        reason=report.reason,
+        numbers=dict(numbers),
+        judged_at=report.judged_at,
+    )

@@ -39,7 +39,7 @@ def judge(case: Case) -> Judgement:
     """
     quality = [check for check in case.checks if kind_of(check) in checks.QUALITY]
     others = [check for check in case.checks if check not in quality]
-    word = _worst(quality)
+    word = quality_of(quality)
     status = next(
         (bad for bad in (Status.FAIL, Status.ERROR) if any(one.status is bad for one in case.checks)), word
     )
@@ -53,7 +53,9 @@ def judge(case: Case) -> Judgement:
     )
 
 
-def _worst(found: Sequence[CheckResult]) -> Status:
+def quality_of(found: Sequence[CheckResult]) -> Status:
+    """Return what checks of how good the answers are come to; others are passed over."""
+    found = [check for check in found if kind_of(check) in checks.QUALITY]
     bad = next(
         (word for word in (Status.FAIL, Status.ERROR) if any(one.status is word for one in found)), None
     )

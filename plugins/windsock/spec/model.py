@@ -132,6 +132,11 @@ class GateBlock(Frozen):
         default=CardBlock(), description="the model card; the gate refuses an incomplete one"
     )
 
+    @property
+    def always_meets_baseline(self) -> bool:
+        """Whether a model that knows nothing must be beaten even where there is a champion to beat."""
+        return not self.minimum or "baseline_comparison" in self.checks
+
 
 class ConstantAnswer(Frozen):
     """One and the same answer for every request whose version failed."""

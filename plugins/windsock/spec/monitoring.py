@@ -175,6 +175,12 @@ class MonitoringBlock(Frozen):
     retrain: RetrainBlock = Field(default=RetrainBlock(), description="when a retrain follows")
     alert_channel: str | None = Field(default=None, description="where alerts go, such as '#ml-alerts'")
     alert_repeat: Duration = Field(default="1d", description="how often an alert that stands is told again")
+    alert_insufficient: int | None = Field(
+        default=7,
+        ge=1,
+        le=1000,
+        description="windows in a row without a verdict, over a day at least, that are told; null: never",
+    )
 
     @property
     def is_on(self) -> bool:

@@ -32,7 +32,8 @@ class Refit:
     :param rows: rows that it was fitted on.
     :param judged: held-out rows that it was compared on.
     :param against: the new model minus the champion on those rows.
-    :param missed: the gate's minimums that it does not keep with the whole interval, in words.
+    :param missed: the gate's minimums that it does not keep with the whole interval, and the baseline if the
+        gate asks for it and it is not beaten so; in words.
     """
 
     bundle: LoadedBundle
@@ -138,8 +139,18 @@ def _compare(
         rows=len(fitted),
         judged=len(rows),
         against=against,
-        missed=_missed(judgement.metrics, spec),
+        missed=(*_missed(judgement.metrics, spec), *_baseline(judgement.baseline, spec)),
     )
+
+
+def _baseline(met: PairedDifference, spec: ModelSpec) -> tuple[str, ...]:
+    """Return what the gate's comparison with a model that knows nothing lacks, where it asks for one."""
+    if not spec.gate.always_meets_baseline or (met.interval is not None and met.interval.low > 0):
+        return ()
+    shown = "no value" if met.value is None else f"{met.value:+.4g}"
+    if met.interval is not None:
+        shown += f" [{met.interval.low:.4g}, {met.interval.high:.4g}]"
+    return (f"{met.metric} {shown} against a model that knows nothing is not surely > 0",)
 
 
 def _missed(metrics: Sequence[MetricValue], spec: ModelSpec) -> tuple[str, ...]:

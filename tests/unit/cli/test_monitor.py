@@ -51,6 +51,18 @@ def test_nothing_is_known_yet(live, capsys):
     assert "alerts: none" in out
 
 
+def test_a_model_that_is_not_judged_says_so(live, capsys):
+    few = {"status": "insufficient", "digest": digest("1"), "numbers": {"rows": 20.0, "minimum_rows": 60.0}}
+    for number in range(-3, 4):
+        live.monitor.add_window(make_window(number, **few))
+    assert run(["monitor", "churn"]) == 0
+    assert "WS-MONITORING-096 no verdict on drift in 7 windows in a row" in (out := capsys.readouterr().out)
+    assert "`monitoring.window: 7d` would hold them" in out
+    live.monitor.add_window(make_window(4, "pass", digest=digest("1")))
+    assert run(["monitor", "churn"]) == 0
+    assert "WS-MONITORING-096" not in capsys.readouterr().out
+
+
 def test_the_plan_says_what_the_trend_can_see(live, capsys):
     assert run(["monitor", "churn", "--plan"]) == 0
     assert "nothing to plan with" in capsys.readouterr().out

@@ -84,3 +84,19 @@ def test_rows_of_one_side_alone_are_refused(champion):
         with pytest.raises(TrainingRefusedError) as caught:
             refit(bundle, bundle, rows.reset_index(drop=True), made.snapshot, made.spec, digest="f" * 64)
         assert caught.value.code == "WS-TRAINING-008"
+
+
+def test_without_minimums_the_baseline_is_met_as_at_the_gate(champion, typed_rows):
+    made, bundle = champion
+    frame, snapshot = mixed(made, opposite(typed_rows), recent=1500)
+    better = refit(bundle, bundle, frame, snapshot, made.spec, digest="f" * 64)
+    assert better.missed == ()
+    noise = opposite(typed_rows)
+    noise["churned"] = np.random.default_rng(3).permutation(noise["churned"].to_numpy())
+    frame, snapshot = mixed(made, noise, recent=1500)
+    for gate, asked in (({}, True), ({"minimum": {"accuracy": 0.0}}, False)):
+        spec = made.spec.replace(gate=made.spec.gate.replace(**gate))
+        result = refit(bundle, bundle, frame, snapshot, spec, digest="f" * 64)
+        told = [one for one in result.missed if "a model that knows nothing is not surely > 0" in one]
+        assert bool(told) is asked
+        assert spec.gate.always_meets_baseline is asked
