@@ -89,16 +89,6 @@ def plus(one: Mapping[str, int | float], other: Mapping[str, int | float]) -> Nu
     return {name: _joined(name, one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
 
 
-def completed(numbers: Numbers, scope: Scope) -> Numbers:
-    """Return sums that an older release kept with what later ones are added to: nobody was refused then."""
-    asked = {}
-    for arm in scope.arms:
-        for name, block in scope.plan.metrics.items():
-            if block.kind == "accuracy":
-                asked[f"{arm}/{name}/asked_units"] = numbers.get(f"{arm}/{name}/units", 0)
-    return {**asked, **numbers}
-
-
 def is_largest(name: str) -> bool:
     """Return whether a number is not a sum over units but the largest of one."""
     return name.endswith(f"/{LARGEST}")
