@@ -158,6 +158,7 @@ class RolloutLog:
         self.state = folder / "serving"
         self.storage = Storage(storage or str(folder / "storage"))
         self.url = url or new_control_database(folder)
+        self.keys_dir = home_of(self.url) / "keys"
         self._segments = 0
 
     def events(self) -> ArchiveRolloutEvents:
@@ -170,11 +171,6 @@ class RolloutLog:
             roots=(self.folder,),
             connections=lambda name: name,
         )
-
-    @property
-    def keys_dir(self) -> Path:
-        """Return the folder of the installation's keys."""
-        return home_of(self.url) / "keys"
 
     def row(self, step: int = 0) -> CountRows:
         """Return the row of a step in the control database."""
