@@ -223,6 +223,7 @@ def look(folder: Path, hours: float) -> None:
         folder / "state",
         Storage(str(folder)),
         url=f"sqlite:///{folder / 'control.db'}",
+        keys_dir=folder / "keys",
         roots=(),
         connections=str,
     )
@@ -248,7 +249,10 @@ def run(name: str, folder: Path, hours: float) -> dict[str, float]:
 
 def scenario(folder: Path, hours: int, rows: int) -> dict[str, Any]:
     """Count an archive cold, one more hour, nothing new, and with a running hour."""
+    from windsock.adapters.signing import create_keys
+
     folder.mkdir(parents=True)
+    create_keys(folder / "keys")
     for hour in range(hours):
         make_hour(folder, hour, hours=hours, rows=rows)
     aside = folder / "aside"

@@ -13,6 +13,7 @@ from support.rollout_world import look, same_as_tally
 from support.shifted import House, clock_at
 from windsock import records as r
 from windsock.cli.demo_users import Tally
+from windsock.exceptions import RolloutRefusedError
 from windsock.steps import run_step
 
 pytestmark = pytest.mark.slow
@@ -100,14 +101,16 @@ def test_what_was_counted_before_is_counted_the_same(continued):
     assert continued.before.experiment == FACTS["experiment"]
 
 
-def test_hours_that_were_counted_are_taken_from_what_was_kept(tmp_path):
-    """Without their log the counts stand: so it is the files of 0.1 that are read."""
+def test_counts_that_nobody_signed_are_refused_where_their_log_is_gone(tmp_path):
+    """0.1 did not sign what it kept: with the log it is counted anew, without it units would be lost."""
     with V0_1.opened(tmp_path) as house:
         for kind in ("predictions", "outcomes"):
             (house.home / "storage" / kind / "churn" / "20261102T14.parquet").unlink()
         ports = house.ports()
         rollout = r.running_rollout(ports.ledger.rows("churn"))
-        same_as_users(ports.events.totals(rollout, now=ports.now()), rollout, old_users())
+        with pytest.raises(RolloutRefusedError) as raised:
+            ports.events.totals(rollout, now=ports.now())
+        assert raised.value.code == "WS-ROLLOUT-047"
 
 
 def test_a_run_of_the_new_code_finds_the_rollout_under_way(continued):

@@ -132,6 +132,7 @@ def world(folder: Path) -> Iterator[World]:
         settings.serving_dir,
         Storage(settings.storage_url),
         url=new_control_database(folder),
+        keys_dir=settings.keys_dir,
         roots=(folder,),
         connections=lambda name: name,
     )

@@ -28,7 +28,6 @@ from support.rollout_log import (
 )
 from support.rollout_recount import naive, told_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
-from windsock.adapters.rollout_events.rows import CountRows
 from windsock.ports import utc_now
 from windsock.records import OutcomeEvent
 from windsock.serving.prediction_log import PredictionLog
@@ -63,7 +62,7 @@ def test_processes_that_are_killed_anywhere_count_nothing_twice(tmp_path, databa
     log.write(*exposures[::2], *outcomes[::2])
     log.write(*exposures[1::2], *outcomes[1::2])
     log.archive(60 * HOURS // 2)
-    rows, draw = CountRows(database_url, "churn", EXPERIMENT, 0), random.Random(7)  # noqa: S311
+    rows, draw = log.row(), random.Random(7)  # noqa: S311
     for kill in range(KILLS):
         callers = [Counting(rollout_judge.main, tmp_path, database_url, MINUTE) for _ in range(2)]
         for caller in callers:

@@ -31,6 +31,7 @@ class Folding(Record):
             self.settings.serving_dir,
             Storage(self.settings.storage_url),
             url=self.url,
+            keys_dir=self.settings.keys_dir,
             roots=(),
             connections=lambda conn_id: conn_id,
         )

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from support.builders import NOON, digest
-from support.ledgers import new_control_database
+from support.ledgers import home_of, new_control_database
 from support.log_rows import kind_of, line_of
 from windsock.adapters.log_format import hour_of, segment_folder
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
+from windsock.adapters.rollout_events.rows import CountRows
 from windsock.adapters.storage import Storage
 from windsock.records import (
     Challenger,
@@ -157,13 +158,23 @@ class RolloutLog:
         self.state = folder / "serving"
         self.storage = Storage(storage or str(folder / "storage"))
         self.url = url or new_control_database(folder)
+        self.keys_dir = home_of(self.url) / "keys"
         self._segments = 0
 
     def events(self) -> ArchiveRolloutEvents:
         """Return what counts."""
         return ArchiveRolloutEvents(
-            self.state, self.storage, url=self.url, roots=(self.folder,), connections=lambda name: name
+            self.state,
+            self.storage,
+            url=self.url,
+            keys_dir=self.keys_dir,
+            roots=(self.folder,),
+            connections=lambda name: name,
         )
+
+    def row(self, step: int = 0) -> CountRows:
+        """Return the row of a step in the control database."""
+        return CountRows(self.url, self.keys_dir, "churn", EXPERIMENT, step)
 
     def totals(self, one: Rollout, minute: float) -> StepTotals:
         """Count, so many minutes after noon."""

@@ -26,16 +26,16 @@ Asked = PredictionEvent | UnansweredEvent
 LABELS, RATIOS = ("accuracy",), ("rate", "accuracy", "errors", "slow")
 OUTCOMES = ("conversion", "rate", "mean", "accuracy")
 NO_FAILURE = ("cancelled", "other_version")
-COUNTS = ("outcomes", "early", "earlier", "carried", "late", "unknown", "strange", "reused")
+COUNTS = ("outcomes", "early", "earlier", "carried", "late", "unknown", "unusable", "strange", "reused")
 COUNTS += ("repeated_exposures", "repeated_outcomes")
-UNTOLD = ("experiment", "step", "unusable", "damaged", "counted_until")
+UNTOLD = ("experiment", "step", "damaged", "counted_until")
 
 
 def naive(one: Rollout, asked: Iterable[Asked], outcomes: Iterable[OutcomeEvent]) -> dict[str, Any]:
     """Return what a rollout's totals must be.
 
-    For posted outcomes that are numbers or true and false, metrics without an ``outcome`` of their own, no
-    shadow, and no two rows in the same microsecond.
+    For posted outcomes that are numbers, true and false, or words, for answers that are numbers or true and
+    false, no shadow, and no two rows in the same microsecond.
 
     :param asked: rows that were answered and rows that were not, those of before the step, too.
     """
@@ -83,12 +83,14 @@ class _Recount:
         self.units: dict[str, list[_Row]] = defaultdict(list)
         self.past_units: dict[str, datetime] = {}
         self.past_ids: set[str] = set()
-        self.got: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.got: dict[tuple[str, str], list[Any]] = defaultdict(list)
         self.labels: dict[tuple[str, str], bool] = {}
         self.seen: set[Any] = set()
         self.blocks = {name: block for name, block in one.plan.metrics.items() if block.kind in OUTCOMES}
         windows = [window for block in self.blocks.values() if (window := _window(one.plan, block))]
         self.reach = max(windows, default=timedelta(0))
+        self.named = {block.outcome for block in self.blocks.values() if block.outcome is not None}
+        self.has_labels = any(block.kind in LABELS for block in self.blocks.values())
 
     def expose(self, event: Asked) -> None:
         of_step = event.experiment == self.one.experiment and event.epoch >= self.one.step_epoch
@@ -128,6 +130,10 @@ class _Recount:
             row.event = row.answer = event
 
     def happen(self, outcome: OutcomeEvent) -> None:
+        is_word = _number(outcome.outcome) is None
+        if is_word and outcome.outcome not in self.named and not self.has_labels:
+            self.counts["unusable"] += 1
+            return
         identity: Any = outcome.prediction_id
         if outcome.event_id is not None:
             unit, prediction = outcome.unit, outcome.prediction_id
@@ -165,9 +171,12 @@ class _Recount:
         ]
         early = min(received, outcome.event_time or received) + TOLERANCE < rows[0].seen
         if fitting and not early:
-            self.counts["outcomes"] += 1
             answers = [one for one in rows if one.answer and one.seen <= max(told, rows[0].seen)]
-            self._credit(outcome, whose, fitting, row or (answers[-1] if answers else None))
+            shown = row or (answers[-1] if answers else None)
+            is_word = _number(outcome.outcome) is None and outcome.outcome not in self.named
+            is_foreign = is_word and shown is not None and shown.answer is not None
+            self.counts["unusable" if is_foreign else "outcomes"] += 1
+            self._credit(outcome, whose, fitting, shown)
         elif before is not None and when - before < self.reach:
             self.counts["carried"] += 1
         elif early and row is None and whose in self.past_units:
@@ -177,10 +186,9 @@ class _Recount:
 
     def _credit(self, outcome: OutcomeEvent, whose: str, names: list[str], row: _Row | None) -> None:
         value = _number(outcome.outcome)
-        assert value is not None
         for name in names:
-            self.got[name, whose].append(value)
-            if row is not None and row.answer is not None:
+            self.got[name, whose].append(outcome.outcome)
+            if value is not None and row is not None and row.answer is not None:
                 is_right = _number(row.answer.prediction) == value
                 self.labels.setdefault((name, row.event.prediction_id), is_right)
 
@@ -220,7 +228,8 @@ class _Recount:
     def _numbers(self, name: str, block: RolloutMetricBlock, unit: str) -> tuple[float, float, float]:
         """Return a unit's numerator, denominator, and what it asked for in vain."""
         rows, got = self.units[unit], self.got[name, unit]
-        positive, failed = sum(value > 0 for value in got), sum(row.has_failed for row in rows)
+        positive = sum(_is_positive(value, block) for value in got)
+        failed = sum(row.has_failed for row in rows)
         answers = [row.answer for row in rows if row.answer]
         right = [self.labels.get((name, row.event.prediction_id)) for row in rows]
         labelled = [one for one in right if one is not None]
@@ -228,7 +237,7 @@ class _Recount:
         pair = {
             "conversion": (float(positive > 0), 1),
             "rate": (positive, len(rows)),
-            "mean": (sum(got), 1),
+            "mean": (sum(_number(value) or 0 for value in got), 1),
             "accuracy": (sum(labelled), len(labelled)),
             "errors": (sum(row.fell_back for row in rows) + failed, len(rows)),
             "slow": (slow, len(answers)),
@@ -274,6 +283,12 @@ def _window(plan: RolloutPlan, block: RolloutMetricBlock) -> timedelta | None:
 
 def _unit(event: Asked) -> str:
     return f"p{event.prediction_id}" if event.unit is None else f"u{event.unit}"
+
+
+def _is_positive(value: Any, block: RolloutMetricBlock) -> bool:
+    if block.outcome is None:
+        return (_number(value) or 0) > 0
+    return value == block.outcome
 
 
 def _number(value: Any) -> float | None:

@@ -104,6 +104,7 @@ class RolloutWorld:
             self.settings.serving_dir,
             self.storage,
             url=self.url,
+            keys_dir=self.settings.keys_dir,
             roots=(),
             connections=lambda conn_id: conn_id,
         )

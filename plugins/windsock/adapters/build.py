@@ -81,6 +81,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
             settings.serving_dir,
             storage,
             url=settings.database_url,
+            keys_dir=settings.keys_dir,
             roots=settings.source_roots,
             connections=connections,
         ),

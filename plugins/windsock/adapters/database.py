@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "windsock_schema"
-HEAD = "0005"
+HEAD = "0006"
 """Revision that this code needs; a test holds it against the newest file of ``migrations/versions``."""
 
 COLUMNS = {
@@ -31,7 +31,7 @@ COLUMNS = {
     "monitor_windows": "digest kind model record status window_end window_start",
     "retrain_episodes": "claimed_by digest key model outcome record seq state",
     "retrain_leases": "holder model record",
-    "rollout_counts": "experiment generation model record step",
+    "rollout_counts": "experiment generation model record signature step",
     "rollout_decisions": "action experiment judged_at model number record signature",
     "step_records": "created_at key model record step",
     "step_results": "created_at digest model signature step",

@@ -54,7 +54,12 @@ def counted(app: App, stored: dict[str, StoredBundle], folder: Path, **fields: A
     )
     storage, now = Storage(str(folder / "storage")), utc_now() + timedelta(seconds=1)
     events = ArchiveRolloutEvents(
-        app.settings.serving_dir, storage, url=new_control_database(folder), roots=(), connections=str
+        app.settings.serving_dir,
+        storage,
+        url=new_control_database(folder),
+        keys_dir=app.settings.keys_dir,
+        roots=(),
+        connections=str,
     )
     yield events.totals(one, now=now)
     later = now + timedelta(hours=2)

@@ -38,6 +38,7 @@ class ArchiveRolloutEvents:
     :param state_folder: the server's state folder.
     :param storage: the storage root.
     :param url: the control database, which says which of the kept files holds.
+    :param keys_dir: the installation's keys, with which that is signed.
     :param roots: folders that a file of outcomes may lie in.
     :param connections: turns an Airflow connection id into a SQLAlchemy URL.
     """
@@ -48,18 +49,20 @@ class ArchiveRolloutEvents:
         storage: Storage,
         *,
         url: str,
+        keys_dir: Path,
         roots: tuple[Path, ...],
         connections: Callable[[str], str],
     ) -> None:
         self.state_folder = state_folder
         self.storage = storage
         self.url = url
+        self.keys_dir = keys_dir
         self.roots = roots
         self.connections = connections
 
     def totals(self, rollout: Rollout, *, now: datetime) -> StepTotals:
         """Return what was seen of the rollout's present step; see :class:`~windsock.ports.RolloutEvents`."""
-        rows = CountRows(self.url, rollout.model, rollout.experiment, rollout.step)
+        rows = CountRows(self.url, self.keys_dir, rollout.model, rollout.experiment, rollout.step)
         anew = False
         for _ in range(ATTEMPTS):
             generation = rows.generation()

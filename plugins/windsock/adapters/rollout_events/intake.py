@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.rollout_events import intake_sql as sql
+from windsock.adapters.rollout_events.asked import names_word
 from windsock.adapters.rollout_events.scope import Scope
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class Intake:
         self.scope = scope
         self.counted: Counter[str] = Counter()
         self.rows = 0
+        self._word = "word IS NOT NULL"  # it may be a label
+        if "accuracy" not in scope.kinds:
+            self._word = names_word(scope.plan.metrics.values(), connection)
         self.clear()
 
     @property
@@ -120,8 +124,7 @@ class Intake:
         self._take(piece, "outcomes")
 
     def _take(self, piece: pa.Table, to: str) -> None:
-        words = "OR word IS NOT NULL" if self.scope.reads_words else ""
-        usable = f"named AND (number IS NOT NULL {words})"
+        usable = f"named AND (number IS NOT NULL OR {self._word})"
         with self._piece(piece):
             self.connection.execute(sql.READ_OUTCOMES)
         if to == "outcomes":

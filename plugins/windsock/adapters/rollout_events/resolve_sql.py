@@ -41,7 +41,7 @@ LATEST_EXPOSURE = """
 
 LABELS = """
 CREATE OR REPLACE TABLE labels AS
-SELECT r.ident, r.seen, r.main, r.unit, r.answer, r.early, r.lag, r.gap,
+SELECT r.ident, r.seen, r.number, r.word, r.main, r.unit, r.answer, r.early, r.lag, r.gap,
     CASE WHEN e.number IS NOT NULL
             THEN e.number = coalesce(r.number, if(e.number IN (0, 1), truth_of(r.word), NULL))
         ELSE e.word = r.word END AS correct,
@@ -49,8 +49,8 @@ SELECT r.ident, r.seen, r.main, r.unit, r.answer, r.early, r.lag, r.gap,
 FROM (SELECT * FROM resolved WHERE counts) AS r JOIN exposures AS e ON r.answer = e.pid
 WHERE e.cause IS NULL AND ({which})"""
 NO_LABELS = """
-CREATE OR REPLACE TABLE labels (ident UBIGINT, seen BIGINT, main BOOLEAN, unit UBIGINT, answer UBIGINT,
-    early BOOLEAN, lag BIGINT, gap BIGINT, correct BOOLEAN, off DOUBLE)"""
+CREATE OR REPLACE TABLE labels (ident UBIGINT, seen BIGINT, number DOUBLE, word VARCHAR, main BOOLEAN,
+    unit UBIGINT, answer UBIGINT, early BOOLEAN, lag BIGINT, gap BIGINT, correct BOOLEAN, off DOUBLE)"""
 
 COUNTS = """
 SELECT count(*) FILTER (counts),
@@ -102,11 +102,13 @@ def statements(scope: Scope, *, which: str, tolerance: int) -> tuple[str, str]:
     return resolved, LABELS.format(which=which) if answers else NO_LABELS
 
 
-def counts(scope: Scope, *, which: str, readable: str) -> str:
+def counts(scope: Scope, *, which: str, readable: str, named: str) -> str:
     """Return the query of what became of the outcomes: a number for each of :data:`CLASSES`."""
+    if not scope.only_labels:
+        readable = f"({readable}) OR number IS NOT NULL OR {named}"
     widest = max(scope.windows, default=None)
     return COUNTS.format(
         carried="false" if widest is None else f"coalesce(gap < {widest}, false)",
-        foreign=FOREIGN.format(readable=readable) if scope.only_labels else "0",
+        foreign=FOREIGN.format(readable=readable) if scope.needs_answers else "0",
         earlier=EARLIER.format(which=which) if widest is not None else "0",
     )

@@ -111,15 +111,6 @@ class Scope:
         return self.needs_answers and not self.kinds & OUTCOME_KINDS
 
     @property
-    def reads_words(self) -> bool:
-        """Whether an outcome that is no number says something to any metric."""
-        words = any(
-            block.outcome is not None and block.kind in ("conversion", "rate")
-            for block in self.plan.metrics.values()
-        )
-        return words or "accuracy" in self.kinds
-
-    @property
     def needs_before(self) -> bool:
         """Whether units have a covariate."""
         return self.plan.pre_period is not None and bool(self.kinds & OUTCOME_KINDS)

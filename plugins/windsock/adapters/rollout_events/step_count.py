@@ -20,7 +20,7 @@ from windsock.adapters.rollout_events.reading import EXPOSED, Sources
 from windsock.adapters.rollout_events.records import FORM, HourMark, Kept, PartKind
 from windsock.adapters.rollout_events.rows import CountRows
 from windsock.adapters.rollout_events.scope import Scope
-from windsock.adapters.rollout_events.sums import Numbers, completed, difference, plus
+from windsock.adapters.rollout_events.sums import Numbers, difference, plus
 from windsock.exceptions import RolloutRefusedError
 from windsock.records import Rollout
 
@@ -79,7 +79,7 @@ class StepCount:
     def _anew(self, read: Kept) -> Kept:
         """Return that nothing is kept, if the log still has all that was counted."""
         gone = self.hours.gone(read)
-        is_unknown = bool(read.generation) and not read.last  # which hours were counted cannot be read
+        is_unknown = bool(read.generation) and not read.hours  # which hours were counted cannot be read
         since = hour_of(self.rollout.step_since)
         if gone or (is_unknown and not self.hours.go_back_to(since)):
             what = f"{len(gone):,} counted hours, from {gone[0]} on," if gone else f"the hours since {since}"
@@ -100,11 +100,9 @@ class StepCount:
         if read.plan != self.scope.digest:
             self._tell("WS-ROLLOUT-042: %s, rollout %s, step %d: what was kept is of another plan; " + ANEW)
             return self._anew(read)
-        if read.form < FORM:
-            if not self.hours.gone(read):
-                self._tell("WS-ROLLOUT-048: %s, rollout %s, step %d: an older release counted it; " + ANEW)
-                return self._anew(read)
-            read = read.replace(numbers=completed(read.numbers, self.scope))
+        if read.form < FORM and not self.hours.gone(read):
+            self._tell("WS-ROLLOUT-048: %s, rollout %s, step %d: an older release counted it; " + ANEW)
+            return self._anew(read)
         late, kept = self.hours.compare(read)
         if not late:
             return kept

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from windsock.adapters.rollout_events.asked import POSITIVE_KINDS, names_word, positive
 from windsock.adapters.rollout_events.resolve_sql import CLASSES
 from windsock.adapters.rollout_events.scope import Scope
 from windsock.adapters.rollout_events.sums_sql import LARGEST, LEADING, fields_of, query_of
 from windsock.records import ArmTotals, Moments, Rollout, StepTotals
-from windsock.spec import OUTCOME_KINDS, RolloutMetricBlock
+from windsock.spec import OUTCOME_KINDS
 
 CAUSE = "{arm}//{cause}"
 """Name of a number of exposures that got no answer; a metric's has its name between the strokes."""
@@ -88,16 +89,6 @@ def plus(one: Mapping[str, int | float], other: Mapping[str, int | float]) -> Nu
     return {name: _joined(name, one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
 
 
-def completed(numbers: Numbers, scope: Scope) -> Numbers:
-    """Return sums that an older release kept with what later ones are added to: nobody was refused then."""
-    asked = {}
-    for arm in scope.arms:
-        for name, block in scope.plan.metrics.items():
-            if block.kind == "accuracy":
-                asked[f"{arm}/{name}/asked_units"] = numbers.get(f"{arm}/{name}/units", 0)
-    return {**asked, **numbers}
-
-
 def is_largest(name: str) -> bool:
     """Return whether a number is not a sum over units but the largest of one."""
     return name.endswith(f"/{LARGEST}")
@@ -164,27 +155,6 @@ def _arm(numbers: Mapping[str, int | float], arm: str, scope: Scope) -> ArmTotal
     )
 
 
-def _positive(block: RolloutMetricBlock, connection: Any) -> str:
-    """Return the condition under which an outcome is a positive one of a metric."""
-    import msgspec
-
-    if block.outcome is None:
-        return "coalesce(number > 0, false)"
-    asked = msgspec.json.encode(block.outcome).decode()
-    number, word = connection.execute(
-        "SELECT number_of(text_of($asked)), word_of(text_of($asked))", {"asked": asked}
-    ).fetchone()
-    if number is not None:
-        return f"coalesce(number = {number!r}, false)"
-    return f"coalesce(word = {_literal(str(word))}, false)"
-
-
-def _literal(text: str) -> str:
-    """Return a text as a value of a statement; DuckDB reads no NUL within one."""
-    parts = ("'" + part.replace("'", "''") + "'" for part in text.split("\0"))
-    return f"({' || chr(0) || '.join(parts)})"
-
-
 def _gather_before(connection: Any, scope: Scope, source: str) -> None:
     """Sum each touched unit's outcomes of the time before."""
     columns = ["unit"]
@@ -192,10 +162,8 @@ def _gather_before(connection: Any, scope: Scope, source: str) -> None:
         if block.kind == "mean":
             columns.append(f"coalesce(sum(number), 0) AS before_{place}")
         elif block.kind in OUTCOME_KINDS:
-            positive = f"count(*) FILTER ({_positive(block, connection)})"
-            columns.append(
-                f"{positive if block.kind == 'rate' else f'({positive} > 0)::INT'} AS before_{place}"
-            )
+            number = f"count(*) FILTER ({positive(block, connection)})"
+            columns.append(f"{number if block.kind == 'rate' else f'({number} > 0)::INT'} AS before_{place}")
     connection.execute(
         f"CREATE OR REPLACE TABLE befores AS SELECT {', '.join(columns)} "  # noqa: S608 - made of known words
         f"FROM {source} SEMI JOIN touched USING (unit) GROUP BY unit"
@@ -208,19 +176,18 @@ def _sums(connection: Any, scope: Scope, which: str) -> Numbers:
     :param which: the rows that count.
     """
     blocks = list(scope.plan.metrics.values())
-    positives = [
-        _positive(block, connection) if block.kind in ("conversion", "rate") else "" for block in blocks
-    ]
-    query = query_of(blocks, positives, scope, which=which)
+    positives = [positive(block, connection) if block.kind in POSITIVE_KINDS else "" for block in blocks]
+    named = names_word(blocks, connection)
+    query = query_of(blocks, positives, scope, which=which, named=named)
     numbers: Numbers = {}
     for statement in query.prepare:
         connection.execute(statement)
     found = {row[0]: row[1:] for row in connection.execute(query.sums).fetchall()}
     fields = {name: fields_of(block) for name, block in scope.plan.metrics.items()}
-    named = [*LEADING, *(f"{name}/{field}" for name in fields for field in fields[name])]
+    columns = [*LEADING, *(f"{name}/{field}" for name in fields for field in fields[name])]
     for number, arm in enumerate(scope.arms):
-        values = found.get(number, (0,) * len(named))
-        numbers |= {f"{arm}/{name}": value for name, value in zip(named, values, strict=True)}
+        values = found.get(number, (0,) * len(columns))
+        numbers |= {f"{arm}/{name}": value for name, value in zip(columns, values, strict=True)}
     numbers["moved"] = sum(numbers.pop(f"{arm}/moved") for arm in scope.arms)
     for number, cause, rows in connection.execute(query.causes).fetchall():
         numbers[CAUSE.format(arm=scope.arms[number], cause=cause)] = rows

@@ -105,12 +105,13 @@ def fields_of(block: RolloutMetricBlock) -> tuple[str, ...]:
 
 
 def query_of(
-    blocks: Sequence[RolloutMetricBlock], positives: Sequence[str], scope: Scope, *, which: str
+    blocks: Sequence[RolloutMetricBlock], positives: Sequence[str], scope: Scope, *, which: str, named: str
 ) -> Query:
     """Return the statements that sum over the rows of ``exposures``, ``outcomes`` and ``befores``.
 
     :param positives: of each metric the condition of a positive outcome, or nothing.
     :param which: which rows count.
+    :param named: the condition of an outcome that is a word which a metric names.
     """
     readable = "off IS NOT NULL" if "accuracy" not in scope.kinds else "correct IS NOT NULL"
     windows = list(dict.fromkeys(scope.window(block) for block in blocks if block.kind in LABELLED_KINDS))
@@ -143,7 +144,7 @@ def query_of(
             sums=sums,
         ),
         causes=CAUSES.format(which=which),
-        counts=resolving.counts(scope, which=which, readable=readable),
+        counts=resolving.counts(scope, which=which, readable=readable, named=named),
     )
 
 

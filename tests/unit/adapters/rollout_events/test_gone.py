@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from support.rollout_log import RolloutLog, at, happened, plan, rollout, shown
 from support.rollout_recount import naive, told_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
-from windsock.adapters.rollout_events.rows import CountRows
 from windsock.exceptions import RolloutRefusedError
 
 HOURS = 6
@@ -45,7 +44,7 @@ def retain(log, minute, **needed):
 
 
 def row_of(log):
-    return CountRows(log.url, "churn", "v2-e7", 0).read()
+    return log.row().read()
 
 
 @pytest.mark.parametrize("removed", [240, 360], ids=["some hours are left", "none is left"])

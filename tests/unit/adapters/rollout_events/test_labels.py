@@ -62,6 +62,7 @@ class TestLabels:
                 log.state,
                 log.storage,
                 url=log.url,
+                keys_dir=log.keys_dir,
                 roots=(),
                 connections={"crm": str(engine.url)}.__getitem__,
             )

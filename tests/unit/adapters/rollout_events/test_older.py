@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from support.rollout_log import RolloutLog, at, happened, plan, refused, rollout, shown
 from support.rollout_recount import naive, told_of
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
-from windsock.adapters.rollout_events.records import Kept
-from windsock.adapters.rollout_events.rows import CountRows
+from windsock.adapters.rollout_events.records import FORM, Kept
 from windsock.adapters.rollout_events.scope import Scope
+from windsock.exceptions import RolloutRefusedError
 
 ROWS = [
     shown("1", unit="a"),
@@ -44,7 +45,7 @@ def log(tmp_path, caplog):
 
 def _make_older(log: RolloutLog) -> None:
     """Make of what is kept what the first release kept."""
-    rows = CountRows(log.url, "churn", "v2-e7", 0)
+    rows = log.row()
     kept = rows.read()
     parts = []
     for part in kept.parts:
@@ -60,20 +61,57 @@ def _make_older(log: RolloutLog) -> None:
     older: dict[str, Any] = kept.replace(parts=tuple(parts), numbers=numbers, generation=2).model_dump()
     older.pop("form")
     assert rows.switch(1, Kept(**older))
+    _unsign(log)
+
+
+def _unsign(log: RolloutLog) -> None:
+    with sa.create_engine(log.url).begin() as connection:
+        connection.execute(sa.text("UPDATE rollout_counts SET signature = ''"))
+
+
+def _retain(log: RolloutLog) -> None:
+    ParquetPredictionArchive(log.state, log.storage, now=lambda: at(125)).remove_older(at(60))
 
 
 def test_it_is_counted_anew_once_where_the_log_is_there(log, caplog):
     for minute in (126, 127):
         assert told_of(log.totals(rollout(), minute)) == naive(rollout(), ROWS[:3], ROWS[3:])
+    assert [record.getMessage()[:14] for record in caplog.records] == ["WS-ROLLOUT-049"]
+
+
+def test_it_is_refused_where_the_log_is_gone_for_nobody_signed_it(log):
+    _retain(log)
+    log.write(*LATER)
+    with pytest.raises(RolloutRefusedError) as raised:
+        log.totals(rollout(), 140)
+    assert raised.value.code == "WS-ROLLOUT-047"
+
+
+@pytest.fixture
+def signed(tmp_path, caplog):
+    """Give a log of which a release with signatures kept what it counted by older rules."""
+    caplog.set_level(logging.WARNING, logger="windsock")
+    log = RolloutLog(tmp_path)
+    log.write(*ROWS)
+    log.archive(125)
+    log.totals(rollout(), 125)
+    kept = log.row().read()
+    assert log.row().switch(1, kept.replace(form=FORM - 1, generation=2))
+    return log
+
+
+def test_signed_counts_by_older_rules_are_counted_anew_once(signed, caplog):
+    for minute in (126, 127):
+        assert told_of(signed.totals(rollout(), minute)) == naive(rollout(), ROWS[:3], ROWS[3:])
     assert [record.getMessage()[:14] for record in caplog.records] == ["WS-ROLLOUT-048"]
 
 
-def test_it_goes_on_where_the_log_is_gone(log, caplog):
-    ParquetPredictionArchive(log.state, log.storage, now=lambda: at(125)).remove_older(at(60))
-    log.write(*LATER)
+def test_they_are_gone_on_with_where_the_log_is_gone(signed, caplog):
+    _retain(signed)
+    signed.write(*LATER)
     right = naive(rollout(), [*ROWS[:3], *LATER[:3]], [ROWS[3], LATER[3]])
     for minute in (140, 190, 191):
-        assert told_of(log.totals(rollout(), minute)) == right
+        assert told_of(signed.totals(rollout(), minute)) == right
     assert caplog.records == []
 
 

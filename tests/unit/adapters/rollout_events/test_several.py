@@ -297,10 +297,10 @@ def test_a_kill_between_two_folds_counts_nothing_twice(log, monkeypatch):
             patch.setattr(CountRows, "switch", switch)
             with pytest.raises(KeyboardInterrupt):
                 log.totals(one, 620)
-    assert CountRows(log.url, "churn", "v2-e7", 0).read().generation == 5
+    assert log.row().read().generation == 5
     for _ in range(2):
         assert told_of(log.totals(one, 620)) == plain(one, *rows)
-    kept = CountRows(log.url, "churn", "v2-e7", 0).read()
+    kept = log.row().read()
     assert 1 in {part.level for part in kept.of("exposures")}  # small files have become one
 
 

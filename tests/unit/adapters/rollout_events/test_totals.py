@@ -139,22 +139,22 @@ class TestOutcomes:
         assert log.totals(rollout(plan("conversion")), 30).champion.metrics["conversion"].num == number
 
     @pytest.mark.parametrize(
-        ("asked", "outcome", "number"),
+        ("asked", "outcome", "number", "usable"),
         [
-            ("bought", "bought", 1),
-            ("bought", "sold", 0),
-            (2, "2.0", 1),
-            (2, 3, 0),
-            (True, 1, 1),
-            ("o'k", "o'k", 1),
+            ("bought", "bought", 1, 1),
+            ("bought", "sold", 0, 0),
+            (2, "2.0", 1, 1),
+            (2, 3, 0, 1),
+            (True, 1, 1, 1),
+            ("o'k", "o'k", 1, 1),
         ],
     )
-    def test_a_metric_names_its_own_positive_outcome(self, log, asked, outcome, number):
+    def test_a_metric_names_its_own_positive_outcome(self, log, asked, outcome, number, usable):
         metrics = {"sold": RolloutMetricBlock(kind="rate", outcome=asked)}
         log.write(shown("1"), happened(outcome, prediction_id="1"))
         totals = log.totals(rollout(plan(metric="sold", metrics=metrics)), 30)
         assert totals.champion.metrics["sold"].num == number
-        assert (totals.outcomes, totals.unusable) == (1, 0)
+        assert (totals.outcomes, totals.unusable) == (usable, 1 - usable)
 
     @pytest.mark.parametrize("outcome", ["sold", "nan", "NaN", "inf", "-Infinity", "1e31", "", "  ", "1e999"])
     def test_no_number_where_one_is_needed_is_unusable(self, log, outcome):
