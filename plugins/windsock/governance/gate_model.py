@@ -159,7 +159,7 @@ def _is_champion_check(check: CheckResult) -> bool:
 def _refuses(check: CheckResult, on_insufficient: str) -> bool:
     if check.status is Status.PASS:
         return False
-    if check.status is Status.ERROR:
+    if check.status in (Status.ERROR, Status.EMPTY):  # a check of the gate is never about an empty window
         return True
     if check.name in ALWAYS_ASKED:
         return check.status is Status.FAIL

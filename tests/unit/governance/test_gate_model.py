@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support.builders import (
@@ -277,6 +277,7 @@ class TestDecide:
         results=st.lists(CHECKS, max_size=7),
         on_insufficient=st.sampled_from(["refuse", "ask"]),
     )
+    @example(["latency"], [CheckResult(name="latency", status=Status.EMPTY, code="WS-GATE-000")], "ask")
     def test_promotes_only_what_ran_in_full_and_passed(
         self, required: list[str], results: list[CheckResult], on_insufficient: Any
     ) -> None:
