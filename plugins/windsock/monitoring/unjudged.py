@@ -62,7 +62,7 @@ def row_of(verdicts: Iterable[WindowVerdict]) -> tuple[WindowVerdict, ...]:
 
 
 def is_due(block: MonitoringBlock, row: Sequence[WindowVerdict]) -> bool:
-    """Return whether a row without a verdict is so long that the owner is told."""
+    """Return whether a row without a verdict is so long that the owner must know."""
     asked = block.alert_insufficient
     if asked is None or len(row) < asked or not row[-1].digest:
         return False
