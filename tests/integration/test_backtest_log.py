@@ -96,7 +96,7 @@ def test_the_prediction_log_is_replayed_against_the_champion_of_its_time(install
     assert all(" fail " not in rows[f"2024-04-{day:02d}"] for day in range(2, 7)), out
     assert "first drift: judged at 2024-04-07 00:01 UTC" in out
     assert "first performance alarm: judged at 2024-04-0" in out
-    # Of the first retrain's rows two thirds are older than the change: it beats the champion, and not surely a
+    # Two thirds of the first retrain's rows are older than the change: it beats the champion, not surely a
     # model that knows nothing, which the gate asks for without a minimum.
     assert "grant: kept" in rows["2024-04-08"], out
     assert "against a model that knows nothing is not surely > 0" in out
