@@ -205,9 +205,9 @@ def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
         return
     watched: dict[WindowKind, bool] = {"drift": block.data_drift, "performance": block.performance_tracking}
     for kind in (kind for kind, is_on in watched.items() if is_on):
-        since = looked_since(block, block.window_end(ports.now()))
-        judged = ports.monitor.windows(spec.name, kind, since=since)
-        if told := unjudged_text(spec, [one for one in judged if one.digest == champion.digest]):
+        judged = [one for one in ports.monitor.windows(spec.name, kind) if one.digest == champion.digest]
+        since = looked_since(block, judged[-1].window.end) if judged else ports.now()
+        if told := unjudged_text(spec, [one for one in judged if one.window.end > since]):
             say(told)
 
 

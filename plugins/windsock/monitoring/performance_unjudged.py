@@ -1,4 +1,4 @@
-"""How late labels are, measured where a model has not been judged for long; and what its owner is told."""
+"""How late labels are, measured where a model has not been judged for long; and the finding for its owner."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _delay_numbers(case: Case, frame: pd.DataFrame) -> dict[str, float]:
 
 
 def _lookback_for(case: Case) -> float | None:
-    """Return the hours of a look-back whose labels would tell that there is no loss; -1: there is none.
+    """Return the hours of a look-back whose labels would show that there is no loss; -1: there is none.
 
     An interval of the loss has a part of the labels, which shrinks with the root of their number, and one of
     the held-out rows, which stays.

@@ -62,7 +62,7 @@ def row_of(verdicts: Iterable[WindowVerdict]) -> tuple[WindowVerdict, ...]:
 
 
 def is_due(block: MonitoringBlock, row: Sequence[WindowVerdict]) -> bool:
-    """Return whether a row without a verdict is so long that the owner is told."""
+    """Return whether a row without a verdict is so long that the owner must know."""
     asked = block.alert_insufficient
     if asked is None or len(row) < asked or not row[-1].digest:
         return False
@@ -82,8 +82,8 @@ def unjudged_text(spec: ModelSpec, verdicts: Iterable[WindowVerdict]) -> str | N
     kind = row[-1].kind
     why = _drift(spec.monitoring, row) if kind == "drift" else _performance(spec, row[-1])
     return (
-        f"{CODES[kind]} no verdict on {kind} in {len(row):,} windows in a row, since "
-        f"{row[0].window.start:%Y-%m-%d %H:%M} UTC: {why}"
+        f"{CODES[kind]} no verdict on {kind} in the last {len(row):,} windows with answers, from "
+        f"{row[0].window.start:%Y-%m-%d %H:%M} UTC on: {why}"
     )
 
 

@@ -179,7 +179,7 @@ class MonitoringBlock(Frozen):
         default=7,
         ge=1,
         le=1000,
-        description="windows in a row without a verdict, over a day at least, that are told; null: never",
+        description="windows in a row without a verdict, over a day at least, that are an alert; null: never",
     )
 
     @property

@@ -69,7 +69,7 @@ class TestDrift:
     def test_few_rows_name_the_window_that_holds_enough(self):
         text = told("iiiiiii", numbers=FEW)
         assert text.startswith(
-            "WS-MONITORING-096 no verdict on drift in 7 windows in a row, since 2026-05-01"
+            "WS-MONITORING-096 no verdict on drift in the last 7 windows with answers, from 2026-05-01"
         )
         assert "a window of 1d needs 60 rows, and 20 a day come; `monitoring.window: 7d` would hold" in text
 
@@ -128,7 +128,7 @@ class TestPerformance:
         insufficient_days(scene)
         frame = answers([None] * 50, [True] * 50, [0.9] * 50)
         finding = scene.look(frame, undated=12, unusable=3, unknown=40).findings[-1]
-        assert finding.startswith("WS-MONITORING-095 no verdict on performance in 7 windows in a row")
+        assert finding.startswith("WS-MONITORING-095 no verdict on performance in the last 7 windows")
         assert "no label of 50 answers" in finding
         assert "(`monitoring.labels.kind: outcomes`); 40 labels are of no answer in the log" in finding
         assert finding.endswith("left out: 12 by WS-MONITORING-092, 3 by WS-MONITORING-094")

@@ -105,7 +105,7 @@ def test_late_labels_are_told_with_the_look_back_that_does(play, delay, lookback
         ("insufficient:performance", "firing", "medium")
     ]
     assert alerts[0].first_at == HISTORY + 7 * DAY + timedelta(minutes=1)
-    assert "WS-MONITORING-095 no verdict on performance in 7 windows" in alerts[0].text
+    assert "WS-MONITORING-095 no verdict on performance in the last 7 windows" in alerts[0].text
     told = last_finding(made, "performance")
     assert f"there {delay} days after" in told.replace(f"{24 * delay} hours", f"{delay} days")
     assert re.search(r"`(monitoring\.performance\.window: \w+)`", told)[1].endswith(f" {lookback}")
