@@ -34,8 +34,8 @@ UNTOLD = ("experiment", "step", "damaged", "counted_until")
 def naive(one: Rollout, asked: Iterable[Asked], outcomes: Iterable[OutcomeEvent]) -> dict[str, Any]:
     """Return what a rollout's totals must be.
 
-    For posted outcomes that are numbers, true and false, or words, for answers that are numbers or true and
-    false, no shadow, and no two rows in the same microsecond.
+    For posted outcomes that are numbers, true and false, or words, for answers that are small numbers, true
+    and false, or text that reads as a number, no shadow, and no two rows in the same microsecond.
 
     :param asked: rows that were answered and rows that were not, those of before the step, too.
     """
@@ -175,6 +175,8 @@ class _Recount:
             shown = row or (answers[-1] if answers else None)
             is_word = _number(outcome.outcome) is None and outcome.outcome not in self.named
             is_foreign = is_word and shown is not None and shown.answer is not None
+            if is_foreign and shown is not None and shown.answer is not None:
+                is_foreign = not isinstance(shown.answer.prediction, str)
             self.counts["unusable" if is_foreign else "outcomes"] += 1
             self._credit(outcome, whose, fitting, shown)
         elif before is not None and when - before < self.reach:
@@ -188,8 +190,14 @@ class _Recount:
         value = _number(outcome.outcome)
         for name in names:
             self.got[name, whose].append(outcome.outcome)
-            if value is not None and row is not None and row.answer is not None:
-                is_right = _number(row.answer.prediction) == value
+            if row is None or row.answer is None:
+                continue
+            answer, is_right = row.answer.prediction, None if value is None else False
+            if isinstance(answer, str):
+                is_right = answer.strip() == _text(outcome.outcome)
+            elif value is not None:
+                is_right = _number(answer) == value
+            if is_right is not None:
                 self.labels.setdefault((name, row.event.prediction_id), is_right)
 
     def told(self) -> dict[str, Any]:
@@ -291,10 +299,16 @@ def _is_positive(value: Any, block: RolloutMetricBlock) -> bool:
     return value == block.outcome
 
 
+def _text(value: Any) -> str:
+    if isinstance(value, bool | str):
+        return value.strip() if isinstance(value, str) else str(value).lower()
+    return str(int(value)) if value == int(value) else str(value)
+
+
 def _number(value: Any) -> float | None:
     if isinstance(value, str):
         try:
-            value = {"true": 1.0, "false": 0.0}.get(value.lower()) or float(value)
+            value = {"true": 1.0, "false": 0.0}.get(value.lower()) or float(value.replace("_", "no number"))
         except ValueError:
             return None
     return float(value) if value is not None and math.isfinite(value) else None

@@ -75,7 +75,7 @@ class Intake:
             where = sql.OF_ROLLOUT.format(shadows=shadows)
         if scope.is_shadow:
             side = "if(assigned = 'shadow', '1', '0')"
-        said = "text_of(prediction)" if scope.needs_answers else "NULL::VARCHAR"
+        said = "prediction" if scope.needs_answers else "NULL::VARCHAR"
         with self._piece(_columns(table, self.exposure_columns)):
             self.connection.execute(
                 sql.TAKE_EXPOSURES.format(said=said, arm=arm, side=side, where=where), values
@@ -124,9 +124,10 @@ class Intake:
         self._take(piece, "outcomes")
 
     def _take(self, piece: pa.Table, to: str) -> None:
+        word = "label_word(outcome, said)" if self.scope.needs_answers else "word_of(said)"
         usable = f"named AND (number IS NOT NULL OR {self._word})"
         with self._piece(piece):
-            self.connection.execute(sql.READ_OUTCOMES)
+            self.connection.execute(sql.READ_OUTCOMES.format(word=word))
         if to == "outcomes":
             self.counted["unusable"] += self._count("said", f"NOT ({usable})")
         else:

@@ -55,7 +55,7 @@ TAKE_EXPOSURES = """
 INSERT INTO raw_exposures
 SELECT key_of(side, 'p', prediction_id),
     key_of(side, if(unit IS NULL, 'p', 'u'), coalesce(unit, prediction_id)),
-    seen, arm, fallback, slow, number_of(said), word_of(said), cause
+    seen, arm, fallback, slow, answer_number(said), answer_word(said), cause
 FROM (
     SELECT prediction_id, unit, receive_time AS seen, fallback_for IS NOT NULL AS fallback,
         coalesce(inference_ms > $slow, false) AS slow, {said} AS said, {arm} AS arm, {side} AS side, cause
@@ -66,7 +66,7 @@ FROM (
 READ_OUTCOMES = """
 CREATE OR REPLACE TABLE said AS
 SELECT prediction_id, unit, event_id, receive_time AS seen, event_time AS event,
-    number_of(said) AS number, word_of(said) AS word,
+    number_of(said) AS number, {word} AS word,
     prediction_id IS NOT NULL OR (unit IS NOT NULL AND event_id IS NOT NULL) AS named
 FROM (SELECT *, text_of(outcome) AS said FROM piece)"""
 

@@ -11,9 +11,9 @@ from windsock.records import Record
 PartKind = Literal["exposures", "outcomes", "before", "past"]
 """``before``: outcomes of the time before the rollout, for the covariate. ``past``: exposures of the time
 before the step, for the attribution."""
-FORM = 3
+FORM = 4
 """1: without what the rows without an answer, and the units' largest numbers, need. 2: any word was usable
-once a metric named one."""
+once a metric named one. 3: text that reads as a number was that number."""
 
 
 class Part(Record):

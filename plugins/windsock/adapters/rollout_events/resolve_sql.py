@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from windsock.adapters.rollout_events.engine import EXACT
 from windsock.adapters.rollout_events.scope import Scope
 
 RESOLVED = """
@@ -42,12 +43,19 @@ LATEST_EXPOSURE = """
 LABELS = """
 CREATE OR REPLACE TABLE labels AS
 SELECT r.ident, r.seen, r.number, r.word, r.main, r.unit, r.answer, r.early, r.lag, r.gap,
-    CASE WHEN e.number IS NOT NULL
+    CASE WHEN e.number IS NOT NULL AND e.word IS NOT NULL
+            THEN coalesce(e.word = exact_of(r.word), if(abs(r.number) < {exact}, false, NULL))
+        WHEN e.number IS NOT NULL
             THEN e.number = coalesce(r.number, if(e.number IN (0, 1), truth_of(r.word), NULL))
-        ELSE e.word = r.word END AS correct,
+        WHEN r.number IS NULL OR any_number(e.word) IS NOT NULL
+            THEN e.word = coalesce(r.word, written_of(r.number))
+        WHEN lower(r.word) NOT IN ('true', 'false') THEN false END AS correct,
     abs(e.number - r.number) AS off
 FROM (SELECT * FROM resolved WHERE counts) AS r JOIN exposures AS e ON r.answer = e.pid
 WHERE e.cause IS NULL AND ({which})"""
+"""Whether a label means its answer. An answer that is text has no number; a whole number from 2**53 on
+has its digits as word. A label that is text has its text as word, also if it is a number; a plain number has
+none, and is of another kind than an answer that is a word."""
 NO_LABELS = """
 CREATE OR REPLACE TABLE labels (ident UBIGINT, seen BIGINT, number DOUBLE, word VARCHAR, main BOOLEAN,
     unit UBIGINT, answer UBIGINT, early BOOLEAN, lag BIGINT, gap BIGINT, correct BOOLEAN, off DOUBLE)"""
@@ -99,7 +107,7 @@ def statements(scope: Scope, *, which: str, tolerance: int) -> tuple[str, str]:
         by_prediction=BY_PREDICTION.format(which=which),
         by_unit=by_unit,
     )
-    return resolved, LABELS.format(which=which) if answers else NO_LABELS
+    return resolved, LABELS.format(which=which, exact=EXACT) if answers else NO_LABELS
 
 
 def counts(scope: Scope, *, which: str, readable: str, named: str) -> str:
