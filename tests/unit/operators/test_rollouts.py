@@ -142,6 +142,11 @@ class TestRollBack:
             assert ends(context)[0][:2] == ("x-windsock://churn/rollout", "v2-e4")
         assert shares(ports)["1"] == 10_000
 
+    def test_a_click_without_a_reason_rolls_back_too(self, ports):
+        under_way(ports)
+        task = RollBackOperator(task_id="roll_back", spec=MODEL, outlets=ENDED)
+        assert task.execute(context_of(task, reason=None))["rolled_back_version"] == "2"
+
     def test_without_a_rollout_no_end_is_told(self, monkeypatch):
         made = world_of(1, 2)
         monkeypatch.setattr(WindsockHook, "ports", lambda self: made)
@@ -178,6 +183,14 @@ class TestSteer:
         assert r.running_rollout(ports.ledger.rows(MODEL)) is None
         assert ends(context) == [("x-windsock://churn/rollout", "v2-e4", outcome)]
         assert context["outlet_events"].added[0][1]["reason"] == "complaints"
+
+    @pytest.mark.parametrize("action", ["pause", "stop", "roll_back"])
+    def test_a_form_that_was_sent_without_a_reason_has_none(self, ports, action):
+        under_way(ports)
+        task = steer()
+        skips(task, context_of(task, user="ann", action=action, reason=None))
+        row = next(row for row in reversed(ports.ledger.rows(MODEL)) if "reason" in row.body)
+        assert row.body["reason"] == ""
 
     @pytest.mark.parametrize("action", ["pause", "resume", "stop", "roll_back"])
     def test_without_a_rollout_nothing_is_done(self, ports, action):
