@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +34,8 @@ ledger = typer.Typer(
     no_args_is_help=True,
 )
 
+ABOUT_ALL = (LedgerAction.PAUSE, LedgerAction.RESUME, LedgerAction.ASK)
+"""Rows about a rollout as a whole, whichever version they are kept with."""
 HEAD = ("row", "time (UTC)", "action", "version", "epoch", "by", "bundle", "reason")
 
 
@@ -43,7 +46,7 @@ def show(name: ModelName) -> None:
     check, rows = port.verify(name), port.rows(name)
     if not rows and not check.left_out and check.broken_at is None:
         raise no_rows(name, port.models())
-    for line in table(HEAD, [ledger_row(row) for row in rows], indent=""):
+    for line in table(HEAD, ledger_rows(rows), indent=""):
         say(line)
     for left in check.left_out:
         say(left_out_line(left))
@@ -146,13 +149,25 @@ def left_out_line(left: LeftOut) -> str:
     return left.why if left.seq is None else f"left out: row {left.seq}: {left.why}"
 
 
-def ledger_row(row: LedgerRow) -> tuple[str, ...]:
-    """Return a row's line in the table."""
+def ledger_rows(rows: Sequence[LedgerRow]) -> list[tuple[str, ...]]:
+    """Return the lines of the table; what is about a rollout names all that it tries."""
+    lines, tried = [], dict[str, str]()
+    for row in rows:
+        versions, experiment = _versions(row), str(row.body.get("experiment"))
+        if row.action is LedgerAction.SHIFT:
+            tried[experiment] = versions
+        elif row.action in ABOUT_ALL:
+            versions = tried.get(experiment, versions)
+        lines.append(_ledger_row(row, versions))
+    return lines
+
+
+def _ledger_row(row: LedgerRow, versions: str) -> tuple[str, ...]:
     return (
         str(row.seq),
         f"{row.at:%Y-%m-%d %H:%M:%S}",
         row.action.value,
-        _versions(row),
+        versions,
         str(row.epoch),
         row.actor,
         shorten(row.digest),

@@ -17,6 +17,7 @@ from windsock.records.monitoring import RetrainOutcome
 from windsock.records.rollout import Challenger, Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
 from windsock.records.rollout_steps import RolloutAction, RolloutDecision
 from windsock.spec import digest_of
+from windsock.texts import one_line
 
 LEARNED = {
     RolloutOutcome.PROMOTED: RetrainOutcome.PROMOTED,
@@ -182,9 +183,9 @@ def _rollout(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> Rollout:
         step_since=begun.at,
         started_at=first.at,
         salt=RoutePlan.of_row(first).salt,
-        paused_by=_paused_by(rows, experiment),
         others=tuple(Challenger.model_validate(_without_queued(one)) for one in first.body.get("others", ())),
         withdrawn=tuple(last.body.get("withdrawn", ())),
+        **_paused(rows, experiment),
         **_asked(rows, experiment),
     )
 
@@ -193,14 +194,16 @@ def _without_queued(other: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in other.items() if name != "queued"}
 
 
-def _paused_by(rows: Sequence[LedgerRow], experiment: str) -> str | None:
+def _paused(rows: Sequence[LedgerRow], experiment: str) -> dict[str, Any]:
     said = [
         row
         for row in rows
         if row.action in (LedgerAction.PAUSE, LedgerAction.RESUME)
         and row.body.get("experiment") == experiment
     ]
-    return said[-1].actor if said and said[-1].action is LedgerAction.PAUSE else None
+    if not said or said[-1].action is not LedgerAction.PAUSE:
+        return {}
+    return {"paused_by": said[-1].actor, "paused_reason": one_line(said[-1].body.get("reason") or "")}
 
 
 def _asked(rows: Sequence[LedgerRow], experiment: str) -> dict[str, Any]:

@@ -246,6 +246,16 @@ def test_a_pause_and_a_question_are_told():
     assert "Only shown (dry run)" in text_of(page([make_look(dry_run=True)]))
 
 
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_a_pause_is_told_once_with_its_reason(looks):
+    rollout = make_rollout(paused_by="cli:ann", paused_reason="a <b>sale</b>")
+    reason = f"{rollout.pause}; only a guardrail acts"
+    html = page([make_look(), make_look(2, reason=reason)][:looks], rollout)
+    parsed(html)
+    head = text_of("</style>" + html.partition("</h1>")[2].partition("<h2>")[0])
+    assert head.lower().count("paused by cli:ann (a <b>sale</b>)") == 1
+
+
 def test_a_long_rollout_keeps_its_page_small_and_loses_no_turn():
     looks = [make_look(number, "advance" if number == 7 else "hold") for number in range(1, 3001)]
     html = page(looks)

@@ -146,6 +146,9 @@ def test_a_pause_and_a_question_are_told(tried, capsys):
     assert run(["rollout", "status", "churn"]) == 0
     text = capsys.readouterr().out
     assert "PAUSED by cli:" in text
+    assert " (a strike): only a guardrail can move it; `windsock rollout resume churn`" in text
+    assert run(["rollout", "report", "churn"]) == 0
+    assert "(a strike): only a guardrail can move it" in capsys.readouterr().out
     assert "a person is asked about its promotion by scheduled__1, until 2026-05-02 12:00:00 UTC" in text
 
 

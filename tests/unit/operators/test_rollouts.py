@@ -25,6 +25,7 @@ from windsock.operators.promote_model import PromoteModelOperator
 from windsock.operators.roll_back import RollBackOperator
 from windsock.operators.start_rollout import StartRolloutOperator, steps_of
 from windsock.operators.steer_rollout import SteerRolloutOperator
+from windsock.steps.rollout_verdicts import describe_rollout_decision
 from windsock.steps.run import run_step
 
 SPEC = ab_spec()
@@ -377,11 +378,28 @@ class TestMove:
     def test_a_pause_holds_up_more_traffic(self, ports, action):
         under_way(ports)
         decision = decided(ports, 1, action)
-        skips(pause := steer(), context_of(pause, action="pause", user="ann"))
+        skips(pause := steer(), context_of(pause, action="pause", user="ann", reason="a sale"))
         task = move(decision)
         assert task.execute(context_of(task)) is None
         assert task.verdict.word == "HOLD"
-        assert "paused" in task.verdict.why
+        assert task.verdict.why == f"paused by ann (a sale); {action} waits"
+        assert task.verdict.next_action.startswith("resume it")
+
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            "paused by ann (a sale); only a guardrail acts",
+            "WS-ROLLOUT-032 outcomes: 0",
+            "2 of 7 days have passed",
+        ],
+    )
+    def test_what_holds_is_told_as_the_look_told_it(self, ports, reason):
+        under_way(ports)
+        decision = decided(ports, 1, "hold", reason=reason)
+        task = move(decision)
+        task.execute(context_of(task))
+        told = describe_rollout_decision(decision)
+        assert (task.verdict.why, task.verdict.next_action) == (told.why, told.next_action)
 
     def test_a_pause_holds_up_no_roll_back(self, ports):
         under_way(ports)
