@@ -405,7 +405,18 @@ def test_a_report_before_the_first_look_says_so(tried, capsys):
 @pytest.mark.parametrize("asked", [[], ["--experiment", "v9-e9"]], ids=["any", "named"])
 def test_a_report_of_nothing_is_refused(ports, asked, capsys):
     assert run(["rollout", "report", "churn", *asked]) == 1
-    assert "WS-ROLLOUT-072" in capsys.readouterr().err
+    error = " ".join(capsys.readouterr().err.split())
+    assert "WS-ROLLOUT-072" in error
+    assert "there was no rollout yet" in error
+    assert "`windsock rollout start churn`, or the next run of churn__ab_rollout, begins its rollout" in error
+    assert "for their names" not in error
+
+
+def test_a_name_that_is_none_leads_to_those_there_are(tried, capsys):
+    assert run(["rollout", "report", "churn", "--experiment", "v9-e9"]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "no rollout is named 'v9-e9'" in error
+    assert "See `windsock rollout status churn` for their names" in error
 
 
 def test_the_builders_tell_of_the_same_rollout(tried):
