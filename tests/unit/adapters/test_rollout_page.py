@@ -261,8 +261,8 @@ def test_a_long_rollout_keeps_its_page_small_and_loses_no_turn():
     html = page(looks)
     assert len(html) < 700_000
     assert "2,499 earlier looks are not shown" in html
-    assert html.count("<td>advance</td>") == 1
-    assert html.count("<td>hold</td>") == MOST_ROWS
+    assert html.count(">advance</td>") == 1
+    assert html.count(">hold</td>") == MOST_ROWS
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, -3.0, 1e12])
@@ -395,3 +395,9 @@ def test_one_challenger_has_nothing_of_several():
     assert "side by side" not in html
     assert "challenger-2" not in html
     assert "each" not in text_of(html).partition("By look")[0].replace("reach", "")
+
+
+def test_a_cell_names_its_column_where_a_row_becomes_a_card():
+    tags = parsed(page([make_look()]))
+    names = {fields.get("data-name") for tag, fields in tags if tag == "td"}
+    assert {"check", "n", "message", "look", "why", "no answer"} <= names
