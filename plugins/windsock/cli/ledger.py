@@ -13,10 +13,9 @@ from windsock.cli.console import say, table
 from windsock.cli.models import ModelName, no_rows
 from windsock.cli.surroundings import REFUSED, open_standing_ports, user
 from windsock.door import Differences, differences, reconcile
-from windsock.records import ChainCheck, LedgerAction, LedgerRow, LeftOut, RoutePlan, RunContext
+from windsock.records import ChainCheck, LedgerRow, LeftOut, RunContext, versions_by_row
 from windsock.settings import Settings
 from windsock.steps import shorten
-from windsock.texts import joined
 
 
 class _ShowUnlessNamed(TyperGroup):
@@ -34,8 +33,6 @@ ledger = typer.Typer(
     no_args_is_help=True,
 )
 
-ABOUT_ALL = (LedgerAction.PAUSE, LedgerAction.RESUME, LedgerAction.ASK)
-"""Rows about a rollout as a whole, whichever version they are kept with."""
 HEAD = ("row", "time (UTC)", "action", "version", "epoch", "by", "bundle", "reason")
 
 
@@ -151,15 +148,7 @@ def left_out_line(left: LeftOut) -> str:
 
 def ledger_rows(rows: Sequence[LedgerRow]) -> list[tuple[str, ...]]:
     """Return the lines of the table; what is about a rollout names all that it tries."""
-    lines, tried = [], dict[str, str]()
-    for row in rows:
-        versions, experiment = _versions(row), str(row.body.get("experiment"))
-        if row.action is LedgerAction.SHIFT:
-            tried[experiment] = versions
-        elif row.action in ABOUT_ALL:
-            versions = tried.get(experiment, versions)
-        lines.append(_ledger_row(row, versions))
-    return lines
+    return [_ledger_row(row, versions) for row, versions in zip(rows, versions_by_row(rows), strict=True)]
 
 
 def _ledger_row(row: LedgerRow, versions: str) -> tuple[str, ...]:
@@ -173,14 +162,6 @@ def _ledger_row(row: LedgerRow, versions: str) -> tuple[str, ...]:
         shorten(row.digest),
         " ".join(str(row.body.get("reason", "")).split())[:60],
     )
-
-
-def _versions(row: LedgerRow) -> str:
-    """Return the version of a row; of a step of a rollout that tries several, all of them."""
-    if row.action is not LedgerAction.SHIFT or "plan" not in row.body:
-        return row.version
-    tried = RoutePlan.of_row(row).challengers
-    return joined(slot.version for slot in tried) if len(tried) > 1 else row.version
 
 
 def chain_line(check: ChainCheck) -> str:

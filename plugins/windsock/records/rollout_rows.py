@@ -17,7 +17,7 @@ from windsock.records.monitoring import RetrainOutcome
 from windsock.records.rollout import Challenger, Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
 from windsock.records.rollout_steps import RolloutAction, RolloutDecision
 from windsock.spec import digest_of
-from windsock.texts import one_line
+from windsock.texts import joined, one_line
 
 LEARNED = {
     RolloutOutcome.PROMOTED: RetrainOutcome.PROMOTED,
@@ -26,6 +26,8 @@ LEARNED = {
     RolloutOutcome.STOPPED: RetrainOutcome.KEPT,
 }
 """What a retrain came to by the end of its version's rollout; one that was broken off says nothing."""
+ABOUT_ALL = (LedgerAction.PAUSE, LedgerAction.RESUME, LedgerAction.ASK)
+"""Rows about a rollout as a whole, whichever version they are kept with."""
 SWITCHES = (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
 
 
@@ -113,6 +115,20 @@ def _taken_from_waiting(row: LedgerRow) -> tuple[Digest, ...]:
     if row.action is LedgerAction.ROLL_BACK:
         return taken_by(row)
     return (row.digest,) if row.action in (LedgerAction.COMMIT, LedgerAction.QUEUE) else ()
+
+
+def versions_by_row(rows: Sequence[LedgerRow]) -> list[str]:
+    """Return the version of each row for people; what is about a rollout names all that it tries."""
+    found, tried = [], dict[str, str]()
+    for row in rows:
+        shown, experiment = row.version, str(row.body.get("experiment"))
+        if row.action is LedgerAction.SHIFT and "plan" in row.body:
+            lanes = [slot.version for slot in RoutePlan.of_row(row).challengers]
+            shown = tried[experiment] = joined(lanes) if len(lanes) > 1 else row.version
+        elif row.action in ABOUT_ALL:
+            shown = tried.get(experiment, shown)
+        found.append(shown)
+    return found
 
 
 def tried_by(row: LedgerRow) -> tuple[Digest, ...]:
@@ -283,6 +299,7 @@ __all__ = [
     "rollout_route",
     "running_rollout",
     "tried_by",
+    "versions_by_row",
     "waiting_row",
     "waiting_rows",
 ]
