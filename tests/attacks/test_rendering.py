@@ -115,7 +115,8 @@ def pages(spec: ModelSpec) -> dict[str, str]:
 
 def html_pages(spec: ModelSpec) -> dict[str, str]:
     """Every page of Windsock's own that is made of a spec."""
-    row = dict.fromkeys(("owner", "tier", "schedule", "version", "epoch", "since"), spec.model.owner)
+    cells = ("owner", "tier", "schedule", "version", "epoch", "rollout", "since")
+    row = dict.fromkeys(cells, spec.model.owner)
     error = WindsockError(spec.model.description or "x", next_action=spec.model.runbook or "x")
     return {
         "models": render("models.html", {"rows": [{"name": spec.name, **row}], "faults": [error.message]}),

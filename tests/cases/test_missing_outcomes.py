@@ -84,3 +84,23 @@ def test_refusals(case: Callable[..., None], name: str, challenger: dict[str, An
     plan = make_plan("canary", metric="accuracy")
     totals = make_totals(make_answers(20_000, right=17_000), make_answers(20_000, **challenger))
     case(name, right=right, got=end_of(totals, plan, 8)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "totals", "right"),
+    [
+        ("88 in another word", make_conversions(0, 0, **UNITS, unusable=88), 88),
+        ("2,767 with another unit", make_conversions(0, 0, **UNITS, unknown=2_767), 2_767),
+        ("60 of a clock behind, 40 count", make_conversions(20, 20, **UNITS, outcomes=40, early=60), 100),
+        ("none", make_conversions(0, 0, **UNITS), 0),
+        ("sound ones", make_conversions(600, 600, **UNITS, outcomes=1_200), 1_200),
+    ],
+)
+def test_n_of_the_outcomes_is_what_was_read(
+    case: Callable[..., None], name: str, totals: StepTotals, right: int
+) -> None:
+    rollout = make_rollout(NEW)
+    seen = totals.model_copy(update={"step": rollout.step})
+    made = decide(rollout, seen, (), number=1, now=after(days=8))
+    check = next(check for check in made.checks if check.name == "outcomes")
+    case(name, right=right, got=check.n)

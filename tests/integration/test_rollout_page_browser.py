@@ -78,6 +78,10 @@ def test_it_is_readable(browser, page, scheme, width):
     shown.goto(address)
     assert shown.locator(".come b").inner_text() == f"Promote version {promoted}"
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    tables = shown.locator(".wide")
+    for number in range(tables.count()):  # no column is off to the right
+        over = tables.nth(number).evaluate("one => one.scrollWidth - one.clientWidth")
+        assert over <= 0, tables.nth(number).inner_text()[:80]
     paper = shown.locator("body").evaluate(LIGHTNESS.replace("PROPERTY", "backgroundColor"))
     ink = shown.locator("body").evaluate(LIGHTNESS.replace("PROPERTY", "color"))
     assert (paper > 0.9, ink < 0.2) == ((True, True) if scheme == "light" else (False, False))

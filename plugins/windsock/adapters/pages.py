@@ -34,15 +34,21 @@ def sections(parts: Iterable[tuple[str, str]]) -> str:
     return "".join(f"<h2>{title}</h2>{content}" for title, content in parts if content)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of plain text; a cell that is a status has its colour."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, cards: bool = False) -> str:
+    """Return a table of plain text; a cell that is a status has its colour.
+
+    :param cards: whether each cell names its column, so that a narrow page can show a row as a card.
+    """
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{top}</tr>{lines}</table></div>'
+    names = [f' data-name="{escape(cell)}"' if cards else "" for cell in head]
+    lines = "".join(f"<tr>{''.join(map(_cell, row, names))}</tr>" for row in rows)
+    kind = "wide cards" if cards else "wide"
+    return f'<div class="{kind}"><table><tr>{top}</tr>{lines}</table></div>'
 
 
-def _cell(text: str) -> str:
-    return f'<td class="{text}">{text}</td>' if text in WORDS else f"<td>{escape(text)}</td>"
+def _cell(text: str, name: str) -> str:
+    kind = f' class="{text}"' if text in WORDS else ""
+    return f"<td{kind}{name}>{escape(text)}</td>"
 
 
 __all__ = ["DATE", "POLICY", "sections", "table", "whole_page"]

@@ -72,7 +72,8 @@ def _told(one: ChallengerLook) -> str:
 def _headline(rollout: Rollout, last: RolloutDecision | None) -> str:
     """Return what it comes to, and why."""
     if last is None:
-        return '<div class="come"><b>Not judged yet</b><p>No look was taken.</p></div>'
+        waits = escape("".join(f" {word[:1].upper()}{word[1:]}." for word in _waits(rollout)))
+        return f'<div class="come"><b>Not judged yet</b><p>No look was taken.{waits}</p></div>'
     words = {
         RolloutAction.HOLD: "Hold: nothing changes",
         RolloutAction.ADVANCE: "Advance to the next step",
@@ -83,20 +84,25 @@ def _headline(rollout: Rollout, last: RolloutDecision | None) -> str:
         RolloutAction.ROLL_BACK: f"Roll back to version {last.champion_version}",
     }
     shown = "<p>Only shown (dry run): nothing was stored and nothing follows.</p>" if last.dry_run else ""
+    waits = "".join(f"; {word}" for word in _waits(rollout, last.reason))
     when = f"look {last.number}, {last.judged_at:{DATE}} UTC"
     return (
         f'<div class="come {last.action.value}"><b>{escape(words[last.action])}</b>'
-        f'<p>{escape(last.reason)}</p>{shown}<p class="note">{when}{escape(_waits(rollout))}</p></div>'
+        f'<p>{escape(last.reason)}</p>{shown}<p class="note">{when}{escape(waits)}</p></div>'
     )
 
 
-def _waits(rollout: Rollout) -> str:
+def _waits(rollout: Rollout, said: str = "") -> list[str]:
+    """Return what the rollout waits for.
+
+    :param said: the reason of the last look; a pause that it names is not named again.
+    """
     told = []
-    if rollout.paused_by:
-        told.append(f"paused by {rollout.paused_by}: only a guardrail can move it")
+    if rollout.pause and rollout.pause not in said:
+        told.append(f"{rollout.pause}: only a guardrail can move it")
     if rollout.asked_until:
         told.append(f"a person is asked until {rollout.asked_until:{DATE}} UTC")
-    return "".join(f"; {word}" for word in told)
+    return told
 
 
 def _facts(rollout: Rollout) -> str:

@@ -34,6 +34,12 @@ vertical-align:top;font-variant-numeric:tabular-nums}th{color:var(--soft);font-w
 td:not(:last-child){white-space:nowrap}td:last-child{min-width:220px}.wide+.wide{margin-top:14px}
 .pass{color:var(--pass);font-weight:600}.fail{color:var(--fail);font-weight:600}
 .error{color:var(--error);font-weight:600}.insufficient{color:var(--soft);font-weight:600}
+@media (max-width:640px){.cards th{display:none}.cards tr{display:grid;gap:2px 12px;padding:8px 0;
+grid-template-columns:repeat(auto-fill,minmax(100px,1fr));border-bottom:1px solid var(--rule)}
+.cards tr:first-child{display:none}.cards td:not(:last-child){white-space:normal}
+.cards td{border:0;padding:0;min-width:0;overflow-wrap:anywhere}.cards td:last-child{grid-column:1/-1}
+.cards td::before{content:attr(data-name);display:block;color:var(--soft);font-size:11px;font-weight:400}
+td:not(:last-child){white-space:normal}td:last-child{min-width:0}}
 """
 SEVERAL = """
 :root{--new2:#1d7f74;--new3:#8a4fb0;--new4:#b03a70}

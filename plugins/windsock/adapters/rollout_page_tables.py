@@ -69,7 +69,7 @@ def arms_table(rollout: Rollout, last: RolloutDecision | None) -> str:
     if any(arm.state == DROPPED for arm in arms):
         told += " The champion answers the units of a version that was dropped."
     note = f'<p class="note">{told}</p>'
-    return table((*head, "why"), rows) + note
+    return table((*head, "why"), rows, cards=True) + note
 
 
 def checks_table(checks: Sequence[CheckResult]) -> str:
@@ -87,7 +87,8 @@ def checks_table(checks: Sequence[CheckResult]) -> str:
         )
         for check in checks
     )
-    return table(("check", "verdict", "value", "interval", "limit", "units", "code", "message"), rows)
+    head = ("check", "verdict", "value", "interval", "limit", "n", "code", "message")
+    return table(head, rows, cards=True)
 
 
 def estimate_table(rollout: Rollout, made: Estimate) -> str:
@@ -170,7 +171,7 @@ def counts_table(rollout: Rollout, totals: StepTotals) -> str:
     if rollout.dropped:
         until += '<p class="note">By fallback: of a version that was dropped, what the champion answers.</p>'
     return (
-        table(("arm", "units", "exposures", "answered", "by fallback", "no answer", "why"), arms)
+        table(("arm", "units", "exposures", "answered", "by fallback", "no answer", "why"), arms, cards=True)
         + table(("events", "number", "what they are"), events)
         + until
     )
@@ -213,7 +214,7 @@ def looks_table(decisions: Sequence[RolloutDecision]) -> str:
         ["about", "units: champion / challengers"] if several else ["champion's units", "challenger's units"]
     )
     note = f'<p class="note">{left_out:,} earlier looks are not shown.</p>' if left_out else ""
-    return table((*head, "difference", "interval", "why"), rows) + note
+    return table((*head, "difference", "interval", "why"), rows, cards=True) + note
 
 
 def _about(look: RolloutDecision) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +13,9 @@ from windsock.cli.console import say, table
 from windsock.cli.models import ModelName, no_rows
 from windsock.cli.surroundings import REFUSED, open_standing_ports, user
 from windsock.door import Differences, differences, reconcile
-from windsock.records import ChainCheck, LedgerAction, LedgerRow, LeftOut, RoutePlan, RunContext
+from windsock.records import ChainCheck, LedgerRow, LeftOut, RunContext, versions_by_row
 from windsock.settings import Settings
 from windsock.steps import shorten
-from windsock.texts import joined
 
 
 class _ShowUnlessNamed(TyperGroup):
@@ -43,7 +43,7 @@ def show(name: ModelName) -> None:
     check, rows = port.verify(name), port.rows(name)
     if not rows and not check.left_out and check.broken_at is None:
         raise no_rows(name, port.models())
-    for line in table(HEAD, [ledger_row(row) for row in rows], indent=""):
+    for line in table(HEAD, ledger_rows(rows), indent=""):
         say(line)
     for left in check.left_out:
         say(left_out_line(left))
@@ -146,26 +146,22 @@ def left_out_line(left: LeftOut) -> str:
     return left.why if left.seq is None else f"left out: row {left.seq}: {left.why}"
 
 
-def ledger_row(row: LedgerRow) -> tuple[str, ...]:
-    """Return a row's line in the table."""
+def ledger_rows(rows: Sequence[LedgerRow]) -> list[tuple[str, ...]]:
+    """Return the lines of the table; what is about a rollout names all that it tries."""
+    return [_ledger_row(row, versions) for row, versions in zip(rows, versions_by_row(rows), strict=True)]
+
+
+def _ledger_row(row: LedgerRow, versions: str) -> tuple[str, ...]:
     return (
         str(row.seq),
         f"{row.at:%Y-%m-%d %H:%M:%S}",
         row.action.value,
-        _versions(row),
+        versions,
         str(row.epoch),
         row.actor,
         shorten(row.digest),
         " ".join(str(row.body.get("reason", "")).split())[:60],
     )
-
-
-def _versions(row: LedgerRow) -> str:
-    """Return the version of a row; of a step of a rollout that tries several, all of them."""
-    if row.action is not LedgerAction.SHIFT or "plan" not in row.body:
-        return row.version
-    tried = RoutePlan.of_row(row).challengers
-    return joined(slot.version for slot in tried) if len(tried) > 1 else row.version
 
 
 def chain_line(check: ChainCheck) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from windsock.exceptions import RolloutRefusedError
 from windsock.ports import Ports
 from windsock.records import (
     JudgeRolloutInput,
+    LedgerRow,
     Record,
     RollBackInput,
     Rollout,
@@ -262,11 +264,7 @@ def report(
     rows = ports.ledger.rows(name)
     found = rollout_named(rows, experiment)
     if found is None:
-        raise RolloutRefusedError(
-            f"{name}: {f'no rollout is named {experiment[:80]!r}' if experiment else 'there was no rollout'}",
-            code="WS-ROLLOUT-072",
-            next_action=f"See `windsock rollout status {name}` for their names.",
-        )
+        raise _no_report(name, rows, experiment)
     decisions = ports.rollouts.decisions(name, found.experiment)
     if output is None:
         for line in report_lines(found, decisions):
@@ -274,3 +272,18 @@ def report(
         return
     write_whole(output, ports.rollout_reporter.html(found, decisions), replace=True)
     say(f"report: {output}")
+
+
+def _no_report(name: str, rows: Sequence[LedgerRow], experiment: str | None) -> RolloutRefusedError:
+    """Return why there is nothing to report; names help only where there was a rollout."""
+    if rollout_named(rows, None) is not None:
+        asked = f"no rollout is named {str(experiment)[:80]!r}"
+        helps = f"See `windsock rollout status {name}` for their names."
+    else:
+        asked = "there was no rollout yet"
+        helps = (
+            f"`windsock rollout status {name}` says whether a version waits; `windsock rollout start {name}`"
+            f", or the next run of {name}__ab_rollout, begins its rollout. A version comes of "
+            f"{name}__daily_retrain once the gate lets it through, if `rollout.strategy` is not direct."
+        )
+    return RolloutRefusedError(f"{name}: {asked}", code="WS-ROLLOUT-072", next_action=helps)

@@ -75,13 +75,18 @@ def running_lines(rollout: Rollout, last: RolloutDecision | None) -> Iterator[st
         yield "no look was taken yet"
     if rollout.others:
         yield from arm_lines(rollout, last)
-    if rollout.paused_by:
-        yield f"PAUSED by {rollout.paused_by}: only a guardrail can move it; `windsock rollout resume`"
+    yield from _paused(rollout)
     if rollout.asked_until:
         until = _time(rollout.asked_until)
         yield f"a person is asked about its promotion by {rollout.asked_by}, until {until}"
     due = look_due(rollout, last)
     yield f"next look: {_time(due)}; ends without a decision: {_time(rollout.deadline_at)}"
+
+
+def _paused(rollout: Rollout) -> Iterator[str]:
+    if rollout.pause:
+        pause = rollout.pause.replace("paused", "PAUSED", 1)
+        yield f"{pause}: only a guardrail can move it; `windsock rollout resume {rollout.model}`"
 
 
 def arm_lines(rollout: Rollout, last: RolloutDecision | None) -> list[str]:
@@ -187,6 +192,7 @@ def report_lines(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> Iter
         f"rollout {rollout.experiment} of {rollout.model}: {rollout.named} against version "
         f"{rollout.champion_version}"
     )
+    yield from _paused(rollout)
     if not decisions:
         yield "no look was taken yet"
         return

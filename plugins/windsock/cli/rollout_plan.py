@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import typer
 
 from windsock.cli.console import table
+from windsock.rollout.guardrails import PREFIX
 from windsock.rollout.outlook import large_margin
 from windsock.rollout.planning import (
     POWER,
@@ -18,9 +19,11 @@ from windsock.rollout.planning import (
     needed,
     own_design,
     own_power,
+    span_text,
     usual_goal,
 )
-from windsock.rollout.traffic_ahead import World
+from windsock.rollout.traffic_ahead import HALF, World
+from windsock.spec import OUTCOME_KINDS
 from windsock.statistics.planning import Design
 
 USUAL_EFFECT = "10%"
@@ -29,7 +32,9 @@ MEANING: dict[Design, str] = {
     "sequential": "looks at any time",
     "group_sequential": "planned looks up to a horizon",
 }
-HEAD = ("design", "units", "days", "found in", "what it is")
+OWN_HELP = {"cycle": "a shorter `cycle`", "minimum_units": "fewer `minimum_units`"}
+"""What else helps where a key of the plan needs the most."""
+HEAD = ("design", "units", "time", "found in", "what it is")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +120,8 @@ def _rows(world: World, goal: Goal, power: float) -> list[tuple[str, ...]]:
         rows.append(
             (
                 design.replace("_", " "),
-                f"{need.units:,.0f}",
-                f"{need.days:,.1f}",
+                "no number" if math.isinf(need.units) else f"{need.units:,.0f}",
+                "no time" if math.isinf(need.days) else span_text(need.days),
                 f"{found:.3g}{part} in {world.limit}" if found else f"nothing in {world.limit}",
                 f"{MEANING[design]}{mark}",
             )
@@ -136,24 +141,64 @@ def _notes(world: World, goal: Goal, power: float) -> Sequence[str]:
         steps = len(plan.shares) - 1
         notes.append(
             f"a canary's {steps} steps before the last come on top: each {plan.minimum_units:,} units, "
-            f"{world.lead_days:.1f} days together, and {plan.bake} each at least"
+            f"{span_text(world.lead_days)} together, and {plan.bake} each at least"
         )
-    if large := large_margin(world):
+    large = large_margin(world)
+    if large:
         notes.append(large)
     if need.days + world.lead_days > world.limit_days:
-        word, ends = ("horizon", "kept") if plan.horizon else ("deadline", "kept")
-        notes.append(
-            f"{need.days + world.lead_days:,.0f} days are longer than the {word} of {world.limit}: it would "
-            f"mostly end as `{ends}`; look for a larger one, give it more time, or add a pre_period"
-        )
+        notes.append(_too_long(world, goal, need, is_large=bool(large)))
     else:
         chance = own_power(world, goal)
         notes.append(f"this plan as it is, by its {world.limit}, sees it with probability {chance:.2f}")
     if not plan.horizon:
         planned = needed(world, "group_sequential", goal, power).days
         if planned < need.days * 0.95:
-            notes.append(f"with a horizon of {math.ceil(planned)}d the test takes about {planned:.1f} days")
+            notes.append(f"with a horizon of {_whole(planned)} the test takes about {span_text(planned)}")
     return notes
+
+
+def _whole(days: float) -> str:
+    """Return a time span as a model's file has it, rounded up."""
+    hours = days * 24
+    if hours >= 24:
+        return f"{math.ceil(days)}d"
+    return f"{math.ceil(hours)}h" if hours >= 1 else f"{max(1, math.ceil(hours * 60))}m"
+
+
+def _too_long(world: World, goal: Goal, need: Need, *, is_large: bool) -> str:
+    """Return that the plan does not fit into its time, and what helps against what needs the most.
+
+    :param is_large: whether the margin was called too large.
+    """
+    plan = world.plan
+    word, days = "horizon" if plan.horizon else "deadline", need.days + world.lead_days
+    told = f"{span_text(days)} is longer than the {word} of {world.limit}"
+    if math.isinf(days):
+        told = "no time is enough for it"
+    helps = _joined(_helps(world, goal, need, is_large=is_large))
+    return f"{told}: it would mostly end as `kept`; {helps}"
+
+
+def _helps(world: World, goal: Goal, need: Need, *, is_large: bool) -> list[str]:
+    """Return what helps: of a guardrail, or events, it is units, share and time, not what is to be seen."""
+    plan, word = world.plan, "horizon" if world.plan.horizon else "deadline"
+    if math.isinf(need.days) and need.why.startswith(PREFIX):
+        return ["write a wider limit for that guardrail"]
+    larger = [] if is_large and not goal.is_gain else ["look for a larger gain", "write a larger margin"]
+    seen = larger[:1] if goal.is_gain else larger[1:]
+    share = ["a larger share"] if plan.strategy != "shadow" and world.share < HALF else []
+    helps = [f"give it more time (`{word}`)", *share, *(["fewer steps"] if len(plan.shares) > 1 else [])]
+    if need.why in OWN_HELP:
+        return [*helps, OWN_HELP[need.why]]
+    if need.why:
+        return [*helps, "more units a day"]
+    has_one = plan.metrics[plan.metric].kind in OUTCOME_KINDS and plan.pre_period is None
+    return [*seen, *helps, *(["a `pre_period`"] if has_one else [])]
+
+
+def _joined(helps: list[str]) -> str:
+    return f"{', '.join(helps[:-1])}, or {helps[-1]}" if len(helps) > 1 else helps[0]
 
 
 def _longest(world: World, need: Need) -> list[str]:

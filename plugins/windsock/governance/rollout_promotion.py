@@ -197,7 +197,7 @@ def require_proof(
     about = f"{step.spec.name}: rollout {rollout.experiment}"
     if rollout.paused_by is not None:
         raise RolloutRefusedError(
-            f"{about} is paused by {rollout.paused_by}; nothing is promoted",
+            f"{about} is {rollout.pause}; nothing is promoted",
             code="WS-ROLLOUT-009",
             next_action="Resume it: `windsock rollout resume NAME`.",
         )

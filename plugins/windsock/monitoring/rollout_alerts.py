@@ -147,9 +147,10 @@ def pause_condition(rollout: Rollout, rows: Sequence[LedgerRow], now: datetime) 
     if since is None or now - since <= LONG_PAUSE:
         text = f"Rollout {rollout.experiment} is not paused, or not for long."
         return _pause(rollout.model, rollout.experiment, text=text)
+    why = f" ({rollout.paused_reason})" if rollout.paused_reason else ""
     text = (
         f"{rollout.paused_by} has paused rollout {rollout.experiment} of {rollout.named} since "
-        f"{since:%Y-%m-%d %H:%M} UTC; its deadline is {rollout.deadline_at:%Y-%m-%d %H:%M} UTC. "
+        f"{since:%Y-%m-%d %H:%M} UTC{why}; its deadline is {rollout.deadline_at:%Y-%m-%d %H:%M} UTC. "
         f"Go on or end it: windsock rollout resume {rollout.model}, or stop"
     )
     return _pause(rollout.model, rollout.experiment, active=True, text=text)

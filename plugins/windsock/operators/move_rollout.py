@@ -12,6 +12,7 @@ from windsock.records import (
     Approval,
     LedgerRow,
     Rollout,
+    RolloutAction,
     RolloutDecision,
     Status,
     concerned,
@@ -20,6 +21,7 @@ from windsock.records import (
 from windsock.spec import SharedSpec
 from windsock.steps import Verdict
 from windsock.steps.rollout_moves import held_up_by, move_of
+from windsock.steps.rollout_verdicts import describe_rollout_decision
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -105,7 +107,8 @@ class MoveRolloutOperator(StepOperator):
         why = held_up_by(rollout, decision, last)
         found = None if why else move_of(decision, self.model_spec(), rows, run=run_context(context))
         if found is None:
-            self._say("HOLD", why or decision.reason, decision)
+            held = decision.replace(action=RolloutAction.HOLD, reason=why, looks=()) if why else decision
+            self._say("HOLD", held.reason, decision, describe_rollout_decision(held).next_action)
             return None
         return Move(found[0], dict(found[1]))
 
@@ -132,7 +135,9 @@ class MoveRolloutOperator(StepOperator):
         self._say("UNCHANGED", f"rollout {decision.experiment} is over{how}", decision)
         return end.model_dump(mode="json") if end else None
 
-    def _say(self, word: str, why: str, decision: RolloutDecision) -> None:
+    def _say(
+        self, word: str, why: str, decision: RolloutDecision, next_action: str = "nothing to do"
+    ) -> None:
         version = ",".join(one.version for one in concerned(decision))
         ids = {"model": decision.model, "version": version, "rollout": decision.experiment}
-        self.verdict = Verdict(word=word, why=why, ids=ids)
+        self.verdict = Verdict(word=word, why=why, next_action=next_action, ids=ids)

@@ -12,6 +12,7 @@ from windsock.operators.question import ASKED_AGAIN
 from windsock.operators.start_rollout import StartRolloutOperator
 from windsock.operators.steer_rollout import ACTIONS, JUDGE, SteerRolloutOperator
 from windsock.pipelines.docs import ab_rollout_doc
+from windsock.pipelines.forms import reason_param
 from windsock.pipelines.retries import default_args
 from windsock.pipelines.schedules import each
 from windsock.records import MOST_CHALLENGERS
@@ -75,7 +76,7 @@ def rollout_params(spec: ModelSpec) -> dict[str, Param]:
             title="Dry run",
             description="Judge at once and show the decision; nothing is started, kept or moved.",
         ),
-        "reason": Param("", type="string", maxLength=1000, title="Reason", description="Kept in the ledger."),
+        "reason": reason_param("of a pause, resume, stop or roll_back; judge keeps none"),
     }
 
 

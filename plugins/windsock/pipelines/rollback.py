@@ -7,6 +7,7 @@ from airflow.sdk import DAG, Param
 from windsock.operators.assets import rollout_asset, sometimes
 from windsock.operators.roll_back import RollBackOperator
 from windsock.pipelines.docs import RED
+from windsock.pipelines.forms import reason_param
 from windsock.pipelines.retries import default_args
 from windsock.spec import ModelSpec, SharedSpec
 
@@ -39,9 +40,7 @@ def rollback_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
                 title="Version",
                 description="A version that was champion once; empty: the one before this.",
             ),
-            "reason": Param(
-                "", type="string", maxLength=1000, title="Reason", description="Kept in the ledger."
-            ),
+            "reason": reason_param("of the roll back"),
         },
         tags=["windsock", f"model:{spec.name}"],
     ) as dag:

@@ -156,6 +156,7 @@ from windsock.records.rollout_rows import (
     retrains_by_rollout,
     rollout_route,
     running_rollout,
+    versions_by_row,
     waiting_row,
     waiting_rows,
 )
@@ -252,6 +253,7 @@ __all__ = [
     "require_whole",
     "running_rollout",
     "waiting_row",
+    "versions_by_row",
     "waiting_rows",
     "Alert",
     "Answer",

@@ -15,6 +15,8 @@ from windsock.texts import joined, numbered
 Arm = Literal["champion", "challenger"]
 MOST_CHALLENGERS = 4
 """Versions that one rollout tries at once."""
+SHOWN_REASON = 200
+"""Characters of a pause's reason that are shown where the pause is; the ledger has all."""
 
 
 def _is_none(value: object) -> bool:
@@ -155,6 +157,7 @@ class Rollout(Record):
     :param salt: salt of the assignment; it never changes during a rollout.
     :param registered_seq: row of the ledger by which the version was registered.
     :param paused_by: who paused it: it neither advances nor promotes until it is resumed; guardrails hold.
+    :param paused_reason: why they did, on one line; empty where no reason was given, and not written then.
     :param asked_until: until when a person is being asked about its promotion.
     :param asked_by: the DAG run that asks.
     """
@@ -174,6 +177,7 @@ class Rollout(Record):
     started_at: Moment
     salt: str
     paused_by: str | None = None
+    paused_reason: str = Field(default="", exclude_if="".__eq__)
     asked_by: str | None = None
     asked_until: Moment | None = None
     others: tuple[Challenger, ...] = Field(default=(), exclude_if=().__eq__)
@@ -209,6 +213,15 @@ class Rollout(Record):
     def named(self) -> str:
         """The same in a sentence: ``version 4``, or ``versions 4, 5 and 6``."""
         return numbered([one.version for one in self.challengers])
+
+    @property
+    def pause(self) -> str:
+        """Who paused it and why, in words: ``paused by ann (a sale)``; empty where it is not paused."""
+        if self.paused_by is None:
+            return ""
+        why = self.paused_reason
+        shown = why if len(why) <= SHOWN_REASON else f"{why[: SHOWN_REASON - 1]}…"
+        return f"paused by {self.paused_by} ({shown})" if shown else f"paused by {self.paused_by}"
 
     def challenger(self, digest: Digest) -> Challenger | None:
         """Return the challenger with a bundle, dropped or not; ``None``: it is none of them."""

@@ -17,6 +17,7 @@ from windsock.records.monitoring import RetrainOutcome
 from windsock.records.rollout import Challenger, Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
 from windsock.records.rollout_steps import RolloutAction, RolloutDecision
 from windsock.spec import digest_of
+from windsock.texts import joined, one_line
 
 LEARNED = {
     RolloutOutcome.PROMOTED: RetrainOutcome.PROMOTED,
@@ -25,6 +26,8 @@ LEARNED = {
     RolloutOutcome.STOPPED: RetrainOutcome.KEPT,
 }
 """What a retrain came to by the end of its version's rollout; one that was broken off says nothing."""
+ABOUT_ALL = (LedgerAction.PAUSE, LedgerAction.RESUME, LedgerAction.ASK)
+"""Rows about a rollout as a whole, whichever version they are kept with."""
 SWITCHES = (LedgerAction.INTEND, LedgerAction.ROLL_BACK)
 
 
@@ -114,6 +117,20 @@ def _taken_from_waiting(row: LedgerRow) -> tuple[Digest, ...]:
     return (row.digest,) if row.action in (LedgerAction.COMMIT, LedgerAction.QUEUE) else ()
 
 
+def versions_by_row(rows: Sequence[LedgerRow]) -> list[str]:
+    """Return the version of each row for people; what is about a rollout names all that it tries."""
+    found, tried = [], dict[str, str]()
+    for row in rows:
+        shown, experiment = row.version, str(row.body.get("experiment"))
+        if row.action is LedgerAction.SHIFT and "plan" in row.body:
+            lanes = [slot.version for slot in RoutePlan.of_row(row).challengers]
+            shown = tried[experiment] = joined(lanes) if len(lanes) > 1 else row.version
+        elif row.action in ABOUT_ALL:
+            shown = tried.get(experiment, shown)
+        found.append(shown)
+    return found
+
+
 def tried_by(row: LedgerRow) -> tuple[Digest, ...]:
     """Return the bundles that a row of a rollout's step tries, in the order of their lanes."""
     return (row.digest, *(str(one["digest"]) for one in row.body.get("others") or ()))
@@ -182,9 +199,9 @@ def _rollout(rows: Sequence[LedgerRow], shifts: Sequence[LedgerRow]) -> Rollout:
         step_since=begun.at,
         started_at=first.at,
         salt=RoutePlan.of_row(first).salt,
-        paused_by=_paused_by(rows, experiment),
         others=tuple(Challenger.model_validate(_without_queued(one)) for one in first.body.get("others", ())),
         withdrawn=tuple(last.body.get("withdrawn", ())),
+        **_paused(rows, experiment),
         **_asked(rows, experiment),
     )
 
@@ -193,14 +210,16 @@ def _without_queued(other: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in other.items() if name != "queued"}
 
 
-def _paused_by(rows: Sequence[LedgerRow], experiment: str) -> str | None:
+def _paused(rows: Sequence[LedgerRow], experiment: str) -> dict[str, Any]:
     said = [
         row
         for row in rows
         if row.action in (LedgerAction.PAUSE, LedgerAction.RESUME)
         and row.body.get("experiment") == experiment
     ]
-    return said[-1].actor if said and said[-1].action is LedgerAction.PAUSE else None
+    if not said or said[-1].action is not LedgerAction.PAUSE:
+        return {}
+    return {"paused_by": said[-1].actor, "paused_reason": one_line(said[-1].body.get("reason") or "")}
 
 
 def _asked(rows: Sequence[LedgerRow], experiment: str) -> dict[str, Any]:
@@ -280,6 +299,7 @@ __all__ = [
     "rollout_route",
     "running_rollout",
     "tried_by",
+    "versions_by_row",
     "waiting_row",
     "waiting_rows",
 ]

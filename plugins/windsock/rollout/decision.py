@@ -154,7 +154,7 @@ def _decided(look: Look, checks: dict[str, CheckResult], proof: Proof) -> Verdic
         if name.startswith(PREFIX) and check.status is Status.FAIL:
             return Verdict(RolloutAction.ROLL_BACK, _told(check))
     if look.rollout.paused_by is not None and not look.is_due:
-        return Verdict(RolloutAction.HOLD, f"paused by {look.rollout.paused_by}; only a guardrail acts")
+        return Verdict(RolloutAction.HOLD, f"{look.rollout.pause}; only a guardrail acts")
     missing = _unmet(look, checks)
     if missing is None and look.rollout.is_last_step and not _is_too_late(look):
         return Verdict(RolloutAction.PROMOTE, _told(checks[PROMOTION]))
@@ -218,7 +218,7 @@ def _out_of_time(look: Look, missing: str | None) -> str:
     if not look.rollout.is_last_step:
         return f"no proof of gain {by}: still at step {look.rollout.step + 1} of {len(look.plan.shares)}"
     if look.rollout.paused_by is not None:
-        return f"paused by {look.rollout.paused_by}, so nothing was promoted {by}"
+        return f"{look.rollout.pause}, so nothing was promoted {by}"
     return f"nobody approved {by}"
 
 

@@ -102,6 +102,7 @@ def outcomes(look: Look) -> CheckResult:
     """Check that outcomes arrived, could be used, and are enough to tell the arms apart at all."""
     fault = fault_of(look)
     seen = look.totals.outcomes
+    lost = CAUSES if fault and fault.status is Status.FAIL else ()  # a share of all that were read
     return CheckResult(
         name=OUTCOMES,
         status=fault.status if fault else Status.PASS,
@@ -109,7 +110,7 @@ def outcomes(look: Look) -> CheckResult:
         value=fault.value if fault else seen,
         limit=fault.limit if fault else None,
         relation=None if fault is None else "<=" if fault.status is Status.FAIL else ">=",
-        n=seen,
+        n=seen + sum(getattr(look.totals, cause.field) for cause in lost),
         message=fault.message if fault else f"{seen:,} outcomes count",
     )
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from windsock.exceptions import WindsockError
 from windsock.ports import Ports, Traffic
 from windsock.records import LedgerAction, LedgerRow, RolloutPlan, Span
-from windsock.rollout.planning import POWER, Goal, Need, needed, own_design, own_power, usual_goal
+from windsock.rollout.planning import POWER, Goal, Need, needed, own_design, own_power, span_text, usual_goal
 from windsock.rollout.traffic_ahead import World, without_unit, world_of
 from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, parse_duration
 from windsock.spec.margins import MOST_RELATIVE
@@ -137,7 +137,7 @@ def _length(world: World) -> tuple[str, ...]:
     told = (
         f"{CODE}: at the present {world.by_day[-1]:,.0f} new units a day it hardly ends by its {word} of "
         f"{world.limit}: {_proof(goal)} needs {need.units:,.0f} units{_of_two(world)} at the last step "
-        f"and {days:,.0f} days in all{_cause(need)}, and has a probability of "
+        f"and {span_text(days)} in all{_cause(need)}, and has a probability of "
         f"{own_power(world, goal):.2f} by then; give it more time, a larger share, {_fewer(world)}"
     )
     return (told,)

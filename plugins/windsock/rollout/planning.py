@@ -247,6 +247,17 @@ def _where(reach: Callable[[float], float], power: float, low: float) -> float:
     return float(brentq(lacking, *ends, rtol=NEAR / 2)) ** 2
 
 
+def span_text(days: float) -> str:
+    """Return a length of time for people: minutes below an hour, hours below a day, else days."""
+    hours = days * 24
+    if hours >= 24:
+        return f"{days:,.1f} days" if days < 100 else f"{days:,.0f} days"
+    if hours >= 1:
+        return f"{hours:.1f} hours"
+    minutes = max(1, math.ceil(hours * 60 - NEAR))
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
+
+
 def own_design(plan: RolloutPlan) -> Design:
     """Return the design that a plan asks for."""
     return "group_sequential" if plan.horizon else "sequential"
@@ -272,6 +283,7 @@ __all__ = [
     "own_design",
     "own_power",
     "power_in",
+    "span_text",
     "total_days",
     "usual_goal",
     "visits",

@@ -1,6 +1,7 @@
 """The page about a rollout, and where people find it: in the tracking run of its version.
 
-Of several versions the page is in the run of the first one; each run has the numbers of its own.
+Of several versions the page is in the run of the first one, and in that of each version that a decision
+promotes, drops or ends the rollout of; each run has the numbers of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from collections.abc import Sequence
 
 from windsock.exceptions import WindsockError
 from windsock.ports import Ports, RunDraft
-from windsock.records import Challenger, LedgerAction, LedgerRow, Rollout, RolloutDecision
+from windsock.records import (
+    Challenger,
+    Digest,
+    LedgerAction,
+    LedgerRow,
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    concerned,
+)
 from windsock.spec import digest_of
 
 log = logging.getLogger(__name__)
@@ -63,24 +73,39 @@ def keep_report(
 ) -> str | None:
     """Add page, decision and numbers to the version's tracking run, and to those of others their numbers.
 
-    :returns: where people find the page; ``None``: it, or the tracker, is away.
+    Of several the first one's run has the page, and so has that of each version that is promoted or
+    dropped, or with which the rollout ends.
+
+    :returns: where people find the page, for a promotion in the run of that version; ``None``: it, or the
+        tracker, is away.
     """
     name = f"{FOLDER}/{rollout.experiment}"
     files = {f"{name}.json": decision.model_dump_json(indent=2).encode()}
     if report is not None:
         files[f"{name}.html"] = report
     try:
-        run_id = _add(ports, rollout, decision, rows, 0, files)
+        about, run_id = _told_to(decision), ""
+        for place, one in enumerate(rollout.challengers):
+            if place and decision.looks[place].withdrawn:
+                continue  # it is judged no more
+            has_page = not place or one.digest in about
+            added = _add(ports, rollout, decision, rows, place, files if has_page else {})
+            if not place or (one.digest in about and decision.action is RolloutAction.PROMOTE):
+                run_id = added
         link = ports.tracker.run_link(rollout.model, run_id)
-        for place, look in enumerate(decision.looks):
-            if place and not look.withdrawn:
-                _add(ports, rollout, decision, rows, place, {})
     except Exception as error:
         _warn(rollout, "the report is not in the tracker", error)
         return None
     if report is None:
         return None
     return link or f"runs:/{run_id}/{name}.html"
+
+
+def _told_to(decision: RolloutDecision) -> set[Digest]:
+    """Return the bundles that a decision promotes, drops or ends the rollout of; none where it goes on."""
+    if decision.action in (RolloutAction.HOLD, RolloutAction.ADVANCE):
+        return set()
+    return {one.digest for one in concerned(decision)}
 
 
 def _add(

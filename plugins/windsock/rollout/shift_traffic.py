@@ -121,7 +121,7 @@ def _hinders(decision: RolloutDecision, rollout: Rollout) -> str | None:
             return "what it drops has been dropped already"
         return None if active - left else "no other challenger is left; the rollout ends by its next look"
     if rollout.paused_by is not None:
-        return f"paused by {rollout.paused_by}"
+        return rollout.pause
     if rollout.is_last_step:
         return f"{step_words(rollout)} is the last one; what follows is the promotion"
     return None

@@ -115,7 +115,7 @@ def _words(step: SteerRolloutInput, rollout: Rollout, *, steered: bool) -> str:
     if step.action == "ask":
         until = f"{rollout.asked_until:%Y-%m-%d %H:%M}" if rollout.asked_until else "-"
         return f"{rollout.asked_by} asks a person about rollout {rollout.experiment} until {until}"
-    state = f"paused by {rollout.paused_by}" if rollout.paused_by else "not paused"
+    state = rollout.pause or "not paused"
     return f"rollout {rollout.experiment} is {state}{'' if steered else ' already'}"
 
 

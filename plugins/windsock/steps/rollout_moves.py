@@ -34,7 +34,7 @@ def held_up_by(rollout: Rollout, decision: RolloutDecision, last: RolloutDecisio
     if decision.action not in NEEDS_CONSENT:
         return None
     if rollout.paused_by is not None:
-        return f"{rollout.paused_by} has paused the rollout; {decision.action.value} waits"
+        return f"{rollout.pause}; {decision.action.value} waits"
     if decision.action is RolloutAction.PROMOTE and last is not None and last.action is not decision.action:
         return f"look {last.number} says {last.action.value} by now: {last.reason}"
     if decision.action is RolloutAction.PROMOTE and last is not None and last.digest != decision.digest:

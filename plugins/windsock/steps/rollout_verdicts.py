@@ -132,8 +132,8 @@ def describe_rollout(record: r.RolloutState) -> Verdict:
     why = f"{rollout.named} {verb} tried against version {rollout.champion_version}: {place}"
     if rollout.dropped:
         why += f"; dropped: {numbered([one.version for one in rollout.dropped])}"
-    if rollout.paused_by:
-        why += f"; paused by {rollout.paused_by}"
+    if rollout.pause and rollout.pause not in record.reason:
+        why += f"; {rollout.pause}"
     if record.look_due:
         why += f"; next look {record.look_due:%Y-%m-%d %H:%M:%S} UTC"
     told = "; ".join((*([record.reason] if record.reason else []), why, *record.outlook))

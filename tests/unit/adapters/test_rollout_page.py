@@ -246,13 +246,23 @@ def test_a_pause_and_a_question_are_told():
     assert "Only shown (dry run)" in text_of(page([make_look(dry_run=True)]))
 
 
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_a_pause_is_told_once_with_its_reason(looks):
+    rollout = make_rollout(paused_by="cli:ann", paused_reason="a <b>sale</b>")
+    reason = f"{rollout.pause}; only a guardrail acts"
+    html = page([make_look(), make_look(2, reason=reason)][:looks], rollout)
+    parsed(html)
+    head = text_of("</style>" + html.partition("</h1>")[2].partition("<h2>")[0])
+    assert head.lower().count("paused by cli:ann (a <b>sale</b>)") == 1
+
+
 def test_a_long_rollout_keeps_its_page_small_and_loses_no_turn():
     looks = [make_look(number, "advance" if number == 7 else "hold") for number in range(1, 3001)]
     html = page(looks)
     assert len(html) < 700_000
     assert "2,499 earlier looks are not shown" in html
-    assert html.count("<td>advance</td>") == 1
-    assert html.count("<td>hold</td>") == MOST_ROWS
+    assert html.count(">advance</td>") == 1
+    assert html.count(">hold</td>") == MOST_ROWS
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-9, -3.0, 1e12])
@@ -385,3 +395,9 @@ def test_one_challenger_has_nothing_of_several():
     assert "side by side" not in html
     assert "challenger-2" not in html
     assert "each" not in text_of(html).partition("By look")[0].replace("reach", "")
+
+
+def test_a_cell_names_its_column_where_a_row_becomes_a_card():
+    tags = parsed(page([make_look()]))
+    names = {fields.get("data-name") for tag, fields in tags if tag == "td"}
+    assert {"check", "n", "message", "look", "why", "no answer"} <= names

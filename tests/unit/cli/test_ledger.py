@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from support.ledgers import forge, sql_ledger, tamper
-from support.rollout_steps import CANARY, start
+from support.rollout_steps import CANARY, start, steer
 from support.several import several_under_way
 from support.world import MODEL, back, deploy, promote, world_of
 from windsock.cli.app import run
@@ -139,3 +139,16 @@ def test_a_step_of_several_challengers_names_them_all(url, monkeypatch, capsys):
     assert "4, 5 and 6" in begun
     assert "4, 5 and 6" in dropped
     assert "v4-e9: version 5 is dropped; the champion answers its units" in dropped
+
+
+def test_rows_about_a_rollout_of_several_name_all_that_it_tries(url, monkeypatch, capsys):
+    made = several_under_way(world_of(3, ledger=sql_ledger(url)))
+    steer(made, "pause", reason="a sale")
+    steer(made, "resume")
+    monkeypatch.setattr("windsock.cli.ledger.open_standing_ports", lambda settings: made)
+    assert run(["ledger", MODEL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for word in (" pause ", " resume "):
+        (line,) = [line for line in lines if word in line]
+        assert "4, 5 and 6" in line
+    assert {row.version for row in made.ledger.rows(MODEL)[-2:]} == {"4"}

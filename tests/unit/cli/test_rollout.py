@@ -146,6 +146,9 @@ def test_a_pause_and_a_question_are_told(tried, capsys):
     assert run(["rollout", "status", "churn"]) == 0
     text = capsys.readouterr().out
     assert "PAUSED by cli:" in text
+    assert " (a strike): only a guardrail can move it; `windsock rollout resume churn`" in text
+    assert run(["rollout", "report", "churn"]) == 0
+    assert "(a strike): only a guardrail can move it" in capsys.readouterr().out
     assert "a person is asked about its promotion by scheduled__1, until 2026-05-02 12:00:00 UTC" in text
 
 
@@ -402,7 +405,18 @@ def test_a_report_before_the_first_look_says_so(tried, capsys):
 @pytest.mark.parametrize("asked", [[], ["--experiment", "v9-e9"]], ids=["any", "named"])
 def test_a_report_of_nothing_is_refused(ports, asked, capsys):
     assert run(["rollout", "report", "churn", *asked]) == 1
-    assert "WS-ROLLOUT-072" in capsys.readouterr().err
+    error = " ".join(capsys.readouterr().err.split())
+    assert "WS-ROLLOUT-072" in error
+    assert "there was no rollout yet" in error
+    assert "`windsock rollout start churn`, or the next run of churn__ab_rollout, begins its rollout" in error
+    assert "for their names" not in error
+
+
+def test_a_name_that_is_none_leads_to_those_there_are(tried, capsys):
+    assert run(["rollout", "report", "churn", "--experiment", "v9-e9"]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert "no rollout is named 'v9-e9'" in error
+    assert "See `windsock rollout status churn` for their names" in error
 
 
 def test_the_builders_tell_of_the_same_rollout(tried):

@@ -12,7 +12,7 @@ from windsock.cli.app import run
 from windsock.cli.rollout_plan import Asked, goal_of, plan_lines
 from windsock.ports import Traffic
 from windsock.records import Moments, RolloutPlan, Span
-from windsock.rollout.planning import Goal
+from windsock.rollout.planning import Goal, span_text
 from windsock.rollout.planning import needed as need_of
 from windsock.rollout.traffic_ahead import World
 from windsock.statistics.planning import DESIGNS, Baseline
@@ -63,6 +63,12 @@ def traffic(rate=0.1, units=28_000, by_day=(4000,) * 7, name="conversion"):
     hits = units * rate
     sums = Moments(units=units, num=hits, den=units, num_num=hits, den_den=units, num_den=hits)
     return Traffic(span=SPAN, units=units, by_day=by_day, metrics={name: sums})
+
+
+def long_note(capsys):
+    """Return what is said of a plan that does not fit into its time."""
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if "it would mostly end" in line]
+    return note
 
 
 def rows_of(out):
@@ -178,9 +184,9 @@ def test_a_gain_that_is_too_small_for_the_deadline_is_told(use, capsys):
     use()
     asked = ["--baseline", "0.1", "--units-per-day", "100"]
     assert run(["rollout", "plan", "churn", *asked]) == 0
-    assert "days are longer than the deadline of 28d: it would mostly end as `kept`" in (
-        capsys.readouterr().out
-    )
+    note = long_note(capsys)
+    assert "days is longer than the deadline of 28d: it would mostly end as `kept`" in note
+    assert note.endswith("look for a larger gain, give it more time (`deadline`), or a `pre_period`")
 
 
 def test_a_horizon_makes_it_the_planned_design(use, capsys):
@@ -265,7 +271,7 @@ def test_days_before_the_first_unit_are_no_days_to_come(use, capsys):
 def test_what_a_design_finds_shrinks_with_the_time():
     def found(deadline):
         line = list(plan_lines(world(deadline=deadline, cycle="1m"), Asked(effect=None, power=0.8)))[5]
-        return float(line.split()[3])
+        return float(line.split()[4])
 
     assert found("4d") / found("16d") == pytest.approx(2.0, rel=0.03)
 
@@ -308,3 +314,99 @@ def test_several_challengers_are_said_with_what_each_needs(use, capsys):
     assert (
         "with 0.05 / 3 false promotions: units are those of the champion and one of them, 50% of all" in out
     )
+
+
+# --- what helps, where it does not fit into its time -----------------------------------------------------
+
+SHORT = "cycle: 1m, check: 1m, deadline: 20m, minimum_units: 500"
+
+
+def guarded(rate=0.5, a_day=400):
+    """Return traffic of which 30 % of the answers are slow: `slow` needs the most units."""
+    units = 7 * a_day
+    seen = traffic(rate=rate, by_day=(a_day,) * 7, units=units)
+    late = Moments(
+        units=units, num=0.3 * units, den=units, num_num=0.3 * units, den_den=units, num_den=0.3 * units
+    )
+    return replace(seen, metrics={**seen.metrics, "slow": late})
+
+
+@pytest.mark.parametrize(
+    ("rollout", "asked"),
+    [
+        (f"strategy: ab, metric: conversion, {SHORT}", ["--effect", "50%"]),
+        (f"strategy: ab, metric: conversion, {SHORT}, promote: {{not_worse: 0.4, confirmed: true}}", []),
+        (f"strategy: ab, share: 20, metric: conversion, {SHORT}", ["--effect", "50%"]),
+    ],
+)
+def test_where_a_guardrail_needs_the_units_they_are_advised(use, rollout, asked, capsys):
+    use(f"{{{rollout}}}", guarded())
+    assert run(["rollout", "plan", "churn", *asked]) == 0
+    note = long_note(capsys)
+    assert "larger gain" not in note
+    assert "larger margin" not in note
+    assert "give it more time (`deadline`)" in note
+    assert note.endswith("or more units a day")
+    assert ("a larger share" in note) is ("share: 20" in rollout)
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.02, 0.018])
+@pytest.mark.parametrize("strategy", ["ab", "canary"])
+def test_where_a_margin_is_too_large_nothing_advises_a_larger_one(use, margin, strategy, capsys):
+    bake = ", bake: 1m" if strategy == "canary" else ""
+    use(
+        f"{{strategy: {strategy}, metric: conversion, {SHORT}{bake}, promote: {{not_worse: {margin}}}}}",
+        traffic(rate=0.032),
+    )
+    assert run(["rollout", "plan", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "Write a smaller `promote: {not_worse: ...}`" in out
+    assert "it would mostly end as `kept`" in out
+    assert "larger margin" not in out
+    assert "larger one" not in out
+    assert "larger gain" not in out
+
+
+def test_a_margin_that_is_not_large_may_be_larger(use, capsys):
+    use("{strategy: ab, metric: conversion, promote: {not_worse: 0.005}}", traffic(by_day=(700,) * 7))
+    assert run(["rollout", "plan", "churn"]) == 0
+    assert "write a larger margin, give it more time (`deadline`)" in long_note(capsys)
+
+
+@pytest.mark.parametrize(
+    ("more", "advice"),
+    [
+        ("cycle: 1m, minimum_units: 5000", "or fewer `minimum_units`"),
+        ("cycle: 19m, minimum_units: 400", "or a shorter `cycle`"),
+    ],
+)
+def test_a_key_that_needs_the_most_is_advised_about(use, more, advice, capsys):
+    block = "strategy: canary, metric: conversion, check: 1m, deadline: 20m, bake: 1m, steps: [25, 50, 100]"
+    use(f"{{{block}, {more}}}", traffic(rate=0.5, by_day=(40_000,) * 7, units=280_000))
+    assert run(["rollout", "plan", "churn", "--effect", "90%"]) == 0
+    assert long_note(capsys).endswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [
+        (0.0, "1 minute"),
+        (20 / 1440, "20 minutes"),
+        (1 / 24, "1.0 hours"),
+        (0.3, "7.2 hours"),
+        (1.0, "1.0 days"),
+        (13.06, "13.1 days"),
+        (1234.5, "1,234 days"),
+    ],
+)
+def test_a_span_is_told_in_a_unit_that_shows_it(days, text):
+    assert span_text(days) == text
+
+
+def test_spans_below_a_day_are_in_hours_or_minutes(use, capsys):
+    use(f"{{strategy: ab, metric: conversion, {SHORT}}}", traffic(by_day=(400_000,) * 7, units=2_800_000))
+    assert run(["rollout", "plan", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "0 days" not in out
+    assert "0.0 days" not in out
+    assert " hours is longer than the deadline of 20m" in out

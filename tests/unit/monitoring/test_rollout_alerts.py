@@ -220,6 +220,12 @@ class TestPause:
         )
         assert ("ann has paused" in condition.text) is active
 
+    def test_its_reason_is_told(self):
+        rollout, rows = self.steered("pause")
+        since = paused_since(rows, rollout.experiment)
+        said = rollout.replace(paused_reason="a sale")
+        assert "UTC (a sale); its deadline" in pause_condition(said, rows, since + 2 * DAY).text
+
     def test_a_pause_of_another_rollout_does_not_count(self):
         _, rows = self.steered("pause")
         assert paused_since(rows, "v9-e9") is None

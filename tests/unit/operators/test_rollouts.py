@@ -25,6 +25,7 @@ from windsock.operators.promote_model import PromoteModelOperator
 from windsock.operators.roll_back import RollBackOperator
 from windsock.operators.start_rollout import StartRolloutOperator, steps_of
 from windsock.operators.steer_rollout import SteerRolloutOperator
+from windsock.steps.rollout_verdicts import describe_rollout_decision
 from windsock.steps.run import run_step
 
 SPEC = ab_spec()
@@ -142,6 +143,11 @@ class TestRollBack:
             assert ends(context)[0][:2] == ("x-windsock://churn/rollout", "v2-e4")
         assert shares(ports)["1"] == 10_000
 
+    def test_a_click_without_a_reason_rolls_back_too(self, ports):
+        under_way(ports)
+        task = RollBackOperator(task_id="roll_back", spec=MODEL, outlets=ENDED)
+        assert task.execute(context_of(task, reason=None))["rolled_back_version"] == "2"
+
     def test_without_a_rollout_no_end_is_told(self, monkeypatch):
         made = world_of(1, 2)
         monkeypatch.setattr(WindsockHook, "ports", lambda self: made)
@@ -178,6 +184,14 @@ class TestSteer:
         assert r.running_rollout(ports.ledger.rows(MODEL)) is None
         assert ends(context) == [("x-windsock://churn/rollout", "v2-e4", outcome)]
         assert context["outlet_events"].added[0][1]["reason"] == "complaints"
+
+    @pytest.mark.parametrize("action", ["pause", "stop", "roll_back"])
+    def test_a_form_that_was_sent_without_a_reason_has_none(self, ports, action):
+        under_way(ports)
+        task = steer()
+        skips(task, context_of(task, user="ann", action=action, reason=None))
+        row = next(row for row in reversed(ports.ledger.rows(MODEL)) if "reason" in row.body)
+        assert row.body["reason"] == ""
 
     @pytest.mark.parametrize("action", ["pause", "resume", "stop", "roll_back"])
     def test_without_a_rollout_nothing_is_done(self, ports, action):
@@ -364,11 +378,28 @@ class TestMove:
     def test_a_pause_holds_up_more_traffic(self, ports, action):
         under_way(ports)
         decision = decided(ports, 1, action)
-        skips(pause := steer(), context_of(pause, action="pause", user="ann"))
+        skips(pause := steer(), context_of(pause, action="pause", user="ann", reason="a sale"))
         task = move(decision)
         assert task.execute(context_of(task)) is None
         assert task.verdict.word == "HOLD"
-        assert "paused" in task.verdict.why
+        assert task.verdict.why == f"paused by ann (a sale); {action} waits"
+        assert task.verdict.next_action.startswith("resume it")
+
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            "paused by ann (a sale); only a guardrail acts",
+            "WS-ROLLOUT-032 outcomes: 0",
+            "2 of 7 days have passed",
+        ],
+    )
+    def test_what_holds_is_told_as_the_look_told_it(self, ports, reason):
+        under_way(ports)
+        decision = decided(ports, 1, "hold", reason=reason)
+        task = move(decision)
+        task.execute(context_of(task))
+        told = describe_rollout_decision(decision)
+        assert (task.verdict.why, task.verdict.next_action) == (told.why, told.next_action)
 
     def test_a_pause_holds_up_no_roll_back(self, ports):
         under_way(ports)

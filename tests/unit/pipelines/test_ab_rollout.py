@@ -153,6 +153,8 @@ def test_the_tiers_approvers_are_asked(built):
         ({"horizon": "two weeks"}, False),
         ({"dry_run": True}, True),
         ({"dry_run": "yes"}, False),
+        ({"reason": None}, True),
+        ({"reason": "the queue is long"}, True),
         ({"reason": "x" * 1001}, False),
     ],
 )
@@ -178,7 +180,7 @@ def test_a_run_of_the_scheduler_has_the_defaults(built):
         "metric": None,
         "horizon": None,
         "dry_run": False,
-        "reason": "",
+        "reason": None,
     }
 
 

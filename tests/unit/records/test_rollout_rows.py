@@ -151,10 +151,27 @@ def test_each_has_one_end_and_they_come_in_order() -> None:
 def test_a_pause_and_a_question_are_told_with_it() -> None:
     ports = started_world()
     assert running(ports).paused_by is None
+    steer(ports, "pause", by="ann", reason=" a sale\nends ")
+    rollout = running(ports)
+    assert (rollout.paused_by, rollout.paused_reason) == ("ann", "a sale ends")
+    assert rollout.pause == "paused by ann (a sale ends)"
+    steer(ports, "resume", by="bob", reason="it has ended")
+    assert (running(ports).paused_by, running(ports).pause) == (None, "")
+
+
+def test_a_pause_without_a_reason_is_written_as_before_there_was_one() -> None:
+    ports = started_world()
     steer(ports, "pause", by="ann")
-    assert running(ports).paused_by == "ann"
-    steer(ports, "resume", by="bob")
-    assert running(ports).paused_by is None
+    assert running(ports).pause == "paused by ann"
+    assert "paused_reason" not in running(ports).model_dump(mode="json")
+
+
+def test_a_long_reason_is_cut_where_it_is_shown() -> None:
+    ports = started_world()
+    steer(ports, "pause", by="ann", reason="because " * 100)
+    assert len(running(ports).paused_reason) == 799
+    assert len(running(ports).pause) < 230
+    assert running(ports).pause.endswith("…)")
 
 
 def test_a_pause_holds_for_its_own_rollout_only() -> None:

@@ -77,6 +77,13 @@ def test_harm_is_rolled_back_while_paused_while_a_person_is_asked_and_with_a_bro
     assert look(make_conversions(2_000, 1_400, challenger_units=18_000)).action is RolloutAction.ROLL_BACK
 
 
+def test_a_pause_is_told_with_its_reason():
+    rollout = make_rollout(paused_by="alice", paused_reason="a sale")
+    assert look(BETTER, rollout).reason == "paused by alice (a sale); only a guardrail acts"
+    late = look(BETTER, rollout, now=after(days=28))
+    assert late.reason == "paused by alice (a sale), so nothing was promoted by the deadline of 28d"
+
+
 def test_nothing_is_promoted_while_paused():
     decision = look(BETTER, make_rollout(paused_by="alice"))
     assert (decision.action, decision.reason[:15]) == (RolloutAction.HOLD, "paused by alice")

@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from support.builders import make_spec
 from support.rollout_cases import make_arm, make_totals
 from support.rollout_steps import prove, running, shift, start, steer
@@ -105,8 +107,48 @@ def test_each_version_has_the_numbers_of_its_own_in_its_tracking_run():
             "windsock.rollout_decision": "drop",
             "windsock.rollout_decision_version": "4",
         }
-        assert (f"rollout/{name}.html" in told["files"]) is (number == 2)
     shift(ports, decision, spec=SPEC)
     judge(ports, EQUAL, EQUAL, EQUAL)
     assert added(ports, 4)["tags"]["windsock.rollout_decision"] == "drop"  # it is judged no more
     assert added(ports, 3)["tags"]["windsock.rollout_decision"] == "hold"
+
+
+def with_page(ports: Any) -> set[str]:
+    """Return the versions whose tracking run has the page of the rollout that is under way."""
+    name = running(ports).experiment
+    return {str(number) for number in (2, 3, 4) if f"rollout/{name}.html" in added(ports, number)["files"]}
+
+
+@pytest.mark.parametrize(
+    ("hits", "action", "where"),
+    [
+        ((EQUAL, EQUAL, EQUAL), "hold", {"2"}),
+        ((EQUAL, GOOD, EQUAL), "promote", {"2", "3"}),
+        ((GOOD, EQUAL, EQUAL), "promote", {"2"}),
+        ((EQUAL, GOOD, BAD), "drop", {"2", "4"}),
+        ((EQUAL, BAD, BAD), "drop", {"2", "3", "4"}),
+        ((BAD, BAD, BAD), "roll_back", {"2", "3", "4"}),
+    ],
+)
+def test_the_page_is_in_the_run_of_each_version_that_a_decision_is_about(hits, action, where):
+    ports = started()
+    decision = judge(ports, *hits)
+    assert decision.action.value == action
+    assert with_page(ports) == where
+    # A link to a promotion's page leads to the version that is promoted.
+    promoted = decision.version if action == "promote" else "2"
+    run_id = next(
+        run_id
+        for run_id, draft in ports.tracker.runs.items()
+        if draft.tags.get("windsock.version") == promoted and draft.run_name.startswith("rollout")
+    )
+    assert run_id in (decision.report_uri or "")
+
+
+def test_the_page_of_a_drop_stays_in_its_run_when_another_version_is_promoted():
+    ports = started()
+    shift(ports, judge(ports, EQUAL, GOOD, BAD), spec=SPEC)
+    assert judge(ports, EQUAL, GOOD, BAD).action is RolloutAction.PROMOTE
+    assert with_page(ports) == {"2", "3", "4"}
+    kept = json.loads(added(ports, 4)["files"][f"rollout/{running(ports).experiment}.json"])
+    assert kept["action"] == "drop"  # it is in no later look

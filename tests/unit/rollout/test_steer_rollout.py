@@ -41,6 +41,7 @@ def test_a_pause_is_written_once_and_says_who_and_why() -> None:
     state = steer(ports, "pause", by="ann", reason="a holiday")
     assert (state.steered, state.unchanged) == (True, False)
     assert (state.rollout, state.rollout.paused_by) == (running(ports), "ann")
+    assert state.reason == "rollout v2-e4 is paused by ann (a holiday)"
     row = ports.ledger.rows(MODEL)[-1]
     assert (row.action, row.epoch, row.version, row.actor) == (LedgerAction.PAUSE, 0, "2", "ann")
     assert (row.body["experiment"], row.body["reason"]) == ("v2-e4", "a holiday")

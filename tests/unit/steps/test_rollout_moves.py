@@ -90,7 +90,9 @@ def test_a_promotion_without_a_registration_is_refused(rows, changed):
 @pytest.mark.parametrize("action", ["advance", "promote"])
 def test_a_pause_holds_up_more_traffic(action):
     paused, decision = make_rollout(paused_by="cli:ann"), make_look(action=action)
-    assert held_up_by(paused, decision, decision) == f"cli:ann has paused the rollout; {action} waits"
+    assert held_up_by(paused, decision, decision) == f"paused by cli:ann; {action} waits"
+    said = make_rollout(paused_by="cli:ann", paused_reason="a sale")
+    assert held_up_by(said, decision, decision) == f"paused by cli:ann (a sale); {action} waits"
     assert held_up_by(make_rollout(), decision, decision) is None
 
 

@@ -97,6 +97,14 @@ def test_a_paused_rollout_holds():
     assert "resume" in verdict.next_action
 
 
+def test_a_pause_is_told_once_and_with_its_reason():
+    rollout = make_rollout(paused_by="alice", paused_reason="a sale")
+    told = f"rollout {rollout.experiment} is paused by alice (a sale)"
+    for reason in ("", told, f"{told} already"):
+        state = r.RolloutState(model="churn", rollout=rollout, reason=reason)
+        assert verdict_of(result(state)).why.count("paused by alice (a sale)") == 1
+
+
 def test_a_shadow_answers_nobody():
     rollout = make_rollout(make_plan("shadow", metric="accuracy"))
     assert "as a shadow" in verdict_of(result(r.RolloutState(model="churn", rollout=rollout))).why

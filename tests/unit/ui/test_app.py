@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from support.builders import digest
+from support.fake_rollout import FakeRollouts
 from support.fakes import FakeLedger
+from support.rollout_steps import steer, waiting_world
+from support.several import several_look, several_under_way
+from support.world import world_of
 from windsock.records import LedgerAction, LedgerEntry
 from windsock.settings import Settings
 from windsock.ui import app as ui
@@ -25,7 +31,9 @@ def client(monkeypatch, tmp_path, ledger):
     folder.mkdir(parents=True)
     (folder / "churn.yaml").write_text("model: {name: churn, owner: '<b>ann</b>'}\n", encoding="utf-8")
     settings = Settings.from_environment({"WINDSOCK_MODELS_DIR": str(folder), "WINDSOCK_HOME": str(tmp_path)})
-    monkeypatch.setattr(pages, "_world", lambda: (settings, ledger))
+    monkeypatch.setattr(
+        pages, "_world", lambda: (settings, SimpleNamespace(ledger=ledger, rollouts=FakeRollouts()))
+    )
     monkeypatch.setattr("windsock.ui.guard.signed_in", lambda: Depends(lambda: None))
     return TestClient(ui.LazyApp())
 
@@ -108,3 +116,28 @@ def test_no_page_may_run_a_script(client, path):
     policy = client.get(path).headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
     assert "script" not in policy
+
+
+def test_pages_say_what_is_under_way(client, monkeypatch):
+    made = several_under_way(world_of(3), dropped=(5,))
+    settings = pages._world()[0]
+    monkeypatch.setattr(pages, "_world", lambda: (settings, made))
+    page = client.get("/models/churn").text
+    assert "versions 4, 5 and 6 are tried against version 3 (ab by conversion), step 1 of 1, 30 %" in page
+    assert "Dropped: version 5." in page
+    assert "No look was taken yet." in page
+    assert "<td>4, 5 and 6</td>" in page
+    made.rollouts.add_decision(several_look(1, about=6))
+    steer(made, "pause", reason="a <sale>")
+    page = client.get("/models/churn").text
+    assert "Look 1, 2026-05-01 13:00 UTC: hold; version 6: because of 6." in page
+    assert "(a &lt;sale&gt;); only a guardrail acts." in page
+    assert "versions 4, 5 and 6: 30 % of the units, paused" in client.get("/models").text
+
+
+def test_pages_say_what_waits(client, monkeypatch):
+    made = waiting_world()
+    settings = pages._world()[0]
+    monkeypatch.setattr(pages, "_world", lambda: (settings, made))
+    assert "Version 2 waits for its rollout since " in client.get("/models/churn").text
+    assert "Version 2 waits for its rollout" in client.get("/models").text
