@@ -206,6 +206,7 @@ class TestUpgrade:
                     "ALTER TABLE ledger DROP COLUMN form",
                     "ALTER TABLE ledger DROP COLUMN signature",
                     "ALTER TABLE rollout_decisions DROP COLUMN signature",
+                    "ALTER TABLE rollout_counts DROP COLUMN signature",
                     "DROP TABLE step_results",
                     "CREATE TABLE ledger_heads (model TEXT PRIMARY KEY, seq INTEGER, hash TEXT)",
                     "CREATE UNIQUE INDEX ledger_route ON ledger (model, epoch) WHERE action = 'deploy'",

@@ -304,12 +304,12 @@ def test_a_failed_task_s_alert_is_two_lines(monkeypatch):
 
 @EVERY
 def test_a_positive_outcome_is_a_value_of_a_query(kind, tmp_path):
+    from windsock.adapters.rollout_events.asked import positive
     from windsock.adapters.rollout_events.engine import open_engine
-    from windsock.adapters.rollout_events.sums import _positive
 
     block = RolloutMetricBlock(kind="conversion", outcome=KINDS[kind])
     with open_engine(tmp_path) as connection:
-        condition = _positive(block, connection)
+        condition = positive(block, connection)
         connection.execute("CREATE TABLE ledger (word VARCHAR, number DOUBLE)")
         connection.execute(
             "INSERT INTO ledger VALUES (word_of(text_of($said)), NULL), ('other', NULL)",

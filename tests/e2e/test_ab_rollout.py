@@ -110,8 +110,10 @@ def test_the_ledger_tells_it_in_order(tried, rollout, ended):
     assert {row.body["experiment"] for row in rows[1:-1]} == {rollout.experiment}
     intent = rows[-2]
     assert intent.epoch == ended.epoch
-    decision = tried.decisions(rollout)[-1]
-    assert intent.body["decision"] == decision_digest(decision)
+    promoting = [one for one in tried.decisions(rollout) if one.action is RolloutAction.PROMOTE]
+    assert intent.body["decision"] in {
+        decision_digest(one) for one in promoting
+    }  # a later look may repeat it
     assert tried.ports.ledger.verify("tried").broken_at is None
 
 

@@ -137,14 +137,15 @@ class Case(NamedTuple):
     plan: dict[str, Any]
 
 
-CONVERSION: dict[str, Any] = {"strategy": "canary", "steps": [50, 100], "promote": {"not_worse": 0.2}}
+MARGIN = {"not_worse": 0.2, "confirmed": True}
+CONVERSION: dict[str, Any] = {"strategy": "canary", "steps": [50, 100], "promote": MARGIN}
 BY_LABEL: dict[str, Any] = {**CONVERSION, "metric": "accuracy"}
 CASES = {
     "sound": Case(sound, "026", PROMOTE, PROMOTE, CONVERSION),
     "no outcome": Case(silent, "027", HOLD, ROLL_BACK, CONVERSION),
     "another word": Case(another_word, "031", HOLD, ROLL_BACK, CONVERSION),
     "another word than the one that is named": Case(
-        another_word, "027", HOLD, ROLL_BACK,
+        another_word, "031", HOLD, ROLL_BACK,
         {**CONVERSION, "metric": "sold", "metrics": {"sold": {"kind": "conversion", "outcome": "sold"}}},
     ),
     "another spelling": Case(another_spelling, "032", HOLD, ROLL_BACK, CONVERSION),
@@ -152,7 +153,7 @@ CASES = {
     "a challenger that refuses 20 %": Case(refusing, "025", ROLL_BACK, ROLL_BACK, CONVERSION),
     "a shadow that raises for 20 %": Case(
         raising_shadow, "025", ROLL_BACK, ROLL_BACK,
-        {"strategy": "shadow", "metric": "accuracy", "promote": {"not_worse": 0.2}},
+        {"strategy": "shadow", "metric": "accuracy", "promote": MARGIN},
     ),
     "labels": Case(labelled, "026", PROMOTE, PROMOTE, BY_LABEL),
     "labels lost in one arm": Case(labels_lost, "028", HOLD, ROLL_BACK, BY_LABEL),

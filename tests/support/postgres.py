@@ -83,7 +83,7 @@ class Server:
         # It ends with this process, also where that is killed.
         ends_too = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
         self.process = subprocess.Popen(
-            [*ends_too, self.programs / "postgres", "-D", self.data, *where, "-F"],
+            [*ends_too, self.programs / "postgres", "-D", self.data, *where, "-F", "-N", "400"],
             user=self.user, cwd=self.folder, stdout=self.log, stderr=self.log,
         )  # fmt: skip
         _wait_until_ready(self.programs, self.process, self.port, self.folder)
