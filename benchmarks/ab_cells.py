@@ -179,6 +179,21 @@ def arm_of(units: int, shown: int, fallbacks: int, gone: int, metrics: dict[str,
     )
 
 
+def conversion_arm(units: int, gone: int, hits: float, wrong: Mapping[str, float]) -> ArmTotals:
+    """Return an arm of users with one request each.
+
+    :param gone: of them without an answer.
+    :param hits: of them that converted.
+    :param wrong: of those with an answer the ones with an error, and the slow ones.
+    """
+    metrics = {
+        "conversion": shares(units, hits),
+        "errors": shares(units, wrong["errors"] + gone),
+        "slow": shares(units - gone, wrong["slow"]),
+    }
+    return arm_of(units, units, int(wrong["errors"]), gone, metrics)
+
+
 def totals_of(arms: list[ArmTotals], day: int, **counts: int) -> StepTotals:
     """Return what a look has seen."""
     champion, challenger, *others = arms

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-from ab_cells import DAYS, Cell, arm_of, both, faults, new_users, shares, totals_of
+from ab_cells import DAYS, Cell, arm_of, both, conversion_arm, faults, new_users, shares, totals_of
 
 from windsock.records import RolloutAction, StepTotals
 
@@ -39,13 +39,8 @@ def conversions(generator: np.random.Generator, cell: Cell) -> list[StepTotals]:
         arms = []
         for arm in (0, 1):
             units, gone = int(asked[arm, day]), int(without[arm, day])
-            errors = float(wrong["errors"][arm, day])
-            metrics = {
-                "conversion": shares(units, float(seen[arm, day])),
-                "errors": shares(units, errors + gone),
-                "slow": shares(units - gone, float(wrong["slow"][arm, day])),
-            }
-            arms.append(arm_of(units, units, int(errors), gone, metrics))
+            bad = {name: float(many[arm, day]) for name, many in wrong.items()}
+            arms.append(conversion_arm(units, gone, float(seen[arm, day]), bad))
         counts = {name: int(values[day]) for name, values in spoilt_counts.items()}
         looks.append(totals_of(arms, day, outcomes=int(seen[:, day].sum()), **counts))
     return looks

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from ab_cells import DAYS, Course, arm_of, faults, judged, shares, simulated, totals_of
+from ab_cells import DAYS, Course, conversion_arm, faults, judged, simulated, totals_of
 
 from windsock.records import BASIS_POINTS, Rollout, RolloutAction, StepTotals
 from windsock.rollout.planning import Goal, own_power
@@ -125,13 +125,8 @@ def draw(generator: np.random.Generator, world: Several) -> Iterator[StepTotals]
         arms = []
         for arm in range(tried + 1):
             units, gone = int(asked[arm, day]), int(without[arm, day])
-            errors = float(wrong["errors"][arm, day])
-            metrics = {
-                "conversion": shares(units, float(seen[arm, day])),
-                "errors": shares(units, errors + gone),
-                "slow": shares(units - gone, float(wrong["slow"][arm, day])),
-            }
-            arms.append(arm_of(units, units, int(errors), gone, metrics))
+            bad = {name: float(many[arm, day]) for name, many in wrong.items()}
+            arms.append(conversion_arm(units, gone, float(seen[arm, day]), bad))
         yield totals_of(arms, day, outcomes=int(seen[:, day].sum()))
 
 

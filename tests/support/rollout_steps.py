@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from windsock.deployment.roll_back import roll_back
 from windsock.governance.promote_model import promote_model
 from windsock.ports import Ports
 from windsock.records import (
+    LedgerRow,
     PromoteModelInput,
     Promotion,
     RollBack,
@@ -26,6 +28,7 @@ from windsock.records import (
     SteerRolloutInput,
     TrafficShift,
     running_rollout,
+    waiting_rows,
 )
 from windsock.rollout.evidence import evidence_bytes, evidence_uri
 from windsock.rollout.shift_traffic import shift_traffic
@@ -72,6 +75,11 @@ def start(
         run=RunContext(requested_by=requester),
     )
     return start_rollout(step, ports, "")
+
+
+def waiting_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:
+    """Return the row by which the newest version waits for its rollout; older ones wait no more."""
+    return next(iter(waiting_rows(rows, most=1)), None)
 
 
 def running(ports: Ports) -> Rollout:

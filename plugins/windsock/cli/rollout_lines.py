@@ -23,9 +23,10 @@ from windsock.records import (
     running_rollout,
     waiting_rows,
 )
+from windsock.rollout.hindrances import gathers_until
 from windsock.rollout.look_due import look_due
 from windsock.rollout.outlook import outlook_of
-from windsock.spec import ModelSpec, parse_duration
+from windsock.spec import ModelSpec
 from windsock.steps import difference_text, limit_text, run_step, shorten, verdict_of
 from windsock.texts import joined, numbered
 
@@ -118,7 +119,7 @@ def _waiting(spec: ModelSpec, queued: Sequence[LedgerRow], running: Rollout | No
         "until this one is over" if running else "for the next run of the DAG, or `windsock rollout start`"
     )
     most = spec.rollout.challengers
-    if running is None and len(queued) < most and now < (begins := _begins(spec, queued)):
+    if running is None and len(queued) < most and now < (begins := gathers_until(spec, queued)):
         named = ",".join(row.version for row in queued)
         until = (
             f"for others: a rollout tries {most} versions and begins when so many wait, or with what waits "
@@ -138,11 +139,6 @@ def _hindered(spec: ModelSpec, ports: Ports) -> Iterator[str]:
     verdict = verdict_of(result)
     if verdict.word == "HOLD":
         yield f"it cannot start: {verdict.why}; next: {verdict.next_action}"
-
-
-def _begins(spec: ModelSpec, queued: Sequence[LedgerRow]) -> datetime:
-    """Return until when versions that wait are kept waiting for others."""
-    return min(row.at for row in queued) + parse_duration(spec.rollout.gather)
 
 
 def _ended(ends: Sequence[RolloutEnd]) -> Iterator[str]:

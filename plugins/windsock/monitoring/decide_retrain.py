@@ -19,7 +19,7 @@ from windsock.records import (
     WindowVerdict,
     retrains_by_rollout,
 )
-from windsock.records.retraining import Hold, answered_until, hold_of, open_breakers, open_episode
+from windsock.records.retraining import answered_until, hold_of, open_breakers, open_episode
 from windsock.spec import RetrainBlock, digest_of
 
 JUDGED = frozenset({Status.PASS, Status.FAIL})
@@ -120,10 +120,13 @@ def _answered(case: Case, asked: Sequence[Asked]) -> dict[str, object]:
 
     :param asked: the most important first.
     """
-    asking = [one for one in asked if one.episode is not None]
     holds = []
-    for one in asking:
-        hold = _hold(case, one)
+    for one in asked:
+        if one.episode is None:
+            continue
+        hold = hold_of(
+            case.episodes, case.policy, digest=case.digest, now=case.now, trigger=one.episode.trigger
+        )
         if hold is None:
             return {"order": RetrainOrder.GRANT, "episode": one.episode, "reason": one.reason}
         holds.append((one, hold))
@@ -136,11 +139,6 @@ def _answered(case: Case, asked: Sequence[Asked]) -> dict[str, object]:
         "reason": "; ".join(told),
         "not_before": min(ends, default=None),
     }
-
-
-def _hold(case: Case, asked: Asked) -> Hold | None:
-    trigger = asked.episode.trigger if asked.episode else "event"
-    return hold_of(case.episodes, case.policy, digest=case.digest, now=case.now, trigger=trigger)
 
 
 class Case(NamedTuple):

@@ -157,7 +157,6 @@ from windsock.records.rollout_rows import (
     rollout_route,
     running_rollout,
     versions_by_row,
-    waiting_row,
     waiting_rows,
 )
 from windsock.records.rollout_steps import (
@@ -252,7 +251,6 @@ __all__ = [
     "registration_of",
     "require_whole",
     "running_rollout",
-    "waiting_row",
     "versions_by_row",
     "waiting_rows",
     "Alert",

@@ -230,12 +230,12 @@ class Rollout(Record):
     @property
     def share(self) -> int:
         """Basis points of all challengers together now; those that were dropped keep their lane."""
-        return self.share_each * len(self.challengers)
+        return self.share_each * (1 + len(self.others))
 
     @property
     def share_each(self) -> int:
         """Basis points of one challenger now: all have the same."""
-        return self.plan.shares[self.step] // len(self.challengers)
+        return self.plan.shares[self.step] // (1 + len(self.others))
 
     @property
     def is_last_step(self) -> bool:

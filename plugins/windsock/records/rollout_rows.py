@@ -84,12 +84,6 @@ def ending_of(decision: RolloutDecision, *, run: RunContext, reason: str | None 
     )
 
 
-def waiting_row(rows: Sequence[LedgerRow]) -> LedgerRow | None:
-    """Return the row by which the newest version waits for its rollout; older ones wait no more."""
-    waiting = waiting_rows(rows, most=1)
-    return waiting[0] if waiting else None
-
-
 def waiting_rows(rows: Sequence[LedgerRow], *, most: int) -> list[LedgerRow]:
     """Return the rows by which the newest versions wait for their rollout, the oldest first.
 
@@ -300,6 +294,5 @@ __all__ = [
     "running_rollout",
     "tried_by",
     "versions_by_row",
-    "waiting_row",
     "waiting_rows",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from windsock.door import (
     evidence_of,
@@ -25,6 +26,7 @@ from windsock.records import (
     was_rolled_back,
 )
 from windsock.rollout.outlook import Outlook
+from windsock.spec import ModelSpec, parse_duration
 from windsock.texts import numbered
 
 RARE_CLASS = 0.05
@@ -149,9 +151,21 @@ def registration(rows: Sequence[LedgerRow], queued: LedgerRow) -> LedgerRow:
     )
 
 
+def gathers_until(spec: ModelSpec, queued: Sequence[LedgerRow]) -> datetime:
+    """Return until when versions that wait are kept waiting for others."""
+    return min(row.at for row in queued) + parse_duration(spec.rollout.gather)
+
+
 def versions_of(queued: Sequence[LedgerRow]) -> str:
     """Return the versions of rows for people, such as ``4, 5``."""
     return ", ".join(row.version for row in queued)
 
 
-__all__ = ["hindrance", "margin_hindrance", "present_hindrance", "registration", "versions_of"]
+__all__ = [
+    "gathers_until",
+    "hindrance",
+    "margin_hindrance",
+    "present_hindrance",
+    "registration",
+    "versions_of",
+]

@@ -37,6 +37,7 @@ from windsock.records import (
     was_rolled_back,
 )
 from windsock.rollout.hindrances import (
+    gathers_until,
     hindrance,
     margin_hindrance,
     present_hindrance,
@@ -46,7 +47,6 @@ from windsock.rollout.hindrances import (
 from windsock.rollout.look_due import look_due
 from windsock.rollout.outlook import outlook, outlook_of
 from windsock.rollout.splits import lay_split, settle, split_entry
-from windsock.spec import parse_duration
 from windsock.texts import numbered
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ def _nothing_waits(rows: Sequence[LedgerRow]) -> str:
 def _waits_for_others(step: StartRolloutInput, ports: Ports, fit: Sequence[LedgerRow]) -> str:
     """Return until when versions wait for others to be tried with them; empty: they wait no longer."""
     block = step.spec.rollout
-    until = min(row.at for row in fit) + parse_duration(block.gather)
+    until = gathers_until(step.spec, fit)
     if step.version is not None or len(fit) >= block.challengers or ports.now() >= until:
         return ""
     return (

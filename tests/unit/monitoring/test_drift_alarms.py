@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from statistics import median
 from types import ModuleType
 
 import pytest
+
+from support.benchmark import benchmark
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    folder = str(Path(__file__).resolve().parents[3] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import drift_alarms
-    finally:
-        sys.path.remove(folder)
-    return drift_alarms
+    return benchmark("drift_alarms")
 
 
 @pytest.mark.parametrize("rows", [200, 1_000, 10_000])

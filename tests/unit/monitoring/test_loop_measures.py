@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from math import inf
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from support.benchmark import benchmark
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    folder = str(Path(__file__).resolve().parents[3] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import loop
-    finally:
-        sys.path.remove(folder)
-    return loop
+    return benchmark("loop")
 
 
 def world_of(bench: ModuleType, name: str):

@@ -17,6 +17,7 @@ from support.rollout_steps import (
     start,
     started_world,
     steer,
+    waiting_row,
     waiting_world,
 )
 from support.rollouts import make_look
@@ -28,7 +29,6 @@ from windsock.records import (
     retrains_by_rollout,
     rollout_route,
     running_rollout,
-    waiting_row,
 )
 
 

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from support.faults import Killed, killed_after
-from support.rollout_steps import AB, CANARY, DIRECT, SHADOW, decided, end, prove, shift, start, steer
+from support.rollout_steps import (
+    AB,
+    CANARY,
+    DIRECT,
+    SHADOW,
+    decided,
+    end,
+    prove,
+    shift,
+    start,
+    steer,
+    waiting_row,
+)
 from support.world import MODEL, back, deploy, promote, register, world_of
 from windsock.exceptions import StaleEpochError, VerdictError
 from windsock.records import (
@@ -23,7 +35,6 @@ from windsock.records import (
     last_routing_row,
     open_switch,
     running_rollout,
-    waiting_row,
     was_rolled_back,
 )
 

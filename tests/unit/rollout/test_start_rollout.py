@@ -23,6 +23,7 @@ from support.rollout_steps import (
     start,
     started_world,
     steer,
+    waiting_row,
     waiting_world,
 )
 from support.world import MODEL, actions, back, deploy, left_of, promote, shares, survives_kills, world_of
@@ -44,7 +45,6 @@ from windsock.records import (
     RouteState,
     ended_rollouts,
     running_rollout,
-    waiting_row,
 )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from support.benchmark import benchmark
 from windsock.records import RolloutAction
 
 pytestmark = pytest.mark.slow
@@ -16,13 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    folder = str(Path(__file__).resolve().parents[3] / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        import ab
-    finally:
-        sys.path.remove(folder)
-    return ab
+    return benchmark("ab")
 
 
 def ends(bench: ModuleType, world, rule: str, runs: int) -> list:
