@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from windsock.records.alerts import Alert
 from windsock.records.base import (
     SCHEDULER,
     CheckResult,
@@ -67,6 +68,19 @@ from windsock.records.deployment import (
     challenger_arm,
     largest_share,
 )
+from windsock.records.episodes import (
+    ClaimRetrainInput,
+    CloseRetrainInput,
+    DecideRetrainInput,
+    Episode,
+    EpisodeState,
+    RetrainClaim,
+    RetrainDecision,
+    RetrainEnd,
+    RetrainOrder,
+    RetrainOutcome,
+    RowsNeeded,
+)
 from windsock.records.governance import (
     Approval,
     ApproveModelInput,
@@ -104,22 +118,12 @@ from windsock.records.ledger import (
 )
 from windsock.records.ledger_view import broken, require_whole, view_of
 from windsock.records.monitoring import (
-    Alert,
     CheckDriftInput,
     CheckPerformanceInput,
-    ClaimRetrainInput,
-    CloseRetrainInput,
     ColumnDrift,
-    DecideRetrainInput,
     DriftReport,
-    Episode,
-    EpisodeState,
+    EarlierVerdict,
     PerformanceReport,
-    RetrainClaim,
-    RetrainDecision,
-    RetrainEnd,
-    RetrainOrder,
-    RetrainOutcome,
     Severity,
     Span,
     WindowKind,
@@ -289,6 +293,7 @@ __all__ = [
     "Episode",
     "EpisodeState",
     "ErrorTree",
+    "EarlierVerdict",
     "EvaluateModelInput",
     "Evaluation",
     "FallbackAnswer",
@@ -343,6 +348,7 @@ __all__ = [
     "RollBackInput",
     "RoutePlan",
     "RouteState",
+    "RowsNeeded",
     "RunContext",
     "SCHEDULER",
     "SCHEMA_FILE",

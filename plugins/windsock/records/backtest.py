@@ -5,14 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from windsock.records.base import Interval, MetricValue, Moment, Record, Span, Status
-from windsock.records.monitoring import (
-    DriftReport,
-    Episode,
-    PerformanceReport,
-    RetrainDecision,
-    RetrainOrder,
-    RetrainOutcome,
-)
+from windsock.records.episodes import Episode, RetrainDecision, RetrainOrder, RetrainOutcome
+from windsock.records.monitoring import DriftReport, PerformanceReport
 from windsock.records.training import PairedDifference
 
 

@@ -90,6 +90,10 @@ class ColumnSchema(Record):
         return self.unread_of or rows - self.nulls + self.unread
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class TakeSnapshotInput(Record):
     """Input of ``take_snapshot``.
 
@@ -97,6 +101,8 @@ class TakeSnapshotInput(Record):
     :param data_window: overrides the spec's data window, such as ``30d``.
     :param recent: a stretch of the prediction log, by the server's clock: its labelled answers are mixed into
         the source's rows, and the model is judged on those of them that are held out.
+    :param onset: since when the world is another one; where enough of the recent rows are younger, they are
+        marked so.
     """
 
     spec: ModelSpec
@@ -104,6 +110,7 @@ class TakeSnapshotInput(Record):
     window_end: Moment | None = None
     data_window: str | None = None
     recent: Span | None = None
+    onset: Moment | None = Field(default=None, exclude_if=_is_none)
 
 
 class DataSnapshot(Record):
@@ -122,6 +129,8 @@ class DataSnapshot(Record):
         log.
     :param recent_start: from when these answers are, where there are any.
     :param recent_end: up to when.
+    :param onset: since when the world is another one, where rows are marked so.
+    :param onset_rows: so many of the rows, the last ones, are recent and younger than the onset.
     :param contract: version of the data contract that its columns were read by; 0: there was none yet.
     :param contract_digest: digest of that contract.
     :param unlabelled: rows of the source that were left out, for they have no target.
@@ -140,6 +149,8 @@ class DataSnapshot(Record):
     recent_rows: int = Field(default=0, ge=0)
     recent_start: Moment | None = None
     recent_end: Moment | None = None
+    onset: Moment | None = Field(default=None, exclude_if=_is_none)
+    onset_rows: int = Field(default=0, ge=0, exclude_if=(0).__eq__)
     contract: int = Field(default=0, ge=0)
     contract_digest: Digest | None = None
     unlabelled: int = Field(default=0, ge=0)
@@ -149,6 +160,8 @@ class DataSnapshot(Record):
     def _recent_rows_are_rows(self) -> Self:
         if self.recent_rows > self.rows:
             raise ValueError("more recent rows than rows")
+        if self.onset_rows > self.recent_rows:
+            raise ValueError("more rows since the onset than recent rows")
         return self
 
     @property

@@ -23,6 +23,8 @@ class LedgerAction(StrEnum):
     ``shift`` gives a challenger its share of the traffic, ``queue`` lets a version wait for its rollout,
     ``ask`` says that a person is being asked about a promotion. ``accept`` keeps that a snapshot passed
     validation, with its data contract and its statistics, ``decide`` what the gate said;
+    ``accept_loss`` and ``accept_drift`` are a person's: later performance is held against what the model does
+    now, or drift against the rows that come now;
     ``anchor`` signs for the rows from before signatures, ``reconcile`` says that a person has seen what is
     missing.
     """
@@ -31,6 +33,8 @@ class LedgerAction(StrEnum):
     DECIDE = "decide"
     ANCHOR = "anchor"
     RECONCILE = "reconcile"
+    ACCEPT_LOSS = "accept_loss"
+    ACCEPT_DRIFT = "accept_drift"
     REGISTER = "register"
     APPROVE = "approve"
     REJECT = "reject"

@@ -88,6 +88,30 @@ class ReconcileBody(Body):
     ended_claim: str | None = None
 
 
+class AcceptLossBody(Body):
+    """The loss that a person has accepted: what later performance is held against from now on.
+
+    :param metrics: as the latest judged window has them, each a :class:`~windsock.records.MetricValue`.
+    :param window: the window that they are of.
+    """
+
+    metrics: list[dict[str, Any]]
+    window: dict[str, str]
+
+
+class AcceptDriftBody(Body):
+    """The drift that a person has accepted: windows of this version are held against these rows from now on.
+
+    :param profile_uri: document of the profile of the windows' rows.
+    :param windows: from the first window's start to the last one's end.
+    """
+
+    profile_uri: str
+    profile_digest: Digest
+    rows: int
+    windows: dict[str, str]
+
+
 class RegisterBody(Body):
     """A version that passed the gate, and its evidence pack."""
 
@@ -181,6 +205,10 @@ class SwitchBody(Body):
     :param replaced: bundle of the champion before.
     :param rolled_back: bundle that a roll back takes away.
     :param rolled_back_others: further ones: all challengers of the rollout that it ends.
+    :param baseline: the version's metrics on held-out rows, where they are what is asked of the model from
+        now on: it was proved better while no episode was open.
+    :param better_than_broken: since when performance was lost, where the version was promoted during a loss:
+        it beats a broken champion, which is no recovery.
     """
 
     bundle_uri: str
@@ -196,6 +224,8 @@ class SwitchBody(Body):
     rolled_back_version: str | None = None
     rolled_back_others: list[Digest] = []
     outcome: str | None = None
+    baseline: list[dict[str, Any]] = []
+    better_than_broken: str | None = None
 
 
 class OpenSwitchBody(SwitchBody):
@@ -209,6 +239,8 @@ BODIES: dict[LedgerAction, type[Body]] = {
     LedgerAction.DECIDE: DecideBody,
     LedgerAction.ANCHOR: AnchorBody,
     LedgerAction.RECONCILE: ReconcileBody,
+    LedgerAction.ACCEPT_LOSS: AcceptLossBody,
+    LedgerAction.ACCEPT_DRIFT: AcceptDriftBody,
     LedgerAction.REGISTER: RegisterBody,
     LedgerAction.APPROVE: AnswerBody,
     LedgerAction.REJECT: AnswerBody,

@@ -21,6 +21,10 @@ from windsock.records.data import ColumnKind
 from windsock.spec import ModelSpec
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Severity(StrEnum):
     """How much a finding matters; drift counts for more in columns that the model leans on."""
 
@@ -153,6 +157,7 @@ class PerformanceReport(Record):
         check could be made, whatever is estimated; ``empty`` if the window has no row.
     :param rows: answered rows of the champion in the look-back.
     :param labelled: of those, rows with a label by now.
+    :param lookback: the stretch whose answers are judged: its labels are complete enough by now.
     :param coverage: ``labelled / rows``.
     :param label_age_hours: median time from the answer to its label, in hours.
     :param realised: metrics on the labelled rows, with intervals; empty below the asked coverage.
@@ -176,6 +181,7 @@ class PerformanceReport(Record):
     baseline: tuple[MetricValue, ...] = ()
     estimated: tuple[MetricValue, ...] = ()
     checks: tuple[CheckResult, ...] = ()
+    lookback: Span | None = Field(default=None, exclude_if=_is_none)
     findings: tuple[str, ...] = ()
     reason: str
     judged_at: Moment
@@ -184,11 +190,26 @@ class PerformanceReport(Record):
 WindowKind = Literal["drift", "performance"]
 
 
+class EarlierVerdict(Record):
+    """What was said of a window before more labels came.
+
+    :param status: what was said.
+    :param reason: and why.
+    """
+
+    status: Status
+    reason: str = ""
+    judged_at: Moment
+
+
 class WindowVerdict(Record):
     """One judged window as the control database keeps it.
 
     :param numbers: what charts show over time: ``drift_score``, ``drift_ratio``, ``rows``,
         ``realised:roc_auc``, ``estimated:roc_auc`` and the like.
+    :param lookback: the stretch whose answers are judged by their labels; ``None`` for drift, and in verdicts
+        of before: the look-back up to the window's end.
+    :param earlier: what was said of the window before, the first at the beginning.
     """
 
     model: str
@@ -200,6 +221,8 @@ class WindowVerdict(Record):
     severity: Severity = Severity.NONE
     reason: str = ""
     numbers: dict[str, float] = Field(default_factory=dict)
+    lookback: Span | None = Field(default=None, exclude_if=_is_none)
+    earlier: tuple[EarlierVerdict, ...] = Field(default=(), exclude_if=().__eq__)
     judged_at: Moment
 
     def stands_against(self, later: WindowVerdict) -> bool:
@@ -220,216 +243,12 @@ class WindowVerdict(Record):
         return self.judged_at < other.judged_at or other.window.end > other.judged_at
 
 
-class EpisodeState(StrEnum):
-    """What became of an episode."""
-
-    ANNOUNCED = "announced"
-    CLAIMED = "claimed"
-    CLOSED = "closed"
-
-
-class RetrainOutcome(StrEnum):
-    """What an episode came to; only the first helped."""
-
-    PROMOTED = "promoted"
-    QUEUED = "queued"
-    """The new version waits for its rollout or is in it: says nothing until that has ended."""
-    KEPT = "kept"
-    REFUSED = "refused"
-    FAILED = "failed"
-    """A fault, or a run that was lost: says nothing about whether retraining helps."""
-    SUPERSEDED = "superseded"
-    """Never claimed: another version serves by now, or the retrain of another episode answers it."""
-
-
-class Episode(Record):
-    """One stretch of drift or loss, or one event from outside, that asks for one retrain.
-
-    :param key: unique for the model: the version that serves and the first window of the stretch, or the
-        event's own id; a doubled event has the same.
-    :param digest: bundle of the version that serves.
-    :param trigger: ``drift``, ``performance``, or ``event`` from outside.
-    :param span: from the first bad window's start to the last one's end.
-    :param announced: how often its event was sent.
-    :param claimed_by: the DAG run that has it, or had it.
-    :param forgiven_by: who has reset the breaker since: it does not count for it any more.
-    """
-
-    model: str
-    key: str
-    digest: str
-    trigger: Literal["drift", "performance", "event"]
-    span: Span
-    state: EpisodeState = EpisodeState.ANNOUNCED
-    opened_at: Moment
-    announced: int = Field(default=0, ge=0)
-    claimed_by: str | None = None
-    claimed_at: Moment | None = None
-    outcome: RetrainOutcome | None = None
-    closed_at: Moment | None = None
-    forgiven_by: str | None = None
-
-
-class DecideRetrainInput(Record):
-    """Input of ``decide_retrain``.
-
-    :param event_id: id of an event from outside that asks for a retrain; ``None``: the judged windows ask.
-    """
-
-    spec: ModelSpec
-    event_id: str | None = Field(default=None, min_length=1, max_length=1_000)
-    run: RunContext = RunContext()
-
-
-class RetrainOrder(StrEnum):
-    """What the trigger policy says."""
-
-    GRANT = "grant"
-    """An episode is announced: a retrain may claim it."""
-    WAIT = "wait"
-    """Nothing asks for one."""
-    HOLD = "hold"
-    """Something asks for one, and cooldown, budget or breaker forbids it."""
-
-
-class RetrainDecision(Record):
-    """Whether a retrain is announced, and why.
-
-    :param episode: the episode announced now, again or for the first time; ``None`` unless granted.
-    :param breaker: whether retrains that did not help have stopped the loop, or a part of it: a person must
-        look.
-    :param stopped: what can have no retrain any more for that: ``performance``, ``drift``, ``event``.
-    :param not_before: when cooldown or budget allow the next one.
-    """
-
-    model: str
-    order: RetrainOrder
-    reason: str
-    episode: Episode | None = None
-    breaker: bool = False
-    stopped: tuple[Literal["performance", "drift", "event"], ...] = ()
-    not_before: Moment | None = None
-    decided_at: Moment
-
-
-class ClaimRetrainInput(Record):
-    """Input of ``claim_retrain``.
-
-    :param episode_key: the event's episode; without it and ``event_id`` the model is claimed for a retrain
-        that is on schedule or by hand.
-    :param event_id: the own id of an event from outside that no decision has announced: the trigger policy is
-        applied to it first.
-    """
-
-    spec: ModelSpec
-    episode_key: str | None = None
-    event_id: str | None = Field(default=None, min_length=1, max_length=1_000)
-    run: RunContext = RunContext()
-
-
-class RetrainClaim(Record):
-    """Whether this run may retrain the model: one at a time, whichever DAG holds it; one for each episode.
-
-    :param granted: whether the run goes on.
-    :param holder: the run that asked: ``DAG_ID/RUN_ID``.
-    :param recent: the stretch whose labelled rows are mixed in, and on whose held-out rows the gate decides;
-        ``None`` for a retrain without an episode.
-    :param claimed_at: when it was granted first, or refused now.
-    """
-
-    model: str
-    granted: bool
-    reason: str
-    holder: str
-    episode: Episode | None = None
-    recent: Span | None = None
-    claimed_at: Moment
-
-
-class CloseRetrainInput(Record):
-    """Input of ``close_retrain``.
-
-    :param claim: what ``claim_retrain`` gave; a claim that was not granted closes nothing.
-    :param outcome: what the retrain came to.
-    """
-
-    spec: ModelSpec
-    claim: RetrainClaim
-    outcome: RetrainOutcome
-    run: RunContext = RunContext()
-
-
-class RetrainEnd(Record):
-    """A retrain gave its claim back.
-
-    :param outcome: what the caller said it came to.
-    """
-
-    model: str
-    holder: str
-    episode_key: str | None = None
-    outcome: RetrainOutcome
-    closed_at: Moment
-
-
-class Alert(Record):
-    """Something that a person must know.
-
-    :param key: what it is about, such as ``drift`` or ``performance:latency_p95``; one alert for each,
-        however often it is seen.
-    :param text: a few plain sentences; never a row's value, never a secret.
-    :param channel: name of the channel of the shared file; ``None``: the default connection.
-    :param runbook: where on-call reads on.
-    :param episode: the retrain episode that it belongs to, once there is one.
-    :param state: ``firing``, or ``resolved`` once it is over.
-    :param first_at: when it began to fire.
-    :param last_at: when it was seen last.
-    :param sent_at: when a channel took it last; ``None``: none ever did.
-    :param times: how often a channel took it.
-    :param pending: whether what stands here has still to be sent; tried again by the next run.
-    """
-
-    model: str
-    key: str
-    severity: Severity
-    title: str
-    text: str
-    owner: str
-    channel: str | None = None
-    runbook: str = ""
-    episode: str | None = None
-    state: Literal["firing", "resolved"] = "firing"
-    first_at: Moment
-    last_at: Moment
-    sent_at: Moment | None = None
-    times: int = Field(default=0, ge=0)
-    pending: bool = False
-    resolved_at: Moment | None = None
-
-    def tells_more(self, before: Alert | None) -> bool:
-        """Return whether this is more than the same alert, seen once again."""
-        return before is None or self.model_dump(exclude={"last_at", "text"}) != before.model_dump(
-            exclude={"last_at", "text"}
-        )
-
-
 __all__ = [
-    "Alert",
     "CheckDriftInput",
     "CheckPerformanceInput",
-    "ClaimRetrainInput",
-    "CloseRetrainInput",
     "ColumnDrift",
-    "DecideRetrainInput",
     "DriftReport",
-    "Episode",
-    "EpisodeState",
     "PerformanceReport",
-    "RetrainClaim",
-    "RetrainDecision",
-    "RetrainEnd",
-    "RetrainOrder",
-    "RetrainOutcome",
     "Severity",
     "Span",
     "WindowKind",

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from windsock.records.base import Moment, Record
-from windsock.records.monitoring import Episode, EpisodeState, RetrainClaim, RetrainOutcome, Span
+from windsock.records.base import Moment, Record, Span
+from windsock.records.episodes import Episode, EpisodeState, RetrainClaim, RetrainOutcome
 from windsock.spec.durations import parse_duration
 from windsock.spec.monitoring import RetrainBlock
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from windsock.records.base import Digest, RunContext
 from windsock.records.deployment import RollBackInput, RoutePlan
+from windsock.records.episodes import RetrainOutcome
 from windsock.records.ledger import ROUTING, LedgerAction, LedgerRow, commit_of, last_routing_row, taken_by
-from windsock.records.monitoring import RetrainOutcome
 from windsock.records.rollout import Challenger, Rollout, RolloutEnd, RolloutOutcome, RolloutPlan
 from windsock.records.rollout_steps import RolloutAction, RolloutDecision
 from windsock.spec import digest_of
