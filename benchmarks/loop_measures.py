@@ -45,6 +45,8 @@ class Measures:
     :param quiet: windows whose champion is worse than a fresh fit by 0.10, and how many of them do not fail,
         whatever else they say and whether labels are there or not; ``None``: not measured.
     :param mistaken: windows that call a champion below 0.7 recovered.
+    :param alerts: that were told before the onset, or ever where there is none; ``None``: not measured.
+    :param told: days from the onset until an alert was told.
     :param breaker: whether a breaker is open at the end.
     :param auc: of the last champion, and of a fresh fit.
     """
@@ -68,6 +70,8 @@ class Measures:
     cpu: float
     asked: float | None = None
     quiet: tuple[int, int] | None = None
+    alerts: int | None = None
+    told: float | None = None
 
 
 def measure(run: Run, world: World) -> Measures:
@@ -85,7 +89,7 @@ def measure(run: Run, world: World) -> Measures:
         bad=sum(_failed(one) for one in before),
         false=sum(_granted(one) for one in before),
         granted=sum(_granted(one) for one in after),
-        noticed=next((one.start + length - onset for one in after if _failed(one)), inf),
+        noticed=next((one.at - onset for one in after if _failed(one)), inf),
         recovered=_recovered(after, worse, onset),
         lost_days=len(worse) * length,
         lost=_passes([*before, *early], LOST, inf),
@@ -97,12 +101,14 @@ def measure(run: Run, world: World) -> Measures:
         fresh=last.fresh,
         cpu=sum(run.cpu.values()),
         quiet=_quiet(after),
-        asked=next((one.start + length - onset for one in after if one.order != "wait"), inf),
+        asked=next((one.at - onset for one in after if one.order != "wait"), inf),
+        alerts=sum(len(one.told) for one in before),
+        told=next((one.at - onset for one in after if one.told), inf),
     )
 
 
 def _failed(one: Seen) -> bool:
-    return "fail" in (one.drift, one.performance)
+    return "fail" in (one.drift, one.performance, *(status for status, *_ in one.again))
 
 
 def _granted(one: Seen) -> bool:
@@ -118,12 +124,13 @@ def _recovered(after: Sequence[Seen], worse: Sequence[float], onset: float) -> f
 
 def _passes(windows: Iterable[Seen], least: float, most: float) -> tuple[int, int]:
     """Return how many windows have such a loss, as far as labels are there, and how many of them pass."""
+    said = [verdict for one in windows for verdict in ((one.performance, one.loss, one.labelled), *one.again)]
     found = [
-        one
-        for one in windows
-        if one.loss is not None and least <= one.loss < most and one.labelled >= FEW_LABELS
+        status
+        for status, loss, labelled in said
+        if loss is not None and least <= loss < most and labelled >= FEW_LABELS
     ]
-    return len(found), sum(one.performance == "pass" for one in found)
+    return len(found), sum(status == "pass" for status in found)
 
 
 def _quiet(after: Sequence[Seen]) -> tuple[int, int]:
@@ -166,6 +173,8 @@ class Total:
         runs, changed = self.runs, any(one.granted or one.noticed < inf or one.lost_days for one in self.runs)
         known = [one.recovered for one in runs if one.recovered is not None]
         asked = [one.asked for one in runs if one.asked is not None]
+        told = [one.told for one in runs if one.told is not None]
+        alerts = [one.alerts for one in runs if one.alerts is not None]
         early, late = self.pairs("lost"), self.pairs("lost_late")
         windows = sum(one.bad for one in runs), sum(one.healthy for one in runs)
         return (
@@ -176,6 +185,8 @@ class Total:
             f"{100 * windows[0] / windows[1]:.0f}" if windows[1] else "-",
             _middle([one.noticed for one in runs]) if changed else "-",
             _middle(asked) if changed and asked else "-",
+            f"{100 * sum(alerts) / windows[1]:.0f}" if alerts and windows[1] else "-",
+            _middle(told) if changed and told else "-",
             f"{_middle(known)} ({sum(days < inf for days in known)}/{len(known)})" if known else "-",
             f"{median(one.lost_days for one in runs):g}",
             f"{early[1]}/{early[0]}",
@@ -198,6 +209,8 @@ HEADER = (
     "bad/100d",
     "noticed",
     "asked",
+    "alerts/100d",
+    "told",
     "recovered",
     "lost days",
     "pass at .10",

@@ -19,7 +19,7 @@ from windsock.cli.backtest_retrain import WhatIf
 from windsock.cli.backtest_worlds import Table, world_of_table
 from windsock.cli.backtest_worlds import World as Replayed
 from windsock.monitoring.backtest import replay, windows_between
-from windsock.records import Span
+from windsock.records import PerformanceReport, Span
 from windsock.records.backtest import BacktestWindow
 from windsock.spec import ModelSpec, parse_duration
 from windsock.spec.loader import spec_from_bytes
@@ -43,15 +43,20 @@ class Seen:
     """One window: what was said of it, and what is true.
 
     :param start: days since the history began.
+    :param at: when it was judged, but for the lateness allowance.
     :param auc: of the version that answered it, in the states of the window.
     :param fresh: of a fresh fit on those.
     :param loss: by how much the version is worse than a fresh fit over the labelled part of the look-back
         that the verdict is about; ``None``: nothing of it is labelled.
+    :param again: what the same run said of earlier windows for which labels had come: the status, the true
+        loss and the labelled rows of each.
     :param order: what was decided after it.
     :param trial: what its retrain came to.
+    :param told: alerts that began, became worse or were told again then.
     """
 
     start: float
+    at: float
     auc: float
     fresh: float
     loss: float | None = None
@@ -59,6 +64,8 @@ class Seen:
     drift: str = ""
     performance: str = ""
     labelled: int = 0
+    again: tuple[tuple[str, float | None, int], ...] = ()
+    told: tuple[str, ...] = ()
     order: str = "wait"
     breaker: bool = False
     trial: str = ""
@@ -142,7 +149,10 @@ def by_product(stage: Stage) -> list[tuple[Span, Any, BacktestWindow | None, str
         digest = (window.drift or window.performance).digest
         answered.append(on.bundles.load("", digest))
 
-    made = replay(stage.spec, on.windows, on.ports, on.clock, history="", retrainer=what_if, progress=note)
+    when = {"runs": stage.world.runs} if stage.world.runs else {}
+    made = replay(
+        stage.spec, on.windows, on.ports, on.clock, history="", retrainer=what_if, progress=note, **when
+    )
     return [
         (one.window, bundle, one, one.trial.outcome.value if one.trial else "")
         for one, bundle in zip(made.windows, answered, strict=True)
@@ -170,44 +180,63 @@ def _seen(stage: Stage, served: Sequence[tuple[Span, Any, BacktestWindow | None,
         states = [state for _, state in world.states(window.start, window.end)]
         ours = [truth.of(bundle, state) for state in states]
         areas.append((float(np.mean(ours)), float(np.mean([truth.fresh(state) for state in states]))))
+    shown = [
+        (window, bundle.digest, fresh - ours)
+        for (window, bundle, *_), (ours, fresh) in zip(served, areas, strict=True)
+    ]
     made = []
-    for place, (window, bundle, judged, trial) in enumerate(served):
+    for place, (window, _, judged, trial) in enumerate(served):
         auc, fresh = areas[place]
-        facts = _judged(judged) if judged else {}
-        parts = [
-            areas[number][1] - areas[number][0]
-            for number, (other, by, _, _) in enumerate(served[: place + 1])
-            if judged is not None and by is bundle and _counts(stage, judged, other)
-        ]
-        loss = float(np.mean(parts)) if parts else None
+        facts = _judged(stage, judged, shown[: place + 1]) if judged else {}
         start = (window.start - HISTORY) / DAY
-        made.append(Seen(start=start, auc=auc, fresh=fresh, loss=loss, trial=trial, **facts))
+        known = {"start": start, "at": start + stage.world.window / DAY, "auc": auc, "fresh": fresh}
+        made.append(Seen(**{**known, "trial": trial, **facts}))
     return made
 
 
-def _judged(one: BacktestWindow) -> dict[str, Any]:
+Shown = Sequence[tuple[Span, str, float]]
+"""Windows so far, the version that answered each, and by how much it is worse than a fresh fit."""
+
+
+def _judged(stage: Stage, one: BacktestWindow, shown: Shown) -> dict[str, Any]:
+    late = stage.spec.monitoring.lateness_allowance
     return {
+        "at": (one.judged_at - late - HISTORY) / DAY,
+        "loss": _loss(stage, one.performance, shown),
         "version": one.version,
         "drift": one.drift.status.value if one.drift else "",
         "performance": one.performance.status.value if one.performance else "",
         "labelled": one.performance.labelled if one.performance else 0,
+        "again": tuple(
+            (made.status.value, _loss(stage, made, shown), made.labelled)
+            for made in getattr(one, "again", ())
+        ),
+        "told": tuple(alert.key for alert in getattr(one, "alerts", ()) if alert.state == "firing"),
         "order": one.decision.order.value,
         "breaker": one.decision.breaker,
         "reason": one.trial.reason if one.trial else one.decision.reason,
     }
 
 
-def _counts(stage: Stage, judged: BacktestWindow, other: Span) -> bool:
-    """Return whether a window's labelled rows are among those that a verdict is about."""
-    span = judged_span(judged, stage.spec)
-    labelled = other.end + timedelta(days=stage.world.delay) <= judged.judged_at
-    return labelled and span.start <= other.start and other.end <= span.end
+def _loss(stage: Stage, report: PerformanceReport | None, shown: Shown) -> float | None:
+    """Return the mean true loss over the labelled part of the stretch that a verdict is about."""
+    if report is None:
+        return None
+    span = judged_span(report, stage.spec)
+    until = min(span.end, report.judged_at - timedelta(days=stage.world.delay))
+    weights, losses = [], []
+    for window, digest, loss in shown:
+        inside = (min(window.end, until) - max(window.start, span.start)) / DAY
+        if digest == report.digest and inside > 0:
+            weights.append(inside)
+            losses.append(loss)
+    return float(np.average(losses, weights=weights)) if losses else None
 
 
-def judged_span(judged: BacktestWindow, spec: ModelSpec) -> Span:
+def judged_span(report: PerformanceReport, spec: ModelSpec) -> Span:
     """Return the stretch that a verdict on performance is about: as its report says, else the look-back."""
-    said = getattr(judged.performance, "lookback", None)
+    said = getattr(report, "lookback", None)
     if isinstance(said, Span):
         return said
     length = parse_duration(spec.monitoring.performance.window)
-    return Span(start=judged.window.end - length, end=judged.window.end)
+    return Span(start=report.window.end - length, end=report.window.end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -30,7 +30,7 @@ ONSET = 21
 QUIET = 49
 """Days of a history in which nothing changes."""
 MOST_SEEDS, FEW_SEEDS = 20, 5
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SLOW = 28.0
 """Days that a slow change takes."""
 
@@ -58,6 +58,7 @@ ASKS = Right("drift asks by its own rule; nothing becomes worse", apart=True)
 RECOVERS = Right("a version of the new world serves within 5 days", recovered=5)
 NOTICED = Right("noticed; what serves in the end is as good as a fresh fit")
 WAITS = Right("told; a version of the new world serves once its labels are there")
+NO_TIMES = Right("without times no season is known: weekends alarm, and nothing says why", apart=True)
 BRIDGED = Right("told as a fault of the data; the version of before goes on")
 
 
@@ -74,7 +75,9 @@ class World:
     :param delay: days from a row to its label.
     :param coverage: share of the rows that ever get one.
     :param window: of the monitor.
-    :param dated: the source has times: the latest rows are held out, not rows drawn by their content.
+    :param dated: the source has times: the latest rows are held out, not rows drawn by their content; what
+        recurs can be learned from times alone.
+    :param away: first and last day on which the monitor does not run.
     :param more: further lines of the model's file, under ``monitoring`` and at its end.
     """
 
@@ -90,6 +93,7 @@ class World:
     coverage: float = 1.0
     window: timedelta = DAY
     dated: bool = False
+    away: tuple[int, int] | None = None
     more: tuple[str, str] = ("", "")
     central: bool = False
 
@@ -107,6 +111,16 @@ class World:
     def changed(self) -> datetime:
         """When the change begins; without one, the end."""
         return self.end if self.change is None else HISTORY + self.onset * DAY
+
+    @property
+    def runs(self) -> list[datetime] | None:
+        """When the monitor runs; ``None``: after each window."""
+        if self.away is None:
+            return None
+        begin, end = (HISTORY + day * DAY for day in (self.away[0], self.away[1] + 1))
+        length = self.window
+        moments = [HISTORY + number * length for number in range(1, (self.end - HISTORY) // length + 1)]
+        return [one + MINUTE for one in moments if not begin < one <= end]
 
     @property
     def step(self) -> timedelta:
@@ -146,19 +160,20 @@ MINIMUM = ("", "minimum: {roc_auc: 0.7}")
 
 CENTRAL = (
     World("steady", HEALTHY, days=QUIET, central=True),
-    World("weekly, full", HEALTHY, pattern=FULL, days=QUIET, central=True),
-    World("weekly, half", HEALTHY, pattern=HALF, days=QUIET, central=True),
+    World("weekly, full", HEALTHY, pattern=FULL, days=QUIET, dated=True, central=True),
+    World("weekly, half", HEALTHY, pattern=HALF, days=QUIET, dated=True, central=True),
     World("harmless shift, sudden", ASKS, HARMLESS, central=True),
     World("harmful shift, sudden", NOTICED, HARMFUL, start=BENT, central=True),
     World("concept flip, sudden", RECOVERS, FLIP, central=True),
     World("concept flip, slow", NOTICED, SLOW_FLIP, central=True),
-    World("concept flip, sudden, weekly", RECOVERS, FLIP, FULL, central=True),
+    World("concept flip, sudden, weekly", RECOVERS, FLIP, FULL, dated=True, central=True),
 )
 HEALTHY_ONES = (
-    World("weekly, quarter", HEALTHY, pattern=QUARTER, days=QUIET),
-    World("hourly, windows of 1h", HEALTHY, pattern=by_hour, per_day=3_600, days=7, window=HOUR),
-    World("payday", HEALTHY, pattern=by_month, days=QUIET),
-    World("trend", Right("drift asks by its own rule", apart=True), pattern=by_age, days=QUIET),
+    World("weekly, quarter", HEALTHY, pattern=QUARTER, days=QUIET, dated=True),
+    World("weekly, full, no times", NO_TIMES, pattern=FULL, days=QUIET),
+    World("hourly, windows of 1h", HEALTHY, pattern=by_hour, per_day=3_600, days=7, window=HOUR, dated=True),
+    World("payday", HEALTHY, pattern=by_month, days=QUIET, dated=True),
+    World("trend", Right("drift asks by its own rule", apart=True), pattern=by_age, days=QUIET, dated=True),
     World("steady, 20 rows a day", HEALTHY, per_day=20, days=QUIET),
     World("steady, 2,000 rows a day", HEALTHY, per_day=2_000, days=QUIET),
 )
@@ -173,16 +188,20 @@ CHANGES = (
     World("new category", ASKS, new_plan),
     World("column broken for 3 days", BRIDGED, BROKEN),
     World("shift, then flip", NOTICED, older_then_reverse),
+    World("concept flip, the monitor 40 days away", NOTICED, FLIP, days=77, away=(7, 46)),
 )
-WEEKLY = (
-    World("harmless shift, sudden, weekly", ASKS, HARMLESS, FULL),
-    World("harmful shift, sudden, weekly", NOTICED, HARMFUL, FULL, start=BENT),
-    World("concept flip, slow, weekly", NOTICED, SLOW_FLIP, FULL),
-    World("concept flip, recurring, weekly", NOTICED, RECURRING, FULL),
-    World("label shift, weekly", NOTICED, fewer_leave, FULL),
-    World("new category, weekly", ASKS, new_plan, FULL),
-    World("column broken for 3 days, weekly", BRIDGED, BROKEN, FULL),
-    World("shift, then flip, weekly", NOTICED, older_then_reverse, FULL, onset=42, days=77),
+WEEKLY = tuple(
+    replace(world, dated=True)
+    for world in (
+        World("harmless shift, sudden, weekly", ASKS, HARMLESS, FULL),
+        World("harmful shift, sudden, weekly", NOTICED, HARMFUL, FULL, start=BENT),
+        World("concept flip, slow, weekly", NOTICED, SLOW_FLIP, FULL),
+        World("concept flip, recurring, weekly", NOTICED, RECURRING, FULL),
+        World("label shift, weekly", NOTICED, fewer_leave, FULL),
+        World("new category, weekly", ASKS, new_plan, FULL),
+        World("column broken for 3 days, weekly", BRIDGED, BROKEN, FULL),
+        World("shift, then flip, weekly", NOTICED, older_then_reverse, FULL, onset=42, days=77),
+    )
 )
 LABELS = (
     *(

@@ -23,6 +23,7 @@ from windsock.records import (
     TakeSnapshotInput,
 )
 from windsock.records.backtest import Comparison, RetrainTrial
+from windsock.records.stretches import open_stretch
 from windsock.spec import ModelSpec, digest_of
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
@@ -159,8 +160,17 @@ class WhatIf:
             return
         made = result.bundle
         self.bundles.add(made)
-        self.ledger.serve(champion.replace(version=version, digest=made.digest, replaced=champion.digest))
+        promoted = champion.replace(version=version, digest=made.digest, replaced=champion.digest)
+        self.ledger.serve(promoted, body=self._standing())
         self.history.serve(version, made.digest, lambda rows: answers_of(made, rows), since=self.ports.now())
+
+    def _standing(self) -> dict[str, str]:
+        """Return what the promotion's row says: a retrain of an episode never sets a baseline."""
+        now = self.ports.now()
+        stretch = open_stretch(self.ports.monitor.windows(self.spec.name), "performance", now=now)
+        if stretch is None:
+            return {}
+        return {"better_than_broken": stretch.span.start.isoformat()}
 
     def compare(self, window: Span, version: str, metric: str) -> Comparison | None:
         """Compare answers; see :class:`~windsock.monitoring.backtest.Retrainer`."""

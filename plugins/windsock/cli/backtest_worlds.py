@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from windsock.cli.backtest_retrain import answers_of
 from windsock.cli.backtest_table import dated_rows, read_table
@@ -133,9 +134,11 @@ def world_of_table(
     span = Span(start=windows[0].start, end=windows[-1].end)
     clock = Clock(windows[0].end)
     bundles = ReplayedBundles(ports.bundles)
-    ledger = ReplayedLedger(ports.ledger, clock, fixed=champion)
+    ledger = ReplayedLedger(ports.ledger, clock, alone=True)
     _require_profiles(spec, [champion], bundles)
     bundle = bundles.load(champion.bundle_uri, champion.digest)
+    body = {"baseline": _held_out_metrics(bundle)}
+    ledger.serve(champion.replace(replaced=None), at=span.start, body=body)
     read = read_table(spec, ports, file)
     rows, findings = dated_rows(read, spec, bundle, span, event_time=asked.event_time)
     history = TableHistory(rows, bundle.schema, delay=asked.delay)
@@ -153,6 +156,12 @@ def world_of_table(
         history=history,
         findings=(*_flattered(spec, ports, bundle, span), *findings),
     )
+
+
+def _held_out_metrics(bundle: LoadedBundle) -> list[dict[str, Any]]:
+    """Return what a first version did on its held-out rows: it is what is asked of later ones."""
+    reference = bundle.profile.performance if bundle.profile else None
+    return [one.model_dump(mode="json") for one in (reference.realised if reference else ())]
 
 
 def _chosen(spec: ModelSpec, ports: Ports, version: str | None) -> Champion:

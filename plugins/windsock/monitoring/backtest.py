@@ -9,24 +9,15 @@ from typing import Protocol
 
 from windsock.exceptions import MonitoringError
 from windsock.monitoring.backtest_memory import Clock
-from windsock.monitoring.check_drift import check_drift
-from windsock.monitoring.check_performance import check_performance
+from windsock.monitoring.backtest_runs import due_windows, run_monitor
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain
-from windsock.monitoring.decide_retrain import decide_retrain
-from windsock.monitoring.performance_checks import judged_metric
 from windsock.monitoring.unjudged import CODES
 from windsock.ports import Ports
 from windsock.ports.left_out import LEFT_OUT
 from windsock.records import (
-    CheckDriftInput,
-    CheckPerformanceInput,
     ClaimRetrainInput,
     CloseRetrainInput,
-    DecideRetrainInput,
-    DriftProfile,
-    Interval,
-    PerformanceReport,
     RetrainClaim,
     RetrainDecision,
     RetrainOrder,
@@ -37,7 +28,6 @@ from windsock.records import (
 from windsock.records.backtest import Backtest, BacktestWindow, Comparison, RetrainTrial
 from windsock.spec import ModelSpec
 from windsock.spec.monitoring import EPOCH, MonitoringBlock
-from windsock.statistics.estimates import estimate_reach
 
 MOST_WINDOWS = 5_000
 TOLD = (*LEFT_OUT, *CODES.values())
@@ -99,32 +89,39 @@ def replay(
     history: str,
     retrainer: Retrainer | None = None,
     progress: Callable[[BacktestWindow], None] | None = None,
+    runs: Sequence[datetime] | None = None,
 ) -> Backtest:
-    """Judge windows in their order, decide after each, and try the retrains that are granted.
+    """Judge windows in their order, decide after each run, and try the retrains that are granted.
 
-    Each window is judged at its end and the lateness allowance: labels that came later are not seen. A
-    retrain takes no time.
+    Each run of the monitor judges what is closed and has no verdict, and again what labels have come for:
+    labels that come after it are not seen. A retrain takes no time.
 
     :param ports: of which the monitor, the ledger, the bundles and the gauges are those of a replay, and
         whose clock is this one.
     :param history: what is replayed, in words.
     :param retrainer: ``None``: granted retrains come to nothing, and the breaker never counts them.
     :param progress: is told each window once it is judged.
+    :param runs: when the monitor runs; ``None``: once each window is closed, its lateness allowance included.
     :raises WindsockError: whatever the steps raise.
     """
     # A report would be written to the tracker.
     quiet = spec.monitoring.drift.replace(report=False)
     silent = spec.replace(monitoring=spec.monitoring.replace(drift=quiet))
     judged: list[BacktestWindow] = []
-    for window in windows:
-        clock.time = window.end + spec.monitoring.lateness_allowance
-        one = _judge(silent, window, ports)
-        if one.decision.order is RetrainOrder.GRANT:
+    left = list(windows)
+    for moment in runs or [window.end + spec.monitoring.lateness_allowance for window in windows]:
+        clock.time = moment
+        due = due_windows(silent, ports, left, [one.window for one in judged])
+        made = run_monitor(silent, ports, due)
+        if made and made[-1].decision.order is RetrainOrder.GRANT:
             number = 1 + sum(other.trial is not None for other in judged)
-            one = one.replace(trial=_retrain(silent, one.decision, ports, retrainer, number))
-        judged.append(one)
+            trial = _retrain(silent, made[-1].decision, ports, retrainer, number)
+            made[-1] = made[-1].replace(trial=trial)
+        left = [window for window in left if window not in due.new]
+        judged += made
         if progress is not None:
-            progress(one)
+            for one in made:
+                progress(one)
     if retrainer is not None:
         judged = _compared(judged, retrainer)
     return Backtest(
@@ -136,70 +133,27 @@ def replay(
         limits=_limits(spec, judged),
         episodes=ports.monitor.episodes(spec.name),
         retrained=retrainer is not None,
-        findings=_left_out(judged),
+        findings=(*_left_out(judged), *_unjudged(left)),
     )
+
+
+def _unjudged(left: Sequence[Span]) -> tuple[str, ...]:
+    """Say which windows no run came to."""
+    if not left:
+        return ()
+    return (f"{len(left):,} windows were not judged by the last run, the first from {_shown(left[0].start)}",)
 
 
 def _left_out(judged: Sequence[BacktestWindow]) -> tuple[str, ...]:
     """Return what windows say of labels that do not count, and of no verdict for long: of each the last."""
     told: dict[str, list[str]] = {}
     for one in judged:
-        for finding in (found for made in (one.drift, one.performance) if made for found in made.findings):
+        reports = (one.drift, one.performance, *one.again)
+        for finding in (found for made in reports if made for found in made.findings):
             code = finding.partition(" ")[0]
             if code in TOLD:
                 told.setdefault(code, []).append(finding)
     return tuple(f"{found[-1]} (the last of {len(found):,} windows)" for _, found in sorted(told.items()))
-
-
-def _judge(spec: ModelSpec, window: Span, ports: Ports) -> BacktestWindow:
-    block = spec.monitoring
-    drift = performance = None
-    if block.data_drift:
-        drift = check_drift(CheckDriftInput(spec=spec, window=window), ports, "")
-    if block.performance_tracking:
-        performance = check_performance(CheckPerformanceInput(spec=spec, window=window), ports, "")
-    decision = decide_retrain(DecideRetrainInput(spec=spec), ports, "")
-    champion = ports.ledger.champion(spec.name)
-    profile = ports.bundles.describe(champion.bundle_uri, champion.digest).profile if champion else None
-    metric = _metric(spec, profile, performance)
-    return BacktestWindow(
-        window=window,
-        judged_at=ports.now(),
-        version=champion.version if champion else "",
-        drift=drift,
-        performance=performance,
-        decision=decision,
-        metric=metric,
-        baseline=_baseline(profile, metric),
-        band=_band(profile, metric, spec, performance),
-    )
-
-
-def _metric(spec: ModelSpec, profile: DriftProfile | None, performance: PerformanceReport | None) -> str:
-    """Return the metric that is judged: with more than two classes the log cannot tell every one."""
-    told = {one.name: one for one in (performance.realised if performance else ())}
-    return judged_metric(spec.metric, told)
-
-
-def _baseline(profile: DriftProfile | None, metric: str) -> float | None:
-    reference = profile.performance if profile else None
-    found = (one.value for one in (reference.realised if reference else ()) if one.name == metric)
-    return next(found, None)
-
-
-def _band(
-    profile: DriftProfile | None, metric: str, spec: ModelSpec, performance: PerformanceReport | None
-) -> Interval | None:
-    """Return the band in which an estimate is no alarm, as the check widens it for few rows."""
-    reference = profile.performance if profile else None
-    chunks = next((one for one in (reference.estimated if reference else ()) if one.metric == metric), None)
-    estimate = next(
-        (one for one in (performance.estimated if performance else ()) if one.name == metric), None
-    )
-    if chunks is None or estimate is None or not estimate.on_rows:
-        return None
-    reach = estimate_reach(chunks, estimate.on_rows, spec.monitoring.performance.estimate_sd)
-    return Interval(low=chunks.mean - reach, high=chunks.mean + reach)
 
 
 def _limits(spec: ModelSpec, windows: Sequence[BacktestWindow]) -> dict[str, float]:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from windsock.exceptions import MonitoringError
 from windsock.ports import BundleDraft, BundleStore, Ledger, LoadedBundle
 from windsock.records import (
+    GENESIS,
     Alert,
     ChainCheck,
     Champion,
     Episode,
+    LedgerAction,
     LedgerEntry,
     LedgerRow,
     LedgerView,
@@ -29,6 +32,7 @@ from windsock.records.retraining import Lease, announce_in, claim_in, close_in, 
 from windsock.spec import ModelSpec
 
 CODE = "WS-MONITORING-079"
+ACTOR = "backtest"
 
 
 def _refuse(what: str) -> MonitoringError:
@@ -57,24 +61,46 @@ class ReplayedLedger:
     """Implements :class:`windsock.ports.Ledger` as it was at the clock's time.
 
     :param ledger: the real one; it is only read.
-    :param fixed: serves whatever the ledger says, until :meth:`serve` names another.
+    :param alone: whether the real one's rows are left out: what serves is what :meth:`serve` says.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, *, fixed: Champion | None = None) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, *, alone: bool = False) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._fixed = fixed
+        self._alone = alone
         self._known: dict[str, tuple[LedgerRow, ...]] = {}
+        self._made: list[LedgerRow] = []
 
-    def serve(self, champion: Champion) -> None:
-        """Let a version serve from now on."""
-        self._fixed = champion
+    def serve(
+        self, champion: Champion, *, at: datetime | None = None, body: Mapping[str, Any] | None = None
+    ) -> None:
+        """Let a version serve, by a row as its promotion would have written it; it is kept here alone.
+
+        :param at: since when; ``None``: from now on.
+        :param body: what the row says of baseline and loss.
+        """
+        rows = [*self.rows(champion.model), *self._made]
+        shared = {"bundle_uri": champion.bundle_uri, "replaced": champion.replaced}
+        row = LedgerRow(
+            model=champion.model,
+            action=LedgerAction.COMMIT,
+            epoch=max((one.epoch for one in rows), default=0) + 1,
+            version=champion.version,
+            digest=champion.digest,
+            actor=ACTOR,
+            body={**shared, **(body or {})},
+            seq=max((one.seq for one in rows), default=0) + 1,
+            at=at or self._clock.time,
+            previous=rows[-1].hash if rows else GENESIS,
+        )
+        self._made.append(row.replace(hash=row.expected_hash()))
 
     def rows(self, model: str) -> tuple[LedgerRow, ...]:
         """Return the rows that were written by then."""
         if model not in self._known:
-            self._known[model] = self._ledger.rows(model)
-        return tuple(row for row in self._known[model] if row.at <= self._clock.time)
+            self._known[model] = () if self._alone else self._ledger.rows(model)
+        made = [one for one in self._made if one.model == model]
+        return tuple(row for row in [*self._known[model], *made] if row.at <= self._clock.time)
 
     def read(self, model: str) -> LedgerView:
         """Return the rows that were written by then, and what the real ledger lacks."""
@@ -82,7 +108,7 @@ class ReplayedLedger:
 
     def champion(self, model: str) -> Champion | None:
         """Return the version that served by then."""
-        return self._fixed or champion_of(self.rows(model))
+        return champion_of(self.rows(model))
 
     def append(self, entry: LedgerEntry, *, after_seq: int) -> LedgerRow:
         """Refuse to write.

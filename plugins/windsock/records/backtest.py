@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from windsock.records.alerts import Alert
 from windsock.records.base import Interval, MetricValue, Moment, Record, Span, Status
 from windsock.records.episodes import Episode, RetrainDecision, RetrainOrder, RetrainOutcome
 from windsock.records.monitoring import DriftReport, PerformanceReport
@@ -51,8 +52,10 @@ class BacktestWindow(Record):
 
     :param judged_at: its end and the lateness allowance: what was known then is what is judged by.
     :param version: what served; empty where nothing did.
+    :param again: reports of earlier windows that the same run judged again, for labels had come.
+    :param alerts: what a person would have been told by that run.
     :param metric: the metric that is judged: the spec's, or the first that the history can tell.
-    :param baseline: that metric on the version's held-out rows.
+    :param baseline: that metric, as the window was held against it.
     :param band: between what an estimate of it is no alarm.
     """
 
@@ -61,6 +64,8 @@ class BacktestWindow(Record):
     version: str = ""
     drift: DriftReport | None = None
     performance: PerformanceReport | None = None
+    again: tuple[PerformanceReport, ...] = ()
+    alerts: tuple[Alert, ...] = ()
     decision: RetrainDecision
     trial: RetrainTrial | None = None
     compared: Comparison | None = None

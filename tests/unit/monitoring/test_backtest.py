@@ -10,7 +10,7 @@ from support.builders import digest, make_spec
 from support.fakes import fake_ports
 from support.world import world_of
 from windsock.exceptions import MonitoringError, StorageError
-from windsock.monitoring import backtest
+from windsock.monitoring import backtest_runs
 from windsock.monitoring.backtest import UNTRIED, mean_gain, replay, replay_ports, windows_between
 from windsock.monitoring.backtest_memory import (
     Clock,
@@ -69,7 +69,7 @@ def play(monkeypatch):
     def judge(step, ports, key):
         letter = judge.letters[(step.window.start - START).days]
         now = ports.now()
-        assert now == step.window.end + timedelta(minutes=1)
+        assert judge.runs or now == step.window.end + timedelta(minutes=1)
         assert not step.spec.monitoring.drift.report
         shared = {
             "model": "churn",
@@ -89,23 +89,28 @@ def play(monkeypatch):
             return type("Bundle", (), {"profile": None})
 
     def perform(step, ports, key):
-        return PerformanceReport(
-            model="churn",
-            version="1",
-            digest=digest("1"),
-            window=step.window,
-            status=Status.INSUFFICIENT,
-            rows=100,
-            labelled=0,
-            reason="as the test says",
-            findings=perform.findings[(step.window.start - START).days],
-            judged_at=ports.now(),
-        )
+        shared = {
+            "model": "churn",
+            "version": "1",
+            "digest": digest("1"),
+            "window": step.window,
+            "status": Status.INSUFFICIENT,
+            "reason": "as the test says",
+            "judged_at": ports.now(),
+        }
+        number = (step.window.start - START).days
+        if number in perform.broken:
+            perform.broken.remove(number)
+            shared["status"] = Status.ERROR
+        ports.monitor.add_window(WindowVerdict(kind="performance", **shared))
+        findings = perform.findings[number]
+        return PerformanceReport(rows=100, labelled=0, findings=findings, **shared)
 
-    def run(letters, retrainer=None, findings=None):
-        judge.letters, perform.findings = letters, findings
-        monkeypatch.setattr(backtest, "check_performance", perform)
-        monkeypatch.setattr(backtest, "check_drift", judge)
+    def run(letters, retrainer=None, findings=None, *, runs=None, broken=()):
+        judge.letters, judge.runs = letters, runs
+        perform.findings, perform.broken = findings, list(broken)
+        monkeypatch.setattr(backtest_runs, "check_performance", perform)
+        monkeypatch.setattr(backtest_runs, "check_drift", judge)
         clock = Clock(START)
         real = world_of(1)
         ports = replay_ports(
@@ -118,7 +123,7 @@ def play(monkeypatch):
         )
         spec = make_spec(monitoring={"performance_tracking": findings is not None, "retrain": POLICY})
         windows = windows_between(spec.monitoring, START, START + len(letters) * DAY)
-        made = replay(spec, windows, ports, clock, history="made up", retrainer=retrainer)
+        made = replay(spec, windows, ports, clock, history="made up", retrainer=retrainer, runs=runs)
         assert real.monitor.kept_windows == {}
         assert real.monitor.kept_episodes == {}
         return made
@@ -184,6 +189,36 @@ def test_labels_that_do_not_count_are_told_once_of_all_windows(play):
     assert play("ggg", findings=told).findings == (
         "WS-MONITORING-091 answers: 3; cure (the last of 2 windows)",
     )
+
+
+def test_a_run_after_a_pause_judges_all_that_waits_and_decides_once(play):
+    runs = [START + days * DAY + timedelta(minutes=1) for days in (1, 5, 6)]
+    made = play("gbbbbbg", Scripted(*[RetrainOutcome.KEPT] * 3), runs=runs)
+    assert [(one.judged_at - START).days for one in made.windows] == [1, 5, 5, 5, 5, 6]
+    assert orders(made) == "wwwwgw"
+    assert made.episodes[0].span == Span(start=START + 3 * DAY, end=START + 5 * DAY)
+    assert made.findings == ("1 windows were not judged by the last run, the first from 2026-06-07 00:00:00",)
+
+
+def test_what_can_be_judged_again_is_by_the_next_run(play):
+    made = play("gggg", findings=[()] * 4, broken=[1, 1, 2])
+    assert [[one.window.start for one in each.again] for each in made.windows] == [
+        [],
+        [],
+        [START + DAY],
+        [START + DAY, START + 2 * DAY],
+    ]
+    assert made.windows[1].performance.status is Status.ERROR
+    assert [one.status for one in made.windows[3].again] == [Status.INSUFFICIENT] * 2
+
+
+def test_a_run_tells_what_begins_and_what_is_over(play):
+    made = play("gbbbg", Scripted(RetrainOutcome.KEPT))
+    told = [[(alert.key, alert.state) for alert in one.alerts] for one in made.windows]
+    assert told[0] == []
+    assert told[1] == [("drift", "firing")]
+    assert made.windows[2].alerts[0].episode == made.episodes[0].key
+    assert told[4] == [("drift", "resolved")]
 
 
 def test_a_replay_gives_the_same_twice(play):

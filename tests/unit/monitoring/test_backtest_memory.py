@@ -7,8 +7,10 @@ import pytest
 from support.builders import digest
 from support.fake_monitor import FakeMonitor
 from support.retraining import DAY, LATER, MIDNIGHT, make_episode, make_window, policy_spec
-from windsock.monitoring.backtest_memory import MemoryMonitor
-from windsock.records import Alert, EpisodeState, RetrainOutcome, Severity
+from support.world import world_of
+from windsock.monitoring.backtest_memory import Clock, MemoryMonitor, ReplayedLedger
+from windsock.records import Alert, Champion, EpisodeState, RetrainOutcome, Severity, champion_line
+from windsock.records.ledger_bodies import fault_in_body
 
 SPEC = policy_spec(cooldown="1d", breaker=2)
 NOW = MIDNIGHT + 2 * DAY + LATER
@@ -77,3 +79,42 @@ def test_alerts_keep_their_state_and_their_changes(kind):
     assert monitor.alerts("churn", firing=True) == ()
     assert monitor.alert_history("churn") == (alert, over)
     assert monitor.alert_history("churn", limit=1) == (over,)
+
+
+def champion(version: str, **fields) -> Champion:
+    made = {"model": "churn", "digest": digest(version), "bundle_uri": f"memory://{version}", "epoch": 1}
+    return Champion(version=version, **{**made, **fields})
+
+
+def test_a_promotion_of_a_replay_is_a_row_of_its_ledger_from_its_time_on():
+    real, clock = world_of(1), Clock(MIDNIGHT)
+    before = real.ledger.rows("churn")
+    ledger = ReplayedLedger(real.ledger, clock, alone=True)
+    assert (ledger.rows("churn"), ledger.champion("churn")) == ((), None)
+    ledger.serve(champion("1"), body={"baseline": [{"name": "roc_auc", "value": 0.8, "n": 9}]})
+    clock.time = MIDNIGHT + DAY
+    body = {"better_than_broken": MIDNIGHT.isoformat()}
+    ledger.serve(champion("2", replaced=digest("1")), body=body)
+    first, second = ledger.rows("churn")
+    assert [fault_in_body(row.action, row.body) for row in (first, second)] == ["", ""]
+    assert (first.seq, second.seq, second.epoch, second.previous) == (1, 2, 2, first.hash)
+    assert second.hash == second.expected_hash()
+    assert (first.at, second.at) == (MIDNIGHT, MIDNIGHT + DAY)
+    assert second.body["better_than_broken"] == MIDNIGHT.isoformat()
+    assert ledger.champion("churn").replaced == digest("1")
+    assert champion_line(ledger.rows("churn")) == (first, second)
+    clock.time = MIDNIGHT
+    assert ledger.champion("churn").version == "1"
+    assert real.ledger.rows("churn") == before
+    assert ledger.rows("other") == ()
+
+
+def test_a_promotion_of_a_replay_stands_behind_the_real_rows_of_its_time():
+    real = world_of(1)
+    clock = Clock(real.ledger.rows("churn")[-1].at)
+    ledger = ReplayedLedger(real.ledger, clock)
+    ledger.serve(champion("retrained 1"))
+    *rows, last = ledger.rows("churn")
+    assert tuple(rows) == real.ledger.rows("churn")
+    assert (last.seq, last.previous) == (rows[-1].seq + 1, rows[-1].hash)
+    assert ledger.champion("churn").version == "retrained 1"

@@ -24,7 +24,17 @@ def world_of(bench: ModuleType, name: str):
 def seen(day: int, **facts):
     from loop_run import Seen
 
-    return Seen(**{"start": float(day), "auc": 0.85, "fresh": 0.85, "loss": 0.0, "labelled": 600, **facts})
+    return Seen(
+        **{
+            "start": float(day),
+            "at": day + 1.0,
+            "auc": 0.85,
+            "fresh": 0.85,
+            "loss": 0.0,
+            "labelled": 600,
+            **facts,
+        }
+    )
 
 
 def measured(bench: ModuleType, windows):
