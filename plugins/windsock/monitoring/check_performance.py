@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring.empty_windows import REASON
@@ -36,6 +36,7 @@ from windsock.records import (
     Span,
     Status,
     WindowVerdict,
+    baseline_of,
 )
 from windsock.spec import parse_duration
 
@@ -112,6 +113,7 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
     series = ports.monitor.windows(
         name, "performance", since=min(earliest, series_start(block, step.window.end))
     )
+    rows = ports.ledger.rows(name)
     return Case(
         step=step,
         ports=ports,
@@ -124,6 +126,8 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
         foreign=foreign,
         history=tuple(one for one in series if one.window.end > earliest),
         series=series,
+        ledger=rows,
+        baseline=baseline_of(rows, step.spec.metric),
     )
 
 
@@ -157,13 +161,21 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         coverage=_coverage(case),
         label_age_hours=_label_age(labelled),
         realised=case.realised.metrics,
-        baseline=case.reference.realised if case.reference else (),
+        **_held_against(case),
         estimated=case.estimated,
         checks=tuple(case.checks),
         findings=(*findings_of(case, labelled), *case.findings),
         reason=judgement.reason,
         judged_at=case.now,
     )
+
+
+def _held_against(case: Case) -> dict[str, Any]:
+    """Return what the answers are held against: the accepted baseline, else the version's own metrics."""
+    known = case.baseline
+    if known is None:
+        return {"baseline": case.reference.realised if case.reference else ()}
+    return {"baseline": known.metrics, "baseline_version": known.version, "baseline_at": known.at}
 
 
 def _coverage(case: Case) -> float | None:

@@ -34,8 +34,9 @@ class Judgement:
 def judge(case: Case) -> Judgement:
     """Bring a case's checks together.
 
-    Fail if a check fails; else error if one could not run; else pass if labels say that the answers are good;
-    else insufficient, whatever estimates and rates say: they do not see that the truth has changed.
+    Fail if a check fails; else error if one could not run; else pass if labels say that the answers are as
+    good as the baseline; else insufficient, whatever estimates and rates say: they do not see that the truth
+    has changed.
     """
     quality = [check for check in case.checks if kind_of(check) in checks.QUALITY]
     others = [check for check in case.checks if check not in quality]
@@ -59,7 +60,7 @@ def quality_of(found: Sequence[CheckResult]) -> Status:
     bad = next(
         (word for word in (Status.FAIL, Status.ERROR) if any(one.status is word for one in found)), None
     )
-    known = any(one.passed for one in found if kind_of(one) in checks.REALISED)
+    known = any(one.passed for one in found if kind_of(one) == checks.DROP)
     return bad or (Status.PASS if known else Status.INSUFFICIENT)
 
 
