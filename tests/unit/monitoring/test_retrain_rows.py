@@ -76,9 +76,7 @@ class Log(FakeRows):
         super().__init__()
         self.whole = frame
 
-    def labelled(
-        self, model: str, span: r.Span, labels: Any, *, as_of: datetime, **more: Any
-    ) -> LabelledRows:
+    def labelled(self, model: str, span: r.Span, labels: Any, **asked: Any) -> LabelledRows:
         self.asked.append(span)
         received = self.whole["receive_time"]
         frame = self.whole[(received >= span.start) & (received < span.end)].copy()
