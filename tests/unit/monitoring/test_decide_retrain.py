@@ -14,6 +14,7 @@ from support.retraining import (
     DAY,
     LATER,
     MIDNIGHT,
+    AnyBundle,
     make_closed,
     make_episode,
     make_window,
@@ -346,7 +347,7 @@ class TestEvents:
 
 def world(windows: str, **ports: Any) -> Any:
     """Ports with a champion, its windows judged, at the end of the last one."""
-    made = fake_ports(now=lambda: day(len(windows)), **ports)
+    made = fake_ports(now=lambda: day(len(windows)), bundles=AnyBundle(), **ports)
     ledger = made.ledger
     assert isinstance(ledger, FakeLedger)
     promote(ledger, "1", A)
