@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from windsock.data.mixing import mix_recent
 from windsock.exceptions import DataRefusedError, TrainingRefusedError, UnverifiedSnapshotError
+from windsock.governance.promoted_baseline import baseline_body
 from windsock.monitoring.backtest_history import Answers, TableHistory, read_answers
 from windsock.monitoring.backtest_memory import ReplayedBundles, ReplayedLedger
 from windsock.monitoring.performance_case import ANSWERED
@@ -23,7 +24,6 @@ from windsock.records import (
     TakeSnapshotInput,
 )
 from windsock.records.backtest import Comparison, RetrainTrial
-from windsock.records.stretches import open_stretch
 from windsock.spec import ModelSpec, digest_of
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
@@ -161,16 +161,10 @@ class WhatIf:
         made = result.bundle
         self.bundles.add(made)
         promoted = champion.replace(version=version, digest=made.digest, replaced=champion.digest)
-        self.ledger.serve(promoted, body=self._standing())
+        rows = self.ledger.rows(self.spec.name)
+        # By the rule of promotions: the retrain of an episode sets no baseline, so no evidence is asked for.
+        self.ledger.serve(promoted, body=baseline_body(self.ports, rows, {}, champion))
         self.history.serve(version, made.digest, lambda rows: answers_of(made, rows), since=self.ports.now())
-
-    def _standing(self) -> dict[str, str]:
-        """Return what the promotion's row says: a retrain of an episode never sets a baseline."""
-        now = self.ports.now()
-        stretch = open_stretch(self.ports.monitor.windows(self.spec.name), "performance", now=now)
-        if stretch is None:
-            return {}
-        return {"better_than_broken": stretch.span.start.isoformat()}
 
     def compare(self, window: Span, version: str, metric: str) -> Comparison | None:
         """Compare answers; see :class:`~windsock.monitoring.backtest.Retrainer`."""
