@@ -46,6 +46,8 @@ CODES = {
 }
 RELATIVE = ("rmse", "mae")
 """Metrics in the target's own unit: a loss is a share of the baseline."""
+LOSS = "loss"
+"""Number of a verdict, with the metric behind a colon: the loss against what is asked of the model."""
 FEWEST_CHUNKS = 2
 ONE_SIDED = 0.90
 """A two-sided interval of 90 % has bounds that hold with 95 % each."""
