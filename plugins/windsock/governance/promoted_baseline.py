@@ -17,6 +17,7 @@ from windsock.records import (
     LedgerAction,
     LedgerRow,
     RetrainOutcome,
+    accepted_at,
     baseline_of,
     registration_of,
 )
@@ -40,7 +41,7 @@ def baseline_body(
         return _kept(_held_out(pack))
     model = champion.model
     waiting = [one for one in ports.monitor.episodes(model) if is_under_way(one)]
-    lost_since = _lost_since(ports, model, waiting)
+    lost_since = _lost_since(ports, model, waiting, accepted_at(rows))
     if not waiting and lost_since is None and _is_proved(pack, champion):
         return _kept(_held_out(pack))
     body: dict[str, Any] = {}
@@ -57,12 +58,23 @@ def is_under_way(episode: Episode) -> bool:
     return episode.state is not EpisodeState.CLOSED or episode.outcome is RetrainOutcome.QUEUED
 
 
-def _lost_since(ports: Ports, model: str, waiting: Sequence[Episode]) -> datetime | None:
-    """Return since when performance has been lost; ``None``: it is not."""
-    asked = [one for one in waiting if one.trigger == "performance"]
+def _lost_since(
+    ports: Ports, model: str, waiting: Sequence[Episode], accepted: datetime | None
+) -> datetime | None:
+    """Return since when performance has been lost; ``None``: it is not.
+
+    :param accepted: what was seen up to then a person has accepted.
+    """
+    asked = [
+        one
+        for one in waiting
+        if one.trigger == "performance" and (accepted is None or one.opened_at > accepted)
+    ]
     if asked:
         return asked[0].onset or asked[0].span.start
-    stretch = open_stretch(ports.monitor.windows(model, "performance"), "performance", now=ports.now())
+    windows = ports.monitor.windows(model, "performance")
+    seen = [one for one in windows if accepted is None or one.judged_at > accepted]
+    stretch = open_stretch(seen, "performance", now=ports.now())
     return stretch.span.start if stretch else None
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TransportError, WindsockError
+from windsock.monitoring.better_than_broken import better_than_broken, better_than_broken_text
 from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.performance_anomalies import ROWS
 from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
@@ -149,6 +150,8 @@ def _of_empty(case: Case) -> PerformanceReport:
 def _report(case: Case, judgement: Judgement) -> PerformanceReport:
     rows = between(case, case.lookback)
     labelled = labelled_of(rows)
+    broken = better_than_broken(case, judgement.quality)
+    said = better_than_broken_text(broken, case.baseline.version if case.baseline else "")
     return PerformanceReport(
         model=case.step.spec.name,
         version=case.champion.version,
@@ -165,7 +168,8 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         estimated=case.estimated,
         checks=tuple(case.checks),
         findings=(*findings_of(case, labelled), *case.findings),
-        reason=judgement.reason,
+        reason="; ".join(text for text in (judgement.reason, said) if text),
+        better_than_broken=broken,
         judged_at=case.now,
     )
 

@@ -30,8 +30,6 @@ from windsock.statistics.verdict_intervals import compare_models
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LOSS = "loss"
-"""Number of a verdict: how far the judged metric is below the highest of what is asked of it."""
 LEAD = 0.5
 """Of the lead that the baseline itself has over a model that knows nothing, so much is asked at most."""
 
@@ -57,7 +55,7 @@ def judge_floor(case: Case, name: str) -> None:
     guard(case, f"{KNOWS_NOTHING}:{name}", CODES[KNOWS_NOTHING], lambda: _knows_nothing(case, name, asked))
     loss = loss_of(case.checks, name, asked)
     if loss is not None:
-        case.numbers[LOSS] = loss
+        case.numbers[f"{checks.LOSS}:{name}"] = loss
 
 
 def asked_of(case: Case, name: str) -> tuple[MetricValue | None, str]:

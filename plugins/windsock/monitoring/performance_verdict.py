@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.kept_metrics import REALISED, numbers_of_intervals
 from windsock.monitoring.performance_case import Case
 from windsock.monitoring.performance_severity import SEVERITIES, kind_of, severity_of
 from windsock.ports.left_out import left_out
@@ -120,7 +121,8 @@ def numbers_of(case: Case, report: PerformanceReport) -> dict[str, float]:
     }
     return {
         **{name: value for name, value in known.items() if value is not None},
-        **_values("realised", report.realised),
+        **_values(REALISED, report.realised),
+        **numbers_of_intervals(report.realised),
         **_values("estimated", report.estimated),
         **case.numbers,
     }

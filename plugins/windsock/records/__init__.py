@@ -15,7 +15,13 @@ from windsock.records.base import (
     Status,
     counted,
 )
-from windsock.records.baseline import Baseline, BetterThanBroken, baseline_of, better_than_broken_of
+from windsock.records.baseline import (
+    Baseline,
+    BetterThanBroken,
+    accepted_at,
+    baseline_of,
+    better_than_broken_of,
+)
 from windsock.records.bundle import (
     COMPILED_FILE,
     COMPILED_FILES,
@@ -221,6 +227,7 @@ __all__ = [
     "concerned",
     "judged_of",
     "own_reason",
+    "accepted_at",
     "baseline_of",
     "better_than_broken_of",
     "decision_digest",

@@ -101,10 +101,15 @@ def _is_better(given: MetricValue, known: MetricValue | None) -> bool:
     return sign * given.value > sign * known.value
 
 
+def accepted_at(rows: Sequence[LedgerRow]) -> datetime | None:
+    """Return when a person accepted a loss last; ``None``: nobody did."""
+    return next((row.at for row in reversed(rows) if row.action is LedgerAction.ACCEPT_LOSS), None)
+
+
 def better_than_broken_of(rows: Sequence[LedgerRow]) -> BetterThanBroken | None:
     """Return how the version that serves came to, where it was promoted during a loss; else ``None``.
 
-    Whether the loss is over by now is for the judged windows to say.
+    Whether the loss is over by now is for the judged windows to say; one that a person has accepted since is.
     """
     champion = champion_of(rows)
     if champion is None:
@@ -112,7 +117,8 @@ def better_than_broken_of(rows: Sequence[LedgerRow]) -> BetterThanBroken | None:
     commits = [row for row in rows if row.action is LedgerAction.COMMIT and row.digest == champion.digest]
     made = next((row for row in reversed(commits) if not taken_by(row)), commits[-1])
     lost_since = made.body.get("better_than_broken")
-    if lost_since is None:
+    accepted = accepted_at(rows)
+    if lost_since is None or (accepted is not None and accepted > made.at):
         return None
     return BetterThanBroken(
         version=made.version,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from windsock.records import (
     Episode,
     EpisodeState,
     LedgerAction,
+    LedgerEntry,
     RetrainOutcome,
     Span,
     Status,
@@ -106,6 +108,11 @@ def episode(ports: Any, trigger: Any, **changed: Any) -> None:
     ports.monitor.kept_episodes.setdefault(MODEL, {})["stretch"] = opened.replace(**changed)
 
 
+def fake_ports_at(ports: Any, now: Any) -> Any:
+    """Return the same world at another time."""
+    return replace(ports, now=lambda: now)
+
+
 class TestQuiet:
     def test_the_first_champion_sets_it(self, evidence: Any) -> None:
         assert asked(champion_of_auc(evidence)) == ("1", 0.8)
@@ -198,6 +205,42 @@ class TestTrouble:
         evidence(ports, 2, 0.9, met=1)
         promoted(ports, 2)
         assert asked(ports) == ("2", 0.9)
+
+
+class TestAccepted:
+    """What a person has accepted is no loss any more, though no window has passed since."""
+
+    def accepted(self, evidence: Any) -> Any:
+        ports = champion_of_auc(evidence)
+        window(ports, LOST, Status.FAIL)
+        rows = ports.ledger.rows(MODEL)
+        body = {"metrics": [metric("roc_auc", 0.6).model_dump(mode="json")], "window": {}}
+        entry = LedgerEntry(
+            model=MODEL,
+            action=LedgerAction.ACCEPT_LOSS,
+            epoch=0,
+            version="1",
+            digest=digest("1"),
+            actor="alice",
+            body=body,
+        )
+        row = ports.ledger.append(entry, after_seq=rows[-1].seq)
+        ports.ledger.kept[MODEL][-1] = row.model_copy(update={"at": NOON})
+        return ports
+
+    def test_a_version_that_is_proved_better_raises_it_from_there(self, evidence: Any) -> None:
+        ports = self.accepted(evidence)
+        evidence(ports, 2, 0.7, met=1)
+        assert "better_than_broken" not in promoted(ports, 2)
+        assert asked(ports) == ("2", 0.7)
+
+    def test_a_loss_of_later_is_one(self, evidence: Any) -> None:
+        ports = self.accepted(evidence)
+        ports = fake_ports_at(ports, NOON + 3 * DAY)
+        window(ports, NOON + DAY, Status.FAIL)
+        evidence(ports, 2, 0.7, met=1)
+        assert promoted(ports, 2)["better_than_broken"] == (NOON + DAY).isoformat()
+        assert asked(ports) == ("1", 0.6)
 
 
 class TestLedgersOfBefore:

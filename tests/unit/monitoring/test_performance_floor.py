@@ -102,7 +102,7 @@ class TestBaseline:
         scene = self.sunk()
         accept(scene, accuracy=0.9)
         scene.look(answers(*coin(5000, right=0.6)))
-        assert kept(scene).numbers["loss"] == pytest.approx(0.3)
+        assert kept(scene).numbers["loss:accuracy"] == pytest.approx(0.3)
 
 
 class TestMinimum:
