@@ -135,12 +135,10 @@ class RetrainRows:
         if rows >= needed or episode.onset is None:
             return Ready(episode)
         expected = expected_at(labelled, rows, needed, onset=episode.onset, now=self.now)
-        return Ready(
-            episode,
-            RowsNeeded(rows=rows, needed=needed, expected_at=expected),
-            f"{CODE}: a retrain waits for labelled answers since {episode.onset:%Y-%m-%d %H:%M} UTC: "
-            f"{rows:,} of {needed:,} are there{why}; {_until(expected)}",
-        )
+        waits = RowsNeeded(rows=rows, needed=needed, expected_at=expected)
+        since = f"{episode.onset:%Y-%m-%d %H:%M} UTC"
+        told = f"{CODE}: a retrain waits for labelled answers since {since}: {waits.told}{why}"
+        return Ready(episode, waits, told)
 
 
 def tries_of(episodes: Sequence[Episode], stretch: Stretch) -> list[Episode]:
@@ -172,9 +170,3 @@ def expected_at(
         return None
     each = span / len(labelled)
     return max(now + (needed - rows) * each, onset + late + needed * each)
-
-
-def _until(expected: datetime | None) -> str:
-    if expected is None:
-        return "no labels come any more"
-    return f"at the present traffic there are as many by {expected:%Y-%m-%d %H:%M} UTC"
