@@ -46,13 +46,17 @@ def history(
             "score": scores,
             "prediction": pd.Series((scores > 0.5).tolist(), dtype=object),
             "outcome": pd.Series(truth.tolist() if labelled else [None] * count, dtype=object),
+            "truth": truth,
             "label_time": (received + late).astype("datetime64[us, UTC]"),
         }
     )
 
 
 class Log(FakeRows):
-    """Shows of a history what is known at a time."""
+    """Shows of a history what is known at a time.
+
+    :param frame: as :func:`history` makes it.
+    """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         super().__init__()
@@ -61,8 +65,20 @@ class Log(FakeRows):
     def labelled(self, model: str, span: r.Span, labels: Any, **asked: Any) -> LabelledRows:
         self.asked.append(span)
         received = self.whole["receive_time"]
-        frame = self.whole[(received >= span.start) & (received < span.end)].copy()
+        own = self.whole["digest"] == (asked.get("digest") or self.whole["digest"])
+        frame = self.whole[own & (received >= span.start) & (received < span.end)].copy()
         unknown = frame["label_time"] > asked["as_of"]
         frame.loc[unknown, "outcome"] = None
         frame.loc[unknown, "label_time"] = pd.NaT
         return LabelledRows(frame=frame.reset_index(drop=True))
+
+    def serve(self, bundle: str, since: datetime, *, right: float, seed: int = 8) -> None:
+        """Let another version answer from some time on, that is right in a part of the rows."""
+        chance = np.random.default_rng(seed)
+        own = (self.whole["receive_time"] >= pd.Timestamp(since)).to_numpy()
+        truth = self.whole.loc[own, "truth"].to_numpy(dtype=bool)
+        said = np.where(chance.random(len(truth)) < right, truth, ~truth)
+        scores = np.clip(np.where(said, 0.75, 0.25) + chance.normal(0, 0.1, len(truth)), 0, 1)
+        self.whole.loc[own, "digest"] = bundle
+        self.whole.loc[own, "score"] = scores
+        self.whole["prediction"] = self.whole["score"] > 0.5
