@@ -82,7 +82,14 @@ def policy_spec(**retrain: Any) -> ModelSpec:
 
 
 class AnyBundle(FakeBundles):
-    """Has a bundle of every digest: a model of two classes."""
+    """Has a bundle of every digest: a model of two classes.
+
+    :param profile: of each.
+    """
+
+    def __init__(self, profile: r.DriftProfile | None = None) -> None:
+        super().__init__()
+        self.profile = profile
 
     def load(self, uri: str, digest: str) -> LoadedBundle:
         manifest = r.BundleManifest(
@@ -96,4 +103,11 @@ class AnyBundle(FakeBundles):
             created_at=MIDNIGHT,
         )
         golden = r.GoldenPredictions(rows=({},), scores=((0.5,),))
-        return LoadedBundle(manifest=manifest, digest=digest, pipeline=None, schema=SCHEMA, golden=golden)
+        return LoadedBundle(
+            manifest=manifest,
+            digest=digest,
+            pipeline=None,
+            schema=SCHEMA,
+            golden=golden,
+            profile=self.profile,
+        )

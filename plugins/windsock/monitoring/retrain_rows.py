@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from windsock.monitoring.onset import find_onset, searched_from
+from windsock.monitoring.performance_case import labelled_of
 from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.performance_metrics import read_labels
 from windsock.ports import Ports
@@ -35,6 +36,8 @@ FEWEST_ROWS = 250
 difference to a champion that has lost a quarter of its AUC is mostly proved."""
 FEWEST_OF_CLASS = 50
 """Of two classes it needs so many of the rarer one: 10 of them are held out."""
+FEWEST_KNOWN = 30
+"""Fewer labelled answers do not say how they come."""
 CODE = "WS-MONITORING-100"
 
 
@@ -80,15 +83,14 @@ class RetrainRows:
             return Ready(episode)
         tries = tries_of(self.episodes, stretch)
         onset = next((one.onset for one in tries), None)
-        since = min(
-            onset or searched_from(stretch, self.spec),
-            self.now - parse_duration(self.spec.monitoring.retrain.recent),
-        )
         schema = self.ports.bundles.describe(self.champion.bundle_uri, self.champion.digest).schema
-        answers = self._answers(since, schema)
+        answers = self._answers(onset or searched_from(stretch, self.spec), schema)
         onset = onset or find_onset(stretch, answers, schema, self.spec)
         loss = stretch.latest.numbers.get(f"{LOSS}:{self.spec.metric}")
-        labelled = answers if answers.empty else answers[answers["label"].notna()]
+        labelled = labelled_of(answers)
+        if len(labelled) < FEWEST_KNOWN:  # they come late, or not at all
+            recent = parse_duration(self.spec.monitoring.retrain.recent)
+            labelled = labelled_of(self._answers(self.now - recent, schema))
         learned = labelled if labelled.empty else labelled[labelled["receive_time"] >= onset]
         known = episode.replace(onset=onset, rows=len(learned), loss=loss)
         if labelled.empty:
@@ -135,12 +137,10 @@ class RetrainRows:
         if rows >= needed or episode.onset is None:
             return Ready(episode)
         expected = expected_at(labelled, rows, needed, onset=episode.onset, now=self.now)
-        return Ready(
-            episode,
-            RowsNeeded(rows=rows, needed=needed, expected_at=expected),
-            f"{CODE}: a retrain waits for labelled answers since {episode.onset:%Y-%m-%d %H:%M} UTC: "
-            f"{rows:,} of {needed:,} are there{why}; {_until(expected)}",
-        )
+        waits = RowsNeeded(rows=rows, needed=needed, expected_at=expected)
+        since = f"{episode.onset:%Y-%m-%d %H:%M} UTC"
+        told = f"{CODE}: a retrain waits for labelled answers since {since}: {waits.told}{why}"
+        return Ready(episode, waits, told)
 
 
 def tries_of(episodes: Sequence[Episode], stretch: Stretch) -> list[Episode]:
@@ -172,9 +172,3 @@ def expected_at(
         return None
     each = span / len(labelled)
     return max(now + (needed - rows) * each, onset + late + needed * each)
-
-
-def _until(expected: datetime | None) -> str:
-    if expected is None:
-        return "no labels come any more"
-    return f"at the present traffic there are as many by {expected:%Y-%m-%d %H:%M} UTC"

@@ -3,8 +3,8 @@
 The means before and after each place are compared, and the largest standardised difference is held against
 what chance gives: Hawkins (1977), Worsley (1979). Its tail is that of Csörgő and Horváth, Limit Theorems in
 Change-Point Analysis (1997), (1.3.26), after Vostrikova (1981) and James, James and Siegmund (1987). Values
-that are close in time may be alike: the variance is the larger one of that of single values and that of the
-means of batches (Alexopoulos and Seila 1998).
+that are close in time may be alike: the variance is the largest of that of single values, that of a
+first-order autoregression, and that of the means of batches (Alexopoulos and Seila 1998).
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST = 10
-"""So many values at least lie on either side of a change, and a hundredth of all."""
+"""So many values at least lie on either side of a change, a hundredth of all, and the square of their
+skewness: the mean of fewer is not near normal (Cochran's rule asks for more)."""
 FEWEST_SHARE = 0.01
-BATCHES = 20
+BATCHES = 10
 """Fewer batches do not show how much their means vary."""
+MOST_ALIKE = 0.9
+NEGLIGIBLE = 1e-9
+"""A spread below such a part of the values is that of their last digits."""
 LEVEL = 0.01
 """How often chance may be taken for a change."""
 
@@ -50,7 +54,10 @@ def change_point(
     import numpy as np
 
     count = len(values)
-    edge = max(FEWEST, math.ceil(FEWEST_SHARE * count))
+    least = NEGLIGIBLE * float(np.abs(values).max(initial=0.0))
+    if count < 2 * FEWEST or float(values.std()) <= least:
+        return None
+    edge = max(FEWEST, math.ceil(FEWEST_SHARE * count), math.ceil(_skewness(values) ** 2))
     last = count - edge if latest is None else min(latest, count - edge)
     if last < edge:
         return None
@@ -64,11 +71,16 @@ def change_point(
     low, high = values[:place], values[place:]
     rise = float(high.mean() - low.mean())
     spread = math.sqrt(_variance(np.concatenate([low - low.mean(), high - high.mean()])))
-    if spread <= 0:
+    if spread <= least:
         return ChangePoint(place, rise, 0.0) if rise > 0 or (rise < 0 and not rising) else None
     found = abs(float(apart[place - 1])) / spread
     p = chance(found, count, edge=edge, last=last) / (2 if rising else 1)
     return ChangePoint(place, rise, p) if p <= level and (rise > 0 or not rising) else None
+
+
+def _skewness(values: NDArray[np.float64]) -> float:
+    centred = values - values.mean()
+    return float((centred**3).mean() / values.std() ** 3)
 
 
 def _variance(left: NDArray[np.float64]) -> float:
@@ -76,14 +88,23 @@ def _variance(left: NDArray[np.float64]) -> float:
 
     :param left: what the means before and after the change leave.
     """
+    import numpy as np
+
     count = len(left)
     single = float(left.var()) * count / max(1, count - 2)
+    if single == 0:
+        return 0.0
+    alike = float(np.mean(left[1:] * left[:-1])) / single
+    chained = 1.0
+    if alike > 2 / math.sqrt(count):
+        chained = (1 + min(alike, MOST_ALIKE)) / (1 - min(alike, MOST_ALIKE))
     size = int(math.sqrt(count))
     batches = count // size
-    if batches < BATCHES:
-        return single
-    means = left[: batches * size].reshape(batches, size).mean(axis=1)
-    return max(single, size * float(means.var(ddof=1)))
+    apart = 0.0
+    if batches >= BATCHES:
+        means = left[: batches * size].reshape(batches, size).mean(axis=1)
+        apart = size * float(means.var(ddof=1))
+    return max(single * chained, apart)
 
 
 def chance(found: float, count: int, *, edge: int, last: int) -> float:

@@ -222,6 +222,8 @@ class TestLimits:
             (["kept", "promoted", "kept"], False),
             (["promoted", "kept", "kept"], True),
             (["kept", "superseded", "kept"], True),
+            (["too_few", "too_few", "too_few"], False),
+            (["kept", "too_few", "kept"], True),
         ],
     )
     def test_the_breaker_stops_after_retrains_that_did_not_help(self, outcomes, stopped):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from support.builders import digest
-from support.fakes import FakeLedger, FakeRows, fake_ports
+from support.fakes import FakeLedger, fake_ports
+from support.flipped import FLIP, Log, history
 from support.retraining import (
     DAY,
     LATER,
@@ -24,66 +24,13 @@ from support.retraining import (
 from windsock import records as r
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.decide_retrain import decide_retrain, weigh
-from windsock.ports import LabelledRows
 
 A, B = digest("a"), digest("b")
-FLIP = MIDNIGHT + 5 * DAY + timedelta(hours=6)
-"""On the sixth day; its window is the first bad one."""
 
 
 def at(number: float) -> datetime:
     """A minute after the end of a day's window."""
     return MIDNIGHT + number * DAY + LATER
-
-
-def history(
-    days: int = 7,
-    *,
-    a_day: int = 200,
-    flip: datetime | None = FLIP,
-    positives: float = 0.5,
-    late: timedelta = timedelta(hours=1),
-    labelled: bool = True,
-    seed: int = 7,
-) -> pd.DataFrame:
-    """Return answers of a model whose scores mean the contrary from some time on, with their labels."""
-    chance = np.random.default_rng(seed)
-    count = days * a_day
-    received = pd.Series(pd.to_datetime([MIDNIGHT + place * DAY / a_day for place in range(count)], utc=True))
-    truth = chance.random(count) < positives
-    right = truth if flip is None else np.where(received >= pd.Timestamp(flip), ~truth, truth)
-    scores = np.clip(np.where(right, 0.75, 0.25) + chance.normal(0, 0.1, count), 0, 1)
-    return pd.DataFrame(
-        {
-            "prediction_id": [f"p{place}" for place in range(count)],
-            "unit": pd.Series([None] * count, dtype=object),
-            "receive_time": received.astype("datetime64[us, UTC]"),
-            "version": "1",
-            "digest": A,
-            "variant": "champion",
-            "score": scores,
-            "prediction": pd.Series((scores > 0.5).tolist(), dtype=object),
-            "outcome": pd.Series(truth.tolist() if labelled else [None] * count, dtype=object),
-            "label_time": (received + late).astype("datetime64[us, UTC]"),
-        }
-    )
-
-
-class Log(FakeRows):
-    """Shows of a history what is known at a time."""
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        super().__init__()
-        self.whole = frame
-
-    def labelled(self, model: str, span: r.Span, labels: Any, **asked: Any) -> LabelledRows:
-        self.asked.append(span)
-        received = self.whole["receive_time"]
-        frame = self.whole[(received >= span.start) & (received < span.end)].copy()
-        unknown = frame["label_time"] > asked["as_of"]
-        frame.loc[unknown, "outcome"] = None
-        frame.loc[unknown, "label_time"] = pd.NaT
-        return LabelledRows(frame=frame.reset_index(drop=True))
 
 
 class World:
@@ -169,7 +116,9 @@ class TestRows:
     def test_labels_that_come_late_are_waited_for(self):
         decision = World(history(days=7, late=3 * DAY), kind="drift").decide()
         assert decision.waits_for.rows == 0
-        assert decision.waits_for.expected_at > FLIP + 3 * DAY
+        begun = MIDNIGHT + 5 * DAY  # the scores do not tell when in the window
+        enough = begun + 3 * DAY + 250 / 200 * DAY
+        assert decision.waits_for.expected_at == pytest.approx(enough, abs=timedelta(hours=6))
 
     def test_labels_that_come_no_more_have_no_date_and_drift_goes_on(self):
         frame = history(days=30, flip=MIDNIGHT + 28 * DAY)
