@@ -90,9 +90,10 @@ class ParquetSnapshotStore:
         frame = _read_rows(content, stored, place)
         if len(frame) != stored.rows or list(frame.columns) != [column.name for column in stored.columns]:
             raise _broken(place, "its rows or columns are not the manifest's")
-        if snapshot.recent_rows != stored.recent_rows:
+        marked = stored.recent_rows, stored.onset_rows
+        if (snapshot.recent_rows, snapshot.onset_rows) != marked:
             raise _broken(place, "other rows of it are recent by its record than by the manifest")
-        if content_digest(stored.columns, row_digests(frame), stored.recent_rows) != snapshot.digest:
+        if content_digest(stored.columns, row_digests(frame), *marked) != snapshot.digest:
             raise _broken(place, "its content is not what the snapshot's digest stands for")
         return frame
 

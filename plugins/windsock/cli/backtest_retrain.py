@@ -81,7 +81,7 @@ class WhatIf:
         bundle = self.bundles.load(champion.bundle_uri, champion.digest)
         self.first = self.first or bundle
         try:
-            frame, snapshot, findings = self._rows(bundle, claim.recent)
+            frame, snapshot, findings = self._rows(bundle, claim.recent, claim.onset)
         except (DataRefusedError, UnverifiedSnapshotError) as error:
             return made.replace(reason=f"{error.code}: {error.message}")
         if snapshot is None:
@@ -95,7 +95,7 @@ class WhatIf:
         return self._judged(made.replace(**known), result, champion, version)
 
     def _rows(
-        self, bundle: LoadedBundle, recent: Span
+        self, bundle: LoadedBundle, recent: Span, onset: datetime | None
     ) -> tuple[pd.DataFrame, DataSnapshot | None, tuple[str, ...]]:
         """Return the mixture, or no snapshot and why there is none."""
         import pandas as pd
@@ -113,7 +113,7 @@ class WhatIf:
             if not old.all():
                 findings = (f"{int((~old).sum()):,} training rows are younger than the retrain: left out",)
             frame = frame[old].reset_index(drop=True)
-        step = TakeSnapshotInput(spec=self.spec, recent=recent)
+        step = TakeSnapshotInput(spec=self.spec, recent=recent, onset=onset)
         mixture = mix_recent(step, frame, snapshot.columns, self.ports)
         findings += mixture.findings
         if not mixture.recent_rows:
@@ -122,6 +122,8 @@ class WhatIf:
             "columns": mixture.columns,
             "rows": len(mixture.frame),
             "recent_rows": mixture.recent_rows,
+            "onset_rows": mixture.onset_rows,
+            "onset": onset if mixture.onset_rows else None,
         }
         return mixture.frame, snapshot.replace(**marked), findings
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.cli.console import table
 from windsock.ports import Ports
 from windsock.records import DataSnapshot, LedgerAction, MetricValue, PairedDifference
-from windsock.records.rows import held_out_mask, recent_mask
+from windsock.records.rows import held_out_mask, judged_mask
 from windsock.spec import HELD_OUT_PERCENT, ModelSpec, metric_facts
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ def _count(spec: ModelSpec, ports: Ports, snapshot: DataSnapshot) -> Today:
     from windsock.statistics.units import units_of
 
     frame = ports.snapshots.load(snapshot)
-    judged = held_out_mask(frame, spec, snapshot.recent_rows) & recent_mask(len(frame), snapshot.recent_rows)
+    marked = snapshot.recent_rows, snapshot.onset_rows
+    judged = judged_mask(held_out_mask(frame, spec, *marked), *marked)
     rows = int(judged.sum())
     entity = spec.data.entity
     units = units_of(frame.loc[judged, entity] if entity else None, rows)

@@ -71,7 +71,7 @@ def _rows_on_both_sides(
     digests = row_codes(frame[names][:source])
     if len(digests) - len(set(digests.tolist())) < FEWEST_SHARED:
         return None
-    held_out = held_out_mask(frame, spec, snapshot.recent_rows)[:source]
+    held_out = held_out_mask(frame, spec, snapshot.recent_rows, snapshot.onset_rows)[:source]
     return shared_rows(digests, frame[data.target][:source], held_out)
 
 

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+MIN_SINCE_ONSET = 30
+"""With fewer held-out rows since the onset recent ones decide: an interval of fewer proves nothing."""
+MIN_OF_CLASS = 5
+"""And as many of them must be of each of two classes."""
+
 
 class Mixture(NamedTuple):
     """Rows to learn from.
@@ -38,12 +43,14 @@ class Mixture(NamedTuple):
     :param columns: what its columns are; roles and kinds are those of the source.
     :param recent_rows: so many rows, the last ones, are recent.
     :param findings: what came from where.
+    :param onset_rows: so many of the recent rows, the last ones, are younger than the onset.
     """
 
     frame: pd.DataFrame
     columns: tuple[ColumnSchema, ...]
     recent_rows: int = 0
     findings: tuple[str, ...] = ()
+    onset_rows: int = 0
 
 
 def mix_recent(
@@ -51,7 +58,8 @@ def mix_recent(
 ) -> Mixture:
     """Return the source's rows, with the labelled answers of the recent window where one is asked for.
 
-    Where too few answers have labels to hold some out, the source stays alone, and the findings say so.
+    Where too few answers have labels to hold some out, the source stays alone, and the findings say so. Those
+    younger than the onset are marked where enough of them are held out to judge a model by.
 
     :param source: the source's typed rows.
     :param columns: their columns.
@@ -69,7 +77,12 @@ def mix_recent(
     )
     recent = read_recent(joined, source, columns, spec)
     taken, filtered = take_recent(recent.frame, columns, spec)
-    recent = replace(recent, frame=taken, findings=(*recent.findings, *filtered))
+    recent = replace(
+        recent,
+        frame=taken.reset_index(drop=True),
+        findings=(*recent.findings, *filtered),
+        received=tuple(recent.received[place] for place in taken.index),
+    )
     window = f"recent window {step.recent.start:%Y-%m-%d %H:%M} to {step.recent.end:%Y-%m-%d %H:%M} UTC"
     said = (window, *recent.findings)
     mixture = mix(step.recent, source, columns, recent, spec)
@@ -82,7 +95,37 @@ def mix_recent(
             "judged on"
         )
         return Mixture(source, columns, findings=(*said, alone))
-    return mixture._replace(findings=(*said, *mixture.findings))
+    mixture = mixture._replace(findings=(*said, *mixture.findings))
+    if step.onset is None:
+        return mixture
+    since = sum(moment >= step.onset for moment in recent.received)
+    return _marked(mixture, since, f"since the onset, {step.onset:%Y-%m-%d %H:%M} UTC", spec)
+
+
+def _marked(mixture: Mixture, since: int, onset: str, spec: ModelSpec) -> Mixture:
+    """Mark the rows since the onset, where a model can be judged by those of them that are held out.
+
+    :param since: how many of the recent rows, the last ones, are younger.
+    :param onset: the onset in words.
+    """
+    held_out = held_out_mask(mixture.frame, spec, mixture.recent_rows, since)
+    place = len(held_out) - since
+    judged = mixture.frame[spec.data.target].iloc[place:][held_out[place:]]
+    few = f"{len(judged):,} of {since:,} rows {onset}, would be held out, {MIN_SINCE_ONSET} are needed"
+    if len(judged) >= MIN_SINCE_ONSET:
+        if _knows_two_classes(judged, spec):
+            said = f"{since:,} rows are {onset}; {len(judged):,} of them are held out, and decide"
+            return mixture._replace(onset_rows=since, findings=(*mixture.findings, said))
+        few = f"of {len(judged):,} held-out rows {onset}, fewer than {MIN_OF_CLASS} are of a second class"
+    why = f"WS-DATA-180: {few}: none is marked, recent rows are learned from and decide"
+    return mixture._replace(findings=(*mixture.findings, why))
+
+
+def _knows_two_classes(judged: pd.Series[Any], spec: ModelSpec) -> bool:
+    if spec.task == "regression":
+        return True
+    counts = judged.value_counts()
+    return int((counts >= MIN_OF_CLASS).sum()) >= 2
 
 
 def mix(

@@ -36,11 +36,13 @@ class RecentRows:
         types of the source; a column that requests do not carry has no value.
     :param carried: columns that requests and labels do carry.
     :param findings: how many answers there were, and which were left out and why; never a value.
+    :param received: when each answer was given, by the server's clock.
     """
 
     frame: pd.DataFrame
     carried: tuple[str, ...]
     findings: tuple[str, ...]
+    received: tuple[datetime, ...] = ()
 
 
 def read_recent(
@@ -73,8 +75,10 @@ def read_recent(
         "without a feature that the source has": meant & ~known,
         f"with a value of another kind in {odd}": meant & known & wrong,
     }
+    kept, received = meant & known & ~wrong, _listed(answers, "receive_time")
     return RecentRows(
-        frame=_frame(read, columns, meant & known & ~wrong),
+        frame=_frame(read, columns, kept),
+        received=tuple(received[place] for place in kept.nonzero()[0]),
         carried=tuple(name for name in source.columns if name in given or name == target),
         findings=(
             *_counted(joined, len(answers), int(labelled.sum())),

@@ -145,7 +145,7 @@ def take_recent(
 
     :param frame: typed rows with the columns of the source.
     :param schemas: these columns.
-    :returns: the rows that are taken, and how many are not.
+    :returns: the rows that are taken, by the index that they had, and how many are not.
     :raises DataRefusedError: if a condition is of another kind than its column.
     """
     if not spec.data.where:
@@ -158,7 +158,7 @@ def take_recent(
     }
     inside = _rows_that_hold(columns, len(frame), spec)
     said = f"{int(inside.sum()):,} of {len(frame):,} recent rows are taken by data.where"
-    return frame[inside].reset_index(drop=True), (said,)
+    return frame[inside], (said,)
 
 
 def _rows_that_hold(

@@ -73,7 +73,7 @@ def structural_checks(
         spec=spec,
         snapshot=snapshot,
         frame=frame,
-        held_out=held_out_mask(frame, spec, snapshot.recent_rows),
+        held_out=held_out_mask(frame, spec, snapshot.recent_rows, snapshot.onset_rows),
         said=frozenset(said),
         unread=frozenset(unread),
     )

@@ -84,12 +84,12 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         )
     )
     _require_numeric_target(columns, spec)
-    typed, schemas, recent_rows, mixed = mix_recent(step, _joined(columns), described, ports)
+    typed, schemas, recent_rows, mixed, onset_rows = mix_recent(step, _joined(columns), described, ports)
     digests = row_digests(typed)
     copies = count_copies(digests)
     snapshot = DataSnapshot(
         model=spec.name,
-        digest=content_digest(schemas, digests, recent_rows),
+        digest=content_digest(schemas, digests, recent_rows, onset_rows),
         uri="",
         rows=len(typed),
         columns=schemas,
@@ -118,6 +118,8 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
         recent_rows=recent_rows,
         recent_start=step.recent.start if step.recent and recent_rows else None,
         recent_end=step.recent.end if step.recent and recent_rows else None,
+        onset=step.onset if onset_rows else None,
+        onset_rows=onset_rows,
         contract=force.version,
         contract_digest=force.digest,
         taken_at=ports.now(),

@@ -310,7 +310,8 @@ def _compared(case: Case, name: str, met: PairedDifference, opponent: str, limit
 
 def _rows(case: Case) -> str:
     """Return what the rows are called that numbers are on."""
-    return "recent held-out rows" if case.step.evaluation.recent_held_out else "rows"
+    evaluation = case.step.evaluation
+    return evaluation.judged_rows if evaluation.recent_held_out else "rows"
 
 
 def _judged(

@@ -13,6 +13,7 @@ from windsock.records import (
     CheckDriftInput,
     ColumnKind,
     ColumnProfile,
+    DataSnapshot,
     DriftProfile,
     InputField,
     InputSchema,
@@ -66,20 +67,21 @@ def take_samples(step: CheckDriftInput, ports: Ports, bundle: LoadedBundle) -> S
             code=CODE,
             next_action="Keep snapshots as long as their versions serve; the window is judged by its counts.",
         )
-    training = _training_rows(ports.snapshots.load(snapshot), step, snapshot.recent_rows)
+    training = _training_rows(ports.snapshots.load(snapshot), step, snapshot)
     if len(training) > limit:
         training = training.sample(limit, random_state=SEED)
     return Samples(reference=to_schema(training, bundle.schema), current=to_schema(current, bundle.schema))
 
 
-def _training_rows(frame: pd.DataFrame, step: CheckDriftInput, recent_rows: int) -> pd.DataFrame:
-    """Return the rows that the version's profile describes: not held out, and recent where enough are.
+def _training_rows(frame: pd.DataFrame, step: CheckDriftInput, snapshot: DataSnapshot) -> pd.DataFrame:
+    """Return the rows that the version's profile describes: not held out; since an onset, or recent.
 
     :raises MonitoringError: if the spec names other columns by now than the snapshot has.
     """
     try:
-        held_out = held_out_mask(frame, step.spec, recent_rows)
-        return frame[~held_out & reference_mask(held_out, recent_rows)]
+        marked = snapshot.recent_rows, snapshot.onset_rows
+        held_out = held_out_mask(frame, step.spec, *marked)
+        return frame[~held_out & reference_mask(held_out, *marked)]
     except (KeyError, TypeError, ValueError) as error:
         raise MonitoringError(
             f"the spec's `data` block does not fit the version's snapshot ({type(error).__name__})",

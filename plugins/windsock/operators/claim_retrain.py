@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RECENT = "recent"
 """XCom key of the stretch whose labelled rows are mixed in."""
+ONSET = "onset"
+"""XCom key of since when the world is another one, as the episode has it."""
 
 
 class ClaimRetrainOperator(StepOperator, SkipMixin):
@@ -41,9 +43,10 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
         return announced_by(context.get("triggering_asset_events") or {})
 
     def finish(self, context: Context, result: StepResult) -> Any:
-        """Push the claim, and its recent stretch apart; skip what follows if it was not granted."""
+        """Push the claim, and its recent stretch and onset apart; skip what follows if it was not granted."""
         pushed = super().finish(context, result)
         context["ti"].xcom_push(key=RECENT, value=pushed["recent"])
+        context["ti"].xcom_push(key=ONSET, value=pushed.get("onset") or "")
         if isinstance(result.record, RetrainClaim) and not result.record.granted:
             context["ti"].xcom_push(key="return_value", value=pushed)
             self.skip(ti=context["ti"], tasks=context["task"].get_direct_relatives(upstream=False))

@@ -50,5 +50,6 @@ class EvaluateModelOperator(StepOperator):
             shown = "no value" if metric.value is None else f"{metric.value:.4f}"
             interval = f" [{metric.interval.low:.4f}, {metric.interval.high:.4f}]" if metric.interval else ""
             rows = "recent" if record.recent_held_out else "held out"
+            rows = "since onset" if record.onset else rows
             log.info("%-12s %-40s %s%s on %s", rows, metric.name, shown, interval, metric.on())
         log.info("::endgroup::")

@@ -8,7 +8,7 @@ from airflow.sdk import DAG, Param, XComArg, chain
 
 from windsock.operators.approve_model import ApproveModelOperator
 from windsock.operators.assets import challenger_asset, sometimes
-from windsock.operators.claim_retrain import RECENT, ClaimRetrainOperator, CloseRetrainOperator
+from windsock.operators.claim_retrain import ONSET, RECENT, ClaimRetrainOperator, CloseRetrainOperator
 from windsock.operators.deploy_model import DeployModelOperator
 from windsock.operators.evaluate_model import EvaluateModelOperator
 from windsock.operators.gate_model import GovernanceGateOperator
@@ -75,6 +75,11 @@ def retrain_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
     return dag
 
 
+def _pulled(task_id: str, key: str) -> str:
+    """Return the template of what a task pushed; empty where one of an older release pushed no such key."""
+    return f"{{{{ ti.xcom_pull(task_ids='{task_id}', key='{key}') or '' }}}}"
+
+
 def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) -> None:
     """Add the retrain tasks to the DAG that is open; every DAG that retrains uses these.
 
@@ -90,7 +95,8 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
     place = {"pool": compute.pool, "queue": compute.queue}
     claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content)
     mixed = XComArg(claim, key=RECENT) if recent else None
-    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed)
+    onset = _pulled(claim.task_id, ONSET) if recent else None
+    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed, onset=onset)
     validation = ValidateDataOperator(task_id="validate_data", spec=content, snapshot=snapshot.output)
     trained = TrainModelOperator.partial(
         task_id="train_model",

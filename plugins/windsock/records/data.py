@@ -112,6 +112,12 @@ class TakeSnapshotInput(Record):
     recent: Span | None = None
     onset: Moment | None = Field(default=None, exclude_if=_is_none)
 
+    @model_validator(mode="after")
+    def _rows_since_the_onset_are_recent(self) -> Self:
+        if self.onset is not None and self.recent is None:
+            raise ValueError("an onset marks some of the recent rows; `recent` says which these are")
+        return self
+
 
 class DataSnapshot(Record):
     """An immutable copy of the rows that one training sees.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from windsock.records.base import Digest
@@ -67,29 +68,37 @@ def rows_digest(digests: NDArray[np.uint8]) -> Digest:
     return hashlib.sha256(digests[digest_order(digests)].tobytes()).hexdigest()
 
 
-def snapshot_digest(columns: Sequence[ColumnSchema], rows: Digest, recent: Digest | None = None) -> Digest:
+def snapshot_digest(
+    columns: Sequence[ColumnSchema],
+    rows: Digest,
+    recent: Digest | None = None,
+    onset: Digest | None = None,
+) -> Digest:
     """Return the digest of a snapshot: what its columns are, and its rows, whatever the order of either.
 
     Roles are no part of it: the same rows used in another way are the same rows.
 
     :param rows: digest of the set of rows.
     :param recent: digest of the set of recent rows among them; ``None`` where none are marked so.
+    :param onset: digest of the set of rows since the onset among those; ``None`` where none are marked so.
     """
     read = sorted([column.name, column.kind.value, column.true_word, column.false_word] for column in columns)
-    marked = {} if recent is None else {"recent": recent}
+    marked = {name: value for name, value in (("recent", recent), ("onset", onset)) if value is not None}
     return digest_of({"columns": read, "rows": rows, **marked})
 
 
 def content_digest(
-    columns: Sequence[ColumnSchema], digests: NDArray[np.uint8], recent_rows: int = 0
+    columns: Sequence[ColumnSchema], digests: NDArray[np.uint8], recent_rows: int = 0, onset_rows: int = 0
 ) -> Digest:
     """Return the digest of a snapshot by its rows' digests: the same rows, otherwise marked, have another.
 
     :param digests: what :func:`row_digests` gave.
     :param recent_rows: so many of them, the last ones, are recent.
+    :param onset_rows: so many of those, the last ones, are younger than the onset.
     """
     recent = rows_digest(digests[len(digests) - recent_rows :]) if recent_rows else None
-    return snapshot_digest(columns, rows_digest(digests), recent)
+    onset = rows_digest(digests[len(digests) - onset_rows :]) if onset_rows else None
+    return snapshot_digest(columns, rows_digest(digests), recent, onset)
 
 
 def digest_order(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -112,7 +121,9 @@ def count_copies(digests: NDArray[np.uint8]) -> int:
     return int((ordered[1:] == ordered[:-1]).all(axis=1).sum())
 
 
-def held_out_mask(frame: pd.DataFrame, spec: ModelSpec, recent_rows: int = 0) -> NDArray[np.bool_]:
+def held_out_mask(
+    frame: pd.DataFrame, spec: ModelSpec, recent_rows: int = 0, onset_rows: int = 0
+) -> NDArray[np.bool_]:
     """Return which rows are held out: nothing is ever fitted on them.
 
     With ``data.event_time``: the latest 20 % of the rows, cut at a time so that equal times fall on one side;
@@ -121,19 +132,22 @@ def held_out_mask(frame: pd.DataFrame, spec: ModelSpec, recent_rows: int = 0) ->
     keeps its side when others come, go or are put in another order, and when its label is corrected.
 
     Recent rows that are mixed in keep that rule; by time, it holds for them and for the others apart: else
-    nearly all held-out rows were recent ones, and no model could learn from what is new.
+    nearly all held-out rows were recent ones, and no model could learn from what is new. For the same reason
+    it holds by time for rows since an onset and for the recent ones before it apart.
 
     :param frame: rows of a snapshot.
     :param spec: the model; its ``data`` block names the columns.
     :param recent_rows: so many of them, the last ones, are recent.
+    :param onset_rows: so many of those, the last ones, are younger than the onset.
     :returns: boolean array in the frame's order.
     """
     import numpy as np
 
     data = spec.data
     if data.event_time:
-        times, before = frame[data.event_time], len(frame) - recent_rows
-        return np.concatenate([_latest(times.iloc[:before]), _latest(times.iloc[before:])])
+        cuts = [0, len(frame) - recent_rows, len(frame) - onset_rows, len(frame)]
+        parts = [frame[data.event_time].iloc[start:end] for start, end in pairwise(cuts) if start < end]
+        return np.concatenate([_latest(part) for part in parts] or [np.zeros(0, dtype=bool)])
     digests = np.zeros((len(frame), 32), dtype=np.uint8)
     by_content = np.ones(len(frame), dtype=bool)
     if data.entity:
@@ -158,19 +172,35 @@ def recent_mask(rows: int, recent_rows: int) -> NDArray[np.bool_]:
     return mask
 
 
-def reference_mask(held_out: NDArray[np.bool_], recent_rows: int) -> NDArray[np.bool_]:
-    """Return which rows of a snapshot the monitor's reference is made of, held out or not.
+def judged_mask(held_out: NDArray[np.bool_], recent_rows: int, onset_rows: int = 0) -> NDArray[np.bool_]:
+    """Return on which rows of a snapshot a model is judged: held-out ones, of the latest kind that is marked.
 
-    The recent ones, if at least :data:`REFERENCE_ROWS` of them were trained on; else all: a reference of a
-    few rows could not show drift.
+    Those since the onset, else the recent ones, else all.
 
     :param held_out: which rows are held out.
     :param recent_rows: so many rows, the last ones, are recent.
+    :param onset_rows: so many of those, the last ones, are younger than the onset.
+    """
+    return held_out & recent_mask(len(held_out), onset_rows or recent_rows)
+
+
+def reference_mask(held_out: NDArray[np.bool_], recent_rows: int, onset_rows: int = 0) -> NDArray[np.bool_]:
+    """Return which rows of a snapshot the monitor's reference is made of, held out or not.
+
+    Those since the onset, if at least :data:`REFERENCE_ROWS` of them were there to train on; else the recent
+    ones, if as many of those were; else all: a reference of a few rows could not show drift.
+
+    :param held_out: which rows are held out.
+    :param recent_rows: so many rows, the last ones, are recent.
+    :param onset_rows: so many of those, the last ones, are younger than the onset.
     """
     import numpy as np
 
-    recent = recent_mask(len(held_out), recent_rows)
-    return recent if (recent & ~held_out).sum() >= REFERENCE_ROWS else np.ones(len(held_out), dtype=bool)
+    for marked in (onset_rows, recent_rows):
+        mask = recent_mask(len(held_out), marked)
+        if marked and (mask & ~held_out).sum() >= REFERENCE_ROWS:
+            return mask
+    return np.ones(len(held_out), dtype=bool)
 
 
 def entities_of(frame: pd.DataFrame, spec: ModelSpec) -> list[str] | None:

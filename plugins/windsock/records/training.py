@@ -42,6 +42,65 @@ class CrossValidation(Record):
     folds: tuple[float, ...]
 
 
+class RowSetScore(Record):
+    """Rows that a candidate might have been fitted on.
+
+    :param name: ``all``, ``recent``, ``onset`` (since it); with ``/2``, ``/4`` ... the latest part of these.
+    :param rows: training rows of the set.
+    :param mean: mean over the folds, which are of rows since the onset; ``None``: it could not be scored.
+    :param sd: standard deviation over the folds (n - 1).
+    :param error: why it could not be scored.
+    """
+
+    name: str
+    rows: int = Field(ge=0)
+    mean: float | None = None
+    sd: float | None = None
+    error: str = ""
+
+
+class LearnedFrom(Record):
+    """Which rows a candidate was fitted on, where rows since an onset are marked.
+
+    :param name: as of :class:`RowSetScore`.
+    :param rows: training rows that it was fitted on.
+    :param onset: since when the world is another one.
+    :param scored_on: rows of all folds that the sets were scored on.
+    :param sets: what competed, the largest first.
+    """
+
+    name: str
+    rows: int = Field(ge=0)
+    onset: Moment | None = None
+    scored_on: int = Field(ge=0)
+    sets: tuple[RowSetScore, ...]
+
+    @property
+    def words(self) -> str:
+        """The rows in words, such as ``the latest half of the rows since the onset``."""
+        return row_set_words(self.name)
+
+    @property
+    def told(self) -> str:
+        """What competed, as one line of a log."""
+        shown = ", ".join(
+            f"{one.name} ({one.rows:,} rows) {'out' if one.mean is None else format(one.mean, '.4f')}"
+            for one in self.sets
+        )
+        return f"learned from {self.words}, {self.rows:,}; on {self.scored_on:,} rows in folds: {shown}"
+
+
+def row_set_words(name: str) -> str:
+    """Return what a row set is called in sentences.
+
+    :param name: as of :class:`RowSetScore`.
+    """
+    kind, _, part = name.partition("/")
+    called = {"all": "all rows", "recent": "the recent rows", "onset": "the rows since the onset"}
+    words = called.get(kind, kind)
+    return f"the latest {'half' if part == '2' else f'1/{part}'} of {words}" if part else words
+
+
 class CompiledEquality(Record):
     """What came of holding a model's compiled form against the fitted pipeline, on the held-out rows.
 
@@ -87,6 +146,8 @@ class TrainedModel(Record):
     :param train_score: the metric on the rows it was fitted on, for the train-test gap.
     :param rows_train: rows it was fitted on.
     :param rows_held_out: rows kept aside.
+    :param learned_from: which rows these are, where rows since an onset are marked: those by which it did
+        best on rows since the onset. ``cross_validation`` is on such rows then.
     :param fit_seconds: how long the final fit took; no part of any key.
     """
 
@@ -102,6 +163,7 @@ class TrainedModel(Record):
     train_score: float
     rows_train: int
     rows_held_out: int
+    learned_from: LearnedFrom | None = Field(default=None, exclude_if=lambda given: given is None)
     classes: tuple[str, ...] = ()
     fit_seconds: float = 0.0
     trained_at: Moment
@@ -211,6 +273,7 @@ class Evaluation(Record):
     :param metrics: held-out metrics, each with its interval where it has one; the gate decides by
         these. Where the snapshot has recent rows, they and both differences are on the recent held-out ones.
     :param recent_held_out: how many recent held-out rows that are; 0 where all held-out rows are judged on.
+    :param onset: since when these rows are, where they are those since an onset.
     :param overall: the same metrics on all held-out rows, for information, where the gate's are on recent
         ones.
     :param gap: train score minus the score on all held-out rows of the spec's metric, in the direction that
@@ -235,6 +298,7 @@ class Evaluation(Record):
     ranking: tuple[tuple[str, float], ...]
     metrics: tuple[MetricValue, ...]
     recent_held_out: int = Field(default=0, ge=0)
+    onset: Moment | None = Field(default=None, exclude_if=lambda given: given is None)
     overall: tuple[MetricValue, ...] = ()
     gap: float | None
     baseline: PairedDifference
@@ -255,7 +319,14 @@ class Evaluation(Record):
     @property
     def judged_on(self) -> str:
         """Which rows the metrics are on: ``held out``, or ``on 123 recent held-out rows``."""
-        return f"on {self.recent_held_out:,} recent held-out rows" if self.recent_held_out else "held out"
+        return f"on {self.recent_held_out:,} {self.judged_rows}" if self.recent_held_out else "held out"
+
+    @property
+    def judged_rows(self) -> str:
+        """What the rows are called that the metrics are on, such as ``recent held-out rows``."""
+        if self.onset is not None:
+            return f"held-out rows since {self.onset:%Y-%m-%d %H:%M} UTC"
+        return "recent held-out rows" if self.recent_held_out else "held-out rows"
 
     @property
     def faults(self) -> tuple[str, ...]:

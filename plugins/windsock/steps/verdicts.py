@@ -44,7 +44,8 @@ def _first_failures(checks: Sequence[r.CheckResult]) -> str:
 
 
 def _snapshot(record: r.DataSnapshot) -> Verdict:
-    recent = f", {record.recent_rows:,} of them recent," if record.recent_rows else ""
+    since = f" ({record.onset_rows:,} since {record.onset:%Y-%m-%d %H:%M} UTC)" if record.onset else ""
+    recent = f", {record.recent_rows:,} of them recent{since}," if record.recent_rows else ""
     return Verdict(
         word="PASS",
         why=f"{record.rows:,} rows{recent} and {len(record.columns)} columns from {record.source}",

@@ -24,7 +24,7 @@ from windsock.records import (
     PairedDifference,
 )
 from windsock.records.request_contract import contract_changes
-from windsock.records.rows import held_out_mask, recent_mask
+from windsock.records.rows import held_out_mask, judged_mask
 from windsock.spec import canonical_json
 from windsock.statistics.metrics import direction, metric_names
 from windsock.statistics.units import units_of
@@ -41,6 +41,7 @@ from windsock.training.compiling import COMPILED
 from windsock.training.fitting import answer, counted_warnings, limited_threads
 from windsock.training.model_card import card_markdown, difference_text, make_card, metric_text
 from windsock.training.preprocessing import to_features
+from windsock.training.row_sets import labels_of_now
 from windsock.training.target import read_labels
 from windsock.training.unanswered import rarest_share, unanswered_classes
 
@@ -58,8 +59,8 @@ LATENCY_REPEATS = 5
 def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluation:
     """Judge the best candidate on held-out rows: metrics with intervals, against a baseline and the champion.
 
-    Where the snapshot has recent rows, all three are of the recent held-out ones; the metrics on all held-out
-    rows stand beside them.
+    Where the snapshot has recent rows, all three are of the recent held-out ones, and of those since the
+    onset where some are marked; the metrics on all held-out rows stand beside them.
 
     :param key: idempotency key.
     :raises DataRefusedError: if a candidate was trained on another snapshot.
@@ -76,8 +77,9 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         )
     bundle = ports.bundles.load(chosen.bundle_uri, chosen.bundle_digest)
     frame = ports.snapshots.load(step.snapshot)
-    held_out = held_out_mask(frame, spec, step.snapshot.recent_rows)
-    judged = held_out & recent_mask(len(frame), step.snapshot.recent_rows)
+    marked = step.snapshot.recent_rows, step.snapshot.onset_rows
+    held_out = held_out_mask(frame, spec, *marked)
+    judged = judged_mask(held_out, *marked)
     labels = read_labels(frame, step.snapshot, spec)
     rows, truth = frame[judged].reset_index(drop=True), labels[judged]
     entity = spec.data.entity
@@ -99,7 +101,9 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
             bundle.schema,
             truth,
             ours=ours,
-            baseline=answered_by_baseline(labels[~held_out], len(rows), bundle.schema),
+            baseline=answered_by_baseline(
+                labels_of_now(frame, held_out, step.snapshot, spec), len(rows), bundle.schema
+            ),
             champion=met.answered,
             names=metric_names(spec),
             metric=spec.metric,
@@ -123,6 +127,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         ranking=tuple((one.candidate.label, one.cross_validation.mean) for one in step.ranked),
         metrics=judgement.metrics,
         recent_held_out=len(rows) if step.snapshot.recent_rows else 0,
+        onset=step.snapshot.onset,
         overall=overall,
         gap=_gap(step, overall or judgement.metrics),
         baseline=judgement.baseline,
@@ -287,6 +292,7 @@ def _numbers_json(evaluation: Evaluation) -> bytes:
         include={
             "metrics",
             "recent_held_out",
+            "onset",
             "overall",
             "gap",
             "baseline",

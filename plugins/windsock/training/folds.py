@@ -50,6 +50,31 @@ def make_folds(frame: pd.DataFrame, labels: NDArray[Any], spec: ModelSpec) -> Fo
     return folds
 
 
+def make_block_folds(frame: pd.DataFrame, labels: NDArray[Any], spec: ModelSpec) -> Folds:
+    """Split rows into folds that together hold each row once, to score what is fitted on other rows, too.
+
+    With an event time the folds are blocks of it (``frame`` must be sorted by it); else as :func:`make_folds`
+    draws them.
+
+    :raises TrainingRefusedError: if there are too few rows, rows of a class, or entities.
+    """
+    from sklearn import model_selection
+
+    if not spec.data.event_time:
+        return make_folds(frame, labels, spec)
+    if len(frame) < 2 * FOLDS:
+        raise _too_few(f"{len(frame)} training rows", 2 * FOLDS)
+    classes = spec.task == "classification"
+    if classes:
+        _require_each_class(labels)
+    splitter = (model_selection.StratifiedKFold if classes else model_selection.KFold)(n_splits=FOLDS)
+    pairs = tuple(splitter.split(frame, y=labels if classes else None))
+    folds = Folds(kind=type(splitter).__name__, pairs=pairs)
+    if classes:
+        _require_two_classes(labels, folds)
+    return folds
+
+
 def _splitter(frame: pd.DataFrame, spec: ModelSpec) -> tuple[Any, NDArray[Any] | None]:
     from sklearn import model_selection
 
@@ -66,6 +91,19 @@ def _splitter(frame: pd.DataFrame, spec: ModelSpec) -> tuple[Any, NDArray[Any] |
 
 
 def _groups(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[Any] | None:
+    """Return :func:`entity_codes` for folds.
+
+    :raises TrainingRefusedError: if there are fewer entities than folds.
+    """
+    import numpy as np
+
+    codes = entity_codes(frame, spec)
+    if codes is not None and (distinct := np.unique(codes).size) < FOLDS:
+        raise _too_few(f"{distinct} entities in {len(codes):,} training rows", FOLDS)
+    return codes
+
+
+def entity_codes(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[Any] | None:
     """Return a number for each row's entity, where one repeats; a row without an entity is one of its own."""
     import numpy as np
     import pandas as pd
@@ -75,11 +113,7 @@ def _groups(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[Any] | None:
     codes, entities = pd.factorize(frame[spec.data.entity])
     codes = np.where(codes < 0, len(entities) + np.arange(len(codes)), codes)
     distinct = np.unique(codes).size
-    if distinct == len(codes):
-        return None
-    if distinct < FOLDS:
-        raise _too_few(f"{distinct} entities in {len(codes):,} training rows", FOLDS)
-    return codes
+    return None if distinct == len(codes) else codes
 
 
 def _require_each_class(labels: NDArray[Any]) -> None:

@@ -37,6 +37,10 @@ def _data(spec: ModelSpec, snapshot: DataSnapshot, chosen: TrainedModel) -> str:
             f"; {snapshot.recent_rows:,} of the rows are recent: answers of "
             f"{snapshot.recent_start:%Y-%m-%d} to {snapshot.recent_end:%Y-%m-%d} with their labels"
         )
+    if snapshot.onset:
+        recent += f", {snapshot.onset_rows:,} of them since {snapshot.onset:%Y-%m-%d %H:%M} UTC"
+    if chosen.learned_from:
+        recent += f"; learned from {chosen.learned_from.words}, by which it did best on rows since then"
     return (
         f"{snapshot.rows:,} rows and {len(snapshot.columns)} columns from {snapshot.source}{span} "
         f"(snapshot {snapshot.digest}); target {spec.data.target}; "
@@ -48,7 +52,10 @@ def _results(snapshot: DataSnapshot, chosen: TrainedModel, metrics: Sequence[Met
     shown = "; ".join(metric_text(metric) for metric in metrics)
     rows = f"{chosen.rows_held_out:,} held-out rows"
     if snapshot.recent_rows:
-        rows = f"{metrics[0].on_rows:,} recent held-out rows, of {rows}"
+        kind = "recent held-out rows"
+        if snapshot.onset:
+            kind = f"held-out rows since {snapshot.onset:%Y-%m-%d %H:%M} UTC"
+        rows = f"{metrics[0].on_rows:,} {kind}, of {rows}"
     return f"{chosen.candidate.label} on {rows}, 95 % intervals: {shown}."
 
 

@@ -60,23 +60,27 @@ def make_reference(
     profile: DriftProfile,
     rows: pd.DataFrame,
     *,
+    judged: pd.DataFrame | None = None,
     snapshot: DataSnapshot,
     spec: ModelSpec,
 ) -> tuple[DriftProfile, dict[str, Any]]:
     """Complete the profile of the training rows by what a fitted pipeline does on the held-out ones.
 
     :param profile: the features on the training rows.
-    :param rows: the held-out rows of the snapshot.
+    :param rows: the held-out rows that are like the profile's: of these are the scores.
+    :param judged: the held-out rows that the model is judged on, where they are others: of these are
+        importances, target and performance.
     :returns: the profile with importances, score, target and performance; and the importances as they were
         measured, empty where they could not be.
     """
     if not len(rows):
         log.info("WS-TRAINING-018: no row is held out, so later performance has nothing to be held against")
         return profile, {}
-    rows = _in_order(rows, spec)
+    described = _in_order(rows, spec)
+    rows = described if judged is None else _in_order(judged, spec)
     try:
-        features, labels = to_features(rows, schema.fields), read_labels(rows, snapshot, spec)
-        answers = answer(pipeline, features)
+        features, labels, scored = _answered(pipeline, schema, rows, snapshot, spec)
+        of_scores = scored if judged is None else _answered(pipeline, schema, described, snapshot, spec)[2]
     except (DataRefusedError, TrainingRefusedError) as error:
         log.info(
             "WS-TRAINING-018: the %s held-out rows say nothing about performance: %s",
@@ -86,19 +90,27 @@ def make_reference(
         return profile, {}
     found = measure_importances(pipeline, schema, features, labels, spec.metric)
     shares = importance_shares(found)
-    scored = universe_of(schema, labels).score(labels, answers, schema.classes)
     entity = spec.data.entity
     units = units_of(rows[entity] if entity else None, len(rows))
     performance = _performance(spec, schema, scored, features, shares, units)
     groups = entity_groups(entities_of(rows, spec))
     completed = profile.replace(
         columns=tuple(column.replace(importance=shares.get(column.name)) for column in profile.columns),
-        score=_describe_score(scored, schema, groups),
+        score=_describe_score(of_scores, schema, entity_groups(entities_of(described, spec))),
         target=_describe_target(labels, snapshot, spec, groups),
         performance=performance,
     )
     _log_findings(completed, performance, schema)
     return completed, found
+
+
+def _answered(
+    pipeline: Pipeline, schema: InputSchema, rows: pd.DataFrame, snapshot: DataSnapshot, spec: ModelSpec
+) -> tuple[pd.DataFrame, NDArray[Any], Scored]:
+    """Return the features of rows, their targets, and the pipeline's answers beside these."""
+    features, labels = to_features(rows, schema.fields), read_labels(rows, snapshot, spec)
+    answers = answer(pipeline, features)
+    return features, labels, universe_of(schema, labels).score(labels, answers, schema.classes)
 
 
 def _in_order(rows: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:

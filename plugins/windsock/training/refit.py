@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TrainingRefusedError
 from windsock.ports import LoadedBundle
-from windsock.records import DataSnapshot, DriftProfile, InputSchema, MetricValue, PairedDifference
-from windsock.records.rows import entities_of, held_out_mask, recent_mask, reference_mask
+from windsock.records import (
+    DataSnapshot,
+    DriftProfile,
+    InputSchema,
+    LearnedFrom,
+    MetricValue,
+    PairedDifference,
+)
+from windsock.records.rows import entities_of, held_out_mask, judged_mask, reference_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
 from windsock.statistics.units import units_of
 from windsock.training.comparison import answered_by, answered_by_baseline, answered_by_champion, judge
+from windsock.training.cross_validation import TrainingRows
 from windsock.training.fitting import counted_warnings, fit, limited_threads
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
+from windsock.training.row_sets import NO_FOLDS, choose_rows, labels_of_now, make_row_sets
 from windsock.training.target import in_time_order, make_schema, read_labels
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ class Refit:
     :param rows: rows that it was fitted on.
     :param judged: held-out rows that it was compared on.
     :param against: the new model minus the champion on those rows.
+    :param learned_from: which rows these are, where rows since an onset are marked.
     :param missed: the gate's minimums that it does not keep with the whole interval, and the baseline if the
         gate asks for it and it is not beaten so; in words.
     """
@@ -41,6 +51,7 @@ class Refit:
     judged: int
     against: PairedDifference
     missed: tuple[str, ...]
+    learned_from: LearnedFrom | None = None
 
     def beats(self, margin: float) -> bool:
         """Return whether the whole interval of the difference is above a margin."""
@@ -59,19 +70,21 @@ def refit(
 ) -> Refit:
     """Fit a bundle's pipeline anew, with its own parameters, on the rows that are not held out.
 
+    Where rows since an onset are marked, row sets compete as in a training, and these rows decide.
+
     :param bundle: whose pipeline, parameters and fields are taken.
-    :param champion: what the result is compared with, on held-out rows; the recent ones, where there are any.
-    :param frame: typed rows, the recent ones last.
-    :param snapshot: what its columns are, and how many rows are recent.
+    :param champion: what the result is compared with, on held-out rows; the recent ones, where there are any,
+        and those since an onset, where some are marked.
+    :param frame: typed rows, the recent ones last, and last of these those since an onset.
+    :param snapshot: what its columns are, and how many rows are recent, and since an onset.
     :param digest: what the result is called.
     :raises TrainingRefusedError: if these rows cannot train or judge it.
     """
     from sklearn.base import clone
 
-    held_out = held_out_mask(frame, spec, snapshot.recent_rows)
-    now = recent_mask(len(frame), snapshot.recent_rows)
-    judged = held_out & now
-    described = reference_mask(held_out, snapshot.recent_rows)
+    marked = snapshot.recent_rows, snapshot.onset_rows
+    held_out = held_out_mask(frame, spec, *marked)
+    judged, described = judged_mask(held_out, *marked), reference_mask(held_out, *marked)
     training = in_time_order(frame[~held_out], spec)
     if not len(training) or not judged.any():
         raise TrainingRefusedError(
@@ -83,7 +96,18 @@ def refit(
     features, labels = to_features(training, fields), read_labels(training, snapshot, spec)
     schema = make_schema(spec, fields, labels, snapshot.column(spec.data.target))
     with limited_threads(1), counted_warnings():
-        pipeline = fit(lambda _: clone(bundle.pipeline), features, labels)
+
+        def make(_: pd.DataFrame) -> Any:
+            return clone(bundle.pipeline)
+
+        rows = TrainingRows(
+            features=features, labels=labels, schema=schema, folds=NO_FOLDS, metric=spec.metric
+        )
+        sets = make_row_sets(frame, held_out, labels, snapshot, spec)
+        learned = choose_rows(make, rows, sets, snapshot) if sets else None
+        if learned:
+            features, labels = features.iloc[learned.chosen.rows], labels[learned.chosen.rows]
+        pipeline = fit(make, features, labels)
         known = in_time_order(frame[~held_out & described], spec)
         profile = build_profile(
             to_features(known, fields),
@@ -91,10 +115,19 @@ def refit(
             by_time=bool(spec.data.event_time),
             entities=entities_of(known, spec),
         )
-        rows = frame[held_out & described]
-        profile, _ = make_reference(pipeline, schema, profile, rows, snapshot=snapshot, spec=spec)
+        profile, _ = make_reference(
+            pipeline,
+            schema,
+            profile,
+            frame[held_out & described],
+            judged=frame[judged] if snapshot.onset_rows else None,
+            snapshot=snapshot,
+            spec=spec,
+        )
         made = _bundle(bundle, pipeline, schema, profile, digest)
-        return _compare(made, champion, labels, frame[judged].reset_index(drop=True), snapshot, spec)
+        nothing = labels_of_now(frame, held_out, snapshot, spec) if snapshot.onset_rows else labels
+        compared = _compare(made, champion, nothing, frame[judged].reset_index(drop=True), snapshot, spec)
+        return replace(compared, rows=len(labels), learned_from=learned.record if learned else None)
 
 
 def _bundle(

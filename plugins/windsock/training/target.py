@@ -222,6 +222,16 @@ def universe_of(schema: InputSchema, labels: NDArray[Any], *others: Sequence[Lab
 
 def in_time_order(frame: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
     """Return rows in the order of time where they have one, with a fresh index."""
+    return frame.iloc[time_order(frame, spec)].reset_index(drop=True)
+
+
+def time_order(frame: pd.DataFrame, spec: ModelSpec) -> NDArray[Any]:
+    """Return the positions of rows in the order of time, those without one first; else as they are."""
+    import numpy as np
+
     by_time = spec.data.event_time
-    ordered = frame.sort_values(by_time, kind="stable", na_position="first") if by_time else frame
-    return ordered.reset_index(drop=True)
+    if not by_time:
+        return np.arange(len(frame))
+    times = frame[by_time].reset_index(drop=True)
+    positions: NDArray[Any] = times.sort_values(kind="stable", na_position="first").index.to_numpy()
+    return positions

@@ -13,6 +13,7 @@ from windsock.ports import LoadedBundle, RunDraft
 from windsock.records import TrainModelInput
 from windsock.spec import SEED, canonical_json
 from windsock.training.preprocessing import to_features
+from windsock.training.row_sets import LEARNED_FROM
 
 
 def training_run(
@@ -49,6 +50,7 @@ def training_run(
             "rows_train": str(rows_train),
             "rows_held_out": str(rows_held_out),
             "features": str(len(loaded.schema.fields)),
+            **({"learned_from": facts[LEARNED_FROM]["name"]} if LEARNED_FROM in facts else {}),
             **{f"estimator.{name}": str(value) for name, value in facts["params"].items()},
         },
         metrics={

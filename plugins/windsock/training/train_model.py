@@ -14,15 +14,17 @@ from windsock.exceptions import DataRefusedError, TrainingRefusedError
 from windsock.ports import BundleDraft, LoadedBundle, Ports
 from windsock.records import (
     CrossValidation,
+    DataSnapshot,
     DriftProfile,
     GoldenPredictions,
     InputField,
+    LearnedFrom,
     Status,
     TrainedModel,
     TrainModelInput,
 )
 from windsock.records.request_contract import RequestContract
-from windsock.records.rows import REFERENCE_ROWS, entities_of, held_out_mask, reference_mask
+from windsock.records.rows import REFERENCE_ROWS, entities_of, held_out_mask, judged_mask, reference_mask
 from windsock.statistics.profiling import build_profile
 from windsock.training.compiling import COMPILED, compile_pipeline
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
@@ -34,6 +36,7 @@ from windsock.training.importances import IMPORTANCES
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
 from windsock.training.request_contract import contract_of
+from windsock.training.row_sets import LEARNED_FROM, choose_rows, make_row_sets
 from windsock.training.target import in_time_order, make_schema, read_labels
 from windsock.training.tracking import training_run
 
@@ -58,7 +61,7 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     """
     _require_validated(step)
     frame = ports.snapshots.load(step.snapshot)
-    held_out = held_out_mask(frame, step.spec, step.snapshot.recent_rows)
+    held_out = held_out_mask(frame, step.spec, step.snapshot.recent_rows, step.snapshot.onset_rows)
     training = in_time_order(frame[~held_out], step.spec)
     if not len(training) or not held_out.sum():
         raise TrainingRefusedError(
@@ -80,7 +83,7 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     stored = ports.bundles.find(step.spec.name, key)
     seconds = 0.0
     if stored is None:
-        fitted = _fit_candidate(step, training, features, contract)
+        fitted = _fit_candidate(step, frame, held_out, features, contract)
         seconds = fitted.seconds
         files, equality = compile_pipeline(
             fitted.pipeline, fitted.rows.schema, fitted.golden, frame[held_out], ports.compiler
@@ -98,10 +101,10 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     _require_faithful(loaded)
     facts = loaded.manifest.facts
     cross_validation = CrossValidation.model_validate(facts["cross_validation"])
+    learned = LearnedFrom.model_validate(facts[LEARNED_FROM]) if LEARNED_FROM in facts else None
+    rows_train = learned.rows if learned else len(training)
     run_id = ports.tracker.record_run(
-        training_run(
-            step, key, loaded, stored.uri, rows_train=len(training), rows_held_out=int(held_out.sum())
-        )
+        training_run(step, key, loaded, stored.uri, rows_train=rows_train, rows_held_out=int(held_out.sum()))
     )
     return TrainedModel(
         model=step.spec.name,
@@ -114,8 +117,9 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
         params=facts["params"],
         cross_validation=cross_validation,
         train_score=facts["train_score"],
-        rows_train=len(training),
+        rows_train=rows_train,
         rows_held_out=int(held_out.sum()),
+        learned_from=learned,
         classes=tuple(str(label) for label in loaded.schema.classes),
         fit_seconds=round(seconds, 3),
         trained_at=loaded.manifest.created_at,
@@ -147,13 +151,19 @@ class _Fitted:
 
 
 def _fit_candidate(
-    step: TrainModelInput, training: pd.DataFrame, features: pd.DataFrame, contract: RequestContract
+    step: TrainModelInput,
+    frame: pd.DataFrame,
+    held_out: NDArray[np.bool_],
+    features: pd.DataFrame,
+    contract: RequestContract,
 ) -> _Fitted:
     spec, candidate, fields = step.spec, step.candidate, contract.fields
+    training = in_time_order(frame[~held_out], spec)
     labels = read_labels(training, step.snapshot, spec)
     schema = contract.put_into(make_schema(spec, fields, labels, step.snapshot.column(spec.data.target)))
     folds = make_folds(training, labels, spec)
     rows = TrainingRows(features=features, labels=labels, schema=schema, folds=folds, metric=spec.metric)
+    sets = make_row_sets(frame, held_out, labels, step.snapshot, spec)
 
     def make(params: Mapping[str, Any], part: pd.DataFrame) -> Pipeline:
         return build_pipeline(part, fields, candidate, spec.task, params)
@@ -162,6 +172,10 @@ def _fit_candidate(
     space = dict(estimator_kind(candidate.estimator, spec.task).space()) if candidate.search else {}
     free = {name: values for name, values in space.items() if name not in candidate.params}
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings() as counts:
+        learned = choose_rows(partial(make, {}), rows, sets, step.snapshot) if sets else None
+        if learned:
+            rows = replace(rows, folds=learned.chosen.folds)
+            features, labels = features.iloc[learned.chosen.rows], labels[learned.chosen.rows]
         trials = search(make, free, candidate.search, rows)
         best, result = best_of(trials)
         begun = time.perf_counter()
@@ -169,14 +183,17 @@ def _fit_candidate(
         seconds = time.perf_counter() - begun
         train_score = score_on(pipeline, rows, features, labels)
         golden = make_golden(pipeline, features, fields)
-    _log_findings(step, counts, trials, result, folds.kind, train_score)
+    if learned:
+        log.info("%s", learned.record.told)
+    _log_findings(step, counts, trials, result, rows.folds.kind, train_score)
     facts = {
         "params": _plain_params(pipeline),
         "cross_validation": result.model_dump(mode="json"),
         "train_score": train_score,
-        "folds": folds.kind,
+        "folds": rows.folds.kind,
         "warnings": dict(sorted(counts.items())),
         "trials": [_trial_row(trial) for trial in trials] if candidate.search else [],
+        **({LEARNED_FROM: learned.record.model_dump(mode="json")} if learned else {}),
     }
     return _Fitted(pipeline=pipeline, rows=rows, golden=golden, facts=facts, seconds=seconds)
 
@@ -232,12 +249,14 @@ def _describe(
 ) -> tuple[DriftProfile, dict[str, Any]]:
     """Return the monitor's reference, and the importances as they were measured.
 
-    Where enough rows are recent, the reference is made of those alone: held against older ones too, the
-    windows to come would show the very drift that the model has just been trained on.
+    Where enough rows are recent, or since an onset, the reference is made of those alone: held against older
+    ones too, the windows to come would show the very drift that the model has just been trained on. What the
+    model did is told by the rows that it is judged on.
     """
     spec = step.spec
-    now = reference_mask(held_out, step.snapshot.recent_rows)
-    _log_reference(step.snapshot.recent_rows, now, held_out)
+    marked = step.snapshot.recent_rows, step.snapshot.onset_rows
+    now = reference_mask(held_out, *marked)
+    _log_reference(step.snapshot, now, held_out)
     rows = in_time_order(frame[~held_out & now], spec)
     profile = build_profile(
         to_features(rows, fields),
@@ -253,21 +272,25 @@ def _describe(
             fitted.rows.schema,
             profile,
             frame[held_out & now],
+            judged=frame[judged_mask(held_out, *marked)] if step.snapshot.onset_rows else None,
             snapshot=step.snapshot,
             spec=spec,
         )
 
 
-def _log_reference(recent_rows: int, now: NDArray[np.bool_], held_out: NDArray[np.bool_]) -> None:
-    if recent_rows:
-        which = f"all rows: fewer than {REFERENCE_ROWS:,} of the" if now.all() else "the"
-        log.info(
-            "reference: made of %s %s recent rows%s; %s training rows",
-            which,
-            f"{recent_rows:,}",
-            " were trained on" if now.all() else " alone",
-            f"{(now & ~held_out).sum():,}",
-        )
+def _log_reference(snapshot: DataSnapshot, now: NDArray[np.bool_], held_out: NDArray[np.bool_]) -> None:
+    recent_rows, onset_rows = snapshot.recent_rows, snapshot.onset_rows
+    if not recent_rows:
+        return
+    which = f"all rows: fewer than {REFERENCE_ROWS:,} of the" if now.all() else "the"
+    since = onset_rows and now.sum() == onset_rows
+    log.info(
+        "reference: made of %s %s%s; %s training rows",
+        which,
+        f"{onset_rows:,} rows since the onset" if since else f"{recent_rows:,} recent rows",
+        " were trained on" if now.all() else " alone",
+        f"{(now & ~held_out).sum():,}",
+    )
 
 
 def _draft(
