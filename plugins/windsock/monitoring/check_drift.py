@@ -32,6 +32,7 @@ from windsock.records import (
     WindowVerdict,
 )
 from windsock.statistics.counting import WindowCounts
+from windsock.statistics.seasons import like_profile
 
 if TYPE_CHECKING:
     from windsock.spec import DriftBlock
@@ -41,7 +42,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, eq=False)
 class _Window:
-    """A window with what is needed to judge it; samples are taken once, where they are needed."""
+    """A window with what is needed to judge it; samples are taken once, where they are needed.
+
+    :param profile: what it is held against: its like, where the version's columns have seasons.
+    """
 
     step: CheckDriftInput
     ports: Ports
@@ -82,7 +86,8 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
         reason = f"version {champion.version} has no drift profile; the next retrain makes one"
         return _keep(step, ports, _nothing_to_judge(step, ports, champion, reason))
     counts = ports.counter.count(step.spec.name, champion.digest, bundle.profile, step.window)
-    window = _Window(step=step, ports=ports, bundle=bundle, profile=bundle.profile, counts=counts)
+    like = like_profile(bundle.profile, step.window)
+    window = _Window(step=step, ports=ports, bundle=bundle, profile=like, counts=counts)
     if not counts.rows and not counts.damaged:
         report = _nothing_to_judge(step, ports, champion, REASON, Status.EMPTY)
         return _keep(step, ports, report)

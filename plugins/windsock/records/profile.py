@@ -6,6 +6,7 @@ from pydantic import Field
 
 from windsock.records.base import MetricValue, Record
 from windsock.records.data import ColumnKind
+from windsock.records.seasons import Season
 from windsock.spec import DriftBlock
 
 EDGES = 256
@@ -54,7 +55,10 @@ class ColumnProfile(Record):
     :param true_word: for a boolean that is text in requests: the word that means true.
     :param importance: share of the model's permutation importance, 0 to 1; ``None`` where not measured.
     :param wobble: effect size (KS distance, or Cramer's V) that parts of the training rows, in the order of
-        their time, reach among themselves beyond chance; 0 where rows have no time.
+        their time, reach among themselves beyond chance; of profiles of before.
+    :param season: what recurs by weekday or by hour; ``None`` where nothing does or rows have no time.
+    :param recurring: effect size that parts of the training time as long as a window have reached in two
+        separate places at least: so much more is no drift.
     """
 
     name: str
@@ -75,6 +79,8 @@ class ColumnProfile(Record):
     true_word: str | None = None
     importance: float | None = Field(default=None, ge=0, le=1)
     wobble: float = Field(default=0.0, ge=0)
+    season: Season | None = None
+    recurring: float = Field(default=0.0, ge=0)
 
 
 class Calibration(Record):

@@ -26,6 +26,7 @@ from windsock.training.fitting import counted_warnings, fit, limited_threads
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
 from windsock.training.row_sets import NO_FOLDS, choose_rows, labels_of_now, make_row_sets
+from windsock.training.season_profile import Fitted, add_seasons
 from windsock.training.target import in_time_order, make_schema, read_labels
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ def refit(
         profile = build_profile(
             to_features(known, fields),
             fields,
-            by_time=bool(spec.data.event_time),
             entities=entities_of(known, spec),
         )
         profile, _ = make_reference(
@@ -124,6 +124,8 @@ def refit(
             snapshot=snapshot,
             spec=spec,
         )
+        model = Fitted(pipeline, schema)
+        profile = add_seasons(profile, model, frame, held_out, described, snapshot, spec)
         made = _bundle(bundle, pipeline, schema, profile, digest)
         nothing = labels_of_now(frame, held_out, snapshot, spec) if snapshot.onset_rows else labels
         compared = _compare(made, champion, nothing, frame[judged].reset_index(drop=True), snapshot, spec)

@@ -37,6 +37,7 @@ from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
 from windsock.training.request_contract import contract_of
 from windsock.training.row_sets import LEARNED_FROM, choose_rows, make_row_sets
+from windsock.training.season_profile import Fitted, add_seasons
 from windsock.training.target import in_time_order, make_schema, read_labels
 from windsock.training.tracking import training_run
 
@@ -261,13 +262,12 @@ def _describe(
     profile = build_profile(
         to_features(rows, fields),
         fields,
-        by_time=bool(spec.data.event_time),
         entities=entities_of(rows, spec),
     )
     retrain = spec.monitoring.retrain
     profile = profile.replace(rule=spec.monitoring.drift, windows=(retrain.windows, retrain.of))
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings():
-        return make_reference(
+        profile, importances = make_reference(
             fitted.pipeline,
             fitted.rows.schema,
             profile,
@@ -276,6 +276,8 @@ def _describe(
             snapshot=step.snapshot,
             spec=spec,
         )
+        model = Fitted(fitted.pipeline, fitted.rows.schema)
+        return add_seasons(profile, model, frame, held_out, now, step.snapshot, spec), importances
 
 
 def _log_reference(snapshot: DataSnapshot, now: NDArray[np.bool_], held_out: NDArray[np.bool_]) -> None:

@@ -1,0 +1,209 @@
+"""Seasons and natural variability of a model's columns, from all dated rows of its snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from windsock.records import ColumnProfile, Span
+from windsock.records.seasons import Cycle, Season
+from windsock.spec.monitoring import EPOCH
+from windsock.statistics.seasons import LENGTHS, PARTS, count_group, cycle_of, parts_of
+from windsock.statistics.unit_tables import FEWEST_ROWS, UnitTable, tabulate_units
+from windsock.statistics.variability import (
+    FEWEST_UNITS,
+    Variability,
+    differ_by_part,
+    find_excursions,
+    group_parts,
+    reach_of,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+LEAST_TIME = {"week": timedelta(days=21), "day": timedelta(days=3)}
+"""Training time from which on a season can be known."""
+OWN_ROWS = 200
+"""Rows of the reference in each group, from which on a window is held against its like alone."""
+OWN_UNITS = 2
+"""Days of each weekday (hours of each hour of the day) that the reference must have for that."""
+TWO_WEEKS = timedelta(days=14)
+MOST_WINDOWS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class History:
+    """A column on all dated rows of a snapshot.
+
+    :param column: its profile, of the reference.
+    :param values: on all dated rows, in the order of the times.
+    :param reference: which of them the profile describes.
+    """
+
+    column: ColumnProfile
+    values: pd.Series[Any]
+    reference: NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What was found out about columns.
+
+    :param columns: by name, with their seasons and what recurs.
+    :param variability: what windows of the training time did.
+    :param windows: the windows that its places are of.
+    """
+
+    columns: Mapping[str, ColumnProfile]
+    variability: Variability
+    windows: tuple[Span, ...] = field(default=())
+
+
+def find_seasons(histories: Mapping[str, History], times: NDArray[Any], window: timedelta) -> Found:
+    """Find what recurs in columns, by weekday or hour and from window to window.
+
+    :param histories: by any key.
+    :param times: ``datetime64[us]`` in UTC, one for each row of the histories.
+    :param window: length of the monitor's windows.
+    """
+    cycle = cycle_of(window)
+    spans = windows_of(times, window)
+    if not histories or not spans:
+        return Found(
+            columns={key: one.column for key, one in histories.items()},
+            variability=Variability(recurring={}),
+        )
+    unit = units_of(times, window, spans[0].start)
+    columns, tables, kinds = {}, {}, {}
+    for key, history in histories.items():
+        column = history.column.replace(season=_season(history, times, cycle))
+        columns[key] = column
+        table = tabulate_units(column, history.values, unit, len(spans))
+        if table is not None:
+            tables[key], kinds[key] = table, _kinds(column.season, spans, cycle)
+    variability = find_excursions(tables, kinds, reach_of(len(spans), max(1, TWO_WEEKS // window)))
+    for key, much in variability.recurring.items():
+        columns[key] = columns[key].replace(recurring=min(1.0, much))
+    return Found(columns=columns, variability=variability, windows=spans)
+
+
+def windows_of(times: NDArray[Any], window: timedelta) -> tuple[Span, ...]:
+    """Return the windows of the calendar between the first and the last time; of many, the latest ones.
+
+    A window at an end counts if its middle lies between them.
+    """
+    if not len(times):
+        return ()
+    first, last = (_moment(one) for one in (times.min(), times.max()))
+    numbers = range((first - EPOCH) // window, (last - EPOCH) // window + 1)[-MOST_WINDOWS:]
+    starts = [EPOCH + number * window for number in numbers]
+    return tuple(
+        Span(start=start, end=start + window) for start in starts if first <= start + window / 2 <= last
+    )
+
+
+def _moment(time: Any) -> datetime:
+    from datetime import UTC
+
+    found: datetime = time.astype("datetime64[us]").item()
+    return found.replace(tzinfo=UTC)
+
+
+def units_of(times: NDArray[Any], window: timedelta, start: datetime) -> NDArray[Any]:
+    """Return the place of each time's window, counted from one that begins at ``start``."""
+    import numpy as np
+
+    begin = np.datetime64(start.replace(tzinfo=None), "us")
+    length = np.timedelta64(window).astype("timedelta64[us]")
+    found: NDArray[Any] = ((times - begin) // length).astype(np.int64)
+    return found
+
+
+def _kinds(season: Season | None, spans: tuple[Span, ...], cycle: Cycle) -> NDArray[Any]:
+    """Return what each window can be compared with: its group, where it lies in one part of the cycle."""
+    import numpy as np
+
+    if season is None:
+        return np.zeros(len(spans), dtype=int)
+    starts = np.array([one.start.replace(tzinfo=None) for one in spans], dtype="datetime64[us]")
+    parts = parts_of(starts, cycle)
+    in_one_part = spans[0].end - spans[0].start <= LENGTHS[cycle]
+    kinds: NDArray[Any] = np.array(season.group_of)[parts] if in_one_part else parts
+    return kinds
+
+
+def _season(history: History, times: NDArray[Any], cycle: Cycle) -> Season | None:
+    """Return what recurs in a column by weekday or by hour; ``None``: nothing beyond chance."""
+    import numpy as np
+
+    column = history.column
+    if column.many is not None or times.max() - times.min() < np.timedelta64(
+        LEAST_TIME[cycle] - LENGTHS[cycle]
+    ):
+        return None
+    length = LENGTHS[cycle]
+    spans = windows_of(times, length)
+    unit = units_of(times, length, spans[0].start)
+    table = tabulate_units(column, history.values, unit, len(spans))
+    if table is None:
+        return None
+    part = _known_parts(table, spans, cycle)
+    if not differ_by_part(table, part):
+        return None
+    group_of = group_parts(table, part, PARTS[cycle])
+    return _counted(history, times, cycle, group_of) if max(group_of) > 0 else None
+
+
+def _known_parts(table: UnitTable, spans: tuple[Span, ...], cycle: Cycle) -> NDArray[Any]:
+    """Return the part of each unit that has rows; -1 for parts with too few units, or too few rows."""
+    import numpy as np
+
+    starts = np.array([one.start.replace(tzinfo=None) for one in spans], dtype="datetime64[us]")
+    part = np.where(table.rows > 0, parts_of(starts, cycle), -1)
+    for place in range(PARTS[cycle]):
+        here = part == place
+        if here.sum() < FEWEST_UNITS or table.rows[here].sum() < FEWEST_ROWS:
+            part[here] = -1
+    found: NDArray[Any] = part
+    return found
+
+
+def _counted(history: History, times: NDArray[Any], cycle: Cycle, group_of: tuple[int, ...]) -> Season | None:
+    import numpy as np
+
+    part = parts_of(times, cycle)
+    group = np.array(group_of)[part]
+    reference = history.reference
+    rows_of = np.bincount(part[reference], minlength=PARTS[cycle])
+    is_own = _is_own(times[reference], part[reference], group_of, cycle)
+    counted = reference if is_own else np.ones(len(times), dtype=bool)
+    groups = tuple(
+        count_group(history.column, history.values[counted & (group == place)])
+        for place in range(max(group_of) + 1)
+    )
+    return Season(
+        cycle=cycle,
+        group_of=group_of,
+        rows=tuple(np.bincount(part[counted], minlength=PARTS[cycle]).tolist()),
+        groups=groups,
+        reference=() if is_own else tuple(rows_of.tolist()),
+    )
+
+
+def _is_own(times: NDArray[Any], part: NDArray[Any], group_of: tuple[int, ...], cycle: Cycle) -> bool:
+    """Return whether the reference has every part often enough to be a window's like by itself."""
+    import numpy as np
+
+    number = units_of(times, LENGTHS[cycle], EPOCH)
+    known = [place for place, group in enumerate(group_of) if group >= 0]
+    units = [np.unique(number[part == place]).size for place in known]
+    groups = np.array(group_of)[part]
+    sizes = [int((groups == place).sum()) for place in range(max(group_of) + 1)]
+    return min(units) >= OWN_UNITS and min(sizes) >= OWN_ROWS
+
+
+__all__ = ["Found", "History", "find_seasons", "units_of", "windows_of"]
