@@ -19,7 +19,7 @@ from windsock.cli.backtest_retrain import WhatIf
 from windsock.cli.backtest_worlds import Table, world_of_table
 from windsock.cli.backtest_worlds import World as Replayed
 from windsock.monitoring.backtest import replay, windows_between
-from windsock.records import PerformanceReport, Span
+from windsock.records import PerformanceReport, Span, WindowVerdict
 from windsock.records.backtest import BacktestWindow
 from windsock.spec import ModelSpec, parse_duration
 from windsock.spec.loader import spec_from_bytes
@@ -208,7 +208,7 @@ def _judged(stage: Stage, one: BacktestWindow, shown: Shown) -> dict[str, Any]:
         "performance": one.performance.status.value if one.performance else "",
         "labelled": one.performance.labelled if one.performance else 0,
         "again": tuple(
-            (made.status.value, _loss(stage, made, shown), made.labelled)
+            (made.status.value, _loss(stage, made, shown), _labelled(made))
             for made in getattr(one, "again", ())
         ),
         "told": tuple(alert.key for alert in getattr(one, "alerts", ()) if alert.state == "firing"),
@@ -218,7 +218,11 @@ def _judged(stage: Stage, one: BacktestWindow, shown: Shown) -> dict[str, Any]:
     }
 
 
-def _loss(stage: Stage, report: PerformanceReport | None, shown: Shown) -> float | None:
+def _labelled(verdict: WindowVerdict) -> int:
+    return round(verdict.numbers.get("coverage", 0.0) * verdict.numbers.get("answers", 0.0))
+
+
+def _loss(stage: Stage, report: PerformanceReport | WindowVerdict | None, shown: Shown) -> float | None:
     """Return the mean true loss over the labelled part of the stretch that a verdict is about."""
     if report is None:
         return None
@@ -233,7 +237,7 @@ def _loss(stage: Stage, report: PerformanceReport | None, shown: Shown) -> float
     return float(np.average(losses, weights=weights)) if losses else None
 
 
-def judged_span(report: PerformanceReport, spec: ModelSpec) -> Span:
+def judged_span(report: PerformanceReport | WindowVerdict, spec: ModelSpec) -> Span:
     """Return the stretch that a verdict on performance is about: as its report says, else the look-back."""
     said = getattr(report, "lookback", None)
     if isinstance(said, Span):

@@ -38,8 +38,10 @@ class FakeMonitor:
         key = (verdict.model, verdict.kind, verdict.window.start, verdict.window.end)
         with self._lock:
             before = self.kept_windows.get(key)
-            if before is not None and before.stands_against(verdict):
-                return before
+            if before is not None:
+                if before.stands_against(verdict):
+                    return before
+                verdict = verdict.following(before)
             self.kept_windows[key] = verdict
             return verdict
 

@@ -75,6 +75,8 @@ class SqlMonitor(SqlRetraining):
             before = record_of(WindowVerdict, raw, model=verdict.model)
             if before.stands_against(verdict):
                 return before
+            verdict = verdict.following(before)
+            values["record"] = raw_of(verdict)
             connection.execute(
                 text(
                     "UPDATE monitor_windows SET digest = :digest, status = :status, record = :record "  # noqa: S608

@@ -148,8 +148,7 @@ def _left_out(judged: Sequence[BacktestWindow]) -> tuple[str, ...]:
     """Return what windows say of labels that do not count, and of no verdict for long: of each the last."""
     told: dict[str, list[str]] = {}
     for one in judged:
-        reports = (one.drift, one.performance, *one.again)
-        for finding in (found for made in reports if made for found in made.findings):
+        for finding in (found for made in (one.drift, one.performance) if made for found in made.findings):
             code = finding.partition(" ")[0]
             if code in TOLD:
                 told.setdefault(code, []).append(finding)

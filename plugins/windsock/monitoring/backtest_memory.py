@@ -210,8 +210,10 @@ class MemoryMonitor:
         """Keep a window's verdict, unless an earlier one stands."""
         key = (verdict.model, verdict.kind, verdict.window.start, verdict.window.end)
         before = self._windows.get(key)
-        if before is not None and before.stands_against(verdict):
-            return before
+        if before is not None:
+            if before.stands_against(verdict):
+                return before
+            verdict = verdict.following(before)
         self._windows[key] = verdict
         return verdict
 

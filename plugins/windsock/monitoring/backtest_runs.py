@@ -25,6 +25,7 @@ from windsock.records import (
     RetrainOrder,
     Span,
     Status,
+    WindowVerdict,
     live_since,
 )
 from windsock.records.backtest import BacktestWindow
@@ -70,14 +71,20 @@ def run_monitor(spec: ModelSpec, ports: Ports, due: Due) -> list[BacktestWindow]
     """
     if not due.new:
         return []
-    again = tuple(_performance(spec, ports, one) for one in due.again)
+    performances = [_performance(spec, ports, one) for one in due.again]
     made = [_judged(spec, ports, one) for one in due.new]
     decision = decide_retrain(DecideRetrainInput(spec=spec), ports, "")
     drifts = [one.drift for one in made if one.drift is not None]
-    performances = [*again, *(one.performance for one in made if one.performance is not None)]
+    performances += [one.performance for one in made if one.performance is not None]
     alerts = _told(spec, ports, _latest(drifts), _latest(performances), decision)
-    made[-1] = made[-1].replace(decision=decision, again=again, alerts=alerts)
+    made[-1] = made[-1].replace(decision=decision, again=_superseded(spec, ports, due), alerts=alerts)
     return made
+
+
+def _superseded(spec: ModelSpec, ports: Ports, due: Due) -> tuple[WindowVerdict, ...]:
+    """Return the verdicts on earlier windows that this run has made."""
+    now, kept = ports.now(), ports.monitor.windows(spec.name, "performance")
+    return tuple(one for one in kept if one.judged_at == now and one.window not in due.new)
 
 
 def _performance(spec: ModelSpec, ports: Ports, window: Span) -> PerformanceReport:

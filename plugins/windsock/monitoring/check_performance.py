@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring.better_than_broken import better_than_broken, better_than_broken_text
 from windsock.monitoring.empty_windows import REASON
+from windsock.monitoring.judge_again import judge_again, look_for
+from windsock.monitoring.late_labels import LATE, reach_back, told_age
 from windsock.monitoring.performance_anomalies import ROWS
 from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
 from windsock.monitoring.performance_checks import COVERAGE
@@ -81,16 +83,20 @@ def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> Pe
     except WindsockError as error:
         report = _empty(step, now, f"{error.code}: {error.message}", champion, Status.ERROR)
         return _keep(ports, report, FAULT, {})
+    case = look_for(reach_back(case))
     for part in (judge_realised, judge_estimate, judge_business, judge_positives, judge_counts):
         part(case)
     if _is_empty(case):
-        return _keep(ports, _of_empty(case), EMPTY, {"rows": 0.0})
+        report = _keep(ports, _of_empty(case), EMPTY, {"rows": 0.0, **case.delay})
+        return report.replace(findings=(*report.findings, *judge_again(case)))
     judgement = judge(case)
     report = _report(case, judgement)
-    verdict, told = tell_unjudged(case, _verdict(report, judgement, numbers_of(case, report)))
+    verdict, told = tell_unjudged(
+        case, _verdict(report, judgement, {**numbers_of(case, report), **case.delay})
+    )
     report = _show(case, report.replace(findings=(*report.findings, *told)))
     ports.monitor.add_window(verdict)
-    return report
+    return report.replace(findings=(*report.findings, *judge_again(case)))
 
 
 def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: datetime) -> Case:
@@ -152,6 +158,8 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
     labelled = labelled_of(rows)
     broken = better_than_broken(case, judgement.quality)
     said = better_than_broken_text(broken, case.baseline.version if case.baseline else "")
+    age = told_age(case, judgement.quality)
+    late = (f"{LATE} {age}",) if case.lookback.end < case.step.window.end else ()
     return PerformanceReport(
         model=case.step.spec.name,
         version=case.champion.version,
@@ -167,8 +175,9 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         **_held_against(case),
         estimated=case.estimated,
         checks=tuple(case.checks),
-        findings=(*findings_of(case, labelled), *case.findings),
-        reason="; ".join(text for text in (judgement.reason, said) if text),
+        findings=(*late, *findings_of(case, labelled), *case.findings),
+        lookback=case.lookback,
+        reason="; ".join(text for text in (age, judgement.reason, said) if text),
         better_than_broken=broken,
         judged_at=case.now,
     )
@@ -258,5 +267,6 @@ def _verdict(report: PerformanceReport, judgement: Judgement, numbers: Mapping[s
         severity=judgement.quality_severity,
         reason=report.reason,
         numbers=dict(numbers),
+        lookback=report.lookback,
         judged_at=report.judged_at,
     )

@@ -21,6 +21,7 @@ from windsock.records import (
     retrains_by_rollout,
 )
 from windsock.records.retraining import answered_until, hold_of, open_breakers, open_episode
+from windsock.records.stretches import judged_until
 from windsock.spec import RetrainBlock, digest_of
 
 JUDGED = frozenset({Status.PASS, Status.FAIL})
@@ -212,10 +213,11 @@ def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> list[Asked]:
 
 
 def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVerdict]:
-    """Return the windows that count, in order of time, one for each kind and span.
+    """Return the windows that count, in order of what they know, one for each kind and look-back.
 
     A window counts if it was judged ``pass`` or ``fail`` against the bundle that serves, is as long as
-    windows are now, has ended by now, and ended after the last retrain did.
+    windows are now, has ended by now, and ended after the last retrain did. Verdicts about the same answers
+    are one piece of evidence, that of the latest window: labels that come late are seen by several.
     """
     after = answered_until(case.episodes, case.now)
     oldest = case.now - look_back(case.policy, case.length)
@@ -228,8 +230,10 @@ def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVe
             and one.window.end - one.window.start == case.length
             and oldest < one.window.end <= case.now
         ):
-            latest[(one.kind, one.window.end)] = one
-    return sorted(latest.values(), key=lambda one: one.window.end)
+            known = latest.get((one.kind, judged_until(one)))
+            if known is None or known.window.end <= one.window.end:
+                latest[(one.kind, judged_until(one))] = one
+    return sorted(latest.values(), key=lambda one: (judged_until(one), one.window.end))
 
 
 def _stretch_asks(

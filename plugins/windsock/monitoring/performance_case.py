@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -34,19 +34,24 @@ log = logging.getLogger(__name__)
 
 ANSWERED = ("champion", "challenger")
 """Variants of answers that went to the client and are of the version itself."""
+AWAITS = "awaits_labels"
+"""Number of a verdict: labels did not tell of its look-back up to the window's end, or told nothing new."""
 
 
 @dataclass(kw_only=True)
 class Case:
     """What is known of one window while it is judged.
 
-    :param lookback: the stretch that realised metrics are of.
-    :param rows: the champion's own answers in the look-back, with ``label``.
+    :param lookback: the stretch that realised metrics are of: where labels are complete enough by now.
+    :param rows: the champion's own answers from the look-back on, with ``label``.
     :param history: the windows judged before, for what is usual.
     :param series: those and earlier ones, for a trend.
     :param ledger: the model's rows.
     :param baseline: the accepted one by them; ``None`` in ledgers of before.
     :param rates: positive outcomes for each answer, by variant.
+    :param delay: what is known of how late labels come, where that was asked.
+    :param wide: the answers of all versions, with ``label``, that this was measured on just now.
+    :param again: whether labels alone are judged once more.
     """
 
     step: CheckPerformanceInput
@@ -68,6 +73,9 @@ class Case:
     rates: dict[str, float] = field(default_factory=dict)
     realised: Realised = field(default_factory=Realised)
     estimated: tuple[MetricValue, ...] = ()
+    delay: Mapping[str, float] = field(default_factory=dict)
+    wide: pd.DataFrame | None = None
+    again: bool = False
 
     @property
     def reference(self) -> ReferencePerformance | None:
@@ -98,19 +106,36 @@ def labelled_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def new_labels(case: Case, labelled: pd.DataFrame) -> pd.DataFrame:
-    """Return the labelled rows that no earlier window's verdict can have seen.
+    """Return the labelled rows of which no earlier window's verdict has said anything.
 
-    They are of this window, or their label came after the window before was judged.
+    They are of this window, or their label came after the windows before were judged, or those had too few
+    labels to be judged by. What was judged again is passed over: the latest window was judged first.
     """
-    before = [
-        one.judged_at
-        for one in case.series
-        if one.digest == case.champion.digest and one.window.end < case.step.window.end
-    ]
-    if labelled.empty or not before:
+    if labelled.empty:
         return labelled
-    known = labelled["label_time"] > max(before)
-    return labelled[(labelled["receive_time"] >= case.step.window.start) | known]
+    length = case.lookback.end - case.lookback.start
+    own = labelled["receive_time"] >= case.step.window.start
+    new = ~own
+    for one in reversed(case.series):
+        if not new.any():
+            break
+        if one.digest != case.champion.digest or one.window.end >= case.step.window.end or one.earlier:
+            continue
+        if knows_labels(one, case.step.spec.monitoring.performance.coverage):
+            span = one.lookback or Span(start=one.window.end - length, end=one.window.end)
+            received = labelled["receive_time"]
+            outside = (received < span.start) | (received >= span.end)
+            new &= outside | (labelled["label_time"] > one.judged_at)
+    return labelled[own | new]
+
+
+def knows_labels(verdict: WindowVerdict, asked: float) -> bool:
+    """Return whether labels were looked at for a verdict, or the window still waits for them.
+
+    :param asked: the share of labelled answers that is asked.
+    """
+    share, is_judged = verdict.numbers.get("coverage"), verdict.status in (Status.PASS, Status.FAIL)
+    return is_judged if share is None else share >= asked and (is_judged or AWAITS not in verdict.numbers)
 
 
 def place_of(error: Exception) -> str:

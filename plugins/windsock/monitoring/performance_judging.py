@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring import performance_anomalies as anomalies
 from windsock.monitoring import performance_checks as checks
-from windsock.monitoring.performance_case import Case, between, guard, labelled_of, new_labels
+from windsock.monitoring.performance_case import (
+    AWAITS,
+    Case,
+    between,
+    guard,
+    labelled_of,
+    new_labels,
+)
 from windsock.monitoring.performance_floor import judge_floor
 from windsock.monitoring.performance_metrics import estimated_metrics, realised_metrics
 from windsock.monitoring.performance_trend import add_own_numbers, judge_trend
@@ -33,11 +40,13 @@ def judge_realised(case: Case) -> None:
     spec, block = case.step.spec, case.step.spec.monitoring.performance
     rows = between(case, case.lookback)
     labelled = labelled_of(rows)
-    coverage = _coverage(case, rows, labelled)
+    coverage = coverage_of(case, rows, labelled)
     case.checks.append(coverage)
     is_new = not new_labels(case, labelled).empty
     if is_new or not between(case, case.step.window).empty:
         case.numbers |= {"answers": float(len(rows)), "labelled": float(len(labelled))}
+    if not (coverage.passed and is_new) or case.lookback.end < case.step.window.end:
+        case.numbers[AWAITS] = 1.0
     if not (coverage.passed and is_new):
         why = NO_NEWS if coverage.passed else coverage.message
         _no_verdict(case, spec.metric, why, len(labelled))
@@ -52,10 +61,12 @@ def judge_realised(case: Case) -> None:
         case.findings.append(f"{spec.metric} cannot be told from the log; {name} is judged in its place")
     add_own_numbers(case, name)
     judge_floor(case, name)
-    guard(case, f"{checks.TREND}:{name}", checks.CODES[checks.TREND], lambda: judge_trend(case, name))
+    if not case.again:  # the latest window has judged the trend
+        guard(case, f"{checks.TREND}:{name}", checks.CODES[checks.TREND], lambda: judge_trend(case, name))
 
 
-def _coverage(case: Case, rows: pd.DataFrame, labelled: pd.DataFrame) -> CheckResult:
+def coverage_of(case: Case, rows: pd.DataFrame, labelled: pd.DataFrame) -> CheckResult:
+    """Check how many of a stretch's answers have a label; where only positive ones come, nobody knows."""
     block, positive = case.step.spec.monitoring.performance, case.schema.positive
     is_rate = block.positive_rate is not None and positive is not None
     if is_rate and len(labelled) < len(rows) and all(label == positive for label in labelled["label"]):
@@ -144,7 +155,8 @@ def judge_counts(case: Case) -> None:
 
     try:
         counts = counted(window)
-        start = min(case.lookback.start, window.start - (window.end - window.start))
+        lookback = window.end - (case.lookback.end - case.lookback.start)
+        start = min(lookback, window.start - (window.end - window.start))
         before = counted(Span(start=start, end=window.start))
     except TransportError:
         raise

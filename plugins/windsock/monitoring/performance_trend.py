@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from windsock.monitoring.performance_case import Case, between, labelled_of
 from windsock.monitoring.performance_checks import RELATIVE, TREND, result
 from windsock.monitoring.performance_metrics import metric_value
 from windsock.records import CheckResult, Interval, MetricValue, Span, Status, WindowVerdict
+from windsock.records.stretches import judged_until
 from windsock.spec import MonitoringBlock, PerformanceBlock
 from windsock.statistics.intervals import quantile_of_normal
 from windsock.statistics.metrics import direction
@@ -96,10 +97,10 @@ def trend_points(case: Case, name: str) -> tuple[Point, ...]:
     own = [one for one in case.series if one.digest == case.champion.digest]
     found: dict[datetime, Point] = {}
     for verdict in own:
-        for prefix, back in (("own", timedelta()), ("settled", age)):
+        for prefix, end in (("own", verdict.window.end), ("settled", judged_until(verdict) - age)):
             value, rows = (verdict.numbers.get(f"{kind}:{name}") for kind in (prefix, f"{prefix}_rows"))
             if value is not None and rows:
-                found[verdict.window.end - back] = Point(verdict.window.end - back, value, int(rows))
+                found[end] = Point(end, value, int(rows))
     ends = {one.window.end for one in own if one.window.end - one.window.start == length}
     ends = {end for end in ends | {case.step.window.end} if end <= case.step.window.end}
     points: list[Point] = []

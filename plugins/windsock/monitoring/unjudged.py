@@ -132,21 +132,24 @@ def _performance(spec: ModelSpec, latest: WindowVerdict) -> str:
         )
     if WIDE in numbers:
         return _wide(block, latest)
-    if seen is None or known is None:
+    if seen is None or known is None or numbers.get("coverage", 1.0) >= block.coverage:
         return _reason(latest)
     if not known:
         return _no_label(spec.monitoring.labels, numbers)
     told = (
         f"labels come late or not at all: half of those that come are there {_time(numbers, 'median')} after "
         f"the answer, 90 % after {_time(numbers, 'most')}, for {numbers.get(f'{DELAY}:final', 0):.0%} of the "
-        f"answers in the end. The look-back is {block.window}, so {numbers.get('coverage', 0):.0%} of its "
-        f"answers have a label, and {block.coverage:.0%} are asked"
+        f"answers in the end. Of those of {block.window} {numbers.get('coverage', 0):.0%} have a label, and "
+        f"{block.coverage:.0%} are asked"
     )
-    if hours := numbers.get(f"{DELAY}:lookback_hours"):
-        return f"{told}; `monitoring.performance.window: {span_of(hours)}` would reach that"
+    if f"{DELAY}:age_hours" in numbers:
+        return (
+            f"{told}; a look-back has as many {_time(numbers, 'age')} after its end: windows that wait are "
+            f"judged then{_left_out(numbers)}"
+        )
     if share := numbers.get(f"{DELAY}:coverage"):
         return (
-            f"{told}; no look-back up to {LOOKBACK_SPANS[-1]} reaches that: send more labels, or set "
+            f"{told}; no look-back ever has as many: send more labels, or set "
             f"`monitoring.performance.coverage: {share:g}`, and the verdict is of labelled answers alone"
             f"{_left_out(numbers)}"
         )
@@ -181,7 +184,7 @@ def _no_label(labels: LabelsBlock, numbers: dict[str, float]) -> str:
     strangers = f"; {unknown:,.0f} labels are of no answer in the log: send its prediction id"
     if left := (strangers if unknown else "") + _left_out(numbers):
         return f"{told}{left}"
-    return f"{told}. Send them; if they take longer, the look-back that does is named once they come"
+    return f"{told}. Send them; if they take longer, the windows that wait are judged once they come"
 
 
 def _left_out(numbers: dict[str, float]) -> str:
@@ -199,6 +202,11 @@ def _reason(latest: WindowVerdict) -> str:
 
 def _time(numbers: dict[str, float], name: str) -> str:
     return _words(numbers.get(f"{DELAY}:{name}_hours", 0.0))
+
+
+def span_words(span: timedelta) -> str:
+    """Return how long something takes, in words."""
+    return _words(span / timedelta(hours=1))
 
 
 def _words(hours: float) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 from windsock.records.alerts import Alert
 from windsock.records.base import Interval, MetricValue, Moment, Record, Span, Status
 from windsock.records.episodes import Episode, RetrainDecision, RetrainOrder, RetrainOutcome
-from windsock.records.monitoring import DriftReport, PerformanceReport
+from windsock.records.monitoring import DriftReport, PerformanceReport, WindowVerdict
 from windsock.records.training import PairedDifference
 
 
@@ -52,7 +52,7 @@ class BacktestWindow(Record):
 
     :param judged_at: its end and the lateness allowance: what was known then is what is judged by.
     :param version: what served; empty where nothing did.
-    :param again: reports of earlier windows that the same run judged again, for labels had come.
+    :param again: what the same run said of earlier windows, for labels had come.
     :param alerts: what a person would have been told by that run.
     :param metric: the metric that is judged: the spec's, or the first that the history can tell.
     :param baseline: that metric, as the window was held against it.
@@ -64,7 +64,7 @@ class BacktestWindow(Record):
     version: str = ""
     drift: DriftReport | None = None
     performance: PerformanceReport | None = None
-    again: tuple[PerformanceReport, ...] = ()
+    again: tuple[WindowVerdict, ...] = ()
     alerts: tuple[Alert, ...] = ()
     decision: RetrainDecision
     trial: RetrainTrial | None = None

@@ -244,6 +244,17 @@ class WindowVerdict(Record):
             return False
         return self.kind == "drift" or later.status is Status.ERROR
 
+    def following(self, before: WindowVerdict) -> WindowVerdict:
+        """Return this verdict with what was said of the window before, as far as that was another word.
+
+        An error said nothing; neither did a clock that was ahead.
+        """
+        earlier = before.earlier
+        if before.status not in (Status.ERROR, self.status) and not self.is_sooner_than(before):
+            said = EarlierVerdict(status=before.status, reason=before.reason, judged_at=before.judged_at)
+            earlier = (*earlier, said)
+        return self.replace(earlier=earlier)
+
     def is_sooner_than(self, other: WindowVerdict) -> bool:
         """Return whether this one was judged in its time, and the other by a clock that was ahead."""
         if self.window.end > self.judged_at:

@@ -12,7 +12,8 @@ from windsock.records.monitoring import WindowKind, WindowVerdict
 class Stretch(Record):
     """Bad windows from an onset on, and no recovery yet.
 
-    :param span: from the first bad window's start to the last one's end.
+    :param span: from the start of the first bad window, or of what its labels know last where they come late,
+        to the last one's end.
     :param windows: how many of the windows in between are bad.
     :param first: the verdict on the first bad one.
     :param latest: the verdict on the last bad one.
@@ -47,5 +48,7 @@ def open_stretch(windows: Iterable[WindowVerdict], kind: WindowKind, *, now: dat
             bad.clear()
     if not bad:
         return None
-    span = Span(start=bad[0].window.start, end=bad[-1].window.end)
-    return Stretch(kind=kind, span=span, windows=len(bad), first=bad[0], latest=bad[-1])
+    first = bad[0]
+    begun = judged_until(first) - (first.window.end - first.window.start)
+    span = Span(start=begun, end=bad[-1].window.end)
+    return Stretch(kind=kind, span=span, windows=len(bad), first=first, latest=bad[-1])

@@ -31,7 +31,9 @@ def test_windows_stand_by_kind_and_come_in_their_order():
     assert monitor.add_window(make_window(3, "pass")).status.value == "pass"
     early, late = (make_window(1, word, kind="performance") for word in ("insufficient", "pass"))
     monitor.add_window(early)
-    assert monitor.add_window(late) == late
+    stands = monitor.add_window(late)
+    assert stands.replace(earlier=()) == late
+    assert [one.status.value for one in stands.earlier] == ["insufficient"]
     ahead, true = (make_window(4, judged_at=NOW + days * DAY) for days in (9, 3))
     monitor.add_window(ahead)
     assert monitor.add_window(true) == true

@@ -82,10 +82,6 @@ def _alerts(spec, windows):
     return told
 
 
-def looking_back(span):
-    return PLAIN.replace("drop: 0.1", f"drop: 0.1, window: {span}")
-
-
 def statuses(made, kind):
     return [getattr(one, kind).status for one in made.windows]
 
@@ -96,21 +92,17 @@ def last_finding(made, kind):
     ]
 
 
-@pytest.mark.parametrize(("delay", "lookback"), [(4, "10d"), (7, "21d"), (14, "35d")])
-def test_late_labels_are_told_with_the_look_back_that_does(play, delay, lookback):
-    late = {"kind": "performance", "per_day": 150, "delay": delay * DAY}
-    made, alerts = play(PLAIN, days=delay + 9, **late)
-    assert set(statuses(made, "performance")) == {Status.INSUFFICIENT}
-    assert [(one.key, one.state, one.severity.value) for one in alerts] == [
-        ("insufficient:performance", "firing", "medium")
-    ]
-    assert alerts[0].first_at == HISTORY + 7 * DAY + timedelta(minutes=1)
-    assert "WS-MONITORING-095 no verdict on performance in the last 7 windows" in alerts[0].text
-    told = last_finding(made, "performance")
-    assert f"there {delay} days after" in told.replace(f"{24 * delay} hours", f"{delay} days")
-    assert re.search(r"`(monitoring\.performance\.window: \w+)`", told)[1].endswith(f" {lookback}")
-    made, _ = play(looking_back(lookback), days=int(lookback[:-1]) + 3, **late)
-    assert set(statuses(made, "performance")[-3:]) == {Status.PASS}
+@pytest.mark.parametrize(("delay", "waits", "told"), [(4, 4, 0), (7, 8, 2), (14, 15, 2)])
+def test_late_labels_are_judged_once_they_are_there(play, delay, waits, told):
+    made, alerts = play(PLAIN, kind="performance", days=delay + 9, per_day=150, delay=delay * DAY)
+    found = statuses(made, "performance")
+    assert set(found[: waits - 1]) == {Status.INSUFFICIENT}
+    assert set(found[waits + 3 :]) == {Status.PASS}
+    assert [one.state for one in alerts] == ["firing", "resolved"][:told]
+    report = made.windows[-1].performance
+    assert report.lookback.end < report.window.end
+    assert f"labels tell of answers up to {report.lookback.end:%Y-%m-%d %H:%M} UTC" in report.reason
+    assert any(one.startswith("WS-MONITORING-110 labels tell") for one in report.findings)
 
 
 def test_a_steady_history_is_never_told(play):
