@@ -199,10 +199,14 @@ class Life:
 
     def close(self, claim: RetrainClaim, run_id: str, trial: Any) -> RetrainOutcome:
         """Give the claim back."""
-        made = CloseRetrainInput(spec=self.spec, claim=claim, outcome=trial.outcome, run=self._run(run_id))
-        close_retrain(made, self.ports, "")
-        outcome: RetrainOutcome = trial.outcome
-        return outcome
+        made = CloseRetrainInput(
+            spec=self.spec,
+            claim=claim,
+            outcome=trial.outcome,
+            against=trial.difference,
+            run=self._run(run_id),
+        )
+        return close_retrain(made, self.ports, "").outcome
 
     def _run(self, run_id: str) -> RunContext:
         return RunContext(dag_id="churn__drift_retrain", run_id=run_id)
