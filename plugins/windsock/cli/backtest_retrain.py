@@ -86,7 +86,7 @@ class WhatIf:
             return made.replace(reason=f"{error.code}: {error.message}")
         if snapshot is None:
             return made.replace(reason=findings[-1], findings=findings)
-        known = {"findings": findings, "recent_rows": snapshot.recent_rows}
+        known = {"findings": findings, "recent_rows": snapshot.recent_rows, "onset": snapshot.onset}
         try:
             digest = digest_of([champion.digest, version])
             result = refit(bundle, bundle, frame, snapshot, self.spec, digest=digest)
@@ -136,9 +136,12 @@ class WhatIf:
         )
         if against.interval:
             shown += f" [{against.interval.low:.4g}, {against.interval.high:.4g}]"
-        reason = (
-            f"{shown} against the champion, > {margin:g} needed, on {result.judged:,} recent held-out rows"
-        )
+        which = "recent held-out rows"
+        if made.onset is not None:
+            which = f"held-out rows since the onset, {made.onset:%Y-%m-%d %H:%M} UTC"
+        reason = f"{shown} against the champion, > {margin:g} needed, on {result.judged:,} {which}"
+        if result.learned_from is not None:
+            reason += f"; learned from {result.learned_from.name}"
         won = result.beats(margin) and not result.missed
         if against.value is None:
             outcome = RetrainOutcome.FAILED

@@ -20,7 +20,8 @@ class RetrainTrial(Record):
         the loss is won back; ``failed``: nothing was fitted, so nothing is known.
     :param rows: rows that it was fitted on.
     :param recent_rows: labelled answers that were mixed in, held-out ones included.
-    :param difference: retrained minus champion on the recent held-out rows.
+    :param onset: since when answers were learned from apart, and decided; ``None``: all recent ones decided.
+    :param difference: retrained minus champion on the held-out rows that decide.
     :param findings: what came from where, and what was left out.
     """
 
@@ -31,6 +32,7 @@ class RetrainTrial(Record):
     reason: str
     rows: int = Field(default=0, ge=0)
     recent_rows: int = Field(default=0, ge=0)
+    onset: Moment | None = None
     difference: PairedDifference | None = None
     findings: tuple[str, ...] = ()
 
