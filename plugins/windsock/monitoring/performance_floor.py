@@ -137,7 +137,7 @@ def _knows_nothing(case: Case, name: str, asked: MetricValue | None) -> CheckRes
     return result(
         check,
         Status.INSUFFICIENT if interval is None else interval_status(interval, margin, least=True),
-        f"{name} is ahead of a model that knows nothing ({theirs:.4g}) by {ahead:.4g}{_reach(interval)} "
+        f"lead of {name} over a model that knows nothing ({theirs:.4g}): {ahead:.4g}{_reach(interval)} "
         f"against >= {margin:.4g} on {met.on('labelled rows')}",
         value=ahead,
         limit=margin,

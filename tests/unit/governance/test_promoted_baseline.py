@@ -151,6 +151,7 @@ class TestTrouble:
         evidence(ports, 2, 0.45, met=1)
         body = promoted(ports, 2)
         assert body["better_than_broken"] == LOST.isoformat()
+        assert body["reason"].startswith("better than broken: performance has been lost since 20")
         assert "baseline" not in body
         assert asked(ports) == ("1", 0.8)
         assert "version 2 is better than broken: performance has been lost since 20" in caplog.text
@@ -263,6 +264,7 @@ class TestByARollout:
         decided(ports, "promote")
         assert prove(ports, 2, "v2-e4", spec=AB).better_than_broken == LOST
         intent, commit = ports.ledger.rows(MODEL)[-2:]
+        assert commit.body["reason"].startswith("v2-e4: ")
         assert intent.body["better_than_broken"] == commit.body["better_than_broken"] == LOST.isoformat()
         assert asked(ports) == ("1", 0.8)
 

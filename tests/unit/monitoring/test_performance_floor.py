@@ -167,7 +167,7 @@ class TestKnowsNothing:
         assert check.limit == pytest.approx(margin)
         assert check.value == pytest.approx(right - 0.5)
         assert check.code == "WS-MONITORING-098"
-        assert "a model that knows nothing (0.5)" in check.message
+        assert "over a model that knows nothing (0.5): " in check.message
         if status is Status.FAIL:
             assert (report.status, report.severity) == (Status.FAIL, Severity.CRITICAL)
 
