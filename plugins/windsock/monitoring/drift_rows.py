@@ -23,7 +23,7 @@ from windsock.records.values import LARGEST, category_text
 from windsock.spec import SEED
 from windsock.statistics.counting import NUMERIC, WindowCounts
 from windsock.statistics.distances import ks_interval
-from windsock.statistics.seasons import like_parts, parts_of
+from windsock.statistics.seasons import overlap, parts_of
 from windsock.statistics.significance import chi_square, ks_p
 from windsock.statistics.ties import snap_to
 
@@ -94,6 +94,7 @@ def _training_rows(frame: pd.DataFrame, step: CheckDriftInput, snapshot: DataSna
 
 def _like(frame: pd.DataFrame, step: CheckDriftInput, profile: DriftProfile | None) -> pd.DataFrame:
     """Return the rows of the weekdays or hours of the window, where a column is held against those alone."""
+    import numpy as np
     import pandas as pd
 
     name = step.spec.data.event_time
@@ -104,7 +105,7 @@ def _like(frame: pd.DataFrame, step: CheckDriftInput, profile: DriftProfile | No
     moments = pd.to_datetime(frame[name], utc=True).dt.tz_localize(None)
     known = frame[moments.notna()]
     parts = parts_of(moments[moments.notna()].to_numpy().astype("datetime64[us]"), cycle)
-    alike = known[like_parts(own, step.window)[parts]]
+    alike = known[np.array(overlap(step.window, cycle))[parts] > 0]
     return alike if len(alike) else frame
 
 

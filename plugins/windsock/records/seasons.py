@@ -12,8 +12,8 @@ Cycle = Literal["week", "day"]
 """What a season repeats in: its parts are the seven weekdays (Monday is 0), or the 24 hours, in UTC."""
 
 
-class SeasonGroup(Record):
-    """Counts of the parts of a cycle that do not differ beyond chance, around the column's own edges.
+class SeasonPart(Record):
+    """Counts of one part of a cycle, around the column's own edges or by its own categories.
 
     :param rows: rows with a value.
     :param nulls: rows without one.
@@ -28,25 +28,31 @@ class SeasonGroup(Record):
     up_to: tuple[int, ...] = ()
     named: tuple[int, ...] = ()
 
+    @property
+    def total(self) -> int:
+        """All its rows."""
+        return self.rows + self.nulls
+
 
 class Season(Record):
     """How a column differs from one part of a cycle to the next; counts of parts add up.
 
     :param cycle: what it repeats in.
-    :param group_of: for each part its place in ``groups``; -1 where it has too few rows to know.
-    :param rows: for each part its rows.
-    :param groups: at least two, which differ beyond chance.
-    :param reference: rows of the column's reference by part, where the groups are counted on a longer history
+    :param parts: the seven weekdays, or the 24 hours; ``None`` where one has too few rows to know.
+    :param reference: rows of the column's reference by part, where the parts are counted on a longer history
         than that; empty where they are counted on the reference itself.
     """
 
     cycle: Cycle
-    group_of: tuple[int, ...] = Field(min_length=7, max_length=24)
-    rows: tuple[int, ...]
-    groups: tuple[SeasonGroup, ...] = Field(min_length=2)
+    parts: tuple[SeasonPart | None, ...] = Field(min_length=7, max_length=24)
     reference: tuple[int, ...] = ()
 
     @property
     def is_own(self) -> bool:
         """Whether a window can be held against its like: else its limits are widened by the season."""
         return not self.reference
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of each part; 0 where it is not known."""
+        return tuple(part.total if part else 0 for part in self.parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from windsock.records import ColumnProfile, Span
 from windsock.records.seasons import Cycle, Season
 from windsock.spec.monitoring import EPOCH
-from windsock.statistics.seasons import LENGTHS, PARTS, count_group, cycle_of, parts_of
+from windsock.statistics.seasons import LENGTHS, PARTS, count_part, cycle_of, parts_of
 from windsock.statistics.unit_tables import FEWEST_ROWS, UnitTable, tabulate_units
 from windsock.statistics.variability import (
     FEWEST_UNITS,
     Variability,
     differ_by_part,
     find_excursions,
-    group_parts,
     reach_of,
 )
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 LEAST_TIME = {"week": timedelta(days=21), "day": timedelta(days=3)}
 """Training time from which on a season can be known."""
 OWN_ROWS = 200
-"""Rows of the reference in each group, from which on a window is held against its like alone."""
+"""Rows of the reference in each part, from which on a window is held against its like alone."""
 OWN_UNITS = 2
 """Days of each weekday (hours of each hour of the day) that the reference must have for that."""
 TWO_WEEKS = timedelta(days=14)
@@ -124,16 +123,13 @@ def units_of(times: NDArray[Any], window: timedelta, start: datetime) -> NDArray
 
 
 def _kinds(season: Season | None, spans: tuple[Span, ...], cycle: Cycle) -> NDArray[Any]:
-    """Return what each window can be compared with: its group, where it lies in one part of the cycle."""
+    """Return what each window can be compared with: those that begin in the same part of the cycle."""
     import numpy as np
 
     if season is None:
         return np.zeros(len(spans), dtype=int)
     starts = np.array([one.start.replace(tzinfo=None) for one in spans], dtype="datetime64[us]")
-    parts = parts_of(starts, cycle)
-    in_one_part = spans[0].end - spans[0].start <= LENGTHS[cycle]
-    kinds: NDArray[Any] = np.array(season.group_of)[parts] if in_one_part else parts
-    return kinds
+    return parts_of(starts, cycle)
 
 
 def _season(history: History, times: NDArray[Any], cycle: Cycle) -> Season | None:
@@ -154,8 +150,7 @@ def _season(history: History, times: NDArray[Any], cycle: Cycle) -> Season | Non
     part = _known_parts(table, spans, cycle)
     if not differ_by_part(table, part):
         return None
-    group_of = group_parts(table, part, PARTS[cycle])
-    return _counted(history, times, cycle, group_of) if max(group_of) > 0 else None
+    return _counted(history, times, cycle, sorted(set(part[part >= 0].tolist())))
 
 
 def _known_parts(table: UnitTable, spans: tuple[Span, ...], cycle: Cycle) -> NDArray[Any]:
@@ -172,38 +167,30 @@ def _known_parts(table: UnitTable, spans: tuple[Span, ...], cycle: Cycle) -> NDA
     return found
 
 
-def _counted(history: History, times: NDArray[Any], cycle: Cycle, group_of: tuple[int, ...]) -> Season | None:
+def _counted(history: History, times: NDArray[Any], cycle: Cycle, known: Sequence[int]) -> Season:
     import numpy as np
 
-    part = parts_of(times, cycle)
-    group = np.array(group_of)[part]
-    reference = history.reference
-    rows_of = np.bincount(part[reference], minlength=PARTS[cycle])
-    is_own = _is_own(times[reference], part[reference], group_of, cycle)
+    part, reference = parts_of(times, cycle), history.reference
+    is_own = _is_own(times[reference], part[reference], known, cycle)
     counted = reference if is_own else np.ones(len(times), dtype=bool)
-    groups = tuple(
-        count_group(history.column, history.values[counted & (group == place)])
-        for place in range(max(group_of) + 1)
-    )
+    by_part = np.bincount(part[reference], minlength=PARTS[cycle]).tolist()
     return Season(
         cycle=cycle,
-        group_of=group_of,
-        rows=tuple(np.bincount(part[counted], minlength=PARTS[cycle]).tolist()),
-        groups=groups,
-        reference=() if is_own else tuple(rows_of.tolist()),
+        parts=tuple(
+            count_part(history.column, history.values[counted & (part == place)]) if place in known else None
+            for place in range(PARTS[cycle])
+        ),
+        reference=() if is_own else tuple(by_part),
     )
 
 
-def _is_own(times: NDArray[Any], part: NDArray[Any], group_of: tuple[int, ...], cycle: Cycle) -> bool:
+def _is_own(times: NDArray[Any], part: NDArray[Any], known: Sequence[int], cycle: Cycle) -> bool:
     """Return whether the reference has every part often enough to be a window's like by itself."""
     import numpy as np
 
     number = units_of(times, LENGTHS[cycle], EPOCH)
-    known = [place for place, group in enumerate(group_of) if group >= 0]
-    units = [np.unique(number[part == place]).size for place in known]
-    groups = np.array(group_of)[part]
-    sizes = [int((groups == place).sum()) for place in range(max(group_of) + 1)]
-    return min(units) >= OWN_UNITS and min(sizes) >= OWN_ROWS
+    units = min(np.unique(number[part == place]).size for place in known)
+    return units >= OWN_UNITS and min(int((part == place).sum()) for place in known) >= OWN_ROWS
 
 
 __all__ = ["Found", "History", "find_seasons", "units_of", "windows_of"]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile, Span
-from windsock.records.seasons import Cycle, Season, SeasonGroup
+from windsock.records.seasons import Cycle, Season, SeasonPart
 from windsock.spec.monitoring import DAY, EPOCH
 from windsock.statistics.counting import NUMERIC, count_categories, count_numbers
 from windsock.statistics.significance import cramers_v
@@ -72,7 +72,7 @@ def like_column(column: ColumnProfile, span: Span) -> ColumnProfile:
     season = column.season
     if season is None:
         return column
-    now = weights_of_groups(season, overlap(span, season.cycle))
+    now = weights_of(season, overlap(span, season.cycle))
     if now is None:
         return column
     if season.is_own:
@@ -83,13 +83,13 @@ def like_column(column: ColumnProfile, span: Span) -> ColumnProfile:
 def offset(column: ColumnProfile, now: Sequence[float], reference: Sequence[float]) -> float:
     """Return the effect size by which parts of the season differ: KS distance, or Cramer's V.
 
-    :param now: weights of the groups on one side.
+    :param now: weights of the parts on one side.
     :param reference: rows by part of the cycle on the other.
     """
     import numpy as np
 
     season = column.season
-    then = None if season is None else weights_of_groups(season, reference, by_rows=False)
+    then = None if season is None else weights_of(season, reference, by_rows=False)
     if season is None or then is None:
         return 0.0
     one, other = _shares(column, season, now), _shares(column, season, then)
@@ -103,87 +103,71 @@ def span_offset(column: ColumnProfile, one: Span, other: Span) -> float:
     season = column.season
     if season is None:
         return 0.0
-    now = weights_of_groups(season, overlap(one, season.cycle))
+    now = weights_of(season, overlap(one, season.cycle))
     places = overlap(other, season.cycle)
     then = [share * rows for share, rows in zip(places, season.rows, strict=True)]
     return 0.0 if now is None else offset(column, now, then)
 
 
-def weights_of_groups(
-    season: Season, parts: Sequence[float], *, by_rows: bool = True
-) -> tuple[float, ...] | None:
-    """Return the share of each group's rows in some parts of the cycle; ``None`` where none is known.
+def weights_of(season: Season, parts: Sequence[float], *, by_rows: bool = True) -> tuple[float, ...] | None:
+    """Return the share of each known part's rows in a stretch; ``None`` where no part of it is known.
 
     :param parts: how much of each part there is.
     :param by_rows: times the rows that the part has in the season.
     """
-    found = [0.0] * len(season.groups)
-    for much, rows, group in zip(parts, season.rows, season.group_of, strict=True):
-        if group >= 0:
-            found[group] += much * rows if by_rows else much
+    found = [
+        0.0 if part is None else much * (part.total if by_rows else 1)
+        for much, part in zip(parts, season.parts, strict=True)
+    ]
     total = sum(found)
     return tuple(one / total for one in found) if total else None
 
 
-def like_parts(seasons: Sequence[Season], span: Span) -> NDArray[Any]:
-    """Return which parts of the cycle are like those of a stretch, for one of the columns at least.
-
-    :param seasons: of the same cycle, at least one.
-    """
-    import numpy as np
-
-    there = np.array(overlap(span, seasons[0].cycle)) > 0
-    groups = np.array([season.group_of for season in seasons])
-    found: NDArray[Any] = np.array(
-        [any((groups[:, there] == groups[:, [place]]).any(axis=1)) for place in range(groups.shape[1])]
-    )
-    return found
-
-
 def _shares(column: ColumnProfile, season: Season, weights: Sequence[float]) -> NDArray[Any]:
-    """Return the distribution of a mixture of groups."""
+    """Return the distribution of a mixture of parts."""
     import numpy as np
 
     found: Any = 0.0
-    for group, weight in zip(season.groups, weights, strict=True):
+    for part, weight in _used(season, weights):
         if column.kind in NUMERIC:
-            counts = np.array([*group.below, *group.up_to]) / max(1, group.rows)
+            counts = np.array([*part.below, *part.up_to]) / max(1, part.rows)
         else:
-            counts = _cells(group) / max(1, group.rows + group.nulls)
+            cells = [*part.named, part.rows - sum(part.named), part.nulls]
+            counts = np.array(cells) / max(1, part.total)
         found = found + weight * counts
     shares: NDArray[Any] = found
     return shares
 
 
-def _cells(group: SeasonGroup) -> NDArray[Any]:
-    import numpy as np
-
-    return np.array([*group.named, group.rows - sum(group.named), group.nulls], dtype="float64")
+def _used(season: Season, weights: Sequence[float]) -> list[tuple[SeasonPart, float]]:
+    """Return the parts that have a weight, with it."""
+    pairs = zip(season.parts, weights, strict=True)
+    return [(part, weight) for part, weight in pairs if part is not None and weight > 0]
 
 
 def _mixed(column: ColumnProfile, season: Season, weights: Sequence[float]) -> ColumnProfile:
-    """Return a column with the counts of a mixture, of as many rows as its groups hold in these shares."""
+    """Return a column with the counts of a mixture, of as many rows as its parts hold in these shares."""
     import numpy as np
 
-    sizes = [group.rows + group.nulls for group in season.groups]
-    total = min(size / weight for size, weight in zip(sizes, weights, strict=True) if weight > 0)
-    parts = [total * weight / max(1, size) for size, weight in zip(sizes, weights, strict=True)]
+    used = _used(season, weights)
+    total = min(part.total / weight for part, weight in used)
+    factors = np.array([total * weight / part.total for part, weight in used])
 
     def mix(counts: Sequence[Sequence[int]]) -> list[int]:
-        mixed = np.array(parts) @ np.array(counts, dtype="float64")
-        return [int(count) for count in np.rint(mixed)]
+        return [int(count) for count in np.rint(factors @ np.array(counts, dtype="float64"))]
 
-    rows, nulls = mix([(group.rows, group.nulls) for group in season.groups])
+    parts = [part for part, _ in used]
+    rows, nulls = mix([(part.rows, part.nulls) for part in parts])
     if not rows:
         return column
     share = rows / max(1, column.rows)
     changed: dict[str, Any] = {"rows": rows, "nulls": nulls}
     if column.kind in NUMERIC:
-        changed["below"] = tuple(mix([group.below for group in season.groups]))
-        changed["up_to"] = tuple(mix([group.up_to for group in season.groups]))
+        changed["below"] = tuple(mix([part.below for part in parts]))
+        changed["up_to"] = tuple(mix([part.up_to for part in parts]))
         changed["quantiles"] = _quantiles(column, changed["below"], changed["up_to"], rows)
     else:
-        named = mix([group.named for group in season.groups])
+        named = mix([part.named for part in parts])
         changed["categories"] = dict(zip(column.categories, named, strict=True))
         changed["other"] = max(0, rows - sum(named))
         for name in ("seen_once", "seen_twice"):
@@ -209,7 +193,7 @@ def _quantiles(
     return tuple(np.interp(ranks, cumulated, np.maximum.accumulate(values)).tolist())
 
 
-def count_group(column: ColumnProfile, values: Any) -> SeasonGroup:
+def count_part(column: ColumnProfile, values: Any) -> SeasonPart:
     """Count some of a column's values around its own edges, or by its categories.
 
     :param values: a series: numbers and booleans as floats, categories as text.
@@ -219,7 +203,7 @@ def count_group(column: ColumnProfile, values: Any) -> SeasonGroup:
     if column.kind in NUMERIC:
         counted = count_numbers(column, values.to_numpy(dtype="float64"))
         below, up_to = counted.below, counted.up_to
-        return SeasonGroup(
+        return SeasonPart(
             rows=counted.rows,
             nulls=counted.nulls,
             below=() if below is None else tuple(below.tolist()),
@@ -231,7 +215,7 @@ def count_group(column: ColumnProfile, values: Any) -> SeasonGroup:
     else:
         named = Counter(str(one) for one in known.tolist())
     placed = count_categories(column, named, len(values) - len(known)).named
-    return SeasonGroup(
+    return SeasonPart(
         rows=len(known),
         nulls=len(values) - len(known),
         named=() if placed is None else tuple(placed.tolist()),

@@ -22,8 +22,6 @@ SHUFFLES = 199
 """A season must beat all of them: by chance one column in 200 does."""
 FEWEST_UNITS = 3
 """Days of a weekday (hours of an hour of the day) from which on it is a part of a season."""
-ALIKE = 0.1
-"""Parts whose difference has a larger p-value are one group."""
 SURE = 0.01
 """Chance that a time without any excursion has one, over all its windows and columns."""
 FEWEST_WINDOWS = 12
@@ -54,29 +52,6 @@ def differ_by_part(table: UnitTable, part: NDArray[Any]) -> bool:
 
     seen = between(np.arange(len(centred)))
     return seen > 0 and all(between(draw.permutation(len(centred))) < seen for _ in range(SHUFFLES))
-
-
-def group_parts(table: UnitTable, part: NDArray[Any], parts: int) -> tuple[int, ...]:
-    """Return the group of each part: those that do not differ beyond chance are one; -1 for unknown parts.
-
-    The two groups that are most alike are joined, and so on while chance explains their difference.
-    """
-    import numpy as np
-
-    sums = [table.counts[part == place].sum(axis=0) for place in range(parts)]
-    group_of = [place if total.sum() else -1 for place, total in enumerate(sums)]
-    while len(names := sorted({one for one in group_of if one >= 0})) > 1:
-        pairs = [(one, other) for at, one in enumerate(names) for other in names[at + 1 :]]
-        ours, others = (np.array([sums[pair[side]] for pair in pairs]) for side in (0, 1))
-        _, p = distances(ours, others, ordered=table.ordered)
-        best = int(np.nan_to_num(p, nan=2.0).argmax())
-        if not np.isnan(p).any() and p[best] <= ALIKE:
-            break
-        one, other = pairs[best]
-        sums[one] = sums[one] + sums[other]
-        group_of = [one if group == other else group for group in group_of]
-    places = {name: place for place, name in enumerate(names)}
-    return tuple(places.get(group, -1) for group in group_of)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from windsock.monitoring.drift_columns import judge_columns
 from windsock.records import DriftProfile, Span, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.distances import ks_interval
-from windsock.statistics.seasons import like_parts, like_profile, overlap, span_offset
+from windsock.statistics.seasons import like_profile, overlap, span_offset
 
 RULE = DriftBlock()
 
@@ -70,12 +70,17 @@ class TestWhatRecurs:
         assert set(found.variability.recurring.values()) == {0.0}
         assert found.variability.once == ()
 
-    def test_weekends_are_a_group_of_their_own(self):
+    def test_each_weekday_is_counted(self):
         found = found_in(draw_rows(by_week, 56))
         for column in found.columns.values():
             assert column.season.is_own
-            assert set(column.season.group_of[:5]).isdisjoint(column.season.group_of[5:])
+            assert column.season.rows == (1_600,) * 7
             assert column.recurring == 0
+
+    def test_a_weekday_without_rows_is_not_known(self):
+        frame = draw_rows(by_week, 56)
+        season = found_in(frame[frame["at"].dt.dayofweek != 6].reset_index(drop=True)).columns["age"].season
+        assert [part is None for part in season.parts] == [False] * 6 + [True]
 
     def test_two_weeks_are_too_few_to_know_weekdays(self):
         found = found_in(draw_rows(by_week, 14))
@@ -84,8 +89,7 @@ class TestWhatRecurs:
     def test_hours_of_the_day(self):
         found = found_in(draw_rows(by_hour, 10, a_day=2_400, step=HOUR), HOUR)
         season = found.columns["age"].season
-        assert (season.cycle, len(season.group_of)) == ("day", 24)
-        assert season.group_of[6] != season.group_of[18]
+        assert (season.cycle, season.rows) == ("day", (1_000,) * 24)
 
     def test_what_comes_back_each_month_widens_limits_and_is_no_season(self):
         found = found_in(draw_rows(by_pay, 90))
@@ -143,10 +147,6 @@ class TestTheLike:
         rows = self.FRAME[self.FRAME["at"].dt.dayofweek.isin([4, 5])]
         counts = count_frame(self.PROFILE, rows.drop(columns="at")).columns["age"]
         assert ks_interval(like, counts)[0] < 0.04
-
-    def test_rows_of_the_like_are_those_of_its_groups(self):
-        seasons = [one.season for one in self.PROFILE.columns]
-        assert like_parts(seasons, day(6)).tolist() == [False] * 5 + [True] * 2
 
     def test_profiles_without_a_season_stay_as_they_are(self):
         profile = profile_of(draw_rows(steady, 28))
