@@ -19,6 +19,7 @@ from windsock.records import (
     WindowVerdict,
     retrains_by_rollout,
 )
+from windsock.records.accepted_drift import accepted_until
 from windsock.records.retraining import answered_until, hold_of, open_breakers, open_episode
 from windsock.spec import RetrainBlock, digest_of
 
@@ -46,9 +47,10 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
     champion = ports.ledger.champion(name)
     digest = champion.digest if champion else None
     sweep_episodes(ports, name, digest, now)
+    accepted = accepted_until(ports.ledger.rows(name), digest)
     span = look_back(monitoring.retrain, monitoring.window_length)
     decision = decide(
-        ports.monitor.windows(name, since=now - span),
+        [one for one in ports.monitor.windows(name, since=now - span) if not _is_accepted(one, accepted)],
         ports.monitor.episodes(name),
         monitoring.retrain,
         now,
@@ -65,14 +67,21 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
     return decision.replace(order=RetrainOrder.WAIT, episode=None, reason=_standing(stands))
 
 
+def _is_accepted(window: WindowVerdict, until: datetime | None) -> bool:
+    """Return whether a window's drift is what a person has accepted: it asks for nothing any more."""
+    return until is not None and window.kind == "drift" and window.window.end <= until
+
+
 def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) -> None:
     """Close what nobody will close, and learn from the ledger what became of the versions that waited.
 
     :param digest: bundle that serves; ``None``: none does.
     """
+    rows = ports.ledger.rows(model)
     waited = any(one.outcome is RetrainOutcome.QUEUED for one in ports.monitor.episodes(model))
-    ended = retrains_by_rollout(ports.ledger.rows(model)) if waited else {}
-    ports.monitor.sweep(model, digest=digest, now=now, ended=ended)
+    ended = retrains_by_rollout(rows) if waited else {}
+    accepted = accepted_until(rows, digest)
+    ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
 
 
 def look_back(policy: RetrainBlock, window_length: timedelta) -> timedelta:
