@@ -10,7 +10,7 @@ import typer
 from windsock.cli.backtest import find_model
 from windsock.cli.backtest_table import moment_of
 from windsock.cli.console import say, table
-from windsock.cli.monitor_accept import accept_drift_of, reference_lines, why_of
+from windsock.cli.monitor_accept import accept_drift_of, accept_loss_of, reference_lines, why_of
 from windsock.cli.monitor_plan import trend_plan
 from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
@@ -69,15 +69,30 @@ def monitor(
             help="Hold later windows against the rows of the drifted ones, not against the training rows.",
         ),
     ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss",
+            help="Hold later performance against that of the latest judged window, not the baseline.",
+        ),
+    ] = False,
     reason: Annotated[
-        str | None, typer.Option(help="With --reset and --accept-drift: why; it is recorded.")
+        str | None,
+        typer.Option(help="With --reset, --accept-drift and --accept-loss: why; it is recorded."),
     ] = None,
 ) -> None:
-    """Show a model's verdicts, episodes and alerts, judge its windows, plan, reset the breaker, accept drift.
+    """Show a model's verdicts, judge its windows, plan, reset the breaker, accept drift or a loss.
 
     Exit code 1 if a window could not be judged, 3 if a system did not answer. Drift is no fault: 0.
     """
-    _one_of(status=status, check=check, reset=reset, plan=plan, accept_drift=accept_drift)
+    _one_of(
+        status=status,
+        check=check,
+        reset=reset,
+        plan=plan,
+        accept_drift=accept_drift,
+        accept_loss=accept_loss,
+    )
     if window_end is not None and not check:
         raise typer.BadParameter("only with --check", param_hint="--window-end")
     settings = Settings.from_environment()
@@ -87,6 +102,8 @@ def monitor(
         reset_policy(spec, ports, why_of(reason, "Why is the breaker to forget what was"))
     elif accept_drift:
         accept_drift_of(spec, ports, why_of(reason, "Why is the drift to be accepted"))
+    elif accept_loss:
+        accept_loss_of(spec, ports, why_of(reason, "Why is the loss to be accepted"))
     elif check:
         check_windows(spec, ports, window_end)
     elif plan:

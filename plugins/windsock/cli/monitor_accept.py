@@ -1,4 +1,4 @@
-"""``windsock monitor NAME --accept-drift``: what a person accepts of what the monitor found."""
+"""``windsock monitor NAME --accept-drift`` and ``--accept-loss``: what a person accepts of the findings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from windsock.cli.console import say
 from windsock.cli.surroundings import findings_on_stderr, user
 from windsock.exceptions import UnverifiedBundleError
 from windsock.monitoring.accept_drift import accept_drift
+from windsock.monitoring.accept_loss import accept_loss
 from windsock.monitoring.accepted_reference import accepted_reference, told_of
 from windsock.ports import Ports
-from windsock.records import Span
+from windsock.records import MetricValue, Span
 from windsock.spec import ModelSpec
 
 LONGEST_REASON = 200
@@ -44,6 +45,21 @@ def accept_drift_of(spec: ModelSpec, ports: Ports, why: str) -> None:
     )
     if accepted.unread:
         say(f"not read, so held against the training rows as before: {', '.join(accepted.unread)}")
+
+
+def accept_loss_of(spec: ModelSpec, ports: Ports, why: str) -> None:
+    """Accept the loss of the latest judged window, and say what performance is held against from now on."""
+    with findings_on_stderr():
+        baseline = accept_loss(spec, ports, actor=user(), reason=why)
+    metrics = ", ".join(_metric(one) for one in baseline.metrics)
+    say(f"{spec.name}: the loss of version {baseline.version} is accepted: {why}")
+    say(f"later performance is held against {metrics}; drift is judged as before")
+
+
+def _metric(metric: MetricValue) -> str:
+    value = "no value" if metric.value is None else f"{metric.value:.4f}"
+    interval = metric.interval
+    return f"{metric.name} {value}" + (f" [{interval.low:.4f}, {interval.high:.4f}]" if interval else "")
 
 
 def reference_lines(spec: ModelSpec, ports: Ports) -> list[str]:
