@@ -14,6 +14,7 @@ from windsock.cli.monitor_accept import accept_drift_of, accept_loss_of, referen
 from windsock.cli.monitor_plan import trend_plan
 from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
+from windsock.monitoring.decide_retrain import weigh
 from windsock.monitoring.empty_windows import keep_empty
 from windsock.monitoring.pending_windows import pending_windows
 from windsock.monitoring.unjudged import looked_since, unjudged_text
@@ -222,7 +223,19 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
     if closed := [one for one in episodes if one.closed_at is not None]:
         say(f"last closed episode: {_told(closed[-1])}")
     say(_policy(spec, ports))
+    _say_waits(spec, ports)
     _say_alerts(spec, ports)
+
+
+def _say_waits(spec: ModelSpec, ports: Ports) -> None:
+    """Say which rows a retrain waits for, where windows ask for one."""
+    try:
+        decision = weigh(DecideRetrainInput(spec=spec), ports)
+    except WindsockError as error:
+        say(f"whether a retrain has its rows is not known: {error.code}: {error.message}")
+        return
+    if decision.waits_for is not None:
+        say(decision.reason)
 
 
 def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:

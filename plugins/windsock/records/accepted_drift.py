@@ -9,6 +9,7 @@ from pydantic import Field
 
 from windsock.records.base import Digest, Record, Span
 from windsock.records.ledger import LedgerAction, LedgerRow
+from windsock.records.monitoring import WindowVerdict
 from windsock.records.profile import DriftProfile
 
 
@@ -55,3 +56,8 @@ def accepted_until(rows: Sequence[LedgerRow], digest: Digest | None) -> datetime
     """Return up to when the drift of a version is accepted: windows up to then ask for nothing any more."""
     row = acceptance_of(rows, digest) if digest is not None else None
     return accepted_windows(row).end if row is not None else None
+
+
+def is_accepted(window: WindowVerdict, until: datetime | None) -> bool:
+    """Return whether a window's drift is what a person has accepted up to a time."""
+    return until is not None and window.kind == "drift" and window.window.end <= until

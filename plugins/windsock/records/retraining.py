@@ -309,6 +309,7 @@ def _granted(
         holder=holder,
         episode=episode,
         recent=recent_span(policy, episode, begun) if episode else None,
+        onset=episode.onset if episode else None,
         claimed_at=begun,
     )
     lease = Lease(
@@ -322,8 +323,11 @@ def _granted(
 
 
 def recent_span(policy: RetrainBlock, episode: Episode, begun: datetime) -> Span:
-    """Return the stretch whose labelled rows a retrain mixes in: back from its claim, over its windows."""
-    start = min(begun - parse_duration(policy.recent), episode.span.start)
+    """Return the stretch whose labelled rows a retrain mixes in: back from its claim, over its windows.
+
+    It has all rows since the onset, however long ago that is.
+    """
+    start = min(begun - parse_duration(policy.recent), episode.span.start, episode.onset or begun)
     return Span(start=start, end=max(begun, episode.span.end))
 
 

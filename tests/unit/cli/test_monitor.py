@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from support.builders import digest
 from support.fakes import fake_ports
-from support.retraining import DAY, MIDNIGHT, make_closed, make_episode, make_window
+from support.flipped import history
+from support.retraining import DAY, MIDNIGHT, AnyBundle, make_closed, make_episode, make_window
 from support.world import world_of
 from windsock.cli.app import run
 from windsock.exceptions import StorageError
+from windsock.ports import LabelledRows
 from windsock.records import Alert, Baseline, Interval, MetricValue, Severity
 
 NOW = MIDNIGHT + 4 * DAY
@@ -298,3 +301,28 @@ def test_a_system_that_is_away_ends_with_3_and_the_rest_is_done(live, steps, cap
     shown = capsys.readouterr()
     assert "WS-STORAGE-001" in shown.err
     assert [name for name, _ in asked] == ["check_drift", "check_performance", "decide_retrain"]
+
+
+def test_the_status_says_which_rows_a_retrain_waits_for(use, capsys):
+    live = use(replace(world_of(1, now=lambda: NOW), bundles=AnyBundle()))
+    champion = live.ledger.champion("churn").digest
+    for day in (1, 2):
+        live.monitor.add_window(make_window(day, kind="performance", digest=champion))
+    live.rows.joined = LabelledRows(frame=history(2, a_day=50, flip=None).assign(digest=champion))
+    assert run(["monitor", "churn"]) == 0
+    assert "WS-MONITORING-100: a retrain waits for labelled answers" in capsys.readouterr().out
+    assert live.monitor.episodes("churn") == ()
+
+
+def test_the_status_is_told_though_the_log_cannot_be_read(use, capsys, monkeypatch):
+    live = use(replace(world_of(1, now=lambda: NOW), bundles=AnyBundle()))
+    champion = live.ledger.champion("churn").digest
+    for day in (1, 2):
+        live.monitor.add_window(make_window(day, digest=champion))
+
+    def labelled(*given, **asked):
+        raise StorageError("the storage root does not answer")
+
+    monkeypatch.setattr(live.rows, "labelled", labelled)
+    assert run(["monitor", "churn"]) == 0
+    assert "whether a retrain has its rows is not known: WS-STORAGE-001" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from windsock.exceptions import MonitoringError, UnverifiedBundleError
 from windsock.monitoring.accept_drift import accept_drift
 from windsock.monitoring.check_drift import check_drift
 from windsock.monitoring.decide_retrain import decide_retrain
-from windsock.ports import LoadedBundle, Ports
+from windsock.ports import LabelledRows, LoadedBundle, Ports
 from windsock.records import (
     Alert,
     Answer,
@@ -78,7 +78,7 @@ class Log:
         return self.frame(span).head(limit)
 
     def labelled(self, *_: Any, **__: Any) -> Any:
-        raise MonitoringError("no labels here")
+        return LabelledRows(frame=pd.DataFrame())
 
 
 def commit(ports: Any, version: str) -> None:
@@ -304,7 +304,10 @@ class TestLoop:
         assert (episode.state, episode.outcome) == (EpisodeState.CLOSED, RetrainOutcome.SUPERSEDED)
         world[1].days[3] = world[1].days[4] = scored(draw_frame(800, 4, shift=3.0))
         judged(world, 3, 4)
-        assert decide_retrain(DecideRetrainInput(spec=SPEC), ports, "").order is RetrainOrder.GRANT
+        again = decide_retrain(DecideRetrainInput(spec=SPEC), ports, "")
+        assert again.order is RetrainOrder.GRANT
+        assert again.episode is not None
+        assert again.episode.onset is None or again.episode.onset >= day(3).start
 
     @pytest.mark.parametrize("times", [0, 2])
     def test_the_alert_of_drift_is_over(self, world: Any, times: int) -> None:
