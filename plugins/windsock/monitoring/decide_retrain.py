@@ -20,6 +20,7 @@ from windsock.records import (
     WindowVerdict,
     retrains_by_rollout,
 )
+from windsock.records.accepted_drift import accepted_until, is_accepted
 from windsock.records.retraining import answered_until, hold_of, open_breakers, open_episode
 from windsock.records.stretches import judged_until
 from windsock.spec import RetrainBlock, digest_of
@@ -64,12 +65,20 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
     """
     name, monitoring, now = step.spec.name, step.spec.monitoring, ports.now()
     champion = ports.ledger.champion(name)
-    windows = ports.monitor.windows(name, since=now - look_back(monitoring.retrain, monitoring.window_length))
+    since = now - look_back(monitoring.retrain, monitoring.window_length)
+    accepted = accepted_until(ports.ledger.rows(name), champion.digest if champion else None)
+    windows = [one for one in ports.monitor.windows(name, since=since) if not is_accepted(one, accepted)]
     episodes = ports.monitor.episodes(name)
     rows = None
     if champion is not None:
         rows = RetrainRows(
-            spec=step.spec, ports=ports, champion=champion, windows=windows, episodes=episodes, now=now
+            spec=step.spec,
+            ports=ports,
+            champion=champion,
+            windows=windows,
+            episodes=episodes,
+            now=now,
+            accepted_until=accepted,
         )
     return decide(
         windows,
@@ -89,9 +98,11 @@ def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) 
 
     :param digest: bundle that serves; ``None``: none does.
     """
+    rows = ports.ledger.rows(model)
     waited = any(one.outcome is RetrainOutcome.QUEUED for one in ports.monitor.episodes(model))
-    ended = retrains_by_rollout(ports.ledger.rows(model)) if waited else {}
-    ports.monitor.sweep(model, digest=digest, now=now, ended=ended)
+    ended = retrains_by_rollout(rows) if waited else {}
+    accepted = accepted_until(rows, digest)
+    ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
 
 
 def look_back(policy: RetrainBlock, window_length: timedelta) -> timedelta:

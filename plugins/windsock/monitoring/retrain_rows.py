@@ -25,6 +25,7 @@ from windsock.records import (
     WindowKind,
     WindowVerdict,
 )
+from windsock.records.accepted_drift import is_accepted
 from windsock.records.stretches import Stretch, open_stretch
 from windsock.spec import ModelSpec, parse_duration
 
@@ -59,6 +60,7 @@ class RetrainRows:
     """Finds what the retrain of a new episode would learn from.
 
     :param windows: verdicts, as far back as the policy goes.
+    :param accepted_until: up to when a person has accepted drift: a stretch begins after it.
     :param episodes: the model's episodes in the order in which they were opened.
     """
 
@@ -68,6 +70,7 @@ class RetrainRows:
     windows: Sequence[WindowVerdict]
     episodes: Sequence[Episode]
     now: datetime
+    accepted_until: datetime | None = None
 
     def __call__(self, episode: Episode) -> Ready:
         """Return the episode with onset, rows and loss, and what its retrain waits for.
@@ -102,7 +105,8 @@ class RetrainRows:
         """Return the open stretch; it may have begun long before the windows that the policy counts."""
         windows = self.windows
         if not any(one.kind == kind and one.status is Status.PASS for one in windows):
-            windows = self.ports.monitor.windows(self.spec.name, kind)
+            kept = self.ports.monitor.windows(self.spec.name, kind)
+            windows = [one for one in kept if not is_accepted(one, self.accepted_until)]
         return open_stretch(windows, kind, now=self.now)
 
     def _answers(self, since: datetime, schema: InputSchema) -> pd.DataFrame:

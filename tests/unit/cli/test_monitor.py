@@ -13,7 +13,7 @@ from support.world import world_of
 from windsock.cli.app import run
 from windsock.exceptions import StorageError
 from windsock.ports import LabelledRows
-from windsock.records import Alert, Severity
+from windsock.records import Alert, Baseline, Interval, MetricValue, Severity
 
 NOW = MIDNIGHT + 4 * DAY
 MODEL_FILE = "model: {name: churn, owner: ann}\nmonitoring: {retrain: {cooldown: 2d}}\n"
@@ -176,6 +176,39 @@ def test_a_reset_asks_why_and_says_no_more_than_it_does(stopped, monkeypatch, ca
 def test_a_reset_needs_a_reason(stopped, reason):
     assert run(["monitor", "churn", "--reset", "--reason", reason]) == 2
     assert all(one.forgiven_by is None for one in stopped.monitor.episodes("churn"))
+
+
+@pytest.mark.parametrize("what", ["drift", "loss"])
+def test_what_a_person_accepts_needs_a_reason_and_something_to_accept(live, what, monkeypatch, capsys):
+    assert run(["monitor", "churn", f"--accept-{what}", "--reason", "  "]) == 2
+    assert run(["monitor", "churn", "--accept-drift", "--accept-loss", "--reason", "why"]) == 2
+    asked = []
+    monkeypatch.setattr("windsock.cli.monitor_accept.typer.prompt", lambda text: asked.append(text) or "so")
+    capsys.readouterr()
+    assert run(["monitor", "churn", f"--accept-{what}"]) == 1
+    assert asked == [f"Why is the {what} to be accepted"]
+    shown = capsys.readouterr().err
+    assert {"drift": "WS-MONITORING-115", "loss": "WS-MONITORING-099"}[what] in shown
+    assert "next: " in shown
+    assert all(row.action.value not in ("accept_drift", "accept_loss") for row in live.ledger.rows("churn"))
+
+
+def test_what_was_accepted_is_said(live, monkeypatch, capsys):
+    metric = MetricValue(
+        name="roc_auc", value=0.71, n=900, interval=Interval(low=0.69, high=0.73, level=0.95)
+    )
+    given = []
+
+    def accept_loss(spec, ports, *, actor, reason):
+        given.append((spec.name, actor.partition(":")[0], reason))
+        return Baseline(version="1", digest=digest("1"), metrics=(metric,), at=NOW, by=actor)
+
+    monkeypatch.setattr("windsock.cli.monitor_accept.accept_loss", accept_loss)
+    assert run(["monitor", "churn", "--accept-loss", "--reason", " the market\n changed "]) == 0
+    assert given == [("churn", "cli", "the market changed")]
+    out = capsys.readouterr().out
+    assert "churn: the loss of version 1 is accepted: the market changed" in out
+    assert "later performance is held against roc_auc 0.7100 [0.6900, 0.7300]; drift is judged as" in out
 
 
 def test_wrong_usage(live):
