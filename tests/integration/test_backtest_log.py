@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from support.backtest import (
     write_log,
 )
 from support.fakes import FakeRegistry, FakeRouter, FakeTracker
+from support.ledgers import forge, tamper
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.storage import Storage
@@ -145,3 +147,64 @@ def test_monitor_judges_a_window_shows_it_and_resets(installation, capsys):
     assert "breaker: closed; next retrain: possible now" in out
     assert run(["monitor", "churn", "--check", "--window-end", "2024-04-07T12:00"]) == 1
     assert "WS-MONITORING-071" in capsys.readouterr().err
+
+
+def test_drift_that_a_person_accepts(installation, capsys):
+    """In the real ledger, document and log; after the others, for it changes what windows are held to."""
+    assert run(["monitor", "churn", "--accept-drift", "--reason", " "]) == 2
+    for day in ("2024-04-07", "2024-04-08"):
+        assert run(["monitor", "churn", "--check", "--window-end", day]) == 0
+    capsys.readouterr()
+    assert run(["monitor", "churn", "--accept-drift", "--reason", "older customers now"]) == 0
+    shown = capsys.readouterr()
+    assert "the drift of version 1 from 2024-04-06 00:00 to 2024-04-08 00:00 UTC is accepted" in shown.out
+    assert "held against these 600 rows" in shown.out
+    assert "WS-MONITORING-010" not in shown.err
+    assert run(["ledger", "churn"]) == 0
+    assert re.search(r"accept_drift +1 +0 +cli:\S+ +\w+ +older customers now", capsys.readouterr().out)
+    for day in ("2024-04-09", "2024-04-10"):
+        assert run(["monitor", "churn", "--check", "--window-end", day]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("held against accepted drift") == 2
+    assert "none of 3 columns drifted" in shown.out
+    assert run(["monitor", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"2024-04-10 00:00:00  drift +1 +pass", out)
+    assert re.search(r"2024-04-10 00:00:00  performance +1 +fail", out), "performance is untouched"
+    assert (
+        "drift: held against the 600 rows of 2024-04-06 00:00 to 2024-04-08 00:00 UTC whose drift cli:" in out
+    )
+    assert run(["monitor", "churn", "--accept-drift", "--reason", "again"]) == 1
+    assert "WS-MONITORING-115" in capsys.readouterr().err
+
+    (file,) = Path(installation.storage_url, "accepted_drift", "churn").glob("*.json")
+    document = file.read_bytes()
+    file.write_bytes(document.replace(b'"rows":600', b'"rows":601', 1))
+    assert run(["monitor", "churn", "--check", "--window-end", "2024-04-11"]) == 1
+    assert "WS-MONITORING-117" in capsys.readouterr().err
+    assert run(["monitor", "churn"]) == 0
+    out = capsys.readouterr().out
+    assert "drift: WS-MONITORING-117" in out
+    assert not re.search(r"2024-04-11 00:00:00  drift +1 +pass", out)
+    file.write_bytes(document)
+    assert run(["monitor", "churn", "--check", "--window-end", "2024-04-11"]) == 0
+    assert "held against accepted drift" in capsys.readouterr().out
+
+
+def test_a_row_that_somebody_else_wrote_accepts_nothing(installation, capsys):
+    """A copy of the row under another version's name, or with other windows, is named and left out."""
+    url = installation.database_url
+    (row,) = [one for one in SqlLedger.of(installation).rows("churn") if "windows" in one.body]
+    later = {**row.body["windows"], "end": "2024-04-10T00:00:00Z"}
+    columns = row.model_dump(mode="json", include={"action", "version", "digest", "epoch", "actor"})
+    forge(url, "churn", **columns, body={**row.body, "windows": later})
+    tamper(url, "UPDATE ledger SET body = replace(body, '-06T', '-01T') WHERE action = 'accept_drift'")
+    assert run(["monitor", "churn", "--check", "--window-end", "2024-04-11"]) == 0
+    out = capsys.readouterr().out
+    assert "held against accepted drift" not in out
+    assert "VERDICT: FAIL" in out
+    assert run(["ledger", "churn"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("left out: row") == 2
+    assert run(["monitor", "churn", "--accept-drift", "--reason", "again"]) == 1
+    assert "WS-LEDGER-002" in capsys.readouterr().err

@@ -17,7 +17,7 @@ import pytest
 from support.builders import digest
 from support.fake_monitor import FakeMonitor
 from support.fakes import FakeLedger, fake_ports
-from support.retraining import MIDNIGHT, make_window, policy_spec
+from support.retraining import MIDNIGHT, AnyBundle, make_window, policy_spec
 from windsock import records as r
 from windsock.adapters import database
 from windsock.adapters.monitor_table import SqlMonitor
@@ -48,7 +48,9 @@ class Storm:
         self.monitor = monitor
         self.now = MIDNIGHT
         self.ledger = FakeLedger()
-        self.ports = fake_ports(monitor=monitor, ledger=self.ledger, now=lambda: self.now)
+        self.ports = fake_ports(
+            monitor=monitor, ledger=self.ledger, bundles=AnyBundle(), now=lambda: self.now
+        )
         self.pool = ThreadPoolExecutor(2)  # two schedulers
         self.bus: list[tuple[int, str]] = []
         self.ending: list[tuple[int, r.RetrainClaim, r.RetrainOutcome]] = []

@@ -66,9 +66,17 @@ class FakeMonitor:
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
+        accepted_until: datetime | None = None,
     ) -> tuple[Episode, ...]:
         with self._lock:
-            change = sweep_in(self._rows(model), self.leases.get(model), digest=digest, now=now, ended=ended)
+            change = sweep_in(
+                self._rows(model),
+                self.leases.get(model),
+                digest=digest,
+                now=now,
+                ended=ended,
+                accepted_until=accepted_until,
+            )
             self._put(model, change.episodes)
             self.leases[model] = change.lease
             return change.episodes

@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from support.builders import NOON, digest, make_spec
+from support.fakes import FakeBundles
+from support.performance import SCHEMA
 from windsock import records as r
+from windsock.ports import LoadedBundle
 from windsock.spec import ModelSpec
 
 DAY = timedelta(days=1)
@@ -76,3 +79,35 @@ def make_closed(
 def policy_spec(**retrain: Any) -> ModelSpec:
     """Return a spec whose trigger policy differs in what is named."""
     return make_spec(monitoring={"retrain": retrain})
+
+
+class AnyBundle(FakeBundles):
+    """Has a bundle of every digest: a model of two classes.
+
+    :param profile: of each.
+    """
+
+    def __init__(self, profile: r.DriftProfile | None = None) -> None:
+        super().__init__()
+        self.profile = profile
+
+    def load(self, uri: str, digest: str) -> LoadedBundle:
+        manifest = r.BundleManifest(
+            model="churn",
+            key="one",
+            snapshot_digest="c" * 64,
+            spec_digest="d" * 64,
+            files={"model.skops": "e" * 64},
+            versions={},
+            facts={},
+            created_at=MIDNIGHT,
+        )
+        golden = r.GoldenPredictions(rows=({},), scores=((0.5,),))
+        return LoadedBundle(
+            manifest=manifest,
+            digest=digest,
+            pipeline=None,
+            schema=SCHEMA,
+            golden=golden,
+            profile=self.profile,
+        )

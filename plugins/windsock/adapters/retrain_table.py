@@ -54,10 +54,18 @@ class SqlRetraining:
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
+        accepted_until: datetime | None = None,
     ) -> tuple[Episode, ...]:
         """Close what nobody will close; return it."""
         with self._changing(model) as change:
-            made = sweep_in(change.known, change.lease, digest=digest, now=now, ended=ended)
+            made = sweep_in(
+                change.known,
+                change.lease,
+                digest=digest,
+                now=now,
+                ended=ended,
+                accepted_until=accepted_until,
+            )
             change.write(made.episodes)
             change.put_lease(made.lease)
         return made.episodes

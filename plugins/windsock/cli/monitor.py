@@ -10,9 +10,11 @@ import typer
 from windsock.cli.backtest import find_model
 from windsock.cli.backtest_table import moment_of
 from windsock.cli.console import say, table
+from windsock.cli.monitor_accept import accept_drift_of, accept_loss_of, reference_lines, why_of
 from windsock.cli.monitor_plan import trend_plan
 from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
+from windsock.monitoring.decide_retrain import weigh
 from windsock.monitoring.empty_windows import keep_empty
 from windsock.monitoring.pending_windows import pending_windows
 from windsock.monitoring.unjudged import looked_since, unjudged_text
@@ -40,7 +42,6 @@ from windsock.steps.verdicts import refusal_of
 
 SHOWN = 6
 """Judged windows that the status shows, of each kind."""
-LONGEST_REASON = 200
 TEXT = 100
 HEAD = ("window's end", "kind", "version", "verdict", "severity", "rows", "why")
 
@@ -62,20 +63,48 @@ def monitor(
             help="Let the breaker forget what was. Cooldown and budget stay; see docs/monitoring.md.",
         ),
     ] = False,
-    reason: Annotated[str | None, typer.Option(help="With --reset: why; it is recorded.")] = None,
+    accept_drift: Annotated[
+        bool,
+        typer.Option(
+            "--accept-drift",
+            help="Hold later windows against the rows of the drifted ones, not against the training rows.",
+        ),
+    ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss",
+            help="Hold later performance against that of the latest judged window, not the baseline.",
+        ),
+    ] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option(help="With --reset, --accept-drift and --accept-loss: why; it is recorded."),
+    ] = None,
 ) -> None:
-    """Show a model's verdicts, episodes and alerts, judge its windows, plan, or reset the breaker.
+    """Show a model's verdicts, judge its windows, plan, reset the breaker, accept drift or a loss.
 
     Exit code 1 if a window could not be judged, 3 if a system did not answer. Drift is no fault: 0.
     """
-    _one_of(status=status, check=check, reset=reset, plan=plan)
+    _one_of(
+        status=status,
+        check=check,
+        reset=reset,
+        plan=plan,
+        accept_drift=accept_drift,
+        accept_loss=accept_loss,
+    )
     if window_end is not None and not check:
         raise typer.BadParameter("only with --check", param_hint="--window-end")
     settings = Settings.from_environment()
     spec = find_model(settings, name)
     ports = open_standing_ports(settings)
     if reset:
-        reset_policy(spec, ports, reason)
+        reset_policy(spec, ports, why_of(reason, "Why is the breaker to forget what was"))
+    elif accept_drift:
+        accept_drift_of(spec, ports, why_of(reason, "Why is the drift to be accepted"))
+    elif accept_loss:
+        accept_loss_of(spec, ports, why_of(reason, "Why is the loss to be accepted"))
     elif check:
         check_windows(spec, ports, window_end)
     elif plan:
@@ -87,16 +116,13 @@ def monitor(
 
 def _one_of(**chosen: bool) -> None:
     if sum(chosen.values()) > 1:
-        raise typer.BadParameter("one of them", param_hint=", ".join(f"--{name}" for name in chosen))
+        raise typer.BadParameter(
+            "one of them", param_hint=", ".join(f"--{name.replace('_', '-')}" for name in chosen)
+        )
 
 
-def reset_policy(spec: ModelSpec, ports: Ports, reason: str | None) -> None:
+def reset_policy(spec: ModelSpec, ports: Ports, why: str) -> None:
     """Forgive every closed episode; who did it and why stands in each."""
-    if reason is None:
-        reason = typer.prompt("Why is the breaker to forget what was")
-    why = " ".join(reason.split())
-    if not why or len(why) > LONGEST_REASON:
-        raise typer.BadParameter(f"write why, in 1 to {LONGEST_REASON} characters", param_hint="--reason")
     forgiven = ports.monitor.reset(spec.name, actor=f"{user()}: {why}")
     say(f"{spec.name}: {forgiven} closed episode{'' if forgiven == 1 else 's'} forgiven: {why}")
     say(_policy(spec, ports))
@@ -189,13 +215,27 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
     else:
         say("no window was judged yet")
     _say_unjudged(spec, ports)
+    for line in reference_lines(spec, ports):
+        say(line)
     episodes = ports.monitor.episodes(spec.name)
     opened = open_episode(episodes)
     say(f"open episode: {_told(opened)}" if opened else "open episode: none")
     if closed := [one for one in episodes if one.closed_at is not None]:
         say(f"last closed episode: {_told(closed[-1])}")
     say(_policy(spec, ports))
+    _say_waits(spec, ports)
     _say_alerts(spec, ports)
+
+
+def _say_waits(spec: ModelSpec, ports: Ports) -> None:
+    """Say which rows a retrain waits for, where windows ask for one."""
+    try:
+        decision = weigh(DecideRetrainInput(spec=spec), ports)
+    except WindsockError as error:
+        say(f"whether a retrain has its rows is not known: {error.code}: {error.message}")
+        return
+    if decision.waits_for is not None:
+        say(decision.reason)
 
 
 def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:

@@ -99,12 +99,19 @@ def _against(decision: RetrainDecision) -> str:
 
 
 def _what_follows(decision: RetrainDecision | None) -> str:
-    if decision is None or decision.order is RetrainOrder.WAIT:
+    if decision is None:
         return ""
+    if decision.order is RetrainOrder.WAIT:
+        return _what_it_waits_for(decision)
     if decision.order is RetrainOrder.GRANT:
         return " A retrain is announced."
     until = f" before {decision.not_before:%Y-%m-%d %H:%M} UTC" if decision.not_before else ""
     return f" No retrain follows{until}."
+
+
+def _what_it_waits_for(decision: RetrainDecision) -> str:
+    waits = decision.waits_for
+    return f" A retrain waits for labelled answers since the change: {waits.told}." if waits else ""
 
 
 def _drift_conditions(report: DriftReport, episode: str | None, follows: str) -> list[Condition]:

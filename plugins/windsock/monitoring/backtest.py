@@ -222,8 +222,10 @@ def _retrain(
         return trial.replace(reason=claim.reason)
     if retrainer is not None:
         trial = retrainer.retrain(claim, f"retrained {number}")
-    close_retrain(CloseRetrainInput(spec=spec, claim=claim, outcome=trial.outcome, run=run), ports, "")
-    return trial
+    close = CloseRetrainInput(
+        spec=spec, claim=claim, outcome=trial.outcome, against=trial.difference, run=run
+    )
+    return trial.replace(outcome=close_retrain(close, ports, "").outcome)
 
 
 def _compared(judged: Sequence[BacktestWindow], retrainer: Retrainer) -> list[BacktestWindow]:

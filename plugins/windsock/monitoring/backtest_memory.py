@@ -209,9 +209,17 @@ class MemoryMonitor:
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
+        accepted_until: datetime | None = None,
     ) -> tuple[Episode, ...]:
         """Close what nobody will close."""
-        change = sweep_in(self.episodes(model), self._leases.get(model), digest=digest, now=now, ended=ended)
+        change = sweep_in(
+            self.episodes(model),
+            self._leases.get(model),
+            digest=digest,
+            now=now,
+            ended=ended,
+            accepted_until=accepted_until,
+        )
         self._put(model, change.episodes)
         self._leases[model] = change.lease
         return change.episodes

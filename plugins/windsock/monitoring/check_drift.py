@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import WindsockError
+from windsock.monitoring.accepted_reference import accepted_reference, told_of
 from windsock.monitoring.drift_columns import FEW_REFERENCE, Judgement, judge_columns, minimum_rows
 from windsock.monitoring.drift_rows import Samples, decide_exactly, exact_tests, take_samples
 from windsock.monitoring.drift_targets import count_targets
@@ -28,6 +29,7 @@ from windsock.records import (
     ColumnDrift,
     DriftProfile,
     DriftReport,
+    Span,
     Status,
     WindowVerdict,
 )
@@ -48,6 +50,7 @@ class _Window:
     bundle: LoadedBundle
     profile: DriftProfile
     counts: WindowCounts
+    accepted: Span | None = None
     findings: list[str] = field(default_factory=list)
     taken: Samples | None = None
 
@@ -61,18 +64,18 @@ class _Window:
         :raises WindsockError: if there are none.
         """
         if self.taken is None:
-            self.taken = take_samples(self.step, self.ports, self.bundle)
+            self.taken = take_samples(self.step, self.ports, self.bundle, self.accepted)
         return self.taken
 
 
 def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
-    """Judge a closed window against the profile of the version that serves.
+    """Judge a closed window against the profile of the version that serves, or what a person has accepted.
 
     The verdict is kept before anything is told: reports and gauges that fail are findings.
 
     :raises DatabaseUnavailableError: if the ledger does not answer: this is never "no live version".
     :raises StorageError: if the prediction log or the bundle cannot be read.
-    :raises UnverifiedBundleError: if the bundle is not what was signed.
+    :raises UnverifiedBundleError: if the bundle, or the drift that was accepted, is not what was signed.
     """
     champion = ports.ledger.champion(step.spec.name)
     if champion is None:
@@ -81,8 +84,13 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
     if bundle.profile is None:
         reason = f"version {champion.version} has no drift profile; the next retrain makes one"
         return _keep(step, ports, _nothing_to_judge(step, ports, champion, reason))
-    counts = ports.counter.count(step.spec.name, champion.digest, bundle.profile, step.window)
-    window = _Window(step=step, ports=ports, bundle=bundle, profile=bundle.profile, counts=counts)
+    found = accepted_reference(ports, champion, step.window)
+    profile = bundle.profile if found is None else found[0].profile
+    counts = ports.counter.count(step.spec.name, champion.digest, profile, step.window)
+    window = _Window(step=step, ports=ports, bundle=bundle, profile=profile, counts=counts)
+    if found is not None:
+        window.accepted = found[0].windows
+        window.findings.append(told_of(*found))
     if not counts.rows and not counts.damaged:
         report = _nothing_to_judge(step, ports, champion, REASON, Status.EMPTY)
         return _keep(step, ports, report)
@@ -207,8 +215,10 @@ def _report(
         checks=verdict.checks,
         drift_score=verdict.drift_score,
         drift_ratio=verdict.drift_ratio,
-        findings=(*window.findings, *_noticed(judgement, window.counts)),
-        reason=verdict.reason,
+        findings=(*window.findings, *_noticed(judgement, window.counts, window.accepted)),
+        reason=verdict.reason
+        if window.accepted is None
+        else f"{verdict.reason}; held against accepted drift",
         judged_at=window.ports.now(),
     )
 
@@ -231,14 +241,15 @@ NOTICED = {
 """What a column's findings mean."""
 
 
-def _noticed(judgement: Judgement, counts: WindowCounts) -> list[str]:
+def _noticed(judgement: Judgement, counts: WindowCounts, accepted: Span | None) -> list[str]:
     """Return a sentence for each finding of the columns, with their names and never a value."""
     found = []
     for word, meaning in NOTICED.items():
         if names := [column.name for column in judgement.columns if word in column.findings]:
             found.append(f"{meaning}: {named(names)}")
-    for what, column in (("scores", judgement.score), ("outcomes", judgement.target)):
-        found += _noticed_apart(what, column)
+    score_rows = "held-out rows" if accepted is None else "the rows that were accepted"
+    found += _noticed_apart("scores", judgement.score, score_rows)
+    found += _noticed_apart("outcomes", judgement.target, "held-out rows")
     if counts.damaged:
         found.append(f"{counts.damaged:,} damaged lines of the prediction log are left out")
     if counts.fallbacks:
@@ -246,12 +257,12 @@ def _noticed(judgement: Judgement, counts: WindowCounts) -> list[str]:
     return found
 
 
-def _noticed_apart(what: str, column: ColumnDrift | None) -> list[str]:
+def _noticed_apart(what: str, column: ColumnDrift | None, against: str) -> list[str]:
     if column is None or column.status is Status.PASS:
         return []
     if column.status is not Status.FAIL or column.effect is None or column.limit is None:
         return [f"{what} could not be judged: {', '.join(column.findings) or column.status.value}"]
-    return [f"{what} drifted against held-out rows: {column.effect:.3g} >= {column.limit:.3g}"]
+    return [f"{what} drifted against {against}: {column.effect:.3g} >= {column.limit:.3g}"]
 
 
 def _keep(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftReport:

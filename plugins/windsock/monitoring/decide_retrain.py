@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.ports import Ports
 from windsock.records import (
     DecideRetrainInput,
@@ -19,6 +20,7 @@ from windsock.records import (
     WindowVerdict,
     retrains_by_rollout,
 )
+from windsock.records.accepted_drift import accepted_until, is_accepted
 from windsock.records.retraining import answered_until, hold_of, open_breakers, open_episode
 from windsock.spec import RetrainBlock, digest_of
 
@@ -37,26 +39,16 @@ class Asked(NamedTuple):
 def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainDecision:
     """Apply the trigger policy to the judged windows, or to an event from outside, and announce the episode.
 
-    An episode that was announced and not claimed is announced again, under the same key: its event may have
-    been lost. What nobody will close is closed first.
+    A new episode knows since when the world is another one, and waits until there are enough labelled answers
+    since then. An episode that was announced and not claimed is announced again, under the same key: its
+    event may have been lost. What nobody will close is closed first.
 
     :raises DatabaseUnavailableError: if the control database does not answer.
+    :raises WindsockError: if a new episode's rows are not known: log, labels or bundle cannot be read.
     """
-    name, monitoring, now = step.spec.name, step.spec.monitoring, ports.now()
-    champion = ports.ledger.champion(name)
-    digest = champion.digest if champion else None
-    sweep_episodes(ports, name, digest, now)
-    span = look_back(monitoring.retrain, monitoring.window_length)
-    decision = decide(
-        ports.monitor.windows(name, since=now - span),
-        ports.monitor.episodes(name),
-        monitoring.retrain,
-        now,
-        digest,
-        monitoring.window_length,
-        model=name,
-        event_id=step.event_id,
-    )
+    champion = ports.ledger.champion(step.spec.name)
+    sweep_episodes(ports, step.spec.name, champion.digest if champion else None, ports.now())
+    decision = weigh(step, ports)
     if decision.order is not RetrainOrder.GRANT or decision.episode is None:
         return decision
     stands = ports.monitor.announce(decision.episode)
@@ -65,14 +57,51 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
     return decision.replace(order=RetrainOrder.WAIT, episode=None, reason=_standing(stands))
 
 
+def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
+    """Return what the policy says by now; nothing is announced and nothing is closed.
+
+    :raises WindsockError: as :func:`decide_retrain`.
+    """
+    name, monitoring, now = step.spec.name, step.spec.monitoring, ports.now()
+    champion = ports.ledger.champion(name)
+    since = now - look_back(monitoring.retrain, monitoring.window_length)
+    accepted = accepted_until(ports.ledger.rows(name), champion.digest if champion else None)
+    windows = [one for one in ports.monitor.windows(name, since=since) if not is_accepted(one, accepted)]
+    episodes = ports.monitor.episodes(name)
+    rows = None
+    if champion is not None:
+        rows = RetrainRows(
+            spec=step.spec,
+            ports=ports,
+            champion=champion,
+            windows=windows,
+            episodes=episodes,
+            now=now,
+            accepted_until=accepted,
+        )
+    return decide(
+        windows,
+        episodes,
+        monitoring.retrain,
+        now,
+        champion.digest if champion else None,
+        monitoring.window_length,
+        model=name,
+        event_id=step.event_id,
+        rows=rows,
+    )
+
+
 def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) -> None:
     """Close what nobody will close, and learn from the ledger what became of the versions that waited.
 
     :param digest: bundle that serves; ``None``: none does.
     """
+    rows = ports.ledger.rows(model)
     waited = any(one.outcome is RetrainOutcome.QUEUED for one in ports.monitor.episodes(model))
-    ended = retrains_by_rollout(ports.ledger.rows(model)) if waited else {}
-    ports.monitor.sweep(model, digest=digest, now=now, ended=ended)
+    ended = retrains_by_rollout(rows) if waited else {}
+    accepted = accepted_until(rows, digest)
+    ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
 
 
 def look_back(policy: RetrainBlock, window_length: timedelta) -> timedelta:
@@ -90,6 +119,7 @@ def decide(
     *,
     model: str,
     event_id: str | None = None,
+    rows: Callable[[Episode], Ready] | None = None,
 ) -> RetrainDecision:
     """Say whether a retrain is announced: granted, waited for, or held back.
 
@@ -97,6 +127,7 @@ def decide(
     :param episodes: the model's episodes in the order in which they were opened.
     :param champion_digest: bundle that serves; ``None``: none does.
     :param event_id: id of an event from outside that asks; ``None``: the windows ask.
+    :param rows: completes a new episode, and says which rows its retrain waits for; ``None``: for none.
     """
     decided = RetrainDecision(
         model=model,
@@ -112,33 +143,39 @@ def decide(
     asked = _windows_ask(case, windows) if event_id is None else [_event_asks(case, event_id)]
     # A breaker stays in sight until it is reset, also while nothing asks.
     stopped = open_breakers(episodes, policy, champion_digest)
-    return decided.replace(**_answered(case, asked), breaker=bool(stopped), stopped=stopped)
+    return decided.replace(**_answered(case, asked, rows or Ready), breaker=bool(stopped), stopped=stopped)
 
 
-def _answered(case: Case, asked: Sequence[Asked]) -> dict[str, object]:
-    """Return the order: the first that asks and is not held back is granted.
+def _answered(case: Case, asked: Sequence[Asked], rows: Callable[[Episode], Ready]) -> dict[str, object]:
+    """Return the order: the first that asks, is not held back and has its rows is granted.
+
+    While rows come that a loss waits for, nothing else is granted: it would spend cooldown and budget.
 
     :param asked: the most important first.
     """
-    holds = []
+    told, ends, waits = [], [], []
     for one in asked:
         if one.episode is None:
             continue
         hold = hold_of(
             case.episodes, case.policy, digest=case.digest, now=case.now, trigger=one.episode.trigger
         )
-        if hold is None:
-            return {"order": RetrainOrder.GRANT, "episode": one.episode, "reason": one.reason}
-        holds.append((one, hold))
-    if not holds:
+        if hold is not None:
+            told.append(f"{one.reason}; {hold.reason}")
+            ends += [hold.not_before] if hold.not_before is not None else []
+            continue
+        ready = rows(one.episode)
+        if ready.waits_for is None:
+            return {"order": RetrainOrder.GRANT, "episode": ready.episode, "reason": one.reason}
+        told.append(f"{one.reason}; {ready.told}")
+        waits.append(ready.waits_for)
+        if ready.waits_for.expected_at is not None:
+            break
+    if not told:
         return {"reason": "; ".join(one.reason for one in asked)}
-    told = [f"{one.reason}; {hold.reason}" for one, hold in holds]
-    ends = [hold.not_before for _, hold in holds if hold.not_before is not None]
-    return {
-        "order": RetrainOrder.HOLD,
-        "reason": "; ".join(told),
-        "not_before": min(ends, default=None),
-    }
+    if waits:
+        return {"reason": "; ".join(told), "waits_for": waits[0]}
+    return {"order": RetrainOrder.HOLD, "reason": "; ".join(told), "not_before": min(ends, default=None)}
 
 
 class Case(NamedTuple):

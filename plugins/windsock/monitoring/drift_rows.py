@@ -16,6 +16,7 @@ from windsock.records import (
     DriftProfile,
     InputField,
     InputSchema,
+    Span,
 )
 from windsock.records.rows import held_out_mask, reference_mask
 from windsock.records.values import LARGEST, category_text
@@ -45,9 +46,12 @@ class Samples:
     current: pd.DataFrame
 
 
-def take_samples(step: CheckDriftInput, ports: Ports, bundle: LoadedBundle) -> Samples:
-    """Return a sample of the window and one of the training rows.
+def take_samples(
+    step: CheckDriftInput, ports: Ports, bundle: LoadedBundle, accepted: Span | None = None
+) -> Samples:
+    """Return a sample of the window and one of what it is held against.
 
+    :param accepted: windows whose drift a person has accepted: their rows; ``None``: the training rows.
     :raises MonitoringError: if there are no rows on one side.
     :raises StorageError: if the log or the snapshot cannot be read.
     """
@@ -59,6 +63,17 @@ def take_samples(step: CheckDriftInput, ports: Ports, bundle: LoadedBundle) -> S
             code=CODE,
             next_action="Nothing has to be done: the window is judged by its counts.",
         )
+    if accepted is not None:
+        rows = ports.rows.sample(
+            name, accepted, schema=bundle.schema, digest=bundle.digest, limit=limit, seed=SEED
+        )
+        if not len(rows):
+            raise MonitoringError(
+                "the prediction log has no rows any more of the windows whose drift was accepted",
+                code=CODE,
+                next_action="Nothing has to be done: the window is judged by its counts.",
+            )
+        return Samples(reference=to_schema(rows, bundle.schema), current=to_schema(current, bundle.schema))
     snapshot = ports.snapshots.find(name, bundle.manifest.snapshot_digest)
     if snapshot is None:
         raise MonitoringError(

@@ -85,6 +85,7 @@ class CloseRetrainOperator(StepOperator):
     Template fields: ``claim``.
 
     :param claim: the ``RetrainClaim`` of the claiming task.
+    :param evaluate_task_id: task whose ``Evaluation`` tells whether the rows could have shown a gain.
     :param gate_task_id: task whose ``GateDecision`` tells a kept champion from a refused version.
     :param register_task_id: task that makes the version which people are asked about.
     :param approve_task_ids: tasks that ask them.
@@ -99,6 +100,7 @@ class CloseRetrainOperator(StepOperator):
         self,
         *,
         claim: Any,
+        evaluate_task_id: str = "evaluate_model",
         gate_task_id: str = "gate_model",
         register_task_id: str = "register_model",
         approve_task_ids: Sequence[str] = ("approve_model",),
@@ -107,19 +109,27 @@ class CloseRetrainOperator(StepOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.claim = claim
+        self.evaluate_task_id = evaluate_task_id
         self.gate_task_id = gate_task_id
         self.register_task_id = register_task_id
         self.approve_task_ids = tuple(approve_task_ids)
         self.promote_task_id = promote_task_id
 
     def step_input(self, context: Context) -> dict[str, Any]:
-        """Return the claim and the outcome, as the tasks before left it."""
+        """Return the claim and the outcome, as the tasks before left it.
+
+        The gate's own no goes with the difference to the champion that it is about; a person's no does not.
+        """
         pull = context["ti"].xcom_pull
         promotion = pull(task_ids=self.promote_task_id, key="return_value")
         decision = pull(task_ids=self.gate_task_id, key="return_value")
         version = pull(task_ids=self.register_task_id, key="return_value")
         approvals = [pull(task_ids=task_id, key="return_value") for task_id in self.approve_task_ids]
-        return {"claim": self.claim, "outcome": retrain_outcome(promotion, decision, version, approvals)}
+        made = {"claim": self.claim, "outcome": retrain_outcome(promotion, decision, version, approvals)}
+        if (decision or {}).get("outcome") in (Outcome.KEEP.value, Outcome.REFUSE.value):
+            evaluation = pull(task_ids=self.evaluate_task_id, key="return_value")
+            made["against"] = (evaluation or {}).get("against_champion")
+        return made
 
 
 def retrain_outcome(

@@ -211,6 +211,7 @@ class Monitor(Protocol):
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
+        accepted_until: datetime | None = None,
     ) -> tuple[Episode, ...]:
         """Close what nobody will close; return it.
 
@@ -220,6 +221,8 @@ class Monitor(Protocol):
 
         :param digest: bundle that serves; ``None``: none, or not known.
         :param ended: what retrains came to by the end of a rollout, by the holder of the claim.
+        :param accepted_until: up to when a person has accepted drift: what drift up to then has announced is
+            superseded.
         """
         ...
 

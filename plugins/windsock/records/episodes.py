@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from windsock.records.base import Moment, Record, RunContext, Span
+from windsock.records.training import PairedDifference
 from windsock.spec import ModelSpec
 
 
@@ -110,6 +111,14 @@ class RowsNeeded(Record):
     needed: int = Field(ge=1)
     expected_at: Moment | None = None
 
+    @property
+    def told(self) -> str:
+        """How many there are, and when there are enough."""
+        when = "no labels come any more"
+        if self.expected_at is not None:
+            when = f"at the present traffic there are as many by {self.expected_at:%Y-%m-%d %H:%M} UTC"
+        return f"{self.rows:,} of {self.needed:,} are there; {when}"
+
 
 class RetrainDecision(Record):
     """Whether a retrain is announced, and why.
@@ -175,18 +184,21 @@ class CloseRetrainInput(Record):
 
     :param claim: what ``claim_retrain`` gave; a claim that was not granted closes nothing.
     :param outcome: what the retrain came to.
+    :param against: the new version's difference to the champion, where the gate kept or refused it: whether
+        its rows could have shown that the loss is won back.
     """
 
     spec: ModelSpec
     claim: RetrainClaim
     outcome: RetrainOutcome
+    against: PairedDifference | None = Field(default=None, exclude_if=_is_none)
     run: RunContext = RunContext()
 
 
 class RetrainEnd(Record):
     """A retrain gave its claim back.
 
-    :param outcome: what the caller said it came to.
+    :param outcome: what it came to: as the caller said, or ``too_few``.
     """
 
     model: str

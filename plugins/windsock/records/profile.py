@@ -155,6 +155,8 @@ class DriftProfile(Record):
     :param score: the scores (or predicted numbers) on held-out rows.
     :param target: the target on held-out rows.
     :param performance: how good the answers were there.
+    :param accepted: whether it is of answered rows whose drift a person has accepted, in place of the
+        version's own.
     """
 
     rows: int = Field(ge=0)
@@ -165,6 +167,7 @@ class DriftProfile(Record):
     score: ColumnProfile | None = None
     target: ColumnProfile | None = None
     performance: ReferencePerformance | None = None
+    accepted: bool = Field(default=False, exclude_if=False.__eq__)
 
     def column(self, name: str) -> ColumnProfile | None:
         """Return a feature by name, or ``None``."""

@@ -194,21 +194,29 @@ def sweep_in(
     digest: str | None,
     now: datetime,
     ended: Mapping[str, RetrainOutcome] | None = None,
+    accepted_until: datetime | None = None,
 ) -> Change:
     """Close what nobody will close: the episode of a lost run, and one of a version that serves no more.
 
     :param ended: what retrains came to whose version waited for its rollout, by the run that had the claim.
+    :param accepted_until: up to when a person has accepted drift: no retrain answers it any more.
     """
     lost = lease is not None and lease.is_over(now)
     closed = []
     for one in known:
         if one.state is EpisodeState.CLAIMED and lost and lease is not None and lease.episode_key == one.key:
             closed.append(_closed(one, RetrainOutcome.FAILED, now))
-        elif one.state is EpisodeState.ANNOUNCED and digest is not None and one.digest != digest:
+        elif one.state is EpisodeState.ANNOUNCED and (
+            (digest is not None and one.digest != digest) or _is_accepted(one, accepted_until)
+        ):
             closed.append(_closed(one, RetrainOutcome.SUPERSEDED, now))
         elif one.outcome is RetrainOutcome.QUEUED and (told := (ended or {}).get(one.claimed_by or "")):
             closed.append(one.replace(outcome=told))
     return Change(episodes=tuple(closed), lease=None if lost else lease)
+
+
+def _is_accepted(episode: Episode, until: datetime | None) -> bool:
+    return until is not None and episode.trigger == "drift" and episode.span.end <= until
 
 
 def claim_in(
@@ -301,6 +309,7 @@ def _granted(
         holder=holder,
         episode=episode,
         recent=recent_span(policy, episode, begun) if episode else None,
+        onset=episode.onset if episode else None,
         claimed_at=begun,
     )
     lease = Lease(
@@ -314,8 +323,11 @@ def _granted(
 
 
 def recent_span(policy: RetrainBlock, episode: Episode, begun: datetime) -> Span:
-    """Return the stretch whose labelled rows a retrain mixes in: back from its claim, over its windows."""
-    start = min(begun - parse_duration(policy.recent), episode.span.start)
+    """Return the stretch whose labelled rows a retrain mixes in: back from its claim, over its windows.
+
+    It has all rows since the onset, however long ago that is.
+    """
+    start = min(begun - parse_duration(policy.recent), episode.span.start, episode.onset or begun)
     return Span(start=start, end=max(begun, episode.span.end))
 
 

@@ -14,12 +14,14 @@ class Stretch(Record):
 
     :param span: from the first bad window's start to the last one's end.
     :param windows: how many of the windows in between are bad.
+    :param first: the verdict on the first bad one.
     :param latest: the verdict on the last bad one.
     """
 
     kind: WindowKind
     span: Span
     windows: int
+    first: WindowVerdict
     latest: WindowVerdict
 
 
@@ -46,4 +48,4 @@ def open_stretch(windows: Iterable[WindowVerdict], kind: WindowKind, *, now: dat
     if not bad:
         return None
     span = Span(start=bad[0].window.start, end=bad[-1].window.end)
-    return Stretch(kind=kind, span=span, windows=len(bad), latest=bad[-1])
+    return Stretch(kind=kind, span=span, windows=len(bad), first=bad[0], latest=bad[-1])

@@ -69,8 +69,12 @@ def describe_decision(record: r.RetrainDecision) -> Verdict:
         )
     elif held and record.not_before:
         next_action = f"nothing to do; possible again from {record.not_before:%Y-%m-%d %H:%M:%S} UTC"
+    elif record.waits_for:
+        next_action = f"nothing to do; {record.waits_for.told}"
+        if record.waits_for.expected_at is None:
+            next_action = "send labels: a retrain needs them; see docs/labels.md"
     return Verdict(
-        word="HOLD" if held else "PASS",
+        word="HOLD" if held or record.waits_for else "PASS",
         why=record.reason,
         next_action=next_action,
         ids={"model": record.model, "episode": record.episode.key if record.episode else ""},
@@ -93,11 +97,15 @@ def describe_claim(record: r.RetrainClaim) -> Verdict:
 
 def describe_end(record: r.RetrainEnd) -> Verdict:
     """Return the block of a claim given back."""
+    next_action, why = "nothing to do", ""
+    if record.outcome is r.RetrainOutcome.FAILED:
+        next_action = "open the run's red task and do what its NEXT says"
+    elif record.outcome is r.RetrainOutcome.TOO_FEW:
+        next_action = "nothing to do; it is tried again with twice as many labelled answers"
+        why = ": its rows could not have shown that the loss is won back, so the breaker does not count it"
     return Verdict(
         word="PASS",
-        why=f"the retrain came to: {record.outcome.value}",
-        next_action="open the run's red task and do what its NEXT says"
-        if record.outcome is r.RetrainOutcome.FAILED
-        else "nothing to do",
+        why=f"the retrain came to: {record.outcome.value}{why}",
+        next_action=next_action,
         ids={"model": record.model, "episode": record.episode_key or "", "holder": record.holder},
     )

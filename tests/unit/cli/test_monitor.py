@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from support.builders import digest
 from support.fakes import fake_ports
-from support.retraining import DAY, MIDNIGHT, make_closed, make_episode, make_window
+from support.flipped import history
+from support.retraining import DAY, MIDNIGHT, AnyBundle, make_closed, make_episode, make_window
 from support.world import world_of
 from windsock.cli.app import run
 from windsock.exceptions import StorageError
-from windsock.records import Alert, Severity
+from windsock.ports import LabelledRows
+from windsock.records import Alert, Baseline, Interval, MetricValue, Severity
 
 NOW = MIDNIGHT + 4 * DAY
 MODEL_FILE = "model: {name: churn, owner: ann}\nmonitoring: {retrain: {cooldown: 2d}}\n"
@@ -175,6 +178,39 @@ def test_a_reset_needs_a_reason(stopped, reason):
     assert all(one.forgiven_by is None for one in stopped.monitor.episodes("churn"))
 
 
+@pytest.mark.parametrize("what", ["drift", "loss"])
+def test_what_a_person_accepts_needs_a_reason_and_something_to_accept(live, what, monkeypatch, capsys):
+    assert run(["monitor", "churn", f"--accept-{what}", "--reason", "  "]) == 2
+    assert run(["monitor", "churn", "--accept-drift", "--accept-loss", "--reason", "why"]) == 2
+    asked = []
+    monkeypatch.setattr("windsock.cli.monitor_accept.typer.prompt", lambda text: asked.append(text) or "so")
+    capsys.readouterr()
+    assert run(["monitor", "churn", f"--accept-{what}"]) == 1
+    assert asked == [f"Why is the {what} to be accepted"]
+    shown = capsys.readouterr().err
+    assert {"drift": "WS-MONITORING-115", "loss": "WS-MONITORING-099"}[what] in shown
+    assert "next: " in shown
+    assert all(row.action.value not in ("accept_drift", "accept_loss") for row in live.ledger.rows("churn"))
+
+
+def test_what_was_accepted_is_said(live, monkeypatch, capsys):
+    metric = MetricValue(
+        name="roc_auc", value=0.71, n=900, interval=Interval(low=0.69, high=0.73, level=0.95)
+    )
+    given = []
+
+    def accept_loss(spec, ports, *, actor, reason):
+        given.append((spec.name, actor.partition(":")[0], reason))
+        return Baseline(version="1", digest=digest("1"), metrics=(metric,), at=NOW, by=actor)
+
+    monkeypatch.setattr("windsock.cli.monitor_accept.accept_loss", accept_loss)
+    assert run(["monitor", "churn", "--accept-loss", "--reason", " the market\n changed "]) == 0
+    assert given == [("churn", "cli", "the market changed")]
+    out = capsys.readouterr().out
+    assert "churn: the loss of version 1 is accepted: the market changed" in out
+    assert "later performance is held against roc_auc 0.7100 [0.6900, 0.7300]; drift is judged as" in out
+
+
 def test_wrong_usage(live):
     assert run(["monitor", "churn", "--reset", "--check"]) == 2
     assert run(["monitor", "churn", "--window-end", "2026-05-02"]) == 2
@@ -265,3 +301,28 @@ def test_a_system_that_is_away_ends_with_3_and_the_rest_is_done(live, steps, cap
     shown = capsys.readouterr()
     assert "WS-STORAGE-001" in shown.err
     assert [name for name, _ in asked] == ["check_drift", "check_performance", "decide_retrain"]
+
+
+def test_the_status_says_which_rows_a_retrain_waits_for(use, capsys):
+    live = use(replace(world_of(1, now=lambda: NOW), bundles=AnyBundle()))
+    champion = live.ledger.champion("churn").digest
+    for day in (1, 2):
+        live.monitor.add_window(make_window(day, kind="performance", digest=champion))
+    live.rows.joined = LabelledRows(frame=history(2, a_day=50, flip=None).assign(digest=champion))
+    assert run(["monitor", "churn"]) == 0
+    assert "WS-MONITORING-100: a retrain waits for labelled answers" in capsys.readouterr().out
+    assert live.monitor.episodes("churn") == ()
+
+
+def test_the_status_is_told_though_the_log_cannot_be_read(use, capsys, monkeypatch):
+    live = use(replace(world_of(1, now=lambda: NOW), bundles=AnyBundle()))
+    champion = live.ledger.champion("churn").digest
+    for day in (1, 2):
+        live.monitor.add_window(make_window(day, digest=champion))
+
+    def labelled(*given, **asked):
+        raise StorageError("the storage root does not answer")
+
+    monkeypatch.setattr(live.rows, "labelled", labelled)
+    assert run(["monitor", "churn"]) == 0
+    assert "whether a retrain has its rows is not known: WS-STORAGE-001" in capsys.readouterr().out

@@ -56,6 +56,16 @@ class TestConditions:
             in by_key(drifted(), None, decision)["drift"].text
         )
 
+    @pytest.mark.parametrize(
+        ("expected", "when"),
+        [(NOON + DAY, "there are as many by 2026-05-02 12:00 UTC"), (None, "no labels come any more")],
+    )
+    def test_what_a_retrain_waits_for_is_told(self, expected, when):
+        waits = r.RowsNeeded(rows=120, needed=250, expected_at=expected)
+        text = by_key(drifted(), None, make_retrain_decision(waits_for=waits))["drift"].text
+        assert "A retrain waits for labelled answers since the change: 120 of 250 are there" in text
+        assert when in text
+
     def test_a_verdict_that_passes_ends_it(self):
         assert by_key(make_drift(), None, None)["drift"].active is False
 

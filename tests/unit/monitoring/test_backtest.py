@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from support.builders import digest, make_spec
 from support.fakes import fake_ports
+from support.performance import SCHEMA
 from support.world import world_of
 from windsock.exceptions import MonitoringError, StorageError
 from windsock.monitoring import backtest
@@ -86,7 +87,7 @@ def play(monkeypatch):
 
     class NoProfile:
         def describe(self, uri, digest):
-            return type("Bundle", (), {"profile": None})
+            return type("Bundle", (), {"profile": None, "schema": SCHEMA})
 
     def perform(step, ports, key):
         return PerformanceReport(

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from support.builders import digest
+from support.builders import digest, make_difference
 from support.fakes import fake_ports
 from support.retraining import DAY, MIDNIGHT, make_episode, policy_spec
 from windsock import records as r
 from windsock.exceptions import MonitoringError
 from windsock.monitoring.claim_retrain import claim_retrain
-from windsock.monitoring.close_retrain import close_retrain
+from windsock.monitoring.close_retrain import close_retrain, learned
 
 NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
 
@@ -159,3 +159,59 @@ class TestClose:
         assert close_retrain(step, ports, "").episode_key is None
         (episode,) = ports.monitor.episodes("churn")
         assert episode.state is r.EpisodeState.CLAIMED
+
+    def test_what_could_not_have_shown_a_gain_is_too_few(self, ports):
+        ports.monitor.kept_episodes["churn"]["one"] = make_episode(loss=0.1, announced=1)
+        claim = claim_retrain(claim_input(), ports, "")
+        step = r.CloseRetrainInput(
+            spec=policy_spec(),
+            claim=claim,
+            outcome=r.RetrainOutcome.KEPT,
+            against=make_difference(-0.1, 0.3, opponent="champion"),
+        )
+        assert close_retrain(step, ports, "").outcome is r.RetrainOutcome.TOO_FEW
+        (episode,) = ports.monitor.episodes("churn")
+        assert episode.outcome is r.RetrainOutcome.TOO_FEW
+
+
+class TestLearned:
+    @pytest.mark.parametrize(
+        ("low", "high", "loss", "few"),
+        [
+            (-0.1, 0.3, 0.1, True),
+            (-0.05, 0.05, 0.1, False),
+            (-0.1, 0.1, 0.1, False),
+            (-0.3, -0.2, 0.1, False),
+            (-0.1, 0.3, None, False),
+            (-0.1, 0.3, 0.0, True),
+            (-0.001, 0.001, -0.02, True),
+        ],
+    )
+    @pytest.mark.parametrize("outcome", ["kept", "refused"])
+    def test_the_interval_is_held_against_the_loss(self, outcome, low, high, loss, few):
+        said = r.RetrainOutcome(outcome)
+        episode, against = make_episode(loss=loss), make_difference(low, high, opponent="champion")
+        assert learned(said, episode, against) is (r.RetrainOutcome.TOO_FEW if few else said)
+
+    @pytest.mark.parametrize("outcome", ["promoted", "queued", "failed", "superseded"])
+    def test_other_outcomes_stand(self, outcome):
+        said = r.RetrainOutcome(outcome)
+        assert learned(said, make_episode(loss=0.01), make_difference(-1, 1)) is said
+
+    def test_without_a_comparison_the_outcome_stands(self):
+        kept = r.RetrainOutcome.KEPT
+        assert learned(kept, make_episode(loss=0.1), None) is kept
+        assert learned(kept, None, make_difference(-1, 1)) is kept
+        broken = make_difference(-1, 1, value=None, interval=None, error="the champion does not load")
+        assert learned(kept, make_episode(loss=0.1), broken) is kept
+
+    def test_rows_that_give_no_interval_are_too_few(self):
+        against = make_difference(-1, 1, interval=None, reason="9 positives, at least 20 needed")
+        assert learned(r.RetrainOutcome.KEPT, make_episode(loss=0.1), against) is r.RetrainOutcome.TOO_FEW
+
+    @pytest.mark.parametrize(("half", "few"), [(19, False), (21, True)])
+    def test_a_share_is_of_what_the_champion_had_before(self, half, few):
+        """The champion's rmse rose by a quarter, to 100: it was 80, so 20 are lost."""
+        against = make_difference(-half, half, metric="rmse", opponent_value=100.0)
+        came = learned(r.RetrainOutcome.KEPT, make_episode(loss=0.25), against)
+        assert (came is r.RetrainOutcome.TOO_FEW) == few

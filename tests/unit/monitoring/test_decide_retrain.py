@@ -14,6 +14,7 @@ from support.retraining import (
     DAY,
     LATER,
     MIDNIGHT,
+    AnyBundle,
     make_closed,
     make_episode,
     make_window,
@@ -221,6 +222,8 @@ class TestLimits:
             (["kept", "promoted", "kept"], False),
             (["promoted", "kept", "kept"], True),
             (["kept", "superseded", "kept"], True),
+            (["too_few", "too_few", "too_few"], False),
+            (["kept", "too_few", "kept"], True),
         ],
     )
     def test_the_breaker_stops_after_retrains_that_did_not_help(self, outcomes, stopped):
@@ -346,7 +349,7 @@ class TestEvents:
 
 def world(windows: str, **ports: Any) -> Any:
     """Ports with a champion, its windows judged, at the end of the last one."""
-    made = fake_ports(now=lambda: day(len(windows)), **ports)
+    made = fake_ports(now=lambda: day(len(windows)), bundles=AnyBundle(), **ports)
     ledger = made.ledger
     assert isinstance(ledger, FakeLedger)
     promote(ledger, "1", A)

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
-from support.builders import NOON, make_decision, make_spec
+from support.builders import NOON, make_decision, make_difference, make_evaluation, make_spec
 from support.context import make_context
 from support.monitoring_records import (
     WINDOW,
@@ -238,3 +238,52 @@ def test_a_claim_is_given_back_with_the_outcome(ports, step_answers):
     task.execute(context)
     assert seen[0].outcome is r.RetrainOutcome.KEPT
     assert seen[0].claim == make_claim()
+    assert seen[0].against is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "handed"), [(r.Outcome.KEEP, True), (r.Outcome.REFUSE, True), (r.Outcome.PROMOTE, False)]
+)
+def test_the_gate_s_own_no_goes_with_the_difference_that_it_is_about(ports, step_answers, outcome, handed):
+    seen = step_answers("close_retrain", make_end())
+    task = CloseRetrainOperator(
+        task_id="close_retrain", spec=make_spec(), claim=make_claim().model_dump(mode="json")
+    )
+    context = make_context(task)
+    difference = make_difference(-0.1, 0.3, opponent="champion")
+    left = {
+        "gate_model": make_decision(outcome=outcome).model_dump(mode="json"),
+        "evaluate_model": make_evaluation(against_champion=difference).model_dump(mode="json"),
+    }
+    context["ti"].xcom_pull = lambda *, task_ids, key: left.get(task_ids)
+    task.execute(context)
+    assert seen[0].against == (difference if handed else None)
+
+
+def test_a_retrain_that_waits_for_rows_says_until_when(ports, step_answers):
+    waits = r.RowsNeeded(rows=120, needed=250, expected_at=NOON)
+    told = decide(step_answers, r.RetrainOrder.WAIT, waits_for=waits)
+    assert told.word == "HOLD"
+    assert "120 of 250 are there" in told.next_action
+    assert "2026-05-01 12:00 UTC" in told.next_action
+    never = decide(step_answers, r.RetrainOrder.WAIT, waits_for=waits.replace(expected_at=None))
+    assert "send labels" in never.next_action
+
+
+def decide(step_answers, order, **fields):
+    step_answers("decide_retrain", make_retrain_decision(order, **fields))
+    task = DecideRetrainOperator(task_id="decide_retrain", spec=make_spec(), outlets=[])
+    task.execute(make_context(task))
+    return task.verdict
+
+
+def test_too_few_rows_are_said_to_be_tried_again(ports, step_answers):
+    step_answers("close_retrain", make_end(r.RetrainOutcome.TOO_FEW))
+    task = CloseRetrainOperator(
+        task_id="close_retrain", spec=make_spec(), claim=make_claim().model_dump(mode="json")
+    )
+    context = make_context(task)
+    context["ti"].xcom_pull = lambda *, task_ids, key: None
+    task.execute(context)
+    assert "twice as many" in task.verdict.next_action
+    assert "the breaker does not count it" in task.verdict.why

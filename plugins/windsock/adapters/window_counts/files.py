@@ -227,7 +227,8 @@ class CountFiles:
     def __init__(self, storage: Storage, model: str, plan: Plan) -> None:
         self.storage = storage
         self.plan = plan
-        self.folder = f"{FOLDER}/{model}/{plan.digest[:12]}"
+        accepted = f"-{plan.profile_digest[:12]}" if plan.profile.accepted else ""
+        self.folder = f"{FOLDER}/{model}/{plan.digest[:12]}{accepted}"
         self.of = {"digest": plan.digest, "profile": plan.profile_digest}
 
     def load(self, name: str, *, live: Iterable[str] | None) -> Totals | None:

@@ -1,0 +1,63 @@
+"""Drift that a person has accepted: what windows of a version are held against from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import Field
+
+from windsock.records.base import Digest, Record, Span
+from windsock.records.ledger import LedgerAction, LedgerRow
+from windsock.records.monitoring import WindowVerdict
+from windsock.records.profile import DriftProfile
+
+
+class AcceptedDrift(Record):
+    """The document of an acceptance: rows of drifted windows, in place of the training rows.
+
+    :param version: the version whose drift it is; no other one is held against these rows.
+    :param digest: its bundle.
+    :param windows: from the first window's start to the last one's end.
+    :param rows: answered rows that the profile is made of; of many a sample.
+    :param profile: those rows: features and scores. The outcomes are those of the version's own profile.
+    :param unread: columns that could not be read: they are held against the training rows as before.
+    """
+
+    model: str
+    version: str
+    digest: Digest
+    windows: Span
+    rows: int = Field(ge=1)
+    profile: DriftProfile
+    unread: tuple[str, ...] = ()
+
+
+def accepted_windows(row: LedgerRow) -> Span:
+    """Return the windows whose drift a row of the ledger accepts."""
+    return Span.model_validate(row.body["windows"])
+
+
+def acceptance_of(
+    rows: Sequence[LedgerRow], digest: Digest, *, before: datetime | None = None
+) -> LedgerRow | None:
+    """Return the row that accepted a version's drift last; ``None``: nobody did.
+
+    :param rows: of the ledger, in order.
+    :param digest: bundle of the version.
+    :param before: only acceptances of windows that ended before this time count: what came after them is
+        held against them, whenever it is judged.
+    """
+    own = (row for row in reversed(rows) if row.action is LedgerAction.ACCEPT_DRIFT and row.digest == digest)
+    return next((row for row in own if before is None or accepted_windows(row).end < before), None)
+
+
+def accepted_until(rows: Sequence[LedgerRow], digest: Digest | None) -> datetime | None:
+    """Return up to when the drift of a version is accepted: windows up to then ask for nothing any more."""
+    row = acceptance_of(rows, digest) if digest is not None else None
+    return accepted_windows(row).end if row is not None else None
+
+
+def is_accepted(window: WindowVerdict, until: datetime | None) -> bool:
+    """Return whether a window's drift is what a person has accepted up to a time."""
+    return until is not None and window.kind == "drift" and window.window.end <= until

@@ -1,0 +1,123 @@
+"""One change of the mean of a series: whether there is one, and where.
+
+The means before and after each place are compared, and the largest standardised difference is held against
+what chance gives: Hawkins (1977), Worsley (1979). Its tail is that of Csörgő and Horváth, Limit Theorems in
+Change-Point Analysis (1997), (1.3.26), after Vostrikova (1981) and James, James and Siegmund (1987). Values
+that are close in time may be alike: the variance is the largest of that of single values, that of a
+first-order autoregression, and that of the means of batches (Alexopoulos and Seila 1998).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FEWEST = 10
+"""So many values at least lie on either side of a change, a hundredth of all, and the square of their
+skewness: the mean of fewer is not near normal (Cochran's rule asks for more)."""
+FEWEST_SHARE = 0.01
+BATCHES = 10
+"""Fewer batches do not show how much their means vary."""
+MOST_ALIKE = 0.9
+NEGLIGIBLE = 1e-9
+"""A spread below such a part of the values is that of their last digits."""
+LEVEL = 0.01
+"""How often chance may be taken for a change."""
+
+
+class ChangePoint(NamedTuple):
+    """A change of the mean.
+
+    :param place: the first value after it.
+    :param rise: how much the mean is higher after it.
+    :param p: how often chance alone gives a change as large, at any place.
+    """
+
+    place: int
+    rise: float
+    p: float
+
+
+def change_point(
+    values: NDArray[np.float64], *, latest: int | None = None, rising: bool = False, level: float = LEVEL
+) -> ChangePoint | None:
+    """Return the most likely change of the mean, or ``None`` where chance explains the series.
+
+    :param values: in the order of time, finite.
+    :param latest: the change lies at this place or before it; default: anywhere.
+    :param rising: only a change to higher values counts.
+    """
+    import numpy as np
+
+    count = len(values)
+    least = NEGLIGIBLE * float(np.abs(values).max(initial=0.0))
+    if count < 2 * FEWEST or float(values.std()) <= least:
+        return None
+    edge = max(FEWEST, math.ceil(FEWEST_SHARE * count), math.ceil(_skewness(values) ** 2))
+    last = count - edge if latest is None else min(latest, count - edge)
+    if last < edge:
+        return None
+    centred = values - values.mean()
+    before = np.cumsum(centred)[:-1]
+    size = np.arange(1, count, dtype=np.float64)
+    # The difference of both means, by its standard error but for the spread of the values.
+    apart = -before / np.sqrt(size * (count - size) / count)
+    possible = apart[edge - 1 : last]
+    place = edge + int(np.argmax(possible if rising else np.abs(possible)))
+    low, high = values[:place], values[place:]
+    rise = float(high.mean() - low.mean())
+    spread = math.sqrt(_variance(np.concatenate([low - low.mean(), high - high.mean()])))
+    if spread <= least:
+        return ChangePoint(place, rise, 0.0) if rise > 0 or (rise < 0 and not rising) else None
+    found = abs(float(apart[place - 1])) / spread
+    p = chance(found, count, edge=edge, last=last) / (2 if rising else 1)
+    return ChangePoint(place, rise, p) if p <= level and (rise > 0 or not rising) else None
+
+
+def _skewness(values: NDArray[np.float64]) -> float:
+    centred = values - values.mean()
+    return float((centred**3).mean() / values.std() ** 3)
+
+
+def _variance(left: NDArray[np.float64]) -> float:
+    """Return the variance of a value as the mean of many has it.
+
+    :param left: what the means before and after the change leave.
+    """
+    import numpy as np
+
+    count = len(left)
+    single = float(left.var()) * count / max(1, count - 2)
+    if single == 0:
+        return 0.0
+    alike = float(np.mean(left[1:] * left[:-1])) / single
+    chained = 1.0
+    if alike > 2 / math.sqrt(count):
+        chained = (1 + min(alike, MOST_ALIKE)) / (1 - min(alike, MOST_ALIKE))
+    size = int(math.sqrt(count))
+    batches = count // size
+    apart = 0.0
+    if batches >= BATCHES:
+        means = left[: batches * size].reshape(batches, size).mean(axis=1)
+        apart = size * float(means.var(ddof=1))
+    return max(single * chained, apart)
+
+
+def chance(found: float, count: int, *, edge: int, last: int) -> float:
+    """Return how often the largest standardised difference is as large by chance, on either side.
+
+    :param edge: the first place at which a change may lie.
+    :param last: the last one.
+    """
+    if found <= 1:
+        return 1.0
+    first, end = edge / count, last / count
+    # How long the series is to the process that it is like: an Ornstein-Uhlenbeck process.
+    length = math.log((end * (1 - first)) / (first * (1 - end)))
+    density = math.exp(-(found**2) / 2) / math.sqrt(2 * math.pi)
+    crossing = found * density * (length - length / found**2 + 4 / found**2)
+    return min(1.0, crossing)

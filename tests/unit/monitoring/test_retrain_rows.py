@@ -1,0 +1,210 @@
+"""Since when the world is another one, and what a retrain of a stretch waits for."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from support.builders import digest
+from support.fakes import FakeLedger, fake_ports
+from support.flipped import FLIP, Log, history
+from support.retraining import (
+    DAY,
+    LATER,
+    MIDNIGHT,
+    AnyBundle,
+    make_closed,
+    make_window,
+    make_windows,
+    policy_spec,
+)
+from windsock import records as r
+from windsock.monitoring.claim_retrain import claim_retrain
+from windsock.monitoring.decide_retrain import decide_retrain, weigh
+
+A, B = digest("a"), digest("b")
+
+
+def at(number: float) -> datetime:
+    """A minute after the end of a day's window."""
+    return MIDNIGHT + number * DAY + LATER
+
+
+class World:
+    """A version that serves, its verdicts, and the log."""
+
+    def __init__(self, frame: pd.DataFrame, windows: str = "gggggbb", kind: str = "performance") -> None:
+        self.now = at(len(windows))
+        self.rows = Log(frame)
+        self.ports = fake_ports(now=lambda: self.now, bundles=AnyBundle(), rows=self.rows)
+        self.ledger = self.ports.ledger
+        assert isinstance(self.ledger, FakeLedger)
+        self.promote("1", A)
+        self.judge(make_windows(windows, kind=kind, numbers={"loss:roc_auc": 0.4}))
+
+    def promote(self, version: str, bundle: str) -> None:
+        self.ledger.append(
+            r.LedgerEntry(
+                model="churn",
+                action=r.LedgerAction.COMMIT,
+                epoch=int(version),
+                version=version,
+                digest=bundle,
+                actor="scheduler",
+                body={"bundle_uri": "memory://"},
+            ),
+            after_seq=len(self.ledger.rows("churn")),
+        )
+
+    def judge(self, windows: list[r.WindowVerdict]) -> None:
+        for window in windows:
+            self.ports.monitor.add_window(window)
+
+    def decide(self, **policy: Any) -> r.RetrainDecision:
+        return decide_retrain(r.DecideRetrainInput(spec=policy_spec(**policy)), self.ports, "")
+
+    def run(self, outcome: str, **policy: Any) -> r.RetrainClaim:
+        """Claim the announced episode and close it."""
+        (key,) = [one.key for one in self.ports.monitor.episodes("churn") if one.state == "announced"]
+        step = r.ClaimRetrainInput(
+            spec=policy_spec(**policy), episode_key=key, run=r.RunContext(dag_id="dag", run_id=key)
+        )
+        claim = claim_retrain(step, self.ports, "")
+        assert claim.granted, claim.reason
+        self.ports.monitor.close(
+            "churn", holder=claim.holder, outcome=r.RetrainOutcome(outcome), now=self.now
+        )
+        return claim
+
+
+class TestRows:
+    def test_an_episode_knows_its_onset_its_rows_and_the_loss(self):
+        episode = World(history()).decide().episode
+        assert episode is not None
+        assert abs(episode.onset - FLIP) < timedelta(hours=1)
+        assert episode.rows == pytest.approx(350, abs=10)
+        assert episode.loss == 0.4
+        assert episode.span.start == MIDNIGHT + 5 * DAY, "what it is about is as it was"
+
+    def test_it_waits_for_as_many_as_can_show_something(self):
+        world = World(history(a_day=100))
+        decision = world.decide()
+        assert (decision.order, decision.episode) == (r.RetrainOrder.WAIT, None)
+        assert decision.waits_for.needed == 250
+        assert decision.waits_for.rows == pytest.approx(175, abs=9)
+        assert decision.waits_for.expected_at == pytest.approx(FLIP + 2.5 * DAY, abs=timedelta(hours=6))
+        assert "WS-MONITORING-100" in decision.reason
+        assert f"{decision.waits_for.rows} of 250" in decision.reason
+        assert world.ports.monitor.episodes("churn") == ()
+
+    def test_and_is_granted_when_they_are_there(self):
+        world = World(history(days=8, a_day=100), "gggggbbb")
+        assert world.decide().order is r.RetrainOrder.GRANT
+
+    def test_of_two_classes_the_rarer_one_counts(self):
+        waits = World(history(a_day=1000, positives=0.02)).decide().waits_for
+        assert waits.rows > 1000
+        assert waits.needed == pytest.approx(2500, rel=0.4)
+
+    def test_where_no_label_comes_at_all_none_are_waited_for(self):
+        episode = World(history(labelled=False), kind="drift").decide().episode
+        assert episode.rows == 0
+
+    def test_labels_that_come_late_are_waited_for(self):
+        decision = World(history(days=7, late=3 * DAY), kind="drift").decide()
+        assert decision.waits_for.rows == 0
+        begun = MIDNIGHT + 5 * DAY  # the scores do not tell when in the window
+        enough = begun + 3 * DAY + 250 / 200 * DAY
+        assert decision.waits_for.expected_at == pytest.approx(enough, abs=timedelta(hours=6))
+
+    def test_labels_that_come_no_more_have_no_date_and_drift_goes_on(self):
+        frame = history(days=30, flip=MIDNIGHT + 28 * DAY)
+        frame.loc[frame["receive_time"] > pd.Timestamp(MIDNIGHT + 10 * DAY), ["outcome", "label_time"]] = None
+        world = World(frame, "g" * 28 + "bb", kind="drift")
+        decision = world.decide()
+        assert decision.waits_for.expected_at is None
+        assert "no labels come any more" in decision.reason
+
+    def test_while_rows_come_that_a_loss_waits_for_drift_has_no_retrain(self):
+        world = World(history(a_day=100))
+        world.judge(make_windows("gbbbbbb"))
+        decision = world.decide()
+        assert decision.order is r.RetrainOrder.WAIT
+        assert decision.reason.startswith("performance")
+
+    def test_a_hold_goes_before_rows(self):
+        world = World(history(a_day=100))
+        world.ports.monitor.kept_episodes["churn"] = {"one": make_closed("one", at(4.5), claimed=at(4.5))}
+        decision = world.decide(cooldown="5d")
+        assert (decision.order, decision.waits_for) == (r.RetrainOrder.HOLD, None)
+        assert world.rows.asked == [], "the log is read only where a retrain is possible"
+
+    def test_nothing_is_read_while_nothing_asks(self):
+        world = World(history(), "ggggggg")
+        world.decide()
+        assert world.rows.asked == []
+
+    def test_weighing_announces_nothing(self):
+        world = World(history())
+        spec = policy_spec()
+        assert weigh(r.DecideRetrainInput(spec=spec), world.ports).order is r.RetrainOrder.GRANT
+        assert world.ports.monitor.episodes("churn") == ()
+
+
+class TestStretch:
+    def test_the_onset_is_kept_through_tries_and_promotions(self):
+        world = World(history(days=12), "gggggbb")
+        first = world.decide().episode
+        world.run("promoted")
+        world.promote("2", B)
+        world.judge([make_window(day, digest=B, kind="performance") for day in (8, 9, 10)])
+        world.now = at(10)
+        second = world.decide().episode
+        assert second is not None
+        assert second.key != first.key
+        assert second.onset == first.onset
+        assert second.span.start > first.span.start
+
+    def test_a_recovery_ends_it(self):
+        world = World(history(days=12), "gggggbb")
+        first = world.decide().episode
+        world.run("promoted")
+        world.promote("2", B)
+        judged = [(8, "pass"), (9, "fail"), (10, "fail")]
+        world.judge([make_window(day, word, digest=B, kind="performance") for day, word in judged])
+        world.now = at(12)
+        second = world.decide().episode or weigh(r.DecideRetrainInput(spec=policy_spec()), world.ports)
+        assert getattr(second, "onset", None) is None or second.onset > first.onset + DAY
+
+    def test_after_too_few_twice_as_many_are_needed(self):
+        world = World(history(days=20), "gggggbb")
+        first = world.decide().episode
+        world.run("too_few")
+        world.judge([make_window(day, kind="performance") for day in range(8, 21)])
+        world.now = at(9)
+        waits = world.decide(breaker=1).waits_for
+        assert waits is None or waits.needed == 2 * first.rows
+        days = [day for day in range(9, 20) if self._grants(world, at(day))]
+        assert days[0] == 9 or waits is not None
+
+    @staticmethod
+    def _grants(world: World, now: datetime) -> bool:
+        world.now = now
+        spec = policy_spec(breaker=1)
+        return weigh(r.DecideRetrainInput(spec=spec), world.ports).order is r.RetrainOrder.GRANT
+
+    def test_the_claim_has_the_onset_and_reaches_back_to_it(self):
+        world = World(history())
+        episode = world.decide().episode
+        claim = world.run("kept", recent="1d")
+        assert claim.onset == episode.onset
+        assert claim.recent.start <= claim.onset
+
+    def test_an_event_from_outside_has_no_onset(self):
+        world = World(history())
+        step = r.DecideRetrainInput(spec=policy_spec(), event_id="x")
+        assert decide_retrain(step, world.ports, "").episode.onset is None
+        assert world.rows.asked == []
