@@ -49,6 +49,13 @@ class WindowCounter(Protocol):
         """
         ...
 
+    def begins(self, model: str) -> datetime | None:
+        """Return when the log that is kept begins: its first hour; ``None`` where there is none.
+
+        :raises StorageError: if the log cannot be read.
+        """
+        ...
+
 
 class PredictionRows(Protocol):
     """Rows of the prediction log, for what counts cannot tell."""
