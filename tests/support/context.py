@@ -10,15 +10,19 @@ from windsock.records import RunContext
 
 
 class FakeTaskInstance:
-    """Keeps what is pushed."""
+    """Keeps what is pushed; ``others`` is what other tasks have pushed, by task and key."""
 
     def __init__(self, map_index: int = -1) -> None:
         self.pushed: dict[str, Any] = {}
+        self.others: dict[tuple[str, str], Any] = {}
         self.map_index = map_index
         self.id = "ti-1"
 
     def xcom_push(self, *, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+    def xcom_pull(self, *, task_ids: str, key: str) -> Any:
+        return self.others.get((task_ids, key))
 
 
 RUN = RunContext(dag_id="churn__daily_retrain", run_id="run-1")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from windsock.records import Alert, Episode, RetrainClaim, RetrainOutcome, WindowKind, WindowVerdict
+from windsock.records.accepted_drift import Accepted
 from windsock.records.retraining import Lease, announce_in, claim_in, close_in, renew_in, reset_in, sweep_in
 from windsock.spec import ModelSpec
 
@@ -68,7 +69,7 @@ class FakeMonitor:
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
-        accepted_until: datetime | None = None,
+        accepted_until: Accepted | None = None,
     ) -> tuple[Episode, ...]:
         with self._lock:
             change = sweep_in(

@@ -22,6 +22,10 @@ class FakeCounter:
         self.counts: dict[datetime, WindowCounts] = {}
         self.asked: list[Span] = []
         self.empty: set[Span] = set()
+        self.first: datetime | None = None
+
+    def begins(self, model: str) -> datetime | None:
+        return self.first
 
     def without_rows(self, model: str, spans: Sequence[Span]) -> frozenset[Span]:
         return frozenset(self.empty).intersection(spans)

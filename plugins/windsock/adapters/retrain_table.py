@@ -11,6 +11,7 @@ from windsock.adapters.database import reading, writing
 from windsock.adapters.record_rows import raw_of, record_of
 from windsock.exceptions import DatabaseUnavailableError
 from windsock.records import Episode, EpisodeState, RetrainClaim, RetrainOutcome
+from windsock.records.accepted_drift import Accepted
 from windsock.records.retraining import (
     Lease,
     announce_in,
@@ -54,7 +55,7 @@ class SqlRetraining:
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
-        accepted_until: datetime | None = None,
+        accepted_until: Accepted | None = None,
     ) -> tuple[Episode, ...]:
         """Close what nobody will close; return it."""
         with self._changing(model) as change:

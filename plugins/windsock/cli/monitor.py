@@ -9,41 +9,29 @@ import typer
 
 from windsock.cli.backtest import find_model
 from windsock.cli.backtest_table import moment_of
-from windsock.cli.console import say, table
-from windsock.cli.monitor_accept import accept_drift_of, accept_loss_of, reference_lines, why_of
+from windsock.cli.console import say
+from windsock.cli.monitor_accept import accept_drift_of, accept_loss_of, why_of
 from windsock.cli.monitor_plan import trend_plan
+from windsock.cli.monitor_status import policy_line, show_status
 from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
-from windsock.monitoring.decide_retrain import weigh
-from windsock.monitoring.empty_windows import keep_empty
-from windsock.monitoring.pending_windows import pending_windows
-from windsock.monitoring.unjudged import looked_since, unjudged_text
+from windsock.monitoring.backlog import take_backlog
 from windsock.ports import Ports
 from windsock.records import (
     CheckDriftInput,
     CheckPerformanceInput,
     DecideRetrainInput,
-    Episode,
     Record,
     RetrainDecision,
     RetrainOrder,
     RunContext,
     Span,
-    WindowKind,
-    WindowVerdict,
-    live_since,
 )
-from windsock.records.retraining import hold_of, open_episode
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
 from windsock.steps import verdict_of
 from windsock.steps.run import run_step
 from windsock.steps.verdicts import refusal_of
-
-SHOWN = 6
-"""Judged windows that the status shows, of each kind."""
-TEXT = 100
-HEAD = ("window's end", "kind", "version", "verdict", "severity", "rows", "why")
 
 
 def monitor(
@@ -125,7 +113,7 @@ def reset_policy(spec: ModelSpec, ports: Ports, why: str) -> None:
     """Forgive every closed episode; who did it and why stands in each."""
     forgiven = ports.monitor.reset(spec.name, actor=f"{user()}: {why}")
     say(f"{spec.name}: {forgiven} closed episode{'' if forgiven == 1 else 's'} forgiven: {why}")
-    say(_policy(spec, ports))
+    say(policy_line(spec, ports))
 
 
 def check_windows(spec: ModelSpec, ports: Ports, window_end: str | None) -> None:
@@ -133,11 +121,14 @@ def check_windows(spec: ModelSpec, ports: Ports, window_end: str | None) -> None
 
     :raises typer.Exit: with the exit code of the last window that could not be judged.
     """
-    windows = (_window(spec, ports.now(), window_end),) if window_end else waiting(spec, ports)
-    left = keep_empty(spec, ports, windows)
-    if len(left) < len(windows):
-        say(f"{spec.name}: {len(windows) - len(left)} closed windows were empty")
-    windows = left
+    windows: tuple[Span, ...] = (_window(spec, ports.now(), window_end),) if window_end else ()
+    if not window_end:
+        backlog = take_backlog(spec, ports, most=None)
+        windows = backlog.windows
+        for line in backlog.skipped:
+            say(f"{spec.name}: {line}")
+        if backlog.empty:
+            say(f"{spec.name}: {backlog.empty:,} closed windows were empty")
     if not windows:
         say(f"{spec.name}: no closed window of {spec.monitoring.window} waits for a verdict")
     run, block, code = RunContext(requested_by=user()), spec.monitoring, 0
@@ -161,6 +152,8 @@ def _run(ports: Ports, name: str, step: Record) -> int:
     except WindsockError as error:
         typer.echo(f"error: {error.code}: {error.message}\nnext: {error.next_action}", err=True)
         return exit_code(error)
+    for finding in getattr(result.record, "findings", ()):
+        say(f"  finding: {finding}")
     for line in verdict_of(result).lines():
         say(f"  {line}")
     record = result.record
@@ -185,128 +178,3 @@ def _window(spec: ModelSpec, now: datetime, text: str) -> Span:
             next_action="Name the end of a window that is closed, its lateness allowance included.",
         )
     return Span(start=end - spec.monitoring.window_length, end=end)
-
-
-def waiting(spec: ModelSpec, ports: Ports) -> tuple[Span, ...]:
-    """Return the closed windows that lack a verdict, of either kind that is asked for."""
-    return pending_windows(
-        spec.monitoring,
-        ports.monitor.windows(spec.name),
-        since=live_since(ports.ledger.rows(spec.name)),
-        now=ports.now(),
-    )
-
-
-def show_status(spec: ModelSpec, ports: Ports) -> None:
-    """Print what is known."""
-    champion = ports.ledger.champion(spec.name)
-    serves = f"version {champion.version} serves" if champion else "no version serves"
-    windows = waiting(spec, ports)
-    say(
-        f"{spec.name}: {serves}; windows of {spec.monitoring.window}, {len(windows)} closed without a verdict"
-    )
-    judged = [
-        one for kind in ("drift", "performance") for one in ports.monitor.windows(spec.name, kind)[-SHOWN:]
-    ]
-    judged.sort(key=lambda one: (one.window.end, one.kind))
-    if judged:
-        for line in table(HEAD, [_row(one) for one in judged], indent=""):
-            say(line)
-    else:
-        say("no window was judged yet")
-    _say_unjudged(spec, ports)
-    for line in reference_lines(spec, ports):
-        say(line)
-    episodes = ports.monitor.episodes(spec.name)
-    opened = open_episode(episodes)
-    say(f"open episode: {_told(opened)}" if opened else "open episode: none")
-    if closed := [one for one in episodes if one.closed_at is not None]:
-        say(f"last closed episode: {_told(closed[-1])}")
-    say(_policy(spec, ports))
-    _say_waits(spec, ports)
-    _say_alerts(spec, ports)
-
-
-def _say_waits(spec: ModelSpec, ports: Ports) -> None:
-    """Say which rows a retrain waits for, where windows ask for one."""
-    try:
-        decision = weigh(DecideRetrainInput(spec=spec), ports)
-    except WindsockError as error:
-        say(f"whether a retrain has its rows is not known: {error.code}: {error.message}")
-        return
-    if decision.waits_for is not None:
-        say(decision.reason)
-
-
-def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
-    """Say why a model has not been judged for long, in the words of its alert."""
-    block, champion = spec.monitoring, ports.ledger.champion(spec.name)
-    if champion is None:
-        return
-    watched: dict[WindowKind, bool] = {"drift": block.data_drift, "performance": block.performance_tracking}
-    for kind in (kind for kind, is_on in watched.items() if is_on):
-        judged = [one for one in ports.monitor.windows(spec.name, kind) if one.digest == champion.digest]
-        since = looked_since(block, judged[-1].window.end) if judged else ports.now()
-        if told := unjudged_text(spec, [one for one in judged if one.window.end > since]):
-            say(told)
-
-
-def _row(one: WindowVerdict) -> tuple[str, ...]:
-    rows = one.numbers.get("rows", one.numbers.get("answers"))
-    why = " ".join(one.reason.split())
-    return (
-        f"{one.window.end:%Y-%m-%d %H:%M:%S}",
-        one.kind,
-        one.version or "-",
-        one.status.value,
-        one.severity.value,
-        "-" if rows is None else f"{rows:,.0f}",
-        f"{why[: TEXT - 1]}…" if len(why) > TEXT else why,
-    )
-
-
-def _told(episode: Episode) -> str:
-    span = f"{episode.span.start:%Y-%m-%d %H:%M} to {episode.span.end:%Y-%m-%d %H:%M}"
-    parts = [f"{episode.key}, {episode.trigger}, {span}, {episode.state.value}"]
-    if episode.claimed_by:
-        parts.append(f"by {episode.claimed_by}")
-    if episode.outcome:
-        parts.append(f"came to {episode.outcome.value}")
-    if episode.forgiven_by:
-        parts.append(f"forgiven by {episode.forgiven_by}")
-    return ", ".join(parts)
-
-
-def _policy(spec: ModelSpec, ports: Ports) -> str:
-    """Return whether a retrain is possible by now, and if not, what ends that."""
-    champion = ports.ledger.champion(spec.name)
-    if champion is None:
-        return "next retrain: not before a version serves"
-    if not spec.monitoring.retrain.triggers:
-        return "next retrain: never by drift; monitoring.retrain.triggers is empty"
-    now = ports.now()
-    episodes = ports.monitor.episodes(spec.name)
-    block = spec.monitoring.retrain
-    holds = [hold_of(episodes, block, digest=champion.digest, now=now, trigger=one) for one in block.triggers]
-    stopped = [hold.reason for hold in holds if hold is not None and hold.breaker]
-    ends = f"a promotion ends it, or a person: windsock monitor {spec.name} --reset --reason WHY"
-    breaker = f"breaker: OPEN ({'; '.join(stopped)}); {ends}" if stopped else "breaker: closed"
-    left = [hold for hold in holds if hold is None or not hold.breaker]
-    if not left:
-        return breaker
-    if None in left:
-        return f"{breaker}; next retrain: possible now, if windows ask for it"
-    last = next(hold for hold in left if hold is not None)
-    until = last.not_before or now
-    return f"{breaker}; next retrain: from {until:%Y-%m-%d %H:%M:%S} UTC ({last.reason})"
-
-
-def _say_alerts(spec: ModelSpec, ports: Ports) -> None:
-    firing = ports.monitor.alerts(spec.name, firing=True)
-    if not firing:
-        say("alerts: none")
-        return
-    for alert in firing:
-        sent = f"sent {alert.times} times" if alert.times else "not sent yet"
-        say(f"alert {alert.key}: {alert.severity.value}, since {alert.first_at:%Y-%m-%d %H:%M}, {sent}")
-        say(f"  {alert.title}")

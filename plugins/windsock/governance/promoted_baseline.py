@@ -17,10 +17,10 @@ from windsock.records import (
     LedgerAction,
     LedgerRow,
     RetrainOutcome,
-    accepted_at,
     baseline_of,
     registration_of,
 )
+from windsock.records.accepted_drift import Accepted, accepted_until, is_accepted
 from windsock.records.stretches import open_stretch
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def baseline_body(
         return _kept(_held_out(pack))
     model = champion.model
     waiting = [one for one in ports.monitor.episodes(model) if is_under_way(one)]
-    lost_since = _lost_since(ports, model, waiting, accepted_at(rows))
+    lost_since = _lost_since(ports, model, waiting, accepted_until(rows, champion.digest))
     if not waiting and lost_since is None and _is_proved(pack, champion):
         return _kept(_held_out(pack))
     body: dict[str, Any] = {}
@@ -60,22 +60,20 @@ def is_under_way(episode: Episode) -> bool:
     return episode.state is not EpisodeState.CLOSED or episode.outcome is RetrainOutcome.QUEUED
 
 
-def _lost_since(
-    ports: Ports, model: str, waiting: Sequence[Episode], accepted: datetime | None
-) -> datetime | None:
+def _lost_since(ports: Ports, model: str, waiting: Sequence[Episode], accepted: Accepted) -> datetime | None:
     """Return since when performance has been lost; ``None``: it is not.
 
-    :param accepted: what was seen up to then a person has accepted.
+    :param accepted: what a person has accepted is no loss any more.
     """
     asked = [
         one
         for one in waiting
-        if one.trigger == "performance" and (accepted is None or one.opened_at > accepted)
+        if one.trigger == "performance" and not accepted.covers(one.trigger, one.span.end)
     ]
     if asked:
         return asked[0].onset or asked[0].span.start
     windows = ports.monitor.windows(model, "performance")
-    seen = [one for one in windows if accepted is None or one.judged_at > accepted]
+    seen = [one for one in windows if not is_accepted(one, accepted)]
     stretch = open_stretch(seen, "performance", now=ports.now())
     return stretch.span.start if stretch else None
 

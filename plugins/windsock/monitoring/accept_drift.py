@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from windsock.door import looked_at_anew
 from windsock.exceptions import MonitoringError, UnverifiedBundleError
+from windsock.monitoring.accepted_alerts import end_alerts
 from windsock.monitoring.accepted_profile import judge_against, profile_rows
 from windsock.monitoring.accepted_reference import read_document
-from windsock.monitoring.alerts import Condition, decide_alerts
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
     Champion,
@@ -24,7 +24,7 @@ from windsock.records import (
 )
 from windsock.records.accepted_drift import AcceptedDrift, acceptance_of, accepted_windows
 from windsock.records.stretches import open_stretch
-from windsock.spec import ModelSpec, canonical_json, parse_duration
+from windsock.spec import ModelSpec, canonical_json
 
 if TYPE_CHECKING:
     from windsock.monitoring.drift_verdict import WindowJudgement
@@ -66,7 +66,9 @@ def accept_drift(spec: ModelSpec, ports: Ports, *, actor: str, reason: str) -> A
         lambda: _write(ports, champion, stands, uri=uri, digest=digest, actor=actor, reason=reason),
         model=spec.name,
     )
-    _end_alert(spec, ports, f"{actor} has accepted this drift, row {row.seq} of the ledger: {reason}")
+    end_alerts(
+        spec, ports, "drift".__eq__, f"{actor} has accepted this drift, row {row.seq} of the ledger: {reason}"
+    )
     log.info("%s: row %d of the ledger accepts the drift of version %s", spec.name, row.seq, champion.version)
     return stands
 
@@ -157,17 +159,6 @@ def _too_few(spec: ModelSpec, champion: Champion, span: Span, why: str) -> Monit
         next_action="Accept the drift again once more windows have failed; where the log is gone, a retrain "
         "makes a version with a profile of its own.",
     )
-
-
-def _end_alert(spec: ModelSpec, ports: Ports, text: str) -> None:
-    """Let the alert of drift be over; whoever was told of it is told so by the monitor's next run."""
-    for alert in ports.monitor.alerts(spec.name, firing=True):
-        if alert.key == "drift":
-            over = Condition(alert.key, False, alert.severity, alert.title, text)
-            repeat = parse_duration(spec.monitoring.alert_repeat)
-            plan = decide_alerts([over], [alert], ports.now(), repeat, spec=spec)
-            for changed in (*plan.send, *plan.note):
-                ports.monitor.put_alert(changed)
 
 
 def _write(

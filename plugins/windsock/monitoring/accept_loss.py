@@ -8,9 +8,10 @@ from typing import NoReturn
 
 from windsock.door import append_once
 from windsock.exceptions import MonitoringError, WindsockError
+from windsock.monitoring.accepted_alerts import end_alerts
 from windsock.monitoring.check_performance import check_performance
 from windsock.monitoring.kept_metrics import metrics_of
-from windsock.monitoring.performance_checks import LOSS
+from windsock.monitoring.performance_checks import DROP, LOSS
 from windsock.ports import Ports
 from windsock.records import (
     Baseline,
@@ -35,6 +36,8 @@ JUDGED = (Status.PASS, Status.FAIL)
 def accept_loss(spec: ModelSpec, ports: Ports, *, actor: str, reason: str) -> Baseline:
     """Make the metrics of the latest judged performance window the baseline, and judge that window anew.
 
+    The alert of the loss is over, and windows up to that one ask for no retrain any more.
+
     :param actor: the person who accepts it, as the ledger names them.
     :param reason: why, for the ledger.
     :returns: the baseline from now on.
@@ -47,6 +50,9 @@ def accept_loss(spec: ModelSpec, ports: Ports, *, actor: str, reason: str) -> Ba
     verdict = _lost_window(spec, ports, champion)
     row = _write(ports, champion, verdict, actor=actor, reason=reason)
     log.info("%s: row %d of the ledger accepts the loss of version %s", spec.name, row.seq, row.version)
+    end_alerts(
+        spec, ports, _is_of_loss, f"{actor} has accepted this loss, row {row.seq} of the ledger: {reason}"
+    )
     try:
         check_performance(CheckPerformanceInput(spec=spec, window=verdict.window), ports, "")
     except WindsockError as error:
@@ -55,6 +61,11 @@ def accept_loss(spec: ModelSpec, ports: Ports, *, actor: str, reason: str) -> Ba
     if found is None:
         raise _nothing(spec.name, f"row {row.seq} holds no metric")
     return found
+
+
+def _is_of_loss(key: str) -> bool:
+    """Return whether an alert tells of the loss against the baseline; minimum and the like stay."""
+    return key.startswith(f"performance:{DROP}:")
 
 
 def _nothing(model: str, what: str, advice: str = "") -> MonitoringError:

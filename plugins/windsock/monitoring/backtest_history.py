@@ -142,6 +142,13 @@ class TableHistory:
         """Return stretches without a row; see :class:`~windsock.ports.WindowCounter`."""
         return frozenset(span for span in spans if not len(self.rows.times[self.rows.between(span)]))
 
+    def begins(self, model: str) -> datetime | None:
+        """Return when the history begins; see :class:`~windsock.ports.WindowCounter`."""
+        import pandas as pd
+
+        times = self.rows.times
+        return pd.Timestamp(times[0], tz="UTC").to_pydatetime() if len(times) else None
+
     def sample(
         self, model: str, span: Span, *, schema: InputSchema, digest: str | None = None, limit: int, seed: int
     ) -> pd.DataFrame:

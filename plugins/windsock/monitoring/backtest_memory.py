@@ -28,6 +28,7 @@ from windsock.records import (
     WindowVerdict,
     champion_of,
 )
+from windsock.records.accepted_drift import Accepted
 from windsock.records.retraining import Lease, announce_in, claim_in, close_in, renew_in, reset_in, sweep_in
 from windsock.spec import ModelSpec
 
@@ -237,7 +238,7 @@ class MemoryMonitor:
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
-        accepted_until: datetime | None = None,
+        accepted_until: Accepted | None = None,
     ) -> tuple[Episode, ...]:
         """Close what nobody will close."""
         change = sweep_in(

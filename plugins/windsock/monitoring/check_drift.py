@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from windsock.exceptions import WindsockError
 from windsock.monitoring.accepted_reference import accepted_reference, told_of
+from windsock.monitoring.backlog import tried_once
 from windsock.monitoring.drift_columns import FEW_REFERENCE, Judgement, judge_columns, minimum_rows
 from windsock.monitoring.drift_rows import Samples, decide_exactly, exact_tests, take_samples
 from windsock.monitoring.drift_targets import count_targets
@@ -72,6 +73,7 @@ class _Window:
         return self.taken
 
 
+@tried_once("drift")
 def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
     """Judge a closed window against the profile of the version that serves, or what a person has accepted.
 

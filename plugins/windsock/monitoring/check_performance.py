@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TransportError, WindsockError
+from windsock.monitoring.backlog import tried_once
 from windsock.monitoring.better_than_broken import better_than_broken, better_than_broken_text
 from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.judge_again import judge_again, look_for
@@ -57,6 +58,7 @@ USUAL_WINDOWS = 7
 """How far back windows are looked at for what is usual: at least so long, and so many of them."""
 
 
+@tried_once("performance")
 def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> PerformanceReport:
     """Judge the champion's answers of a window and of the look-back before its end.
 

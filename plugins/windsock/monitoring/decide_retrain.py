@@ -26,6 +26,7 @@ from windsock.records.stretches import judged_until
 from windsock.spec import RetrainBlock, digest_of
 
 JUDGED = frozenset({Status.PASS, Status.FAIL})
+WAITING_CODE = "WS-MONITORING-119"
 LOOK_BACK = 20
 """A judged window counts for so many times the N windows; what is older says nothing about now."""
 
@@ -42,7 +43,8 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
 
     A new episode knows since when the world is another one, and waits until there are enough labelled answers
     since then. An episode that was announced and not claimed is announced again, under the same key: its
-    event may have been lost. What nobody will close is closed first.
+    event may have been lost. What nobody will close is closed first. While windows wait for their verdict the
+    windows ask for nothing: the later ones may say that all is well again.
 
     :raises DatabaseUnavailableError: if the control database does not answer.
     :raises WindsockError: if a new episode's rows are not known: log, labels or bundle cannot be read.
@@ -50,6 +52,15 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
     champion = ports.ledger.champion(step.spec.name)
     sweep_episodes(ports, step.spec.name, champion.digest if champion else None, ports.now())
     decision = weigh(step, ports)
+    if step.waiting and step.event_id is None:
+        windows = f"{step.waiting:,} closed windows still wait for a verdict"
+        return decision.replace(
+            order=RetrainOrder.WAIT,
+            episode=None,
+            waits_for=None,
+            not_before=None,
+            reason=f"{WAITING_CODE} {windows}; a retrain is decided on once they are judged",
+        )
     if decision.order is not RetrainOrder.GRANT or decision.episode is None:
         return decision
     stands = ports.monitor.announce(decision.episode)

@@ -25,7 +25,7 @@ from windsock.records import (
     WindowKind,
     WindowVerdict,
 )
-from windsock.records.accepted_drift import is_accepted
+from windsock.records.accepted_drift import Accepted, is_accepted
 from windsock.records.stretches import Stretch, open_stretch
 from windsock.spec import ModelSpec, parse_duration
 
@@ -60,7 +60,7 @@ class RetrainRows:
     """Finds what the retrain of a new episode would learn from.
 
     :param windows: verdicts, as far back as the policy goes.
-    :param accepted_until: up to when a person has accepted drift: a stretch begins after it.
+    :param accepted_until: up to when a person has accepted drift or loss: a stretch begins after it.
     :param episodes: the model's episodes in the order in which they were opened.
     """
 
@@ -70,7 +70,7 @@ class RetrainRows:
     windows: Sequence[WindowVerdict]
     episodes: Sequence[Episode]
     now: datetime
-    accepted_until: datetime | None = None
+    accepted_until: Accepted = Accepted()
 
     def __call__(self, episode: Episode) -> Ready:
         """Return the episode with onset, rows and loss, and what its retrain waits for.

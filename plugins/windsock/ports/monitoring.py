@@ -18,6 +18,7 @@ from windsock.records import (
     WindowKind,
     WindowVerdict,
 )
+from windsock.records.accepted_drift import Accepted
 from windsock.records.retraining import Lease
 from windsock.spec import LabelsBlock, ModelSpec
 from windsock.statistics.counting import WindowCounts
@@ -43,6 +44,13 @@ class WindowCounter(Protocol):
 
     def without_rows(self, model: str, spans: Sequence[Span]) -> frozenset[Span]:
         """Return those of some stretches in which the log has no row and no damaged line.
+
+        :raises StorageError: if the log cannot be read.
+        """
+        ...
+
+    def begins(self, model: str) -> datetime | None:
+        """Return when the log that is kept begins: its first hour; ``None`` where there is none.
 
         :raises StorageError: if the log cannot be read.
         """
@@ -211,7 +219,7 @@ class Monitor(Protocol):
         digest: str | None,
         now: datetime,
         ended: Mapping[str, RetrainOutcome] | None = None,
-        accepted_until: datetime | None = None,
+        accepted_until: Accepted | None = None,
     ) -> tuple[Episode, ...]:
         """Close what nobody will close; return it.
 
@@ -221,8 +229,8 @@ class Monitor(Protocol):
 
         :param digest: bundle that serves; ``None``: none, or not known.
         :param ended: what retrains came to by the end of a rollout, by the holder of the claim.
-        :param accepted_until: up to when a person has accepted drift: what drift up to then has announced is
-            superseded.
+        :param accepted_until: up to when a person has accepted drift and loss: what was announced for them up
+            to then is superseded.
         """
         ...
 

@@ -1,9 +1,10 @@
-"""Drift that a person has accepted: what windows of a version are held against from then on."""
+"""What a person has accepted: drift, by a document that windows are held against, and losses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -11,6 +12,8 @@ from windsock.records.base import Digest, Record, Span
 from windsock.records.ledger import LedgerAction, LedgerRow
 from windsock.records.monitoring import WindowVerdict
 from windsock.records.profile import DriftProfile
+
+Trigger = Literal["drift", "performance", "event"]
 
 
 class AcceptedDrift(Record):
@@ -33,6 +36,22 @@ class AcceptedDrift(Record):
     unread: tuple[str, ...] = ()
 
 
+class Accepted(NamedTuple):
+    """Up to when a person has accepted what windows show: up to then they ask for nothing any more.
+
+    :param drift: of the version that serves.
+    :param loss: of the model, whichever version served.
+    """
+
+    drift: datetime | None = None
+    loss: datetime | None = None
+
+    def covers(self, trigger: Trigger, end: datetime) -> bool:
+        """Return whether what asks, by windows up to a time, is accepted; an event from outside never is."""
+        until = {"drift": self.drift, "performance": self.loss, "event": None}[trigger]
+        return until is not None and end <= until
+
+
 def accepted_windows(row: LedgerRow) -> Span:
     """Return the windows whose drift a row of the ledger accepts."""
     return Span.model_validate(row.body["windows"])
@@ -52,12 +71,17 @@ def acceptance_of(
     return next((row for row in own if before is None or accepted_windows(row).end < before), None)
 
 
-def accepted_until(rows: Sequence[LedgerRow], digest: Digest | None) -> datetime | None:
-    """Return up to when the drift of a version is accepted: windows up to then ask for nothing any more."""
+def accepted_until(rows: Sequence[LedgerRow], digest: Digest | None) -> Accepted:
+    """Return up to when the drift of a version, and the loss of the model, are accepted."""
     row = acceptance_of(rows, digest) if digest is not None else None
-    return accepted_windows(row).end if row is not None else None
+    losses = (one for one in reversed(rows) if one.action is LedgerAction.ACCEPT_LOSS)
+    loss = next(losses, None)
+    return Accepted(
+        drift=accepted_windows(row).end if row is not None else None,
+        loss=Span.model_validate(loss.body["window"]).end if loss is not None else None,
+    )
 
 
-def is_accepted(window: WindowVerdict, until: datetime | None) -> bool:
-    """Return whether a window's drift is what a person has accepted up to a time."""
-    return until is not None and window.kind == "drift" and window.window.end <= until
+def is_accepted(window: WindowVerdict, accepted: Accepted) -> bool:
+    """Return whether what a window shows is what a person has accepted."""
+    return accepted.covers(window.kind, window.window.end)

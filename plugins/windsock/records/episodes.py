@@ -81,10 +81,12 @@ class DecideRetrainInput(Record):
     """Input of ``decide_retrain``.
 
     :param event_id: id of an event from outside that asks for a retrain; ``None``: the judged windows ask.
+    :param waiting: closed windows that still wait for a verdict: until they have it, windows ask for nothing.
     """
 
     spec: ModelSpec
     event_id: str | None = Field(default=None, min_length=1, max_length=1_000)
+    waiting: int = Field(default=0, ge=0)
     run: RunContext = RunContext()
 
 

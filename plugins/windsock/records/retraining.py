@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
+from windsock.records.accepted_drift import Accepted
 from windsock.records.base import Moment, Record, Span
 from windsock.records.episodes import Episode, EpisodeState, RetrainClaim, RetrainOutcome
 from windsock.spec.durations import parse_duration
@@ -194,12 +195,12 @@ def sweep_in(
     digest: str | None,
     now: datetime,
     ended: Mapping[str, RetrainOutcome] | None = None,
-    accepted_until: datetime | None = None,
+    accepted_until: Accepted | None = None,
 ) -> Change:
     """Close what nobody will close: the episode of a lost run, and one of a version that serves no more.
 
     :param ended: what retrains came to whose version waited for its rollout, by the run that had the claim.
-    :param accepted_until: up to when a person has accepted drift: no retrain answers it any more.
+    :param accepted_until: up to when a person has accepted drift and loss: no retrain answers them any more.
     """
     lost = lease is not None and lease.is_over(now)
     closed = []
@@ -215,8 +216,8 @@ def sweep_in(
     return Change(episodes=tuple(closed), lease=None if lost else lease)
 
 
-def _is_accepted(episode: Episode, until: datetime | None) -> bool:
-    return until is not None and episode.trigger == "drift" and episode.span.end <= until
+def _is_accepted(episode: Episode, accepted: Accepted | None) -> bool:
+    return accepted is not None and accepted.covers(episode.trigger, episode.span.end)
 
 
 def claim_in(

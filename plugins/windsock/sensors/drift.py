@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from windsock.monitoring.empty_windows import keep_empty
-from windsock.monitoring.pending_windows import pending_windows
+from windsock.monitoring.backlog import take_backlog
 from windsock.operators.base import StepOperator
+from windsock.operators.decide_retrain import WAITING
 from windsock.ports import utc_now
-from windsock.records import live_since
 from windsock.sensors.near import wait_if_near
 from windsock.steps import Verdict
 from windsock.triggers.drift import POLL_SECONDS, DriftTrigger
@@ -28,7 +27,8 @@ class DriftSensor(StepOperator):
     """Wait in the triggerer, then return windows.
 
     ``mode="window"``: until the window in which the run began is closed, and its lateness allowance is over;
-    returns every closed window that has no verdict yet, to be mapped over by the checks. ``mode="event"``:
+    returns the closed windows that have no verdict yet, the oldest first, to be mapped over by the checks.
+    There are at most as many as a run judges; how many are left is pushed as ``waiting``. ``mode="event"``:
     until a window is judged to have drifted; returns that one window.
 
     Template fields: none.
@@ -83,20 +83,12 @@ class DriftSensor(StepOperator):
         """Return the closed windows without a verdict."""
         self._end_with_verdict()
         spec, ports = self.model_spec(), self.hook.ports()
-        windows = pending_windows(
-            spec.monitoring,
-            ports.monitor.windows(spec.name),
-            since=live_since(ports.ledger.rows(spec.name)),
-            now=ports.now(),
-        )
-        left = keep_empty(spec, ports, windows)
-        empty = f"; {len(windows) - len(left)} more were empty" if len(left) < len(windows) else ""
+        backlog = take_backlog(spec, ports)
+        context["ti"].xcom_push(key=WAITING, value=backlog.waiting)
         self.verdict = Verdict(
-            word="PASS",
-            why=f"{len(left)} closed windows of {spec.monitoring.window} without a verdict{empty}",
-            ids={"model": spec.name},
+            word="PASS", why=backlog.told(spec.monitoring.window), ids={"model": spec.name}
         )
-        return [window.model_dump(mode="json") for window in left]
+        return [window.model_dump(mode="json") for window in backlog.windows]
 
     def drifted(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the window that has drifted."""

@@ -216,7 +216,8 @@ class TestAccepted:
         ports = champion_of_auc(evidence)
         window(ports, LOST, Status.FAIL)
         rows = ports.ledger.rows(MODEL)
-        body = {"metrics": [metric("roc_auc", 0.6).model_dump(mode="json")], "window": {}}
+        lost = Span(start=LOST, end=LOST + DAY).model_dump(mode="json")
+        body = {"metrics": [metric("roc_auc", 0.6).model_dump(mode="json")], "window": lost}
         entry = LedgerEntry(
             model=MODEL,
             action=LedgerAction.ACCEPT_LOSS,

@@ -309,6 +309,19 @@ class TestLoop:
         assert again.episode is not None
         assert again.episode.onset is None or again.episode.onset >= day(3).start
 
+    def test_while_windows_wait_for_a_verdict_nothing_is_granted(self, world: Any) -> None:
+        ports, *_ = world
+        judged(world, 1, 2)
+        asked = decide_retrain(DecideRetrainInput(spec=SPEC, waiting=1200), ports, "")
+        assert (asked.order, asked.episode) == (RetrainOrder.WAIT, None)
+        assert asked.reason == (
+            "WS-MONITORING-119 1,200 closed windows still wait for a verdict; a retrain is decided on once "
+            "they are judged"
+        )
+        assert ports.monitor.episodes("churn") == ()
+        outside = DecideRetrainInput(spec=SPEC, waiting=1200, event_id="price list 7")
+        assert decide_retrain(outside, ports, "").order is RetrainOrder.GRANT
+
     @pytest.mark.parametrize("times", [0, 2])
     def test_the_alert_of_drift_is_over(self, world: Any, times: int) -> None:
         ports, *_ = world

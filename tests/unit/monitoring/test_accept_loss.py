@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,10 +8,16 @@ import pytest
 from support.performance import CHAMPION, DAY, END, WINDOW, Scene, answers, coin, metric
 from windsock.exceptions import MonitoringError, StorageError
 from windsock.monitoring.accept_loss import accept_loss
+from windsock.monitoring.alerts import Condition, conditions_of, decide_alerts, sent
+from windsock.monitoring.decide_retrain import decide_retrain
 from windsock.monitoring.kept_metrics import metrics_of, numbers_of_intervals
 from windsock.records import (
+    DecideRetrainInput,
     LedgerAction,
     ReferencePerformance,
+    RetrainOrder,
+    RetrainOutcome,
+    Severity,
     Span,
     Status,
     WindowVerdict,
@@ -90,6 +97,44 @@ class TestAccepted:
         scene.ports.rows.labelled = away
         assert accept(scene).by == "cli:alice"
         assert "judged by the next run only" in caplog.text
+
+
+class TestQuiet:
+    """Few labels: nothing can pass against what was accepted, and still it is over."""
+
+    def few(self, scene: Scene) -> Any:
+        """Return answers of which 200 have a label: a loss of .3 shows, and that there is none does not."""
+        return answers(*coin(200, right=0.6))
+
+    def test_no_retrain_is_asked_for(self, scene: Scene) -> None:
+        before = Span(start=WINDOW.start - DAY, end=WINDOW.start)
+        scene.look(answers(*coin(200, right=0.6), start=before.start), window=before)
+        scene.look(self.few(scene))
+        decided = decide_retrain(DecideRetrainInput(spec=scene.spec), scene.ports, "")
+        assert "2 of the last 2 judged windows are bad" in decided.reason
+        opened = scene.ports.monitor.episodes("churn")
+        accept(scene)
+        assert scene.ports.monitor.windows("churn", "performance")[-1].status is Status.INSUFFICIENT
+        after = decide_retrain(DecideRetrainInput(spec=scene.spec), scene.ports, "")
+        assert after.order is RetrainOrder.WAIT
+        assert "0 of the last 0 judged windows" in after.reason
+        states = [one.outcome for one in scene.ports.monitor.episodes("churn")]
+        assert states == [RetrainOutcome.SUPERSEDED] * len(opened)
+
+    def test_its_alert_is_over_and_others_stay(self, scene: Scene) -> None:
+        report = scene.look(self.few(scene))
+        conditions = conditions_of(None, report, None)
+        now, repeat = scene.ports.now(), timedelta(days=1)
+        others = Condition("performance:performance_minimum:f1", True, Severity.HIGH, "f1", "f1 is low")
+        for alert in decide_alerts([*conditions, others], (), now, repeat, spec=scene.spec).send:
+            scene.ports.monitor.put_alert(sent(alert, now))
+        accept(scene)
+        firing = {one.key for one in scene.ports.monitor.alerts("churn", firing=True)}
+        assert "performance:performance_drop:accuracy" not in firing
+        assert others.key in firing
+        over = [one for one in scene.ports.monitor.alerts("churn") if one.state == "resolved"]
+        assert [one.pending for one in over] == [True]
+        assert "cli:alice has accepted this loss, row" in over[0].text
 
 
 class TestRefused:

@@ -9,6 +9,7 @@ from support.builders import NOON, make_spec
 from support.context import make_context
 from support.fakes import fake_ports
 from windsock.hooks.windsock import WindsockHook
+from windsock.monitoring.backlog import Backlog
 from windsock.records import Span
 from windsock.sensors import drift
 from windsock.sensors.drift import DriftSensor
@@ -65,13 +66,18 @@ def test_for_events_it_waits_for_a_drifted_window(clock):
     assert "severity high" in task.verdict.why
 
 
-def test_windows_that_nobody_asked_in_are_judged_here(clock, monkeypatch):
-    ends = [NOON + timedelta(minutes=10 * number) for number in range(1, 7)]
-    windows = [Span(start=end - timedelta(minutes=10), end=end) for end in ends]
-    monkeypatch.setattr(drift, "pending_windows", lambda *given, **named: tuple(windows))
-    monkeypatch.setattr(drift, "keep_empty", lambda spec, ports, found: found[-2:])
+def test_what_is_left_to_later_runs_is_pushed_and_said(clock, monkeypatch):
+    ends = [NOON + timedelta(minutes=10 * number) for number in range(1, 3)]
+    windows = tuple(Span(start=end - timedelta(minutes=10), end=end) for end in ends)
+    backlog = Backlog(windows, waiting=1200, empty=4, skipped=("WS-MONITORING-118 a window skipped",))
+    monkeypatch.setattr(drift, "take_backlog", lambda spec, ports: backlog)
     clock["now"] = windows[-1].end + timedelta(minutes=1)
     task = sensor()
-    left = task.execute(context_of(task, windows[-1].end))
-    assert [one["end"] for one in left] == ["2026-05-01T12:50:00Z", "2026-05-01T13:00:00Z"]
-    assert task.verdict.why == "2 closed windows of 10m without a verdict; 4 more were empty"
+    context = context_of(task, windows[-1].end)
+    left = task.execute(context)
+    assert [one["end"] for one in left] == ["2026-05-01T12:10:00Z", "2026-05-01T12:20:00Z"]
+    assert context["ti"].pushed["waiting"] == 1200
+    assert task.verdict.why == (
+        "2 closed windows of 10m without a verdict; 4 more were empty; 1,200 later ones wait for the next "
+        "runs; WS-MONITORING-118 a window skipped"
+    )

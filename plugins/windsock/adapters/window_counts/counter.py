@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from windsock.adapters.column_cipher import LOG_KEY, ColumnCipher
-from windsock.adapters.log_format import PREDICTIONS
+from windsock.adapters.log_format import PREDICTIONS, hour_start
 from windsock.adapters.log_reading import Bounds, HourLog, LogReader, received_all
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts.files import CountFiles, Totals, counts_of, totals_of
@@ -102,6 +102,12 @@ class ArchiveWindowCounter:
             return False
 
         return frozenset(span for span in spans if not has_rows(span))
+
+    def begins(self, model: str) -> datetime | None:
+        """Return when the log that is kept begins; see :class:`~windsock.ports.WindowCounter`."""
+        reader = LogReader(self.state_folder, self.storage)
+        names = reader.archived(PREDICTIONS, model) | reader.live(PREDICTIONS, model).keys()
+        return min((start for name in names if (start := hour_start(name)) is not None), default=None)
 
     def _cipher(self) -> tuple[ColumnCipher | None, str]:
         if self.keys_dir is None:
