@@ -24,6 +24,7 @@ from windsock.door import (
 )
 from windsock.door.approvals import answers_of, needed_for, one_more, requesters
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
+from windsock.governance.promoted_baseline import baseline_body
 from windsock.governance.rollout_promotion import (
     let_wait,
     not_moved,
@@ -60,6 +61,11 @@ from windsock.records import (
 )
 
 log = logging.getLogger(__name__)
+
+BETTER_THAN_BROKEN = (
+    "%s: version %s is better than broken: performance has been lost since %s UTC, and to beat the champion "
+    "of that time is no recovery; the baseline stays as it is"
+)
 
 
 def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
@@ -99,7 +105,9 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     finish_abandoned(ports, last_routing_row(rows), step.version.digest)
     if champion is not None and waits:
         return let_wait(step, ports, rows, champion, approvers)
-    intent = intent or _intend(step, ports, rows, champion, ports.router.state(name), approved_by=approvers)
+    if intent is None:
+        told = baseline_body(ports, rows, pack, champion)
+        intent = _intend(step, ports, rows, champion, ports.router.state(name), approved_by=approvers, **told)
     return _switch(step, ports, intent, champion)
 
 
@@ -130,6 +138,7 @@ def _try_proved(
         require_policy(step.spec, pack, registered, ports)
         approvers = _require_approvals(step, ports, rows, registered)
         proof = {
+            **baseline_body(ports, rows, pack, champion),
             "experiment": rollout.experiment,
             "decision": decision_digest(decision),
             "decision_evidence": decision.evidence_digest,
@@ -151,7 +160,10 @@ def _switch(step: PromoteModelInput, ports: Ports, intent: LedgerRow, champion: 
 
 
 def _promoted(ports: Ports, commit: LedgerRow, champion: Champion | None) -> Promotion:
+    lost_since = commit.body.get("better_than_broken")
     log.info("%s: version %s is champion, epoch %d", commit.model, commit.version, commit.epoch)
+    if lost_since is not None:
+        log.warning(BETTER_THAN_BROKEN, commit.model, commit.version, lost_since[:16].replace("T", " "))
     return Promotion(
         model=commit.model,
         version=commit.version,
@@ -159,6 +171,7 @@ def _promoted(ports: Ports, commit: LedgerRow, champion: Champion | None) -> Pro
         epoch=commit.epoch,
         previous_version=champion.version if champion else None,
         alias_mirrored=mirror_champion(ports, commit.model, commit.version),
+        better_than_broken=lost_since,
         committed_at=commit.at,
     )
 
@@ -217,7 +230,7 @@ def _intend(
     """Write the intent.
 
     :param state: what the server serves.
-    :param proof: what the row keeps of the rollout that has proved the version.
+    :param proof: what the row keeps of the baseline, and of the rollout that has proved the version.
     """
     name, slot = step.spec.name, standing_slot(step, state)
     require_golden(ports, name, slot)
@@ -270,6 +283,7 @@ def _already_champion(
         previous_version=line[-2].version if len(line) > 1 else None,
         alias_mirrored=mirror_champion(ports, step.spec.name, champion.version),
         unchanged=True,
+        better_than_broken=line[-1].body.get("better_than_broken"),
         reason=f"version {champion.version} is the champion already",
         committed_at=line[-1].at,
     )

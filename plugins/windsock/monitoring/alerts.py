@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from windsock.monitoring.performance_checks import POSITIVE_RATE
-from windsock.monitoring.performance_severity import severity_of
+from windsock.monitoring.better_than_broken import better_than_broken_text
+from windsock.monitoring.performance_checks import DROP, FLOOR, POSITIVE_RATE
+from windsock.monitoring.performance_severity import kind_of, severity_of
 from windsock.monitoring.performance_verdict import quality_of
 from windsock.monitoring.unjudged import CODES
 from windsock.records import (
@@ -142,9 +143,10 @@ def _performance_conditions(report: PerformanceReport, episode: str | None, foll
     is_judged = by_rate or quality_of(report.checks) in (Status.PASS, Status.FAIL)
     found += _insufficient("performance", report, where, is_judged=is_judged)
     for check in report.checks:
-        if check.status not in (Status.PASS, Status.FAIL):
+        lasts = report.better_than_broken is not None and kind_of(check) == DROP and not check.passed
+        if check.status not in (Status.PASS, Status.FAIL) and not lasts:
             continue
-        failed = check.status is Status.FAIL
+        failed = check.status is Status.FAIL or lasts
         found.append(
             Condition(
                 key=f"performance:{check.name}",
@@ -155,7 +157,18 @@ def _performance_conditions(report: PerformanceReport, episode: str | None, foll
                 episode=episode if failed else None,
             )
         )
-    return found
+    return [_still_broken(one, report) for one in found]
+
+
+def _still_broken(condition: Condition, report: PerformanceReport) -> Condition:
+    """Return a condition as it is while a version serves that only beat a broken champion: critical."""
+    said = better_than_broken_text(report.better_than_broken, report.baseline_version)
+    is_floor = any(condition.key.startswith(f"performance:{kind}:") for kind in FLOOR)
+    if not said or not condition.active or not is_floor:
+        return condition
+    return condition._replace(
+        severity=Severity.CRITICAL, text=f"{condition.text} {said[0].upper()}{said[1:]}."
+    )
 
 
 def _check_text(check: CheckResult) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TransportError, WindsockError
+from windsock.monitoring.better_than_broken import better_than_broken, better_than_broken_text
 from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.performance_anomalies import ROWS
 from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
@@ -36,6 +37,7 @@ from windsock.records import (
     Span,
     Status,
     WindowVerdict,
+    baseline_of,
 )
 from windsock.spec import parse_duration
 
@@ -112,6 +114,7 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
     series = ports.monitor.windows(
         name, "performance", since=min(earliest, series_start(block, step.window.end))
     )
+    rows = ports.ledger.rows(name)
     return Case(
         step=step,
         ports=ports,
@@ -124,6 +127,8 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
         foreign=foreign,
         history=tuple(one for one in series if one.window.end > earliest),
         series=series,
+        ledger=rows,
+        baseline=baseline_of(rows, step.spec.metric),
     )
 
 
@@ -145,6 +150,8 @@ def _of_empty(case: Case) -> PerformanceReport:
 def _report(case: Case, judgement: Judgement) -> PerformanceReport:
     rows = between(case, case.lookback)
     labelled = labelled_of(rows)
+    broken = better_than_broken(case, judgement.quality)
+    said = better_than_broken_text(broken, case.baseline.version if case.baseline else "")
     return PerformanceReport(
         model=case.step.spec.name,
         version=case.champion.version,
@@ -157,13 +164,22 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         coverage=_coverage(case),
         label_age_hours=_label_age(labelled),
         realised=case.realised.metrics,
-        baseline=case.reference.realised if case.reference else (),
+        **_held_against(case),
         estimated=case.estimated,
         checks=tuple(case.checks),
         findings=(*findings_of(case, labelled), *case.findings),
-        reason=judgement.reason,
+        reason="; ".join(text for text in (judgement.reason, said) if text),
+        better_than_broken=broken,
         judged_at=case.now,
     )
+
+
+def _held_against(case: Case) -> dict[str, Any]:
+    """Return what the answers are held against: the accepted baseline, else the version's own metrics."""
+    known = case.baseline
+    if known is None:
+        return {"baseline": case.reference.realised if case.reference else ()}
+    return {"baseline": known.metrics, "baseline_version": known.version, "baseline_at": known.at}
 
 
 def _coverage(case: Case) -> float | None:

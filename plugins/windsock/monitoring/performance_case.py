@@ -14,10 +14,12 @@ from windsock.monitoring import performance_checks as checks
 from windsock.monitoring.performance_metrics import Realised
 from windsock.ports import LabelledRows, LoadedBundle, Ports
 from windsock.records import (
+    Baseline,
     Champion,
     CheckPerformanceInput,
     CheckResult,
     InputSchema,
+    LedgerRow,
     MetricValue,
     ReferencePerformance,
     Span,
@@ -42,6 +44,8 @@ class Case:
     :param rows: the champion's own answers in the look-back, with ``label``.
     :param history: the windows judged before, for what is usual.
     :param series: those and earlier ones, for a trend.
+    :param ledger: the model's rows.
+    :param baseline: the accepted one by them; ``None`` in ledgers of before.
     :param rates: positive outcomes for each answer, by variant.
     """
 
@@ -56,6 +60,8 @@ class Case:
     foreign: int
     history: tuple[WindowVerdict, ...]
     series: tuple[WindowVerdict, ...] = ()
+    ledger: tuple[LedgerRow, ...] = ()
+    baseline: Baseline | None = None
     checks: list[CheckResult] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     numbers: dict[str, float] = field(default_factory=dict)

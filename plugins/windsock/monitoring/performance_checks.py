@@ -21,13 +21,17 @@ Relation = Literal[">=", "<=", ">", "<", "=="]
 
 COVERAGE = "label_coverage"
 DROP = "performance_drop"
+MINIMUM = "performance_minimum"
+KNOWS_NOTHING = "performance_knows_nothing"
 TREND = "performance_trend"
 ESTIMATE = "estimated_performance"
 BUSINESS = "business"
 POSITIVE_RATE = "positive_rate"
 REALISED = (DROP, TREND)
-"""Checks of which one at least must have a verdict: without labels no answer is known to be good."""
-QUALITY = (DROP, TREND, ESTIMATE, BUSINESS, POSITIVE_RATE)
+"""Checks that labels decide; without any no answer is known to be good."""
+FLOOR = (DROP, MINIMUM, KNOWS_NOTHING)
+"""Checks of what is asked of the answers: the first must pass, and none of the others may fail."""
+QUALITY = (DROP, MINIMUM, KNOWS_NOTHING, TREND, ESTIMATE, BUSINESS, POSITIVE_RATE)
 """Checks that say how good the answers are; the others say how many there are and how they are given."""
 
 CODES = {
@@ -37,6 +41,8 @@ CODES = {
     COVERAGE: "WS-MONITORING-033",
     BUSINESS: "WS-MONITORING-034",
     POSITIVE_RATE: "WS-MONITORING-040",
+    MINIMUM: "WS-MONITORING-097",
+    KNOWS_NOTHING: "WS-MONITORING-098",
 }
 RELATIVE = ("rmse", "mae")
 """Metrics in the target's own unit: a loss is a share of the baseline."""
@@ -107,12 +113,14 @@ def performance_drop(
     block: PerformanceBlock,
     *,
     undefined: bool,
+    source: str = "on held-out rows",
 ) -> CheckResult:
-    """Check that a realised metric has not fallen behind that of the held-out rows.
+    """Check that a realised metric has not fallen behind the baseline.
 
     The interval is that of the difference: both have one.
 
     :param undefined: whether the labelled rows do not define the metric, such as with one class only.
+    :param source: where the baseline comes from, in words.
     """
     check = f"{DROP}:{name}"
     if realised is None or realised.value is None:
@@ -128,7 +136,7 @@ def performance_drop(
         return result(check, Status.INSUFFICIENT, f"the baseline of {name} is 0", n=realised.n)
     loss = sign * (baseline.value - realised.value) / unit
     apart = difference(baseline.value, baseline.interval, realised.value, realised.interval)
-    shown = f"{name} {realised.value:.4g} against {baseline.value:.4g} on held-out rows"
+    shown = f"{name} {realised.value:.4g} against {baseline.value:.4g} {source}"
     interval = None
     if apart is not None:
         ends = sorted((sign * apart.low / unit, sign * apart.high / unit))

@@ -9,6 +9,7 @@ from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring import performance_anomalies as anomalies
 from windsock.monitoring import performance_checks as checks
 from windsock.monitoring.performance_case import Case, between, guard, labelled_of, new_labels
+from windsock.monitoring.performance_floor import judge_floor
 from windsock.monitoring.performance_metrics import estimated_metrics, realised_metrics
 from windsock.monitoring.performance_trend import add_own_numbers, judge_trend
 from windsock.records import CheckResult, MetricValue, ReferencePerformance, Span, Status
@@ -46,20 +47,11 @@ def judge_realised(case: Case) -> None:
     case.realised = realised_metrics(labelled, case.schema, spec)
     case.findings += case.realised.findings
     found = {metric.name: metric for metric in case.realised.metrics}
-    baseline = {metric.name: metric for metric in case.reference.realised} if case.reference else {}
     name = checks.judged_metric(spec.metric, found)
     if name != spec.metric:
         case.findings.append(f"{spec.metric} cannot be told from the log; {name} is judged in its place")
-    undefined = name in case.realised.undefined
     add_own_numbers(case, name)
-    guard(
-        case,
-        f"{checks.DROP}:{name}",
-        checks.CODES[checks.DROP],
-        lambda: checks.performance_drop(
-            name, found.get(name), baseline.get(name), block, undefined=undefined
-        ),
-    )
+    judge_floor(case, name)
     guard(case, f"{checks.TREND}:{name}", checks.CODES[checks.TREND], lambda: judge_trend(case, name))
 
 

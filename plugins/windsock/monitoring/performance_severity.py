@@ -10,6 +10,8 @@ from windsock.records import CheckResult, Severity, Status
 SEVERITIES = tuple(Severity)
 SEVERITY_OF = {
     checks.DROP: Severity.HIGH,
+    checks.MINIMUM: Severity.HIGH,
+    checks.KNOWS_NOTHING: Severity.CRITICAL,
     checks.TREND: Severity.MEDIUM,
     checks.ESTIMATE: Severity.MEDIUM,
     checks.BUSINESS: Severity.HIGH,

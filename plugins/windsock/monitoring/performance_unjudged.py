@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from windsock.exceptions import WindsockError
 from windsock.monitoring.performance_case import ANSWERED, Case, labelled_of
 from windsock.monitoring.performance_checks import COVERAGE, DROP, POSITIVE_RATE, RELATIVE
+from windsock.monitoring.performance_floor import asked_of
 from windsock.monitoring.performance_metrics import read_labels
 from windsock.monitoring.unjudged import (
     BY_RATE,
@@ -153,16 +154,16 @@ def _lookback_for(case: Case) -> float | None:
     """Return the hours of a look-back whose labels would show that there is no loss; -1: there is none.
 
     An interval of the loss has a part of the labels, which shrinks with the root of their number, and one of
-    the held-out rows, which stays.
+    the baseline, which stays.
 
     :returns: ``None`` where no interval spans the limit.
     """
     dropped = next((one for one in case.checks if one.name.partition(":")[0] == DROP), None)
     if dropped is None or dropped.interval is None or dropped.value is None or dropped.passed:
         return None
-    name, reference = dropped.name.partition(":")[2], case.reference
+    name = dropped.name.partition(":")[2]
     ours = next((one for one in case.realised.metrics if one.name == name), None)
-    theirs = next((one for one in (reference.realised if reference else ()) if one.name == name), None)
+    theirs, _ = asked_of(case, name)
     if ours is None or ours.interval is None or theirs is None:
         return None
     block = case.step.spec.monitoring.performance

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.kept_metrics import REALISED, numbers_of_intervals
 from windsock.monitoring.performance_case import Case
 from windsock.monitoring.performance_severity import SEVERITIES, kind_of, severity_of
 from windsock.ports.left_out import left_out
@@ -34,8 +35,9 @@ class Judgement:
 def judge(case: Case) -> Judgement:
     """Bring a case's checks together.
 
-    Fail if a check fails; else error if one could not run; else pass if labels say that the answers are good;
-    else insufficient, whatever estimates and rates say: they do not see that the truth has changed.
+    Fail if a check fails; else error if one could not run; else pass if labels say that the answers are as
+    good as the baseline; else insufficient, whatever estimates and rates say: they do not see that the truth
+    has changed.
     """
     quality = [check for check in case.checks if kind_of(check) in checks.QUALITY]
     others = [check for check in case.checks if check not in quality]
@@ -59,7 +61,7 @@ def quality_of(found: Sequence[CheckResult]) -> Status:
     bad = next(
         (word for word in (Status.FAIL, Status.ERROR) if any(one.status is word for one in found)), None
     )
-    known = any(one.passed for one in found if kind_of(one) in checks.REALISED)
+    known = any(one.passed for one in found if kind_of(one) == checks.DROP)
     return bad or (Status.PASS if known else Status.INSUFFICIENT)
 
 
@@ -112,14 +114,10 @@ def numbers_of(case: Case, report: PerformanceReport) -> dict[str, float]:
     if "labelled" in case.numbers:  # else they are those of the window before
         known = {"coverage": report.coverage, "label_age_hours": report.label_age_hours}
     known |= {check.name: check.value for check in case.checks if check.name in ("latency_p95",)}
-    known |= {
-        check.name.replace(checks.DROP, checks.LOSS): check.value
-        for check in case.checks
-        if kind_of(check) == checks.DROP
-    }
     return {
         **{name: value for name, value in known.items() if value is not None},
-        **_values("realised", report.realised),
+        **_values(REALISED, report.realised),
+        **numbers_of_intervals(report.realised),
         **_values("estimated", report.estimated),
         **case.numbers,
     }

@@ -15,6 +15,13 @@ from windsock.records.base import (
     Status,
     counted,
 )
+from windsock.records.baseline import (
+    Baseline,
+    BetterThanBroken,
+    accepted_at,
+    baseline_of,
+    better_than_broken_of,
+)
 from windsock.records.bundle import (
     COMPILED_FILE,
     COMPILED_FILES,
@@ -220,6 +227,9 @@ __all__ = [
     "concerned",
     "judged_of",
     "own_reason",
+    "accepted_at",
+    "baseline_of",
+    "better_than_broken_of",
     "decision_digest",
     "has_met",
     "numbers_used",
@@ -263,6 +273,8 @@ __all__ = [
     "ApproveModelInput",
     "BASIS_POINTS",
     "WITHDRAWN",
+    "Baseline",
+    "BetterThanBroken",
     "BundleManifest",
     "COMPILED_FILE",
     "COMPILED_FILES",

@@ -15,6 +15,10 @@ from windsock.records.training import Evaluation
 from windsock.spec import ModelSpec
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Outcome(StrEnum):
     """What the gate says."""
 
@@ -213,6 +217,7 @@ class Promotion(Record):
     :param unchanged: whether it was champion already, or is held back by a roll back.
     :param waiting: whether it does not serve, but waits for its rollout.
     :param held: whether it does not serve, because it was rolled back.
+    :param better_than_broken: since when performance was lost, where it beats a broken champion: no recovery.
     """
 
     model: str
@@ -224,5 +229,6 @@ class Promotion(Record):
     unchanged: bool = False
     waiting: bool = False
     held: bool = False
+    better_than_broken: Moment | None = Field(default=None, exclude_if=_is_none)
     reason: str = ""
     committed_at: Moment

@@ -207,6 +207,8 @@ class SwitchBody(Body):
     :param rolled_back_others: further ones: all challengers of the rollout that it ends.
     :param baseline: the version's metrics on held-out rows, where they are what is asked of the model from
         now on: it was proved better while no episode was open.
+    :param baseline_digest: bundle that the baseline is of, where it is not the version's own: that of the
+        champion before, in ledgers that had none.
     :param better_than_broken: since when performance was lost, where the version was promoted during a loss:
         it beats a broken champion, which is no recovery.
     """
@@ -225,6 +227,7 @@ class SwitchBody(Body):
     rolled_back_others: list[Digest] = []
     outcome: str | None = None
     baseline: list[dict[str, Any]] = []
+    baseline_digest: Digest | None = None
     better_than_broken: str | None = None
 
 

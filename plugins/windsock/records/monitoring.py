@@ -17,6 +17,7 @@ from windsock.records.base import (
     Span,
     Status,
 )
+from windsock.records.baseline import BetterThanBroken
 from windsock.records.data import ColumnKind
 from windsock.spec import ModelSpec
 
@@ -161,7 +162,11 @@ class PerformanceReport(Record):
     :param coverage: ``labelled / rows``.
     :param label_age_hours: median time from the answer to its label, in hours.
     :param realised: metrics on the labelled rows, with intervals; empty below the asked coverage.
-    :param baseline: the same metrics on the held-out rows.
+    :param baseline: the same metrics, as they are asked for: of the accepted baseline.
+    :param baseline_version: the version that it is of; empty: the version's own metrics on held-out rows, in
+        ledgers that have no baseline yet.
+    :param baseline_at: since when it is asked.
+    :param better_than_broken: how the version that serves was promoted, while that loss lasts.
     :param estimated: metrics of the window by estimate (CBPE, or direct error estimate), without labels.
     :param checks: every alarm that was looked at; each is realised or estimated, never mixed.
     :param findings: labels for unknown ids, duplicates, late ones and the like, counted.
@@ -179,6 +184,9 @@ class PerformanceReport(Record):
     label_age_hours: float | None = None
     realised: tuple[MetricValue, ...] = ()
     baseline: tuple[MetricValue, ...] = ()
+    baseline_version: str = Field(default="", exclude_if="".__eq__)
+    baseline_at: Moment | None = Field(default=None, exclude_if=_is_none)
+    better_than_broken: BetterThanBroken | None = Field(default=None, exclude_if=_is_none)
     estimated: tuple[MetricValue, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     lookback: Span | None = Field(default=None, exclude_if=_is_none)

@@ -108,7 +108,7 @@ class PerformanceBlock(Frozen):
     coverage: float = Field(
         default=0.5, ge=0, le=1, description="share of labelled answers below which there is no verdict"
     )
-    drop: float = Field(default=0.05, ge=0, description="loss of the metric against held-out rows")
+    drop: float = Field(default=0.05, ge=0, description="loss of the metric against the accepted baseline")
     trend: float = Field(
         default=0.02, ge=0, description="loss along the line through the last 30 judged windows"
     )

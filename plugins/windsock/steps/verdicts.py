@@ -231,6 +231,13 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
             f"; version{several} {before} {held}: to try it again, run {record.model}__daily_retrain with "
             "`force`"
         )
+    broken = ""
+    if isinstance(record, r.Promotion) and record.better_than_broken is not None:
+        broken = (
+            f"; better than broken: performance has been lost since "
+            f"{record.better_than_broken:%Y-%m-%d %H:%M} UTC, and this is no recovery"
+        )
+        next_action = f"find out what changed: `windsock monitor {record.model}`; the alert stays until then"
     meant_for_rollout = record.reason.startswith("WS-ROLLOUT-016")
     if meant_for_rollout:
         next_action = (
@@ -239,7 +246,8 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
         next_action += f"or `to_version` in the form of {record.model}__rollback"
     return Verdict(
         word="HOLD" if meant_for_rollout else "PASS",
-        why=record.reason or f"version {record.version} serves{instead}, epoch {record.epoch}{mirrored}",
+        why=(record.reason or f"version {record.version} serves{instead}, epoch {record.epoch}{mirrored}")
+        + broken,
         next_action=next_action,
         ids={
             "model": record.model,

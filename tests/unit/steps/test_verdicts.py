@@ -235,3 +235,10 @@ def test_what_the_contract_says_no_to_comes_first_and_in_words():
     report = make_validation(status=r.Status.FAIL, checks=checks)
     why = verdict_of(StepResult(step="validate_data", record=report, key="", unchanged=False)).why
     assert why == "WS-DATA-141 contract_kind:age: age is whole; WS-DATA-100 rows: fail, 1 >= 50"
+
+
+def test_a_version_that_only_beats_a_broken_champion_is_no_recovery():
+    told = verdict_of(result(promotion(previous_version="1", better_than_broken=NOON)))
+    assert told.why.startswith("version 2 serves instead of version 1, epoch 3; better than broken: ")
+    assert "performance has been lost since 2026-05-01 12:00 UTC, and this is no recovery" in told.why
+    assert "`windsock monitor churn`" in told.next_action

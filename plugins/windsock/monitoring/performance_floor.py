@@ -1,0 +1,201 @@
+"""The floor under a model's performance: three checks of which none may fail, and the loss they come to.
+
+It is held against the accepted baseline, the gate's minimum, and a model that knows nothing, on the very
+rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.performance_case import Case, guard
+from windsock.monitoring.performance_checks import (
+    CODES,
+    DROP,
+    KNOWS_NOTHING,
+    MINIMUM,
+    RELATIVE,
+    interval_status,
+    result,
+)
+from windsock.monitoring.performance_metrics import FEWEST, Usable
+from windsock.records import (
+    Baseline,
+    CheckResult,
+    Interval,
+    MetricValue,
+    PairedDifference,
+    Status,
+    baseline_of,
+)
+from windsock.statistics.metrics import Scored, direction
+from windsock.statistics.verdict_intervals import compare_models
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAD = 0.5
+"""Of the lead that the baseline itself has over a model that knows nothing, so much is asked at most."""
+
+
+def judge_floor(case: Case, name: str) -> None:
+    """Hold a realised metric against all that is asked of it; note the loss among the numbers.
+
+    :param name: the judged metric.
+    """
+    block, found = case.step.spec.monitoring.performance, case.realised
+    case.baseline = baseline_of(case.ledger, name)
+    asked, source = asked_of(case, name)
+
+    def drop() -> CheckResult:
+        undefined = name in found.undefined
+        return checks.performance_drop(
+            name, found.metric(name), asked, block, undefined=undefined, source=source
+        )
+
+    guard(case, f"{DROP}:{name}", CODES[DROP], drop)
+    for metric, limit in sorted(case.step.spec.gate.minimum.items()):
+        guard(case, f"{MINIMUM}:{metric}", CODES[MINIMUM], partial(_minimum, case, metric, limit))
+    guard(case, f"{KNOWS_NOTHING}:{name}", CODES[KNOWS_NOTHING], lambda: _knows_nothing(case, name, asked))
+    loss = loss_of(case.checks, name, asked)
+    if loss is not None:
+        case.numbers[f"{checks.LOSS}:{name}"] = loss
+
+
+def asked_of(case: Case, name: str) -> tuple[MetricValue | None, str]:
+    """Return the value that a metric is held against, and where it comes from, in words.
+
+    Without an accepted baseline of the metric it is what the version itself did on its held-out rows.
+    """
+    accepted = case.baseline.metric(name) if case.baseline else None
+    if case.baseline is not None and accepted is not None:
+        return accepted, source_of(case.baseline)
+    own = case.reference.realised if case.reference else ()
+    return next((one for one in own if one.name == name), None), "on held-out rows"
+
+
+def source_of(baseline: Baseline) -> str:
+    """Return where a baseline comes from, for people; never who accepted it."""
+    if baseline.by is not None:
+        return f"that a person accepted of version {baseline.version} on {baseline.at:%Y-%m-%d}"
+    return f"of version {baseline.version} on held-out rows, the baseline since {baseline.at:%Y-%m-%d}"
+
+
+def _minimum(case: Case, name: str, limit: float) -> CheckResult:
+    """Check that a realised metric is not worse than what the gate lets in."""
+    check, realised = f"{MINIMUM}:{name}", case.realised.metric(name)
+    rising = direction(name) > 0
+    if realised is None or realised.value is None:
+        rows = realised.on_rows if realised else 0
+        message = f"{name} is not defined by {rows:,} labelled rows"
+        return result(check, Status.INSUFFICIENT, message, n=rows)
+    reach = _reach(realised.interval)
+    return result(
+        check,
+        Status.INSUFFICIENT
+        if realised.interval is None
+        else interval_status(realised.interval, limit, least=rising),
+        f"{name} {realised.value:.4g}{reach} against {'>=' if rising else '<='} {limit:g} of gate.minimum "
+        f"on {realised.on('labelled rows')}",
+        value=realised.value,
+        limit=limit,
+        relation=">=" if rising else "<=",
+        interval=realised.interval,
+        n=realised.n,
+        unit=realised.unit,
+    )
+
+
+def _knows_nothing(case: Case, name: str, asked: MetricValue | None) -> CheckResult:
+    """Check that the answers are better than those of a model that knows nothing, on the same rows.
+
+    The margin is the drop that is allowed, but at most half of what the baseline itself is ahead: a model
+    that is useful by little is not asked for more than was accepted.
+    """
+    check, usable = f"{KNOWS_NOTHING}:{name}", case.realised.usable.get(name)
+    rows = int(usable.scored.truth.size) if usable else 0
+    if usable is None or not rows or name in case.realised.undefined:
+        return result(check, Status.INSUFFICIENT, f"{name} is not defined by {rows:,} labelled rows", n=rows)
+    met = _against_nothing(name, usable)
+    theirs = met.opponent_value if met else None
+    if met is None or met.value is None or theirs is None or (name in RELATIVE and not theirs):
+        message = f"{name} of a model that knows nothing is not defined by {rows:,} labelled rows"
+        return result(check, Status.INSUFFICIENT, message, n=rows)
+    unit = abs(theirs) if name in RELATIVE else 1.0
+    value = asked.value if asked else None
+    lead = direction(name) * (value - theirs) / unit if value is not None else 0.0
+    if value is not None and lead <= 0 and not case.step.spec.gate.always_meets_baseline:
+        message = (
+            f"the baseline itself ({name} {value:.4g}) is no better than a model that knows nothing "
+            f"({theirs:.4g}), which the gate does not ask for"
+        )
+        return result(check, Status.INSUFFICIENT, message, n=rows)
+    margin = min(case.step.spec.monitoring.performance.drop, max(0.0, LEAD * lead))
+    ahead, interval = met.value / unit, None
+    if met.interval is not None and rows >= FEWEST:
+        interval = met.interval.replace(low=met.interval.low / unit, high=met.interval.high / unit)
+    return result(
+        check,
+        Status.INSUFFICIENT if interval is None else interval_status(interval, margin, least=True),
+        f"lead of {name} over a model that knows nothing ({theirs:.4g}): {ahead:.4g}{_reach(interval)} "
+        f"against >= {margin:.4g} on {met.on('labelled rows')}",
+        value=ahead,
+        limit=margin,
+        relation=">=",
+        interval=interval,
+        n=met.n,
+        unit=met.unit,
+    )
+
+
+def _against_nothing(name: str, usable: Usable) -> PairedDifference | None:
+    """Return the lead over a model that knows nothing; ``None`` where a metric of another package raises."""
+    theirs = knowing_nothing(name, usable.scored)
+    try:
+        return compare_models(name, "baseline", ours=usable.scored, theirs=theirs, units=usable.units)
+    except (ValueError, TypeError, ArithmeticError, IndexError):
+        return None
+
+
+def knowing_nothing(name: str, scored: Scored) -> Scored:
+    """Return the answers of a model that knows nothing but the target of these very rows.
+
+    The classes' shares and the largest class; of numbers the mean, for mae the median.
+    """
+    import numpy as np
+
+    rows = scored.truth.size
+    if not scored.classes:
+        middle = np.median(scored.truth) if name == "mae" else np.mean(scored.truth)
+        return dataclasses.replace(scored, answers=np.full(rows, float(middle)))
+    counts = np.bincount(scored.truth.astype(np.int64), minlength=scored.classes)
+    answers: NDArray[np.float64] = np.zeros((rows, 0))
+    if scored.answers.shape[1]:
+        answers = np.tile(counts / rows, (rows, 1))
+    return dataclasses.replace(scored, answers=answers, predicted=np.full(rows, int(np.argmax(counts))))
+
+
+def loss_of(made: Sequence[CheckResult], name: str, asked: MetricValue | None) -> float | None:
+    """Return how far a metric is below the highest of what is asked of it; negative: it is above all.
+
+    In the metric's unit; of rmse and mae as a share.
+    """
+    kept = {check.name: check for check in made if check.value is not None}
+    found = []
+    if (drop := kept.get(f"{DROP}:{name}")) is not None:
+        found.append(drop.value)
+    if (least := kept.get(f"{MINIMUM}:{name}")) is not None and least.limit is not None:
+        base = asked.value if asked is not None and asked.value else least.limit
+        unit = abs(base) or 1.0 if name in RELATIVE else 1.0
+        found.append(direction(name) * (least.limit - (least.value or 0.0)) / unit)
+    if (nothing := kept.get(f"{KNOWS_NOTHING}:{name}")) is not None and nothing.limit is not None:
+        found.append(nothing.limit - (nothing.value or 0.0))
+    return max((one for one in found if one is not None), default=None)
+
+
+def _reach(interval: Interval | None) -> str:
+    return f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else " without an interval"

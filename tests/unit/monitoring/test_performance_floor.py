@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.performance import COLORS, NUMBER, Scene, answers, check_of, coin, metric
+from windsock.monitoring import performance_floor
+from windsock.monitoring.performance_floor import knowing_nothing, loss_of
+from windsock.monitoring.performance_verdict import quality_of
+from windsock.records import (
+    CheckResult,
+    LedgerAction,
+    LedgerEntry,
+    PerformanceReport,
+    ReferencePerformance,
+    Severity,
+    Status,
+    WindowVerdict,
+)
+from windsock.statistics.metrics import Scored
+
+BY_ACCURACY: dict[str, Any] = {"training": {"metric": "accuracy"}}
+REGRESSION: dict[str, Any] = {"model": {"task": "regression"}}
+
+
+def held_out(**values: float) -> ReferencePerformance:
+    return ReferencePerformance(rows=5000, realised=tuple(metric(name, one) for name, one in values.items()))
+
+
+def accept(scene: Scene, action: str = "commit", *, actor: str = "scheduler", **values: float) -> None:
+    """Write a baseline into the ledger: by a promotion of version 1, or by a person."""
+    ledger = scene.ports.ledger
+    rows = ledger.rows("churn")
+    kept = [metric(name, value).model_dump(mode="json") for name, value in values.items()]
+    serving = ledger.champion("churn")
+    body: dict[str, Any] = {"metrics": kept, "window": {}}
+    if action == "commit":
+        body = {"bundle_uri": serving.bundle_uri, "baseline": kept}
+    entry = LedgerEntry(
+        model="churn",
+        action=LedgerAction(action),
+        epoch=serving.epoch,
+        version=serving.version,
+        digest=serving.digest,
+        actor=actor,
+        body=body,
+    )
+    ledger.append(entry, after_seq=rows[-1].seq)
+
+
+def kept(scene: Scene) -> WindowVerdict:
+    verdict: WindowVerdict = scene.ports.monitor.windows("churn", "performance")[-1]
+    return verdict
+
+
+class TestBaseline:
+    """A version is held against the accepted baseline, whatever it did itself on its held-out rows."""
+
+    def sunk(self) -> Scene:
+        """Return a version whose own held-out value is as bad as its answers are."""
+        return Scene(held_out(accuracy=0.6), spec=BY_ACCURACY)
+
+    def test_a_floor_does_not_sink_with_the_version(self) -> None:
+        scene = self.sunk()
+        assert scene.look(answers(*coin(5000, right=0.6))).status is Status.PASS
+        accept(scene, accuracy=0.9)
+        report = scene.look(answers(*coin(5000, right=0.6)))
+        drop = check_of(report, "performance_drop:accuracy")
+        assert (report.status, drop.status) == (Status.FAIL, Status.FAIL)
+        assert drop.value == pytest.approx(0.3)
+        assert "against 0.9 of version 1 on held-out rows, the baseline since 20" in drop.message
+
+    def test_the_report_says_what_it_was_held_against(self) -> None:
+        scene = self.sunk()
+        report = scene.look(answers(*coin(5000, right=0.6)))
+        assert (report.baseline_version, report.baseline_at) == ("", None)
+        assert report.baseline == (metric("accuracy", 0.6),)
+        accept(scene, accuracy=0.9, f1=0.8)
+        report = scene.look(answers(*coin(5000, right=0.6)))
+        assert report.baseline == (metric("accuracy", 0.9), metric("f1", 0.8))
+        assert (report.baseline_version, report.baseline_at) == ("1", scene.ports.ledger.rows("churn")[-1].at)
+        assert PerformanceReport.model_validate(report.model_dump(mode="json")) == report
+
+    def test_what_a_person_accepted_holds_and_nobody_is_named(self) -> None:
+        scene = self.sunk()
+        accept(scene, accuracy=0.9)
+        accept(scene, "accept_loss", actor="alice", accuracy=0.6)
+        report = scene.look(answers(*coin(5000, right=0.6)))
+        assert report.status is Status.PASS
+        message = check_of(report, "performance_drop:accuracy").message
+        assert "0.6 that a person accepted of version 1 on 20" in message
+        assert "alice" not in message
+
+    def test_a_metric_that_the_baseline_lacks_is_held_against_the_versions_own(self) -> None:
+        scene = self.sunk()
+        accept(scene, roc_auc=0.9)
+        report = scene.look(answers(*coin(5000, right=0.6)))
+        assert "against 0.6 on held-out rows" in check_of(report, "performance_drop:accuracy").message
+
+    def test_the_loss_is_among_the_numbers(self) -> None:
+        scene = self.sunk()
+        accept(scene, accuracy=0.9)
+        scene.look(answers(*coin(5000, right=0.6)))
+        assert kept(scene).numbers["loss:accuracy"] == pytest.approx(0.3)
+
+
+class TestMinimum:
+    def scene(self, **minimum: float) -> Scene:
+        return Scene(held_out(accuracy=0.8), spec={**BY_ACCURACY, "gate": {"minimum": minimum}})
+
+    @pytest.mark.parametrize(
+        ("right", "status"), [(0.85, Status.PASS), (0.8, Status.INSUFFICIENT), (0.77, Status.FAIL)]
+    )
+    def test_by_the_whole_interval(self, right: float, status: Status) -> None:
+        report = self.scene(accuracy=0.8).look(answers(*coin(5000, right=right)))
+        check = check_of(report, "performance_minimum:accuracy")
+        assert (check.status, check.limit, check.relation) == (status, 0.8, ">=")
+        assert check.code == "WS-MONITORING-097"
+        assert report.status is (Status.FAIL if status is Status.FAIL else Status.PASS)
+        assert "0.8 of gate.minimum on 5,000 labelled rows" in check.message
+
+    def test_every_minimum_is_asked_for(self) -> None:
+        report = self.scene(accuracy=0.5, recall=0.95).look(answers(*coin(5000, right=0.8)))
+        assert check_of(report, "performance_minimum:accuracy").status is Status.PASS
+        assert check_of(report, "performance_minimum:recall").status is Status.FAIL
+        assert (report.status, report.severity) == (Status.FAIL, Severity.HIGH)
+
+    def test_of_errors_less_is_better(self) -> None:
+        report = self.scene(log_loss=0.2, brier=0.5).look(answers(*coin(5000, right=0.8)))
+        assert check_of(report, "performance_minimum:log_loss").status is Status.FAIL
+        brier = check_of(report, "performance_minimum:brier")
+        assert (brier.status, brier.relation) == (Status.PASS, "<=")
+
+    def test_a_metric_that_the_log_cannot_tell_says_nothing(self) -> None:
+        scene = Scene(held_out(accuracy=0.5), schema=COLORS, spec={"gate": {"minimum": {"roc_auc": 0.9}}})
+        said = ["blue", "green", "red"] * 500
+        report = scene.look(answers(said, said, [None] * 1500))
+        assert check_of(report, "performance_minimum:roc_auc").status is Status.INSUFFICIENT
+        assert report.status is Status.PASS
+
+    def test_too_few_rows_say_nothing(self) -> None:
+        report = self.scene(accuracy=0.8).look(answers(*coin(20, right=0.1)))
+        assert check_of(report, "performance_minimum:accuracy").status is Status.INSUFFICIENT
+
+
+class TestKnowsNothing:
+    @pytest.mark.parametrize(
+        ("own", "right", "margin", "status"),
+        [
+            (0.9, 0.9, 0.05, Status.PASS),
+            (0.9, 0.55, 0.05, Status.INSUFFICIENT),
+            (0.9, 0.5, 0.05, Status.FAIL),
+            (0.54, 0.54, 0.02, Status.PASS),  # useful by little, as it was accepted
+            (0.54, 0.5, 0.02, Status.FAIL),
+            (0.45, 0.45, 0.0, Status.FAIL),  # as good as its own held-out rows, and of no use
+        ],
+    )
+    def test_against_the_largest_class(self, own: float, right: float, margin: float, status: Status) -> None:
+        scene = Scene(held_out(accuracy=own), spec=BY_ACCURACY)
+        truth, said, scores = coin(20_000, right=right)
+        half = [place % 2 == 0 for place in range(20_000)]
+        said = [one if hit == label else not one for one, hit, label in zip(half, said, truth, strict=True)]
+        report = scene.look(answers(half, said, scores))
+        check = check_of(report, "performance_knows_nothing:accuracy")
+        assert check.status is status
+        assert check.limit == pytest.approx(margin)
+        assert check.value == pytest.approx(right - 0.5)
+        assert check.code == "WS-MONITORING-098"
+        assert "over a model that knows nothing (0.5): " in check.message
+        if status is Status.FAIL:
+            assert (report.status, report.severity) == (Status.FAIL, Severity.CRITICAL)
+
+    def test_ranking_is_held_against_a_half(self) -> None:
+        scene = Scene(held_out(roc_auc=0.45))
+        report = scene.look(answers(*coin(5000, right=0.4)))
+        check = check_of(report, "performance_knows_nothing:roc_auc")
+        assert check.status is Status.FAIL
+        assert "(0.5)" in check.message
+
+    def test_rare_classes_leave_no_room_for_a_fixed_margin(self) -> None:
+        truth = [place % 50 == 0 for place in range(20_000)]
+        said = [hit and place % 100 == 0 for place, hit in enumerate(truth)]
+        report = Scene(held_out(accuracy=0.99), spec=BY_ACCURACY).look(answers(truth, said))
+        check = check_of(report, "performance_knows_nothing:accuracy")
+        assert (check.status, report.status) == (Status.PASS, Status.PASS)
+        assert check.limit == pytest.approx(0.005)
+
+    @pytest.mark.parametrize("name", ["rmse", "mae"])
+    @pytest.mark.parametrize(("noise", "status"), [(5.0, Status.PASS), (19.8, Status.FAIL)])
+    def test_errors_are_a_share_of_those_of_the_middle(self, name: str, noise: float, status: Status) -> None:
+        generator = np.random.default_rng(3)
+        truth = generator.normal(100, 20, 4000)
+        said = (truth * 0 + 100) if noise > 15 else truth + generator.normal(0, noise, 4000)
+        scene = Scene(
+            held_out(**{name: 4.0}), schema=NUMBER, spec={**REGRESSION, "training": {"metric": name}}
+        )
+        report = scene.look(answers(truth.tolist(), said.tolist(), said.tolist()))
+        check = check_of(report, f"performance_knows_nothing:{name}")
+        assert check.status is status
+        assert check.limit == 0.05
+
+    def test_where_the_gate_does_not_ask_for_it_a_baseline_that_is_worse_is_no_failure(self) -> None:
+        truth = [place % 5 != 0 for place in range(5000)]
+        said = [hit and place % 7 != 0 for place, hit in enumerate(truth)]
+        spec = {"training": {"metric": "recall"}, "gate": {"minimum": {"recall": 0.5}}}
+        report = Scene(held_out(recall=0.85), spec=spec).look(answers(truth, said))
+        check = check_of(report, "performance_knows_nothing:recall")
+        assert (check.status, report.status) == (Status.INSUFFICIENT, Status.PASS)
+        assert "which the gate does not ask for" in check.message
+
+    def test_one_class_alone_says_nothing(self) -> None:
+        report = Scene(held_out(roc_auc=0.9)).look(answers([True] * 500, [True] * 500, [0.9] * 500))
+        assert check_of(report, "performance_knows_nothing:roc_auc").status is Status.INSUFFICIENT
+
+    def test_a_metric_that_cannot_take_constant_answers_says_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def odd(*args: object, **more: object) -> None:
+            raise ValueError("constant")
+
+        monkeypatch.setattr(performance_floor, "compare_models", odd)
+        report = Scene(held_out(accuracy=0.9), spec=BY_ACCURACY).look(answers(*coin(5000)))
+        check = check_of(report, "performance_knows_nothing:accuracy")
+        assert (check.status, report.status) == (Status.INSUFFICIENT, Status.PASS)
+
+    def test_of_answers_alone_the_largest_class_is_answered(self) -> None:
+        scored = Scored(
+            truth=np.array([0, 2, 2, 1]),
+            answers=np.zeros((4, 0)),
+            classes=3,
+            predicted=np.array([0, 0, 0, 0]),
+        )
+        nothing = knowing_nothing("accuracy", scored)
+        assert nothing.answers.shape == (4, 0)
+        assert nothing.predicted is not None
+        assert nothing.predicted.tolist() == [2, 2, 2, 2]
+
+
+class TestWord:
+    def test_a_trend_that_passes_alone_is_no_pass(self) -> None:
+        trend = CheckResult(name="performance_trend:f1", status=Status.PASS, code="WS-MONITORING-031")
+        drop = CheckResult(name="performance_drop:f1", status=Status.INSUFFICIENT, code="WS-MONITORING-030")
+        assert quality_of([trend]) is Status.INSUFFICIENT
+        assert quality_of([trend, drop]) is Status.INSUFFICIENT
+        assert quality_of([trend, drop.replace(status=Status.PASS)]) is Status.PASS
+
+    @pytest.mark.parametrize("kind", ["performance_minimum", "performance_knows_nothing"])
+    def test_the_floor_fails_as_a_whole(self, kind: str) -> None:
+        drop = CheckResult(name="performance_drop:f1", status=Status.PASS, code="WS-MONITORING-030")
+        other = CheckResult(name=f"{kind}:f1", status=Status.INSUFFICIENT, code="WS-MONITORING-097")
+        assert quality_of([drop, other]) is Status.PASS
+        assert quality_of([drop, other.replace(status=Status.FAIL)]) is Status.FAIL
+
+
+def made(kind: str, value: float, limit: float) -> CheckResult:
+    return CheckResult(name=kind, status=Status.PASS, code="WS-MONITORING-030", value=value, limit=limit)
+
+
+class TestLoss:
+    def test_it_is_against_the_highest_of_what_is_asked(self) -> None:
+        drop = made("performance_drop:f1", 0.1, 0.05)
+        assert loss_of([drop], "f1", metric("f1", 0.6)) == 0.1
+        least = made("performance_minimum:f1", 0.5, 0.8)
+        assert loss_of([drop, least], "f1", metric("f1", 0.6)) == pytest.approx(0.3)
+        nothing = made("performance_knows_nothing:f1", -0.4, 0.05)
+        assert loss_of([drop, least, nothing], "f1", metric("f1", 0.6)) == pytest.approx(0.45)
+
+    def test_errors_are_a_share_of_the_baseline(self) -> None:
+        least = made("performance_minimum:rmse", 6.0, 5.0)
+        assert loss_of([least], "rmse", metric("rmse", 4.0)) == pytest.approx(0.25)
+
+    def test_there_is_none_without_a_number(self) -> None:
+        assert loss_of([], "f1", None) is None
+        assert loss_of([made("performance_minimum:recall", 0.1, 0.9)], "f1", None) is None
