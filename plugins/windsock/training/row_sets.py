@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 LEARNED_FROM = "learned_from"
 """Name of what the sets came to in a bundle's facts."""
 ENOUGH = 200
-"""Training rows that a latest half must have: as many as a retrain waits for, without those held out."""
+"""Training rows that a latest part must have: as many as a retrain waits for, without those held out.
+
+A part of the recent rows must have twice as many as there are since the onset, else it is nearly these."""
 ENOUGH_OF_CLASS = 40
 """And as many of each of two classes."""
 
@@ -88,8 +90,9 @@ def make_row_sets(
     order = time_order(training, spec)
     places = np.flatnonzero(~held_out)[order]
     named = {"all": np.arange(len(places))}
-    named |= _latest("recent", places, len(frame) - snapshot.recent_rows, labels, spec)
-    named |= _latest("onset", places, len(frame) - snapshot.onset_rows, labels, spec)
+    onset = _since(places, len(frame) - snapshot.onset_rows)
+    named |= _parts("recent", _since(places, len(frame) - snapshot.recent_rows), 2 * len(onset), labels, spec)
+    named |= _parts("onset", onset, ENOUGH, labels, spec)
     training, known = training.iloc[order].reset_index(drop=True), set(labels.tolist())
     blocks = _blocks(training, labels, (named["onset"], named["recent"]), spec)
     if blocks is None:
@@ -121,20 +124,30 @@ def labels_of_now(
     return labels if np.unique(labels).size > 1 else read_labels(frame[~held_out], snapshot, spec)
 
 
-def _latest(
-    name: str, places: NDArray[np.int64], since: int, labels: NDArray[Any], spec: ModelSpec
-) -> dict[str, NDArray[np.int64]]:
-    """Return the training rows from a place of the snapshot on, and their latest parts.
+def _since(places: NDArray[np.int64], first: int) -> NDArray[np.int64]:
+    """Return the training rows from a place of the snapshot on, the latest first.
 
     :param places: of each training row; recent rows are there in the order in which they came.
     """
     import numpy as np
 
-    rows = np.flatnonzero(places >= since)
-    named, newest = {name: rows}, rows[np.argsort(-places[rows], kind="stable")]
-    part = 2
-    while len(rows) >= part * ENOUGH and _enough(labels[newest[: len(rows) // part]], spec):
-        named[f"{name}/{part}"] = np.sort(newest[: len(rows) // part])
+    rows = np.flatnonzero(places >= first)
+    return rows[np.argsort(-places[rows], kind="stable")]
+
+
+def _parts(
+    name: str, newest: NDArray[np.int64], fewest: int, labels: NDArray[Any], spec: ModelSpec
+) -> dict[str, NDArray[np.int64]]:
+    """Return rows, and their latest half, quarter ... as long as these have enough.
+
+    :param newest: positions of the rows, the latest first.
+    :param fewest: rows that a part must have.
+    """
+    import numpy as np
+
+    named, part = {name: np.sort(newest)}, 2
+    while len(newest) >= part * max(fewest, ENOUGH) and _enough(labels[newest[: len(newest) // part]], spec):
+        named[f"{name}/{part}"] = np.sort(newest[: len(newest) // part])
         part *= 2
     return named
 

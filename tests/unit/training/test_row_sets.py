@@ -45,7 +45,6 @@ def test_few_rows_since_the_onset_are_learned_from_alone(champion, typed_rows):
         "all",
         "recent",
         "recent/2",
-        "recent/4",
         "onset",
     ]
     assert result.beats(0.2)
