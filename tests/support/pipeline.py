@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from windsock.ports import Ports
@@ -18,11 +19,13 @@ def retrain(
     run: RunContext | None = None,
     nonce: str | None = None,
     recent: Span | None = None,
+    onset: datetime | None = None,
     people: Sequence[str] | None = None,
 ) -> dict[str, StepResult]:
     """Run every step as the DAG chains them; stop after the gate if it does not promote.
 
     :param recent: the window whose labelled answers are mixed in.
+    :param onset: since when the world is another one.
     :param people: who approves the version; where more are needed, it stops there. ``None``: nobody is asked.
     :returns: results by step; candidates as ``train_model[0]``, ``train_model[1]`` ...
     """
@@ -37,7 +40,7 @@ def retrain(
         done[key or name] = run_step(name, {**shared, **content, **forced}, ports)
         return done[key or name].record
 
-    snapshot = step("take_snapshot", recent=recent)
+    snapshot = step("take_snapshot", recent=recent, onset=onset)
     validation = step("validate_data", snapshot=snapshot)
     candidates = tuple(
         step(

@@ -276,8 +276,8 @@ class Evaluation(Record):
     :param onset: since when these rows are, where they are those since an onset.
     :param overall: the same metrics on all held-out rows, for information, where the gate's are on recent
         ones.
-    :param gap: train score minus the score on all held-out rows of the spec's metric, in the direction that
-        overfitting is positive.
+    :param gap: train score minus the score on all held-out rows of the spec's metric, or on those since the
+        onset where these decide, in the direction that overfitting is positive.
     :param baseline: difference to a model that knows nothing (DummyClassifier / DummyRegressor).
     :param champion: the champion it was compared with; ``None`` on the first run.
     :param against_champion: difference to that champion on the same rows.

@@ -129,7 +129,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         recent_held_out=len(rows) if step.snapshot.recent_rows else 0,
         onset=step.snapshot.onset,
         overall=overall,
-        gap=_gap(step, overall or judgement.metrics),
+        gap=_gap(step, judgement.metrics if step.snapshot.onset else overall or judgement.metrics),
         baseline=judgement.baseline,
         champion=champion,
         against_champion=judgement.against_champion,

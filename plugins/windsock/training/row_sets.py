@@ -1,8 +1,8 @@
 """Row sets: which rows a retrain learns from, where it is known since when the world is another one.
 
 All rows, the recent ones and those since the onset compete, and the latest parts of the last two: a world
-that goes on changing is best known by its latest rows. Each set is scored on the same rows, those since the
-onset, by cross-validation: a set is fitted without the rows of a fold, and scored on these.
+that goes on changing is best known by its latest rows. Each set is scored on the same rows, the latest of
+those since the onset, by cross-validation: a set is fitted without the rows of a fold, and scored on these.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 LEARNED_FROM = "learned_from"
 """Name of what the sets came to in a bundle's facts."""
 ENOUGH = 200
-"""Training rows that a latest half must have: as many as a retrain waits for, without those held out."""
+"""Training rows that a latest part must have: as many as a retrain waits for, without those held out.
+
+A part of the recent rows must have twice as many as there are since the onset, else it is nearly these."""
+SCORED = 400
+"""Latest training rows since the onset that sets are scored on; more where a class has too few among them.
+
+On all of them the latest rows could not win in a world that goes on changing: they are best at its end.
+"""
 ENOUGH_OF_CLASS = 40
 """And as many of each of two classes."""
 
@@ -74,7 +81,8 @@ def make_row_sets(
 ) -> tuple[RowSet, ...]:
     """Return the row sets that compete, the largest first; none where no row is marked as since an onset.
 
-    Where the training rows since the onset are too few for folds, the sets are scored on the recent ones.
+    They are scored on the latest of the rows since the onset; where all of these are too few for folds, on
+    the recent ones.
 
     :param frame: rows of the snapshot.
     :param held_out: which of them are held out.
@@ -88,10 +96,12 @@ def make_row_sets(
     order = time_order(training, spec)
     places = np.flatnonzero(~held_out)[order]
     named = {"all": np.arange(len(places))}
-    named |= _latest("recent", places, len(frame) - snapshot.recent_rows, labels, spec)
-    named |= _latest("onset", places, len(frame) - snapshot.onset_rows, labels, spec)
+    onset = _since(places, len(frame) - snapshot.onset_rows)
+    named |= _parts("recent", _since(places, len(frame) - snapshot.recent_rows), 2 * len(onset), labels, spec)
+    named |= _parts("onset", onset, ENOUGH, labels, spec)
     training, known = training.iloc[order].reset_index(drop=True), set(labels.tolist())
-    blocks = _blocks(training, labels, (named["onset"], named["recent"]), spec)
+    wanted = (_scored(onset, labels, spec), named["onset"], named["recent"])
+    blocks = _blocks(training, labels, wanted, spec)
     if blocks is None:
         return ()
     kind, outside = blocks
@@ -121,22 +131,42 @@ def labels_of_now(
     return labels if np.unique(labels).size > 1 else read_labels(frame[~held_out], snapshot, spec)
 
 
-def _latest(
-    name: str, places: NDArray[np.int64], since: int, labels: NDArray[Any], spec: ModelSpec
-) -> dict[str, NDArray[np.int64]]:
-    """Return the training rows from a place of the snapshot on, and their latest parts.
+def _since(places: NDArray[np.int64], first: int) -> NDArray[np.int64]:
+    """Return the training rows from a place of the snapshot on, the latest first.
 
     :param places: of each training row; recent rows are there in the order in which they came.
     """
     import numpy as np
 
-    rows = np.flatnonzero(places >= since)
-    named, newest = {name: rows}, rows[np.argsort(-places[rows], kind="stable")]
-    part = 2
-    while len(rows) >= part * ENOUGH and _enough(labels[newest[: len(rows) // part]], spec):
-        named[f"{name}/{part}"] = np.sort(newest[: len(rows) // part])
+    rows = np.flatnonzero(places >= first)
+    return rows[np.argsort(-places[rows], kind="stable")]
+
+
+def _parts(
+    name: str, newest: NDArray[np.int64], fewest: int, labels: NDArray[Any], spec: ModelSpec
+) -> dict[str, NDArray[np.int64]]:
+    """Return rows, and their latest half, quarter ... as long as these have enough.
+
+    :param newest: positions of the rows, the latest first.
+    :param fewest: rows that a part must have.
+    """
+    import numpy as np
+
+    named, part = {name: np.sort(newest)}, 2
+    while len(newest) >= part * max(fewest, ENOUGH) and _enough(labels[newest[: len(newest) // part]], spec):
+        named[f"{name}/{part}"] = np.sort(newest[: len(newest) // part])
         part *= 2
     return named
+
+
+def _scored(newest: NDArray[np.int64], labels: NDArray[Any], spec: ModelSpec) -> NDArray[np.int64]:
+    """Return the latest rows that sets are scored on: twice as many, and so on, until classes have enough."""
+    import numpy as np
+
+    count = SCORED
+    while count < len(newest) and not _enough(labels[newest[:count]], spec):
+        count *= 2
+    return np.sort(newest[:count])
 
 
 def _enough(labels: NDArray[Any], spec: ModelSpec) -> bool:

@@ -64,6 +64,18 @@ def test_a_snapshot_may_be_asked_to_mix_recent_rows_in(ports, step_answers, rece
     assert seen[0].recent == (recent and r.Span.model_validate(recent))
 
 
+@pytest.mark.parametrize(
+    ("onset", "expected"), [("2026-04-20T00:00:00Z", "2026-04-20T00:00:00+00:00"), ("", None), (None, None)]
+)
+def test_a_snapshot_may_be_told_an_onset(ports, step_answers, onset, expected):
+    seen = step_answers("take_snapshot", make_snapshot())
+    recent = {"start": "2026-04-01T00:00:00Z", "end": "2026-05-01T00:00:00Z"}
+    task = snapshot_task(recent=recent, onset=onset)
+    assert "onset" in task.template_fields
+    task.execute(make_context(task))
+    assert (seen[0].onset and seen[0].onset.isoformat()) == expected
+
+
 def test_broken_spec_content_is_a_spec_error(ports):
     task = snapshot_task(spec={"model": {"name": "Not A Name"}})
     with pytest.raises(SpecError, match="take_snapshot"):

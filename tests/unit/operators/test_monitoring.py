@@ -164,6 +164,13 @@ class TestClaimRetrain:
         context = make_context(claim)
         assert claim.execute(context)["granted"] is True
         assert context["ti"].pushed["recent"] == SPAN
+        assert context["ti"].pushed["onset"] == ""
+
+    def test_its_onset_is_pushed_apart(self, ports, step_answers):
+        claim = claiming(step_answers, onset="2026-04-20T00:00:00Z")
+        context = make_context(claim)
+        claim.execute(context)
+        assert context["ti"].pushed["onset"] == "2026-04-20T00:00:00Z"
 
     def test_a_refused_one_skips_the_rest(self, ports, step_answers):
         claim = claiming(step_answers, granted=False, reason="another run has the model", recent=None)

@@ -33,6 +33,23 @@ def test_each_model_has_its_dags_and_the_installation_one(models):
     }
 
 
+@pytest.mark.parametrize(
+    ("pushed", "onset"),
+    [({"onset": "2026-04-20T00:00:00Z"}, "2026-04-20T00:00:00Z"), ({"onset": ""}, ""), ({}, "")],
+    ids=["of an episode", "of an event from outside", "by an older release"],
+)
+def test_the_snapshot_of_a_drift_retrain_has_the_onset_of_the_claim(models, pushed, onset):
+    class Task:
+        def xcom_pull(self, *, task_ids, key):
+            assert task_ids == "claim_retrain"
+            return pushed.get(key)
+
+    dags = build_dags(models)
+    task = dags["apples__drift_retrain"].get_task("take_snapshot")
+    assert task.render_template(task.onset, {"ti": Task()}) == onset
+    assert dags["apples__daily_retrain"].get_task("take_snapshot").onset is None
+
+
 def test_a_model_that_is_not_watched_has_no_monitor(models):
     off = "monitoring: {data_drift: false, performance_tracking: false}\n"
     (models / "plums.yaml").write_text(GOOD.format(name="plums") + off, encoding="utf-8")
