@@ -14,6 +14,8 @@ from windsock.monitoring.check_performance import check_performance
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain
 from windsock.monitoring.decide_retrain import decide_retrain
+from windsock.monitoring.judge_again import AGAIN
+from windsock.monitoring.late_labels import LATE
 from windsock.monitoring.performance_checks import judged_metric
 from windsock.monitoring.unjudged import CODES
 from windsock.ports import Ports
@@ -40,7 +42,7 @@ from windsock.spec.monitoring import EPOCH, MonitoringBlock
 from windsock.statistics.estimates import estimate_reach
 
 MOST_WINDOWS = 5_000
-TOLD = (*LEFT_OUT, *CODES.values())
+TOLD = (*LEFT_OUT, *CODES.values(), LATE, AGAIN)
 """Codes of the findings that a replay repeats."""
 UNTRIED = "no retrain was tried, so nothing is known of what it would have come to"
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from windsock.monitoring import performance_checks as checks
-from windsock.monitoring.label_looks import AGE, looked
+from windsock.monitoring.label_looks import LONGEST_DELAY, looked
 from windsock.monitoring.performance_case import ANSWERED, Case, between, knows_labels, labelled_of
 from windsock.monitoring.performance_judging import coverage_of
 from windsock.monitoring.performance_metrics import read_labels
@@ -29,14 +29,14 @@ def reach_back(case: Case) -> Case:
     """Return the case with a look-back that has as many labels as are asked, where there is one.
 
     It ends with the window, if its labels are there; else as late as they let it, in steps of a window (of a
-    day, where windows are longer), and never earlier than the measured delay of labels explains: what an
+    day, where windows are longer), and never earlier than the longest delay of labels explains: what an
     outage takes away is not late but missing.
     """
     rows = between(case, case.lookback)
     if rows.empty or coverage_of(case, rows, labelled_of(rows)).passed:
         return case
     case = looked(case)
-    hours = case.delay.get(AGE)
+    hours = case.delay.get(LONGEST_DELAY)
     if hours is None:
         return case
     window = case.step.window
