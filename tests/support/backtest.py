@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,16 +71,17 @@ def write_log(
     *,
     version: str,
     digest: str,
-    label_delay: timedelta,
+    label_delay: timedelta | Callable[[datetime], timedelta],
 ) -> None:
     """Write each row as an answered request of the server's log, and its truth as an outcome.
 
     :param answers: scores, shape (rows,).
+    :param label_delay: of all answers, or by the time of each.
     """
     events: dict[tuple[str, str], list[Any]] = {}
     for number, (row, score) in enumerate(zip(frame.to_dict("records"), answers.tolist(), strict=True)):
         asked = datetime.fromisoformat(row["asked_at"])
-        told = asked + label_delay
+        told = asked + (label_delay(asked) if callable(label_delay) else label_delay)
         features = {name: row[name] for name in ("age", "visits", "plan")}
         prediction = PredictionEvent(
             prediction_id=f"p{number}",

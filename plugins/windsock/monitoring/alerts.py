@@ -138,6 +138,8 @@ def _drift_conditions(report: DriftReport, episode: str | None, follows: str) ->
 
 def _performance_conditions(report: PerformanceReport, episode: str | None, follows: str) -> list[Condition]:
     where = f"{report.model} version {report.version}, window to {report.window.end:%Y-%m-%d %H:%M} UTC"
+    if report.lookback is not None and report.lookback.end < report.window.end:
+        where += f", labels of answers up to {report.lookback.end:%Y-%m-%d %H:%M} UTC"
     found = [_unjudged("performance", report.model, where, report.status, report.reason)]
     by_rate = any(check.name == POSITIVE_RATE and check.passed for check in report.checks)
     is_judged = by_rate or quality_of(report.checks) in (Status.PASS, Status.FAIL)

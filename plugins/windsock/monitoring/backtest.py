@@ -12,6 +12,8 @@ from windsock.monitoring.backtest_memory import Clock
 from windsock.monitoring.backtest_runs import due_windows, run_monitor
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain
+from windsock.monitoring.judge_again import AGAIN
+from windsock.monitoring.late_labels import LATE
 from windsock.monitoring.unjudged import CODES
 from windsock.ports import Ports
 from windsock.ports.left_out import LEFT_OUT
@@ -30,7 +32,7 @@ from windsock.spec import ModelSpec
 from windsock.spec.monitoring import EPOCH, MonitoringBlock
 
 MOST_WINDOWS = 5_000
-TOLD = (*LEFT_OUT, *CODES.values())
+TOLD = (*LEFT_OUT, *CODES.values(), LATE, AGAIN)
 """Codes of the findings that a replay repeats."""
 UNTRIED = "no retrain was tried, so nothing is known of what it would have come to"
 

@@ -134,8 +134,10 @@ def _told(made: list[WindowVerdict]) -> tuple[str, ...]:
         return ()
     words = Counter(one.status.value for one in made)
     counted = ", ".join(f"{words[word]:,} {word}" for word in ("fail", "pass", "insufficient") if words[word])
-    told = (
-        f"{AGAIN} {len(made):,} windows that ended from {made[0].window.end:%Y-%m-%d %H:%M} to "
-        f"{made[-1].window.end:%Y-%m-%d %H:%M} UTC are judged again: their labels are there now: {counted}"
+    ends = [f"{made[at].window.end:%Y-%m-%d %H:%M}" for at in (0, -1)]
+    which = (
+        f"1 window, which ended at {ends[0]} UTC, is"
+        if len(made) == 1
+        else f"{len(made):,} windows, which ended from {ends[0]} to {ends[1]} UTC, are"
     )
-    return (told,)
+    return (f"{AGAIN} {which} judged again, as the labels are there now: {counted}",)

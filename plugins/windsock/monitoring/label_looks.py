@@ -28,14 +28,13 @@ TIMES, LONGEST = 4, timedelta(days=90)
 ANEW = timedelta(days=1)
 """How often they are looked at anew: it reads much of the log."""
 PART = 0.5
-"""While a model is young, sooner: this part of the time that it had served by then."""
-SPARE = 0.05
-"""A look-back has so much more than the asked coverage, or half of what there is to spare."""
-STEP = 0.05
+"""While a model is young, sooner: after this part of the time that it had served by then."""
+SPARE, STEP = 0.05, 0.05
+"""A proposed coverage is so much less than what comes in the end, in round steps."""
 HOUR = timedelta(hours=1)
 MEASURED = f"{DELAY}:measured_at"
-AGE = f"{DELAY}:age_hours"
-"""Number: how long ago a look-back must have ended to have as many labels as are asked."""
+LONGEST_DELAY = f"{DELAY}:longest_hours"
+"""Number: in what time the labels have come, where as many come as are asked."""
 
 
 def reach_of(block: PerformanceBlock) -> timedelta:
@@ -126,10 +125,8 @@ def _delay_numbers(case: Case, frame: pd.DataFrame) -> dict[str, float]:
 
 
 def _complete(block: PerformanceBlock, found: LabelDelay) -> dict[str, float]:
-    """Return when a look-back has as many labels as are asked; where none ever has, the share to ask for."""
-    spare = min(SPARE, max(0.0, found.final - block.coverage) / 2)
-    age = found.age_for(block.coverage + spare, parse_duration(block.window) / HOUR)
-    if age is not None:
-        return {AGE: age}
+    """Return when labels are complete where enough of them come in the end; else the share to ask for."""
+    if found.final >= block.coverage:
+        return {LONGEST_DELAY: found.longest}
     reached = round(int((found.final - SPARE) / STEP + 1e-9) * STEP, 2)
-    return {f"{DELAY}:coverage": reached} if 0 < reached < block.coverage else {}
+    return {f"{DELAY}:coverage": reached} if reached > 0 else {}

@@ -9,8 +9,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from windsock.monitoring import performance_checks as checks
-from windsock.monitoring.label_looks import AGE, looked
-from windsock.monitoring.performance_case import ANSWERED, Case, between, knows_labels, labelled_of
+from windsock.monitoring.label_looks import LONGEST_DELAY, looked
+from windsock.monitoring.performance_case import (
+    ANSWERED,
+    Case,
+    between,
+    knows_labels,
+    labelled_of,
+    new_labels,
+)
 from windsock.monitoring.performance_judging import coverage_of
 from windsock.monitoring.performance_metrics import read_labels
 from windsock.monitoring.performance_severity import kind_of
@@ -29,14 +36,14 @@ def reach_back(case: Case) -> Case:
     """Return the case with a look-back that has as many labels as are asked, where there is one.
 
     It ends with the window, if its labels are there; else as late as they let it, in steps of a window (of a
-    day, where windows are longer), and never earlier than the measured delay of labels explains: what an
-    outage takes away is not late but missing.
+    day, where windows are longer), and never earlier than the longest delay of labels explains: what an
+    outage takes away is not late but missing. Where all of its labels were told of before, it stays.
     """
     rows = between(case, case.lookback)
     if rows.empty or coverage_of(case, rows, labelled_of(rows)).passed:
         return case
     case = looked(case)
-    hours = case.delay.get(AGE)
+    hours = case.delay.get(LONGEST_DELAY)
     if hours is None:
         return case
     window = case.step.window
@@ -46,9 +53,11 @@ def reach_back(case: Case) -> Case:
         return case
     earlier = _read(case, case.lookback.start - steps * step)
     for span in _fitting(earlier, step, steps):
-        rows = between(earlier, span)
-        if coverage_of(earlier, rows, labelled_of(rows)).passed:
-            return replace(earlier, lookback=span)
+        found = replace(earlier, lookback=span)
+        rows = between(found, span)
+        labelled = labelled_of(rows)
+        if coverage_of(found, rows, labelled).passed:
+            return case if new_labels(found, labelled).empty else found
     return case
 
 

@@ -134,7 +134,7 @@ def _performance(spec: ModelSpec, latest: WindowVerdict) -> str:
         return _wide(block, latest)
     if seen is None or known is None or numbers.get("coverage", 1.0) >= block.coverage:
         return _reason(latest)
-    if not known:
+    if not numbers.get(f"{DELAY}:final"):
         return _no_label(spec.monitoring.labels, numbers)
     told = (
         f"labels come late or not at all: half of those that come are there {_time(numbers, 'median')} after "
@@ -142,9 +142,9 @@ def _performance(spec: ModelSpec, latest: WindowVerdict) -> str:
         f"answers in the end. Of those of {block.window} {numbers.get('coverage', 0):.0%} have a label, and "
         f"{block.coverage:.0%} are asked"
     )
-    if f"{DELAY}:age_hours" in numbers:
+    if f"{DELAY}:longest_hours" in numbers:
         return (
-            f"{told}; a look-back has as many {_time(numbers, 'age')} after its end: windows that wait are "
+            f"{told}; all that come are there after {_time(numbers, 'longest')}, and windows that wait are "
             f"judged then{_left_out(numbers)}"
         )
     if share := numbers.get(f"{DELAY}:coverage"):
@@ -176,8 +176,10 @@ def _no_label(labels: LabelsBlock, numbers: dict[str, float]) -> str:
         "table": f"the table {labels.table}, connection {labels.conn_id}",
         "file": f"the file {labels.path}",
     }[labels.kind]
+    known = numbers[f"{DELAY}:known"]
     told = (
-        f"no label of {numbers[f'{DELAY}:answers']:,.0f} answers, the oldest {_words(hours)} old, is there. "
+        f"{f'only {known:,.0f}' if known else 'no'} label of {numbers[f'{DELAY}:answers']:,.0f} answers, the "
+        f"oldest {_words(hours)} old, is there. "
         f"Labels are looked for in {place} (`monitoring.labels.kind: {labels.kind}`)"
     )
     unknown = numbers.get(f"{DELAY}:unknown", 0.0)

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 FEWEST, LEAST_SHARE = 5, 0.02
 """What becomes of fewer answers, or of a smaller share of all, says nothing of the rest."""
-NARROW = 1 / 60
-"""Hours within which an age is found."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,39 +28,16 @@ class LabelDelay:
         """Share of the answers that ever have a label, as far as was seen."""
         return float(self.shares[-1]) if len(self.shares) else 0.0
 
+    @property
+    def longest(self) -> float:
+        """The hours in which all labels that come have come, as far as was seen."""
+        return float(self.hours[-1]) if len(self.hours) else 0.0
+
     def quantile(self, share: float) -> float:
         """Return the hours in which such a share of the labels that come has come."""
         import numpy as np
 
         return float(self.hours[np.searchsorted(self.shares, share * self.final - 1e-9)])
-
-    def coverage(self, hours: float, *, age: float = 0.0) -> float:
-        """Return the share of labelled answers in a stretch, with even traffic.
-
-        :param hours: how long the stretch is.
-        :param age: how long ago it ended.
-        """
-        import numpy as np
-
-        come = self.hours < age + hours
-        steps = np.diff(self.shares, prepend=0.0)[come]
-        return float((steps * (age + hours - np.maximum(self.hours[come], age))).sum() / hours)
-
-    def age_for(self, share: float, hours: float) -> float | None:
-        """Return how long ago a stretch must have ended, at least, to have such a share of labels.
-
-        :param hours: how long the stretch is.
-        :returns: ``None`` where no stretch ever has as many, as far as was seen.
-        """
-        if not len(self.hours) or share > self.final:
-            return None
-        low, high = 0.0, float(self.hours[-1])
-        if self.coverage(hours) >= share:
-            return 0.0
-        while high - low > NARROW:
-            middle = (low + high) / 2
-            low, high = (low, middle) if self.coverage(hours, age=middle) >= share else (middle, high)
-        return high
 
 
 def label_delay(delays: NDArray[Any], ages: NDArray[Any]) -> LabelDelay:
