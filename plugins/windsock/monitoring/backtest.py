@@ -143,7 +143,7 @@ def _unjudged(left: Sequence[Span]) -> tuple[str, ...]:
     """Say which windows no run came to."""
     if not left:
         return ()
-    return (f"{len(left):,} windows were not judged by the last run, the first from {_shown(left[0].start)}",)
+    return (f"windows that no run has judged: {len(left):,}, the first from {_shown(left[0].start)}",)
 
 
 def _left_out(judged: Sequence[BacktestWindow]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 from windsock.monitoring.alerts import conditions_of, decide_alerts, sent
+from windsock.monitoring.backlog import MOST
 from windsock.monitoring.check_drift import check_drift
 from windsock.monitoring.check_performance import check_performance
 from windsock.monitoring.decide_retrain import decide_retrain
@@ -40,11 +41,13 @@ class Due(NamedTuple):
     """Windows of one run.
 
     :param new: without any verdict, in their order.
-    :param again: judged before, and open for another verdict: labels have come.
+    :param again: judged before, and open for another verdict: it could not be made.
+    :param waiting: how many more are left to later runs.
     """
 
     new: tuple[Span, ...]
     again: tuple[Span, ...]
+    waiting: int = 0
 
 
 def due_windows(spec: ModelSpec, ports: Ports, left: Sequence[Span], judged: Sequence[Span]) -> Due:
@@ -60,7 +63,8 @@ def due_windows(spec: ModelSpec, ports: Ports, left: Sequence[Span], judged: Seq
     waiting = set(pending_windows(block, ports.monitor.windows(spec.name), since=since, now=now))
     closed = [one for one in left if one.end + block.lateness_allowance <= now]
     new = [one for one in closed if one in waiting or since is None or one.end <= since]
-    return Due(new=tuple(new), again=tuple(one for one in judged if one in waiting))
+    again = tuple(one for one in judged if one in waiting)
+    return Due(new=tuple(new[:MOST]), again=again, waiting=len(new[MOST:]))
 
 
 def run_monitor(spec: ModelSpec, ports: Ports, due: Due) -> list[BacktestWindow]:
@@ -73,7 +77,7 @@ def run_monitor(spec: ModelSpec, ports: Ports, due: Due) -> list[BacktestWindow]
         return []
     performances = [_performance(spec, ports, one) for one in due.again]
     made = [_judged(spec, ports, one) for one in due.new]
-    decision = decide_retrain(DecideRetrainInput(spec=spec), ports, "")
+    decision = decide_retrain(DecideRetrainInput(spec=spec, waiting=due.waiting), ports, "")
     drifts = [one.drift for one in made if one.drift is not None]
     performances += [one.performance for one in made if one.performance is not None]
     alerts = _told(spec, ports, _latest(drifts), _latest(performances), decision)

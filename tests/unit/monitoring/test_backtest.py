@@ -198,7 +198,15 @@ def test_a_run_after_a_pause_judges_all_that_waits_and_decides_once(play):
     assert [(one.judged_at - START).days for one in made.windows] == [1, 5, 5, 5, 5, 6]
     assert orders(made) == "wwwwgw"
     assert made.episodes[0].span == Span(start=START + 3 * DAY, end=START + 5 * DAY)
-    assert made.findings == ("1 windows were not judged by the last run, the first from 2026-06-07 00:00:00",)
+    assert made.findings == ("windows that no run has judged: 1, the first from 2026-06-07 00:00:00",)
+
+
+def test_while_windows_wait_for_later_runs_nothing_is_asked_for(play, monkeypatch):
+    monkeypatch.setattr(backtest_runs, "MOST", 2)
+    runs = [START + days * DAY + timedelta(minutes=1) for days in (4, 5, 6)]
+    made = play("bbbbbb", Scripted(RetrainOutcome.KEPT), runs=runs)
+    assert [(one.judged_at - START).days for one in made.windows] == [4, 4, 5, 5, 6, 6]
+    assert orders(made) == "wwwwwg"
 
 
 def test_what_can_be_judged_again_is_by_the_next_run(play):
