@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -55,11 +55,13 @@ class Found:
     :param columns: by name, with their seasons and what recurs.
     :param variability: what windows of the training time did.
     :param windows: the windows that its places are of.
+    :param reach: how many windows before and after each were looked at.
     """
 
     columns: Mapping[str, ColumnProfile]
     variability: Variability
-    windows: tuple[Span, ...] = field(default=())
+    windows: tuple[Span, ...] = ()
+    reach: int = 0
 
 
 def find_seasons(histories: Mapping[str, History], times: NDArray[Any], window: timedelta) -> Found:
@@ -84,10 +86,11 @@ def find_seasons(histories: Mapping[str, History], times: NDArray[Any], window: 
         table = tabulate_units(column, history.values, unit, len(spans))
         if table is not None:
             tables[key], kinds[key] = table, _kinds(column.season, spans, cycle)
-    variability = find_excursions(tables, kinds, reach_of(len(spans), max(1, TWO_WEEKS // window)))
+    reach = reach_of(len(spans), max(1, TWO_WEEKS // window))
+    variability = find_excursions(tables, kinds, reach)
     for key, much in variability.recurring.items():
         columns[key] = columns[key].replace(recurring=min(1.0, much))
-    return Found(columns=columns, variability=variability, windows=spans)
+    return Found(columns=columns, variability=variability, windows=spans, reach=reach)
 
 
 def windows_of(times: NDArray[Any], window: timedelta) -> tuple[Span, ...]:

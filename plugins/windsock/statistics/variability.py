@@ -74,10 +74,12 @@ class Variability:
 
     :param recurring: by column, the effect size that was reached in two separate places; 0 for the others.
     :param once: what was reached in one place only: it widens no limit.
+    :param places: windows that are excursions of a column in which excursions recur.
     """
 
     recurring: Mapping[str, float]
     once: tuple[Excursion, ...] = ()
+    places: tuple[int, ...] = ()
 
 
 def find_excursions(
@@ -103,20 +105,22 @@ def find_excursions(
     every = np.array(list(found.values()))
     tests = int(np.isfinite(every).sum())
     flagged = np.nanmin(np.where(np.isnan(every), 1.0, every), axis=0) * max(1, tests) <= SURE
-    once = []
+    once, recurs = [], set[int]()
     for name, table in tables.items():
         places = np.flatnonzero(flagged & (found[name] <= SURE))
         if not places.size:
             continue
         effects = _from_others(table, kinds[name])[places]
-        first, second = _two_places(places, effects, reach)
+        first, second = two_places(places, effects, reach)
         recurring[name] = second
-        if not second:
+        if second:
+            recurs |= set(places.tolist())
+        else:
             once.append(Excursion(column=name, window=int(places[effects.argmax()]), effect=first))
-    return Variability(recurring=recurring, once=tuple(once))
+    return Variability(recurring=recurring, once=tuple(once), places=tuple(sorted(recurs)))
 
 
-def _two_places(places: NDArray[Any], effects: NDArray[Any], reach: int) -> tuple[float, float]:
+def two_places(places: NDArray[Any], effects: NDArray[Any], reach: int) -> tuple[float, float]:
     """Return the largest effect, and the largest one that is farther from it than the reach; 0: none is."""
     import numpy as np
 

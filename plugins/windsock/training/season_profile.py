@@ -11,6 +11,7 @@ from windsock.records.values import category_text
 from windsock.spec import ModelSpec
 from windsock.statistics.counting import NUMERIC
 from windsock.statistics.season_finding import Found, History, find_seasons
+from windsock.training.estimate_seasons import Estimates, with_seasons
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
 from windsock.training.target import read_labels
@@ -72,10 +73,17 @@ def add_seasons(
             histories[key] = History(column=column, values=values, reference=judged)
     found = find_seasons(histories, times, spec.monitoring.window_length)
     _log_found(found)
+    score = found.columns.get(SCORE, profile.score)
+    performance = profile.performance
+    if performance is not None and SCORE in histories:
+        scores = histories[SCORE].values.to_numpy(dtype="float64")
+        estimates = Estimates(reference=performance, scores=scores, features=features)
+        performance = with_seasons(performance, estimates, found, score, times)
     return profile.replace(
         columns=tuple(found.columns[column.name] for column in profile.columns),
-        score=found.columns.get(SCORE, profile.score),
+        score=score,
         target=found.columns.get(TARGET, profile.target),
+        performance=performance,
     )
 
 
