@@ -166,6 +166,8 @@ class DriftProfile(Record):
     :param score: the scores (or predicted numbers) on held-out rows.
     :param target: the target on held-out rows.
     :param performance: how good the answers were there.
+    :param noticed: sentences for people: what recurs, windows of the training time that would alarm, and
+        which window would hold what recurs.
     """
 
     rows: int = Field(ge=0)
@@ -176,6 +178,7 @@ class DriftProfile(Record):
     score: ColumnProfile | None = None
     target: ColumnProfile | None = None
     performance: ReferencePerformance | None = None
+    noticed: tuple[str, ...] = ()
 
     def column(self, name: str) -> ColumnProfile | None:
         """Return a feature by name, or ``None``."""
