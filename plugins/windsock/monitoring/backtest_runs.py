@@ -32,6 +32,7 @@ from windsock.records import (
 from windsock.records.backtest import BacktestWindow
 from windsock.spec import ModelSpec, parse_duration
 from windsock.statistics.estimates import estimate_reach
+from windsock.statistics.seasons import like_chunks
 
 JUDGED = (Status.PASS, Status.FAIL)
 Report = TypeVar("Report", DriftReport, PerformanceReport)
@@ -167,6 +168,8 @@ def _band(
     """Return the band in which an estimate is no alarm, as the check widens it for few rows."""
     reference = profile.performance if profile else None
     chunks = next((one for one in (reference.estimated if reference else ()) if one.metric == metric), None)
+    if chunks is not None and profile is not None and performance is not None:
+        chunks = like_chunks(chunks, profile.score, performance.window)
     estimate = next(
         (one for one in (performance.estimated if performance else ()) if one.name == metric), None
     )

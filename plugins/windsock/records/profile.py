@@ -123,6 +123,9 @@ class ReferenceChunks(Record):
     :param sd: its standard deviation over the chunks (ddof 0); an estimate beyond three of them is an alarm.
     :param chunks: how many.
     :param rows: rows in each.
+    :param season: by weekday or hour, as the scores' season has it, how far estimates lie from their mean;
+        empty where scores have none.
+    :param recurring: how far estimates have gone in windows of the training time, twice at least.
     """
 
     metric: str
@@ -130,6 +133,8 @@ class ReferenceChunks(Record):
     sd: float = Field(ge=0)
     chunks: int = Field(ge=1)
     rows: int = Field(ge=1)
+    season: tuple[float, ...] = ()
+    recurring: float = Field(default=0.0, ge=0)
 
 
 class ReferencePerformance(Record):
@@ -163,6 +168,8 @@ class DriftProfile(Record):
     :param performance: how good the answers were there.
     :param accepted: whether it is of answered rows whose drift a person has accepted, in place of the
         version's own.
+    :param noticed: sentences for people: what recurs, windows of the training time that would alarm, and
+        which window would hold what recurs.
     """
 
     rows: int = Field(ge=0)
@@ -174,6 +181,7 @@ class DriftProfile(Record):
     target: ColumnProfile | None = None
     performance: ReferencePerformance | None = None
     accepted: bool = Field(default=False, exclude_if=False.__eq__)
+    noticed: tuple[str, ...] = ()
 
     def column(self, name: str) -> ColumnProfile | None:
         """Return a feature by name, or ``None``."""

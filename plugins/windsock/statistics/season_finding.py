@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnProfile, Span
 from windsock.records.seasons import Cycle, Season
+from windsock.spec import DriftBlock
 from windsock.spec.monitoring import EPOCH
 from windsock.statistics.seasons import LENGTHS, PARTS, count_part, cycle_of, parts_of
 from windsock.statistics.unit_tables import FEWEST_ROWS, UnitTable, tabulate_units
@@ -18,6 +19,7 @@ from windsock.statistics.variability import (
     differ_by_part,
     find_excursions,
     reach_of,
+    windows_that_alarm,
 )
 
 if TYPE_CHECKING:
@@ -55,19 +57,31 @@ class Found:
     :param columns: by name, with their seasons and what recurs.
     :param variability: what windows of the training time did.
     :param windows: the windows that its places are of.
+    :param reach: how many windows before and after each were looked at.
+    :param judged: how many windows have enough rows to be judged.
+    :param alarms: which of them would alarm, with the columns.
     """
 
     columns: Mapping[str, ColumnProfile]
     variability: Variability
-    windows: tuple[Span, ...] = field(default=())
+    windows: tuple[Span, ...] = ()
+    reach: int = 0
+    judged: int = 0
+    alarms: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
-def find_seasons(histories: Mapping[str, History], times: NDArray[Any], window: timedelta) -> Found:
+def find_seasons(
+    histories: Mapping[str, History],
+    times: NDArray[Any],
+    window: timedelta,
+    rule: DriftBlock = DriftBlock(),  # noqa: B008
+) -> Found:
     """Find what recurs in columns, by weekday or hour and from window to window.
 
     :param histories: by any key.
     :param times: ``datetime64[us]`` in UTC, one for each row of the histories.
     :param window: length of the monitor's windows.
+    :param rule: by which windows of the training time are judged.
     """
     cycle = cycle_of(window)
     spans = windows_of(times, window)
@@ -84,10 +98,23 @@ def find_seasons(histories: Mapping[str, History], times: NDArray[Any], window: 
         table = tabulate_units(column, history.values, unit, len(spans))
         if table is not None:
             tables[key], kinds[key] = table, _kinds(column.season, spans, cycle)
-    variability = find_excursions(tables, kinds, reach_of(len(spans), max(1, TWO_WEEKS // window)))
+    reach = reach_of(len(spans), max(1, TWO_WEEKS // window))
+    variability = find_excursions(tables, kinds, reach)
     for key, much in variability.recurring.items():
         columns[key] = columns[key].replace(recurring=min(1.0, much))
-    return Found(columns=columns, variability=variability, windows=spans)
+    limits = {
+        key: (rule.ks if table.ordered else rule.cramers_v) + columns[key].recurring
+        for key, table in tables.items()
+    }
+    judged, alarms = windows_that_alarm(tables, kinds, limits, rule.q)
+    return Found(
+        columns=columns,
+        variability=variability,
+        windows=spans,
+        reach=reach,
+        judged=judged,
+        alarms=alarms,
+    )
 
 
 def windows_of(times: NDArray[Any], window: timedelta) -> tuple[Span, ...]:

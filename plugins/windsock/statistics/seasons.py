@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from windsock.records import ColumnKind, ColumnProfile, DriftProfile, Span
+from windsock.records import ColumnKind, ColumnProfile, DriftProfile, ReferenceChunks, Span
 from windsock.records.seasons import Cycle, Season, SeasonPart
 from windsock.spec.monitoring import DAY, EPOCH
 from windsock.statistics.counting import NUMERIC, count_categories, count_numbers
@@ -107,6 +107,21 @@ def span_offset(column: ColumnProfile, one: Span, other: Span) -> float:
     places = overlap(other, season.cycle)
     then = [share * rows for share, rows in zip(places, season.rows, strict=True)]
     return 0.0 if now is None else offset(column, now, then)
+
+
+def like_chunks(chunks: ReferenceChunks, score: ColumnProfile | None, span: Span) -> ReferenceChunks:
+    """Return what a window's estimate is held against: the mean of its weekdays or hours.
+
+    :param score: the profile of the scores, whose season it is.
+    """
+    season = score.season if score else None
+    if season is None or not chunks.season:
+        return chunks
+    weights = weights_of(season, overlap(span, season.cycle))
+    if weights is None:
+        return chunks
+    moved = sum(weight * off for weight, off in zip(weights, chunks.season, strict=True))
+    return chunks.replace(mean=chunks.mean + moved)
 
 
 def weights_of(season: Season, parts: Sequence[float], *, by_rows: bool = True) -> tuple[float, ...] | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from windsock.spec import SEED
+from windsock.statistics.significance import benjamini_hochberg
 from windsock.statistics.unit_tables import UnitTable, distances
 
 if TYPE_CHECKING:
@@ -74,10 +75,12 @@ class Variability:
 
     :param recurring: by column, the effect size that was reached in two separate places; 0 for the others.
     :param once: what was reached in one place only: it widens no limit.
+    :param places: windows that are excursions of a column in which excursions recur.
     """
 
     recurring: Mapping[str, float]
     once: tuple[Excursion, ...] = ()
+    places: tuple[int, ...] = ()
 
 
 def find_excursions(
@@ -103,20 +106,55 @@ def find_excursions(
     every = np.array(list(found.values()))
     tests = int(np.isfinite(every).sum())
     flagged = np.nanmin(np.where(np.isnan(every), 1.0, every), axis=0) * max(1, tests) <= SURE
-    once = []
+    once, recurs = [], set[int]()
     for name, table in tables.items():
         places = np.flatnonzero(flagged & (found[name] <= SURE))
         if not places.size:
             continue
-        effects = _from_others(table, kinds[name])[places]
-        first, second = _two_places(places, effects, reach)
+        effects = np.nan_to_num(_from_others(table, kinds[name])[0])[places]
+        first, second = two_places(places, effects, reach)
         recurring[name] = second
-        if not second:
+        if second:
+            recurs |= set(places.tolist())
+        else:
             once.append(Excursion(column=name, window=int(places[effects.argmax()]), effect=first))
-    return Variability(recurring=recurring, once=tuple(once))
+    return Variability(recurring=recurring, once=tuple(once), places=tuple(sorted(recurs)))
 
 
-def _two_places(places: NDArray[Any], effects: NDArray[Any], reach: int) -> tuple[float, float]:
+def windows_that_alarm(
+    tables: Mapping[str, UnitTable],
+    kinds: Mapping[str, NDArray[Any]],
+    limits: Mapping[str, float],
+    q: float,
+) -> tuple[int, dict[int, tuple[str, ...]]]:
+    """Judge the windows of the training time as a monitor will: each against the others of its kind.
+
+    :param limits: by column, the effect size from which it has drifted.
+    :param q: false discovery rate over the columns of a window.
+    :returns: how many windows have enough rows, and the columns of those that would alarm.
+    """
+    import numpy as np
+
+    judged, alarms = set[int](), dict[int, tuple[str, ...]]()
+    names = list(tables)
+    measured = [_from_others(tables[name], kinds[name]) for name in names]
+    for window in range(len(measured[0][0]) if measured else 0):
+        known = [at for at in range(len(names)) if np.isfinite(measured[at][1][window])]
+        if not known:
+            continue
+        judged.add(window)
+        rejected = benjamini_hochberg([float(measured[at][1][window]) for at in known], q)
+        found = tuple(
+            names[at]
+            for at, sure in zip(known, rejected, strict=True)
+            if sure and measured[at][0][window] >= limits[names[at]]
+        )
+        if found:
+            alarms[window] = found
+    return len(judged), alarms
+
+
+def two_places(places: NDArray[Any], effects: NDArray[Any], reach: int) -> tuple[float, float]:
     """Return the largest effect, and the largest one that is farther from it than the reach; 0: none is."""
     import numpy as np
 
@@ -153,17 +191,15 @@ def _around(counts: NDArray[Any], kinds: NDArray[Any], reach: int) -> tuple[NDAr
     return before, after
 
 
-def _from_others(table: UnitTable, kinds: NDArray[Any]) -> NDArray[Any]:
-    """Return each window's effect size against all others of its kind; 0 where there are too few."""
+def _from_others(table: UnitTable, kinds: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return each window's effect size and p-value against all others of its kind; NaN: too few rows."""
     import numpy as np
 
     others = np.zeros_like(table.counts)
     for kind in np.unique(kinds):
         same = kinds == kind
         others[same] = table.counts[same].sum(axis=0) - table.counts[same]
-    effect, _ = distances(table.counts, others, ordered=table.ordered)
-    found: NDArray[Any] = np.nan_to_num(effect)
-    return found
+    return distances(table.counts, others, ordered=table.ordered)
 
 
 def reach_of(windows: int, in_two_weeks: int) -> int:

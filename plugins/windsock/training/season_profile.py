@@ -10,9 +10,11 @@ from windsock.records import Answer, ColumnKind, ColumnProfile, DataSnapshot, Dr
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec
 from windsock.statistics.counting import NUMERIC
-from windsock.statistics.season_finding import Found, History, find_seasons
+from windsock.statistics.season_finding import History, find_seasons
+from windsock.training.estimate_seasons import Estimates, with_seasons
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
+from windsock.training.season_words import sentences
 from windsock.training.target import read_labels
 
 if TYPE_CHECKING:
@@ -70,12 +72,22 @@ def add_seasons(
     ):
         if column is not None and values is not None:
             histories[key] = History(column=column, values=values, reference=judged)
-    found = find_seasons(histories, times, spec.monitoring.window_length)
-    _log_found(found)
+    found = find_seasons(histories, times, spec.monitoring.window_length, spec.monitoring.drift)
+    noticed = sentences(found, times, spec.monitoring)
+    for sentence in noticed:
+        log.info("seasons: %s", sentence)
+    score = found.columns.get(SCORE, profile.score)
+    performance = profile.performance
+    if performance is not None and SCORE in histories:
+        scores = histories[SCORE].values.to_numpy(dtype="float64")
+        estimates = Estimates(reference=performance, scores=scores, features=features)
+        performance = with_seasons(performance, estimates, found, score, times)
     return profile.replace(
         columns=tuple(found.columns[column.name] for column in profile.columns),
-        score=found.columns.get(SCORE, profile.score),
+        score=score,
         target=found.columns.get(TARGET, profile.target),
+        performance=performance,
+        noticed=noticed,
     )
 
 
@@ -121,24 +133,3 @@ def _labels(
     if column.kind in NUMERIC or column.kind is ColumnKind.BOOLEAN:
         return pd.Series(labels.astype("float64"))
     return pd.Series([category_text(label) for label in labels.tolist()], dtype=object)
-
-
-def _log_found(found: Found) -> None:
-    """Log what recurs, and what happened once and widens nothing."""
-    by_cycle: dict[str, list[str]] = {}
-    for name, column in found.columns.items():
-        if column.season is not None:
-            by_cycle.setdefault(column.season.cycle, []).append(name)
-    for cycle, names in by_cycle.items():
-        which = "weekday" if cycle == "week" else "hour of the day (UTC)"
-        log.info("seasons: by %s: %s; windows are held against their like", which, ", ".join(names))
-    wide = [name for name, column in found.columns.items() if column.recurring]
-    if wide:
-        log.info("seasons: comes and goes in windows, so that limits are wider: %s", ", ".join(wide))
-    for one in found.variability.once:
-        log.info(
-            "seasons: %s was %.2g off in the window of %s, once: no limit is wider for it",
-            one.column,
-            one.effect,
-            f"{found.windows[one.window].start:%Y-%m-%d %H:%M}",
-        )
