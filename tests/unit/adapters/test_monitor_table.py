@@ -89,6 +89,27 @@ class TestWindows:
         assert monitor.add_window(true) == true
         assert monitor.windows("churn") == (true,)
 
+    def test_what_was_said_before_is_kept_beside_the_verdict_that_supersedes_it(self, monitor):
+        week = r.Span(start=MIDNIGHT - 6 * DAY, end=MIDNIGHT + DAY)
+        first = make_window(1, "insufficient", kind="performance", reason="no labels")
+        last = make_window(1, kind="performance", lookback=week, judged_at=NOW)
+        monitor.add_window(first)
+        monitor.add_window(make_window(1, "error", kind="performance"))
+        monitor.add_window(make_window(1, "insufficient", kind="performance", judged_at=NOW - DAY))
+        assert monitor.add_window(last).status is r.Status.FAIL
+        (kept,) = monitor.windows("churn")
+        said = r.EarlierVerdict(
+            status=r.Status.INSUFFICIENT, reason="", judged_at=NOW - DAY
+        )  # the same word twice is one
+        assert kept == last.replace(earlier=(said,))
+        monitor.add_window(make_window(1, "pass", kind="performance", judged_at=NOW + DAY))
+        assert [one.status.value for one in monitor.windows("churn")[0].earlier] == ["insufficient", "fail"]
+
+    def test_a_clock_that_was_ahead_said_nothing(self, monitor):
+        monitor.add_window(make_window(1, "pass", kind="performance", judged_at=NOW + 90 * DAY))
+        monitor.add_window(make_window(1, kind="performance", judged_at=NOW))
+        assert monitor.windows("churn") == (make_window(1, kind="performance", judged_at=NOW),)
+
     def test_nor_one_that_was_made_before_the_window_ended(self, monitor):
         end = MIDNIGHT + DAY
         early = make_window(1, "insufficient", judged_at=end - LATER)

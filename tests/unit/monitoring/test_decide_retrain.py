@@ -108,6 +108,26 @@ class TestStretch:
         again = make_window(2, "pass", judged_at=day(2) + LATER)
         assert ask([again, make_window(1), make_window(2)], now=day(3)).order is r.RetrainOrder.WAIT
 
+    def test_verdicts_about_the_same_answers_are_one_piece_of_evidence(self):
+        """Labels come three days late; both windows were judged by those of the same week."""
+        week = r.Span(start=MIDNIGHT - 4 * DAY, end=MIDNIGHT + 3 * DAY)
+        same = [make_window(number, kind="performance", lookback=week) for number in (5, 6)]
+        assert ask(same, now=day(6)).order is r.RetrainOrder.WAIT
+        next_week = r.Span(start=week.start + DAY, end=week.end + DAY)
+        asked = ask([*same, make_window(7, kind="performance", lookback=next_week)], now=day(7))
+        assert asked.order is r.RetrainOrder.GRANT
+        assert asked.episode.span == r.Span(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 7 * DAY)
+
+    def test_a_window_that_was_judged_again_is_no_second_one_of_the_latest(self):
+        week = r.Span(start=MIDNIGHT - 4 * DAY, end=MIDNIGHT + 3 * DAY)
+        again = make_window(3, kind="performance", lookback=week, judged_at=day(6) + DAY)
+        latest = make_window(6, kind="performance", lookback=week)
+        assert ask([again, latest], now=day(6)).order is r.RetrainOrder.WAIT
+        before = make_window(2, kind="performance", judged_at=day(6))
+        asked = ask([before, again, latest], now=day(6))
+        assert asked.order is r.RetrainOrder.GRANT
+        assert asked.episode.span.end == latest.window.end
+
     def test_windows_of_another_version_do_not_count(self):
         rows = [make_window(1, digest=B), make_window(2)]
         assert ask(rows, now=day(2)).order is r.RetrainOrder.WAIT
