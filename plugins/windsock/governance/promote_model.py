@@ -138,12 +138,12 @@ def _try_proved(
         require_policy(step.spec, pack, registered, ports)
         approvers = _require_approvals(step, ports, rows, registered)
         proof = {
+            **baseline_body(ports, rows, pack, champion),
             "experiment": rollout.experiment,
             "decision": decision_digest(decision),
             "decision_evidence": decision.evidence_digest,
             "promotion_approved_by": list(require_rollout_approval(step, rows, registered, rollout)),
             "reason": f"{rollout.experiment}: {decision.reason}",
-            **baseline_body(ports, rows, pack, champion),
         }
         state = current_route(ports, rows)
         intent = _intend(step, ports, rows, champion, state, approved_by=approvers, **proof)

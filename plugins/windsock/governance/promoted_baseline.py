@@ -46,7 +46,9 @@ def baseline_body(
         return _kept(_held_out(pack))
     body: dict[str, Any] = {}
     if lost_since is not None:
-        body["better_than_broken"] = lost_since.astimezone(UTC).isoformat()
+        since = lost_since.astimezone(UTC)
+        body["better_than_broken"] = since.isoformat()
+        body["reason"] = f"better than broken: performance has been lost since {since:%Y-%m-%d %H:%M} UTC"
     if baseline_of(rows) is None:  # a ledger of before: what was asked until now is asked on
         metrics = _held_out(_pack_of(ports, rows, champion))
         body |= _kept(metrics) | ({"baseline_digest": champion.digest} if metrics else {})

@@ -22,8 +22,16 @@ from windsock.monitoring.performance_checks import (
     interval_status,
     result,
 )
-from windsock.monitoring.performance_metrics import FEWEST
-from windsock.records import Baseline, CheckResult, Interval, MetricValue, Status, baseline_of
+from windsock.monitoring.performance_metrics import FEWEST, Usable
+from windsock.records import (
+    Baseline,
+    CheckResult,
+    Interval,
+    MetricValue,
+    PairedDifference,
+    Status,
+    baseline_of,
+)
 from windsock.statistics.metrics import Scored, direction
 from windsock.statistics.verdict_intervals import compare_models
 
@@ -112,32 +120,28 @@ def _knows_nothing(case: Case, name: str, asked: MetricValue | None) -> CheckRes
     rows = int(usable.scored.truth.size) if usable else 0
     if usable is None or not rows or name in case.realised.undefined:
         return result(check, Status.INSUFFICIENT, f"{name} is not defined by {rows:,} labelled rows", n=rows)
-    met = compare_models(
-        name, "baseline", ours=usable.scored, theirs=knowing_nothing(name, usable.scored), units=usable.units
-    )
-    theirs = met.opponent_value
-    if met.value is None or theirs is None or (name in RELATIVE and not theirs):
+    met = _against_nothing(name, usable)
+    theirs = met.opponent_value if met else None
+    if met is None or met.value is None or theirs is None or (name in RELATIVE and not theirs):
         message = f"{name} of a model that knows nothing is not defined by {rows:,} labelled rows"
         return result(check, Status.INSUFFICIENT, message, n=rows)
     unit = abs(theirs) if name in RELATIVE else 1.0
-    lead = None
-    if asked is not None and asked.value is not None:
-        lead = direction(name) * (asked.value - theirs) / unit
-    gate = case.step.spec.gate
-    if lead is not None and lead <= 0 and not gate.always_meets_baseline:
+    value = asked.value if asked else None
+    lead = direction(name) * (value - theirs) / unit if value is not None else 0.0
+    if value is not None and lead <= 0 and not case.step.spec.gate.always_meets_baseline:
         message = (
-            f"the baseline itself ({name} {asked.value if asked else None:.4g}) is no better than a model "
-            f"that knows nothing ({theirs:.4g}), which the gate does not ask for"
+            f"the baseline itself ({name} {value:.4g}) is no better than a model that knows nothing "
+            f"({theirs:.4g}), which the gate does not ask for"
         )
         return result(check, Status.INSUFFICIENT, message, n=rows)
-    margin = min(case.step.spec.monitoring.performance.drop, max(0.0, LEAD * (lead or 0.0)))
+    margin = min(case.step.spec.monitoring.performance.drop, max(0.0, LEAD * lead))
     ahead, interval = met.value / unit, None
     if met.interval is not None and rows >= FEWEST:
         interval = met.interval.replace(low=met.interval.low / unit, high=met.interval.high / unit)
     return result(
         check,
         Status.INSUFFICIENT if interval is None else interval_status(interval, margin, least=True),
-        f"{name} is ahead of a model that knows nothing ({theirs:.4g}) by {ahead:.4g}{_reach(interval)} "
+        f"lead of {name} over a model that knows nothing ({theirs:.4g}): {ahead:.4g}{_reach(interval)} "
         f"against >= {margin:.4g} on {met.on('labelled rows')}",
         value=ahead,
         limit=margin,
@@ -146,6 +150,15 @@ def _knows_nothing(case: Case, name: str, asked: MetricValue | None) -> CheckRes
         n=met.n,
         unit=met.unit,
     )
+
+
+def _against_nothing(name: str, usable: Usable) -> PairedDifference | None:
+    """Return the lead over a model that knows nothing; ``None`` where a metric of another package raises."""
+    theirs = knowing_nothing(name, usable.scored)
+    try:
+        return compare_models(name, "baseline", ours=usable.scored, theirs=theirs, units=usable.units)
+    except (ValueError, TypeError, ArithmeticError, IndexError):
+        return None
 
 
 def knowing_nothing(name: str, scored: Scored) -> Scored:

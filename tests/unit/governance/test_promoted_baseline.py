@@ -8,6 +8,7 @@ import pytest
 
 from support.builders import NOON, PACKS, digest, make_pack
 from support.performance import metric
+from support.rollout_steps import AB, decided, prove, started_world
 from support.world import MODEL, back, deploy, promote, version_of, world_of
 from windsock.records import (
     Episode,
@@ -150,6 +151,7 @@ class TestTrouble:
         evidence(ports, 2, 0.45, met=1)
         body = promoted(ports, 2)
         assert body["better_than_broken"] == LOST.isoformat()
+        assert body["reason"].startswith("better than broken: performance has been lost since 20")
         assert "baseline" not in body
         assert asked(ports) == ("1", 0.8)
         assert "version 2 is better than broken: performance has been lost since 20" in caplog.text
@@ -241,6 +243,30 @@ class TestAccepted:
         evidence(ports, 2, 0.7, met=1)
         assert promoted(ports, 2)["better_than_broken"] == (NOON + DAY).isoformat()
         assert asked(ports) == ("1", 0.6)
+
+
+class TestByARollout:
+    """The same holds where a rollout has proved the version: what counts is the gate's paired evidence."""
+
+    @pytest.mark.parametrize(("gain", "version"), [(0.02, "2"), (-0.01, None)])
+    def test_in_quiet(self, evidence: Any, gain: float, version: str | None) -> None:
+        ports = started_world(spec=AB)
+        evidence(ports, 2, 0.9, gain=gain, met=1)
+        decided(ports, "promote")
+        assert prove(ports, 2, "v2-e4", spec=AB).better_than_broken is None
+        assert asked(ports) == ((version, 0.9) if version else None)
+
+    def test_during_a_loss(self, evidence: Any) -> None:
+        ports = started_world(spec=AB)
+        evidence(ports, 1, 0.8)
+        evidence(ports, 2, 0.9, met=1)
+        episode(ports, "performance", state=EpisodeState.CLOSED, outcome=RetrainOutcome.QUEUED)
+        decided(ports, "promote")
+        assert prove(ports, 2, "v2-e4", spec=AB).better_than_broken == LOST
+        intent, commit = ports.ledger.rows(MODEL)[-2:]
+        assert commit.body["reason"].startswith("v2-e4: ")
+        assert intent.body["better_than_broken"] == commit.body["better_than_broken"] == LOST.isoformat()
+        assert asked(ports) == ("1", 0.8)
 
 
 class TestLedgersOfBefore:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from support.performance import COLORS, NUMBER, Scene, answers, check_of, coin, metric
+from windsock.monitoring import performance_floor
 from windsock.monitoring.performance_floor import knowing_nothing, loss_of
 from windsock.monitoring.performance_verdict import quality_of
 from windsock.records import (
@@ -167,7 +168,7 @@ class TestKnowsNothing:
         assert check.limit == pytest.approx(margin)
         assert check.value == pytest.approx(right - 0.5)
         assert check.code == "WS-MONITORING-098"
-        assert "a model that knows nothing (0.5)" in check.message
+        assert "over a model that knows nothing (0.5): " in check.message
         if status is Status.FAIL:
             assert (report.status, report.severity) == (Status.FAIL, Severity.CRITICAL)
 
@@ -212,6 +213,17 @@ class TestKnowsNothing:
     def test_one_class_alone_says_nothing(self) -> None:
         report = Scene(held_out(roc_auc=0.9)).look(answers([True] * 500, [True] * 500, [0.9] * 500))
         assert check_of(report, "performance_knows_nothing:roc_auc").status is Status.INSUFFICIENT
+
+    def test_a_metric_that_cannot_take_constant_answers_says_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def odd(*args: object, **more: object) -> None:
+            raise ValueError("constant")
+
+        monkeypatch.setattr(performance_floor, "compare_models", odd)
+        report = Scene(held_out(accuracy=0.9), spec=BY_ACCURACY).look(answers(*coin(5000)))
+        check = check_of(report, "performance_knows_nothing:accuracy")
+        assert (check.status, report.status) == (Status.INSUFFICIENT, Status.PASS)
 
     def test_of_answers_alone_the_largest_class_is_answered(self) -> None:
         scored = Scored(
