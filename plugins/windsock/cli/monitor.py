@@ -11,6 +11,7 @@ from windsock.cli.backtest import find_model
 from windsock.cli.backtest_table import moment_of
 from windsock.cli.console import say, table
 from windsock.cli.monitor_plan import trend_plan
+from windsock.cli.season_lines import status_lines
 from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
 from windsock.monitoring.empty_windows import keep_empty
@@ -196,6 +197,8 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
         say(f"last closed episode: {_told(closed[-1])}")
     say(_policy(spec, ports))
     _say_alerts(spec, ports)
+    for line in status_lines(spec.name, ports):
+        say(line)
 
 
 def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
