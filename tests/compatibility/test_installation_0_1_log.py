@@ -186,17 +186,21 @@ def test_a_window_that_was_judged_keeps_its_verdict(continued):
 
 
 def test_the_trigger_policy_goes_on_from_the_old_episode(continued, judged):
-    """The retrain of the old episode is long enough ago, and it helped: a new drift may ask for another."""
+    """The retrain of the old episode is long enough ago, and it helped: a new drift may ask for another.
+
+    It waits for labelled answers since the drift began; what an outside event asks for does not.
+    """
     ports, spec = continued.house.ports(), continued.house.spec("churn")
     decision = run_step("decide_retrain", {"spec": spec}, ports).record
-    assert (decision.order, decision.breaker) == (r.RetrainOrder.GRANT, False)
-    start = f"{judged['churn', 'check_drift'].window.start:%Y%m%dT%H%M%SZ}"
-    new = f"{MODELS['churn']['champion']['digest'][:12]}-{start}"
+    assert (decision.order, decision.breaker) == (r.RetrainOrder.WAIT, False)
+    assert decision.waits_for.rows < decision.waits_for.needed
+    assert f"since {judged['churn', 'check_drift'].window.start:%Y-%m-%d %H:%M} UTC" in decision.reason
     known = [key for key, *_ in MODELS["churn"]["episodes"]]
-    assert [one.key for one in ports.monitor.episodes("churn")] == [*known, new]
+    assert [one.key for one in ports.monitor.episodes("churn")] == known
     run = {"dag_id": "churn__drift_retrain", "run_id": "drift-2"}
-    claim = run_step("claim_retrain", {"spec": spec, "episode_key": new, "run": run}, ports).record
+    claim = run_step("claim_retrain", {"spec": spec, "event_id": "a", "run": run}, ports).record
     assert (claim.granted, claim.holder) == (True, "churn__drift_retrain/drift-2")
+    assert [one.key for one in ports.monitor.episodes("churn")] == [*known, claim.episode.key]
 
 
 def test_an_episode_that_is_closed_is_not_claimed_again(continued):

@@ -26,6 +26,7 @@ from windsock.adapters.storage import Storage
 from windsock.cli.app import run
 from windsock.cli.backtest_retrain import answers_of
 from windsock.cli.surroundings import open_ports
+from windsock.monitoring.backlog import take_backlog
 from windsock.settings import Settings
 from windsock.spec.loader import spec_from_bytes
 from windsock.training import importances
@@ -147,6 +148,25 @@ def test_monitor_judges_a_window_shows_it_and_resets(installation, capsys):
     assert "breaker: closed; next retrain: possible now" in out
     assert run(["monitor", "churn", "--check", "--window-end", "2024-04-07T12:00"]) == 1
     assert "WS-MONITORING-071" in capsys.readouterr().err
+
+
+def test_windows_wait_the_oldest_first_and_none_is_dropped(installation):
+    """Of a pause of years: what is before the log is named once, the oldest windows are judged first."""
+    spec, ports = spec_from_bytes(MODEL_FILE.encode(), "churn.yaml"), open_ports(installation)
+    backlog = take_backlog(spec, ports, most=4)
+    (told,) = backlog.skipped
+    assert told.startswith(
+        "WS-MONITORING-118 a window from 2024-03-31 00:00 to 2024-04-01 00:00 UTC skipped: "
+    )
+    assert [f"{window.end:%m-%d}" for window in backlog.windows] == ["04-02", "04-03", "04-04", "04-05"]
+    assert backlog.waiting > 900
+    kept = open_ports(installation).monitor.windows("churn")[:2]
+    assert {(one.status.value, one.reason) for one in kept} == {("empty", told)}
+    again = take_backlog(spec, ports)
+    assert (again.skipped, again.windows[:4]) == ((), backlog.windows)
+    assert len(again.windows) in (9, 11)  # other tests have judged two of the ten; and the last one of all
+    assert (again.waiting, again.empty > 900) == (0, True)
+    assert take_backlog(spec, ports) == (again.windows, 0, 0, ())
 
 
 def test_drift_that_a_person_accepts(installation, capsys):

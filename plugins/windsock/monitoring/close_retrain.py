@@ -35,10 +35,10 @@ def learned(
     have told that the loss is won back: where the interval of its difference to the champion reaches further
     to either side than the loss, or there is none, they were too few.
 
-    :param episode: that it was for; without a loss the outcome stands.
+    :param episode: that it was for; without a loss to win back the outcome stands.
     :param against: the difference to the champion; ``None``: the outcome stands.
     """
-    if outcome not in USELESS or episode is None or episode.loss is None:
+    if outcome not in USELESS or episode is None or episode.loss is None or episode.loss <= 0:
         return outcome
     if against is None or against.value is None:
         return outcome

@@ -114,11 +114,6 @@ def numbers_of(case: Case, report: PerformanceReport) -> dict[str, float]:
     if "labelled" in case.numbers:  # else they are those of the window before
         known = {"coverage": report.coverage, "label_age_hours": report.label_age_hours}
     known |= {check.name: check.value for check in case.checks if check.name in ("latency_p95",)}
-    known |= {
-        check.name.replace(checks.DROP, checks.LOSS): check.value
-        for check in case.checks
-        if kind_of(check) == checks.DROP
-    }
     return {
         **{name: value for name, value in known.items() if value is not None},
         **_values(REALISED, report.realised),

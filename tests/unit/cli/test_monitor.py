@@ -13,7 +13,7 @@ from support.world import world_of
 from windsock.cli.app import run
 from windsock.exceptions import StorageError
 from windsock.ports import LabelledRows
-from windsock.records import Alert, Baseline, Interval, MetricValue, Severity
+from windsock.records import Alert, Baseline, DriftReport, Interval, MetricValue, PerformanceReport, Severity
 
 NOW = MIDNIGHT + 4 * DAY
 MODEL_FILE = "model: {name: churn, owner: ann}\nmonitoring: {retrain: {cooldown: 2d}}\n"
@@ -272,6 +272,44 @@ def test_a_check_judges_every_window_that_waits_once(unprofiled, use, steps, cap
     assert run(["monitor", "churn", "--check"]) == 0
     assert [name for name, _ in asked] == ["decide_retrain"]
     assert "no closed window of 1d waits for a verdict" in capsys.readouterr().out
+
+
+def test_a_check_says_what_was_found_and_what_is_skipped(live, monkeypatch, capsys):
+    from windsock.cli import monitor
+    from windsock.monitoring.backlog import Backlog
+    from windsock.records import Span
+    from windsock.steps.run import StepResult
+
+    window = Span(start=MIDNIGHT, end=MIDNIGHT + DAY)
+    skipped = "WS-MONITORING-118 3 windows of 1d skipped: their log is gone"
+    backlog = Backlog((window,), empty=1200, skipped=(skipped,))
+    monkeypatch.setattr(monitor, "take_backlog", lambda spec, ports, most: backlog)
+    found = make_window(1, "pass", digest=digest("1"))
+
+    def run_step(name, step, ports):
+        if name == "decide_retrain":
+            assert step.waiting == 0
+            return real(name, step, ports)
+        kind = DriftReport if name == "check_drift" else PerformanceReport
+        fields = {
+            name: getattr(found, name) for name in ("model", "version", "digest", "status", "judged_at")
+        }
+        fields |= {"method": "counts"} if kind is DriftReport else {"labelled": 0}
+        record = kind(**fields, window=window, rows=9, reason="fine", findings=(f"of {name}", "twice"))
+        return StepResult(step=name, record=record, key="", unchanged=False)
+
+    real = monitor.run_step
+    monkeypatch.setattr(monitor, "run_step", run_step)
+    assert run(["monitor", "churn", "--check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"churn: {skipped}", "churn: 1,200 closed windows were empty"]
+    told = [line for line in lines if "finding: " in line]
+    assert told == [
+        "  finding: of check_drift",
+        "  finding: twice",
+        "  finding: of check_performance",
+        "  finding: twice",
+    ]
 
 
 def test_one_window_alone(unprofiled, use, steps):

@@ -183,8 +183,8 @@ class TestLearned:
             (-0.1, 0.1, 0.1, False),
             (-0.3, -0.2, 0.1, False),
             (-0.1, 0.3, None, False),
-            (-0.1, 0.3, 0.0, True),
-            (-0.001, 0.001, -0.02, True),
+            (-0.1, 0.3, 0.0, False),
+            (-0.1, 0.3, -0.02, False),
         ],
     )
     @pytest.mark.parametrize("outcome", ["kept", "refused"])

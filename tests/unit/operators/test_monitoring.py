@@ -287,3 +287,11 @@ def test_too_few_rows_are_said_to_be_tried_again(ports, step_answers):
     task.execute(context)
     assert "twice as many" in task.verdict.next_action
     assert "the breaker does not count it" in task.verdict.why
+
+
+@pytest.mark.parametrize(("left", "waiting"), [(None, 0), (0, 0), (40, 40)])
+def test_the_decision_knows_how_many_windows_are_left_to_later_runs(ports, left, waiting):
+    task = DecideRetrainOperator(task_id="decide_retrain", spec=make_spec(), outlets=[])
+    context = make_context(task)
+    context["ti"].others[("wait_for_window", "waiting")] = left
+    assert task.step_input(context) == {"waiting": waiting}

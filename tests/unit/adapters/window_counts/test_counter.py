@@ -67,6 +67,36 @@ def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counting:
     return Counting(tmp_path, monkeypatch)
 
 
+def test_an_accepted_profile_is_counted_beside_the_versions_own(
+    counting: Counting, caplog: pytest.LogCaptureFixture
+) -> None:
+    counting.log.write(*counting.log.events(60))
+    counting.log.archive()
+    counting.count(0, 1)
+    own = counting.stored
+    accepted = PROFILE.replace(accepted=True)
+    counting.count(0, 1, accepted)
+    assert counting.read
+    assert set(own) < set(counting.stored)
+    for profile in (PROFILE, accepted):
+        assert counting.count(0, 1, profile).rows == 60
+        assert not counting.read
+    assert "WS-MONITORING-010" not in caplog.text
+    assert "accepted" not in PROFILE.model_dump(mode="json")
+
+
+def test_where_the_log_begins(tmp_path: Path) -> None:
+    log = LoggedHours(tmp_path)
+    counter = ArchiveWindowCounter(log.folder, log.storage, now=lambda: log.now)
+    assert counter.begins("churn") is None
+    log.write(*log.events(3, hour=5.5))
+    assert counter.begins("churn") == NOON + timedelta(hours=5)
+    log.archive()
+    log.write(*log.events(3, hour=7))
+    assert counter.begins("churn") == NOON + timedelta(hours=5)
+    assert counter.begins("other") is None
+
+
 def test_without_any_log_there_are_no_rows(counting: Counting) -> None:
     counts = counting.count(0, 24)
     assert counts.rows == 0
