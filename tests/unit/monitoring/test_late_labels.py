@@ -145,6 +145,7 @@ class TestAgain:
         assert first.lookback == Span(start=first.window.end - 7 * DAY, end=first.window.end)
         assert first.numbers["rows"] == 400.0
         assert first.numbers["coverage"] > 0.5
+        assert first.numbers["realised:accuracy"] < 0.7
         assert "awaits_labels" not in first.numbers
         assert first.reason.startswith("judged again by")
         assert "insufficient on 2026-05-04 01:00 UTC: WS-MONITORING-030" in first.reason
