@@ -38,6 +38,7 @@ from windsock.records.backtest import Backtest, BacktestWindow, Comparison, Retr
 from windsock.spec import ModelSpec
 from windsock.spec.monitoring import EPOCH, MonitoringBlock
 from windsock.statistics.estimates import estimate_reach
+from windsock.statistics.seasons import like_chunks
 
 MOST_WINDOWS = 5_000
 TOLD = (*LEFT_OUT, *CODES.values())
@@ -193,6 +194,8 @@ def _band(
     """Return the band in which an estimate is no alarm, as the check widens it for few rows."""
     reference = profile.performance if profile else None
     chunks = next((one for one in (reference.estimated if reference else ()) if one.metric == metric), None)
+    if chunks is not None and profile is not None and performance is not None:
+        chunks = like_chunks(chunks, profile.score, performance.window)
     estimate = next(
         (one for one in (performance.estimated if performance else ()) if one.name == metric), None
     )

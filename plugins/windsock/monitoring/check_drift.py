@@ -35,6 +35,7 @@ from windsock.records import (
     WindowVerdict,
 )
 from windsock.statistics.counting import WindowCounts
+from windsock.statistics.seasons import like_profile
 
 if TYPE_CHECKING:
     from windsock.spec import DriftBlock
@@ -44,7 +45,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, eq=False)
 class _Window:
-    """A window with what is needed to judge it; samples are taken once, where they are needed."""
+    """A window with what is needed to judge it; samples are taken once, where they are needed.
+
+    :param profile: what it is held against: its like, where the version's columns have seasons.
+    """
 
     step: CheckDriftInput
     ports: Ports
@@ -89,7 +93,8 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
     found = accepted_reference(ports, champion, step.window)
     profile = bundle.profile if found is None else found[0].profile
     counts = ports.counter.count(step.spec.name, champion.digest, profile, step.window)
-    window = _Window(step=step, ports=ports, bundle=bundle, profile=profile, counts=counts)
+    like = like_profile(profile, step.window)
+    window = _Window(step=step, ports=ports, bundle=bundle, profile=like, counts=counts)
     if found is not None:
         window.accepted = found[0].windows
         window.findings.append(told_of(*found))

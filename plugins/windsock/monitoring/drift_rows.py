@@ -23,6 +23,7 @@ from windsock.records.values import LARGEST, category_text
 from windsock.spec import SEED
 from windsock.statistics.counting import NUMERIC, WindowCounts
 from windsock.statistics.distances import ks_interval
+from windsock.statistics.seasons import overlap, parts_of
 from windsock.statistics.significance import chi_square, ks_p
 from windsock.statistics.ties import snap_to
 
@@ -82,6 +83,7 @@ def take_samples(
             next_action="Keep snapshots as long as their versions serve; the window is judged by its counts.",
         )
     training = _training_rows(ports.snapshots.load(snapshot), step, snapshot.recent_rows)
+    training = _like(training, step, bundle.profile)
     if len(training) > limit:
         training = training.sample(limit, random_state=SEED)
     return Samples(reference=to_schema(training, bundle.schema), current=to_schema(current, bundle.schema))
@@ -101,6 +103,23 @@ def _training_rows(frame: pd.DataFrame, step: CheckDriftInput, recent_rows: int)
             code=CODE,
             next_action="Nothing has to be done: the window is judged by its counts until the next retrain.",
         ) from None
+
+
+def _like(frame: pd.DataFrame, step: CheckDriftInput, profile: DriftProfile | None) -> pd.DataFrame:
+    """Return the rows of the weekdays or hours of the window, where a column is held against those alone."""
+    import numpy as np
+    import pandas as pd
+
+    name = step.spec.data.event_time
+    own = [one.season for one in (profile.columns if profile else ()) if one.season and one.season.is_own]
+    if not own or name is None or name not in frame:
+        return frame
+    cycle = own[0].cycle
+    moments = pd.to_datetime(frame[name], utc=True).dt.tz_localize(None)
+    known = frame[moments.notna()]
+    parts = parts_of(moments[moments.notna()].to_numpy().astype("datetime64[us]"), cycle)
+    alike = known[np.array(overlap(step.window, cycle))[parts] > 0]
+    return alike if len(alike) else frame
 
 
 def to_schema(frame: pd.DataFrame, schema: InputSchema) -> pd.DataFrame:

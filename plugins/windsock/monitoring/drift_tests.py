@@ -12,7 +12,7 @@ from windsock.statistics.clusters import design_effect, rows_of_unit
 from windsock.statistics.counting import NUMERIC, ColumnCounts
 from windsock.statistics.distances import ks_interval
 from windsock.statistics.rare_values import cells_of
-from windsock.statistics.significance import chi_square, ks_p, largest_growth, least_common
+from windsock.statistics.significance import chi_square, ks_p, largest_growth, least_common, p_beyond
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,9 +106,9 @@ def hypotheses_of(
     """
     values = None
     if column.kind in NUMERIC:
-        values = _of_numbers(column, window, max(rule.ks, column.wobble), tested, weights)
+        values = _of_numbers(column, window, _limit(column, rule.ks), tested, weights)
     elif column.kind is not ColumnKind.DATETIME and column.rows + column.nulls:
-        return _of_categories(column, window, max(rule.cramers_v, column.wobble), tested, weights)
+        return _of_categories(column, window, _limit(column, rule.cramers_v), tested, weights)
     nulls = None
     if values is None or column.nulls or window.nulls:
         nulls = _by_counts(
@@ -118,6 +118,11 @@ def hypotheses_of(
             of_nulls=True,
         )
     return tuple(test for test in (values, nulls) if test is not None)
+
+
+def _limit(column: ColumnProfile, matters: float) -> float:
+    """Return the effect size from which a column has drifted: what matters, beyond what recurs anyway."""
+    return min(1.0, max(matters, column.wobble) + column.recurring)
 
 
 def _weighed(rows: int, nulls: int, weight: float) -> list[float]:
@@ -134,10 +139,11 @@ def _of_numbers(
     low, high = ks_interval(column, window)
     middle = (low + high) / 2
     rows = _counted(column.rows, weights.reference), _counted(window.rows, weights.window)
+    beyond = column.recurring
     return Hypothesis(
-        p=ks_p(middle, *rows),
-        p_low=ks_p(high, *rows),
-        p_high=ks_p(low, *rows),
+        p=ks_p(middle - beyond, *rows),
+        p_low=ks_p(high - beyond, *rows),
+        p_high=ks_p(low - beyond, *rows),
         effect=middle,
         effect_low=low,
         effect_high=high,
@@ -162,7 +168,8 @@ def _of_categories(
     named = np.zeros(len(column.categories)) if window.named is None else window.named
     cells = cells_of(column, named, window.rest, window.unseen, window.nulls)
     reference, current = cells.reference * weights.reference, cells.window * weights.window
-    test = _by_counts(reference, current, limit) if tested is None else _exactly(tested, limit)
+    beyond = column.recurring
+    test = _by_counts(reference, current, limit, beyond=beyond) if tested is None else _exactly(tested, limit)
     if test is None:
         return ()
     rare = reference + current < least_common(reference, current)
@@ -180,11 +187,13 @@ def _by_counts(
     limit: float,
     *,
     of_nulls: bool = False,
+    beyond: float = 0.0,
 ) -> Hypothesis | None:
     test = chi_square(reference, window)
     if test is None:
         return None
-    return _exactly(RowTest(test.cramers_v, test.p), limit, of_nulls=of_nulls)
+    p = p_beyond(test, beyond) if beyond else test.p
+    return _exactly(RowTest(test.cramers_v, p), limit, of_nulls=of_nulls)
 
 
 def _exactly(tested: RowTest, limit: float, *, of_nulls: bool = False, of_one: bool = False) -> Hypothesis:

@@ -42,12 +42,17 @@ MOST_NULLS, MOST_FALLBACKS = 0.01, 0.05
 LATE_SHARE = 0.05
 FEWEST, SMALL = 20, 200
 """On fewer answers nobody can speak of a 95 % quantile; up to how many all ranks are tried for its bounds."""
-DAY = timedelta(days=1)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 ONE_SIDED = 0.90
 
 
 def score_anomaly(
-    now: WindowCounts, before: WindowCounts, profile: ColumnProfile | None, block: PerformanceBlock
+    now: WindowCounts,
+    before: WindowCounts,
+    profile: ColumnProfile | None,
+    block: PerformanceBlock,
+    *,
+    natural: float = 0.0,
 ) -> CheckResult:
     """Check that the scores are distributed as in the windows before, by the Kolmogorov-Smirnov distance.
 
@@ -55,6 +60,8 @@ def score_anomaly(
     these sizes with 5 % (Smirnov's quantile).
 
     :param profile: the profile's scores, around whose edges both were counted.
+    :param natural: distance that the window's weekday or hour has from those before anyway, or that windows
+        have reached before; so much more is allowed.
     """
     here, there = now.scores, before.scores
     if profile is None or not profile.edges:
@@ -75,26 +82,34 @@ def score_anomaly(
     if not there.rows:
         return _result(SCORES, Status.INSUFFICIENT, "no scores in the windows before", n=here.rows)
     low, high = ks_interval(earlier_scores, here)
-    chance = ks_by_chance(here.rows, there.rows)
+    chance, limit = ks_by_chance(here.rows, there.rows), min(1.0, block.score_anomaly + natural)
     interval = Interval(low=max(0.0, low - chance), high=min(1.0, high + chance))
     return _result(
         SCORES,
-        interval_status(interval, block.score_anomaly),
+        interval_status(interval, limit),
         f"KS distance {low:.3g} [{interval.low:.3g}, {interval.high:.3g}] of the scores against the windows "
-        f"before, against <= {block.score_anomaly:g}",
+        f"before, against <= {limit:.3g}" + (f" ({natural:.3g} of it natural)" if natural else ""),
         value=low,
-        limit=block.score_anomaly,
+        limit=limit,
         relation="<=",
         interval=interval,
         n=here.rows,
     )
 
 
-def usual_rows(windows: Sequence[WindowVerdict], window: Span) -> list[float]:
+def usual_rows(
+    windows: Sequence[WindowVerdict], window: Span, longer: Sequence[WindowVerdict] = ()
+) -> list[float]:
     """Return the rows of earlier windows that can be compared: as long, and at the same time of the day.
 
     :param windows: judged windows, with their ``rows`` among their numbers.
     """
+    like = _rows_every(longer, window, WEEK)
+    return like if len(like) >= EARLIER else _rows_every(windows, window, DAY)
+
+
+def _rows_every(windows: Sequence[WindowVerdict], window: Span, step: timedelta) -> list[float]:
+    """Return the rows of earlier windows of the same length that are whole steps before a window."""
     length = window.end - window.start
     found = {
         one.window.end: one.numbers["rows"]
@@ -102,7 +117,7 @@ def usual_rows(windows: Sequence[WindowVerdict], window: Span) -> list[float]:
         if "rows" in one.numbers
         and one.window.end <= window.start
         and one.window.end - one.window.start == length
-        and (window.end - one.window.end) % DAY == timedelta()
+        and (window.end - one.window.end) % step == timedelta()
     }
     return [rows for _, rows in sorted(found.items())]
 

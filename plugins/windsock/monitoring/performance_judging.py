@@ -16,6 +16,7 @@ from windsock.records import CheckResult, MetricValue, ReferencePerformance, Spa
 from windsock.spec import SEED
 from windsock.statistics.counting import WindowCounts
 from windsock.statistics.estimates import PREDICTION
+from windsock.statistics.seasons import like_chunks, span_offset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,9 @@ def judge_estimate(case: Case) -> None:
         if name not in chunks:
             message = "the reference rows were too few to show how estimates vary"
             return checks.result(f"{checks.ESTIMATE}:{spec.metric}", Status.INSUFFICIENT, message)
-        return checks.estimated_performance(found.get(name), chunks[name], spec.monitoring.performance)
+        score = case.bundle.profile.score if case.bundle.profile else None
+        like = like_chunks(chunks[name], score, case.step.window)
+        return checks.estimated_performance(found.get(name), like, spec.monitoring.performance)
 
     guard(case, f"{checks.ESTIMATE}:{spec.metric}", checks.CODES[checks.ESTIMATE], made)
 
@@ -145,7 +148,8 @@ def judge_counts(case: Case) -> None:
     try:
         counts = counted(window)
         start = min(case.lookback.start, window.start - (window.end - window.start))
-        before = counted(Span(start=start, end=window.start))
+        earlier = Span(start=start, end=window.start)
+        before = counted(earlier)
     except TransportError:
         raise
     except WindsockError as error:
@@ -156,9 +160,15 @@ def judge_counts(case: Case) -> None:
     case.numbers["rows"] = float(counts.rows)
     if counts.damaged:
         case.findings.append(f"{counts.damaged:,} lines of the log in the window could not be read")
-    usual = anomalies.usual_rows(case.history, window)
+    usual = anomalies.usual_rows(case.history, window, case.series)
+    natural = 0.0
+    if profile.score is not None:
+        natural = profile.score.recurring + span_offset(profile.score, window, earlier)
     made: Sequence[tuple[str, Callable[[], CheckResult]]] = (
-        (anomalies.SCORES, lambda: anomalies.score_anomaly(counts, before, profile.score, block)),
+        (
+            anomalies.SCORES,
+            lambda: anomalies.score_anomaly(counts, before, profile.score, block, natural=natural),
+        ),
         (anomalies.ROWS, lambda: anomalies.row_rate(counts.rows, usual, block)),
         (anomalies.NULLS, lambda: anomalies.null_answers(counts)),
         (anomalies.FALLBACKS, lambda: anomalies.fallback_rate(counts)),

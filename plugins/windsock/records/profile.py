@@ -6,6 +6,7 @@ from pydantic import Field
 
 from windsock.records.base import MetricValue, Record
 from windsock.records.data import ColumnKind
+from windsock.records.seasons import Season
 from windsock.spec import DriftBlock
 
 EDGES = 256
@@ -54,7 +55,10 @@ class ColumnProfile(Record):
     :param true_word: for a boolean that is text in requests: the word that means true.
     :param importance: share of the model's permutation importance, 0 to 1; ``None`` where not measured.
     :param wobble: effect size (KS distance, or Cramer's V) that parts of the training rows, in the order of
-        their time, reach among themselves beyond chance; 0 where rows have no time.
+        their time, reach among themselves beyond chance; of profiles of before.
+    :param season: what recurs by weekday or by hour; ``None`` where nothing does or rows have no time.
+    :param recurring: effect size that parts of the training time as long as a window have reached in two
+        separate places at least: so much more is no drift.
     """
 
     name: str
@@ -75,6 +79,8 @@ class ColumnProfile(Record):
     true_word: str | None = None
     importance: float | None = Field(default=None, ge=0, le=1)
     wobble: float = Field(default=0.0, ge=0)
+    season: Season | None = None
+    recurring: float = Field(default=0.0, ge=0)
 
 
 class Calibration(Record):
@@ -117,6 +123,9 @@ class ReferenceChunks(Record):
     :param sd: its standard deviation over the chunks (ddof 0); an estimate beyond three of them is an alarm.
     :param chunks: how many.
     :param rows: rows in each.
+    :param season: by weekday or hour, as the scores' season has it, how far estimates lie from their mean;
+        empty where scores have none.
+    :param recurring: how far estimates have gone in windows of the training time, twice at least.
     """
 
     metric: str
@@ -124,6 +133,8 @@ class ReferenceChunks(Record):
     sd: float = Field(ge=0)
     chunks: int = Field(ge=1)
     rows: int = Field(ge=1)
+    season: tuple[float, ...] = ()
+    recurring: float = Field(default=0.0, ge=0)
 
 
 class ReferencePerformance(Record):
@@ -155,6 +166,8 @@ class DriftProfile(Record):
     :param score: the scores (or predicted numbers) on held-out rows.
     :param target: the target on held-out rows.
     :param performance: how good the answers were there.
+    :param noticed: sentences for people: what recurs, windows of the training time that would alarm, and
+        which window would hold what recurs.
     :param accepted: whether it is of answered rows whose drift a person has accepted, in place of the
         version's own.
     """
@@ -167,6 +180,7 @@ class DriftProfile(Record):
     score: ColumnProfile | None = None
     target: ColumnProfile | None = None
     performance: ReferencePerformance | None = None
+    noticed: tuple[str, ...] = ()
     accepted: bool = Field(default=False, exclude_if=False.__eq__)
 
     def column(self, name: str) -> ColumnProfile | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnKind, ColumnProfile
 from windsock.spec import SEED
-from windsock.statistics.distances import ks_by_chance
 from windsock.statistics.significance import benjamini_hochberg, chi_square, cramers_v, ks_p
 
 if TYPE_CHECKING:
@@ -23,11 +22,6 @@ LARGE_SHIFT = 0.2
 DRAWN_CHUNKS = 40
 MOST_ALARMS = 2
 """Of these chunks so many may alarm: 5 %."""
-TIME_CHUNKS = 30
-FEWEST_TIME_CHUNKS = 10
-MOST_CHUNK_ROWS = 2000
-"""Rows of a part of time that are looked at, evenly spaced."""
-QUANTILE = 0.99
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,64 +94,6 @@ def least_reference(columns: int) -> float:
 def _alarms(measures: Sequence[_Measure], part: NDArray[Any]) -> bool:
     found = [apart for measure in measures if (apart := measure(part)) is not None]
     return any(benjamini_hochberg([apart.p() for apart in found], Q)) if found else False
-
-
-def find_wobble(
-    columns: Sequence[ColumnProfile], features: pd.DataFrame, *, rows_of_chunk: int
-) -> dict[str, float]:
-    """Return how far parts of the reference in the order of time lie from the whole, beyond chance.
-
-    Thirty consecutive parts, fewer where they would be shorter than a window must be: the 99 % quantile of
-    their KS distances (or Cramer's V) less the one that drawing as many rows at random has.
-
-    :param columns: profiles of the features.
-    :param features: the rows that they describe, in the order of their time.
-    :param rows_of_chunk: fewest rows of a part.
-    :returns: effect sizes by column; 0 everywhere where there are not ten such parts.
-    """
-    import numpy as np
-
-    measures = _measures(columns, features)
-    chunks = min(TIME_CHUNKS, len(features) // max(1, rows_of_chunk))
-    if chunks < FEWEST_TIME_CHUNKS:
-        return dict.fromkeys(measures, 0.0)
-    parts = [_thinned(part) for part in np.array_split(np.arange(len(features)), chunks)]
-    described = {column.name: column for column in columns}
-    return {name: _beyond_chance(described[name], measure, parts) for name, measure in measures.items()}
-
-
-def _thinned(part: NDArray[Any]) -> NDArray[Any]:
-    import numpy as np
-
-    if part.size <= MOST_CHUNK_ROWS:
-        return part
-    thinned: NDArray[Any] = part[np.linspace(0, part.size - 1, MOST_CHUNK_ROWS).astype(int)]
-    return thinned
-
-
-def _beyond_chance(column: ColumnProfile, measure: _Measure, parts: Sequence[NDArray[Any]]) -> float:
-    import numpy as np
-
-    found = [apart for part in parts if (apart := measure(part)) is not None]
-    if not found:
-        return 0.0
-    rows = int(np.median([apart.rows for apart in found]))
-    seen = float(np.quantile([apart.effect for apart in found], QUANTILE))
-    return max(0.0, seen - _chance(column, rows))
-
-
-def _chance(column: ColumnProfile, rows: int) -> float:
-    """Return the effect size that so many rows, drawn at random, exceed once in a hundred times."""
-    if column.edges:
-        return ks_by_chance(column.rows, rows, alpha=1 - QUANTILE)
-    from scipy.stats import chi2
-
-    total = column.rows + column.nulls
-    places = len(column.categories) + bool(column.other) + bool(column.nulls)
-    if places < 2:
-        return 0.0
-    quantile = float(chi2.ppf(QUANTILE, places - 1))
-    return math.sqrt(quantile * (1 / rows + 1 / total) / 4)  # V of equal weights is half of phi, nearly
 
 
 def _measures(columns: Sequence[ColumnProfile], features: pd.DataFrame) -> dict[str, _Measure]:

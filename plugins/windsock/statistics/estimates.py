@@ -232,10 +232,11 @@ def chunk_slices(rows: int) -> tuple[slice, ...]:
 def estimate_reach(chunks: ReferenceChunks, rows: int, deviations: float) -> float:
     """Return how far an estimate may lie from the mean of the reference's chunks.
 
-    So many standard deviations of the chunks, widened for a window with fewer rows than a chunk by the square
-    root of how many times fewer. Chunks that hardly vary, such as those of a model that is always right, say
-    little about how estimates do: the reach is at least so many sampling errors of a share of as many rows,
-    and at least :data:`LEAST_REACH` (of the mean itself, for an error in the target's unit).
+    Beyond what windows have done before, so many standard deviations of the chunks, widened for a window
+    with fewer rows than a chunk by the square root of how many times fewer. Chunks that hardly vary, such as
+    those of a model that is always right, say little about how estimates do: the reach is at least so many
+    sampling errors of a share of as many rows, and at least :data:`LEAST_REACH` (of the mean itself, for an
+    error in the target's unit).
 
     :param chunks: the metric's mean and deviation over the chunks.
     :param rows: rows of the window, at least 1.
@@ -243,10 +244,10 @@ def estimate_reach(chunks: ReferenceChunks, rows: int, deviations: float) -> flo
     """
     spread = chunks.sd * math.sqrt(max(1.0, chunks.rows / rows))
     if chunks.metric in ("mae", "rmse"):
-        return max(deviations * spread, LEAST_REACH * abs(chunks.mean))
+        return chunks.recurring + max(deviations * spread, LEAST_REACH * abs(chunks.mean))
     share = (min(1.0, max(0.0, chunks.mean)) * rows + 2) / (rows + 4)  # Agresti and Coull (1998)
     sampling = math.sqrt(share * (1 - share) / (rows + 4)) if chunks.metric != "log_loss" else 0.0
-    return max(deviations * max(spread, sampling), LEAST_REACH)
+    return chunks.recurring + max(deviations * max(spread, sampling), LEAST_REACH)
 
 
 def reference_chunks(realised: Sequence[Mapping[str, float]], rows: int) -> tuple[ReferenceChunks, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.records import EDGES, ColumnKind, ColumnProfile, DriftProfile, InputField
 from windsock.spec import SEED
-from windsock.statistics.chunks import find_minimum_rows, find_wobble
+from windsock.statistics.chunks import find_minimum_rows
 from windsock.statistics.clusters import GROUPS, bin_values, design_effect, groups_of, tabulate
 from windsock.statistics.rare_values import describe_values
 from windsock.statistics.ties import cuts_around, snap
@@ -21,26 +21,21 @@ def build_profile(
     features: pd.DataFrame,
     fields: Sequence[InputField],
     *,
-    by_time: bool = False,
     entities: Sequence[str] | None = None,
 ) -> DriftProfile:
     """Describe features by counts: of two-sided quantile edges, or of categories.
 
     Dates are counted for nulls only, because they always drift. Parts of the rows, held against the whole,
-    say how many rows a window needs and how far columns wobble.
+    say how many rows a window needs.
 
     :param features: a pipeline's input on the training rows: numbers and booleans as floats, categories as
         text.
     :param fields: the features to describe.
-    :param by_time: whether the rows are in the order of their time.
     :param entities: whose row each is, where several may be of one; ``None``: each is of its own.
     """
     groups = entity_groups(entities)
     columns = [describe_column(features[field.name], field, groups=groups) for field in fields]
     rows = find_minimum_rows(columns, features)
-    if by_time:
-        wobble = find_wobble(columns, features, rows_of_chunk=rows)
-        columns = [column.replace(wobble=wobble.get(column.name, 0.0)) for column in columns]
     return DriftProfile(rows=len(features), columns=tuple(columns), minimum_rows=rows)
 
 

@@ -120,6 +120,24 @@ def chi_square(reference: Counts, window: Counts) -> ChiSquare | None:
     return ChiSquare(min(1.0, 2 * min(growth, _pearson_p(joined, totals))), effect, len(every) - 1)
 
 
+def p_beyond(test: ChiSquare, natural: float) -> float:
+    """Return the p-value of what an effect size has beyond one that is natural.
+
+    The statistic grows with the square of the effect size, so it is taken down by that of their ratio.
+
+    :param test: its p-value is against no effect at all.
+    :param natural: Cramer's V that says nothing.
+    """
+    from scipy.special import chdtrc, chdtri
+
+    if test.cramers_v <= natural:
+        return 1.0
+    if not test.df or not test.p:
+        return test.p
+    share = 1 - natural / test.cramers_v
+    return float(chdtrc(test.df, chdtri(test.df, test.p) * share**2))
+
+
 def least_common(reference: Counts, window: Counts) -> float:
     """Return how many rows of both sides together make five expected ones on the smaller side."""
     import numpy as np

@@ -17,6 +17,7 @@ from windsock.training.comparison import answered_by, answered_by_baseline, answ
 from windsock.training.fitting import counted_warnings, fit, limited_threads
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
+from windsock.training.season_profile import Fitted, add_seasons
 from windsock.training.target import in_time_order, make_schema, read_labels
 
 if TYPE_CHECKING:
@@ -88,11 +89,12 @@ def refit(
         profile = build_profile(
             to_features(known, fields),
             fields,
-            by_time=bool(spec.data.event_time),
             entities=entities_of(known, spec),
         )
         rows = frame[held_out & described]
         profile, _ = make_reference(pipeline, schema, profile, rows, snapshot=snapshot, spec=spec)
+        model = Fitted(pipeline, schema)
+        profile = add_seasons(profile, model, frame, held_out, described, snapshot, spec)
         made = _bundle(bundle, pipeline, schema, profile, digest)
         return _compare(made, champion, labels, frame[judged].reset_index(drop=True), snapshot, spec)
 

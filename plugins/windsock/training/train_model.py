@@ -34,6 +34,7 @@ from windsock.training.importances import IMPORTANCES
 from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
 from windsock.training.request_contract import contract_of
+from windsock.training.season_profile import Fitted, add_seasons
 from windsock.training.target import in_time_order, make_schema, read_labels
 from windsock.training.tracking import training_run
 
@@ -242,13 +243,12 @@ def _describe(
     profile = build_profile(
         to_features(rows, fields),
         fields,
-        by_time=bool(spec.data.event_time),
         entities=entities_of(rows, spec),
     )
     retrain = spec.monitoring.retrain
     profile = profile.replace(rule=spec.monitoring.drift, windows=(retrain.windows, retrain.of))
     with limited_threads(share_of_threads(len(spec.candidates))), counted_warnings():
-        return make_reference(
+        profile, importances = make_reference(
             fitted.pipeline,
             fitted.rows.schema,
             profile,
@@ -256,6 +256,8 @@ def _describe(
             snapshot=step.snapshot,
             spec=spec,
         )
+        model = Fitted(fitted.pipeline, fitted.rows.schema)
+        return add_seasons(profile, model, frame, held_out, now, step.snapshot, spec), importances
 
 
 def _log_reference(recent_rows: int, now: NDArray[np.bool_], held_out: NDArray[np.bool_]) -> None:

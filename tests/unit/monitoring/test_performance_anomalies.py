@@ -47,6 +47,14 @@ class TestScores:
         assert found.status is status
         assert found.n == len(now)
 
+    def test_what_a_weekday_differs_by_anyway_is_no_anomaly(self) -> None:
+        now, before = counts_of(even(5000, low=0.2)), counts_of(even(30_000, seed=2))
+        assert score_anomaly(now, before, score_profile(), BLOCK).status is Status.FAIL
+        found = score_anomaly(now, before, score_profile(), BLOCK, natural=0.15)
+        assert (found.status, found.limit) == (Status.PASS, 0.25)
+        far = counts_of(even(5000, low=0.4))
+        assert score_anomaly(far, before, score_profile(), BLOCK, natural=0.15).status is Status.FAIL
+
     def test_the_interval_holds_the_exact_distance(self) -> None:
         from scipy.stats import ks_2samp
 
@@ -108,6 +116,17 @@ class TestRows:
         assert usual_rows(windows, night) == [10.0] * 4
         day_long = self._verdict(Span(start=END - DAY, end=END), 5.0)
         assert usual_rows([day_long], night) == []
+
+    def test_weekends_are_held_against_weekends_once_three_are_known(self) -> None:
+        window = Span(start=END, end=END + DAY)
+        windows = [
+            self._verdict(
+                Span(start=END - back * DAY, end=END - (back - 1) * DAY), 10.0 if back % 7 == 0 else 900.0
+            )
+            for back in range(1, 29)
+        ]
+        assert usual_rows(windows[:7], window, windows) == [10.0] * 4
+        assert usual_rows(windows[:7], window, windows[:20]) == [10.0, *[900.0] * 6]
 
     def test_it_is_part_of_the_verdict(self) -> None:
         scene = Scene()

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from windsock.records import ColumnKind, InputField
 from windsock.statistics import chunks
-from windsock.statistics.chunks import find_minimum_rows, find_wobble, least_reference, smallest_window
+from windsock.statistics.chunks import find_minimum_rows, least_reference, smallest_window
 from windsock.statistics.distances import ks_by_chance
 from windsock.statistics.profiling import describe_column
 
@@ -102,49 +100,7 @@ class TestMinimumRows:
     def test_columns_that_say_nothing(self, odd):
         profiles, frame = described(**odd)
         assert find_minimum_rows(profiles, frame) in (0, smallest_window(1, 500))
-        assert set(find_wobble(profiles, frame, rows_of_chunk=50).values()) <= {0.0}
 
     def test_no_rows(self):
         profiles, frame = described(x=np.array([]))
         assert find_minimum_rows(profiles, frame) == 0
-        assert find_wobble(profiles, frame, rows_of_chunk=0) == {}
-
-
-class TestWobble:
-    ROWS, PARTS = 60_000, 30
-
-    def waves(self, depth: float) -> np.ndarray:
-        """Return a level for each row that goes up and down from one part of time to the next."""
-        return np.repeat(np.sin(np.arange(self.PARTS)) * depth, self.ROWS // self.PARTS)
-
-    def test_columns_that_do_not_move_do_not_wobble(self):
-        generator = np.random.default_rng(0)
-        profiles, frame = described(
-            x=generator.normal(size=self.ROWS),
-            ties=generator.poisson(2, self.ROWS).astype(float),
-            city=texts(generator.integers(0, 12, self.ROWS)),
-        )
-        wobble = find_wobble(profiles, frame, rows_of_chunk=100)
-        assert set(wobble) == {"x", "ties", "city"}
-        assert max(wobble.values()) < 0.015
-
-    def test_a_number_that_goes_up_and_down_does(self):
-        generator = np.random.default_rng(0)
-        moving = generator.normal(size=self.ROWS) + self.waves(0.5)
-        profiles, frame = described(x=moving, still=generator.normal(size=self.ROWS))
-        wobble = find_wobble(profiles, frame, rows_of_chunk=100)
-        distance = math.erf(0.5 / 2 / math.sqrt(2))  # between normals half a standard deviation apart
-        assert wobble["x"] == pytest.approx(distance, abs=0.05)
-        assert wobble["still"] < 0.015
-
-    def test_a_category_that_comes_and_goes_does(self):
-        generator = np.random.default_rng(0)
-        often = generator.random(self.ROWS) < 0.3 + self.waves(0.2)
-        profiles, frame = described(city=texts(often.astype(int)))
-        assert 0.1 < find_wobble(profiles, frame, rows_of_chunk=100)["city"] < 0.25
-
-    def test_too_few_parts_say_nothing(self):
-        moving = np.arange(500.0)
-        profiles, frame = described(x=moving)
-        assert find_wobble(profiles, frame, rows_of_chunk=51) == {"x": 0.0}
-        assert find_wobble(profiles, frame, rows_of_chunk=50)["x"] > 0.5

@@ -284,3 +284,8 @@ def test_the_limits_of_an_estimate_are_no_narrower_than_chance(metric, mean, sd,
         metric=metric, mean=mean, sd=sd, chunks=10, rows=2_000 if metric != "mae" else 500
     )
     assert estimate_reach(chunks, rows, 3.0) == pytest.approx(reach, abs=1e-4)
+
+
+def test_what_windows_have_done_before_is_no_alarm():
+    chunks = ReferenceChunks(metric="mae", mean=2.0, sd=0.1, chunks=10, rows=500)
+    assert estimate_reach(chunks.replace(recurring=0.5), 500, 3.0) == pytest.approx(0.8)

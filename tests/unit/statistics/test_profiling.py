@@ -73,12 +73,9 @@ def test_the_word_that_means_true_is_kept():
     assert build_profile(frame, [field]).columns[0].true_word == "Yes"
 
 
-def test_rows_of_a_time_say_how_far_columns_wobble():
+def test_one_column_needs_windows_of_68_rows():
     frame = pd.DataFrame({"x": np.arange(5000.0)})
-    fields = [InputField(name="x", kind="number")]
-    assert build_profile(frame, fields).columns[0].wobble == 0
-    assert build_profile(frame, fields, by_time=True).columns[0].wobble > 0.5
-    assert build_profile(frame, fields).minimum_rows == 68
+    assert build_profile(frame, [InputField(name="x", kind="number")]).minimum_rows == 68
 
 
 @pytest.mark.parametrize("kind", ["number", "category", "boolean", "datetime"])
@@ -86,7 +83,7 @@ def test_the_same_rows_give_the_same_profile(kind):
     values = {"category": ["a", "b"], "datetime": pd.to_datetime(["2024-01-01", "2024-02-01"])}
     frame = pd.DataFrame({"x": list(values.get(kind, [0.0, 1.0])) * 300})
     fields = [InputField(name="x", kind=kind)]
-    assert build_profile(frame, fields, by_time=True) == build_profile(frame, fields, by_time=True)
+    assert build_profile(frame, fields) == build_profile(frame, fields)
 
 
 def test_profiles_of_older_bundles_still_load():

@@ -147,9 +147,8 @@ class TestOtherAnswers:
 
 
 class TestTime:
-    def test_chunks_follow_time_and_columns_wobble(self, world, typed_rows, monkeypatch):
+    def test_chunks_follow_time(self, world, typed_rows, monkeypatch):
         frame = typed_rows(3000).assign(at=pd.date_range("2024-01-01", periods=3000, freq="h"))
-        frame["visits"] = pd.array(np.arange(3000) // 30 % 17, dtype="Int64")
         made = {
             "kinds": {"at": ColumnKind.DATETIME},
             "roles": {"at": ColumnRole.EVENT_TIME},
@@ -163,15 +162,12 @@ class TestTime:
             return real(rows, fields)
 
         monkeypatch.setattr(module, "to_features", spy)
-        profile = trained_profile(world(frame.sample(frac=1, random_state=1), **made))
+        trained_profile(world(frame.sample(frac=1, random_state=1), **made))
         assert seen[0].is_monotonic_increasing
-        assert profile.column("visits").wobble > 0.1
-        assert profile.column("age").wobble < 0.05
 
-    def test_rows_without_a_time_are_shuffled_and_do_not_wobble(self, world, typed_rows):
-        frame = typed_rows(3000).sort_values("age")
-        profile = trained_profile(world(frame))
-        assert {column.wobble for column in profile.columns} == {0.0}
+    def test_rows_without_a_time_have_no_season(self, world, typed_rows):
+        profile = trained_profile(world(typed_rows(3000).sort_values("age")))
+        assert {(column.season, column.recurring) for column in profile.columns} == {(None, 0.0)}
 
 
 class TestLittleToGoBy:
