@@ -97,7 +97,7 @@ def _row(one: WindowVerdict) -> tuple[str, ...]:
         f"{one.window.end:%Y-%m-%d %H:%M:%S}",
         one.kind,
         one.version or "-",
-        one.status.value,
+        f"{one.status.value} (was {one.earlier[-1].status.value})" if one.earlier else one.status.value,
         one.severity.value,
         "-" if rows is None else f"{rows:,.0f}",
         f"{why[: TEXT - 1]}…" if len(why) > TEXT else why,
