@@ -46,6 +46,10 @@ BODIES = {
     },
     LedgerAction.ANCHOR: {"rows": 1},
     LedgerAction.RECONCILE: {"gaps": []},
+    LedgerAction.ACCEPT_LOSS: {"metrics": [], "window": {}},
+    LedgerAction.ACCEPT_DRIFT: {
+        "profile_uri": "memory://p", "profile_digest": digest("b"), "rows": 1, "windows": {},
+    },
     LedgerAction.REGISTER: REGISTER,
     LedgerAction.APPROVE: ANSWER,
     LedgerAction.REJECT: ANSWER,
