@@ -54,7 +54,7 @@ class Intake:
         self.rows = 0
         self._word = "word IS NOT NULL"  # it may be a label
         if "accuracy" not in scope.kinds:
-            self._word = names_word(scope.plan.metrics.values(), connection)
+            self._word = names_word(scope.plan.metrics.values(), connection, classes=scope.plan.classes)
         self.clear()
 
     @property

@@ -12,7 +12,7 @@ from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, RolloutMetricBlock, dig
 TOLERANCE_MINUTES = 5
 """By how much a client's clock may differ from the server's."""
 TOLERANCE = TOLERANCE_MINUTES * 60 * 1_000_000
-LATER_FIELDS = ("attribution", "unit_cap")
+LATER_FIELDS = ("attribution", "unit_cap", "classes")
 """Of the plan: rollouts of before have none of them, and what was counted for them is still of this plan."""
 
 
