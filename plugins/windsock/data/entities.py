@@ -57,10 +57,19 @@ def entity_check(
 
 
 def repeated_identity(spec: ModelSpec, snapshot: DataSnapshot, frame: pd.DataFrame) -> str | None:
-    """Return the column whose rows agree most in their label, as rows of an identity that comes again do."""
-    shares = {column.name: _agreement(column, frame, spec) for column in snapshot.columns}
-    found = sorted((name for name, share in shares.items() if share), key=lambda name: -shares[name])
-    return found[0] if found else None
+    """Return the column whose rows agree most in their label, as rows of an identity that comes again do.
+
+    Copies of a row count once: a request that is sent again agrees with itself in every column, and the split
+    keeps its copies on one side.
+    """
+    found = [column for column in snapshot.columns if _agreement(column, frame, spec)]
+    if not found:
+        return None
+    alike = [name for name in frame.columns if name != spec.data.event_time]
+    different = frame[~frame.duplicated(subset=alike).to_numpy()]
+    shares = {column.name: _agreement(column, different, spec) for column in found}
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] else None
 
 
 def _result(passed: bool, message: str, **numbers: Any) -> CheckResult:

@@ -41,6 +41,8 @@ class RolloutPlan(Record):
     :param challengers: most versions that are tried at once; ``shares`` are of all of them together.
     :param confirmed: whether a margin above half of what the champion has is meant; ``None``: nobody was
         asked, as in plans of before.
+    :param classes: words of the classes that the versions answer: an outcome with one of them is a label and
+        says what happened, whether a metric names it or not. Empty in plans of before.
     """
 
     strategy: Literal["canary", "ab", "shadow"]
@@ -66,6 +68,7 @@ class RolloutPlan(Record):
     unit_cap: int | None = Field(default=None, ge=1, exclude_if=_is_none)
     challengers: int = Field(default=1, ge=1, le=MOST_CHALLENGERS, exclude_if=(1).__eq__)
     confirmed: bool | None = Field(default=None, exclude_if=_is_none)
+    classes: tuple[str, ...] = Field(default=(), exclude_if=().__eq__)
 
     @classmethod
     def of_spec(cls, spec: ModelSpec, overrides: RolloutOverrides | None = None) -> Self:

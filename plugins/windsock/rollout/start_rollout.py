@@ -15,7 +15,13 @@ from windsock.door import (
     require_evidence,
     with_proved_addresses,
 )
-from windsock.exceptions import RolloutRefusedError, SpecError, StaleEpochError
+from windsock.exceptions import (
+    LostBundleError,
+    RolloutRefusedError,
+    SpecError,
+    StaleEpochError,
+    UnverifiedBundleError,
+)
 from windsock.ports import Ports
 from windsock.records import (
     Challenger,
@@ -218,7 +224,8 @@ def _begin(
     state: RouteState | None,
     told: tuple[str, ...],
 ) -> Rollout:
-    name, plan, epoch = step.spec.name, _plan(step), next_epoch(rows, state.plan.epoch if state else 0)
+    name, epoch = step.spec.name, next_epoch(rows, state.plan.epoch if state else 0)
+    plan = _plan(step).replace(classes=_class_words(ports, champion, queued))
     if not (view := ports.ledger.read(name)).is_whole:
         raise broken(name, view)
     for row in queued:
@@ -253,6 +260,21 @@ def _begin(
     if begun is None or begun.experiment != rollout.experiment:
         raise StaleEpochError(f"{name}: rollout {rollout.experiment} was ended while it began")
     return begun
+
+
+def _class_words(ports: Ports, champion: Champion, queued: Sequence[LedgerRow]) -> tuple[str, ...]:
+    """Return the classes that are words, of all versions that will answer."""
+    bundles = [(champion.bundle_uri, champion.digest)]
+    bundles += [(row.body["bundle_uri"], row.digest) for row in queued]
+    words: list[object] = []
+    for bundle in bundles:
+        try:
+            schema = ports.bundles.describe(*bundle).schema
+        except (LostBundleError, UnverifiedBundleError) as error:
+            log.warning("%s: words of its classes are taken for no labels: %s", error.code, error.message)
+            continue
+        words += [*schema.classes, *(schema.label_words or ())]
+    return tuple(dict.fromkeys(one for one in words if isinstance(one, str)))
 
 
 def _challenger(queued: LedgerRow) -> Challenger:

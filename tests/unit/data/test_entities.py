@@ -91,3 +91,30 @@ def test_a_number_to_predict_leaks_too():
     snapshot = take_snapshot(TakeSnapshotInput(spec=spec), ports, "")
     report = validate_data(ValidateDataInput(spec=spec, snapshot=snapshot), ports, "")
     assert CHECK in [one.name for one in report.failed]
+
+
+def offers(rows=300, seed=5):
+    """Rows of nobody in particular: amounts that hardly ever come twice, and labels by chance."""
+    draw = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "amount": draw.integers(1_000, 3_000, rows).astype(str),
+            "months": draw.integers(6, 48, rows).astype(str),
+            "churned": np.where(draw.random(rows) < 0.3, "Yes", "No"),
+        }
+    ).astype(object)
+
+
+@pytest.mark.parametrize("copies", [2, 3, 8])
+def test_requests_that_are_sent_again_are_no_identity(copies):
+    given = offers()
+    drawn = np.random.default_rng(copies).integers(0, len(given), copies * len(given))
+    found = check(pd.concat([given, given.iloc[drawn]], ignore_index=True))
+    assert found.passed, found.message
+
+
+def test_a_customer_whose_rows_were_copied_is_still_found():
+    given = visits()
+    found = check(pd.concat([given, given, given.iloc[:200]], ignore_index=True))
+    assert not found.passed
+    assert "values of kunde have rows on both sides" in found.message

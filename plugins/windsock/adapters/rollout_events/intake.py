@@ -54,7 +54,7 @@ class Intake:
         self.rows = 0
         self._word = "word IS NOT NULL"  # it may be a label
         if "accuracy" not in scope.kinds:
-            self._word = names_word(scope.plan.metrics.values(), connection)
+            self._word = names_word(scope.plan.metrics.values(), connection, classes=scope.plan.classes)
         self.clear()
 
     @property
@@ -129,7 +129,8 @@ class Intake:
         with self._piece(piece):
             self.connection.execute(sql.READ_OUTCOMES.format(word=word))
         if to == "outcomes":
-            self.counted["unusable"] += self._count("said", f"NOT ({usable})")
+            of_step = f"seen >= {self.scope.since}" if self.scope.is_posted else "true"
+            self.counted["unusable"] += self._count("said", f"{of_step} AND NOT ({usable})")
         else:
             usable += " AND unit IS NOT NULL"
         for side in self.scope.sides:

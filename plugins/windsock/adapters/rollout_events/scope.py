@@ -12,7 +12,7 @@ from windsock.spec import LABELLED_KINDS, OUTCOME_KINDS, RolloutMetricBlock, dig
 TOLERANCE_MINUTES = 5
 """By how much a client's clock may differ from the server's."""
 TOLERANCE = TOLERANCE_MINUTES * 60 * 1_000_000
-LATER_FIELDS = ("attribution", "unit_cap")
+LATER_FIELDS = ("attribution", "unit_cap", "classes")
 """Of the plan: rollouts of before have none of them, and what was counted for them is still of this plan."""
 
 
@@ -27,6 +27,7 @@ class Scope:
     :param others: digests of the further challengers' bundles, in the order of their lanes; those that were
         dropped are among them, and so are their units.
     :param began: when the rollout began, in microseconds: exposures before belong to none of its steps.
+    :param since: when its present step began: what came before is of no exposure in it.
     """
 
     plan: RolloutPlan
@@ -35,6 +36,7 @@ class Scope:
     champion: str | None = None
     challenger: str | None = None
     began: int = 0
+    since: int = 0
     others: tuple[str, ...] = ()
 
     @classmethod
@@ -47,6 +49,7 @@ class Scope:
             champion=rollout.champion_digest,
             challenger=rollout.digest,
             began=microseconds(rollout.started_at),
+            since=microseconds(rollout.step_since),
             others=tuple(one.digest for one in rollout.others),
         )
 

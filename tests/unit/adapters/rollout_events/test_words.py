@@ -101,3 +101,28 @@ def test_it_agrees_with_the_plain_count(log, others):
     log.write(*asked[70:], *outcomes[70:])
     for minute in (160, 250):
         assert told_of(log.totals(one, minute)) == naive(one, asked, outcomes)
+
+
+@pytest.mark.parametrize("before", [1, 4, 30])
+def test_labels_that_came_before_the_rollout_are_no_unusable_outcomes_of_it(log, before):
+    log.write(*(shown(f"{n}", unit=f"u{n}") for n in range(4)))
+    log.write(*(happened("<=50K", unit=f"u{n}", event_id=f"l{n}", minute=-before) for n in range(4)))
+    log.write(happened("<=50K", unit="u0", event_id="later", minute=3))
+    log.write(happened("complaint", unit="u1", event_id="e", minute=3))
+    once, again = (log.totals(rollout(with_metrics(complaints=NAMED)), minute) for minute in (30, 130))
+    assert told_of(once) == told_of(again)
+    assert (again.outcomes, again.unusable) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("named", "positive"), [({}, 0), ({"leaves": RolloutMetricBlock(kind="conversion", outcome="leave")}, 2)]
+)
+def test_labels_of_the_models_own_classes_are_never_unusable(log, named, positive):
+    bought = RolloutMetricBlock(kind="conversion")
+    made = with_metrics(**{**named, "bought": bought}).replace(classes=("leave", "stay"))
+    totals = counted(log, made, "leave", "stay", "stay", "leave", "left", True)
+    assert (totals.outcomes, totals.unusable) == (5, 1)
+    assert {name: one.num for name, one in totals.champion.metrics.items()} == {
+        **dict.fromkeys(named, positive),
+        "bought": 1,
+    }
