@@ -25,7 +25,7 @@ PROOFS = {
     "vocabulary": "import windsock.spec, windsock.settings",
     "records": "import windsock.records, windsock.ports",
     "pipelines": "import windsock.pipelines, windsock.pipelines.factory",
-    "preloaded": "import windsock.pipelines.preloaded",
+    "preloaded": "import windsock.pipelines.preloaded as preloaded; preloaded.load('dag-processor')",
     "plugin": "import windsock.provider_info, windsock.plugin",
     "operators": f"import {', '.join(f'windsock.operators.{name}' for name in OPERATORS)}",
     "training": "import windsock.training.train_model, windsock.training.evaluate_model",
