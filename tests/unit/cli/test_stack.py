@@ -147,6 +147,12 @@ def test_a_worker_is_free_soon_and_a_task_is_given_up_no_sooner(stack):
     assert seconds * int(environment["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"]) == 5 * 3
 
 
+def test_how_often_files_are_parsed_is_the_environments_to_say(stack):
+    name = "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"
+    assert stack.environment()[name] == "10"
+    assert replace(stack, inherited={name: "60"}).environment()[name] == "60"
+
+
 def test_airflow_is_told_where_everything_is(stack):
     environment = stack.environment()
     assert environment["AIRFLOW_HOME"] == str(stack.home / "airflow")
