@@ -41,6 +41,8 @@ HEALTH_SECONDS = 0.5
 ASK_SECONDS = 5.0
 # How long a writer waits for SQLite's lock: the DAG processor holds it while it stores all DAGs of a file.
 LOCK_SECONDS = 60
+PACE = {"DAG_PROCESSOR__REFRESH_INTERVAL": 10, "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 10}
+"""Seconds after which a changed file is seen, unless the environment has Airflow's variables of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,7 @@ class Stack:
             "NO_PROXY": f"{HOST},localhost",
             "no_proxy": f"{HOST},localhost",
         }
-        return {**inherited, **surroundings, **quiet(), **windsock, **self._airflow_environment()}
+        return {**inherited, **surroundings, **quiet(), **windsock, **self._airflow_environment(given)}
 
     def _source_roots(self, given: Mapping[str, str]) -> str:
         if not self.source_roots and given.get("WINDSOCK_SOURCE_ROOTS"):
@@ -146,8 +148,9 @@ class Stack:
         usual = (self.project, self.models.parent.parent, self.models)
         return os.pathsep.join(dict.fromkeys(map(str, self.source_roots or usual)))
 
-    def _airflow_environment(self) -> dict[str, str]:
+    def _airflow_environment(self, given: Mapping[str, str]) -> dict[str, str]:
         options = {
+            **{name: given.get(f"AIRFLOW__{name}", seconds) for name, seconds in PACE.items()},
             "CORE__DAGS_FOLDER": self.project / "dags",
             "CORE__PLUGINS_FOLDER": self.project / "plugins",
             "CORE__LOAD_EXAMPLES": False,
@@ -163,10 +166,12 @@ class Stack:
             "API__PORT": self.ports.airflow,
             "API__BASE_URL": self.airflow_url,
             "API__WORKERS": 1,
-            "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
-            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 10,
             "DAG_PROCESSOR__PARSING_PROCESSES": 1,
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
+            # Also how long a worker waits for a task that has closed its sockets a moment before its end; a
+            # task is given up after no fewer seconds without Airflow's answer as by Airflow's own settings.
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": 2,
+            "WORKERS__MAX_FAILED_HEARTBEATS": 8,
             "LOGGING__COLORED_CONSOLE_LOG": False,
             "LOGGING__BASE_LOG_FOLDER": self.airflow_home / "logs",
             # Airflow sets these whatever the umask is; its own defaults let everybody read.
