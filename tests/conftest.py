@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import os
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("suite", deadline=None)  # a busy machine is no fault
     settings.load_profile("suite")
     gc.set_threshold(*GC_THRESHOLD)
+    atexit.register(gc.freeze)  # all that is loaded goes with the process: nobody looks through it first
     trusted.read_once()
 
 

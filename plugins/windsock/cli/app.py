@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 a verdict says no or the input is bad, 2 wrong usage, 3 a 
 
 from __future__ import annotations
 
+import atexit
+import gc
 import re
 import sys
 import traceback
@@ -114,4 +116,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run the command of this process and end it."""
+    atexit.register(gc.freeze)  # what is loaded goes with the process: nobody looks through it first
     sys.exit(run())

@@ -8,6 +8,7 @@ forks has loaded it. Model files and DAG files are read anew as ever.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from collections.abc import Callable
@@ -43,4 +44,5 @@ def load(command: str) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # what is loaded goes with the process: nobody looks through it first
     load(sys.argv[1])()
