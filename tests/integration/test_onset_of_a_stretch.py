@@ -7,6 +7,7 @@ need twice the rows after one that could not have shown anything.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from support.builders import digest, make_difference
@@ -151,7 +152,15 @@ def test_from_the_flip_to_the_recovery(database_url: str) -> None:
 
 def test_the_breaker_counts_what_could_have_shown_a_gain(database_url: str) -> None:
     days = Days(database_url)
-    assert days.close(days.until_granted(14), "kept", half=0.01) is r.RetrainOutcome.KEPT
-    for _ in range(3):
+    tries = []
+    while days.today < 30:
         decision = days.day()
+        if decision.order is r.RetrainOrder.GRANT:
+            claim = days.claim(decision, "one")
+            assert days.close(claim, "kept", half=0.01) is r.RetrainOutcome.KEPT
+            tries.append(claim.episode.loss)
     assert (decision.order, decision.stopped) == (r.RetrainOrder.HOLD, ("performance",))
+    assert len(tries) > 1
+    assert all(after >= 2 * before for before, after in pairwise(tries)), (
+        "the look-back fills: the loss doubles"
+    )

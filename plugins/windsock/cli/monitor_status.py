@@ -7,6 +7,7 @@ from windsock.cli.monitor_accept import reference_lines
 from windsock.exceptions import WindsockError
 from windsock.monitoring.decide_retrain import weigh
 from windsock.monitoring.pending_windows import pending_windows
+from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.unjudged import looked_since, unjudged_text
 from windsock.ports import Ports
 from windsock.records import (
@@ -126,7 +127,12 @@ def policy_line(spec: ModelSpec, ports: Ports) -> str:
     now = ports.now()
     episodes = ports.monitor.episodes(spec.name)
     block = spec.monitoring.retrain
-    holds = [hold_of(episodes, block, digest=champion.digest, now=now, trigger=one) for one in block.triggers]
+    judged = ports.monitor.windows(spec.name, "performance")
+    loss = judged[-1].numbers.get(f"{LOSS}:{spec.metric}") if judged else None
+    holds = [
+        hold_of(episodes, block, digest=champion.digest, now=now, trigger=one, loss=loss)
+        for one in block.triggers
+    ]
     stopped = [hold.reason for hold in holds if hold is not None and hold.breaker]
     ends = f"a promotion ends it, or a person: windsock monitor {spec.name} --reset --reason WHY"
     breaker = f"breaker: OPEN ({'; '.join(stopped)}); {ends}" if stopped else "breaker: closed"

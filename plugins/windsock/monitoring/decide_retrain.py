@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.ports import Ports
 from windsock.records import (
@@ -101,6 +102,7 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
         model=name,
         event_id=step.event_id,
         rows=rows,
+        metric=step.spec.metric,
     )
 
 
@@ -132,6 +134,7 @@ def decide(
     model: str,
     event_id: str | None = None,
     rows: Callable[[Episode], Ready] | None = None,
+    metric: str | None = None,
 ) -> RetrainDecision:
     """Say whether a retrain is announced: granted, waited for, or held back.
 
@@ -140,6 +143,7 @@ def decide(
     :param champion_digest: bundle that serves; ``None``: none does.
     :param event_id: id of an event from outside that asks; ``None``: the windows ask.
     :param rows: completes a new episode, and says which rows its retrain waits for; ``None``: for none.
+    :param metric: whose loss counts.
     """
     decided = RetrainDecision(
         model=model,
@@ -151,10 +155,11 @@ def decide(
         return decided
     if not policy.triggers:
         return decided.replace(reason="the policy lets nothing ask for a retrain")
-    case = Case(model, policy, now, champion_digest, window_length, episodes)
+    case = Case(model, policy, now, champion_digest, window_length, episodes, metric)
     asked = _windows_ask(case, windows) if event_id is None else [_event_asks(case, event_id)]
     # A breaker stays in sight until it is reset, also while nothing asks.
-    stopped = open_breakers(episodes, policy, champion_digest)
+    loss = next((one.episode.loss for one in asked if one.episode is not None), None)
+    stopped = open_breakers(episodes, policy, champion_digest, loss=loss)
     return decided.replace(**_answered(case, asked, rows or Ready), breaker=bool(stopped), stopped=stopped)
 
 
@@ -170,7 +175,12 @@ def _answered(case: Case, asked: Sequence[Asked], rows: Callable[[Episode], Read
         if one.episode is None:
             continue
         hold = hold_of(
-            case.episodes, case.policy, digest=case.digest, now=case.now, trigger=one.episode.trigger
+            case.episodes,
+            case.policy,
+            digest=case.digest,
+            now=case.now,
+            trigger=one.episode.trigger,
+            loss=one.episode.loss,
         )
         if hold is not None:
             told.append(f"{one.reason}; {hold.reason}")
@@ -199,6 +209,7 @@ class Case(NamedTuple):
     digest: str
     length: timedelta
     episodes: Sequence[Episode]
+    metric: str | None = None
 
 
 def event_key(event_id: str) -> str:
@@ -277,6 +288,7 @@ def _stretch_asks(
         trigger=kind,
         span=Span(start=bad[0].window.start, end=bad[-1].window.end),
         opened_at=case.now,
+        loss=bad[-1].numbers.get(f"{LOSS}:{case.metric}"),
     )
     return Asked(opened, f"{told}, the latest among them; the limit is {needed} of {of}")
 

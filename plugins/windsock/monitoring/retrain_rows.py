@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from windsock.monitoring.onset import find_onset, searched_from
 from windsock.monitoring.performance_case import labelled_of
-from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.performance_metrics import read_labels
 from windsock.ports import Ports
 from windsock.records import (
@@ -73,7 +72,7 @@ class RetrainRows:
     accepted_until: Accepted = Accepted()
 
     def __call__(self, episode: Episode) -> Ready:
-        """Return the episode with onset, rows and loss, and what its retrain waits for.
+        """Return the episode with onset and rows, and what its retrain waits for.
 
         One that was announced before, or that an event from outside asks for, stays as it is. Where no label
         has come for as long as a retrain mixes rows in, none are waited for.
@@ -90,13 +89,12 @@ class RetrainRows:
         schema = self.ports.bundles.describe(self.champion.bundle_uri, self.champion.digest).schema
         answers = self._answers(onset or searched_from(stretch, self.spec), schema)
         onset = onset or find_onset(stretch, answers, schema, self.spec)
-        loss = stretch.latest.numbers.get(f"{LOSS}:{self.spec.metric}")
         labelled = labelled_of(answers)
         if len(labelled) < FEWEST_KNOWN:  # they come late, or not at all
             recent = parse_duration(self.spec.monitoring.retrain.recent)
             labelled = labelled_of(self._answers(self.now - recent, schema))
         learned = labelled if labelled.empty else labelled[labelled["receive_time"] >= onset]
-        known = episode.replace(onset=onset, rows=len(learned), loss=loss)
+        known = episode.replace(onset=onset, rows=len(learned))
         if labelled.empty:
             return Ready(known)
         return self._ready(known, schema, learned, labelled, tries)

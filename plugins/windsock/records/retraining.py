@@ -20,6 +20,8 @@ LEASE = timedelta(hours=6)
 """How long a claim holds without a sign of life; then the run is given up for lost."""
 BUDGET_SPAN = timedelta(days=1)
 USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED})
+GROWN = 2.0
+"""A loss that is so many times as large is another one, and what did not help before may help against it."""
 Trigger = Literal["performance", "drift", "event"]
 TRIGGERS: tuple[Trigger, ...] = ("performance", "drift", "event")
 """What asks for a retrain, the most important first: a loss is known to do harm, drift may be harmless."""
@@ -82,15 +84,19 @@ def open_episode(episodes: Sequence[Episode]) -> Episode | None:
     return next((one for one in reversed(episodes) if one.state is not EpisodeState.CLOSED), None)
 
 
-def useless_in_a_row(episodes: Sequence[Episode], digest: str, trigger: Trigger) -> int:
+def useless_in_a_row(
+    episodes: Sequence[Episode], digest: str, trigger: Trigger, *, loss: float | None = None
+) -> int:
     """Return how many retrains of this version came to nothing, one after the other, up to now.
 
     Those that a loss asked for count apart from all others: retrains that did not help against drift, or as
     somebody outside asked, say nothing about what one would do against a loss. One that failed by a fault
     does not count and breaks no row; nor does one whose version waits for its rollout or is in it. A
-    promotion ends the row, as does another version that serves, or a person.
+    promotion ends the row, as does another version that serves, or a person. One whose loss has doubled since
+    does not count: the world went on changing, and a retrain may help by now.
 
     :param episodes: in the order in which they were opened.
+    :param loss: by now; ``None``: it is not known.
     """
     count = 0
     for episode in reversed(episodes):
@@ -100,17 +106,27 @@ def useless_in_a_row(episodes: Sequence[Episode], digest: str, trigger: Trigger)
         if ended or episode.forgiven_by is not None:
             break
         is_alike = (episode.trigger == "performance") == (trigger == "performance")
-        count += is_alike and episode.outcome in USELESS
+        has_grown = loss is not None and episode.loss is not None and loss >= GROWN * episode.loss > 0
+        count += is_alike and not has_grown and episode.outcome in USELESS
     return count
 
 
-def open_breakers(episodes: Sequence[Episode], policy: RetrainBlock, digest: str) -> tuple[Trigger, ...]:
+def open_breakers(
+    episodes: Sequence[Episode], policy: RetrainBlock, digest: str, *, loss: float | None = None
+) -> tuple[Trigger, ...]:
     """Return what can have no retrain any more, because too many in a row did not help."""
-    return tuple(one for one in TRIGGERS if useless_in_a_row(episodes, digest, one) >= policy.breaker)
+    counted = {one: useless_in_a_row(episodes, digest, one, loss=loss) for one in TRIGGERS}
+    return tuple(one for one, useless in counted.items() if useless >= policy.breaker)
 
 
 def hold_of(
-    episodes: Sequence[Episode], policy: RetrainBlock, *, digest: str, now: datetime, trigger: Trigger
+    episodes: Sequence[Episode],
+    policy: RetrainBlock,
+    *,
+    digest: str,
+    now: datetime,
+    trigger: Trigger,
+    loss: float | None = None,
 ) -> Hold | None:
     """Return what forbids one more retrain by now, or ``None``.
 
@@ -122,8 +138,9 @@ def hold_of(
     :param episodes: in the order in which they were opened.
     :param digest: bundle that serves.
     :param trigger: what asks for it.
+    :param loss: the loss that asks, where one does.
     """
-    useless = useless_in_a_row(episodes, digest, trigger)
+    useless = useless_in_a_row(episodes, digest, trigger, loss=loss)
     if useless >= policy.breaker:
         return Hold(
             reason=f"WS-MONITORING-052: {useless} retrains in a row did not help against {AGAINST[trigger]}, "
@@ -281,7 +298,7 @@ def _refusal(
         return f"WS-MONITORING-055: episode {episode_key} is claimed by {episode.claimed_by}"
     if episode.state is EpisodeState.CLOSED:
         return None
-    hold = hold_of(known, policy, digest=episode.digest, now=now, trigger=episode.trigger)
+    hold = hold_of(known, policy, digest=episode.digest, now=now, trigger=episode.trigger, loss=episode.loss)
     return hold.reason if hold else None
 
 

@@ -257,6 +257,15 @@ class TestLimits:
             assert "WS-MONITORING-052" in decision.reason
             assert decision.not_before is None
 
+    @pytest.mark.parametrize(("now", "stopped"), [(0.1, True), (0.19, True), (0.21, False), (None, True)])
+    def test_what_did_not_help_against_half_the_loss_says_nothing_of_the_whole(self, now, stopped):
+        closed = [make_closed(str(number), day(number), trigger="performance", loss=0.1) for number in (1, 2)]
+        numbers = {} if now is None else {"loss:roc_auc": now}
+        rows = make_windows("bbbbbb", kind="performance", numbers=numbers)
+        asked = decide(rows, closed, RetrainBlock(), day(6), A, DAY, model="churn", metric="roc_auc")
+        assert asked.order is (r.RetrainOrder.HOLD if stopped else r.RetrainOrder.GRANT)
+        assert asked.breaker == stopped
+
     def test_another_version_that_serves_ends_the_breaker(self):
         closed = [make_closed(str(number), day(number)) for number in (1, 2)]
         rows = make_windows("bbbbbb", digest=B)
