@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LEARNED_FROM = "learned_from"
 """Name of what the sets came to in a bundle's facts."""
 ENOUGH = 200
-"""Training rows that a latest part must have: as many as a retrain waits for, without those held out.
+"""Training rows that a latest part must have: fewer would be chosen by noise.
 
 A part of the recent rows must have twice as many as there are since the onset, else it is nearly these."""
 SCORED = 400
