@@ -199,7 +199,7 @@ def champion_of(month: Month) -> LoadedBundle:
         pipeline=pipeline,
         schema=schema,
         golden=make_golden(pipeline, features, schema.fields),
-        profile=build_profile(features, schema.fields, by_time=False),
+        profile=build_profile(features, schema.fields),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from windsock.cli.console import say, table
+from windsock.cli.season_lines import status_lines
 from windsock.cli.monitor_accept import reference_lines
 from windsock.exceptions import WindsockError
 from windsock.monitoring.decide_retrain import weigh
@@ -65,6 +66,8 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
     say(policy_line(spec, ports))
     _say_waits(spec, ports)
     _say_alerts(spec, ports)
+    for line in status_lines(spec.name, ports):
+        say(line)
 
 
 def _say_waits(spec: ModelSpec, ports: Ports) -> None:

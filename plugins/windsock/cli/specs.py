@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windsock.cli.console import say
+from windsock.cli.season_lines import proposals
 from windsock.cli.surroundings import REFUSED, complain
 from windsock.exceptions import SpecError
 from windsock.settings import Settings
@@ -29,7 +30,10 @@ def validate(
         list[Path] | None, typer.Argument(help="Model files, or folders of them; default: the models folder.")
     ] = None,
 ) -> None:
-    """Check model files and print every fault; exit code 1 if there is one. Keys without effect are named."""
+    """Check model files and print every fault; exit code 1 if there is one. Keys without effect are named.
+
+    Where this installation has trained a model, windows that its training proposed are named too.
+    """
     settings = Settings.from_environment()
     good: list[str] = []
     errors: list[SpecError] = []
@@ -40,7 +44,7 @@ def validate(
             found, faults = [], (fault,)
         good += found
         errors += faults
-    for line in good:
+    for line in [*good, *proposals(_names(good), settings)]:
         say(line)
     for error in errors:
         complain(error)
@@ -48,6 +52,11 @@ def validate(
         fine = sum(line.startswith("ok: ") for line in good)
         typer.echo(f"{len(errors)} file(s) cannot be used, {fine} can", err=True)
         raise typer.Exit(REFUSED)
+
+
+def _names(lines: list[str]) -> list[str]:
+    """Return the names of the models whose files are good."""
+    return [line.rpartition(": model ")[2] for line in lines if ": model " in line]
 
 
 def _noticed(spec: ModelSpec) -> list[str]:
