@@ -79,13 +79,12 @@ def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> Pe
             {},
         )
     try:
-        case = _open(step, ports, champion, now)
+        case = look_for(reach_back(_open(step, ports, champion, now)))
     except TransportError:
         raise
     except WindsockError as error:
         report = _empty(step, now, f"{error.code}: {error.message}", champion, Status.ERROR)
         return _keep(ports, report, FAULT, {})
-    case = look_for(reach_back(case))
     for part in (judge_realised, judge_estimate, judge_business, judge_positives, judge_counts):
         part(case)
     if _is_empty(case):

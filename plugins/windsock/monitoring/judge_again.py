@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,8 @@ from windsock.monitoring.label_looks import is_due, last_look, looked, reach_of
 from windsock.monitoring.late_labels import coverages
 from windsock.monitoring.performance_case import AWAITS, Case, between, knows_labels, labelled_of
 from windsock.monitoring.performance_judging import coverage_of, judge_business, judge_realised
-from windsock.monitoring.performance_verdict import Judgement, judge
-from windsock.records import MetricValue, Span, Status, WindowVerdict
+from windsock.monitoring.performance_verdict import Judgement, judge, numbers_of
+from windsock.records import PerformanceReport, Span, Status, WindowVerdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,10 +103,21 @@ def _judged(case: Case, verdict: WindowVerdict, rows: pd.DataFrame) -> WindowVer
     judge_realised(one)
     judge_business(one)
     judgement = judge(one)
+    report = PerformanceReport(
+        model=verdict.model,
+        version=verdict.version,
+        digest=verdict.digest,
+        window=verdict.window,
+        status=judgement.status,
+        rows=len(own),
+        labelled=len(labelled),
+        coverage=coverage.value,
+        realised=one.realised.metrics,
+        reason=judgement.reason,
+        judged_at=case.now,
+    )
     numbers = {name: value for name, value in verdict.numbers.items() if name != AWAITS}
-    numbers |= {**_values(one.realised.metrics), **one.numbers}
-    if coverage.value is not None:
-        numbers["coverage"] = coverage.value
+    numbers |= numbers_of(one, report)
     return verdict.replace(
         status=judgement.quality,
         severity=judgement.quality_severity,
@@ -116,10 +126,6 @@ def _judged(case: Case, verdict: WindowVerdict, rows: pd.DataFrame) -> WindowVer
         lookback=one.lookback,
         judged_at=case.now,
     )
-
-
-def _values(metrics: tuple[MetricValue, ...]) -> Mapping[str, float]:
-    return {f"realised:{one.name}": one.value for one in metrics if one.value is not None}
 
 
 def _reason(judgement: Judgement, labelled: pd.DataFrame, verdict: WindowVerdict) -> str:

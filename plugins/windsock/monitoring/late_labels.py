@@ -12,6 +12,7 @@ from windsock.monitoring import performance_checks as checks
 from windsock.monitoring.label_looks import LONGEST_DELAY, looked
 from windsock.monitoring.performance_case import (
     ANSWERED,
+    AWAITS,
     Case,
     between,
     knows_labels,
@@ -114,7 +115,7 @@ def told_age(case: Case, status: Status) -> str:
     """
     until = case.lookback.end
     if until == case.step.window.end:
-        if status is not Status.INSUFFICIENT:
+        if status is not Status.INSUFFICIENT or AWAITS not in case.numbers:
             return ""
         asked = case.step.spec.monitoring.performance.coverage
         before = [

@@ -66,6 +66,14 @@ def test_a_model_that_is_not_judged_says_so(live, capsys):
     assert "WS-MONITORING-096" not in capsys.readouterr().out
 
 
+def test_a_verdict_that_superseded_another_says_so(live, capsys):
+    late = {"kind": "performance", "digest": digest("1")}
+    live.monitor.add_window(make_window(1, "insufficient", **late))
+    live.monitor.add_window(make_window(1, "pass", **late))
+    assert run(["monitor", "churn"]) == 0
+    assert "pass (was insufficient)" in capsys.readouterr().out
+
+
 def test_the_plan_says_what_the_trend_can_see(live, capsys):
     assert run(["monitor", "churn", "--plan"]) == 0
     assert "nothing to plan with" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 
 from support.monitoring_records import make_performance
 from support.performance import CHAMPION, DAY, END, WINDOW, Scene, answers, check_of, coin, metric
-from windsock.exceptions import StorageError
+from windsock.exceptions import MonitoringError, StorageError
 from windsock.monitoring.alerts import conditions_of
 from windsock.monitoring.judge_again import MOST
 from windsock.monitoring.late_labels import coverages
@@ -104,6 +104,24 @@ class TestLookBack:
         assert second.lookback.end == tomorrow.end
         assert "labels tell of answers up to 2026-05-08 00:00 UTC, 3.04 days old" in second.reason
 
+    def test_labels_that_are_too_few_for_the_limit_are_not_late(self, scene):
+        scene.remember(1)
+        report = scene.look(answers(*coin(100, right=0.85)))
+        assert report.status is Status.INSUFFICIENT
+        assert "labels tell of" not in report.reason
+
+    def test_labels_that_cannot_be_read_further_back_are_an_error(self, scene, monkeypatch):
+        read = scene.ports.rows.labelled
+
+        def fails(model, span, *arguments, digest=None, **more):
+            if digest and span.end - span.start > 7 * DAY:
+                raise MonitoringError("no such column", code="WS-MONITORING-043", next_action="Mend it.")
+            return read(model, span, *arguments, digest=digest, **more)
+
+        monkeypatch.setattr(scene.ports.rows, "labelled", fails)
+        report = scene.look(late_frame())
+        assert (report.status, report.reason) == (Status.ERROR, "WS-MONITORING-043: no such column")
+
     def test_a_performance_window_without_a_shift_says_nothing_in_its_alert(self):
         report = make_performance(lookback=Span(start=WINDOW.end - 7 * DAY, end=WINDOW.end))
         assert not any("labels of answers" in one.text for one in conditions_of(None, report, None))
@@ -127,6 +145,7 @@ class TestAgain:
         assert first.lookback == Span(start=first.window.end - 7 * DAY, end=first.window.end)
         assert first.numbers["rows"] == 400.0
         assert first.numbers["coverage"] > 0.5
+        assert first.numbers["realised:accuracy"] < 0.7
         assert "awaits_labels" not in first.numbers
         assert first.reason.startswith("judged again by")
         assert "insufficient on 2026-05-04 01:00 UTC: WS-MONITORING-030" in first.reason
