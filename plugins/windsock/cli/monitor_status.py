@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from windsock.cli.console import say, table
-from windsock.cli.season_lines import status_lines
 from windsock.cli.monitor_accept import reference_lines
+from windsock.cli.season_lines import status_lines
 from windsock.exceptions import WindsockError
 from windsock.monitoring.decide_retrain import weigh
 from windsock.monitoring.pending_windows import pending_windows

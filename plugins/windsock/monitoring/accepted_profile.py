@@ -12,6 +12,7 @@ from windsock.ports import LoadedBundle, Ports
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile, InputField, Span
 from windsock.spec import SEED, ModelSpec
 from windsock.statistics.profiling import build_profile, describe_column
+from windsock.statistics.seasons import like_profile, overlap
 
 if TYPE_CHECKING:
     from windsock.statistics.counting import WindowCounts
@@ -46,13 +47,13 @@ def profile_rows(
     columns = [
         column
         if column.name in unread or column.name not in described
-        else _kept(column, described[column.name])
+        else _kept(column, described[column.name], span)
         for column in own.columns
     ]
     score = own.score
     if score is not None:
         named = InputField(name=score.name, kind=ColumnKind.NUMBER)
-        score = _kept(score, describe_column(frame["score"].astype("float64"), named))
+        score = _kept(score, describe_column(frame["score"].astype("float64"), named), span)
     profile = own.replace(
         rows=len(frame),
         columns=tuple(columns),
@@ -69,7 +70,8 @@ def judge_against(
 ) -> WindowJudgement:
     """Return what a window comes to when it is held against a profile, by counts alone."""
     counts, rule = ports.counter.count(spec.name, bundle.digest, profile, window), spec.monitoring.drift
-    return judge_window(profile, counts, judge_columns(profile, counts, rule), rule)
+    like = like_profile(profile, window)
+    return judge_window(like, counts, judge_columns(like, counts, rule), rule)
 
 
 def _unread(own: DriftProfile, counts: WindowCounts) -> tuple[str, ...]:
@@ -82,8 +84,17 @@ def _unread(own: DriftProfile, counts: WindowCounts) -> tuple[str, ...]:
     )
 
 
-def _kept(own: ColumnProfile, made: ColumnProfile) -> ColumnProfile:
-    return made.replace(importance=own.importance, wobble=max(own.wobble, made.wobble))
+def _kept(own: ColumnProfile, made: ColumnProfile, span: Span) -> ColumnProfile:
+    """Return a column of the accepted rows with what a few windows cannot show: that is the version's own.
+
+    What recurs by weekday or hour widens the limits, from the accepted windows' places in the cycle on.
+    """
+    season = own.season
+    if season is not None:
+        shares = zip(overlap(span, season.cycle), season.rows, strict=True)
+        reference = tuple(round(share * rows) for share, rows in shares)
+        season = season.replace(reference=reference) if any(reference) else None
+    return made.replace(importance=own.importance, wobble=own.wobble, recurring=own.recurring, season=season)
 
 
 def _weighed(profile: DriftProfile, counts: WindowCounts, unread: tuple[str, ...]) -> DriftProfile:

@@ -166,10 +166,10 @@ class DriftProfile(Record):
     :param score: the scores (or predicted numbers) on held-out rows.
     :param target: the target on held-out rows.
     :param performance: how good the answers were there.
-    :param accepted: whether it is of answered rows whose drift a person has accepted, in place of the
-        version's own.
     :param noticed: sentences for people: what recurs, windows of the training time that would alarm, and
         which window would hold what recurs.
+    :param accepted: whether it is of answered rows whose drift a person has accepted, in place of the
+        version's own.
     """
 
     rows: int = Field(ge=0)
@@ -180,8 +180,8 @@ class DriftProfile(Record):
     score: ColumnProfile | None = None
     target: ColumnProfile | None = None
     performance: ReferencePerformance | None = None
-    accepted: bool = Field(default=False, exclude_if=False.__eq__)
     noticed: tuple[str, ...] = ()
+    accepted: bool = Field(default=False, exclude_if=False.__eq__)
 
     def column(self, name: str) -> ColumnProfile | None:
         """Return a feature by name, or ``None``."""

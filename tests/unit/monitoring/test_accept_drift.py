@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from support import seasons
 from support.builders import digest, make_snapshot, make_spec
 from support.drift_windows import FIELDS, count_frame, draw_frame, profile_of
 from support.fakes import fake_ports
@@ -71,6 +72,8 @@ class Log:
 
     def count(self, model: str, digest: str, profile: Any, span: Span) -> WindowCounts:
         frame = self.frame(span)
+        if profile.score is None:
+            return count_frame(profile, frame)
         scores = count_numbers(profile.score, frame["score"].to_numpy(dtype="float64"))
         return count_frame(profile, frame, scores=scores)
 
@@ -208,6 +211,30 @@ class TestAccepted:
         judged(world, 1)
         profile = accept(world).profile
         assert {(one.importance, one.wobble) for one in profile.columns} == {(0.2, 0.07)}
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_weekend_is_like_weekends_of_the_versions_history(self, world: Any, known: bool) -> None:
+        ports, log, _ = world
+        history = seasons.draw_rows(seasons.by_week, 56, a_day=300)
+        profile = seasons.profile_of(history)
+        if not known:
+            columns = [one.replace(season=None, recurring=0.0) for one in profile.columns]
+            profile = profile.replace(columns=tuple(columns))
+        bundle = ports.bundles.by_digest[digest("7")]
+        schema = bundle.schema.replace(fields=seasons.FIELDS)
+        ports.bundles.by_digest[digest("7")] = replace(bundle, profile=profile, schema=schema)
+        for number in range(3, 11):
+
+            def older(moment: datetime, number: int = number) -> float:
+                return seasons.by_week(moment) + (1.0 if number < 10 else 2.0)
+
+            log.days[number] = seasons.draw_rows(older, 1, a_day=800, seed=number, start=day(number).start)
+            log.days[number]["score"] = 0.5
+        assert judged(world, 3, 4) == [Status.FAIL, Status.FAIL], "Monday and Tuesday"
+        accept(world)
+        weekend = Status.PASS if known else Status.FAIL
+        assert judged(world, 6, 8, 9) == [Status.PASS, weekend, weekend]
+        assert judged(world, 10) == [Status.FAIL], "a Monday on which customers are older still"
 
     @pytest.mark.parametrize("method", ["exact", "evidently"])
     def test_methods_on_rows_take_the_accepted_rows(self, world: Any, method: str) -> None:
