@@ -135,7 +135,10 @@ class RetrainRows:
             rarer = min(counts[one] for one in schema.classes)
             if rarer < FEWEST_OF_CLASS:
                 needed = max(needed, rows + 1, math.ceil(rows * FEWEST_OF_CLASS / max(1, rarer)))
-                why = f"; {rarer:,} are of the rarer class, {FEWEST_OF_CLASS} needed"
+                why = (
+                    f"; {FEWEST_OF_CLASS} of the rarer class are needed and {rarer:,} are there, "
+                    f"so it takes some {needed:,} answers"
+                )
         if 2 * tried > needed:
             needed = 2 * tried
             why += f"; the last try had {tried:,}, which were too few: twice as many are needed"
