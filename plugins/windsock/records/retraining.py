@@ -22,6 +22,9 @@ BUDGET_SPAN = timedelta(days=1)
 USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED})
 GROWN = 2.0
 """A loss that is so many times as large is another one, and what did not help before may help against it."""
+PLAIN_GROWTH = 0.05
+"""A loss of nearly nothing doubles by chance: it must be larger by so much as well, which is the drop that is
+allowed by default."""
 Trigger = Literal["performance", "drift", "event"]
 TRIGGERS: tuple[Trigger, ...] = ("performance", "drift", "event")
 """What asks for a retrain, the most important first: a loss is known to do harm, drift may be harmless."""
@@ -92,8 +95,8 @@ def useless_in_a_row(
     Those that a loss asked for count apart from all others: retrains that did not help against drift, or as
     somebody outside asked, say nothing about what one would do against a loss. One that failed by a fault
     does not count and breaks no row; nor does one whose version waits for its rollout or is in it. A
-    promotion ends the row, as does another version that serves, or a person. One whose loss has doubled since
-    does not count: the world went on changing, and a retrain may help by now.
+    promotion ends the row, as does another version that serves, or a person. One whose loss has plainly
+    doubled since does not count: the world went on changing, and a retrain may help by now.
 
     :param episodes: in the order in which they were opened.
     :param loss: by now; ``None``: it is not known.
@@ -106,9 +109,18 @@ def useless_in_a_row(
         if ended or episode.forgiven_by is not None:
             break
         is_alike = (episode.trigger == "performance") == (trigger == "performance")
-        has_grown = loss is not None and episode.loss is not None and loss >= GROWN * episode.loss > 0
+        has_grown = _has_doubled(loss, episode.loss)
         count += is_alike and not has_grown and episode.outcome in USELESS
     return count
+
+
+def _has_doubled(loss: float | None, before: float | None) -> bool:
+    return (
+        loss is not None
+        and before is not None
+        and loss >= GROWN * before > 0
+        and loss - before > PLAIN_GROWTH
+    )
 
 
 def open_breakers(
