@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from windsock.monitoring.drift_columns import judge_columns
 from windsock.records import ColumnProfile, DriftProfile, Span, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.counting import WindowCounts
 from windsock.statistics.seasons import like_profile
+
+MOST_LOOKED_AT = 7
+"""Of a long excursion, such as days in windows of an hour, so many of the windows before are counted."""
 
 
 def without_what_lasts(
@@ -30,17 +34,26 @@ def without_what_lasts(
     kept = {one.name: one.lasted for one in _columns(profile) if one.recurring and one.lasted}
     if not kept:
         return profile, ()
-    ordinary = _replaced(profile, kept)
-    beyond = kept.keys() & _beyond(ordinary, window, counts, rule)
-    length, lasting, back = window.end - window.start, set[str](), 0
-    while beyond:
-        lasting |= {name for name in beyond if kept[name] <= back}
-        beyond -= lasting
-        if beyond:
-            back += 1
-            earlier = Span(start=window.start - back * length, end=window.end - back * length)
-            beyond &= _beyond(ordinary, earlier, count(earlier), rule)
+    ordinary, length = _replaced(profile, kept), window.end - window.start
+
+    @cache
+    def beyond_at(back: int) -> set[str]:
+        span = Span(start=window.start - back * length, end=window.end - back * length)
+        return _beyond(ordinary, span, count(span), rule)
+
+    lasting = {
+        name
+        for name in kept.keys() & _beyond(ordinary, window, counts, rule)
+        if all(name in beyond_at(back) for back in _looked_at(kept[name]))
+    }
     return _replaced(profile, lasting), tuple(name for name in kept if name in lasting)
+
+
+def _looked_at(lasted: int) -> list[int]:
+    """Return which windows before are looked at, the farthest first: all, or some of many evenly."""
+    return sorted(
+        {-(-lasted * part // MOST_LOOKED_AT) for part in range(1, MOST_LOOKED_AT + 1)}, reverse=True
+    )
 
 
 def _columns(profile: DriftProfile) -> list[ColumnProfile]:

@@ -79,6 +79,21 @@ def test_windows_before_are_counted_only_where_something_is_beyond() -> None:
     assert len(looked) == 2, "profiles of before do not know how long"
 
 
+@pytest.mark.parametrize(("lasted", "looked"), [(1, 1), (4, 4), (7, 7), (60, 7)])
+def test_of_many_windows_before_some_are_counted(lasted: int, looked: int) -> None:
+    profile = ODD.replace(columns=tuple(one.replace(lasted=lasted) for one in ODD.columns))
+    spans: list[Span] = []
+    count = counter(profile, moves(1.0), spans)
+    late = day(60 + lasted)
+    _, lasting = without_what_lasts(profile, late, count(late), count, RULE)
+    assert lasting == ("age", "visits", "plan")
+    assert len(set(spans)) == len(spans) == looked + 1
+    spans.clear()
+    early = day(59 + lasted)
+    _, lasting = without_what_lasts(profile, early, count(early), count, RULE)
+    assert (lasting, len(spans)) == ((), 2), "the farthest is looked at first"
+
+
 def test_a_profile_of_before_has_the_cap() -> None:
     wide = ODD.replace(columns=tuple(one.replace(recurring=0.9) for one in ODD.columns))
     like: list[ColumnProfile] = list(like_profile(wide, day(60)).columns)
