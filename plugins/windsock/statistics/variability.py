@@ -113,7 +113,8 @@ def find_excursions(
     every = np.array(list(found.values()))
     tests = int(np.isfinite(every).sum())
     flagged = np.nanmin(np.where(np.isnan(every), 1.0, every), axis=0) * max(1, tests) <= SURE
-    once, recurs, lasted = [], set[int](), dict.fromkeys(tables, 0)
+    once: list[Excursion] = []
+    away: dict[str, NDArray[Any]] = {}
     for name, table in tables.items():
         places = np.flatnonzero(flagged & (found[name] <= SURE))
         if not places.size:
@@ -122,11 +123,18 @@ def find_excursions(
         first, second = two_places(places, effects, reach, _same_way(table, kinds[name], places))
         recurring[name] = second
         if second:
-            lasted[name] = _longest(found[name] <= SURE, places)
-            recurs |= set(places.tolist())
+            away[name] = places
         else:
             once.append(Excursion(column=name, window=int(places[effects.argmax()]), effect=first))
-    return Variability(recurring=recurring, once=tuple(once), places=tuple(sorted(recurs)), lasted=lasted)
+    # A column that shows less of an excursion than another may miss some of its windows.
+    least = np.min([np.where(np.isnan(found[name]), 1.0, found[name]) for name in away or tables], axis=0)
+    together = least * len(away) <= SURE
+    return Variability(
+        recurring=recurring,
+        once=tuple(once),
+        places=tuple(sorted({place for places in away.values() for place in places.tolist()})),
+        lasted={name: _longest((found[name] <= SURE) | together, at) for name, at in away.items()},
+    )
 
 
 def windows_that_alarm(
