@@ -24,6 +24,9 @@ USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED})
 GROWN = 2.0
 """Against a loss that is so many times as large, or with so many times the rows since the onset, a retrain
 may help where one before did not."""
+PLAIN_GROWTH = 0.05
+"""A loss of nearly nothing doubles by chance: it must be larger by more than this as well, which is the drop
+that is allowed by default."""
 Trigger = Literal["performance", "drift", "event"]
 TRIGGERS: tuple[Trigger, ...] = ("performance", "drift", "event")
 """What asks for a retrain, the most important first: a loss is known to do harm, drift may be harmless."""
@@ -100,8 +103,8 @@ def useless_in_a_row(
     somebody outside asked, say nothing about what one would do against a loss. One that failed by a fault
     does not count and breaks no row; nor does one whose version waits for its rollout or is in it. A
     promotion ends the row, as does another version that serves, or a person. Against a loss, one does not
-    count where the loss has doubled since, or the rows since the onset have: the world went on changing, or
-    there is more of it to learn from, and a retrain may help by now.
+    count where the loss has plainly doubled since, or the rows since the onset have: the world went on
+    changing, or there is more of it to learn from, and a retrain may help by now.
 
     :param episodes: in the order in which they were opened.
     :param loss: by now; ``None``: it is not known.
@@ -115,7 +118,7 @@ def useless_in_a_row(
         if ended or episode.forgiven_by is not None:
             break
         is_alike = (episode.trigger == "performance") == (trigger == "performance")
-        has_grown = _has_grown(loss, episode.loss) or (
+        has_grown = _has_grown(loss, episode.loss, by=PLAIN_GROWTH) or (
             trigger == "performance" and _has_grown(rows, episode.rows)
         )
         if is_alike and not has_grown and episode.outcome in USELESS:
@@ -123,8 +126,8 @@ def useless_in_a_row(
     return useless
 
 
-def _has_grown(now: float | None, then: float | None) -> bool:
-    return now is not None and then is not None and now >= GROWN * then > 0
+def _has_grown(now: float | None, then: float | None, *, by: float = 0.0) -> bool:
+    return now is not None and then is not None and now >= GROWN * then > 0 and now - then > by
 
 
 def open_breakers(episodes: Sequence[Episode], policy: RetrainBlock, digest: str) -> tuple[Trigger, ...]:

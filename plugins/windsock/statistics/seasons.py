@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 PARTS = {"week": 7, "day": 24}
 LENGTHS = {"week": DAY, "day": HOUR}
+MOST_RECURRING = 0.3
+"""What comes and goes widens a limit by so much at most: a KS distance of 0.3 is a shift of 0.77 standard
+deviations. So one of a whole standard deviation (0.38) is drift, whatever training has seen twice."""
 MONDAY = 3
 """Place of the first day of 1970, a Thursday, in its week."""
 
@@ -70,6 +73,8 @@ def like_column(column: ColumnProfile, span: Span) -> ColumnProfile:
     from it by in the longer history is added to what is no drift.
     """
     season = column.season
+    if column.recurring > MOST_RECURRING:
+        column = column.replace(recurring=MOST_RECURRING)
     if season is None:
         return column
     now = weights_of(season, overlap(span, season.cycle))

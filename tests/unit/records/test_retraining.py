@@ -134,6 +134,27 @@ class TestRowsThatDouble:
         assert len(known) <= 2 * 8
 
 
+@pytest.mark.parametrize(
+    ("before", "loss", "count"),
+    [
+        (0.1, 0.2, 0),
+        (0.06, 0.12, 0),
+        (0.001, 0.06, 0),
+        (0.1, 0.19, 1),
+        (0.001, 0.002, 1),
+        (0.01, 0.05, 1),
+        (0.04, 0.08, 1),
+        (-0.1, 0.2, 1),
+        (0.1, None, 1),
+    ],
+)
+def test_a_loss_that_has_plainly_doubled_is_another_one(
+    before: float, loss: float | None, count: int
+) -> None:
+    known = [episodes("kept")[0].replace(trigger="performance", loss=before)]
+    assert len(useless_in_a_row(known, digest("1"), "performance", loss=loss)) == count
+
+
 KEPT, PROMOTED, QUEUED = RetrainOutcome.KEPT, RetrainOutcome.PROMOTED, RetrainOutcome.QUEUED
 
 
