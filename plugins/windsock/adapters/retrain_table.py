@@ -12,15 +12,8 @@ from windsock.adapters.record_rows import raw_of, record_of
 from windsock.exceptions import DatabaseUnavailableError
 from windsock.records import Episode, EpisodeState, RetrainClaim, RetrainOutcome
 from windsock.records.accepted_drift import Accepted
-from windsock.records.retraining import (
-    Lease,
-    announce_in,
-    claim_in,
-    close_in,
-    renew_in,
-    reset_in,
-    sweep_in,
-)
+from windsock.records.retrain_claims import claim_in, close_in, renew_in, reset_in
+from windsock.records.retraining import Lease, announce_in, sweep_in
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from windsock.records import (
     champion_of,
 )
 from windsock.records.accepted_drift import Accepted
-from windsock.records.retraining import Lease, announce_in, claim_in, close_in, renew_in, reset_in, sweep_in
+from windsock.records.retrain_claims import claim_in, close_in, renew_in, reset_in
+from windsock.records.retraining import Lease, announce_in, sweep_in
 from windsock.spec import ModelSpec
 
 CODE = "WS-MONITORING-079"
