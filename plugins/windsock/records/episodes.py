@@ -35,8 +35,8 @@ class RetrainOutcome(StrEnum):
     FAILED = "failed"
     """A fault, or a run that was lost: says nothing about whether retraining helps."""
     TOO_FEW = "too_few"
-    """Kept or refused, but there were too few rows since the onset to prove that the loss is won back: says
-    nothing about whether retraining helps, and is tried again when there are twice as many."""
+    """Kept or refused, but its rows were too few to prove a gain that matters: says nothing about whether
+    retraining helps, and is tried again when there are twice as many since the onset."""
     SUPERSEDED = "superseded"
     """Never claimed: another version serves by now, or the retrain of another episode answers it."""
 
@@ -187,7 +187,7 @@ class CloseRetrainInput(Record):
     :param claim: what ``claim_retrain`` gave; a claim that was not granted closes nothing.
     :param outcome: what the retrain came to.
     :param against: the new version's difference to the champion, where the gate kept or refused it: whether
-        its rows could have shown that the loss is won back.
+        its rows could have shown a gain that matters.
     """
 
     spec: ModelSpec

@@ -101,8 +101,8 @@ def describe_end(record: r.RetrainEnd) -> Verdict:
     if record.outcome is r.RetrainOutcome.FAILED:
         next_action = "open the run's red task and do what its NEXT says"
     elif record.outcome is r.RetrainOutcome.TOO_FEW:
-        next_action = "nothing to do; it is tried again with twice as many labelled answers"
-        why = ": its rows could not have shown that the loss is won back, so the breaker does not count it"
+        next_action = "nothing to do; windows that are still bad ask again, with twice the labelled answers"
+        why = ": its rows could not have shown a gain that matters, so the breaker does not count it"
     return Verdict(
         word="PASS",
         why=f"the retrain came to: {record.outcome.value}{why}",
