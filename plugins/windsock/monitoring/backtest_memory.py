@@ -21,6 +21,7 @@ from windsock.records import (
     LedgerEntry,
     LedgerRow,
     LedgerView,
+    PairedDifference,
     RetrainClaim,
     RetrainOutcome,
     StoredBundle,
@@ -280,10 +281,20 @@ class MemoryMonitor:
             self._leases[model] = made.lease
         return made is not None
 
-    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
+    def close(
+        self,
+        model: str,
+        *,
+        holder: str,
+        outcome: RetrainOutcome,
+        now: datetime,
+        difference: PairedDifference | None = None,
+    ) -> None:
         """Give a claim back and close its episode."""
         lease = self._leases.get(model)
-        change = close_in(self.episodes(model), lease, holder=holder, outcome=outcome, now=now)
+        change = close_in(
+            self.episodes(model), lease, holder=holder, outcome=outcome, now=now, difference=difference
+        )
         self._put(model, change.episodes)
         self._leases[model] = change.lease
 

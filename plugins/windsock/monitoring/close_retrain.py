@@ -17,7 +17,9 @@ def close_retrain(step: CloseRetrainInput, ports: Ports, key: str) -> RetrainEnd
     drop = step.spec.monitoring.performance.drop
     outcome = learned(step.outcome, claim.episode, step.against, drop=drop)
     if claim.granted:
-        ports.monitor.close(claim.model, holder=claim.holder, outcome=outcome, now=now)
+        ports.monitor.close(
+            claim.model, holder=claim.holder, outcome=outcome, now=now, difference=step.against
+        )
     return RetrainEnd(
         model=claim.model,
         holder=claim.holder,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from windsock.monitoring.breaker_text import tried_text
 from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.ports import Ports
@@ -92,7 +93,7 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
             now=now,
             accepted_until=accepted,
         )
-    return decide(
+    decision = decide(
         windows,
         episodes,
         monitoring.retrain,
@@ -104,6 +105,9 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
         rows=rows,
         metric=step.spec.metric,
     )
+    if champion is None or not decision.stopped:
+        return decision
+    return decision.replace(tried=tried_text(episodes, champion.digest, decision.stopped))
 
 
 def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) -> None:

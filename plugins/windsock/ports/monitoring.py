@@ -12,6 +12,7 @@ from windsock.records import (
     DriftProfile,
     Episode,
     InputSchema,
+    PairedDifference,
     RetrainClaim,
     RetrainOutcome,
     Span,
@@ -256,10 +257,20 @@ class Monitor(Protocol):
         """
         ...
 
-    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
+    def close(
+        self,
+        model: str,
+        *,
+        holder: str,
+        outcome: RetrainOutcome,
+        now: datetime,
+        difference: PairedDifference | None = None,
+    ) -> None:
         """Give a claim back and close its episode; a holder that has none changes nothing.
 
         A run that was given up for lost, and still comes to an end, has its outcome kept.
+
+        :param difference: of its version to the champion, where the gate kept or refused it.
         """
         ...
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from windsock.records.base import Span
 from windsock.records.episodes import Episode, EpisodeState, RetrainClaim, RetrainOutcome
 from windsock.records.retraining import LEASE, Change, Lease, closed_as, hold_of, open_episode, sweep_in
+from windsock.records.training import PairedDifference
 from windsock.spec.durations import parse_duration
 from windsock.spec.monitoring import RetrainBlock
 
@@ -135,19 +136,29 @@ def renew_in(lease: Lease | None, *, holder: str, until: datetime, now: datetime
 
 
 def close_in(
-    known: Sequence[Episode], lease: Lease | None, *, holder: str, outcome: RetrainOutcome, now: datetime
+    known: Sequence[Episode],
+    lease: Lease | None,
+    *,
+    holder: str,
+    outcome: RetrainOutcome,
+    now: datetime,
+    difference: PairedDifference | None = None,
 ) -> Change:
     """Give a claim back and close its episode.
 
     The outcome of a run that was given up for lost is kept when it comes to its end after all.
+
+    :param difference: of its version to the champion, where the gate kept or refused it.
     """
     if lease is not None and lease.holder == holder:
         mine = [one for one in known if one.key == lease.episode_key and one.state is EpisodeState.CLAIMED]
-        return Change(episodes=tuple(closed_as(one, outcome, now) for one in mine))
+        return Change(
+            episodes=tuple(closed_as(one, outcome, now).replace(difference=difference) for one in mine)
+        )
     late = next((one for one in reversed(known) if one.claimed_by == holder), None)
     if late is None or late.outcome is not RetrainOutcome.FAILED or outcome is RetrainOutcome.FAILED:
         return Change(lease=lease)
-    return Change(episodes=(late.replace(outcome=outcome),), lease=lease)
+    return Change(episodes=(late.replace(outcome=outcome, difference=difference),), lease=lease)
 
 
 def reset_in(known: Sequence[Episode], *, actor: str) -> tuple[Episode, ...]:
