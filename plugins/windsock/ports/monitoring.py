@@ -197,7 +197,8 @@ class Monitor(Protocol):
         """Keep a window's verdict: the first one of a drift window stands, the latest of a performance one.
 
         An ``error`` never stands: a later verdict of the window replaces it. Neither does what a clock that
-        was ahead let judge: a verdict that was judged sooner, and after the window's end, replaces it.
+        was ahead let judge: a verdict that was judged sooner, and after the window's end, replaces it. Nor
+        does ``empty``, where rows are judged after all.
         """
         ...
 
