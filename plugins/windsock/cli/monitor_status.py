@@ -91,7 +91,9 @@ def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
     for kind in (kind for kind, is_on in watched.items() if is_on):
         judged = [one for one in ports.monitor.windows(spec.name, kind) if one.digest == champion.digest]
         since = looked_since(block, judged[-1].window.end) if judged else ports.now()
-        if told := unjudged_text(spec, [one for one in judged if one.window.end > since]):
+        performance = ports.monitor.windows(spec.name, "performance", since=since)
+        row = [one for one in judged if one.window.end > since]
+        if told := unjudged_text(spec, row, performance=performance):
             say(told)
 
 
