@@ -6,9 +6,18 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from windsock.records import Alert, Episode, RetrainClaim, RetrainOutcome, WindowKind, WindowVerdict
+from windsock.records import (
+    Alert,
+    Episode,
+    PairedDifference,
+    RetrainClaim,
+    RetrainOutcome,
+    WindowKind,
+    WindowVerdict,
+)
 from windsock.records.accepted_drift import Accepted
-from windsock.records.retraining import Lease, announce_in, claim_in, close_in, renew_in, reset_in, sweep_in
+from windsock.records.retrain_claims import claim_in, close_in, renew_in, reset_in
+from windsock.records.retraining import Lease, announce_in, sweep_in
 from windsock.spec import ModelSpec
 
 
@@ -110,10 +119,23 @@ class FakeMonitor:
                 self.leases[model] = change.lease
             return change is not None
 
-    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
+    def close(
+        self,
+        model: str,
+        *,
+        holder: str,
+        outcome: RetrainOutcome,
+        now: datetime,
+        difference: PairedDifference | None = None,
+    ) -> None:
         with self._lock:
             change = close_in(
-                self._rows(model), self.leases.get(model), holder=holder, outcome=outcome, now=now
+                self._rows(model),
+                self.leases.get(model),
+                holder=holder,
+                outcome=outcome,
+                now=now,
+                difference=difference,
             )
             self._put(model, change.episodes)
             self.leases[model] = change.lease

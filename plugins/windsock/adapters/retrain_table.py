@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING
 from windsock.adapters.database import reading, writing
 from windsock.adapters.record_rows import raw_of, record_of
 from windsock.exceptions import DatabaseUnavailableError
-from windsock.records import Episode, EpisodeState, RetrainClaim, RetrainOutcome
+from windsock.records import Episode, EpisodeState, PairedDifference, RetrainClaim, RetrainOutcome
 from windsock.records.accepted_drift import Accepted
-from windsock.records.retraining import (
-    Lease,
-    announce_in,
-    claim_in,
-    close_in,
-    renew_in,
-    reset_in,
-    sweep_in,
-)
+from windsock.records.retrain_claims import claim_in, close_in, renew_in, reset_in
+from windsock.records.retraining import Lease, announce_in, sweep_in
 from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -104,10 +97,20 @@ class SqlRetraining:
                 change.put_lease(made.lease)
         return made is not None
 
-    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
+    def close(
+        self,
+        model: str,
+        *,
+        holder: str,
+        outcome: RetrainOutcome,
+        now: datetime,
+        difference: PairedDifference | None = None,
+    ) -> None:
         """Give a claim back and close its episode; a holder that has none changes nothing."""
         with self._changing(model) as change:
-            made = close_in(change.known, change.lease, holder=holder, outcome=outcome, now=now)
+            made = close_in(
+                change.known, change.lease, holder=holder, outcome=outcome, now=now, difference=difference
+            )
             change.write(made.episodes)
             change.put_lease(made.lease)
 

@@ -6,6 +6,7 @@ from windsock.cli.console import say, table
 from windsock.cli.monitor_accept import reference_lines
 from windsock.cli.season_lines import status_lines
 from windsock.exceptions import WindsockError
+from windsock.monitoring.breaker_text import reset_command
 from windsock.monitoring.decide_retrain import weigh
 from windsock.monitoring.pending_windows import pending_windows
 from windsock.monitoring.performance_checks import LOSS
@@ -90,7 +91,9 @@ def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
     for kind in (kind for kind, is_on in watched.items() if is_on):
         judged = [one for one in ports.monitor.windows(spec.name, kind) if one.digest == champion.digest]
         since = looked_since(block, judged[-1].window.end) if judged else ports.now()
-        if told := unjudged_text(spec, [one for one in judged if one.window.end > since]):
+        performance = ports.monitor.windows(spec.name, "performance", since=since)
+        row = [one for one in judged if one.window.end > since]
+        if told := unjudged_text(spec, row, performance=performance):
             say(told)
 
 
@@ -137,7 +140,7 @@ def policy_line(spec: ModelSpec, ports: Ports) -> str:
         for one in block.triggers
     ]
     stopped = [hold.reason for hold in holds if hold is not None and hold.breaker]
-    ends = f"a promotion ends it, or a person: windsock monitor {spec.name} --reset --reason WHY"
+    ends = f"a promotion ends it, or a person: {reset_command(spec.name)}"
     breaker = f"breaker: OPEN ({'; '.join(stopped)}); {ends}" if stopped else "breaker: closed"
     left = [hold for hold in holds if hold is None or not hold.breaker]
     if not left:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from windsock.monitoring.better_than_broken import better_than_broken_text
+from windsock.monitoring.breaker_text import reset_command
 from windsock.monitoring.performance_checks import DROP, FLOOR, POSITIVE_RATE
 from windsock.monitoring.performance_severity import kind_of, severity_of
 from windsock.monitoring.performance_verdict import quality_of
@@ -85,8 +86,8 @@ def conditions_of(
                 active=decision.breaker,
                 severity=Severity.CRITICAL,
                 title=f"{decision.model}: retraining has stopped",
-                text=f"{_bare(decision.reason)}. {_how_it_ends(decision)}: windsock monitor "
-                f"{decision.model} --reset",
+                text=f"{_tried(decision)}{_how_it_ends(decision)}: {reset_command(decision.model)}. "
+                f"{_bare(decision.reason)}.",
             )
         )
     return tuple(found)
@@ -97,6 +98,10 @@ def _how_it_ends(decision: RetrainDecision) -> str:
     if "performance" in decision.stopped:
         until = f"but for one at a time as loss or labelled answers double, {until}"
     return f"No retrain{_against(decision)} follows {until}"
+
+
+def _tried(decision: RetrainDecision) -> str:
+    return f"{decision.tried[0].upper()}{decision.tried[1:]}. " if decision.tried else ""
 
 
 def _against(decision: RetrainDecision) -> str:

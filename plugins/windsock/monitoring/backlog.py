@@ -72,9 +72,10 @@ def take_backlog(spec: ModelSpec, ports: Ports, *, most: int | None = MOST) -> B
     :raises DatabaseUnavailableError: if the control database does not answer.
     """
     rows, block = ports.ledger.rows(spec.name), spec.monitoring
-    pending = pending_windows(
-        block, ports.monitor.windows(spec.name), since=live_since(rows), now=ports.now()
-    )
+    judged = ports.monitor.windows(spec.name)
+    pending = pending_windows(block, judged, since=live_since(rows), now=ports.now())
+    filled = _filled(spec, ports, rows, [one for one in judged if one.window not in pending])
+    pending = tuple(sorted({*pending, *filled}, key=lambda window: window.end))
     pending, skipped = _skip(spec, ports, rows, pending)
     windows: list[Span] = []
     empty = 0
@@ -86,6 +87,37 @@ def take_backlog(spec: ModelSpec, ports: Ports, *, most: int | None = MOST) -> B
         windows += left[: len(left) - len(pending[-1:])]
         empty += len(chunk) + len(pending[-1:]) - len(left)
     return Backlog(tuple(windows), len(pending), empty, skipped)
+
+
+def _filled(
+    spec: ModelSpec, ports: Ports, rows: Sequence[LedgerRow], judged: Sequence[WindowVerdict]
+) -> tuple[Span, ...]:
+    """Return the windows of the last ones that were ``empty``, and of which the log has rows by now.
+
+    They came late, or the window was judged before its time by a clock that was ahead. Only windows in which
+    the version served are looked at: of others it has no rows.
+    """
+    champion = ports.ledger.champion(spec.name)
+    if champion is None:
+        return ()
+    length, begins = spec.monitoring.window_length, recent_since(spec.monitoring, ports.now())
+    serves = _serves_since(rows, champion)
+    empty = {
+        one.window
+        for one in judged
+        if one.status is Status.EMPTY
+        and begins <= one.window.start
+        and one.window.end - one.window.start == length
+        and (serves is None or serves <= one.window.start)
+    }
+    if not empty:
+        return ()
+    try:
+        without = ports.counter.without_rows(spec.name, sorted(empty, key=lambda window: window.end))
+    except StorageError as error:
+        log.warning("%s: whether empty windows have rows by now is not known: %s", error.code, error.message)
+        return ()
+    return tuple(empty - without)
 
 
 def _skip(

@@ -21,6 +21,7 @@ from windsock.records import (
     LedgerEntry,
     LedgerRow,
     LedgerView,
+    PairedDifference,
     RetrainClaim,
     RetrainOutcome,
     StoredBundle,
@@ -29,7 +30,8 @@ from windsock.records import (
     champion_of,
 )
 from windsock.records.accepted_drift import Accepted
-from windsock.records.retraining import Lease, announce_in, claim_in, close_in, renew_in, reset_in, sweep_in
+from windsock.records.retrain_claims import claim_in, close_in, renew_in, reset_in
+from windsock.records.retraining import Lease, announce_in, sweep_in
 from windsock.spec import ModelSpec
 
 CODE = "WS-MONITORING-079"
@@ -279,10 +281,20 @@ class MemoryMonitor:
             self._leases[model] = made.lease
         return made is not None
 
-    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
+    def close(
+        self,
+        model: str,
+        *,
+        holder: str,
+        outcome: RetrainOutcome,
+        now: datetime,
+        difference: PairedDifference | None = None,
+    ) -> None:
         """Give a claim back and close its episode."""
         lease = self._leases.get(model)
-        change = close_in(self.episodes(model), lease, holder=holder, outcome=outcome, now=now)
+        change = close_in(
+            self.episodes(model), lease, holder=holder, outcome=outcome, now=now, difference=difference
+        )
         self._put(model, change.episodes)
         self._leases[model] = change.lease
 

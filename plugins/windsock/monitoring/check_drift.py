@@ -320,6 +320,10 @@ def _tell_unjudged(
     if not report.status is stands.status is Status.INSUFFICIENT:
         return report
     end = report.window.end
-    kept = ports.monitor.windows(report.model, "drift", since=looked_since(step.spec.monitoring, end))
-    told = unjudged_text(step.spec, [one for one in kept if one.window.end <= end])
+    since = looked_since(step.spec.monitoring, end)
+    kept, performance = (
+        [one for one in ports.monitor.windows(report.model, kind, since=since) if one.window.end <= end]
+        for kind in ("drift", "performance")
+    )
+    told = unjudged_text(step.spec, kept, performance=performance)
     return report.replace(findings=(*report.findings, told)) if told else report

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal, NamedTuple
 
+from windsock.monitoring.breaker_text import tried_text
 from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.ports import Ports
@@ -96,7 +97,7 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
             now=now,
             accepted_until=accepted,
         )
-    return decide(
+    decision = decide(
         windows,
         episodes,
         monitoring.retrain,
@@ -109,6 +110,9 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
         metric=step.spec.metric,
         is_lost=better_than_broken_of(ports.ledger.rows(name)) is not None,
     )
+    if champion is None or not decision.stopped:
+        return decision
+    return decision.replace(tried=tried_text(episodes, champion.digest, decision.stopped))
 
 
 def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) -> None:

@@ -34,15 +34,15 @@ def tell_unjudged(case: Case, verdict: WindowVerdict) -> tuple[WindowVerdict, tu
     verdict = verdict.replace(numbers={**verdict.numbers, **_flags(case)})
     if verdict.status is not Status.INSUFFICIENT:
         return verdict, ()
+    covered = any(one.name == COVERAGE and one.passed for one in case.checks)
+    if covered and (hours := _lookback_for(case)) is not None:
+        verdict = verdict.replace(numbers={**verdict.numbers, WIDE: hours})
     spec, end = case.step.spec, verdict.window.end
     kept = case.ports.monitor.windows(spec.name, "performance", since=looked_since(spec.monitoring, end))
     before = [one for one in kept if one.window.end < end]
     row = row_of((*before, verdict))
     if not is_due(spec.monitoring, row):
         return verdict, ()
-    covered = any(one.name == COVERAGE and one.passed for one in case.checks)
-    if covered and (hours := _lookback_for(case)) is not None:
-        verdict = verdict.replace(numbers={**verdict.numbers, WIDE: hours})
     told = unjudged_text(spec, (*before, verdict))
     return verdict, (told,) if told else ()
 

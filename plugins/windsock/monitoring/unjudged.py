@@ -12,6 +12,8 @@ from windsock.spec import LabelsBlock, ModelSpec, MonitoringBlock, PerformanceBl
 CODES: dict[WindowKind, str] = {"performance": "WS-MONITORING-095", "drift": "WS-MONITORING-096"}
 LEAST_TIME = timedelta(days=1)
 """A row of short windows must last as long: a quiet night is no news."""
+MOST_TIME = timedelta(days=14)
+"""A row that lasts as long is told, however few windows it has: seven windows of a week are seven weeks."""
 FURTHER, FURTHEST = 10, timedelta(days=7)
 """Windows are looked at over so many times the asked row, and at least so long: empty ones lie between."""
 WINDOW_SPANS = (
@@ -64,30 +66,34 @@ def row_of(verdicts: Iterable[WindowVerdict]) -> tuple[WindowVerdict, ...]:
 def is_due(block: MonitoringBlock, row: Sequence[WindowVerdict]) -> bool:
     """Return whether a row without a verdict is so long that the owner must know."""
     asked = block.alert_insufficient
-    if asked is None or len(row) < asked or not row[-1].digest:
+    if asked is None or not row or not row[-1].digest:
         return False
-    return row[-1].window.end - row[0].window.start >= LEAST_TIME
+    lasts = row[-1].window.end - row[0].window.start
+    return lasts >= (LEAST_TIME if len(row) >= asked else MOST_TIME)
 
 
-def unjudged_text(spec: ModelSpec, verdicts: Iterable[WindowVerdict]) -> str | None:
-    """Return why a model has not been judged for long, and the setting that would do; else ``None``.
+def unjudged_text(
+    spec: ModelSpec, verdicts: Iterable[WindowVerdict], *, performance: Sequence[WindowVerdict] = ()
+) -> str | None:
+    """Return why a model has not been judged for long, and the settings that would do; else ``None``.
 
     Verdicts of earlier releases lack numbers: of those less is said.
 
     :param verdicts: of one kind, in the order of their end; the latest may not be kept yet.
+    :param performance: verdicts on performance of the same time, for what goes with another window of drift.
     """
     row = row_of(verdicts)
     if not is_due(spec.monitoring, row):
         return None
     kind = row[-1].kind
-    why = _drift(spec.monitoring, row) if kind == "drift" else _performance(spec, row[-1])
+    why = _drift(spec.monitoring, row, performance) if kind == "drift" else _performance(spec, row[-1])
     return (
         f"{CODES[kind]} no verdict on {kind} in the last {len(row):,} windows with answers, from "
         f"{row[0].window.start:%Y-%m-%d %H:%M} UTC on: {why}"
     )
 
 
-def _drift(block: MonitoringBlock, row: Sequence[WindowVerdict]) -> str:
+def _drift(block: MonitoringBlock, row: Sequence[WindowVerdict], performance: Sequence[WindowVerdict]) -> str:
     latest = row[-1]
     least = latest.numbers.get(MINIMUM_ROWS)
     if least is None or latest.numbers.get("rows", least) >= least:
@@ -108,10 +114,33 @@ def _drift(block: MonitoringBlock, row: Sequence[WindowVerdict]) -> str:
         )
     if parse_duration(length) <= block.window_length:
         return f"{told}; of late fewer than before"
-    text = f"{told}; `monitoring.window: {length}` would hold them"
-    if parse_duration(block.performance.window) < parse_duration(length):
-        text += f", with `monitoring.performance.window: {length}`, so that no answer is left out"
-    return text
+    return (
+        f"{told}; `monitoring.window: {length}` would hold them{_goes_with(block, row, length, performance)}"
+    )
+
+
+def _goes_with(
+    block: MonitoringBlock, row: Sequence[WindowVerdict], length: str, performance: Sequence[WindowVerdict]
+) -> str:
+    """Return which settings go with a longer window: a look-back of performance, and when the owner is told.
+
+    A look-back is no shorter than a window, and holds the labels that a verdict needs, where that is known.
+    """
+    span, parts = parse_duration(length), []
+    known = [one for one in performance if one.digest == row[-1].digest and one.status is Status.INSUFFICIENT]
+    hours = known[-1].numbers.get(WIDE, 0.0) if known else 0.0
+    if timedelta(hours=hours) > max(span, parse_duration(block.performance.window)):
+        asked = f"holds the labels that tell a loss of {block.performance.drop:g}"
+        parts.append(f"`monitoring.performance.window: {span_of(hours)}`, which {asked},")
+    elif parse_duration(block.performance.window) < span:
+        parts.append(f"`monitoring.performance.window: {length}`, so that no answer is left out,")
+    windows = max(1, MOST_TIME // span)
+    if block.alert_insufficient is not None and block.alert_insufficient > windows:
+        parts.append(
+            f"`monitoring.alert_insufficient: {windows}`, so that {span_words(windows * span)} without a "
+            "verdict are told"
+        )
+    return f", with {' and '.join(parts).rstrip(',')}" if parts else ""
 
 
 def window_for(a_day: float, least: float) -> str | None:

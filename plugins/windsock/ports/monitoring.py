@@ -12,6 +12,7 @@ from windsock.records import (
     DriftProfile,
     Episode,
     InputSchema,
+    PairedDifference,
     RetrainClaim,
     RetrainOutcome,
     Span,
@@ -196,7 +197,8 @@ class Monitor(Protocol):
         """Keep a window's verdict: the first one of a drift window stands, the latest of a performance one.
 
         An ``error`` never stands: a later verdict of the window replaces it. Neither does what a clock that
-        was ahead let judge: a verdict that was judged sooner, and after the window's end, replaces it.
+        was ahead let judge: a verdict that was judged sooner, and after the window's end, replaces it. Nor
+        does ``empty``, where rows are judged after all.
         """
         ...
 
@@ -256,10 +258,20 @@ class Monitor(Protocol):
         """
         ...
 
-    def close(self, model: str, *, holder: str, outcome: RetrainOutcome, now: datetime) -> None:
+    def close(
+        self,
+        model: str,
+        *,
+        holder: str,
+        outcome: RetrainOutcome,
+        now: datetime,
+        difference: PairedDifference | None = None,
+    ) -> None:
         """Give a claim back and close its episode; a holder that has none changes nothing.
 
         A run that was given up for lost, and still comes to an end, has its outcome kept.
+
+        :param difference: of its version to the champion, where the gate kept or refused it.
         """
         ...
 

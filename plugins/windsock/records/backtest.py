@@ -16,8 +16,8 @@ class RetrainTrial(Record):
 
     :param version: what the retrained model is called here; empty where none was fitted.
     :param outcome: ``promoted``: it beat the champion on recent held-out rows and passed the gate's minimums;
-        ``kept``: it did not; ``too_few``: it did not, and the rows since the onset could not have shown that
-        the loss is won back; ``failed``: nothing was fitted, so nothing is known.
+        ``kept``: it did not; ``too_few``: it did not, and the rows since the onset could not have shown
+        a gain that matters; ``failed``: nothing was fitted, so nothing is known.
     :param rows: rows that it was fitted on.
     :param recent_rows: labelled answers that were mixed in, held-out ones included.
     :param onset: since when answers were learned from apart, and decided; ``None``: all recent ones decided.

@@ -35,8 +35,8 @@ class RetrainOutcome(StrEnum):
     FAILED = "failed"
     """A fault, or a run that was lost: says nothing about whether retraining helps."""
     TOO_FEW = "too_few"
-    """Kept or refused, but there were too few rows since the onset to prove that the loss is won back: says
-    nothing about whether retraining helps, and is tried again when there are twice as many."""
+    """Kept or refused, but its rows were too few to prove a gain that matters: says nothing about whether
+    retraining helps, and is tried again when there are twice as many since the onset."""
     SUPERSEDED = "superseded"
     """Never claimed: another version serves by now, or the retrain of another episode answers it."""
 
@@ -57,6 +57,7 @@ class Episode(Record):
         metric's unit (rmse and mae: as a share); ``None`` where drift asked.
     :param claimed_by: the DAG run that has it, or had it.
     :param forgiven_by: who has reset the breaker since: it does not count for it any more.
+    :param difference: of its version to the champion, where the gate kept or refused it.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Episode(Record):
     outcome: RetrainOutcome | None = None
     closed_at: Moment | None = None
     forgiven_by: str | None = None
+    difference: PairedDifference | None = Field(default=None, exclude_if=_is_none)
 
 
 class DecideRetrainInput(Record):
@@ -131,6 +133,7 @@ class RetrainDecision(Record):
     :param stopped: what can have no retrain any more for that: ``performance``, ``drift``, ``event``.
     :param not_before: when cooldown or budget allow the next one.
     :param waits_for: labelled answers since the onset that a retrain needs first.
+    :param tried: which retrains did not help, where the breaker is open, in words.
     """
 
     model: str
@@ -141,6 +144,7 @@ class RetrainDecision(Record):
     stopped: tuple[Literal["performance", "drift", "event"], ...] = ()
     not_before: Moment | None = None
     waits_for: RowsNeeded | None = Field(default=None, exclude_if=_is_none)
+    tried: str = Field(default="", exclude_if="".__eq__)
     decided_at: Moment
 
 
@@ -187,7 +191,7 @@ class CloseRetrainInput(Record):
     :param claim: what ``claim_retrain`` gave; a claim that was not granted closes nothing.
     :param outcome: what the retrain came to.
     :param against: the new version's difference to the champion, where the gate kept or refused it: whether
-        its rows could have shown that the loss is won back.
+        its rows could have shown a gain that matters.
     """
 
     spec: ModelSpec

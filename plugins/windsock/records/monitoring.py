@@ -237,10 +237,13 @@ class WindowVerdict(Record):
         """Return whether this verdict stands when the same window is judged again.
 
         The first one of a drift window stands, and the latest of a performance window, for labels arrive. An
-        error stands against nothing, and replaces nothing. What was judged by a clock that was ahead does not
-        stand, whatever it says: neither later than the other verdict was, nor before the window's end.
+        error stands against nothing, and replaces nothing. That nobody asked stands against nothing that was
+        asked after all: rows came late, or a clock was ahead. What was judged by a clock that was ahead does
+        not stand, whatever it says: neither later than the other verdict was, nor before the window's end.
         """
         if self.status is Status.ERROR or later.is_sooner_than(self):
+            return False
+        if self.status is Status.EMPTY and later.status not in (Status.EMPTY, Status.ERROR):
             return False
         return self.kind == "drift" or later.status is Status.ERROR
 

@@ -181,7 +181,7 @@ class MonitoringBlock(Frozen):
         default=7,
         ge=1,
         le=1000,
-        description="windows in a row without a verdict, over a day at least, that are an alert; null: never",
+        description="windows in a row without a verdict that are an alert, over 1 to 14 days; null: never",
     )
 
     @property

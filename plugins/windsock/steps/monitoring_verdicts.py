@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from windsock import records as r
+from windsock.monitoring.breaker_text import reset_command
 from windsock.steps.words import Verdict, limit_text, shorten
 
 WORDS = {
@@ -65,7 +66,7 @@ def describe_decision(record: r.RetrainDecision) -> Verdict:
     elif record.breaker:
         next_action = (
             "find out why retraining does not help, then "
-            f"`windsock monitor {record.model} --reset --reason ...`; the champion keeps serving"
+            f"`{reset_command(record.model)}`; the champion keeps serving"
         )
     elif held and record.not_before:
         next_action = f"nothing to do; possible again from {record.not_before:%Y-%m-%d %H:%M:%S} UTC"
@@ -101,8 +102,8 @@ def describe_end(record: r.RetrainEnd) -> Verdict:
     if record.outcome is r.RetrainOutcome.FAILED:
         next_action = "open the run's red task and do what its NEXT says"
     elif record.outcome is r.RetrainOutcome.TOO_FEW:
-        next_action = "nothing to do; it is tried again with twice as many labelled answers"
-        why = ": its rows could not have shown that the loss is won back, so the breaker does not count it"
+        next_action = "nothing to do; windows that are still bad ask again, with twice as many labels"
+        why = ": its rows could not have shown a gain that matters, so the breaker does not count it"
     return Verdict(
         word="PASS",
         why=f"the retrain came to: {record.outcome.value}{why}",

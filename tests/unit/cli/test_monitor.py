@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from support.retraining import DAY, MIDNIGHT, AnyBundle, make_closed, make_episo
 from support.world import world_of
 from windsock.cli.app import run
 from windsock.exceptions import StorageError
+from windsock.monitoring.breaker_text import reset_command
 from windsock.ports import LabelledRows
 from windsock.records import Alert, Baseline, DriftReport, Interval, MetricValue, PerformanceReport, Severity
 
@@ -161,7 +163,8 @@ def test_the_breaker_says_what_ends_it_and_a_reset_does(stopped, capsys):
     assert run(["monitor", "churn"]) == 0
     out = capsys.readouterr().out
     assert "breaker: OPEN (WS-MONITORING-052" in out
-    assert "windsock monitor churn --reset --reason WHY" in out
+    command = reset_command("churn")
+    assert command in out
     assert run(["monitor", "churn", "--reset", "--reason", " the join  was\nmended "]) == 0
     out = capsys.readouterr().out
     assert "2 closed episodes forgiven: the join was mended" in out
@@ -169,6 +172,7 @@ def test_the_breaker_says_what_ends_it_and_a_reset_does(stopped, capsys):
     forgiven = {one.forgiven_by for one in stopped.monitor.episodes("churn")}
     assert len(forgiven) == 1
     assert forgiven.pop().endswith(": the join was mended")
+    assert run(shlex.split(command)[1:]) == 0, "the command works as it is written"
 
 
 def test_a_reset_asks_why_and_says_no_more_than_it_does(stopped, monkeypatch, capsys):

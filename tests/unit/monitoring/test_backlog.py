@@ -111,6 +111,50 @@ def test_a_log_that_cannot_be_looked_at_skips_nothing(ports: Any, monkeypatch: p
     assert take_backlog(SPEC, ports, most=None).windows[0] == hour(299)
 
 
+class TestFilled:
+    """A window that was empty, and has rows by now, is judged again."""
+
+    @pytest.fixture
+    def kept(self, ports: Any) -> Any:
+        ports.counter.empty = {hour(number) for number in range(300)}
+        take_backlog(SPEC, ports, most=None)
+        ports.monitor.add_window(ports.monitor.windows("churn")[-1].replace(window=hour(0)))
+        assert take_backlog(SPEC, ports).windows == ()
+        return ports
+
+    def test_those_of_the_last_ones_are(self, kept: Any) -> None:
+        kept.counter.empty -= {hour(2), hour(5), hour(RECENT_WINDOWS), hour(200)}
+        assert take_backlog(SPEC, kept).windows == (hour(5), hour(2))
+
+    def test_the_later_verdict_stands_and_keeps_what_was_said(self, kept: Any) -> None:
+        empty = next(one for one in kept.monitor.windows("churn") if one.window == hour(2))
+        later = empty.replace(status=Status.FAIL, reason="drift", judged_at=kept.now())
+        stands = kept.monitor.add_window(later)
+        assert (stands.status, [one.status for one in stands.earlier]) == (Status.FAIL, [Status.EMPTY])
+        kept.counter.empty -= {hour(2)}
+        assert take_backlog(SPEC, kept).windows == ()
+        assert kept.monitor.add_window(empty).status is Status.FAIL
+
+    def test_neither_an_error_nor_another_empty_one_replaces_it(self, kept: Any) -> None:
+        empty = next(one for one in kept.monitor.windows("churn") if one.window == hour(2))
+        for status in (Status.ERROR, Status.EMPTY):
+            assert kept.monitor.add_window(empty.replace(status=status, reason="other")) == empty
+
+    def test_a_window_of_another_version_has_no_rows_of_this_one(self, kept: Any) -> None:
+        commit(kept, "2", NOON - 3 * HOUR)
+        kept.counter.empty = set()
+        assert take_backlog(SPEC, kept).windows == (hour(2), hour(1), hour(0))
+
+    def test_a_log_that_cannot_be_read_is_asked_again_later(
+        self, kept: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(model: str, spans: Any) -> Any:
+            raise StorageError("the log is gone")
+
+        monkeypatch.setattr(kept.counter, "without_rows", broken)
+        assert take_backlog(SPEC, kept).windows == ()
+
+
 class TestTriedOnce:
     """An old window that cannot be judged is no obstacle to the others; a new one is tried again."""
 

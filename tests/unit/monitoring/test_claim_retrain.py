@@ -182,36 +182,59 @@ class TestLearned:
             (-0.05, 0.05, 0.1, False),
             (-0.1, 0.1, 0.1, False),
             (-0.3, -0.2, 0.1, False),
-            (-0.1, 0.3, None, False),
-            (-0.1, 0.3, 0.0, False),
-            (-0.1, 0.3, -0.02, False),
+            (-0.1, 0.3, None, True),
+            (-0.1, 0.3, 0.0, True),
+            (-0.1, 0.3, -0.02, True),
+            (-0.04, 0.05, None, False),
+            (-0.05, 0.06, None, True),
         ],
     )
     @pytest.mark.parametrize("outcome", ["kept", "refused"])
     def test_the_interval_is_held_against_the_loss(self, outcome, low, high, loss, few):
         said = r.RetrainOutcome(outcome)
         episode, against = make_episode(loss=loss), make_difference(low, high, opponent="champion")
-        assert learned(said, episode, against) is (r.RetrainOutcome.TOO_FEW if few else said)
+        assert learned(said, episode, against, drop=0.05) is (r.RetrainOutcome.TOO_FEW if few else said)
+
+    @pytest.mark.parametrize("trigger", ["drift", "event", "performance"])
+    def test_without_a_loss_it_is_held_against_what_counts_as_one(self, trigger):
+        wide = make_difference(-0.3, 0.5, opponent="champion")
+        kept, episode = r.RetrainOutcome.KEPT, make_episode(trigger=trigger)
+        assert learned(kept, episode, wide, drop=0.05) is r.RetrainOutcome.TOO_FEW
+        assert learned(kept, episode, wide, drop=0.5) is kept
+        assert learned(kept, episode, wide, drop=0) is kept
+
+    def test_without_any_labels_no_retrain_would_have_more(self):
+        wide = make_difference(-0.3, 0.5, opponent="champion")
+        kept = r.RetrainOutcome.KEPT
+        assert learned(kept, make_episode(rows=0), wide, drop=0.05) is kept
+        assert learned(kept, make_episode(rows=300), wide, drop=0.05) is r.RetrainOutcome.TOO_FEW
 
     @pytest.mark.parametrize("outcome", ["promoted", "queued", "failed", "superseded"])
     def test_other_outcomes_stand(self, outcome):
         said = r.RetrainOutcome(outcome)
-        assert learned(said, make_episode(loss=0.01), make_difference(-1, 1)) is said
+        assert learned(said, make_episode(loss=0.01), make_difference(-1, 1), drop=0.05) is said
 
     def test_without_a_comparison_the_outcome_stands(self):
         kept = r.RetrainOutcome.KEPT
-        assert learned(kept, make_episode(loss=0.1), None) is kept
-        assert learned(kept, None, make_difference(-1, 1)) is kept
+        assert learned(kept, make_episode(loss=0.1), None, drop=0.05) is kept
+        assert learned(kept, None, make_difference(-1, 1), drop=0.05) is kept
         broken = make_difference(-1, 1, value=None, interval=None, error="the champion does not load")
-        assert learned(kept, make_episode(loss=0.1), broken) is kept
+        assert learned(kept, make_episode(loss=0.1), broken, drop=0.05) is kept
 
     def test_rows_that_give_no_interval_are_too_few(self):
         against = make_difference(-1, 1, interval=None, reason="9 positives, at least 20 needed")
-        assert learned(r.RetrainOutcome.KEPT, make_episode(loss=0.1), against) is r.RetrainOutcome.TOO_FEW
+        came = learned(r.RetrainOutcome.KEPT, make_episode(loss=0.1), against, drop=0.05)
+        assert came is r.RetrainOutcome.TOO_FEW
+
+    @pytest.mark.parametrize(("half", "few"), [(4.9, False), (5.1, True)])
+    def test_for_drift_a_share_is_of_what_the_champion_has(self, half, few):
+        against = make_difference(-half, half, metric="rmse", opponent_value=100.0)
+        came = learned(r.RetrainOutcome.KEPT, make_episode(), against, drop=0.05)
+        assert (came is r.RetrainOutcome.TOO_FEW) == few
 
     @pytest.mark.parametrize(("half", "few"), [(19, False), (21, True)])
     def test_a_share_is_of_what_the_champion_had_before(self, half, few):
         """The champion's rmse rose by a quarter, to 100: it was 80, so 20 are lost."""
         against = make_difference(-half, half, metric="rmse", opponent_value=100.0)
-        came = learned(r.RetrainOutcome.KEPT, make_episode(loss=0.25), against)
+        came = learned(r.RetrainOutcome.KEPT, make_episode(loss=0.25), against, drop=0.05)
         assert (came is r.RetrainOutcome.TOO_FEW) == few

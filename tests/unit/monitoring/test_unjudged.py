@@ -57,6 +57,17 @@ class TestDue:
         windows = [make_window(1, "insufficient", window=span) for span in spans]
         assert is_due(HOURLY.monitoring, row_of(windows)) is due
 
+    @pytest.mark.parametrize(
+        ("days", "windows", "due"), [(7, 1, False), (7, 2, True), (14, 1, True), (28, 1, True), (2, 6, False)]
+    )
+    def test_long_windows_are_told_after_fourteen_days(self, days, windows, due):
+        spec = make_spec(monitoring={"window": f"{days}d"})
+        ends = [WINDOW.end + number * days * DAY for number in range(windows)]
+        spans = [Span(start=end - days * DAY, end=end) for end in ends]
+        row = row_of([make_window(1, "insufficient", window=span) for span in spans])
+        assert is_due(spec.monitoring, row) is due
+        assert not is_due(spec.monitoring, ())
+
     def test_the_number_is_the_owners(self):
         assert told("iii", make_spec(monitoring={"alert_insufficient": 3})) is not None
         assert told("i" * 30, make_spec(monitoring={"alert_insufficient": None})) is None
@@ -80,6 +91,41 @@ class TestDrift:
     def test_a_window_beyond_the_look_back_takes_it_along(self):
         text = told("iiiiiii", numbers={**FEW, "rows": 6.0})
         assert "`monitoring.window: 14d` would hold them, with `monitoring.performance.window: 14d`" in text
+
+    def test_what_goes_with_a_window_is_told(self):
+        wide = make_windows("iii", kind="performance", numbers={"wide_lookback_hours": 24.0 * 56})
+        text = unjudged_text(SPEC, make_windows("iiiiiii", numbers=FEW), performance=wide)
+        assert text.endswith(
+            "`monitoring.window: 7d` would hold them, with `monitoring.performance.window: 56d`, which holds "
+            "the labels that tell a loss of 0.05, and `monitoring.alert_insufficient: 2`, so that 14 days "
+            "without a verdict are told"
+        )
+
+    @pytest.mark.parametrize(
+        ("numbers", "window", "says"),
+        [
+            ({"wide_lookback_hours": -1.0}, "7d", "hold them, with `monitoring.alert_insufficient: 2`"),
+            ({"wide_lookback_hours": 72.0}, "7d", "hold them, with `monitoring.alert_insufficient: 2`"),
+            ({"wide_lookback_hours": 672.0}, "7d", "with `monitoring.performance.window: 28d`, which"),
+            ({}, "3d", "with `monitoring.performance.window: 7d`, so that no answer is left out, and"),
+        ],
+    )
+    def test_a_look_back_holds_a_window_and_the_labels(self, numbers, window, says):
+        spec = make_spec(monitoring={"performance": {"window": window}})
+        judged = make_windows("i", kind="performance", numbers=numbers)
+        assert says in unjudged_text(spec, make_windows("iiiiiii", numbers=FEW), performance=judged)
+
+    def test_another_version_says_nothing_of_the_labels(self):
+        other = make_windows(
+            "i", kind="performance", digest=digest("b"), numbers={"wide_lookback_hours": 999}
+        )
+        assert "performance.window" not in unjudged_text(
+            SPEC, make_windows("iiiiiii", numbers=FEW), performance=other
+        )
+
+    def test_an_owner_who_asks_sooner_keeps_his_number(self):
+        spec = make_spec(monitoring={"alert_insufficient": 2})
+        assert "alert_insufficient" not in told("iiiiiii", spec, numbers=FEW)
 
     def test_hardly_any_rows_name_no_window(self):
         assert "no window up to 28d holds as many" in told("iiiiiii", numbers={**FEW, "rows": 1.0})
