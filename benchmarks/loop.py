@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from harness import RESULTS, Bar, report
 from loop_measures import HEADER, Measures, Total, measure
 from loop_rivals import RIVALS, kept_totals
 from loop_run import Run, by_product, run_world
+from loop_table import write_table
 from loop_worlds import FEW_SEEDS, WORLDS, World
 
 OURS = "windsock"
@@ -38,17 +40,37 @@ def bars_of(total: Total, world: World) -> list[Bar]:
             bars.append(Bar(bar=said, value=100 * passed / many, limit=limit, unit=f"% of {many}"))
     if right.recovered is not None:
         said = f"{world.name}: recovered within {right.recovered:g} days"
-        value, least = total.within(right.recovered), right.share * len(runs)
-        bars.append(Bar(bar=said, value=value, limit=least, unit=f"of {len(runs)}", at_most=False))
+        bars.append(_share_bar(said, total.within(right.recovered), total, right.share))
+    if not right.no_end:
+        said = f"{world.name}: as good as a fresh fit at the end"
+        bars.append(_share_bar(said, sum(one.as_good for one in runs), total, right.share))
+    if right.names:
+        said = f"{world.name}: an alert names `{right.names}`"
+        named = sum(one.named is not None and one.named < inf for one in runs)
+        bars.append(_share_bar(said, named, total, right.share))
     if world.change is not None:
         value = sum(one.mistaken > 0 for one in runs)
         bars.append(
             Bar(bar=f"{world.name}: a useless champion called recovered", value=value, limit=0, unit="seeds")
         )
-    if right.no_breaker:
-        value = sum(one.breaker for one in runs)
-        bars.append(Bar(bar=f"{world.name}: breaker open at the end", value=value, limit=0, unit="seeds"))
+    bars.append(_breaker_bar(total, world))
     return bars
+
+
+def _share_bar(said: str, value: int, total: Total, share: float) -> Bar:
+    many = len(total.runs)
+    return Bar(bar=said, value=value, limit=share * many, unit=f"of {many} seeds", at_most=False)
+
+
+def _breaker_bar(total: Total, world: World) -> Bar:
+    """Count the seeds with a breaker open at any time while nothing had changed."""
+    value = sum(one.opened is not None and one.opened[0] > 0 for one in total.runs)
+    return Bar(
+        bar=f"{world.name}: a breaker open {'at any time' if world.change is None else 'before the onset'}",
+        value=value,
+        limit=None if world.right.apart and world.change is None else 0,
+        unit=f"of {len(total.runs)} seeds",
+    )
 
 
 def _false_bar(total: Total, world: World) -> Bar:
@@ -142,6 +164,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--no-rivals", dest="rivals", action="store_false", help="the product alone")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="write the measures of the product to this file")
+    parser.add_argument(
+        "--table", type=Path, help="write the product's lines, as a table for readers, into this document"
+    )
     parser.add_argument("--loud", action="store_true", help="tell each run once it is done")
     asked = parser.parse_args()
     wanted = [word.strip() for word in asked.worlds.split(";") if word.strip()]
@@ -170,6 +195,8 @@ def main() -> int:
     tasks = tasks_of(asked.chosen, asked.seeds, asked.rivals)
     totals = totals_of(run_all(tasks, asked.processes), asked.chosen, loud=asked.loud)
     ours = [total for total in totals if total.rule == OURS]
+    if asked.table is not None:
+        write_table(asked.table, ours, {world.name: world for world in asked.chosen})
     if asked.keep is not None:
         _write(asked.keep, ours, beside=True)
         return 0
