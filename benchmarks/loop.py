@@ -41,11 +41,12 @@ def bars_of(total: Total, world: World) -> list[Bar]:
     if right.recovered is not None:
         said = f"{world.name}: recovered within {right.recovered:g} days"
         bars.append(_share_bar(said, total.within(right.recovered), total, right.share))
-    if not right.no_end:
-        said = f"{world.name}: as good as a fresh fit at the end"
-        bars.append(_share_bar(said, sum(one.as_good for one in runs), total, right.share))
+    said = f"{world.name}: as good as a fresh fit at the end{_why(right.no_end)}"
+    bars.append(
+        _share_bar(said, sum(one.as_good for one in runs), total, None if right.no_end else right.share)
+    )
     if right.names:
-        said = f"{world.name}: an alert names `{right.names}`"
+        said = f"{world.name}: an alert names `{right.names.strip()}`"
         named = sum(one.named is not None and one.named < inf for one in runs)
         bars.append(_share_bar(said, named, total, right.share))
     if world.change is not None:
@@ -57,18 +58,29 @@ def bars_of(total: Total, world: World) -> list[Bar]:
     return bars
 
 
-def _share_bar(said: str, value: int, total: Total, share: float) -> Bar:
+def _share_bar(said: str, value: int, total: Total, share: float | None) -> Bar:
     many = len(total.runs)
-    return Bar(bar=said, value=value, limit=share * many, unit=f"of {many} seeds", at_most=False)
+    limit = None if share is None else share * many
+    return Bar(bar=said, value=value, limit=limit, unit=f"of {many} seeds", at_most=False)
+
+
+def _apart(world: World) -> str:
+    """Return why what comes of a world's healthy days is told, and held to no bar; empty where it is."""
+    return world.right.apart if world.change is None else ""
+
+
+def _why(reason: str) -> str:
+    return f" ({reason})" if reason else ""
 
 
 def _breaker_bar(total: Total, world: World) -> Bar:
     """Count the seeds with a breaker open at any time while nothing had changed."""
+    when = "at any time" if world.change is None else "before the onset"
     value = sum(one.opened is not None and one.opened[0] > 0 for one in total.runs)
     return Bar(
-        bar=f"{world.name}: a breaker open {'at any time' if world.change is None else 'before the onset'}",
+        bar=f"{world.name}: a breaker open {when}{_why(_apart(world))}",
         value=value,
-        limit=None if world.right.apart and world.change is None else 0,
+        limit=None if _apart(world) else 0,
         unit=f"of {len(total.runs)} seeds",
     )
 
@@ -76,16 +88,16 @@ def _breaker_bar(total: Total, world: World) -> Bar:
 def _false_bar(total: Total, world: World) -> Bar:
     days = sum(one.healthy for one in total.runs)
     return Bar(
-        bar=f"{world.name}: false retrains",
+        bar=f"{world.name}: false retrains{_why(_apart(world))}",
         value=total.false_rate,
-        limit=None if world.right.apart and world.change is None else 1.0,
+        limit=None if _apart(world) else 1.0,
         unit=f"per 100 of {days:g} healthy days",
     )
 
 
 def overall_bars(totals: Sequence[Total], worlds: Mapping[str, World]) -> list[Bar]:
     """Hold all worlds together against what is asked of the loop as a whole."""
-    held = [total for total in totals if not worlds[total.world].right.apart]
+    held = [total for total in totals if not _apart(worlds[total.world])]
     days = sum(one.healthy for total in held for one in total.runs)
     false = sum(one.false for total in held for one in total.runs)
     bars = []

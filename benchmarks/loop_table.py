@@ -16,6 +16,7 @@ BEGIN, END = "<!-- worlds of the loop -->", "<!-- end of the worlds -->"
 """Between these lines of the document stands the table."""
 COLUMNS = (
     "world",
+    "right is",
     "histories",
     "healthy days",
     "false retrains",
@@ -53,6 +54,7 @@ def _row(total: Total, world: World) -> tuple[str, ...]:
     recovered = [one.recovered for one in runs if one.recovered is not None]
     return (
         total.world,
+        world.right.told,
         str(len(runs)),
         f"{sum(one.healthy for one in runs):g}",
         str(sum(one.false for one in runs)),

@@ -48,23 +48,24 @@ class Right:
     :param recovered: days within which a champion as good as a fresh fit serves; ``None``: no bar.
     :param share: of the seeds that must be recovered by then, be as good at the end, and have an alert that
         names the setting.
-    :param apart: retrains and breakers before the onset are drift's by its own rule: they are told, and held
-        to no bar.
+    :param apart: why retrains and breakers of a world in which nothing changes at once are told and held to
+        no bar; empty: they are held. Before an onset they always are.
     :param no_end: why nothing as good as a fresh fit can be asked for at the end; empty: it is.
-    :param names: the setting that an alert must name.
+    :param names: what an alert must name: a setting, and with a colon its value, too.
     """
 
     told: str
     recovered: float | None = None
     share: float = 0.9
-    apart: bool = False
+    apart: str = ""
     no_end: str = ""
     names: str = ""
 
 
 HEALTHY = Right("nothing is retrained, no breaker")
-FEW = Right("nothing is retrained; the window that holds enough rows is named", names="monitoring.window")
-ASKS = Right("drift asks by its own rule; nothing becomes worse", apart=True)
+FEW = Right("nothing is retrained; the window that holds enough rows is named", names="monitoring.window: ")
+BY_DRIFT = "drift asks by its own rule"
+ASKS = Right(f"{BY_DRIFT}; nothing becomes worse", apart=BY_DRIFT)
 RECOVERS = Right("a version of the new world serves within 5 days", recovered=5)
 RECOVERS_LATER = Right("fewer labels a day: a version of the new world within a week", recovered=7)
 RECOVERS_IN_WEEKS = Right("told; a version of the new world once 250 labels are there", recovered=21)
@@ -76,13 +77,13 @@ RANKED = Right("noticed; fewer leave, and who does is ranked as well as before")
 BRIDGED = Right("told as a fault of the data; the version of before goes on")
 NO_TIMES = Right(
     "without times no season is known: weekends alarm, and the missing key is named",
-    apart=True,
+    apart="without times every weekend is drift",
     names="data.event_time",
 )
 NOT_COVERED = Right(
     "too few labels for the share that is asked: the setting is named",
     no_end="nothing can be judged by so few labels until a person sets another share",
-    names="monitoring.performance.coverage",
+    names="monitoring.performance.coverage: ",
 )
 
 
@@ -186,6 +187,7 @@ BROKEN, RECURRING = partial(break_visits, 3), partial(reverse_for, 14)
 FULL, HALF, QUARTER = WEEK["full"], WEEK["half"], WEEK["quarter"]
 SHORT = ("retrain: {history: 0.2, recent: 7d}", "")
 LESS = ("performance: {coverage: 0.15}", "")
+DAILY = ("performance: {window: 1d}", "")
 MINIMUM = ("", "minimum: {roc_auc: 0.7}")
 
 CENTRAL = (
@@ -202,9 +204,17 @@ HEALTHY_ONES = (
     World("weekly, quarter", HEALTHY, pattern=QUARTER, days=QUIET, dated=True),
     World("weekly, full, no times", NO_TIMES, pattern=FULL, days=QUIET),
     World("weekends are harder", HEALTHY, pattern=by_clearness, days=QUIET, dated=True),
+    World(
+        "weekends are harder, look-back 1d",
+        HEALTHY,
+        pattern=by_clearness,
+        days=QUIET,
+        dated=True,
+        more=DAILY,
+    ),
     World("hourly, windows of 1h", HEALTHY, pattern=by_hour, per_day=3_600, days=7, window=HOUR, dated=True),
     World("payday", HEALTHY, pattern=by_month, days=QUIET, dated=True),
-    World("trend", Right("drift asks by its own rule", apart=True), pattern=by_age, days=QUIET, dated=True),
+    World("trend", ASKS, pattern=by_age, days=QUIET, dated=True),
     World("steady, 20 rows a day", FEW, per_day=20, days=QUIET),
     World("steady, 200 rows a day", HEALTHY, per_day=200, days=QUIET),
     World("steady, 2,000 rows a day", HEALTHY, per_day=2_000, days=QUIET),

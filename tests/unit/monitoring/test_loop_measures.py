@@ -99,6 +99,10 @@ def test_every_world_is_held_to_its_end_or_says_why_not(bench):
             bench, world.name, [seen(day, auc=0.45 if day >= world.days - 3 else 0.85) for day in days]
         )
         assert "as good as a fresh fit at the end" in missed or world.right.no_end, world.name
+    assert [world.name for world in bench.WORLDS if world.right.apart and world.change is None] == [
+        "weekly, full, no times",
+        "trend",
+    ]
     assert [world.name for world in bench.WORLDS if world.right.no_end] == [
         "concept flip, 20 % labelled",
         "concept flip, 20 % labelled, weekly",
@@ -169,12 +173,10 @@ def test_the_table_for_readers_has_a_line_for_each_world(bench, tmp_path):
     document.write_text(f"# Page\n\n{BEGIN}\nold\n{END}\n\nMore.\n", encoding="utf-8")
     for _ in range(2):
         bench.write_table(document, [total], {name: world_of(bench, name)})
-    head, line = (
-        document.read_text(encoding="utf-8").splitlines()[3],
-        document.read_text(encoding="utf-8").splitlines()[5],
-    )
-    assert head.startswith("| world | histories | healthy days |")
-    assert line == f"| {name} | 1 | 21 | 0 | 1 d | 2 d (1 of 1) | 0 of 1 | 1 of 1 |"
+    lines = document.read_text(encoding="utf-8").splitlines()
+    assert lines[3].startswith("| world | right is | histories | healthy days |")
+    told = world_of(bench, name).right.told
+    assert lines[5] == f"| {name} | {told} | 1 | 21 | 0 | 1 d | 2 d (1 of 1) | 0 of 1 | 1 of 1 |"
     assert document.read_text(encoding="utf-8").count("\n") == 9
 
     (tmp_path / "other.md").write_text("# Other\n", encoding="utf-8")
