@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
+from windsock.monitoring.undated import undated_text
 from windsock.ports import Ports
 from windsock.records import (
     DecideRetrainInput,
@@ -18,6 +19,7 @@ from windsock.records import (
     RetrainOutcome,
     Span,
     Status,
+    WindowKind,
     WindowVerdict,
     retrains_by_rollout,
 )
@@ -28,6 +30,8 @@ from windsock.spec import RetrainBlock, digest_of
 
 JUDGED = frozenset({Status.PASS, Status.FAIL})
 WAITING_CODE = "WS-MONITORING-119"
+KINDS: tuple[WindowKind, ...] = ("performance", "drift")
+"""A loss before drift: what is known to do harm goes before what may be harmless."""
 LOOK_BACK = 20
 """A judged window counts for so many times the N windows; what is older says nothing about now."""
 
@@ -103,6 +107,7 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
         event_id=step.event_id,
         rows=rows,
         metric=step.spec.metric,
+        cures={kind: undated_text(step.spec, kind, windows) for kind in KINDS},
     )
 
 
@@ -135,6 +140,7 @@ def decide(
     event_id: str | None = None,
     rows: Callable[[Episode], Ready] | None = None,
     metric: str | None = None,
+    cures: Mapping[WindowKind, str] | None = None,
 ) -> RetrainDecision:
     """Say whether a retrain is announced: granted, waited for, or held back.
 
@@ -144,6 +150,7 @@ def decide(
     :param event_id: id of an event from outside that asks; ``None``: the windows ask.
     :param rows: completes a new episode, and says which rows its retrain waits for; ``None``: for none.
     :param metric: whose loss counts.
+    :param cures: by kind, what would tell a pattern from trouble: said while its windows are bad.
     """
     decided = RetrainDecision(
         model=model,
@@ -160,7 +167,22 @@ def decide(
     # A breaker stays in sight until it is reset, also while nothing asks.
     loss = next((one.episode.loss for one in asked if one.episode is not None), None)
     stopped = open_breakers(episodes, policy, champion_digest, loss=loss)
-    return decided.replace(**_answered(case, asked, rows or Ready), breaker=bool(stopped), stopped=stopped)
+    answered = _answered(case, asked, rows or Ready)
+    told = [str(answered["reason"]), *_cures(case, windows, stopped, cures or {})]
+    return decided.replace(**{**answered, "reason": "; ".join(told)}, breaker=bool(stopped), stopped=stopped)
+
+
+def _cures(
+    case: Case, windows: Sequence[WindowVerdict], stopped: Sequence[str], cures: Mapping[WindowKind, str]
+) -> list[str]:
+    """Return what would tell a pattern from trouble, where windows are bad or a breaker is open."""
+    counted = count_windows(case, windows)
+    told = []
+    for kind, cure in cures.items():
+        last = [one for one in counted if one.kind == kind][-case.policy.of :]
+        if cure and (kind in stopped or any(one.status is Status.FAIL for one in last)):
+            told.append(cure)
+    return told
 
 
 def _answered(case: Case, asked: Sequence[Asked], rows: Callable[[Episode], Ready]) -> dict[str, object]:
@@ -237,10 +259,9 @@ def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> list[Asked]:
     if standing is not None and standing.digest == case.digest:
         return [Asked(standing, f"episode {standing.key} is announced and not claimed yet")]
     counted = count_windows(case, windows)
-    kinds: tuple[Literal["performance", "drift"], ...] = ("performance", "drift")
     return [
         _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
-        for kind in kinds
+        for kind in KINDS
         if kind in case.policy.triggers
     ]
 
@@ -269,9 +290,7 @@ def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVe
     return sorted(latest.values(), key=lambda one: (judged_until(one), one.window.end))
 
 
-def _stretch_asks(
-    case: Case, kind: Literal["drift", "performance"], counted: Sequence[WindowVerdict]
-) -> Asked:
+def _stretch_asks(case: Case, kind: WindowKind, counted: Sequence[WindowVerdict]) -> Asked:
     needed, of = case.policy.windows, case.policy.of
     last = counted[-of:]
     bad = [one for one in last if one.status is Status.FAIL]

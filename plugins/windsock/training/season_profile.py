@@ -14,7 +14,7 @@ from windsock.statistics.season_finding import History, find_seasons
 from windsock.training.estimate_seasons import Estimates, with_seasons
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
-from windsock.training.season_words import sentences
+from windsock.training.season_words import sentences, undated
 from windsock.training.target import read_labels
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def add_seasons(
     snapshot: DataSnapshot,
     spec: ModelSpec,
 ) -> DriftProfile:
-    """Complete a profile by what recurs in its columns, scores and target: nothing where rows have no time.
+    """Complete a profile by what recurs in its columns, scores and target.
+
+    Where rows have no time nothing can be known of that, which is said.
 
     All rows of the snapshot say how windows vary, those that the profile does not describe too: a reference
     of a few days knows no weekend.
@@ -56,7 +58,9 @@ def add_seasons(
     :param described: which of them the profile is made of, held out or not.
     """
     if spec.data.event_time is None:
-        return profile
+        for sentence in (noticed := undated(spec.monitoring)):
+            log.info("seasons: %s", sentence)
+        return profile.replace(noticed=noticed)
     rows, times, kept = _dated(frame, spec.data.event_time)
     if len(rows) < 2:
         return profile

@@ -10,7 +10,7 @@ from support.seasons import DAY, MONDAY, by_week, draw_rows, found_in, steady
 from windsock.records import ColumnKind, ColumnRole, Span
 from windsock.spec import MonitoringBlock
 from windsock.statistics.seasons import like_chunks, span_offset
-from windsock.training.season_words import sentences
+from windsock.training.season_words import sentences, undated
 
 BLOCK = MonitoringBlock()
 DATED = {
@@ -63,8 +63,15 @@ class TestAVersion:
         with caplog.at_level(logging.INFO):
             trained = made.train("logistic_regression")
         profile = made.ports.bundles.load(trained.bundle_uri, trained.bundle_digest).profile
-        assert profile.noticed == ()
-        assert "seasons:" not in caplog.text
+        assert all(column.season is None for column in profile.columns)
+        (told,) = profile.noticed
+        assert told.startswith("WS-TRAINING-120: training rows have no time")
+        assert "`data.event_time`" in told
+        assert f"seasons: {told}" in caplog.text
+
+    def test_whole_weeks_need_no_times(self):
+        assert undated(MonitoringBlock(window="7d", performance={"window": "14d"})) == ()
+        assert undated(MonitoringBlock(window="7d", performance={"window": "1d"})) != ()
 
 
 class TestWords:
