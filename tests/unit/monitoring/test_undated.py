@@ -49,8 +49,8 @@ class TestWords:
 
     def test_a_pattern_of_the_week_is_named_once_it_has_been_seen_three_times(self):
         weekends = [0.1, 0.1, 0.1, 0.1, 0.1, 0.6, 0.6]
-        assert "a pattern of the week" in undated_text(make_spec(), "drift", scored(21, weekends))
-        assert "a pattern of the week" not in undated_text(make_spec(), "drift", scored(20, weekends))
+        assert ": a pattern of the week." in undated_text(make_spec(), "drift", scored(21, weekends))
+        assert ": a pattern of the week." not in undated_text(make_spec(), "drift", scored(20, weekends))
 
 
 class TestRecurs:
