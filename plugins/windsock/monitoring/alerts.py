@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from windsock.monitoring.better_than_broken import better_than_broken_text
 from windsock.monitoring.breaker_text import reset_command
-from windsock.monitoring.performance_checks import DROP, FLOOR, POSITIVE_RATE
+from windsock.monitoring.performance_checks import DROP, FLOOR, POSITIVE_RATE, QUALITY
 from windsock.monitoring.performance_severity import kind_of, severity_of
 from windsock.monitoring.performance_verdict import quality_of
+from windsock.monitoring.undated import undated_of
 from windsock.monitoring.unjudged import CODES
 from windsock.records import (
     Alert,
@@ -141,7 +142,8 @@ def _drift_conditions(report: DriftReport, episode: str | None, follows: str) ->
                 active=failed,
                 severity=_at_least_low(report.severity),
                 title=f"{report.model}: drift",
-                text=f"{where}: {_bare(report.reason)}.{named}{follows if failed else ''}",
+                text=f"{where}: {_bare(report.reason)}.{named}{_cure(report) if failed else ''}"
+                f"{follows if failed else ''}",
                 episode=episode if failed else None,
             )
         )
@@ -161,13 +163,15 @@ def _performance_conditions(report: PerformanceReport, episode: str | None, foll
         if check.status not in (Status.PASS, Status.FAIL) and not lasts:
             continue
         failed = check.status is Status.FAIL or lasts
+        is_quality = kind_of(check) in QUALITY
         found.append(
             Condition(
                 key=f"performance:{check.name}",
                 active=failed,
                 severity=_at_least_low(severity_of([check])),
                 title=f"{report.model}: {check.name}",
-                text=f"{where}: {_check_text(check)}{follows if failed else ''}",
+                text=f"{where}: {_check_text(check)}{_cure(report) if is_quality and failed else ''}"
+                f"{follows if failed else ''}",
                 episode=episode if failed else None,
             )
         )
@@ -183,6 +187,12 @@ def _still_broken(condition: Condition, report: PerformanceReport) -> Condition:
     return condition._replace(
         severity=Severity.CRITICAL, text=f"{condition.text} {said[0].upper()}{said[1:]}."
     )
+
+
+def _cure(report: DriftReport | PerformanceReport) -> str:
+    """Return what would tell a pattern of the week from trouble, where the report says so."""
+    told = undated_of(report.findings)
+    return f" {told}." if told else ""
 
 
 def _check_text(check: CheckResult) -> str:

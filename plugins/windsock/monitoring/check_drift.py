@@ -22,6 +22,7 @@ from windsock.monitoring.drift_verdict import (
 )
 from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.lasting_excursions import without_what_lasts
+from windsock.monitoring.undated import LOOKED_AT, undated_text
 from windsock.monitoring.unjudged import MINIMUM_ROWS, looked_since, unjudged_text
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
@@ -307,11 +308,20 @@ def _keep(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftRepo
         judged_at=report.judged_at,
     )
     stands = ports.monitor.add_window(verdict)
-    report = _tell_unjudged(step, ports, report, stands)
+    report = _tell_undated(step, ports, _tell_unjudged(step, ports, report, stands))
     if stands.judged_at == report.judged_at or stands.status is report.status:
         return report
     finding = f"the first verdict of this window stands: {stands.status.value}, of version {stands.version}"
     return report.replace(findings=(*report.findings, finding))
+
+
+def _tell_undated(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftReport:
+    """Say of a failed window what would tell a pattern from drift, where training rows have no time."""
+    if report.status is not Status.FAIL or not undated_text(step.spec, "drift"):
+        return report
+    kept = ports.monitor.windows(report.model, "drift", since=report.window.end - LOOKED_AT)
+    told = undated_text(step.spec, "drift", [one for one in kept if one.window.end <= report.window.end])
+    return report.replace(findings=(*report.findings, told))
 
 
 def _tell_unjudged(

@@ -32,6 +32,7 @@ from windsock.monitoring.performance_verdict import (
     judge,
     numbers_of,
 )
+from windsock.monitoring.undated import undated_text
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
@@ -161,6 +162,8 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
     said = better_than_broken_text(broken, case.baseline.version if case.baseline else "")
     age = told_age(case, judgement.quality)
     late = (f"{LATE} {age}",) if case.lookback.end < case.step.window.end else ()
+    failed = judgement.quality is Status.FAIL
+    undated = undated_text(case.step.spec, "performance") if failed else ""
     return PerformanceReport(
         model=case.step.spec.name,
         version=case.champion.version,
@@ -176,7 +179,7 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         **_held_against(case),
         estimated=case.estimated,
         checks=tuple(case.checks),
-        findings=(*late, *findings_of(case, labelled), *case.findings),
+        findings=(*late, *findings_of(case, labelled), *case.findings, *filter(None, [undated])),
         lookback=case.lookback,
         reason="; ".join(text for text in (age, judgement.reason, said) if text),
         better_than_broken=broken,

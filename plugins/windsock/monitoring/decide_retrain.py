@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from windsock.monitoring.breaker_text import tried_text
 from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
+from windsock.monitoring.undated import undated_text
 from windsock.ports import Ports
 from windsock.records import (
     DecideRetrainInput,
@@ -20,6 +21,7 @@ from windsock.records import (
     RetrainOutcome,
     Span,
     Status,
+    WindowKind,
     WindowVerdict,
     retrains_by_rollout,
 )
@@ -31,6 +33,8 @@ from windsock.spec import RetrainBlock, digest_of
 
 JUDGED = frozenset({Status.PASS, Status.FAIL})
 WAITING_CODE = "WS-MONITORING-119"
+KINDS: tuple[WindowKind, ...] = ("performance", "drift")
+"""A loss before drift: what is known to do harm goes before what may be harmless."""
 LOOK_BACK = 20
 """A judged window counts for so many times the N windows; what is older says nothing about now."""
 
@@ -109,6 +113,7 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
         rows=rows,
         metric=step.spec.metric,
         is_lost=better_than_broken_of(ports.ledger.rows(name)) is not None,
+        cures={kind: undated_text(step.spec, kind, windows) for kind in KINDS},
     )
     if champion is None or not decision.stopped:
         return decision
@@ -145,6 +150,7 @@ def decide(
     rows: Callable[..., Ready] | None = None,
     metric: str | None = None,
     is_lost: bool = False,
+    cures: Mapping[WindowKind, str] | None = None,
 ) -> RetrainDecision:
     """Say whether a retrain is announced: granted, waited for, or held back.
 
@@ -155,6 +161,7 @@ def decide(
     :param rows: completes a new episode, and says which rows its retrain waits for; ``None``: for none.
     :param metric: whose loss counts.
     :param is_lost: whether the version that serves only beat a broken champion.
+    :param cures: by kind, what would tell a pattern from trouble: said while its windows are bad.
     """
     decided = RetrainDecision(
         model=model,
@@ -170,7 +177,22 @@ def decide(
     asked = _windows_ask(case, windows) if event_id is None else [_event_asks(case, event_id)]
     # A breaker stays in sight until it is reset, also while nothing asks.
     stopped = open_breakers(episodes, policy, champion_digest)
-    return decided.replace(**_answered(case, asked, rows or Ready), breaker=bool(stopped), stopped=stopped)
+    answered = _answered(case, asked, rows or Ready)
+    told = [str(answered["reason"]), *_cures(case, windows, stopped, cures or {})]
+    return decided.replace(**{**answered, "reason": "; ".join(told)}, breaker=bool(stopped), stopped=stopped)
+
+
+def _cures(
+    case: Case, windows: Sequence[WindowVerdict], stopped: Sequence[str], cures: Mapping[WindowKind, str]
+) -> list[str]:
+    """Return what would tell a pattern from trouble, where windows are bad or a breaker is open."""
+    counted = count_windows(case, windows)
+    told = []
+    for kind, cure in cures.items():
+        last = [one for one in counted if one.kind == kind][-case.policy.of :]
+        if cure and (kind in stopped or any(one.status is Status.FAIL for one in last)):
+            told.append(cure)
+    return told
 
 
 def _answered(case: Case, asked: Sequence[Asked], rows: Callable[..., Ready]) -> dict[str, object]:
@@ -257,10 +279,9 @@ def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> list[Asked]:
     if standing is not None and standing.digest == case.digest:
         return [Asked(standing, f"episode {standing.key} is announced and not claimed yet")]
     counted = count_windows(case, windows)
-    kinds: tuple[Literal["performance", "drift"], ...] = ("performance", "drift")
     asks = {
         kind: _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
-        for kind in kinds
+        for kind in KINDS
         if kind in case.policy.triggers
     }
     if "performance" in asks and asks["performance"].episode is None:
@@ -322,9 +343,7 @@ def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVe
     return sorted(latest.values(), key=lambda one: (judged_until(one), one.window.end))
 
 
-def _stretch_asks(
-    case: Case, kind: Literal["drift", "performance"], counted: Sequence[WindowVerdict]
-) -> Asked:
+def _stretch_asks(case: Case, kind: WindowKind, counted: Sequence[WindowVerdict]) -> Asked:
     needed, of = case.policy.windows, case.policy.of
     last = counted[-of:]
     bad = [one for one in last if one.status is Status.FAIL]

@@ -33,6 +33,7 @@ from windsock.records import (
     baseline_of,
 )
 from windsock.statistics.metrics import Scored, direction
+from windsock.statistics.seasons import holds_whole_periods, loss_offset
 from windsock.statistics.verdict_intervals import compare_models
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def judge_floor(case: Case, name: str) -> None:
     """
     block, found = case.step.spec.monitoring.performance, case.realised
     case.baseline = baseline_of(case.ledger, name)
-    asked, source = asked_of(case, name)
+    asked, source = of_its_like(case, name, *asked_of(case, name))
 
     def drop() -> CheckResult:
         undefined = name in found.undefined
@@ -78,6 +79,37 @@ def asked_of(case: Case, name: str) -> tuple[MetricValue | None, str]:
         return accepted, source_of(case.baseline)
     own = case.reference.realised if case.reference else ()
     return next((one for one in own if one.name == name), None), "on held-out rows"
+
+
+def of_its_like(
+    case: Case, name: str, asked: MetricValue | None, source: str
+) -> tuple[MetricValue | None, str]:
+    """Return what is asked in a look-back of some weekdays or hours only: less where the model does worse.
+
+    By what training saw on rows that the version was not fitted on, as the mixture of the look-back's parts.
+    Never more is asked, and what a person accepted stays as it is: it is of a look-back itself.
+    """
+    known = case.reference.seasons if case.reference else ()
+    season = next((one for one in known if one.metric == name), None)
+    length = case.lookback.end - case.lookback.start
+    if season is None or asked is None or asked.value is None or holds_whole_periods(length):
+        return asked, source
+    off = loss_offset(season, case.lookback)
+    if (
+        off is None
+        or direction(name) * off >= 0
+        or (case.baseline is not None and case.baseline.by is not None)
+    ):
+        return asked, source
+    interval = asked.interval
+    if interval is not None:
+        interval = interval.replace(low=interval.low + off, high=interval.high + off)
+    by = "weekday" if season.cycle == "week" else "hour"
+    told = (
+        f"{source}, moved by {off:+.3g}: it differs by {by}, and this look-back is no whole week "
+        "(set `monitoring.performance.window: 7d`)"
+    )
+    return asked.replace(value=asked.value + off, interval=interval), told
 
 
 def source_of(baseline: Baseline) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from windsock.records.base import MetricValue, Record
 from windsock.records.data import ColumnKind
-from windsock.records.seasons import Season
+from windsock.records.seasons import Cycle, Season
 from windsock.spec import DriftBlock
 
 EDGES = 256
@@ -140,6 +140,23 @@ class ReferenceChunks(Record):
     recurring: float = Field(default=0.0, ge=0)
 
 
+class LossSeason(Record):
+    """How a metric differs by weekday or by hour, on rows that the model was not fitted on.
+
+    :param cycle: what it repeats in, in UTC.
+    :param parts: the metric in each of the seven weekdays, or 24 hours, minus their mean by rows; ``None``
+        where one has too few days (hours) to know.
+    :param rows: rows of each part.
+    :param reference: rows of each part among those that the version's realised metrics are of.
+    """
+
+    metric: str
+    cycle: Cycle
+    parts: tuple[float | None, ...] = Field(min_length=7, max_length=24)
+    rows: tuple[int, ...]
+    reference: tuple[int, ...]
+
+
 class ReferencePerformance(Record):
     """What the version did on its held-out rows: what later performance is held against.
 
@@ -149,6 +166,7 @@ class ReferencePerformance(Record):
     :param errors: for estimates of a regression.
     :param estimated: for each metric that can be estimated, what its estimate is held against; empty where
         the held-out rows are too few.
+    :param seasons: metrics that differ by weekday or hour, where look-backs hold no whole periods.
     """
 
     rows: int = Field(ge=0)
@@ -156,6 +174,7 @@ class ReferencePerformance(Record):
     calibration: Calibration | None = None
     errors: ErrorTree | None = None
     estimated: tuple[ReferenceChunks, ...] = ()
+    seasons: tuple[LossSeason, ...] = Field(default=(), exclude_if=().__eq__)
 
 
 class DriftProfile(Record):

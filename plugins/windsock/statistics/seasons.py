@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile, ReferenceChunks, Span
+from windsock.records.profile import LossSeason
 from windsock.records.seasons import Cycle, Season, SeasonPart
 from windsock.spec.monitoring import DAY, EPOCH
 from windsock.statistics.counting import NUMERIC, count_categories, count_numbers
@@ -28,6 +29,11 @@ MONDAY = 3
 def cycle_of(window: timedelta) -> Cycle:
     """Return what a window has a place in: the week, or the day where it is shorter than one."""
     return "week" if window >= DAY else "day"
+
+
+def holds_whole_periods(length: timedelta) -> bool:
+    """Return whether each weekday is in a stretch as often; of one shorter than a day, each hour."""
+    return not length % (LENGTHS[cycle_of(length)] * PARTS[cycle_of(length)])
 
 
 def parts_of(times: NDArray[Any], cycle: Cycle) -> NDArray[Any]:
@@ -127,6 +133,22 @@ def like_chunks(chunks: ReferenceChunks, score: ColumnProfile | None, span: Span
         return chunks
     moved = sum(weight * off for weight, off in zip(weights, chunks.season, strict=True))
     return chunks.replace(mean=chunks.mean + moved)
+
+
+def loss_offset(season: LossSeason, span: Span) -> float | None:
+    """Return by how much a metric differs in a stretch because of its place in the cycle alone.
+
+    ``None`` where the stretch, or what the baseline is of, lies in parts that are not known.
+    """
+    now = [much * rows for much, rows in zip(overlap(span, season.cycle), season.rows, strict=True)]
+    moved = 0.0
+    for sign, weights in ((1, now), (-1, season.reference)):
+        pairs = [(off, weight) for off, weight in zip(season.parts, weights, strict=True) if off is not None]
+        total = sum(weight for _, weight in pairs)
+        if not total or total < sum(weights) / 2:
+            return None
+        moved += sign * sum(off * weight for off, weight in pairs) / total
+    return moved
 
 
 def weights_of(season: Season, parts: Sequence[float], *, by_rows: bool = True) -> tuple[float, ...] | None:

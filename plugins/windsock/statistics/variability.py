@@ -8,7 +8,7 @@ rows it has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +39,27 @@ def differ_by_part(table: UnitTable, part: NDArray[Any]) -> bool:
     :param table: rows by day, or by hour.
     :param part: each unit's part of the cycle; -1 for those that are left out.
     """
+    used = (part >= 0) & (table.rows > 0)
+    return _differ(table.shares()[used], part[used])
+
+
+def values_differ_by_part(values: Sequence[float], part: Sequence[int]) -> bool:
+    """Return whether numbers of the same part of a cycle are more alike than chance has it.
+
+    :param values: one for each unit, all finite.
+    :param part: each unit's part of the cycle.
+    """
     import numpy as np
 
-    used = (part >= 0) & (table.rows > 0)
-    places, groups = np.unique(part[used], return_inverse=True)
+    return _differ(np.array(values, dtype="float64").reshape(-1, 1), np.array(part, dtype=int))
+
+
+def _differ(shares: NDArray[Any], part: NDArray[Any]) -> bool:
+    import numpy as np
+
+    places, groups = np.unique(part, return_inverse=True)
     if places.size < 2:
         return False
-    shares = table.shares()[used]
     centred = shares - shares.mean(axis=0)
     sizes = np.bincount(groups)
     draw = np.random.default_rng(SEED)

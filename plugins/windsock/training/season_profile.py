@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from windsock.exceptions import DataRefusedError, TrainingRefusedError
 from windsock.records import Answer, ColumnKind, ColumnProfile, DataSnapshot, DriftProfile, InputSchema
+from windsock.records.profile import LossSeason
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec
 from windsock.statistics.counting import NUMERIC
 from windsock.statistics.season_finding import History, find_seasons
 from windsock.training.estimate_seasons import Estimates, with_seasons
 from windsock.training.fitting import answer
+from windsock.training.loss_seasons import find_loss_seasons, loss_sentences
 from windsock.training.preprocessing import to_features
-from windsock.training.season_words import sentences
+from windsock.training.season_words import sentences, undated
 from windsock.training.target import read_labels
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ def add_seasons(
     snapshot: DataSnapshot,
     spec: ModelSpec,
 ) -> DriftProfile:
-    """Complete a profile by what recurs in its columns, scores and target: nothing where rows have no time.
+    """Complete a profile by what recurs in its columns, scores and target.
+
+    Where rows have no time nothing can be known of that, which is said.
 
     All rows of the snapshot say how windows vary, those that the profile does not describe too: a reference
     of a few days knows no weekend.
@@ -56,7 +60,9 @@ def add_seasons(
     :param described: which of them the profile is made of, held out or not.
     """
     if spec.data.event_time is None:
-        return profile
+        for sentence in (noticed := undated(spec.monitoring)):
+            log.info("seasons: %s", sentence)
+        return profile.replace(noticed=noticed)
     rows, times, kept = _dated(frame, spec.data.event_time)
     if len(rows) < 2:
         return profile
@@ -73,7 +79,11 @@ def add_seasons(
         if column is not None and values is not None:
             histories[key] = History(column=column, values=values, reference=judged)
     found = find_seasons(histories, times, spec.monitoring.window_length, spec.monitoring.drift)
-    noticed = sentences(found, times, spec.monitoring)
+    seasons = _loss_seasons(fitted, rows, features, times, (held_out[kept], judged), snapshot, spec)
+    noticed = (
+        *sentences(found, times, spec.monitoring),
+        *loss_sentences(seasons, spec.monitoring.performance.window),
+    )
     for sentence in noticed:
         log.info("seasons: %s", sentence)
     score = found.columns.get(SCORE, profile.score)
@@ -82,6 +92,8 @@ def add_seasons(
         scores = histories[SCORE].values.to_numpy(dtype="float64")
         estimates = Estimates(reference=performance, scores=scores, features=features)
         performance = with_seasons(performance, estimates, found, score, times)
+    if performance is not None:
+        performance = performance.replace(seasons=seasons)
     return profile.replace(
         columns=tuple(found.columns[column.name] for column in profile.columns),
         score=score,
@@ -89,6 +101,23 @@ def add_seasons(
         performance=performance,
         noticed=noticed,
     )
+
+
+def _loss_seasons(
+    fitted: Fitted,
+    rows: pd.DataFrame,
+    features: pd.DataFrame,
+    times: NDArray[Any],
+    masks: tuple[NDArray[Any], NDArray[Any]],
+    snapshot: DataSnapshot,
+    spec: ModelSpec,
+) -> tuple[LossSeason, ...]:
+    """Return how losses differ by weekday or hour; nothing where labels cannot be read."""
+    try:
+        labels = read_labels(rows, snapshot, spec)
+    except (DataRefusedError, TrainingRefusedError):
+        return ()
+    return find_loss_seasons(fitted.pipeline, fitted.schema, features, labels, times, *masks, spec)
 
 
 def _dated(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, NDArray[Any], NDArray[Any]]:

@@ -14,6 +14,7 @@ from windsock.statistics.seasons import cycle_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+UNDATED = "WS-TRAINING-120"
 SHOWN = 5
 OFTEN = 0.05
 """Share of the windows of the training time that would alarm, from which on another window is proposed."""
@@ -27,6 +28,19 @@ def sentences(found: Found, times: NDArray[Any], block: MonitoringBlock) -> tupl
     :param times: ``datetime64[us]`` of the dated rows.
     """
     return (*_recurring(found), *_once(found), *_alarms(found), *_proposals(found, times, block))
+
+
+def undated(block: MonitoringBlock) -> tuple[str, ...]:
+    """Return what people should know where rows have no time; nothing where windows are whole weeks."""
+    lengths = (block.window_length, parse_duration(block.performance.window))
+    if not any(length % WEEK for length in lengths):
+        return ()
+    told = (
+        f"{UNDATED}: training rows have no time, so a pattern of the week or the day cannot be learned, and "
+        "windows that have one fail as drift or loss; name the column that dates a row in `data.event_time`, "
+        "or let windows be whole weeks (`monitoring.window`, `monitoring.performance.window`)"
+    )
+    return (told,)
 
 
 def _recurring(found: Found) -> list[str]:

@@ -269,7 +269,11 @@ class TestNamedFindings:
         assert report.target is not None
         assert report.score.status is report.target.status is report.status is Status.FAIL
         assert report.reason.startswith("WS-MONITORING-023 prediction_drift")
-        assert {finding.split(" ")[0] for finding in report.findings} == {"scores", "outcomes"}
+        assert {finding.split(" ")[0] for finding in report.findings} == {
+            "scores",
+            "outcomes",
+            "WS-MONITORING-120",
+        }
         calm = look(ports, Span(start=DAY.start, end=DAY.end), predictions=False)
         assert calm.status is Status.PASS
         assert calm.score is not None

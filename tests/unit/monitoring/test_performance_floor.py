@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.performance import COLORS, NUMBER, Scene, answers, check_of, coin, metric
+from support.performance import COLORS, NUMBER, WINDOW, Scene, answers, check_of, coin, metric
 from windsock.monitoring import performance_floor
 from windsock.monitoring.performance_floor import knowing_nothing, loss_of
 from windsock.monitoring.performance_verdict import quality_of
@@ -19,7 +19,9 @@ from windsock.records import (
     Status,
     WindowVerdict,
 )
+from windsock.records.profile import LossSeason
 from windsock.statistics.metrics import Scored
+from windsock.statistics.seasons import loss_offset
 
 BY_ACCURACY: dict[str, Any] = {"training": {"metric": "accuracy"}}
 REGRESSION: dict[str, Any] = {"model": {"task": "regression"}}
@@ -319,3 +321,45 @@ class TestLoss:
     def test_there_is_none_without_a_number(self) -> None:
         assert loss_of([], "f1", None) is None
         assert loss_of([made("performance_minimum:recall", 0.1, 0.9)], "f1", None) is None
+
+
+class TestSeasons:
+    """A look-back that holds no whole weeks is held against its like, where losses differ by weekday."""
+
+    def scene(self, off: float, window: str = "1d") -> Scene:
+        place = WINDOW.start.weekday()
+        season = LossSeason(
+            metric="accuracy",
+            cycle="week",
+            parts=tuple(off if one == place else 0.0 for one in range(7)),
+            rows=(100,) * 7,
+            reference=tuple(0 if one == place else 100 for one in range(7)),
+        )
+        known = held_out(accuracy=0.8).replace(seasons=(season,))
+        return Scene(known, spec=BY_ACCURACY, window=window)
+
+    @pytest.mark.parametrize(
+        ("off", "window", "loss"), [(-0.2, "1d", 0.0), (0.1, "1d", 0.2), (-0.2, "7d", 0.2)]
+    )
+    def test_less_is_asked_on_weekdays_that_are_harder_and_never_more(self, off, window, loss) -> None:
+        report = self.scene(off, window).look(answers(*coin(5000, right=0.6)))
+        drop = check_of(report, "performance_drop:accuracy")
+        assert drop.value == pytest.approx(loss, abs=0.02)
+        assert drop.status is (Status.FAIL if loss else Status.PASS)
+        assert ("set `monitoring.performance.window: 7d`" in drop.message) is (not loss)
+
+    def test_what_a_person_accepted_is_asked_as_it_is(self) -> None:
+        scene = self.scene(-0.2)
+        accept(scene, accuracy=0.8)
+        accept(scene, "accept_loss", actor="alice", accuracy=0.7)
+        report = scene.look(answers(*coin(5000, right=0.6)))
+        assert check_of(report, "performance_drop:accuracy").value == pytest.approx(0.1)
+
+    def test_a_loss_beyond_the_season_fails(self) -> None:
+        report = self.scene(-0.05).look(answers(*coin(5000, right=0.6)))
+        assert check_of(report, "performance_drop:accuracy").status is Status.FAIL
+
+    def test_weekdays_that_are_mostly_unknown_move_nothing(self) -> None:
+        season = self.scene(-0.2).ports.bundles.by_digest.popitem()[1].profile.performance.seasons[0]
+        unknown = season.replace(parts=(None,) * 7)
+        assert loss_offset(unknown, WINDOW) is None

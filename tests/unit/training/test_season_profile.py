@@ -9,8 +9,8 @@ import pytest
 from support.seasons import DAY, MONDAY, by_week, draw_rows, found_in, steady
 from windsock.records import ColumnKind, ColumnRole, Span
 from windsock.spec import MonitoringBlock
-from windsock.statistics.seasons import like_chunks, span_offset
-from windsock.training.season_words import sentences
+from windsock.statistics.seasons import like_chunks, loss_offset, span_offset
+from windsock.training.season_words import sentences, undated
 
 BLOCK = MonitoringBlock()
 DATED = {
@@ -63,8 +63,15 @@ class TestAVersion:
         with caplog.at_level(logging.INFO):
             trained = made.train("logistic_regression")
         profile = made.ports.bundles.load(trained.bundle_uri, trained.bundle_digest).profile
-        assert profile.noticed == ()
-        assert "seasons:" not in caplog.text
+        assert all(column.season is None for column in profile.columns)
+        (told,) = profile.noticed
+        assert told.startswith("WS-TRAINING-120: training rows have no time")
+        assert "`data.event_time`" in told
+        assert f"seasons: {told}" in caplog.text
+
+    def test_whole_weeks_need_no_times(self):
+        assert undated(MonitoringBlock(window="7d", performance={"window": "14d"})) == ()
+        assert undated(MonitoringBlock(window="7d", performance={"window": "1d"})) != ()
 
 
 class TestWords:
@@ -92,3 +99,37 @@ class TestWords:
         told = self.told(draw_rows(lambda at: 1.0 if (at.month, at.day) == (2, 10) else 0.0, 56))
         assert any("2024-02-10" in one and "once: no limit is wider" in one for one in told)
         assert any(one.startswith("1 of 56 windows of the training time would alarm") for one in told)
+
+
+class TestLosses:
+    """The second feature says less on weekends: columns are alike, losses are not."""
+
+    def profile(self, world, typed_rows, window: str, *, harder: bool = True):
+        draw = np.random.default_rng(5)
+        rows = 42 * 100
+        at = pd.date_range("2024-01-01", periods=rows, freq=DAY / 100)
+        age = draw.normal(45, 10, rows)
+        slope = np.where((at.dayofweek >= 5) & harder, 0.0, 3.0)
+        left = draw.random(rows) < 1 / (1 + np.exp(-slope * (age - 45) / 10))
+        frame = typed_rows(rows)
+        frame = frame.assign(at=at, age=age, churned=left.astype(frame["churned"].dtype))
+        made = world(frame, **DATED, monitoring={"performance": {"window": window}})
+        trained = made.train("logistic_regression")
+        return made.ports.bundles.load(trained.bundle_uri, trained.bundle_digest).profile
+
+    def test_weekends_that_are_harder_are_known_by_rows_not_fitted_on(self, world, typed_rows):
+        profile = self.profile(world, typed_rows, "1d")
+        (season,) = profile.performance.seasons
+        assert season.metric == "roc_auc"
+        assert max(season.parts[5:]) < -0.15 < 0 < min(season.parts[:5])
+        assert loss_offset(season, SATURDAY) < -0.15
+        assert loss_offset(season, WEEKDAYS) > 0
+        assert abs(loss_offset(season, Span(start=MONDAY, end=MONDAY + 7 * DAY))) < 0.1
+        assert "roc_auc differs by weekday" in profile.noticed[-1]
+        assert "set `monitoring.performance.window: 7d`" in profile.noticed[-1]
+
+    @pytest.mark.parametrize(("window", "harder"), [("7d", True), ("1d", False)])
+    def test_whole_weeks_and_days_that_are_alike_need_nothing(self, world, typed_rows, window, harder):
+        profile = self.profile(world, typed_rows, window, harder=harder)
+        assert profile.performance.seasons == ()
+        assert not any("roc_auc" in one for one in profile.noticed)
