@@ -87,7 +87,7 @@ class SqlRetraining:
                 change.known,
                 change.lease,
                 model=spec.name,
-                policy=spec.monitoring.retrain,
+                policy=spec.monitoring,
                 episode_key=episode_key,
                 holder=holder,
                 now=now,
