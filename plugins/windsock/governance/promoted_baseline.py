@@ -41,7 +41,7 @@ def baseline_body(
         return _kept(_held_out(pack))
     model = champion.model
     waiting = [one for one in ports.monitor.episodes(model) if is_under_way(one)]
-    lost_since = _lost_since(ports, model, waiting, accepted_until(rows, champion.digest))
+    lost_since = _lost_since(ports, model, waiting, accepted_until(rows, champion.digest, ports.now()))
     if not waiting and lost_since is None and _is_proved(pack, champion):
         return _kept(_held_out(pack))
     body: dict[str, Any] = {}
