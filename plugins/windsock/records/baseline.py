@@ -53,7 +53,7 @@ class BetterThanBroken(Record):
 def baseline_of(rows: Sequence[LedgerRow], metric: str | None = None) -> Baseline | None:
     """Return the accepted baseline by a model's rows; ``None`` where none was ever written.
 
-    Each metric has its best value. Ledgers of before have no baseline until the next promotion.
+    Each metric has its best value; one without an interval never outranks one with. Ledgers of before have no baseline until the next promotion.
 
     :param metric: version, date and person are those by which this metric came; default: the last of all.
     """
@@ -94,6 +94,8 @@ def _is_better(given: MetricValue, known: MetricValue | None) -> bool:
         return False
     if known is None or known.value is None:
         return True
+    if (given.interval is None) != (known.interval is None):  # nothing can be judged against a bare value
+        return given.interval is not None
     try:
         sign = 1.0 if metric_facts(given.name).greater_is_better else -1.0
     except SpecError:  # of a package that is not installed any more: nobody is judged by it

@@ -72,6 +72,13 @@ class TestBaseline:
             "f1": "3",
         }
 
+    def test_a_value_without_an_interval_never_outranks_one_with(self) -> None:
+        bare = [{"name": "roc_auc", "value": 1.0, "n": 20}]
+        first, second = row(1, 1, baseline=bare), row(2, 2, baseline=kept(roc_auc=0.9))
+        assert values(first) == {"roc_auc": 1.0}
+        assert values(first, second) == {"roc_auc": 0.9}
+        assert values(second, row(3, 3, baseline=bare)) == {"roc_auc": 0.9}
+
     def test_promotions_during_a_loss_and_roll_backs_do_not_move_it(self) -> None:
         rows = [
             row(1, 1, baseline=kept(roc_auc=0.8)),
