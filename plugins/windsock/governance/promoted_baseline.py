@@ -17,6 +17,7 @@ from windsock.records import (
     LedgerAction,
     LedgerRow,
     RetrainOutcome,
+    Status,
     baseline_of,
     registration_of,
 )
@@ -74,7 +75,9 @@ def _lost_since(ports: Ports, model: str, waiting: Sequence[Episode], accepted: 
         return asked[0].onset or asked[0].span.start
     windows = ports.monitor.windows(model, "performance")
     seen = [one for one in windows if not is_accepted(one, accepted)]
-    stretch = open_stretch(seen, "performance", now=ports.now())
+    # A clock that was set back hides no loss.
+    now = max([ports.now(), *(one.window.end for one in seen if one.status is Status.FAIL)])
+    stretch = open_stretch(seen, "performance", now=now)
     return stretch.span.start if stretch else None
 
 
