@@ -14,7 +14,7 @@ from support.builders import digest, make_difference
 from support.fakes import FakeLedger, fake_ports
 from support.flipped import Log, history
 from support.performance import make_profile, metric
-from support.retraining import DAY, LATER, MIDNIGHT, AnyBundle, policy_spec
+from support.retraining import DAY, LATER, MIDNIGHT, AnyBundle, policy_spec, run_of
 from windsock import records as r
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.monitoring.check_performance import check_performance
@@ -106,7 +106,13 @@ class Days:
 
     def close(self, claim: r.RetrainClaim, outcome: str, half: float) -> r.RetrainOutcome:
         against = make_difference(-half, half, opponent="champion")
-        step = r.CloseRetrainInput(spec=SPEC, claim=claim, outcome=r.RetrainOutcome(outcome), against=against)
+        step = r.CloseRetrainInput(
+            spec=SPEC,
+            claim=claim,
+            outcome=r.RetrainOutcome(outcome),
+            against=against,
+            run=run_of(claim),
+        )
         return close_retrain(step, self.ports(), "").outcome
 
 

@@ -23,6 +23,7 @@ from windsock.monitoring.alerts import conditions_of
 from windsock.monitoring.backtest_memory import Clock
 from windsock.ports import LabelledRows
 from windsock.records import (
+    Episode,
     LedgerAction,
     Outcome,
     PerformanceReport,
@@ -59,6 +60,13 @@ def churn(rows: int, slope: float, seed: int) -> pd.DataFrame:
     )
 
 
+class NoOnsets(SqlMonitor):
+    """Keeps episodes as they were before they had an onset: what their retrains learn is a mixture."""
+
+    def announce(self, episode: Episode) -> Episode:
+        return super().announce(episode.replace(onset=None))
+
+
 class World:
     """A model in production whose world may turn; days go by, one window each."""
 
@@ -67,7 +75,7 @@ class World:
         self.ports: Any = fake_ports(
             sources=FakeSources(churn(1500, 1.0, 1)),
             ledger=sql_ledger(database_url, self.clock),
-            monitor=SqlMonitor(database_url),
+            monitor=NoOnsets(database_url),
             now=self.clock,
         )
         self.day = 0
@@ -114,7 +122,7 @@ class World:
         claim: Any = run_step("claim_retrain", asked, self.ports).record
         assert claim.granted
         self.ports.rows.joined = learned
-        done = retrain(self.ports, SPEC, run=run, recent=claim.recent)
+        done = retrain(self.ports, SPEC, run=run, recent=claim.recent, onset=claim.onset)
         decision: Any = done["gate_model"].record
         won = decision.outcome is Outcome.PROMOTE
         outcome = RetrainOutcome.PROMOTED if won else RetrainOutcome.KEPT

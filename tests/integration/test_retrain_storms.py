@@ -17,7 +17,7 @@ import pytest
 from support.builders import digest
 from support.fake_monitor import FakeMonitor
 from support.fakes import FakeLedger, fake_ports
-from support.retraining import MIDNIGHT, AnyBundle, make_window, policy_spec
+from support.retraining import MIDNIGHT, AnyBundle, make_window, policy_spec, run_of
 from windsock import records as r
 from windsock.adapters import database
 from windsock.adapters.monitor_table import SqlMonitor
@@ -184,7 +184,7 @@ class Storm:
             if at > self.round:
                 continue
             self.ending.remove((at, claim, outcome))
-            step = r.CloseRetrainInput(spec=SPEC, claim=claim, outcome=outcome)
+            step = r.CloseRetrainInput(spec=SPEC, claim=claim, outcome=outcome, run=run_of(claim))
             for _ in range(self.chance.choice([1, 2])):
                 close_retrain(step, self.ports, "")
             if self.active is not None and self.active[0] == claim.holder:

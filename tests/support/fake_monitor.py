@@ -100,7 +100,7 @@ class FakeMonitor:
                 self._rows(model),
                 self.leases.get(model),
                 model=model,
-                policy=spec.monitoring.retrain,
+                policy=spec.monitoring,
                 episode_key=episode_key,
                 holder=holder,
                 now=now,

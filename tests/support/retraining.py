@@ -111,3 +111,9 @@ class AnyBundle(FakeBundles):
             golden=golden,
             profile=self.profile,
         )
+
+
+def run_of(claim: r.RetrainClaim) -> r.RunContext:
+    """Return the run that holds a claim."""
+    dag_id, _, run_id = claim.holder.partition("/")
+    return r.RunContext(dag_id=dag_id, run_id=run_id)

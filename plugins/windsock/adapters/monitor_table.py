@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from windsock.adapters.database import reading, writing
 from windsock.adapters.record_rows import raw_of, record_of, sortable
 from windsock.adapters.retrain_table import SqlRetraining
-from windsock.records import Alert, WindowKind, WindowVerdict
+from windsock.records import Alert, Span, WindowKind, WindowVerdict
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,13 +34,22 @@ class SqlMonitor(SqlRetraining):
         if since is not None:
             conditions.append("window_end > :since")
         query = text(
-            f"SELECT record FROM monitor_windows WHERE {' AND '.join(conditions)} "  # noqa: S608
-            "ORDER BY window_end, window_start, kind"
+            "SELECT kind, window_start, window_end, record FROM monitor_windows "  # noqa: S608
+            f"WHERE {' AND '.join(conditions)} ORDER BY window_end, window_start, kind"
         )
         asked = {"model": model, "kind": kind, "since": sortable(since) if since else None}
         with reading(self._url) as connection:
             found = connection.execute(query, {name: value for name, value in asked.items() if value})
-            return tuple(record_of(WindowVerdict, raw, model=model) for raw in found.scalars())
+            return tuple(
+                record_of(
+                    WindowVerdict,
+                    raw,
+                    model=model,
+                    kind=kept,
+                    window=Span(start=_time(start), end=_time(end)),
+                )
+                for kept, start, end, raw in found
+            )
 
     def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
         """Keep a window's verdict; return the one that stands."""
@@ -72,7 +81,9 @@ class SqlMonitor(SqlRetraining):
                 text(f"SELECT record FROM monitor_windows WHERE {WINDOW}{lock}"),  # noqa: S608
                 values,
             ).scalar_one()
-            before = record_of(WindowVerdict, raw, model=verdict.model)
+            before = record_of(
+                WindowVerdict, raw, model=verdict.model, kind=verdict.kind, window=verdict.window
+            )
             if before.stands_against(verdict):
                 return before
             verdict = verdict.following(before)
@@ -90,10 +101,10 @@ class SqlMonitor(SqlRetraining):
         """Return the present state of a model's alerts, the one that was seen last at the end."""
         from sqlalchemy import text
 
-        query = text("SELECT record FROM alerts WHERE model = :model ORDER BY last_at, key")
+        query = text("SELECT key, record FROM alerts WHERE model = :model ORDER BY last_at, key")
         with reading(self._url) as connection:
-            found = connection.execute(query, {"model": model}).scalars()
-            kept = tuple(record_of(Alert, raw, model=model) for raw in found)
+            found = connection.execute(query, {"model": model})
+            kept = tuple(record_of(Alert, raw, model=model, key=key) for key, raw in found)
         return tuple(one for one in kept if firing is None or (one.state == "firing") == firing)
 
     def put_alert(self, alert: Alert) -> Alert:
@@ -129,10 +140,16 @@ class SqlMonitor(SqlRetraining):
         """Return the latest changes of a model's alerts, the latest last."""
         from sqlalchemy import text
 
-        query = text("SELECT record FROM alert_history WHERE model = :model ORDER BY id DESC LIMIT :limit")
+        query = text(
+            "SELECT key, record FROM alert_history WHERE model = :model ORDER BY id DESC LIMIT :limit"
+        )
         with reading(self._url) as connection:
-            found = connection.execute(query, {"model": model, "limit": limit}).scalars().all()
-        return tuple(record_of(Alert, raw, model=model) for raw in reversed(found))
+            found = connection.execute(query, {"model": model, "limit": limit}).all()
+        return tuple(record_of(Alert, raw, model=model, key=key) for key, raw in reversed(found))
+
+
+def _time(column: str) -> datetime:
+    return datetime.fromisoformat(column)
 
 
 def _alert(connection: Connection, alert: Alert) -> Alert | None:
@@ -142,4 +159,4 @@ def _alert(connection: Connection, alert: Alert) -> Alert | None:
         text("SELECT record FROM alerts WHERE model = :model AND key = :key"),
         {"model": alert.model, "key": alert.key},
     ).scalar()
-    return record_of(Alert, raw, model=alert.model) if raw else None
+    return record_of(Alert, raw, model=alert.model, key=alert.key) if raw else None

@@ -30,22 +30,34 @@ def raw_of(record: Record) -> str:
 def record_of(
     kind: type[Kept],
     raw: str,
+    /,
     *,
     model: str,
     refusal: type[WindsockError] = MonitoringError,
     code: str = "WS-MONITORING-051",
+    **key: object,
 ) -> Kept:
     """Return the record that a row keeps.
 
+    :param model: the row's model; a record that names another one was not written into this row.
+    :param key: the other columns of the row's key, under the names of the record's fields.
     :param refusal: the error of the room whose row it is.
     :param code: its code.
     :raises WindsockError: that error, if the row is not what was written.
     """
     try:
-        return kind.model_validate_json(raw)
+        record = kind.model_validate_json(raw)
     except ValidationError:
         raise refusal(
             f"{model}: a row of the control database cannot be read as {kind.__name__}",
             code=code,
             next_action="Find out who changed the control database, and restore it from a backup.",
         ) from None  # its text repeats the row
+    for name, value in {"model": model, **key}.items():
+        if getattr(record, name, value) != value:
+            raise refusal(
+                f"{model}: a {kind.__name__} in the control database has another {name} than its row",
+                code=code,
+                next_action="Find out who changed the control database, and restore it from a backup.",
+            )
+    return record

@@ -80,7 +80,7 @@ class SqlRetraining:
                 change.known,
                 change.lease,
                 model=spec.name,
-                policy=spec.monitoring.retrain,
+                policy=spec.monitoring,
                 episode_key=episode_key,
                 holder=holder,
                 now=now,
@@ -222,6 +222,6 @@ def _values(episode: Episode) -> dict[str, object]:
 def _episodes(connection: Connection, model: str) -> tuple[Episode, ...]:
     from sqlalchemy import text
 
-    query = text("SELECT record FROM retrain_episodes WHERE model = :model ORDER BY seq")
-    found = connection.execute(query, {"model": model}).scalars()
-    return tuple(record_of(Episode, raw, model=model) for raw in found)
+    query = text("SELECT key, record FROM retrain_episodes WHERE model = :model ORDER BY seq")
+    found = connection.execute(query, {"model": model})
+    return tuple(record_of(Episode, raw, model=model, key=key) for key, raw in found)

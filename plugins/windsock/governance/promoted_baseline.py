@@ -17,6 +17,7 @@ from windsock.records import (
     LedgerAction,
     LedgerRow,
     RetrainOutcome,
+    Status,
     baseline_of,
     registration_of,
 )
@@ -41,7 +42,7 @@ def baseline_body(
         return _kept(_held_out(pack))
     model = champion.model
     waiting = [one for one in ports.monitor.episodes(model) if is_under_way(one)]
-    lost_since = _lost_since(ports, model, waiting, accepted_until(rows, champion.digest))
+    lost_since = _lost_since(ports, model, waiting, accepted_until(rows, champion.digest, ports.now()))
     if not waiting and lost_since is None and _is_proved(pack, champion):
         return _kept(_held_out(pack))
     body: dict[str, Any] = {}
@@ -74,7 +75,9 @@ def _lost_since(ports: Ports, model: str, waiting: Sequence[Episode], accepted: 
         return asked[0].onset or asked[0].span.start
     windows = ports.monitor.windows(model, "performance")
     seen = [one for one in windows if not is_accepted(one, accepted)]
-    stretch = open_stretch(seen, "performance", now=ports.now())
+    # A clock that was set back hides no loss.
+    now = max([ports.now(), *(one.window.end for one in seen if one.status is Status.FAIL)])
+    stretch = open_stretch(seen, "performance", now=now)
     return stretch.span.start if stretch else None
 
 

@@ -91,7 +91,7 @@ def _bad_windows(model: str, ports: Ports, champion: Champion) -> list[WindowVer
     """
     now = ports.now()
     own = [one for one in ports.monitor.windows(model, "drift") if one.digest == champion.digest]
-    row = acceptance_of(ports.ledger.rows(model), champion.digest)
+    row = acceptance_of(ports.ledger.rows(model), champion.digest, now=now)
     if row is not None:
         until = accepted_windows(row).end
         is_there = _is_there(ports, row)

@@ -261,7 +261,7 @@ class MemoryMonitor:
             self.episodes(spec.name),
             self._leases.get(spec.name),
             model=spec.name,
-            policy=spec.monitoring.retrain,
+            policy=spec.monitoring,
             episode_key=episode_key,
             holder=holder,
             now=now,

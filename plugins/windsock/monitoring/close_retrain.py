@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from windsock.monitoring.claim_retrain import holder_of
 from windsock.monitoring.performance_checks import RELATIVE
 from windsock.ports import Ports
 from windsock.records import CloseRetrainInput, Episode, PairedDifference, RetrainEnd, RetrainOutcome
@@ -9,24 +10,36 @@ from windsock.records.retraining import USELESS
 
 
 def close_retrain(step: CloseRetrainInput, ports: Ports, key: str) -> RetrainEnd:
-    """Close the claim's episode with its outcome; a claim that was not granted closes nothing.
+    """Close the episode that this run has claimed with its outcome; a run without a claim closes nothing.
 
+    Whose claim it is, and of which episode, is read from the control database: what was handed over may have
+    been edited on its way.
+
+    :raises MonitoringError: if no run is named.
     :raises DatabaseUnavailableError: if the control database does not answer.
     """
-    claim, now = step.claim, ports.now()
+    name, now = step.spec.name, ports.now()
+    holder = holder_of(name, step.run)
+    episode = _claimed(ports, name, holder)
     drop = step.spec.monitoring.performance.drop
-    outcome = learned(step.outcome, claim.episode, step.against, drop=drop)
-    if claim.granted:
-        ports.monitor.close(
-            claim.model, holder=claim.holder, outcome=outcome, now=now, difference=step.against
-        )
+    outcome = learned(step.outcome, episode, step.against, drop=drop)
+    ports.monitor.close(name, holder=holder, outcome=outcome, now=now, difference=step.against)
     return RetrainEnd(
-        model=claim.model,
-        holder=claim.holder,
-        episode_key=claim.episode.key if claim.granted and claim.episode else None,
+        model=name,
+        holder=holder,
+        episode_key=episode.key if episode else None,
         outcome=outcome,
         closed_at=now,
     )
+
+
+def _claimed(ports: Ports, model: str, holder: str) -> Episode | None:
+    """Return the episode that a run has, or had before it was given up for lost."""
+    lease, own = ports.monitor.lease(model), ports.monitor.episodes(model)
+    own = tuple(one for one in own if one.claimed_by == holder)
+    if lease is not None and lease.holder == holder:
+        return next((one for one in own if one.key == lease.episode_key), None)
+    return own[-1] if own else None
 
 
 def learned(

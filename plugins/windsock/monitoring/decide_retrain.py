@@ -87,7 +87,7 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
     name, monitoring, now = step.spec.name, step.spec.monitoring, ports.now()
     champion = ports.ledger.champion(name)
     since = now - look_back(monitoring.retrain, monitoring.window_length)
-    accepted = accepted_until(ports.ledger.rows(name), champion.digest if champion else None)
+    accepted = accepted_until(ports.ledger.rows(name), champion.digest if champion else None, now)
     windows = [one for one in ports.monitor.windows(name, since=since) if not is_accepted(one, accepted)]
     episodes = ports.monitor.episodes(name)
     rows = None
@@ -128,7 +128,7 @@ def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) 
     rows = ports.ledger.rows(model)
     waited = any(one.outcome is RetrainOutcome.QUEUED for one in ports.monitor.episodes(model))
     ended = retrains_by_rollout(rows) if waited else {}
-    accepted = accepted_until(rows, digest)
+    accepted = accepted_until(rows, digest, now)
     ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
 
 

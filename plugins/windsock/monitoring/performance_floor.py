@@ -72,13 +72,16 @@ def judge_floor(case: Case, name: str) -> None:
 def asked_of(case: Case, name: str) -> tuple[MetricValue | None, str]:
     """Return the value that a metric is held against, and where it comes from, in words.
 
-    Without an accepted baseline of the metric it is what the version itself did on its held-out rows.
+    Without an accepted baseline of the metric, or where it has no interval, so that nothing can be judged
+    against it, it is what the version itself did on its held-out rows.
     """
     accepted = case.baseline.metric(name) if case.baseline else None
-    if case.baseline is not None and accepted is not None:
-        return accepted, source_of(case.baseline)
-    own = case.reference.realised if case.reference else ()
-    return next((one for one in own if one.name == name), None), "on held-out rows"
+    realised = case.reference.realised if case.reference else ()
+    own = next((one for one in realised if one.name == name), None)
+    bare = accepted is None or (accepted.interval is None and own is not None and own.interval is not None)
+    if case.baseline is None or accepted is None or bare:
+        return own, "on held-out rows"
+    return accepted, source_of(case.baseline)
 
 
 def of_its_like(

@@ -58,7 +58,7 @@ def accepted_windows(row: LedgerRow) -> Span:
 
 
 def acceptance_of(
-    rows: Sequence[LedgerRow], digest: Digest, *, before: datetime | None = None
+    rows: Sequence[LedgerRow], digest: Digest, *, before: datetime | None = None, now: datetime | None = None
 ) -> LedgerRow | None:
     """Return the row that accepted a version's drift last; ``None``: nobody did.
 
@@ -66,19 +66,30 @@ def acceptance_of(
     :param digest: bundle of the version.
     :param before: only acceptances of windows that ended before this time count: what came after them is
         held against them, whenever it is judged.
+    :param now: acceptances of windows that end after it, by a clock that was ahead, do not count.
     """
-    own = (row for row in reversed(rows) if row.action is LedgerAction.ACCEPT_DRIFT and row.digest == digest)
-    return next((row for row in own if before is None or accepted_windows(row).end < before), None)
+    for row in reversed(rows):
+        if row.action is LedgerAction.ACCEPT_DRIFT and row.digest == digest:
+            end = accepted_windows(row).end
+            if (before is None or end < before) and (now is None or end <= now):
+                return row
+    return None
 
 
-def accepted_until(rows: Sequence[LedgerRow], digest: Digest | None) -> Accepted:
-    """Return up to when the drift of a version, and the loss of the model, are accepted."""
-    row = acceptance_of(rows, digest) if digest is not None else None
-    losses = (one for one in reversed(rows) if one.action is LedgerAction.ACCEPT_LOSS)
-    loss = next(losses, None)
+def accepted_until(rows: Sequence[LedgerRow], digest: Digest | None, now: datetime) -> Accepted:
+    """Return up to when the drift of a version, and the loss of the model, are accepted.
+
+    :param now: what was accepted by a clock that was ahead, of windows that end later, mutes nothing.
+    """
+    row = acceptance_of(rows, digest, now=now) if digest is not None else None
+    losses = (
+        Span.model_validate(one.body["window"]).end
+        for one in reversed(rows)
+        if one.action is LedgerAction.ACCEPT_LOSS
+    )
     return Accepted(
         drift=accepted_windows(row).end if row is not None else None,
-        loss=Span.model_validate(loss.body["window"]).end if loss is not None else None,
+        loss=next((end for end in losses if end <= now), None),
     )
 
 

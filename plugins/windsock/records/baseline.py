@@ -53,7 +53,8 @@ class BetterThanBroken(Record):
 def baseline_of(rows: Sequence[LedgerRow], metric: str | None = None) -> Baseline | None:
     """Return the accepted baseline by a model's rows; ``None`` where none was ever written.
 
-    Each metric has its best value. Ledgers of before have no baseline until the next promotion.
+    Each metric has its best value; one without an interval never outranks one with.
+    Ledgers of before have no baseline until the next promotion.
 
     :param metric: version, date and person are those by which this metric came; default: the last of all.
     """
@@ -94,6 +95,8 @@ def _is_better(given: MetricValue, known: MetricValue | None) -> bool:
         return False
     if known is None or known.value is None:
         return True
+    if (given.interval is None) != (known.interval is None):  # nothing can be judged against a bare value
+        return given.interval is not None
     try:
         sign = 1.0 if metric_facts(given.name).greater_is_better else -1.0
     except SpecError:  # of a package that is not installed any more: nobody is judged by it
@@ -117,8 +120,8 @@ def better_than_broken_of(rows: Sequence[LedgerRow]) -> BetterThanBroken | None:
     commits = [row for row in rows if row.action is LedgerAction.COMMIT and row.digest == champion.digest]
     made = next((row for row in reversed(commits) if not taken_by(row)), commits[-1])
     lost_since = made.body.get("better_than_broken")
-    accepted = accepted_at(rows)
-    if lost_since is None or (accepted is not None and accepted > made.at):
+    accepted = [row.seq for row in rows if row.action is LedgerAction.ACCEPT_LOSS]
+    if lost_since is None or (accepted and accepted[-1] > made.seq):
         return None
     return BetterThanBroken(
         version=made.version,

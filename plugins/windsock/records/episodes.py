@@ -188,7 +188,7 @@ class RetrainClaim(Record):
 class CloseRetrainInput(Record):
     """Input of ``close_retrain``.
 
-    :param claim: what ``claim_retrain`` gave; a claim that was not granted closes nothing.
+    :param claim: what ``claim_retrain`` gave; the control database says whether this run has it.
     :param outcome: what the retrain came to.
     :param against: the new version's difference to the champion, where the gate kept or refused it: whether
         its rows could have shown a gain that matters.

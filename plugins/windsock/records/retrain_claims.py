@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from windsock.records.base import Span
 from windsock.records.episodes import Episode, EpisodeState, RetrainClaim, RetrainOutcome
 from windsock.records.retraining import LEASE, Change, Lease, closed_as, hold_of, open_episode, sweep_in
 from windsock.records.training import PairedDifference
 from windsock.spec.durations import parse_duration
-from windsock.spec.monitoring import RetrainBlock
+from windsock.spec.monitoring import MonitoringBlock, RetrainBlock
 
 
 def claim_in(
@@ -18,7 +19,7 @@ def claim_in(
     lease: Lease | None,
     *,
     model: str,
-    policy: RetrainBlock,
+    policy: MonitoringBlock,
     episode_key: str | None,
     holder: str,
     now: datetime,
@@ -29,13 +30,12 @@ def claim_in(
     :param lease: who has the model; one that has run out counts no more.
     """
     if lease is not None and lease.holder == holder:
-        own = next((one for one in known if one.key == lease.episode_key), None)
-        claim, change = _granted(model, policy, own, lease.claimed_at, holder, now)
+        claim, change = _granted(model, policy, known, _own(known, lease), lease.claimed_at, holder, now)
         return claim, change.replace(lease=lease.held_until(now + LEASE, now))
     swept = sweep_in(known, lease, digest=None, now=now)
     rows = {one.key: one for one in [*known, *swept.episodes]}
     episode = rows.get(episode_key) if episode_key is not None else None
-    reason = _refusal(tuple(rows.values()), swept.lease, policy, episode_key, holder, now)
+    reason = _refusal(tuple(rows.values()), swept.lease, policy.retrain, episode_key, holder, now)
     if reason is not None:
         refused = RetrainClaim(
             model=model, granted=False, reason=reason, holder=holder, episode=episode, claimed_at=now
@@ -47,7 +47,7 @@ def claim_in(
         episode = episode.replace(
             state=EpisodeState.CLAIMED, claimed_by=holder, claimed_at=begun, outcome=None, closed_at=None
         )
-    claim, change = _granted(model, policy, episode, begun, holder, now)
+    claim, change = _granted(model, policy, known, episode, begun, holder, now)
     written = {one.key: one for one in [*swept.episodes, *change.episodes]}
     return claim, change.replace(episodes=tuple(written.values()))
 
@@ -98,20 +98,22 @@ def _may_go_on(known: Sequence[Episode], episode: Episode, holder: str) -> bool:
 
 def _granted(
     model: str,
-    policy: RetrainBlock,
+    policy: MonitoringBlock,
+    known: Sequence[Episode],
     episode: Episode | None,
     begun: datetime,
     holder: str,
     now: datetime,
 ) -> tuple[RetrainClaim, Change]:
+    rows = rows_of(policy, known, episode, begun)
     claim = RetrainClaim(
         model=model,
         granted=True,
         reason=f"episode {episode.key}" if episode else "no other retrain runs",
         holder=holder,
         episode=episode,
-        recent=recent_span(policy, episode, begun) if episode else None,
-        onset=episode.onset if episode else None,
+        recent=rows.recent,
+        onset=rows.onset,
         claimed_at=begun,
     )
     lease = Lease(
@@ -124,13 +126,66 @@ def _granted(
     return claim, Change(episodes=(episode,) if episode else (), lease=lease)
 
 
-def recent_span(policy: RetrainBlock, episode: Episode, begun: datetime) -> Span:
-    """Return the stretch whose labelled rows a retrain mixes in: back from its claim, over its windows.
+class ClaimedRows(NamedTuple):
+    """Which rows of the prediction log a retrain learns from, and is judged on.
 
-    It has all rows since the onset, however long ago that is.
+    :param recent: the stretch whose labelled rows are mixed in; ``None``: no episode asks for any.
+    :param onset: since when the world is another one; ``None``: no row is marked.
     """
-    start = min(begun - parse_duration(policy.recent), episode.span.start, episode.onset or begun)
-    return Span(start=start, end=max(begun, episode.span.end))
+
+    recent: Span | None = None
+    onset: datetime | None = None
+
+
+def claimed_rows(policy: MonitoringBlock, known: Sequence[Episode], lease: Lease) -> ClaimedRows:
+    """Return the rows that the holder of a lease has by its kept episode.
+
+    :param known: the model's episodes.
+    """
+    return rows_of(policy, known, _own(known, lease), lease.claimed_at)
+
+
+def _own(known: Sequence[Episode], lease: Lease) -> Episode | None:
+    return next((one for one in known if one.key == lease.episode_key), None)
+
+
+def rows_of(
+    policy: MonitoringBlock, known: Sequence[Episode], episode: Episode | None, begun: datetime
+) -> ClaimedRows:
+    """Return the rows of a retrain: back from its claim, over its windows and all since the onset.
+
+    :param known: the model's episodes.
+    :param episode: that it is for; without one it learns from the source alone.
+    :param begun: when it was claimed.
+    """
+    if episode is None:
+        return ClaimedRows()
+    onset = possible_onset(policy, known, episode, begun)
+    start = min(begun - parse_duration(policy.retrain.recent), episode.span.start, onset or begun)
+    return ClaimedRows(Span(start=start, end=max(begun, episode.span.end)), onset)
+
+
+def possible_onset(
+    policy: MonitoringBlock, known: Sequence[Episode], episode: Episode, begun: datetime
+) -> datetime | None:
+    """Return an episode's onset, or the start of its windows where it cannot have been then.
+
+    It is searched for in as much before the first bad window's answers as these are, and never after the
+    windows. Later tries of a stretch keep the onset of the first one.
+
+    :param known: the model's episodes.
+    :param begun: when it was claimed.
+    """
+    onset = episode.onset
+    if onset is None:
+        return None
+    alike = [one for one in known if (one.trigger, one.onset) == (episode.trigger, onset)]
+    first = min(one.span.start for one in [*alike, episode])
+    latest = min(begun, episode.span.end)
+    searched = 2 * max(parse_duration(policy.performance.window), policy.window_length)
+    if first - searched <= onset <= latest:
+        return onset
+    return min(episode.span.start, latest)
 
 
 def renew_in(lease: Lease | None, *, holder: str, until: datetime, now: datetime) -> Change | None:

@@ -14,6 +14,7 @@ from windsock.exceptions import GateRefusedError, SettingsError
 from windsock.ports import Ports
 from windsock.spec import digest_of
 from windsock.steps import keys
+from windsock.steps.claimed import require_claimed
 
 StepFunction = Callable[..., r.Record]
 """A step's input, the ports and its key; and what :attr:`Step.reads` has read, where it reads anything."""
@@ -133,6 +134,8 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
     known = STEPS[name]
     given = step if isinstance(step, r.Record) else read_input(name, step)
     _require_attested(name, given, ports)
+    if isinstance(given, r.TakeSnapshotInput):
+        require_claimed(given, ports)
     if known.parts is None:
         begun = ports.now()
         record = function(given, ports, "")

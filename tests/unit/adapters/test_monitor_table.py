@@ -472,3 +472,39 @@ def _apply(monitor: Any, spec: Any, what: str, key: int, holder: int, now: datet
     if what == "sweep":
         return monitor.sweep("churn", digest=bundle, now=now)
     return monitor.reset("churn", actor="ada")
+
+
+class TestOfAnotherRow:
+    """A record that was copied into the row of another model, kind, window or key says nothing there."""
+
+    @pytest.mark.parametrize(
+        "edit",
+        [
+            "UPDATE monitor_windows SET model = 'churn' WHERE model = 'fraud'",
+            "UPDATE monitor_windows SET kind = 'performance' WHERE model = 'churn'",
+            "UPDATE monitor_windows SET window_end = '2027-01-01T00:00:00.000000Z' WHERE model = 'churn'",
+        ],
+    )
+    def test_windows(self, tmp_path, edit):
+        url = new_control_database(tmp_path)
+        kept = SqlMonitor(url)
+        kept.add_window(make_window(1))
+        kept.add_window(make_window(2, model="fraud"))
+        self.edit(url, edit)
+        with pytest.raises(MonitoringError, match="WS-MONITORING-051"):
+            kept.windows("churn")
+
+    @pytest.mark.parametrize("column", ["model", "key"])
+    def test_episodes(self, tmp_path, column):
+        url = new_control_database(tmp_path)
+        kept = SqlMonitor(url)
+        kept.announce(make_episode("one", model="fraud"))
+        self.edit(url, f"UPDATE retrain_episodes SET {column} = 'churn'")  # noqa: S608
+        with pytest.raises(MonitoringError, match="WS-MONITORING-051"):
+            kept.episodes("churn" if column == "model" else "fraud")
+
+    def edit(self, url: str, statement: str) -> None:
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text(statement))
+        engine.dispose()

@@ -156,6 +156,13 @@ class TestTrouble:
         assert asked(ports) == ("1", 0.8)
         assert "version 2 is better than broken: performance has been lost since 20" in caplog.text
 
+    def test_a_clock_that_was_set_back_hides_no_loss(self, evidence: Any) -> None:
+        ports = champion_of_auc(evidence)
+        window(ports, NOON + DAY, Status.FAIL)
+        evidence(ports, 2, 0.9, met=1)
+        assert promoted(ports, 2)["better_than_broken"] == (NOON + DAY).isoformat()
+        assert asked(ports) == ("1", 0.8)
+
     def test_the_promotion_says_so(self, evidence: Any) -> None:
         ports = champion_of_auc(evidence)
         met_champion(ports, 2)

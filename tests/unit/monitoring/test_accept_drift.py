@@ -35,6 +35,7 @@ from windsock.records import (
     Span,
     Status,
 )
+from windsock.records.accepted_drift import Accepted, accepted_until
 from windsock.statistics.counting import WindowCounts, count_numbers
 from windsock.statistics.profiling import describe_column
 
@@ -371,3 +372,18 @@ class TestLoop:
         drift, other = sorted(ports.monitor.alerts("churn"), key=lambda one: one.key)
         assert (drift.state, drift.pending, other.state) == ("resolved", times > 0, "firing")
         assert drift.text == "cli:ann has accepted this drift, row 2 of the ledger: prices rose"
+
+
+class TestClockAhead:
+    def test_what_was_accepted_then_mutes_nothing_and_can_be_accepted_again(self, world: Any) -> None:
+        ports, log, _ = world
+        for number in (40, 41):
+            log.days[number] = scored(draw_frame(800, number, shift=1.0))
+        assert judged(world, 40, 41) == [Status.FAIL, Status.FAIL]
+        accept(world)
+        assert judged(world, 1, 2) == [Status.FAIL, Status.FAIL]
+        now = ports.now()
+        assert accepted_until(ports.ledger.rows("churn"), digest("7"), now) == Accepted()
+        assert accept(world).windows == Span(start=day(1).start, end=day(2).end)
+        assert accepted_until(ports.ledger.rows("churn"), digest("7"), now).drift == day(2).end
+        assert judged(world, 3) == [Status.PASS]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -200,3 +201,21 @@ def test_intervals_are_kept_as_numbers_and_read_back() -> None:
     metrics = (metric("accuracy", 0.7), metric("f1", 0.6).replace(interval=None))
     numbers = {"realised:accuracy": 0.7, "realised:f1": 0.6, **numbers_of_intervals(metrics)}
     assert metrics_of(numbers) == (metric("accuracy", 0.7),)
+
+
+def test_a_loss_that_was_accepted_by_a_clock_that_was_ahead_mutes_nothing(scene: Scene) -> None:
+    ports = scene.ports
+    far = timedelta(days=30)
+    late = Span(start=WINDOW.start + far, end=WINDOW.end + far)
+    scene.ports = dataclasses.replace(ports, now=lambda: ports.now() + far)
+    scene.look(answers(*coin(5000, right=0.7), start=late.start), window=late)
+    accept(scene)
+    scene.ports = ports
+    for day in (1, 0):
+        window = Span(start=WINDOW.start - day * DAY, end=WINDOW.end - day * DAY)
+        frame = answers(*coin(5000, right=0.5), start=window.start)
+        assert scene.look(frame, window=window).status is Status.FAIL
+    decided = decide_retrain(DecideRetrainInput(spec=scene.spec), ports, "")
+    assert "2 of the last 2 judged windows are bad" in decided.reason
+    accept(scene)
+    assert "0 of the last 0" in decide_retrain(DecideRetrainInput(spec=scene.spec), ports, "").reason

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from support.builders import digest, make_difference
+from support.builders import digest, make_difference, make_spec
 from support.fakes import fake_ports
 from support.retraining import DAY, MIDNIGHT, make_episode, policy_spec
 from windsock import records as r
@@ -13,6 +13,8 @@ from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain, learned
 
 NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
+
+RUN, OTHER = (r.RunContext(dag_id="churn__drift_retrain", run_id=one) for one in ("run1", "run2"))
 
 
 @pytest.fixture
@@ -145,7 +147,7 @@ def promote(ledger, version: str, bundle: str) -> None:
 class TestClose:
     def test_the_outcome_closes_the_episode(self, ports):
         claim = claim_retrain(claim_input(), ports, "")
-        step = r.CloseRetrainInput(spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome.KEPT)
+        step = r.CloseRetrainInput(spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome.KEPT, run=RUN)
         end = close_retrain(step, ports, "")
         assert (end.episode_key, end.outcome, end.closed_at) == ("one", r.RetrainOutcome.KEPT, NOW)
         (episode,) = ports.monitor.episodes("churn")
@@ -155,7 +157,9 @@ class TestClose:
     def test_a_claim_that_was_refused_closes_nothing(self, ports):
         claim_retrain(claim_input(), ports, "")
         refused = claim_retrain(claim_input("run2"), ports, "")
-        step = r.CloseRetrainInput(spec=policy_spec(), claim=refused, outcome=r.RetrainOutcome.FAILED)
+        step = r.CloseRetrainInput(
+            spec=policy_spec(), claim=refused, outcome=r.RetrainOutcome.FAILED, run=OTHER
+        )
         assert close_retrain(step, ports, "").episode_key is None
         (episode,) = ports.monitor.episodes("churn")
         assert episode.state is r.EpisodeState.CLAIMED
@@ -166,12 +170,40 @@ class TestClose:
         step = r.CloseRetrainInput(
             spec=policy_spec(),
             claim=claim,
+            run=RUN,
             outcome=r.RetrainOutcome.KEPT,
             against=make_difference(-0.1, 0.3, opponent="champion"),
         )
         assert close_retrain(step, ports, "").outcome is r.RetrainOutcome.TOO_FEW
         (episode,) = ports.monitor.episodes("churn")
         assert episode.outcome is r.RetrainOutcome.TOO_FEW
+
+    def test_an_edited_claim_changes_nothing(self, ports):
+        ports.monitor.kept_episodes["churn"]["one"] = make_episode(loss=0.1, announced=1)
+        claim = claim_retrain(claim_input(), ports, "")
+        ports.monitor.announce(make_episode("two", model="fraud"))
+        ports.monitor.claim(make_spec(model={"name": "fraud"}), episode_key="two", holder="d/9", now=NOW)
+        edited = claim.replace(
+            model="fraud", holder="d/9", episode=claim.episode.replace(loss=9.0, key="two")
+        )
+        step = r.CloseRetrainInput(
+            spec=policy_spec(),
+            claim=edited,
+            run=RUN,
+            outcome=r.RetrainOutcome.KEPT,
+            against=make_difference(-0.1, 0.3, opponent="champion"),
+        )
+        end = close_retrain(step, ports, "")
+        assert (end.model, end.holder, end.episode_key) == ("churn", RUN.label, "one")
+        assert end.outcome is r.RetrainOutcome.TOO_FEW
+        assert ports.monitor.lease("churn") is None
+        assert ports.monitor.lease("fraud").holder == "d/9"
+
+    def test_a_run_must_be_named(self, ports):
+        claim = claim_retrain(claim_input(), ports, "")
+        step = r.CloseRetrainInput(spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome.KEPT)
+        with pytest.raises(MonitoringError, match="WS-MONITORING-050"):
+            close_retrain(step, ports, "")
 
 
 class TestLearned:

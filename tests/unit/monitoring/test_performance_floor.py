@@ -18,6 +18,7 @@ from windsock.records import (
     Severity,
     Status,
     WindowVerdict,
+    baseline_of,
 )
 from windsock.records.profile import LossSeason
 from windsock.statistics.metrics import Scored
@@ -84,6 +85,16 @@ class TestBaseline:
         assert report.baseline == (metric("accuracy", 0.9), metric("f1", 0.8))
         assert (report.baseline_version, report.baseline_at) == ("1", scene.ports.ledger.rows("churn")[-1].at)
         assert PerformanceReport.model_validate(report.model_dump(mode="json")) == report
+
+    def test_a_baseline_without_an_interval_gives_way_to_the_versions_own(self) -> None:
+        scene = Scene(held_out(accuracy=0.9), spec=BY_ACCURACY)
+        accept(scene, accuracy=1.0)
+        rows = scene.ports.ledger.kept["churn"]
+        bare = [{"name": "accuracy", "value": 1.0, "n": 20}]
+        rows[-1] = rows[-1].replace(body={**rows[-1].body, "baseline": bare})
+        assert baseline_of(scene.ports.ledger.rows("churn")).metric("accuracy").interval is None
+        assert scene.look(answers(*coin(5000, right=0.9))).status is Status.PASS
+        assert scene.look(answers(*coin(5000, right=0.6))).status is Status.FAIL
 
     def test_what_a_person_accepted_holds_and_nobody_is_named(self) -> None:
         scene = self.sunk()

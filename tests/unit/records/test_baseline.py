@@ -72,6 +72,13 @@ class TestBaseline:
             "f1": "3",
         }
 
+    def test_a_value_without_an_interval_never_outranks_one_with(self) -> None:
+        bare = [{"name": "roc_auc", "value": 1.0, "n": 20}]
+        first, second = row(1, 1, baseline=bare), row(2, 2, baseline=kept(roc_auc=0.9))
+        assert values(first) == {"roc_auc": 1.0}
+        assert values(first, second) == {"roc_auc": 0.9}
+        assert values(second, row(3, 3, baseline=bare)) == {"roc_auc": 0.9}
+
     def test_promotions_during_a_loss_and_roll_backs_do_not_move_it(self) -> None:
         rows = [
             row(1, 1, baseline=kept(roc_auc=0.8)),
@@ -119,6 +126,17 @@ class TestBetterThanBroken:
     def test_a_later_promotion_in_quiet_ends_it(self) -> None:
         rows = [row(1, 1), row(2, 2, better_than_broken=ONSET), row(3, 3)]
         assert better_than_broken_of(rows) is None
+
+    def test_the_order_of_the_rows_decides_and_no_clock(self) -> None:
+        lost = row(2, 2, better_than_broken=ONSET)
+        accepted = row(3, 2, "accept_loss", metrics=kept(roc_auc=0.6), window={})
+        late = timedelta(days=30)
+        assert better_than_broken_of([row(1, 1), lost, accepted]) is None
+        assert better_than_broken_of([row(1, 1), lost.replace(at=lost.at + late), accepted]) is None
+        again = row(4, 3, better_than_broken=ONSET)
+        found = better_than_broken_of([row(1, 1), lost, accepted.replace(at=accepted.at + late), again])
+        assert found is not None
+        assert found.version == "3"
 
     def test_a_roll_back_to_it_leaves_it_what_it_is(self) -> None:
         back = row(4, 2, rolled_back=digest("3"), rolled_back_version="3")
