@@ -1,0 +1,294 @@
+"""The three histories on which a loop can fool itself, under a real scheduler and with their time scaled.
+
+A concept change after which useless models could be promoted by crumbs and then be said to pass; a healthy
+weekly pattern that could alarm each weekend and lock the model; labels later than half the look-back, by
+which nothing could ever be judged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from support.scenarios import in_background
+from support.severe import REVERSED, Asked
+from support.severe_months import (
+    BEGIN,
+    DAY,
+    FLIPPED,
+    MEANWHILE,
+    MONTHS,
+    MOVED,
+    NOW,
+    TRAINED,
+    judge_meanwhile,
+    month_story,
+    train_months,
+    write_months,
+)
+from support.severe_stories import WEEK, FlipStory, Watched, flip_story, fresh_auc, write_short
+from support.shifted import clock_at, clock_variables
+from support.stack import live_stack
+from windsock.records import (
+    EpisodeState,
+    LedgerAction,
+    RetrainDecision,
+    RetrainOrder,
+    RetrainOutcome,
+    Severity,
+    Status,
+    WindowVerdict,
+    baseline_of,
+)
+from windsock.spec import parse_duration
+
+pytestmark = [pytest.mark.e2e, pytest.mark.acceptance]
+
+USELESS = 0.10
+"""A version that has lost so much of its area under the curve."""
+AS_GOOD = 0.03
+LATE = 0.7 * WEEK
+"""Labels come later than half the look-back, which is a week."""
+
+
+def write_severe(include: Path, project: Path) -> None:
+    """Write the models of the histories."""
+    models = include / "models"
+    models.mkdir(parents=True)
+    shutil.copy(project / "include" / "windsock.yaml", include)
+    write_short(models, "flipped", drift=True)
+    write_short(models, "late", drift=False)
+    write_months(models)
+
+
+STORIES = {
+    "flipped": flip_story("flipped"),
+    "late": flip_story("late", delay=LATE),
+    **{name: month_story(name) for name in MONTHS},
+}
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory, project):
+    """All histories at once, on a stack of their own that was there before."""
+    folder = tmp_path_factory.mktemp("severe")
+
+    @contextlib.contextmanager
+    def stack(moment):
+        with clock_at(moment), live_stack(folder, project, write_severe, clock_variables()) as live:
+            yield live
+
+    with stack(TRAINED) as live:
+        train_months(live)
+    with stack(MEANWHILE) as live:
+        judge_meanwhile(live)
+    with stack(NOW) as live:
+        yield {name: in_background(story, live) for name, story in STORIES.items()}
+
+
+@pytest.fixture(scope="module")
+def flipped(stories) -> FlipStory:
+    """Age comes to mean the opposite; labels come at once."""
+    return stories["flipped"].result()
+
+
+@pytest.fixture(scope="module")
+def late(stories) -> FlipStory:
+    """The same, with labels that come late."""
+    return stories["late"].result()
+
+
+@pytest.fixture(scope="module")
+def weekly(stories) -> Watched:
+    """Weekends differ, as they did in the training time; nothing else happens."""
+    return stories["weekly"].result()
+
+
+@pytest.fixture(scope="module")
+def moved(stories) -> Watched:
+    """The same, and in the last three days customers are older."""
+    return stories["moved"].result()
+
+
+@pytest.fixture(scope="module")
+def late_days(stories) -> Watched:
+    """Age comes to mean the opposite; labels come two weeks after their answers."""
+    return stories["late_days"].result()
+
+
+def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> float:
+    """Return how good the answers were that a window was judged by, as those know who asked and told."""
+    length = parse_duration(watched.spec.monitoring.performance.window)
+    until = verdict.lookback.end if verdict.lookback else verdict.window.end
+    judged = [
+        one
+        for one in asked
+        if until - length <= one.at < until
+        and one.told_at <= verdict.judged_at
+        and one.version == verdict.version
+    ]
+    return float(roc_auc_score([one.truth for one in judged], [one.score for one in judged]))
+
+
+def require_no_false_pass(story: FlipStory) -> None:
+    """Require that no window passed whose answers were useless."""
+    asked_for = story.baseline.metric("roc_auc").value
+    for verdict in story.watched.windows(Status.PASS):
+        found = true_auc(story.watched, verdict, story.asked)
+        assert found > asked_for - USELESS, (verdict.window, verdict.version, verdict.reason, found)
+
+
+def require_learned(story: FlipStory) -> None:
+    """Require that what serves in the end is as good as a model that knows the new world alone."""
+    assert story.watched.champion.version == story.recovered.version
+    assert story.auc > fresh_auc(REVERSED) - AS_GOOD
+
+
+def test_after_a_flip_what_serves_is_as_good_as_a_fresh_fit(flipped):
+    require_learned(flipped)
+    claimed = [one for one in flipped.watched.episodes if one.claimed_by]
+    assert claimed
+    assert all(one.state is EpisodeState.CLOSED for one in claimed)
+    assert claimed[-1].outcome is RetrainOutcome.PROMOTED
+    for one in claimed:
+        assert one.trigger == "performance"
+        assert abs((one.onset - flipped.changed).total_seconds()) < 20
+        assert one.rows >= 250
+
+
+def test_after_a_flip_no_window_passes_while_the_answers_are_useless(flipped):
+    require_no_false_pass(flipped)
+    failed = flipped.watched.windows(Status.FAIL)
+    assert failed
+    assert all(one.window.end > flipped.changed for one in failed)
+    passed = flipped.watched.windows(Status.PASS)
+    assert not [one for one in passed if one.version == "1" and one.window.start > flipped.changed]
+
+
+def test_what_beats_a_broken_champion_is_told_as_that(flipped):
+    rows = flipped.watched.rows
+    made = [row for row in rows if row.action is LedgerAction.COMMIT and row.at > flipped.changed]
+    assert made
+    for row in made:
+        assert row.body["better_than_broken"]
+        assert "baseline" not in row.body
+        assert "better than broken" in row.body["reason"]
+    assert "better than broken" in promotion_log(flipped)
+
+
+def promotion_log(story: FlipStory) -> str:
+    live, dag_id = story.watched.live, story.watched.retrain
+    return "\n".join(
+        line.event
+        for run in live.admin.runs(dag_id)
+        for task, log in live.logs(dag_id, run["dag_run_id"])
+        if task.task_id == "promote_model"
+        for line in log
+    )
+
+
+def test_the_baseline_stays(flipped):
+    now = baseline_of(flipped.watched.rows)
+    assert now == flipped.baseline
+    assert now.version == "1"
+
+
+def test_the_loss_is_an_alert_until_the_recovery(flipped):
+    told = [one for one in flipped.watched.alerts if one.key == "performance:performance_drop:roc_auc"]
+    assert any(one.state == "firing" and one.severity is Severity.CRITICAL for one in told)
+    assert told[0].state == "resolved"
+    assert told[0].resolved_at >= flipped.recovered.judged_at
+
+
+def days_of(watched: Watched, kind: str, *, since=BEGIN, until=NOW) -> dict[Status, int]:
+    """Return how many days have which verdict."""
+    found = watched.windows(kind=kind)
+    return dict(Counter(one.status for one in found if since <= one.window.start < until))
+
+
+def require_unchanged(watched: Watched) -> None:
+    """Require that the first version and what is asked of it are as they were."""
+    assert watched.champion.version == "1"
+    assert len([row for row in watched.rows if row.action is LedgerAction.COMMIT]) == 1
+
+
+def test_a_healthy_weekly_pattern_is_no_drift_and_no_loss(weekly):
+    assert days_of(weekly, "drift") == {Status.PASS: 27}
+    assert days_of(weekly, "performance") == {Status.PASS: 27}
+    assert not weekly.ports.monitor.alerts("weekly", firing=True)
+
+
+def test_a_healthy_weekly_pattern_asks_for_no_retrain_and_opens_no_breaker(weekly):
+    assert weekly.episodes == ()
+    assert weekly.live.admin.runs(weekly.retrain) == []
+    decision = last_decision(weekly)
+    assert decision.order is RetrainOrder.WAIT
+    assert not decision.breaker
+    require_unchanged(weekly)
+
+
+def last_decision(watched: Watched) -> RetrainDecision:
+    runs = watched.live.admin.runs(watched.monitor)
+    run = max(runs, key=lambda one: one["run_after"])
+    value = watched.live.admin.xcom(watched.monitor, run["dag_run_id"], "decide_retrain")
+    return RetrainDecision.model_validate(value)
+
+
+def test_a_shift_on_top_of_a_weekly_pattern_is_found(moved):
+    assert days_of(moved, "drift", until=MOVED) == {Status.PASS: 24}
+    assert days_of(moved, "drift", since=MOVED) == {Status.FAIL: 3}
+    told = [one for one in moved.alerts if one.key == "drift" and one.state == "firing"]
+    assert told
+    (episode,) = moved.episodes
+    assert episode.trigger == "drift"
+    assert abs(episode.onset - MOVED) < DAY
+    assert episode.state is EpisodeState.CLOSED
+    assert episode.outcome in (RetrainOutcome.PROMOTED, RetrainOutcome.KEPT, RetrainOutcome.TOO_FEW)
+    assert moved.baseline.version == "1"
+
+
+def test_labels_that_come_late_are_an_alert_meanwhile(late_days):
+    told = [one for one in late_days.alerts if one.key == "insufficient:performance"]
+    first = told[-1]
+    assert first.state == "firing"
+    assert MEANWHILE < first.first_at < MEANWHILE + DAY
+    assert "label" in first.text
+
+
+def test_days_whose_labels_come_late_are_judged_in_the_end(late_days):
+    assert days_of(late_days, "performance", until=FLIPPED) == {Status.PASS: (FLIPPED - BEGIN).days}
+    labelled = [one for one in late_days.windows() if BEGIN <= one.window.start < MEANWHILE - DAY]
+    assert labelled
+    for one in labelled:
+        assert [said.status for said in one.earlier] == [Status.INSUFFICIENT]
+        assert one.earlier[0].judged_at < MEANWHILE + DAY < one.judged_at
+    assert not [one for one in late_days.windows(Status.PASS) if one.window.start > FLIPPED + DAY]
+
+
+def test_a_flip_that_labels_tell_two_weeks_later_is_found_and_learned(late_days):
+    (episode,) = [one for one in late_days.episodes if one.trigger == "performance"]
+    assert episode.outcome is RetrainOutcome.PROMOTED
+    assert abs(episode.onset - FLIPPED) < DAY
+    assert late_days.auc(REVERSED) > fresh_auc(REVERSED) - AS_GOOD
+    made = [row for row in late_days.rows if row.action is LedgerAction.COMMIT][1:]
+    assert [bool(row.body["better_than_broken"]) for row in made] == [True]
+    assert late_days.baseline.version == "1"
+
+
+def test_late_labels_in_short_windows_are_judged_in_the_end(late):
+    again = [one for one in late.watched.windows(Status.PASS, Status.FAIL) if one.earlier]
+    assert again
+    assert {said.status for one in again for said in one.earlier} == {Status.INSUFFICIENT}
+    assert all(one.window.end > late.changed for one in late.watched.windows(Status.FAIL))
+
+
+def test_a_flip_under_late_labels_is_found_and_learned(late):
+    require_learned(late)
+    require_no_false_pass(late)
+    assert late.watched.windows(Status.FAIL)
+    assert baseline_of(late.watched.rows) == late.baseline
