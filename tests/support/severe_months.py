@@ -116,19 +116,18 @@ def judge_meanwhile(live: LiveStack) -> None:
     watched.switch_off()
 
 
-def month_story(name: str) -> Callable[[LiveStack], Watched]:
-    """Return the story of what the monitor makes of all days, and of the retrain that may follow."""
-
-    def story(live: LiveStack) -> Watched:
-        watched = Watched(live, name)
+def judge_months(live: LiveStack) -> dict[str, Watched]:
+    """Let the monitors judge all days, one after the other; retrains may follow side by side."""
+    months = {name: Watched(live, name) for name in MONTHS}
+    for watched in months.values():
         watched.switch_on()
         live.run_green(watched.monitor)
-        wait_for(
-            lambda: all(one.state is EpisodeState.CLOSED for one in watched.episodes),
-            seconds=400,
-            what=f"the end of the episodes of {name}",
-        )
-        watched.switch_off()
-        return watched
 
-    return story
+    def is_over() -> bool:
+        episodes = [one for watched in months.values() for one in watched.episodes]
+        return all(one.state is EpisodeState.CLOSED for one in episodes)
+
+    wait_for(is_over, seconds=400, what="the end of all episodes")
+    for watched in months.values():
+        watched.switch_off()
+    return months

@@ -91,7 +91,7 @@ class Watched:
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """All changes of all alerts, the latest first."""
+        """All changes of all alerts, the latest last."""
         return self.ports.monitor.alert_history(self.name, limit=1_000)
 
     @property
