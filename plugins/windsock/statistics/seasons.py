@@ -147,11 +147,17 @@ def _shares(column: ColumnProfile, season: Season, weights: Sequence[float]) -> 
         if column.kind in NUMERIC:
             counts = np.array([*part.below, *part.up_to]) / max(1, part.rows)
         else:
-            cells = [*part.named, part.rows - sum(part.named), part.nulls]
+            named = _named(column, part)
+            cells = [*named, part.rows - sum(named), part.nulls]
             counts = np.array(cells) / max(1, part.total)
         found = found + weight * counts
     shares: NDArray[Any] = found
     return shares
+
+
+def _named(column: ColumnProfile, part: SeasonPart) -> list[int]:
+    """Return a part's rows of each category, in the column's order."""
+    return [part.named.get(name, 0) for name in column.categories]
 
 
 def _used(season: Season, weights: Sequence[float]) -> list[tuple[SeasonPart, float]]:
@@ -182,7 +188,7 @@ def _mixed(column: ColumnProfile, season: Season, weights: Sequence[float]) -> C
         changed["up_to"] = tuple(mix([part.up_to for part in parts]))
         changed["quantiles"] = _quantiles(column, changed["below"], changed["up_to"], rows)
     else:
-        named = mix([part.named for part in parts])
+        named = mix([_named(column, part) for part in parts])
         changed["categories"] = dict(zip(column.categories, named, strict=True))
         changed["other"] = max(0, rows - sum(named))
         for name in ("seen_once", "seen_twice"):
@@ -233,5 +239,5 @@ def count_part(column: ColumnProfile, values: Any) -> SeasonPart:
     return SeasonPart(
         rows=len(known),
         nulls=len(values) - len(known),
-        named=() if placed is None else tuple(placed.tolist()),
+        named={} if placed is None else dict(zip(column.categories, placed.tolist(), strict=True)),
     )
