@@ -15,7 +15,7 @@ from support.backtest import write_log
 from support.severe import FEATURES, REVERSED, USUAL, Customers, by_week, dated
 from support.severe_stories import Watched
 from support.stack import LiveStack, wait_for
-from windsock.records import EpisodeState
+from windsock.records import EpisodeState, RetrainDecision
 
 DAY = timedelta(days=1)
 TRAINED = datetime(2026, 6, 3, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ monitoring: {{data_drift: {drift}}}
 
 
 def moved(day: datetime) -> Customers:
-    """Return what customers are like who become older at the end."""
+    """Return what customers are like whose weekends differ, and who become older at the end."""
     usual = by_week(day)
     return usual if day < MOVED else replace(usual, age=usual.age + 5)
 
@@ -63,8 +63,7 @@ class Month:
 
 
 MONTHS = {
-    "weekly": Month(like=by_week),
-    "moved": Month(like=moved),
+    "weekly": Month(like=moved),
     "late_days": Month(like=flipped, drift=False, delay=14 * DAY),
 }
 
@@ -108,12 +107,21 @@ def _write_weeks(watched: Watched, month: Month) -> None:
     )
 
 
-def judge_meanwhile(live: LiveStack) -> None:
-    """Let the monitor of the late labels judge the first two weeks, of which it has no label."""
-    watched = Watched(live, "late_days")
+def judge_meanwhile(live: LiveStack) -> RetrainDecision:
+    """Let the monitors judge the first two weeks; return what was decided on the weekly pattern.
+
+    Nothing has happened in it, and of the late labels there is none.
+    """
+    decided = [_judged(live, name) for name in MONTHS]
+    return decided[0]
+
+
+def _judged(live: LiveStack, name: str) -> RetrainDecision:
+    watched = Watched(live, name)
     watched.switch_on()
-    live.run_green(watched.monitor)
+    run_id = live.run_green(watched.monitor)
     watched.switch_off()
+    return RetrainDecision.model_validate(live.admin.xcom(watched.monitor, run_id, "decide_retrain"))
 
 
 def judge_months(live: LiveStack) -> dict[str, Watched]:
