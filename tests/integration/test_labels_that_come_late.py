@@ -84,10 +84,13 @@ class Installation:
             now=lambda: self.now,
         )
 
-    def day(self, number: int) -> tuple[PerformanceReport, RetrainDecision]:
-        """Judge the window of a day once it is closed, and decide."""
+    def day(self, number: int, *, now: datetime | None = None) -> tuple[PerformanceReport, RetrainDecision]:
+        """Judge the window of a day once it is closed, and decide.
+
+        :param now: when; default: a minute after its end.
+        """
         window = Span(start=BEGIN + number * DAY, end=BEGIN + (number + 1) * DAY)
-        self.now = window.end + timedelta(minutes=1)
+        self.now = now or window.end + timedelta(minutes=1)
         report = check_performance(CheckPerformanceInput(spec=self.scene.spec, window=window), self.ports, "")
         return report, decide_retrain(DecideRetrainInput(spec=self.scene.spec), self.ports, "")
 
@@ -127,6 +130,21 @@ def test_every_window_is_judged_in_the_end(tmp_path: Path, delay: int) -> None:
         assert one.lookback == Span(start=one.window.end - 7 * DAY, end=one.window.end)
     assert any(found.startswith("WS-MONITORING-111") for one in reports for found in one.findings)
     assert not any(CODES["performance"] in found for found in latest.findings)
+
+
+def test_windows_that_waited_are_judged_again_by_the_run_that_ends_a_stand_still(tmp_path: Path) -> None:
+    days, stood, delay = 24, 10, 14
+    write(tmp_path, days, delay * DAY)
+    home = Installation(tmp_path)
+    for number in range(stood):
+        assert home.day(number)[0].status is Status.INSUFFICIENT
+    now = BEGIN + days * DAY + timedelta(minutes=1)
+    for number in range(stood, days):
+        home.day(number, now=now)
+    labelled = [one for one in home.kept() if one.window.end <= now - delay * DAY]
+    assert len(labelled) == stood
+    assert {one.status for one in labelled} == {Status.PASS}
+    assert all([said.status for said in one.earlier] == [Status.INSUFFICIENT] for one in labelled)
 
 
 def test_a_flip_under_labels_a_week_late_is_found(tmp_path: Path) -> None:

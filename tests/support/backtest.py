@@ -72,11 +72,14 @@ def write_log(
     version: str,
     digest: str,
     label_delay: timedelta | Callable[[datetime], timedelta],
+    model: str = "churn",
+    until: datetime | None = None,
 ) -> None:
     """Write each row as an answered request of the server's log, and its truth as an outcome.
 
     :param answers: scores, shape (rows,).
     :param label_delay: of all answers, or by the time of each.
+    :param until: outcomes that come later are not there; ``None``: all are.
     """
     events: dict[tuple[str, str], list[Any]] = {}
     for number, (row, score) in enumerate(zip(frame.to_dict("records"), answers.tolist(), strict=True)):
@@ -85,7 +88,7 @@ def write_log(
         features = {name: row[name] for name in ("age", "visits", "plan")}
         prediction = PredictionEvent(
             prediction_id=f"p{number}",
-            model="churn",
+            model=model,
             version=version,
             digest=digest,
             variant="champion",
@@ -101,12 +104,14 @@ def write_log(
             fallback_for=None,
             inference_ms=1.5,
         )
-        outcome = OutcomeEvent(
-            model="churn", prediction_id=f"p{number}", outcome=bool(row["churned"]), receive_time=told
-        )
         events.setdefault(("predictions", hour_of(asked)), []).append(prediction)
+        if until is not None and told >= until:
+            continue
+        outcome = OutcomeEvent(
+            model=model, prediction_id=f"p{number}", outcome=bool(row["churned"]), receive_time=told
+        )
         events.setdefault(("outcomes", hour_of(told)), []).append(outcome)
     for (kind, hour), found in events.items():
-        folder = segment_folder(state_folder, kind, "churn", hour)
+        folder = segment_folder(state_folder, kind, model, hour)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "1-001.ndjson").write_bytes(b"".join(line_of(one) for one in found))

@@ -45,7 +45,15 @@ def clock_at(moment: datetime) -> Iterator[None]:
     folders = [str(CLOCK_FOLDER), str(PLUGINS), os.environ.get("PYTHONPATH")]
     path = os.pathsep.join(filter(None, folders))
     with time_machine.travel(moment, tick=True), environment(**{SHIFT: str(shift), "PYTHONPATH": path}):
+        time.time()  # the travelled clock stands still until it is read
         yield
+
+
+def clock_variables() -> dict[str, str]:
+    """Return what a program needs in its environment to live at the hour of this process."""
+    # Files have the true time: by that of a program that is behind they would always have changed just now.
+    order = {"AIRFLOW__DAG_PROCESSOR__FILE_PARSING_SORT_MODE": "alphabetical"}
+    return {**order, **{name: os.environ[name] for name in (SHIFT, "PYTHONPATH")}}
 
 
 @contextmanager

@@ -279,13 +279,17 @@ def clean_environment() -> dict[str, str]:
     }
 
 
-def start_up(stack: Stack, log: Path) -> subprocess.Popen[str]:
-    """Start ``windsock up`` for a stack; it is not waited for."""
+def start_up(stack: Stack, log: Path, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start ``windsock up`` for a stack; it is not waited for.
+
+    :param variables: further ones of its environment, or other values.
+    """
     ports = [option for name, port in stack.ports.items() for option in (f"--{name}-port", str(port))]
     command = [*stack.windsock, "up", "--home", str(stack.home), "--project", str(stack.project)]
     # No test changes a model's file while its stack runs: each parse of all DAGs is a second of a core.
     pace = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60"}
-    environment = {**clean_environment(), **pace, "PYTHONPATH": str(stack.project / "plugins")}
+    usual = {**clean_environment(), **pace, "PYTHONPATH": str(stack.project / "plugins")}
+    environment = {**usual, **(variables or {})}
     with log.open("w") as stream:
         return subprocess.Popen(
             [*command, "--models", str(stack.models), *ports],
@@ -303,17 +307,24 @@ STARTED: list[Path] = []
 
 @contextmanager
 def live_stack(
-    folder: Path, project: Path, write: Callable[[Path, Path], None] = write_models
+    folder: Path,
+    project: Path,
+    write: Callable[[Path, Path], None] = write_models,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[LiveStack]:
     """Run a stack on free ports with models of its own; on leaving, see that Ctrl-C ends every process.
 
+    A folder in which a stack has run before is taken as it is.
+
     :param write: writes the folder of the models.
+    :param variables: of the stack's environment, beside the usual ones.
     """
-    write(folder / "include", project)
+    if not (folder / "home").exists():
+        write(folder / "include", project)
     models = folder / "include" / "models"
     stack = Stack(project=project, home=folder / "home", ports=free_ports(), models_dir=models)
     log = folder / "up.log"
-    process = start_up(stack, log)
+    process = start_up(stack, log, variables)
     STARTED.append(stack.logs)
 
     def is_up() -> bool:

@@ -33,6 +33,8 @@ SPARE, STEP = 0.05, 0.05
 """A proposed coverage is so much less than what comes in the end, in round steps."""
 HOUR = timedelta(hours=1)
 MEASURED = f"{DELAY}:measured_at"
+UNTIL = f"{DELAY}:until"
+"""Number: up to when answers were looked at, the end of the window that looked."""
 LONGEST_DELAY = f"{DELAY}:longest_hours"
 """Number: in what time the labels have come, where as many come as are asked."""
 
@@ -66,14 +68,19 @@ def last_look(case: Case) -> Mapping[str, float]:
 
 
 def is_due(case: Case, last: Mapping[str, float]) -> bool:
-    """Return whether labels are to be looked at anew."""
+    """Return whether labels are to be looked at anew.
+
+    The last look is old by the clock, or by the windows: where many that waited are judged at once, it was
+    taken a moment ago and knows nothing of the answers since.
+    """
     if not last:
         return True
     window = case.step.window
     oldest = timedelta(hours=min(last.get(f"{DELAY}:hours", math.inf), ANEW / PART / HOUR))
     pause = min(ANEW, max(PART * oldest, window.end - window.start))
     passed = timedelta(seconds=case.now.timestamp() - last[MEASURED])
-    return not timedelta(0) <= passed < pause - timedelta(seconds=1)
+    later = timedelta(seconds=window.end.timestamp() - last.get(UNTIL, window.end.timestamp()))
+    return later >= pause or not timedelta(0) <= passed < pause - timedelta(seconds=1)
 
 
 def _look(case: Case) -> Case:
@@ -95,7 +102,7 @@ def _look(case: Case) -> Case:
         UNUSABLE: joined.unusable,
     }
     numbers = {f"{DELAY}:{name}": float(count) for name, count in counted.items() if count}
-    numbers |= {**_delay_numbers(case, frame), MEASURED: case.now.timestamp()}
+    numbers |= {**_delay_numbers(case, frame), MEASURED: case.now.timestamp(), UNTIL: end.timestamp()}
     return replace(case, delay=numbers, wide=frame)
 
 
