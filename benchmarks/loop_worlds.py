@@ -58,7 +58,7 @@ ASKS = Right("drift asks by its own rule; nothing becomes worse", apart=True)
 RECOVERS = Right("a version of the new world serves within 5 days", recovered=5)
 NOTICED = Right("noticed; what serves in the end is as good as a fresh fit")
 WAITS = Right("told; a version of the new world serves once its labels are there")
-NO_TIMES = Right("without times no season is known: weekends alarm, and nothing says why", apart=True)
+NO_TIMES = Right("without times no season is known: weekends alarm, and the cure is named", apart=True)
 BRIDGED = Right("told as a fault of the data; the version of before goes on")
 
 
