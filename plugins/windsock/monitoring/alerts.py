@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from windsock.monitoring.better_than_broken import better_than_broken_text
 from windsock.monitoring.breaker_text import reset_command
+from windsock.monitoring.performance_anomalies import SCORES
 from windsock.monitoring.performance_checks import DROP, FLOOR, POSITIVE_RATE, QUALITY
 from windsock.monitoring.performance_severity import kind_of, severity_of
 from windsock.monitoring.performance_verdict import quality_of
@@ -31,6 +32,8 @@ from windsock.texts import one_line
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 INSUFFICIENT: dict[WindowKind, Severity] = {"drift": Severity.LOW, "performance": Severity.MEDIUM}
 """Of a model that is not judged: nobody knows that its answers are good, or only that questions are alike."""
+CURED: dict[str, WindowKind] = {**dict.fromkeys(QUALITY, "performance"), SCORES: "drift"}
+"""Checks that a pattern of the week fails, and which windows would hold it."""
 SHOWN_COLUMNS, SHOWN_CHARACTERS = 10, 1_000
 
 
@@ -142,7 +145,7 @@ def _drift_conditions(report: DriftReport, episode: str | None, follows: str) ->
                 active=failed,
                 severity=_at_least_low(report.severity),
                 title=f"{report.model}: drift",
-                text=f"{where}: {_bare(report.reason)}.{named}{_cure(report) if failed else ''}"
+                text=f"{where}: {_bare(report.reason)}.{named}{_cure(report, 'drift') if failed else ''}"
                 f"{follows if failed else ''}",
                 episode=episode if failed else None,
             )
@@ -163,14 +166,14 @@ def _performance_conditions(report: PerformanceReport, episode: str | None, foll
         if check.status not in (Status.PASS, Status.FAIL) and not lasts:
             continue
         failed = check.status is Status.FAIL or lasts
-        is_quality = kind_of(check) in QUALITY
+        about = CURED.get(kind_of(check))
         found.append(
             Condition(
                 key=f"performance:{check.name}",
                 active=failed,
                 severity=_at_least_low(severity_of([check])),
                 title=f"{report.model}: {check.name}",
-                text=f"{where}: {_check_text(check)}{_cure(report) if is_quality and failed else ''}"
+                text=f"{where}: {_check_text(check)}{_cure(report, about) if about and failed else ''}"
                 f"{follows if failed else ''}",
                 episode=episode if failed else None,
             )
@@ -189,9 +192,9 @@ def _still_broken(condition: Condition, report: PerformanceReport) -> Condition:
     )
 
 
-def _cure(report: DriftReport | PerformanceReport) -> str:
+def _cure(report: DriftReport | PerformanceReport, kind: WindowKind) -> str:
     """Return what would tell a pattern of the week from trouble, where the report says so."""
-    told = undated_of(report.findings)
+    told = undated_of(report.findings, kind)
     return f" {told}." if told else ""
 
 

@@ -13,7 +13,7 @@ from windsock.monitoring.better_than_broken import better_than_broken, better_th
 from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.judge_again import judge_again, look_for
 from windsock.monitoring.late_labels import LATE, reach_back, told_age
-from windsock.monitoring.performance_anomalies import ROWS
+from windsock.monitoring.performance_anomalies import ROWS, SCORES
 from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
 from windsock.monitoring.performance_checks import COVERAGE
 from windsock.monitoring.performance_judging import (
@@ -162,8 +162,6 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
     said = better_than_broken_text(broken, case.baseline.version if case.baseline else "")
     age = told_age(case, judgement.quality)
     late = (f"{LATE} {age}",) if case.lookback.end < case.step.window.end else ()
-    failed = judgement.quality is Status.FAIL
-    undated = undated_text(case.step.spec, "performance") if failed else ""
     return PerformanceReport(
         model=case.step.spec.name,
         version=case.champion.version,
@@ -179,12 +177,22 @@ def _report(case: Case, judgement: Judgement) -> PerformanceReport:
         **_held_against(case),
         estimated=case.estimated,
         checks=tuple(case.checks),
-        findings=(*late, *findings_of(case, labelled), *case.findings, *filter(None, [undated])),
+        findings=(*late, *findings_of(case, labelled), *case.findings, *_undated(case, judgement)),
         lookback=case.lookback,
         reason="; ".join(text for text in (age, judgement.reason, said) if text),
         better_than_broken=broken,
         judged_at=case.now,
     )
+
+
+def _undated(case: Case, judgement: Judgement) -> list[str]:
+    """Return what would tell a pattern from trouble, where training rows have no time."""
+    told = []
+    if judgement.quality is Status.FAIL:
+        told.append(undated_text(case.step.spec, "performance"))
+    if any(one.name == SCORES and one.status is Status.FAIL for one in case.checks):
+        told.append(undated_text(case.step.spec, "drift"))
+    return [one for one in told if one]
 
 
 def _held_against(case: Case) -> dict[str, Any]:

@@ -39,9 +39,9 @@ def undated_text(spec: ModelSpec, kind: WindowKind, windows: Sequence[WindowVerd
     )
 
 
-def undated_of(findings: Iterable[str]) -> str:
+def undated_of(findings: Iterable[str], kind: WindowKind) -> str:
     """Return that text of a report's findings; empty: it has none."""
-    return next((one for one in findings if one.startswith(CODE)), "")
+    return next((one for one in findings if one.startswith(CODE) and f"`{KEYS[kind]}: " in one), "")
 
 
 def recurs_by_week(windows: Sequence[WindowVerdict]) -> bool:

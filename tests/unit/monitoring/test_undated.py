@@ -92,9 +92,16 @@ class TestTold:
 
     def test_alerts_name_it_for_drift_a_loss_and_the_breaker(self):
         drift = make_drift(status=Status.FAIL, findings=(TOLD,))
-        check = make_check("performance_drop:roc_auc", Status.FAIL)
-        performance = make_performance(status=Status.FAIL, checks=(check,), findings=(TOLD,))
+        checks = tuple(
+            make_check(name, Status.FAIL)
+            for name in ("performance_drop:roc_auc", "score_anomaly", "latency_p95")
+        )
+        days = make_spec(monitoring={"performance": {"window": "1d"}})
+        of_loss = undated_text(days, "performance")
+        performance = make_performance(status=Status.FAIL, checks=checks, findings=(of_loss, TOLD))
         decision = make_retrain_decision(breaker=True, reason=self.decided("bb").reason)
         texts = {one.key: one.text for one in conditions_of(drift, performance, decision)}
-        for key in ("drift", "performance:performance_drop:roc_auc", "retrain:breaker"):
-            assert CURE in texts[key]
+        assert of_loss in texts["performance:performance_drop:roc_auc"]
+        for key in ("drift", "performance:score_anomaly", "retrain:breaker"):
+            assert TOLD in texts[key]
+        assert CURE not in texts["performance:latency_p95"]
