@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from harness import RESULTS, Bar, report
 from loop_measures import HEADER, Measures, Total, measure
 from loop_rivals import RIVALS, kept_totals
 from loop_run import Run, by_product, run_world
+from loop_table import write_table
 from loop_worlds import FEW_SEEDS, WORLDS, World
 
 OURS = "windsock"
@@ -38,32 +40,64 @@ def bars_of(total: Total, world: World) -> list[Bar]:
             bars.append(Bar(bar=said, value=100 * passed / many, limit=limit, unit=f"% of {many}"))
     if right.recovered is not None:
         said = f"{world.name}: recovered within {right.recovered:g} days"
-        value, least = total.within(right.recovered), right.share * len(runs)
-        bars.append(Bar(bar=said, value=value, limit=least, unit=f"of {len(runs)}", at_most=False))
+        bars.append(_share_bar(said, total.within(right.recovered), total, right.share))
+    said = f"{world.name}: as good as a fresh fit at the end{_why(right.no_end)}"
+    bars.append(
+        _share_bar(said, sum(one.as_good for one in runs), total, None if right.no_end else right.share)
+    )
+    if right.names:
+        said = f"{world.name}: an alert names `{right.names.strip()}`"
+        named = sum(one.named is not None and one.named < inf for one in runs)
+        bars.append(_share_bar(said, named, total, right.share))
     if world.change is not None:
         value = sum(one.mistaken > 0 for one in runs)
         bars.append(
             Bar(bar=f"{world.name}: a useless champion called recovered", value=value, limit=0, unit="seeds")
         )
-    if right.no_breaker:
-        value = sum(one.breaker for one in runs)
-        bars.append(Bar(bar=f"{world.name}: breaker open at the end", value=value, limit=0, unit="seeds"))
+    bars.append(_breaker_bar(total, world))
     return bars
+
+
+def _share_bar(said: str, value: int, total: Total, share: float | None) -> Bar:
+    many = len(total.runs)
+    limit = None if share is None else share * many
+    return Bar(bar=said, value=value, limit=limit, unit=f"of {many} seeds", at_most=False)
+
+
+def _apart(world: World) -> str:
+    """Return why what comes of a world's healthy days is told, and held to no bar; empty where it is."""
+    return world.right.apart if world.change is None else ""
+
+
+def _why(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _breaker_bar(total: Total, world: World) -> Bar:
+    """Count the seeds with a breaker open at any time while nothing had changed."""
+    when = "at any time" if world.change is None else "before the onset"
+    value = sum(one.opened is not None and one.opened[0] > 0 for one in total.runs)
+    return Bar(
+        bar=f"{world.name}: a breaker open {when}{_why(_apart(world))}",
+        value=value,
+        limit=None if _apart(world) else 0,
+        unit=f"of {len(total.runs)} seeds",
+    )
 
 
 def _false_bar(total: Total, world: World) -> Bar:
     days = sum(one.healthy for one in total.runs)
     return Bar(
-        bar=f"{world.name}: false retrains",
+        bar=f"{world.name}: false retrains{_why(_apart(world))}",
         value=total.false_rate,
-        limit=None if world.right.apart and world.change is None else 1.0,
+        limit=None if _apart(world) else 1.0,
         unit=f"per 100 of {days:g} healthy days",
     )
 
 
 def overall_bars(totals: Sequence[Total], worlds: Mapping[str, World]) -> list[Bar]:
     """Hold all worlds together against what is asked of the loop as a whole."""
-    held = [total for total in totals if not worlds[total.world].right.apart]
+    held = [total for total in totals if not _apart(worlds[total.world])]
     days = sum(one.healthy for total in held for one in total.runs)
     false = sum(one.false for total in held for one in total.runs)
     bars = []
@@ -142,6 +176,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--no-rivals", dest="rivals", action="store_false", help="the product alone")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="write the measures of the product to this file")
+    parser.add_argument(
+        "--table", type=Path, help="write the product's lines, as a table for readers, into this document"
+    )
     parser.add_argument("--loud", action="store_true", help="tell each run once it is done")
     asked = parser.parse_args()
     wanted = [word.strip() for word in asked.worlds.split(";") if word.strip()]
@@ -170,6 +207,8 @@ def main() -> int:
     tasks = tasks_of(asked.chosen, asked.seeds, asked.rivals)
     totals = totals_of(run_all(tasks, asked.processes), asked.chosen, loud=asked.loud)
     ours = [total for total in totals if total.rule == OURS]
+    if asked.table is not None:
+        write_table(asked.table, ours, {world.name: world for world in asked.chosen})
     if asked.keep is not None:
         _write(asked.keep, ours, beside=True)
         return 0

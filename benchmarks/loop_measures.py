@@ -44,10 +44,15 @@ class Measures:
     :param slipped: the same for a loss of 0.05 to 0.10, over all windows.
     :param quiet: windows whose champion is worse than a fresh fit by 0.10, and how many of them do not fail,
         whatever else they say and whether labels are there or not; ``None``: not measured.
-    :param mistaken: windows that call a champion below 0.7 recovered.
+    :param mistaken: verdicts that call a champion below 0.7 recovered, those that supersede earlier ones
+        among them.
     :param alerts: that were told before the onset, or ever where there is none; ``None``: not measured.
     :param told: days from the onset until an alert was told.
     :param breaker: whether a breaker is open at the end.
+    :param opened: windows before the onset, or all where there is none, with an open breaker, and those after
+        it; ``None``: not measured.
+    :param named: days from the beginning until an alert named the setting that the world needs; infinite:
+        none did; ``None``: it needs none.
     :param auc: of the last champion, and of a fresh fit.
     """
 
@@ -72,6 +77,13 @@ class Measures:
     quiet: tuple[int, int] | None = None
     alerts: int | None = None
     told: float | None = None
+    opened: tuple[int, int] | None = None
+    named: float | None = None
+
+    @property
+    def as_good(self) -> bool:
+        """Whether the last champion is as good as a fresh fit."""
+        return self.fresh - self.auc <= AS_GOOD
 
 
 def measure(run: Run, world: World) -> Measures:
@@ -104,7 +116,14 @@ def measure(run: Run, world: World) -> Measures:
         asked=next((one.at - onset for one in after if one.order != "wait"), inf),
         alerts=sum(len(one.told) for one in before),
         told=next((one.at - onset for one in after if one.told), inf),
+        opened=(sum(one.breaker for one in before), sum(one.breaker for one in after)),
+        named=_named(run.windows, world.right.names) if world.right.names else None,
     )
+
+
+def _named(windows: Sequence[Seen], setting: str) -> float:
+    """Return when an alert named a setting first."""
+    return next((one.at for one in windows if any(setting in text for text in one.texts)), inf)
 
 
 def _failed(one: Seen) -> bool:
@@ -124,10 +143,12 @@ def _recovered(after: Sequence[Seen], worse: Sequence[float], onset: float) -> f
 
 def _passes(windows: Iterable[Seen], least: float, most: float) -> tuple[int, int]:
     """Return how many windows have such a loss, as far as labels are there, and how many of them pass."""
-    said = [verdict for one in windows for verdict in ((one.performance, one.loss, one.labelled), *one.again)]
+    said = [
+        verdict for one in windows for verdict in ((one.performance, one.loss, one.labelled, 0.0), *one.again)
+    ]
     found = [
         status
-        for status, loss, labelled in said
+        for status, loss, labelled, _ in said
         if loss is not None and least <= loss < most and labelled >= FEW_LABELS
     ]
     return len(found), sum(status == "pass" for status in found)
@@ -140,9 +161,16 @@ def _quiet(after: Sequence[Seen]) -> tuple[int, int]:
 
 
 def _mistaken(after: Sequence[Seen]) -> int:
-    """Count windows after a promotion that pass while the champion is useless: it is called recovered."""
+    """Count verdicts after a promotion that pass while the champion is useless: it is called recovered.
+
+    A verdict that supersedes an earlier one counts where the champion of its own window is useless.
+    """
     promoted = next((place for place, one in enumerate(after) if one.trial == "promoted"), len(after))
-    return sum(one.performance == "pass" and one.auc < USELESS for one in after[promoted + 1 :])
+    since = after[promoted + 1 :]
+    useless = {one.start for one in since if one.auc < USELESS}
+    first = sum(one.performance == "pass" and one.start in useless for one in since)
+    later = [said for one in since for said in one.again]
+    return first + sum(said.status == "pass" and said.start in useless for said in later)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +196,11 @@ class Total:
         found = [getattr(one, name) for one in self.runs]
         return sum(many for many, _ in found), sum(passed for _, passed in found)
 
+    def seeds_opened(self) -> str:
+        """Return in how many runs a breaker was open at any time."""
+        known = [one.opened for one in self.runs if one.opened is not None]
+        return str(sum(any(pair) for pair in known)) if known else "-"
+
     def row(self) -> tuple[str, ...]:
         """Return a line of the table."""
         runs, changed = self.runs, any(one.granted or one.noticed < inf or one.lost_days for one in self.runs)
@@ -183,18 +216,18 @@ class Total:
             str(len(runs)),
             f"{self.false_rate:.2f}",
             f"{100 * windows[0] / windows[1]:.0f}" if windows[1] else "-",
-            _middle([one.noticed for one in runs]) if changed else "-",
-            _middle(asked) if changed and asked else "-",
+            middle([one.noticed for one in runs]) if changed else "-",
+            middle(asked) if changed and asked else "-",
             f"{100 * sum(alerts) / windows[1]:.0f}" if alerts and windows[1] else "-",
-            _middle(told) if changed and told else "-",
-            f"{_middle(known)} ({sum(days < inf for days in known)}/{len(known)})" if known else "-",
+            middle(told) if changed and told else "-",
+            f"{middle(known)} ({sum(days < inf for days in known)}/{len(known)})" if known else "-",
             f"{median(one.lost_days for one in runs):g}",
             f"{early[1]}/{early[0]}",
             f"{late[1]}/{late[0]}",
             "{1}/{0}".format(*self.pairs("slipped")),
             "{1}/{0}".format(*self.pairs("quiet")) if all(one.quiet for one in runs) else "-",
             f"{sum(one.granted for one in runs) / len(runs):.1f}",
-            f"{sum(one.breaker for one in runs)}",
+            f"{self.seeds_opened()} / {sum(one.breaker for one in runs)}",
             f"{median(one.auc for one in runs):.3f} ({min(one.auc for one in runs):.2f})",
             f"{median(one.fresh for one in runs):.3f}",
             f"{median(one.cpu for one in runs):.1f}",
@@ -218,13 +251,14 @@ HEADER = (
     "at .05",
     "quiet",
     "retrains",
-    "breakers",
+    "breaker: ever / end",
     "AUC (worst)",
     "fresh",
     "CPU s",
 )
 
 
-def _middle(days: Sequence[float]) -> str:
+def middle(days: Sequence[float]) -> str:
+    """Return the median of some numbers of days in words."""
     found = median(days)
     return "never" if found == inf else f"{found:.3g} d"

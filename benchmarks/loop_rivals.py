@@ -127,5 +127,5 @@ def kept_totals(worlds: set[str]) -> list[Total]:
 
 
 def _pairs(run: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    names = ("lost", "lost_late", "slipped", "quiet")
+    names = ("lost", "lost_late", "slipped", "quiet", "opened")
     return {name: tuple(run[name]) for name in names if run.get(name) is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from math import pi, sin
 
@@ -22,7 +22,6 @@ HISTORY = TRAINED + TRAINING_DAYS * DAY
 PLANS = ("basic", "family", "pro", "student")
 WORTH = np.array([0.0, 0.4, -0.4, 0.8])
 """What a plan adds to the log odds of leaving."""
-FEATURES = ("age", "visits", "plan")
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class State:
     :param bent: age means the opposite beyond 60, where few customers of the training time are.
     :param leaving: share of those who leave, each kind of them as before; ``None``: as it comes.
     :param broken: visits have no value.
+    :param clear: how clearly anything tells who leaves: 1 is usual, 0 not at all.
+    :param towns: how many towns they come from; where it says nothing of leaving; 0: it is not asked.
     """
 
     age: float = 0.0
@@ -45,6 +46,8 @@ class State:
     bent: bool = False
     leaving: float | None = None
     broken: bool = False
+    clear: float = 1.0
+    towns: int = 0
 
 
 Pattern = Callable[[datetime, State], State]
@@ -70,16 +73,24 @@ def _drawn(state: State, rows: int, draw: np.random.Generator) -> pd.DataFrame:
     visits = draw.poisson(state.visits, rows).astype(float)
     plan = draw.choice(len(PLANS), rows, p=np.array(state.plans) / sum(state.plans))
     older = np.where(age < 60, age - 45, 75 - age) if state.bent else age - 45
-    logit = state.effect * older / 6 + (visits - 4) / 3 + WORTH[plan]
+    logit = state.clear * (state.effect * older / 6 + (visits - 4) / 3 + WORTH[plan])
     leaves = draw.random(rows) < 1 / (1 + np.exp(-logit))
-    return pd.DataFrame(
-        {
-            "age": age.round(2),
-            "visits": np.full(rows, np.nan) if state.broken else visits,
-            "plan": np.array(PLANS, dtype=object)[plan],
-            "churned": leaves,
-        }
-    )
+    columns = {
+        "age": age.round(2),
+        "visits": np.full(rows, np.nan) if state.broken else visits,
+        "plan": np.array(PLANS, dtype=object)[plan],
+    }
+    if state.towns:
+        names, shares = _towns(state.towns)
+        columns["town"] = names[draw.choice(state.towns, rows, p=shares)]
+    return pd.DataFrame({**columns, "churned": leaves})
+
+
+@lru_cache
+def _towns(many: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the names of towns and how many customers each has, by Zipf's law."""
+    shares = 1 / np.arange(1, many + 1)
+    return np.array([f"town {place}" for place in range(many)], dtype=object), shares / shares.sum()
 
 
 def dated(states: Sequence[tuple[datetime, State]], end: datetime, per_day: int, seed: int) -> pd.DataFrame:
@@ -108,6 +119,11 @@ def by_week(strength: float, moment: datetime, state: State) -> State:
     moved = 0.25 * strength
     plans = (basic - moved, family + moved / 5, pro + 4 * moved / 5, student)
     return replace(state, age=state.age + 0.6 * strength, visits=state.visits + 2 * strength, plans=plans)
+
+
+def by_clearness(moment: datetime, state: State) -> State:
+    """Make weekends harder: nothing tells then as clearly who leaves."""
+    return state if moment.weekday() < 5 else replace(state, clear=0.5)
 
 
 def by_hour(moment: datetime, state: State) -> State:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import loop_code
 import numpy as np
@@ -38,6 +38,19 @@ monitoring: {{window: {window}, {monitoring}}}
 TIME = "asked_at"
 
 
+class Again(NamedTuple):
+    """What was said of an earlier window once labels had come: that supersedes what was said of it before.
+
+    :param loss: the true one over what it is about, as in ``Seen``.
+    :param start: of the window, in days since the history began.
+    """
+
+    status: str
+    loss: float | None
+    labelled: int
+    start: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """One window: what was said of it, and what is true.
@@ -48,11 +61,11 @@ class Seen:
     :param fresh: of a fresh fit on those.
     :param loss: by how much the version is worse than a fresh fit over the labelled part of the look-back
         that the verdict is about; ``None``: nothing of it is labelled.
-    :param again: what the same run said of earlier windows for which labels had come: the status, the true
-        loss and the labelled rows of each.
+    :param again: what the same run said of earlier windows for which labels had come.
     :param order: what was decided after it.
     :param trial: what its retrain came to.
     :param told: alerts that began, became worse or were told again then.
+    :param texts: what they said.
     """
 
     start: float
@@ -64,8 +77,9 @@ class Seen:
     drift: str = ""
     performance: str = ""
     labelled: int = 0
-    again: tuple[tuple[str, float | None, int], ...] = ()
+    again: tuple[Again, ...] = ()
     told: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
     order: str = "wait"
     breaker: bool = False
     trial: str = ""
@@ -200,6 +214,7 @@ Shown = Sequence[tuple[Span, str, float]]
 
 def _judged(stage: Stage, one: BacktestWindow, shown: Shown) -> dict[str, Any]:
     late = stage.spec.monitoring.lateness_allowance
+    fired = [alert for alert in getattr(one, "alerts", ()) if alert.state == "firing"]
     return {
         "at": (one.judged_at - late - HISTORY) / DAY,
         "loss": _loss(stage, one.performance, shown),
@@ -207,15 +222,18 @@ def _judged(stage: Stage, one: BacktestWindow, shown: Shown) -> dict[str, Any]:
         "drift": one.drift.status.value if one.drift else "",
         "performance": one.performance.status.value if one.performance else "",
         "labelled": one.performance.labelled if one.performance else 0,
-        "again": tuple(
-            (made.status.value, _loss(stage, made, shown), _labelled(made))
-            for made in getattr(one, "again", ())
-        ),
-        "told": tuple(alert.key for alert in getattr(one, "alerts", ()) if alert.state == "firing"),
+        "again": tuple(_again(stage, made, shown) for made in getattr(one, "again", ())),
+        "told": tuple(alert.key for alert in fired),
+        "texts": tuple(f"{alert.title} {alert.text}" for alert in fired),
         "order": one.decision.order.value,
         "breaker": one.decision.breaker,
         "reason": one.trial.reason if one.trial else one.decision.reason,
     }
+
+
+def _again(stage: Stage, made: WindowVerdict, shown: Shown) -> Again:
+    start = (made.window.start - HISTORY) / DAY
+    return Again(made.status.value, _loss(stage, made, shown), _labelled(made), start)
 
 
 def _labelled(verdict: WindowVerdict) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from windsock.records import ColumnKind, DriftProfile, InputField, Span
+from windsock.spec import canonical_json
 from windsock.statistics.profiling import build_profile
 from windsock.statistics.season_finding import Found, History, find_seasons
 
@@ -61,7 +62,7 @@ def draw_rows(
                 {
                     "age": draw.normal(45 + 10 * off, 10, rows),
                     "visits": draw.poisson(4 + 2 * off, rows).astype(float),
-                    "plan": np.array(["basic", "family", "pro"], dtype=object)[
+                    "plan": np.array(["usual", "family", "big"], dtype=object)[
                         draw.choice(3, rows, p=often / often.sum())
                     ],
                     "at": pd.Timestamp(begin.replace(tzinfo=None))
@@ -84,11 +85,12 @@ def found_in(frame: pd.DataFrame, window: timedelta = DAY, reference: object = N
 
 
 def profile_of(frame: pd.DataFrame, window: timedelta = DAY, reference: object = None) -> DriftProfile:
-    """Return the profile of some rows with its seasons."""
+    """Return the profile of some rows with its seasons, as it is read again once it was stored."""
     mask = np.ones(len(frame), dtype=bool) if reference is None else np.asarray(reference)
     found = found_in(frame, window, reference)
     profile = build_profile(frame[mask].drop(columns="at"), FIELDS)
-    return profile.replace(columns=tuple(found.columns[column.name] for column in profile.columns))
+    made = profile.replace(columns=tuple(found.columns[column.name] for column in profile.columns))
+    return DriftProfile.model_validate_json(canonical_json(made.model_dump(mode="json")))
 
 
 def day(number: int, length: timedelta = DAY) -> Span:

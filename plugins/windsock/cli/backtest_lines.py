@@ -52,6 +52,8 @@ def _decision(one: BacktestWindow) -> str:
         return f"grant: {one.trial.outcome.value}" if one.trial.version else "grant"
     if one.decision.order is RetrainOrder.HOLD:
         return "hold: breaker" if one.decision.breaker else "hold"
+    if (waits := one.decision.waits_for) is not None:
+        return f"wait: {waits.rows:,} of {waits.needed:,} rows"
     return one.decision.order.value
 
 
@@ -72,6 +74,11 @@ def lines_of(made: Backtest) -> list[str]:
         f"episodes: {len(made.episodes)}; retrains granted: {len(made.trials)}; "
         f"windows held back: {held or '0'}"
     )
+    waited = [one.decision for one in made.windows if one.decision.waits_for is not None]
+    if waited:
+        lines.append(
+            f"windows after which a retrain waits for rows: {len(waited)}; the last: {waited[-1].reason}"
+        )
     lines += [line for trial in made.trials for line in _trial(trial)]
     lines += _gain(made)
     lines += [f"note: {finding}" for finding in made.findings]

@@ -94,7 +94,13 @@ def _kept(own: ColumnProfile, made: ColumnProfile, span: Span) -> ColumnProfile:
         shares = zip(overlap(span, season.cycle), season.rows, strict=True)
         reference = tuple(round(share * rows) for share, rows in shares)
         season = season.replace(reference=reference) if any(reference) else None
-    return made.replace(importance=own.importance, wobble=own.wobble, recurring=own.recurring, season=season)
+    return made.replace(
+        importance=own.importance,
+        wobble=own.wobble,
+        recurring=own.recurring,
+        lasted=own.lasted,
+        season=season,
+    )
 
 
 def _weighed(profile: DriftProfile, counts: WindowCounts, unread: tuple[str, ...]) -> DriftProfile:

@@ -86,11 +86,18 @@ def conditions_of(
                 active=decision.breaker,
                 severity=Severity.CRITICAL,
                 title=f"{decision.model}: retraining has stopped",
-                text=f"{_tried(decision)}No retrain{_against(decision)} follows until a version is "
-                f"promoted or a person resets it: {reset_command(decision.model)}. {_bare(decision.reason)}.",
+                text=f"{_tried(decision)}{_how_it_ends(decision)}: {reset_command(decision.model)}. "
+                f"{_bare(decision.reason)}.",
             )
         )
     return tuple(found)
+
+
+def _how_it_ends(decision: RetrainDecision) -> str:
+    until = "until a version is promoted or a person resets it"
+    if "performance" in decision.stopped:
+        until = f"but for one at a time as loss or labelled answers double, {until}"
+    return f"No retrain{_against(decision)} follows {until}"
 
 
 def _tried(decision: RetrainDecision) -> str:

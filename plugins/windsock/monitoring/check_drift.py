@@ -21,6 +21,7 @@ from windsock.monitoring.drift_verdict import (
     named,
 )
 from windsock.monitoring.empty_windows import REASON
+from windsock.monitoring.lasting_excursions import without_what_lasts
 from windsock.monitoring.unjudged import MINIMUM_ROWS, looked_since, unjudged_text
 from windsock.ports import LoadedBundle, Ports
 from windsock.records import (
@@ -93,8 +94,17 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
     found = accepted_reference(ports, champion, step.window)
     profile = bundle.profile if found is None else found[0].profile
     counts = ports.counter.count(step.spec.name, champion.digest, profile, step.window)
-    like = like_profile(profile, step.window)
+    held, lasting = without_what_lasts(
+        profile,
+        step.window,
+        counts,
+        lambda span: ports.counter.count(step.spec.name, champion.digest, profile, span),
+        step.spec.monitoring.drift,
+    )
+    like = like_profile(held, step.window)
     window = _Window(step=step, ports=ports, bundle=bundle, profile=like, counts=counts)
+    if lasting:
+        window.findings.append(f"away for longer than training has seen, so no wider limit: {named(lasting)}")
     if found is not None:
         window.accepted = found[0].windows
         window.findings.append(told_of(*found))

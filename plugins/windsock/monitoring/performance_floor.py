@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 LEAD = 0.5
 """Of the lead that the baseline itself has over a model that knows nothing, so much is asked at most."""
+BY_CLASS = ("roc_auc", "balanced_accuracy")
+"""Metrics on which knowing nothing is worth the same whatever the classes' shares; the first there is."""
 
 
 def judge_floor(case: Case, name: str) -> None:
@@ -110,39 +112,55 @@ def _minimum(case: Case, name: str, limit: float) -> CheckResult:
     )
 
 
-def _knows_nothing(case: Case, name: str, asked: MetricValue | None) -> CheckResult:
+def _knows_nothing(
+    case: Case, name: str, asked: MetricValue | None, *, otherwise: float = 0.0
+) -> CheckResult:
     """Check that the answers are better than those of a model that knows nothing, on the same rows.
 
     The margin is the drop that is allowed, but at most half of what the baseline itself is ahead: a model
-    that is useful by little is not asked for more than was accepted.
+    that is useful by little is not asked for more than was accepted. Where the rows themselves make knowing
+    nothing so good that an allowed drop takes the baseline's lead, such as with few positives, a failure must
+    show in a metric that does not go by the classes' shares as well.
+
+    :param otherwise: the margin where the baseline has no value of the metric.
     """
     check, usable = f"{KNOWS_NOTHING}:{name}", case.realised.usable.get(name)
     rows = int(usable.scored.truth.size) if usable else 0
     if usable is None or not rows or name in case.realised.undefined:
         return result(check, Status.INSUFFICIENT, f"{name} is not defined by {rows:,} labelled rows", n=rows)
+    if _is_one_class(usable.scored):
+        message = f"{rows:,} labelled rows are of one class: who always answers it is right"
+        return result(check, Status.INSUFFICIENT, message, n=rows)
     met = _against_nothing(name, usable)
     theirs = met.opponent_value if met else None
     if met is None or met.value is None or theirs is None or (name in RELATIVE and not theirs):
         message = f"{name} of a model that knows nothing is not defined by {rows:,} labelled rows"
         return result(check, Status.INSUFFICIENT, message, n=rows)
     unit = abs(theirs) if name in RELATIVE else 1.0
-    value = asked.value if asked else None
+    value, drop = asked.value if asked else None, case.step.spec.monitoring.performance.drop
     lead = direction(name) * (value - theirs) / unit if value is not None else 0.0
-    if value is not None and lead <= 0 and not case.step.spec.gate.always_meets_baseline:
+    if value is not None and lead <= 0 and (why := _no_lead(case, usable.scored)):
         message = (
             f"the baseline itself ({name} {value:.4g}) is no better than a model that knows nothing "
-            f"({theirs:.4g}), which the gate does not ask for"
+            f"({theirs:.4g}), {why}"
         )
         return result(check, Status.INSUFFICIENT, message, n=rows)
-    margin = min(case.step.spec.monitoring.performance.drop, max(0.0, LEAD * lead))
+    margin = otherwise if value is None else min(drop, max(0.0, LEAD * lead))
     ahead, interval = met.value / unit, None
     if met.interval is not None and rows >= FEWEST:
         interval = met.interval.replace(low=met.interval.low / unit, high=met.interval.high / unit)
+    status = Status.INSUFFICIENT if interval is None else interval_status(interval, margin, least=True)
+    told = (
+        f"lead of {name} over a model that knows nothing ({theirs:.4g}): {ahead:.4g}{_reach(interval)} "
+        f"against >= {margin:.4g} on {met.on('labelled rows')}"
+    )
+    if status is Status.FAIL and lead < drop and (other := _knows_something(case, name)) is not None:
+        message = f"{told}; but these rows leave the baseline no room to be ahead, and {other.message}"
+        return result(check, Status.INSUFFICIENT, message, n=rows)
     return result(
         check,
-        Status.INSUFFICIENT if interval is None else interval_status(interval, margin, least=True),
-        f"lead of {name} over a model that knows nothing ({theirs:.4g}): {ahead:.4g}{_reach(interval)} "
-        f"against >= {margin:.4g} on {met.on('labelled rows')}",
+        status,
+        told,
         value=ahead,
         limit=margin,
         relation=">=",
@@ -150,6 +168,27 @@ def _knows_nothing(case: Case, name: str, asked: MetricValue | None) -> CheckRes
         n=met.n,
         unit=met.unit,
     )
+
+
+def _is_one_class(scored: Scored) -> bool:
+    return bool(scored.classes) and bool((scored.truth == scored.truth[0]).all())
+
+
+def _no_lead(case: Case, scored: Scored) -> str:
+    """Return why a baseline without a lead of its own on these rows is no failure; empty: it may be one."""
+    if not case.step.spec.gate.always_meets_baseline:
+        return "which the gate does not ask for"
+    return "" if scored.classes else "as these rows vary so little"
+
+
+def _knows_something(case: Case, name: str) -> CheckResult | None:
+    """Return the same check by a metric that does not go by the classes' shares, unless it fails as well."""
+    other = next((one for one in BY_CLASS if one in case.realised.usable), None)
+    if other is None or name in BY_CLASS:
+        return None
+    drop = case.step.spec.monitoring.performance.drop
+    found = _knows_nothing(case, other, asked_of(case, other)[0], otherwise=drop)
+    return None if found.status is Status.FAIL else found
 
 
 def _against_nothing(name: str, usable: Usable) -> PairedDifference | None:

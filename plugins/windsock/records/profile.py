@@ -59,6 +59,8 @@ class ColumnProfile(Record):
     :param season: what recurs by weekday or by hour; ``None`` where nothing does or rows have no time.
     :param recurring: effect size that parts of the training time as long as a window have reached in two
         separate places at least: so much more is no drift.
+    :param lasted: how many windows in a row the longest of these took; what lasts longer has the ordinary
+        limit. 0: not known, in profiles of before.
     """
 
     name: str
@@ -81,6 +83,7 @@ class ColumnProfile(Record):
     wobble: float = Field(default=0.0, ge=0)
     season: Season | None = None
     recurring: float = Field(default=0.0, ge=0)
+    lasted: int = Field(default=0, ge=0)
 
 
 class Calibration(Record):

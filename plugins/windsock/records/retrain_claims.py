@@ -74,7 +74,15 @@ def _refusal(
         return f"WS-MONITORING-055: episode {episode_key} is claimed by {episode.claimed_by}"
     if episode.state is EpisodeState.CLOSED:
         return None
-    hold = hold_of(known, policy, digest=episode.digest, now=now, trigger=episode.trigger, loss=episode.loss)
+    hold = hold_of(
+        known,
+        policy,
+        digest=episode.digest,
+        now=now,
+        trigger=episode.trigger,
+        loss=episode.loss,
+        rows=episode.rows,
+    )
     return hold.reason if hold else None
 
 

@@ -19,14 +19,15 @@ class SeasonPart(Record):
     :param nulls: rows without one.
     :param below: for each edge of a number, how many values are smaller.
     :param up_to: for each edge of a number, how many values are smaller or equal.
-    :param named: rows of each category, in the order of the column's ``categories``.
+    :param named: rows of each of the column's ``categories``, by name: stored profiles have them in another
+        order than training had.
     """
 
     rows: int = Field(ge=0)
     nulls: int = Field(ge=0)
     below: tuple[int, ...] = ()
     up_to: tuple[int, ...] = ()
-    named: tuple[int, ...] = ()
+    named: dict[str, int] = Field(default_factory=dict)
 
     @property
     def total(self) -> int:

@@ -47,10 +47,25 @@ def change_point(
 ) -> ChangePoint | None:
     """Return the most likely change of the mean, or ``None`` where chance explains the series.
 
-    :param values: in the order of time, finite.
+    Values that are not finite are left out; the place is one in the whole series.
+
+    :param values: in the order of time.
     :param latest: the change lies at this place or before it; default: anywhere.
     :param rising: only a change to higher values counts.
     """
+    import numpy as np
+
+    there = np.flatnonzero(np.isfinite(values))
+    if len(there) < len(values):
+        until = None if latest is None else int(np.searchsorted(there, latest, side="right")) - 1
+        found = _change_of(values[there], latest=until, rising=rising, level=level)
+        return found and found._replace(place=int(there[found.place]))
+    return _change_of(values, latest=latest, rising=rising, level=level)
+
+
+def _change_of(
+    values: NDArray[np.float64], *, latest: int | None, rising: bool, level: float
+) -> ChangePoint | None:
     import numpy as np
 
     count = len(values)

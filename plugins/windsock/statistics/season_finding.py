@@ -11,7 +11,7 @@ from windsock.records import ColumnProfile, Span
 from windsock.records.seasons import Cycle, Season
 from windsock.spec import DriftBlock
 from windsock.spec.monitoring import EPOCH
-from windsock.statistics.seasons import LENGTHS, PARTS, count_part, cycle_of, parts_of
+from windsock.statistics.seasons import LENGTHS, MOST_RECURRING, PARTS, count_part, cycle_of, parts_of
 from windsock.statistics.unit_tables import FEWEST_ROWS, UnitTable, tabulate_units
 from windsock.statistics.variability import (
     FEWEST_UNITS,
@@ -101,7 +101,8 @@ def find_seasons(
     reach = reach_of(len(spans), max(1, TWO_WEEKS // window))
     variability = find_excursions(tables, kinds, reach)
     for key, much in variability.recurring.items():
-        columns[key] = columns[key].replace(recurring=min(1.0, much))
+        lasted = variability.lasted.get(key, 0)
+        columns[key] = columns[key].replace(recurring=min(MOST_RECURRING, much), lasted=lasted)
     limits = {
         key: (rule.ks if table.ordered else rule.cramers_v) + columns[key].recurring
         for key, table in tables.items()

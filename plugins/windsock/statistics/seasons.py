@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 PARTS = {"week": 7, "day": 24}
 LENGTHS = {"week": DAY, "day": HOUR}
+MOST_RECURRING = 0.3
+"""What comes and goes widens a limit by so much at most: a KS distance of 0.3 is a shift of 0.77 standard
+deviations. So one of a whole standard deviation (0.38) is drift, whatever training has seen twice."""
 MONDAY = 3
 """Place of the first day of 1970, a Thursday, in its week."""
 
@@ -70,6 +73,8 @@ def like_column(column: ColumnProfile, span: Span) -> ColumnProfile:
     from it by in the longer history is added to what is no drift.
     """
     season = column.season
+    if column.recurring > MOST_RECURRING:
+        column = column.replace(recurring=MOST_RECURRING)
     if season is None:
         return column
     now = weights_of(season, overlap(span, season.cycle))
@@ -147,11 +152,17 @@ def _shares(column: ColumnProfile, season: Season, weights: Sequence[float]) -> 
         if column.kind in NUMERIC:
             counts = np.array([*part.below, *part.up_to]) / max(1, part.rows)
         else:
-            cells = [*part.named, part.rows - sum(part.named), part.nulls]
+            named = _named(column, part)
+            cells = [*named, part.rows - sum(named), part.nulls]
             counts = np.array(cells) / max(1, part.total)
         found = found + weight * counts
     shares: NDArray[Any] = found
     return shares
+
+
+def _named(column: ColumnProfile, part: SeasonPart) -> list[int]:
+    """Return a part's rows of each category, in the column's order."""
+    return [part.named.get(name, 0) for name in column.categories]
 
 
 def _used(season: Season, weights: Sequence[float]) -> list[tuple[SeasonPart, float]]:
@@ -182,7 +193,7 @@ def _mixed(column: ColumnProfile, season: Season, weights: Sequence[float]) -> C
         changed["up_to"] = tuple(mix([part.up_to for part in parts]))
         changed["quantiles"] = _quantiles(column, changed["below"], changed["up_to"], rows)
     else:
-        named = mix([part.named for part in parts])
+        named = mix([_named(column, part) for part in parts])
         changed["categories"] = dict(zip(column.categories, named, strict=True))
         changed["other"] = max(0, rows - sum(named))
         for name in ("seen_once", "seen_twice"):
@@ -233,5 +244,5 @@ def count_part(column: ColumnProfile, values: Any) -> SeasonPart:
     return SeasonPart(
         rows=len(known),
         nulls=len(values) - len(known),
-        named=() if placed is None else tuple(placed.tolist()),
+        named={} if placed is None else dict(zip(column.categories, placed.tolist(), strict=True)),
     )

@@ -9,7 +9,7 @@ rows it has.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from windsock.spec import SEED
@@ -25,6 +25,10 @@ FEWEST_UNITS = 3
 """Days of a weekday (hours of an hour of the day) from which on it is a part of a season."""
 SURE = 0.01
 """Chance that a time without any excursion has one, over all its windows and columns."""
+ALIKE = 0.5
+"""Cosine of two excursions' differences from the usual from which on they go the same way."""
+LEAST_SIZE = 0.5
+"""Of the larger one of two excursions, so much the smaller one must be to be like it."""
 FEWEST_WINDOWS = 12
 """In fewer windows of training time no excursion is looked for."""
 
@@ -74,6 +78,7 @@ class Variability:
     """What the windows of the training time did.
 
     :param recurring: by column, the effect size that was reached in two separate places; 0 for the others.
+    :param lasted: by column, how many windows in a row its longest excursion took; 0 for the others.
     :param once: what was reached in one place only: it widens no limit.
     :param places: windows that are excursions of a column in which excursions recur.
     """
@@ -81,6 +86,7 @@ class Variability:
     recurring: Mapping[str, float]
     once: tuple[Excursion, ...] = ()
     places: tuple[int, ...] = ()
+    lasted: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_excursions(
@@ -91,7 +97,8 @@ def find_excursions(
     A window is an excursion where a column differs both from the windows of its kind before it and from those
     after it (at one end of the time, from those on the other side): beyond chance over all windows and
     columns. A trend or a step is none, for it does not come back. What a column reached in two places that
-    are farther apart than ``reach`` is natural; what it reached in one is not.
+    are farther apart than ``reach`` is natural, if it went the same way and about as far in both; what it
+    reached in one is not.
 
     :param tables: by column, the rows of each window.
     :param kinds: by column, what each window can be compared with: windows of the same number.
@@ -106,19 +113,28 @@ def find_excursions(
     every = np.array(list(found.values()))
     tests = int(np.isfinite(every).sum())
     flagged = np.nanmin(np.where(np.isnan(every), 1.0, every), axis=0) * max(1, tests) <= SURE
-    once, recurs = [], set[int]()
+    once: list[Excursion] = []
+    away: dict[str, NDArray[Any]] = {}
     for name, table in tables.items():
         places = np.flatnonzero(flagged & (found[name] <= SURE))
         if not places.size:
             continue
         effects = np.nan_to_num(_from_others(table, kinds[name])[0])[places]
-        first, second = two_places(places, effects, reach)
+        first, second = two_places(places, effects, reach, _same_way(table, kinds[name], places))
         recurring[name] = second
         if second:
-            recurs |= set(places.tolist())
+            away[name] = places
         else:
             once.append(Excursion(column=name, window=int(places[effects.argmax()]), effect=first))
-    return Variability(recurring=recurring, once=tuple(once), places=tuple(sorted(recurs)))
+    # A column that shows less of an excursion than another may miss some of its windows.
+    least = np.min([np.where(np.isnan(found[name]), 1.0, found[name]) for name in away or tables], axis=0)
+    together = least * len(away) <= SURE
+    return Variability(
+        recurring=recurring,
+        once=tuple(once),
+        places=tuple(sorted({place for places in away.values() for place in places.tolist()})),
+        lasted={name: _longest((found[name] <= SURE) | together, at) for name, at in away.items()},
+    )
 
 
 def windows_that_alarm(
@@ -154,13 +170,43 @@ def windows_that_alarm(
     return len(judged), alarms
 
 
-def two_places(places: NDArray[Any], effects: NDArray[Any], reach: int) -> tuple[float, float]:
-    """Return the largest effect, and the largest one that is farther from it than the reach; 0: none is."""
+def two_places(
+    places: NDArray[Any], effects: NDArray[Any], reach: int, same_way: NDArray[Any]
+) -> tuple[float, float]:
+    """Return the largest effect, and the largest that two places farther apart than the reach have; 0: none.
+
+    Two excursions are like each other where they go the same way and one is not much smaller.
+
+    :param same_way: for each pair of places, whether they go the same way.
+    """
     import numpy as np
 
-    top = int(effects.argmax())
-    away = np.abs(places - places[top]) > reach
-    return float(effects[top]), float(effects[away].max(initial=0.0))
+    smaller, larger = np.minimum.outer(effects, effects), np.maximum.outer(effects, effects)
+    away = np.abs(np.subtract.outer(places, places)) > reach
+    alike = away & same_way & (smaller >= LEAST_SIZE * larger)
+    return float(effects.max()), float(smaller[alike].max(initial=0.0))
+
+
+def _same_way(table: UnitTable, kinds: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    """Return for each pair of windows whether they differ from the others of their kind in the same way."""
+    import numpy as np
+
+    others = _others(table, kinds)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = table.counts / table.rows[:, None] - others / others.sum(axis=1)[:, None]
+    apart = np.nan_to_num(apart.cumsum(axis=1) if table.ordered else apart)[places]
+    lengths = np.maximum(np.linalg.norm(apart, axis=1), 1e-300)
+    found: NDArray[Any] = (apart @ apart.T) / np.multiply.outer(lengths, lengths) >= ALIKE
+    return found
+
+
+def _longest(inside: NDArray[Any], places: NDArray[Any]) -> int:
+    """Return the length of the longest row of windows in an excursion that has one of the places."""
+    import numpy as np
+
+    at = np.flatnonzero(inside)
+    rows = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
+    return max((row.size for row in rows if np.isin(row, places).any()), default=0)
 
 
 def _came_and_went(table: UnitTable, kinds: NDArray[Any], reach: int) -> NDArray[Any]:
@@ -193,13 +239,18 @@ def _around(counts: NDArray[Any], kinds: NDArray[Any], reach: int) -> tuple[NDAr
 
 def _from_others(table: UnitTable, kinds: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return each window's effect size and p-value against all others of its kind; NaN: too few rows."""
+    return distances(table.counts, _others(table, kinds), ordered=table.ordered)
+
+
+def _others(table: UnitTable, kinds: NDArray[Any]) -> NDArray[Any]:
+    """Return for each window the rows of all others of its kind."""
     import numpy as np
 
     others = np.zeros_like(table.counts)
     for kind in np.unique(kinds):
         same = kinds == kind
         others[same] = table.counts[same].sum(axis=0) - table.counts[same]
-    return distances(table.counts, others, ordered=table.ordered)
+    return others
 
 
 def reach_of(windows: int, in_two_weeks: int) -> int:

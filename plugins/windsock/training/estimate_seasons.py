@@ -122,5 +122,7 @@ def _recurring(
         if by_part and score.season is not None:
             weights = weights_of(score.season, overlap(found.windows[place], score.season.cycle))
             away -= float(np.dot(weights, by_part)) if weights else 0.0
-        effects.append(abs(away) if math.isfinite(away) else 0.0)
-    return two_places(np.array(places), np.array(effects), found.reach)[1]
+        effects.append(away if math.isfinite(away) else 0.0)
+    signed = np.array(effects)
+    same_way = np.multiply.outer(signed, signed) > 0
+    return two_places(np.array(places), np.abs(signed), found.reach, same_way)[1]

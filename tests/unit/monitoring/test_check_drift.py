@@ -155,6 +155,23 @@ class TestVerdict:
         assert ports.counter.asked == [other]
 
 
+class TestWhatComesAndGoes:
+    PROFILE = PROFILE.replace(
+        columns=tuple(
+            one.replace(recurring=0.3, lasted=1) if one.name == "age" else one for one in PROFILE.columns
+        )
+    )
+
+    @pytest.mark.parametrize(("before", "status"), [(CALM, Status.PASS), (MOVED, Status.FAIL)])
+    def test_it_may_not_last_longer_than_in_training(self, before: pd.DataFrame, status: Status) -> None:
+        ports = world(counted(MOVED), profile=self.PROFILE)
+        ports.counter.counts[DAY.start] = counted(before)
+        report = look(ports)
+        assert report.status is status
+        told = "away for longer than training has seen, so no wider limit: age"
+        assert (told in report.findings) == (status is Status.FAIL)
+
+
 class TestNothingToJudge:
     def test_no_live_version(self) -> None:
         ports = fake_ports()

@@ -214,6 +214,51 @@ class TestKnowsNothing:
         report = Scene(held_out(roc_auc=0.9)).look(answers([True] * 500, [True] * 500, [0.9] * 500))
         assert check_of(report, "performance_knows_nothing:roc_auc").status is Status.INSUFFICIENT
 
+    @pytest.mark.parametrize("name", ["accuracy", "log_loss", "brier", "average_precision", "f1"])
+    @pytest.mark.parametrize("only", [True, False])
+    def test_one_class_alone_says_nothing_by_any_metric(self, name: str, only: bool) -> None:
+        said = [(place % 10 != 0) == only for place in range(500)]
+        own = {"log_loss": 0.35, "brier": 0.1}.get(name, 0.9)
+        scene = Scene(held_out(**{name: own}), spec={"training": {"metric": name}})
+        report = scene.look(answers([only] * 500, said, [0.9 if one else 0.1 for one in said]))
+        assert check_of(report, f"performance_knows_nothing:{name}").status is Status.INSUFFICIENT
+        assert report.status is not Status.FAIL
+
+    @staticmethod
+    def rare(share: float, right: float, *, guessed: bool = False) -> Any:
+        """Return answers on rows of which a share is positive, right so often, or by chance."""
+        generator = np.random.default_rng(1)
+        truth = generator.random(12_000) < share
+        said = np.where(generator.random(12_000) < right, truth, ~truth)
+        if guessed:
+            said = generator.permutation(said)
+        scores = np.where(said, 0.9, 0.1) + generator.uniform(-0.05, 0.05, 12_000)
+        return answers(truth.tolist(), said.tolist(), scores.tolist())
+
+    @pytest.mark.parametrize(("share", "right"), [(0.05, 0.93), (0.05, 0.9), (0.1, 0.88), (0.95, 0.93)])
+    def test_fewer_positives_are_no_loss(self, share: float, right: float) -> None:
+        report = Scene(held_out(accuracy=0.9), spec=BY_ACCURACY).look(self.rare(share, right))
+        check = check_of(report, "performance_knows_nothing:accuracy")
+        assert (check.status, report.status) == (Status.INSUFFICIENT, Status.PASS)
+        assert "and lead of roc_auc over a model that knows nothing (0.5): 0." in check.message
+        assert check.value is None, "it is no loss"
+
+    def test_guesses_on_few_positives_are_useless(self) -> None:
+        report = Scene(held_out(accuracy=0.9), spec=BY_ACCURACY).look(self.rare(0.05, 0.93, guessed=True))
+        assert check_of(report, "performance_knows_nothing:accuracy").status is Status.FAIL
+
+    def test_numbers_that_hardly_vary_leave_no_room(self) -> None:
+        generator = np.random.default_rng(3)
+        truth = generator.normal(100, 3, 4000)
+        said = truth + generator.normal(0, 4, 4000)
+        spec = {**REGRESSION, "training": {"metric": "rmse"}}
+        report = Scene(held_out(rmse=4.0), schema=NUMBER, spec=spec).look(
+            answers(truth.tolist(), said.tolist(), said.tolist())
+        )
+        check = check_of(report, "performance_knows_nothing:rmse")
+        assert check.status is Status.INSUFFICIENT
+        assert "as these rows vary so little" in check.message
+
     def test_a_metric_that_cannot_take_constant_answers_says_nothing(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -103,6 +103,21 @@ def test_what_shows_nothing_is_no_change(values):
     assert change_point(values) is None
 
 
+@pytest.mark.parametrize("gap", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_left_out(gap):
+    series = errors(np.random.default_rng(6), 300, wrong=0.2)
+    series = np.concatenate([series, 1 + errors(np.random.default_rng(7), 300, wrong=0.2)])
+    whole = change_point(series)
+    holes = np.insert(series, [0, 100, 100, 250, 400], gap)
+    found = change_point(holes)
+    assert found is not None
+    assert found == whole._replace(place=whole.place + 4)
+    bound = change_point(holes, latest=253)
+    assert bound is not None
+    assert bound.place == 252, "the latest place has no number"
+    assert change_point(np.full(50, gap)) is None
+
+
 def test_two_constants_are_a_change():
     found = change_point(np.repeat([0.0, 1.0], 50))
     assert found is not None

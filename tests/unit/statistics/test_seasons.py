@@ -23,7 +23,7 @@ from windsock.monitoring.drift_columns import judge_columns
 from windsock.records import DriftProfile, Span, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.distances import ks_interval
-from windsock.statistics.seasons import like_profile, overlap, span_offset
+from windsock.statistics.seasons import MOST_RECURRING, like_profile, overlap, span_offset
 
 RULE = DriftBlock()
 
@@ -95,6 +95,7 @@ class TestWhatRecurs:
         found = found_in(draw_rows(by_pay, 90))
         assert {column.season for column in found.columns.values()} == {None}
         assert found.columns["age"].recurring > 0.15
+        assert {column.lasted for column in found.columns.values()} == {4}
         assert found.variability.once == ()
 
     def test_what_happened_once_is_named_and_widens_nothing(self):
@@ -102,6 +103,17 @@ class TestWhatRecurs:
         assert {column.recurring for column in found.columns.values()} == {0.0}
         assert {one.column for one in found.variability.once} >= {"age", "visits"}
         assert {found.windows[one.window].start.day for one in found.variability.once} <= {10, 11}
+
+    @pytest.mark.parametrize("much", [(0.6, -0.6), (0.6, 5.0), (-1.5, 1.5)])
+    def test_two_that_are_not_alike_do_not_recur(self, much: tuple[float, float]):
+        odd = dict(zip((5, 30), much, strict=True))
+        found = found_in(draw_rows(lambda at: odd.get((at - MONDAY).days, 0.0), 56, seed=1))
+        assert found.columns["age"].recurring == 0
+        assert "age" in {one.column for one in found.variability.once}
+
+    def test_what_recurs_widens_limits_up_to_a_cap(self):
+        found = found_in(draw_rows(lambda at: 5.0 if (at - MONDAY).days in (5, 30) else 0.0, 56, seed=1))
+        assert {(one.recurring, one.lasted) for one in found.columns.values()} == {(MOST_RECURRING, 1)}
 
     @pytest.mark.parametrize(
         "shift",
