@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.builders import digest
+from support.builders import digest, make_difference
 from support.fake_monitor import FakeMonitor
 from support.fakes import FakeLedger, fake_ports
 from support.retraining import MIDNIGHT, AnyBundle, make_window, policy_spec, run_of
@@ -32,6 +32,7 @@ TESTS = Path(__file__).parents[1]
 PLUGINS = Path(database.__file__).parents[2]
 HOUR = timedelta(hours=1)
 PER_DAY = 3
+WIDE = make_difference(-0.3, 0.5, opponent="champion")
 SPEC = policy_spec(windows=1, of=2, cooldown="2h", per_day=PER_DAY, breaker=3).model_copy()
 SPEC = SPEC.model_copy(update={"monitoring": SPEC.monitoring.model_copy(update={"window": "1h"})})
 
@@ -184,7 +185,10 @@ class Storm:
             if at > self.round:
                 continue
             self.ending.remove((at, claim, outcome))
-            step = r.CloseRetrainInput(spec=SPEC, claim=claim, outcome=outcome, run=run_of(claim))
+            against = WIDE if len(self.begun) % 5 == 0 else None  # then its rows could show nothing
+            step = r.CloseRetrainInput(
+                spec=SPEC, claim=claim, outcome=outcome, against=against, run=run_of(claim)
+            )
             for _ in range(self.chance.choice([1, 2])):
                 close_retrain(step, self.ports, "")
             if self.active is not None and self.active[0] == claim.holder:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from windsock.records import Episode, PairedDifference
 from windsock.records.retraining import AGAINST, USELESS, Trigger
 
-SHOWN = 3
-"""So many of the latest retrains are named."""
+SHOWN = 2
+"""So many of the latest retrains are named of each breaker: what follows must have its place in an alert."""
 
 
 def reset_command(model: str) -> str:

@@ -8,7 +8,7 @@ from support.builders import digest, make_difference
 from support.fakes import fake_ports
 from support.retraining import DAY, LATER, MIDNIGHT, AnyBundle, make_closed, make_windows, policy_spec
 from windsock import records as r
-from windsock.monitoring.alerts import conditions_of
+from windsock.monitoring.alerts import SHOWN_CHARACTERS, conditions_of
 from windsock.monitoring.breaker_text import tried_text
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain
@@ -78,8 +78,24 @@ def test_both_breakers_name_their_own():
 
 def test_of_many_the_latest_are_named():
     text = tried_text([closed(number) for number in range(1, 9)], A, ("drift",))
-    assert text.count("kept") == 3
-    assert text.endswith("and 5 before")
+    assert text.count("kept") == 2
+    assert text.endswith("and 6 before")
+
+
+def test_an_alert_has_its_command_however_many_there_are():
+    both = [closed(number, trigger=one) for number in range(1, 9) for one in ("drift", "performance")]
+    stopped = ("performance", "drift", "event")
+    decision = r.RetrainDecision(
+        model="churn",
+        order=r.RetrainOrder.HOLD,
+        reason="x" * 900,
+        breaker=True,
+        stopped=stopped,
+        tried=tried_text(both, A, stopped),
+        decided_at=MIDNIGHT,
+    )
+    (alert,) = conditions_of(None, None, decision)
+    assert "--reset --reason WHY" in alert.text[:SHOWN_CHARACTERS]
 
 
 @pytest.mark.parametrize(
