@@ -11,6 +11,7 @@ from windsock.records import InputSchema
 from windsock.statistics.labels import meanings, plain_label
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -92,12 +93,12 @@ class Joined:
     :param frame: the answers, with ``outcome`` and ``label_time``.
     :param conflicting: prediction ids whose labels contradict each other.
     :param by_order: prediction ids whose labels differ, and of which the order of arrival chose one.
-    :param unmatched: prediction ids of labels that found no answer.
+    :param unmatched: prediction ids of labels that found no answer, and since when each is known (or NaT).
     :param unmatched_units: units of labels that found no answer, once for each label.
     """
 
     frame: pd.DataFrame
-    unmatched: list[str] = field(default_factory=list)
+    unmatched: dict[str, np.datetime64] = field(default_factory=dict)
     unmatched_units: list[str] = field(default_factory=list)
     duplicates: int = 0
     conflicting: frozenset[str] = frozenset()
@@ -134,10 +135,17 @@ def join(
         outcome=pd.Series(outcome, index=answers.index, dtype=object),
         label_time=pd.Series(times, index=answers.index).dt.tz_localize("UTC"),
     )
-    lost = set(latest["prediction_id"].to_numpy(dtype=object)[~found]) - set(by_unit["prediction_id"])
+    lost = dict(
+        zip(
+            latest["prediction_id"].to_numpy(dtype=object)[~found],
+            _naive(latest["label_time"])[~found],
+            strict=True,
+        )
+    )
+    of_units = set(by_unit["prediction_id"])
     return Joined(
         frame=frame,
-        unmatched=list(lost),
+        unmatched={one: time for one, time in lost.items() if one not in of_units},
         unmatched_units=unmatched_units,
         duplicates=chosen.replaced,
         conflicting=frozenset() if ordered else chosen.differing,

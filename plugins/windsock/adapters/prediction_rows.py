@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,9 +185,16 @@ class ArchivePredictionRows:
         return pd.concat([here, *(part[part["unit"].notna()] for part in parts)], ignore_index=True)
 
     def _unknown(self, model: str, span: Span, as_of: datetime, met: Joined, answers: pd.DataFrame) -> int:
-        """Return how many labels are of nobody who was answered in the stretch or around it."""
-        ids, units = set(met.unmatched), set(met.unmatched_units) - set(answers["unit"].dropna())
+        """Return how many labels are of nobody who was answered in the stretch or around it.
+
+        A label that is older than all that is looked at belongs to an answer before: nothing is known of it.
+        """
+        import numpy as np
+
         around = [Span(start=span.start - (span.end - span.start), end=span.start)]
+        since = np.datetime64(around[0].start.astimezone(UTC).replace(tzinfo=None), "us")
+        ids = {one for one, time in met.unmatched.items() if not time < since}
+        units = set(met.unmatched_units) - set(answers["unit"].dropna())
         around += [Span(start=span.end, end=as_of)] if as_of > span.end else []
         for stretch in around if ids or units else ():
             for table in self._tables(model, stretch, ["prediction_id", "unit"], features=()):

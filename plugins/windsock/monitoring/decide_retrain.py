@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal, NamedTuple
 
 from windsock.monitoring.performance_checks import LOSS
@@ -22,6 +23,7 @@ from windsock.records import (
     retrains_by_rollout,
 )
 from windsock.records.accepted_drift import accepted_until, is_accepted
+from windsock.records.baseline import better_than_broken_of
 from windsock.records.retraining import Hold, answered_until, hold_of, open_breakers, open_episode
 from windsock.records.stretches import judged_until
 from windsock.spec import RetrainBlock, digest_of
@@ -37,6 +39,8 @@ class Asked(NamedTuple):
 
     episode: Episode | None
     reason: str
+    again: bool = False
+    """Whether a loss is not won back yet, and the next retrain is only tried with far more rows."""
 
 
 def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainDecision:
@@ -103,6 +107,7 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
         event_id=step.event_id,
         rows=rows,
         metric=step.spec.metric,
+        is_lost=better_than_broken_of(ports.ledger.rows(name)) is not None,
     )
 
 
@@ -133,8 +138,9 @@ def decide(
     *,
     model: str,
     event_id: str | None = None,
-    rows: Callable[[Episode], Ready] | None = None,
+    rows: Callable[..., Ready] | None = None,
     metric: str | None = None,
+    is_lost: bool = False,
 ) -> RetrainDecision:
     """Say whether a retrain is announced: granted, waited for, or held back.
 
@@ -144,6 +150,7 @@ def decide(
     :param event_id: id of an event from outside that asks; ``None``: the windows ask.
     :param rows: completes a new episode, and says which rows its retrain waits for; ``None``: for none.
     :param metric: whose loss counts.
+    :param is_lost: whether the version that serves only beat a broken champion.
     """
     decided = RetrainDecision(
         model=model,
@@ -155,14 +162,14 @@ def decide(
         return decided
     if not policy.triggers:
         return decided.replace(reason="the policy lets nothing ask for a retrain")
-    case = Case(model, policy, now, champion_digest, window_length, episodes, metric)
+    case = Case(model, policy, now, champion_digest, window_length, episodes, metric, is_lost)
     asked = _windows_ask(case, windows) if event_id is None else [_event_asks(case, event_id)]
     # A breaker stays in sight until it is reset, also while nothing asks.
     stopped = open_breakers(episodes, policy, champion_digest)
     return decided.replace(**_answered(case, asked, rows or Ready), breaker=bool(stopped), stopped=stopped)
 
 
-def _answered(case: Case, asked: Sequence[Asked], rows: Callable[[Episode], Ready]) -> dict[str, object]:
+def _answered(case: Case, asked: Sequence[Asked], rows: Callable[..., Ready]) -> dict[str, object]:
     """Return the order: the first that asks, is not held back and has its rows is granted.
 
     While rows come that a loss waits for, nothing else is granted: it would spend cooldown and budget.
@@ -173,15 +180,16 @@ def _answered(case: Case, asked: Sequence[Asked], rows: Callable[[Episode], Read
     for one in asked:
         if one.episode is None:
             continue
+        find = partial(rows, again=True) if one.again else rows
         ready, hold = None, _held(case, one.episode)
         if hold is not None and hold.breaker and one.episode.trigger == "performance":
-            ready = rows(one.episode)  # a breaker lets one more through once there are far more rows
+            ready = find(one.episode)  # a breaker lets one more through once there are far more rows
             hold = _held(case, ready.episode)
         if hold is not None:
             told.append(f"{one.reason}; {hold.reason}")
             ends += [hold.not_before] if hold.not_before is not None else []
             continue
-        ready = ready or rows(one.episode)
+        ready = ready or find(one.episode)
         if ready.waits_for is None:
             return {"order": RetrainOrder.GRANT, "episode": ready.episode, "reason": one.reason}
         told.append(f"{one.reason}; {ready.told}")
@@ -217,6 +225,7 @@ class Case(NamedTuple):
     length: timedelta
     episodes: Sequence[Episode]
     metric: str | None = None
+    is_lost: bool = False
 
 
 def event_key(event_id: str) -> str:
@@ -245,11 +254,44 @@ def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> list[Asked]:
         return [Asked(standing, f"episode {standing.key} is announced and not claimed yet")]
     counted = count_windows(case, windows)
     kinds: tuple[Literal["performance", "drift"], ...] = ("performance", "drift")
-    return [
-        _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
+    asks = {
+        kind: _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
         for kind in kinds
         if kind in case.policy.triggers
-    ]
+    }
+    if "performance" in asks and asks["performance"].episode is None:
+        asks["performance"] = _not_won_back(case, windows) or asks["performance"]
+    return list(asks.values())
+
+
+def _not_won_back(case: Case, windows: Sequence[WindowVerdict]) -> Asked | None:
+    """Return what asks where no window of a version that only beat a broken champion has passed.
+
+    Its windows may say neither, as its labels are too few to tell a loss of the limit. More rows since the
+    onset may make a better one.
+    """
+    if not case.is_lost:
+        return None
+    after = answered_until(case.episodes, case.now)
+    own = [one for one in windows if one.kind == "performance" and one.digest == case.digest]
+    seen = [one for one in own if (after or one.window.start) < one.window.end <= case.now]
+    if not seen or any(one.status is Status.PASS for one in own):
+        return None
+    latest = max(seen, key=lambda one: one.window.end)
+    key = f"{case.digest[:12]}-{latest.window.start.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    if any(one.key == key for one in case.episodes):
+        return None
+    opened = Episode(
+        model=case.model,
+        key=key,
+        digest=case.digest,
+        trigger="performance",
+        span=latest.window,
+        opened_at=case.now,
+        loss=latest.numbers.get(f"{LOSS}:{case.metric}"),
+    )
+    told = "performance: the version that serves only beat a broken champion, and no window has passed since"
+    return Asked(opened, told, again=True)
 
 
 def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVerdict]:

@@ -160,7 +160,9 @@ def performance_drop(
 def estimated_performance(
     metric: MetricValue | None, chunks: ReferenceChunks, block: PerformanceBlock
 ) -> CheckResult:
-    """Check that an estimate lies within the reference chunks' mean and so many standard deviations.
+    """Check that an estimate is no worse than the reference chunks' mean by so many standard deviations.
+
+    One that is better than that is no loss, and is told: the model is surer than on its held-out rows.
 
     The limits are those of :func:`windsock.statistics.estimates.estimate_reach`: never narrower than the
     window's own sampling error.
@@ -175,18 +177,18 @@ def estimated_performance(
         message = f"{chunks.chunks} chunk of the reference shows no spread of {chunks.metric}"
         return result(check, Status.INSUFFICIENT, message, value=metric.value, n=rows)
     reach = estimate_reach(chunks, rows, block.estimate_sd)
-    inside = abs(metric.value - chunks.mean) <= reach
-    worse = direction(chunks.metric) * (metric.value - chunks.mean) < 0
+    inside, sign = abs(metric.value - chunks.mean) <= reach, direction(chunks.metric)
+    worse = sign * (metric.value - chunks.mean) < 0
     low, high = chunks.mean - reach, chunks.mean + reach
-    side = "" if inside else (", worse" if worse else ", better")
+    side = "" if inside else (", worse" if worse else ", better, which is no loss: what is asked has changed")
     return result(
         check,
-        Status.PASS if inside else Status.FAIL,
+        Status.FAIL if worse and not inside else Status.PASS,
         f"estimated {chunks.metric} {metric.value:.6g} against {low:.6g} to {high:.6g} "
         f"({block.estimate_sd:g} sd of {chunks.chunks} reference chunks){side}, on {rows:,} answers",
         value=metric.value,
-        limit=low if metric.value <= chunks.mean else high,
-        relation=">=" if metric.value <= chunks.mean else "<=",
+        limit=low if sign > 0 else high,
+        relation=">=" if sign > 0 else "<=",
         n=rows,
     )
 

@@ -71,8 +71,11 @@ class RetrainRows:
     now: datetime
     accepted_until: Accepted = Accepted()
 
-    def __call__(self, episode: Episode) -> Ready:
+    def __call__(self, episode: Episode, *, again: bool = False) -> Ready:
         """Return the episode with onset and rows, and what its retrain waits for.
+
+        :param again: whether the last retrain has won something back: the next one needs twice its rows.
+
 
         One that was announced before, or that an event from outside asks for, stays as it is. Where no label
         has come for as long as a retrain mixes rows in, none are waited for.
@@ -97,7 +100,7 @@ class RetrainRows:
         known = episode.replace(onset=onset, rows=len(learned))
         if labelled.empty:
             return Ready(known)
-        return self._ready(known, schema, learned, labelled, tries)
+        return self._ready(known, schema, learned, labelled, _tried(tries, again=again))
 
     def _stretch(self, kind: WindowKind) -> Stretch | None:
         """Return the open stretch; it may have begun long before the windows that the policy counts."""
@@ -124,7 +127,7 @@ class RetrainRows:
         schema: InputSchema,
         learned: pd.DataFrame,
         labelled: pd.DataFrame,
-        tries: Sequence[Episode],
+        tried: int,
     ) -> Ready:
         rows, needed, why = len(learned), FEWEST_ROWS, ""
         if schema.positive is not None:
@@ -133,10 +136,9 @@ class RetrainRows:
             if rarer < FEWEST_OF_CLASS:
                 needed = max(needed, rows + 1, math.ceil(rows * FEWEST_OF_CLASS / max(1, rarer)))
                 why = f"; {rarer:,} are of the rarer class, {FEWEST_OF_CLASS} needed"
-        tried = [one.rows for one in tries if one.outcome is RetrainOutcome.TOO_FEW and one.rows]
-        if tried and 2 * max(tried) > needed:
-            needed = 2 * max(tried)
-            why += f"; the last try had {max(tried):,}, which were too few: twice as many are needed"
+        if 2 * tried > needed:
+            needed = 2 * tried
+            why += f"; the last try had {tried:,}, which were too few: twice as many are needed"
         if rows >= needed or episode.onset is None:
             return Ready(episode)
         expected = expected_at(labelled, rows, needed, onset=episode.onset, now=self.now)
@@ -146,14 +148,18 @@ class RetrainRows:
         return Ready(episode, waits, told)
 
 
+def _tried(tries: Sequence[Episode], *, again: bool) -> int:
+    """Return the rows of the last try that proved too little."""
+    counted = [one.rows or 0 for one in tries if one.outcome is RetrainOutcome.TOO_FEW or again]
+    return max(counted, default=0)
+
+
 def tries_of(episodes: Sequence[Episode], stretch: Stretch) -> list[Episode]:
     """Return the episodes of a stretch that know its onset, in the order in which they were opened."""
     return [
         one
         for one in episodes
-        if one.trigger == stretch.kind
-        and one.onset is not None
-        and stretch.span.start < one.span.end <= stretch.span.end
+        if one.trigger == stretch.kind and one.onset is not None and stretch.span.start < one.span.end
     ]
 
 

@@ -113,7 +113,9 @@ class PerformanceBlock(Frozen):
         default=0.02, ge=0, description="loss along the line through the last 30 judged windows"
     )
     estimate_sd: float = Field(
-        default=3.0, gt=0, description="estimates so many standard deviations off the reference are an alarm"
+        default=3.0,
+        gt=0,
+        description="estimates so many standard deviations worse than the reference are an alarm",
     )
     latency_p95_ms: float = Field(
         default=100.0, gt=0, description="95 % quantile of a request's time in the server"

@@ -532,3 +532,12 @@ class TestTablesAndFiles:
         with pytest.raises(MonitoringError) as caught:
             log.labelled(self.TABLE)
         assert "secret" not in str(caught.value)
+
+    def test_labels_of_a_history_are_no_labels_of_nobody(self, log: Log) -> None:
+        log.write(answered("1"))
+        old = "".join(f"a{number},yes,2026-0{number}-01T13:00:00\n" for number in (1, 2, 3))
+        self._file(
+            log,
+            f"prediction_id,outcome,known_at\n{old}1,yes,2026-05-01T13:00:00\n9,yes,2026-05-01T13:00:00\n",
+        )
+        assert log.labelled(self.FILE).unknown == 1

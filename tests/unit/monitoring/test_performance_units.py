@@ -122,3 +122,22 @@ def test_an_estimates_reach_goes_by_rows_not_by_what_carries_the_value() -> None
     assert made == estimated_performance(
         MetricValue(name="recall", value=0.86, n=1000), chunks, PerformanceBlock()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("roc_auc", 0.95, Status.PASS),
+        ("roc_auc", 0.80, Status.PASS),
+        ("roc_auc", 0.65, Status.FAIL),
+        ("rmse", 0.65, Status.PASS),
+        ("rmse", 0.95, Status.FAIL),
+    ],
+)
+def test_a_better_estimate_is_no_loss(name, value, status):
+    chunks = ReferenceChunks(metric=name, mean=0.80, sd=0.01, chunks=10, rows=1_000)
+    estimate = MetricValue(name=name, value=value, n=1_000)
+    made = estimated_performance(estimate, chunks, PerformanceBlock())
+    assert made.status is status
+    assert ("which is no loss" in made.message) == (status is Status.PASS and value != 0.80)
+    assert (made.limit > 0.8) == (name == "rmse")

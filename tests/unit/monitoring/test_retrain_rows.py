@@ -273,3 +273,52 @@ class TestStretch:
         step = r.DecideRetrainInput(spec=policy_spec(), event_id="x")
         assert decide_retrain(step, world.ports, "").episode.onset is None
         assert world.rows.asked == []
+
+
+class TestNotWonBack:
+    """A version that only beat a broken champion, and whose windows neither fail nor pass."""
+
+    def world(self, windows: str = "iii", **lost: Any) -> World:
+        world = World(history(days=12, a_day=200), "gggggbb")
+        assert world.decide().order is r.RetrainOrder.GRANT
+        world.run("promoted")
+        body = {"bundle_uri": "memory://", "better_than_broken": MIDNIGHT.isoformat(), **lost}
+        world.ledger.append(
+            r.LedgerEntry(
+                model="churn",
+                action=r.LedgerAction.COMMIT,
+                epoch=2,
+                version="2",
+                digest=B,
+                actor="scheduler",
+                body={name: value for name, value in body.items() if value},
+            ),
+            after_seq=len(world.ledger.rows("churn")),
+        )
+        self.judge(world, windows, 7)
+        return world
+
+    def judge(self, world: World, windows: str, first: int) -> None:
+        late = make_windows("-" * first + windows, kind="performance", digest=B)
+        world.judge([one for one in late if one.window.start >= MIDNIGHT + first * DAY])
+        world.now = at(first + len(windows))
+
+    def test_is_tried_again_once_the_rows_have_doubled(self):
+        world = self.world("i")
+        first = world.ports.monitor.episodes("churn")[0]
+        held = world.decide()
+        assert (held.order, held.waits_for.needed) == (r.RetrainOrder.WAIT, 2 * first.rows)
+        assert "only beat a broken champion" in held.reason
+        self.judge(world, "iii", 8)
+        again = world.decide()
+        assert again.order is r.RetrainOrder.GRANT, again.reason
+        assert again.episode.onset == first.onset
+        assert again.episode.rows >= 2 * first.rows
+        world.run("kept")
+        self.judge(world, "i", 11)
+        assert world.decide().waits_for.needed == 2 * again.episode.rows
+
+    @pytest.mark.parametrize(("windows", "lost"), [("gi", {}), ("ii", {"better_than_broken": None})])
+    def test_after_a_recovery_or_a_promotion_in_quiet_nothing_asks(self, windows, lost):
+        decision = self.world(windows, **lost).decide()
+        assert (decision.order, decision.waits_for) == (r.RetrainOrder.WAIT, None)
