@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
 from windsock.cli.console import say
@@ -50,10 +52,17 @@ def accept_drift_of(spec: ModelSpec, ports: Ports, why: str) -> None:
 def accept_loss_of(spec: ModelSpec, ports: Ports, why: str) -> None:
     """Accept the loss of the latest judged window, and say what performance is held against from now on."""
     with findings_on_stderr():
-        baseline = accept_loss(spec, ports, actor=user(), reason=why)
+        baseline = accept_loss(spec, ports, actor=user(), reason=why, show=_show)
     metrics = ", ".join(_metric(one) for one in baseline.metrics)
     say(f"{spec.name}: the loss of version {baseline.version} is accepted: {why}")
     say(f"later performance is held against {metrics}; drift is judged as before")
+
+
+def _show(lookback: Span, metrics: Sequence[MetricValue]) -> None:
+    say(
+        f"answers from {lookback.start:%Y-%m-%d %H:%M} to {lookback.end:%Y-%m-%d %H:%M} UTC, computed "
+        f"anew; to be accepted: {', '.join(_metric(one) for one in metrics)}"
+    )
 
 
 def _metric(metric: MetricValue) -> str:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 from typing import NoReturn
+
+from pydantic import ValidationError
 
 from windsock.door import append_once
 from windsock.exceptions import MonitoringError, WindsockError
 from windsock.monitoring.accepted_alerts import end_alerts
-from windsock.monitoring.check_performance import check_performance
-from windsock.monitoring.kept_metrics import metrics_of
-from windsock.monitoring.performance_checks import DROP, LOSS
+from windsock.monitoring.check_performance import check_performance, look_anew
+from windsock.monitoring.kept_metrics import REALISED, metrics_of, numbers_of_intervals
+from windsock.monitoring.performance_case import Case
+from windsock.monitoring.performance_checks import DROP
+from windsock.monitoring.performance_floor import asked_of
 from windsock.ports import Ports
 from windsock.records import (
     Baseline,
@@ -20,12 +26,15 @@ from windsock.records import (
     LedgerAction,
     LedgerEntry,
     LedgerRow,
+    MetricValue,
+    Span,
     Status,
     WindowVerdict,
     baseline_of,
     champion_of,
 )
 from windsock.spec import ModelSpec
+from windsock.statistics.metrics import direction
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +42,23 @@ CODE = "WS-MONITORING-099"
 JUDGED = (Status.PASS, Status.FAIL)
 
 
-def accept_loss(spec: ModelSpec, ports: Ports, *, actor: str, reason: str) -> Baseline:
+def accept_loss(
+    spec: ModelSpec,
+    ports: Ports,
+    *,
+    actor: str,
+    reason: str,
+    show: Callable[[Span, Sequence[MetricValue]], None] | None = None,
+) -> Baseline:
     """Make the metrics of the latest judged performance window the baseline, and judge that window anew.
 
-    The alert of the loss is over, and windows up to that one ask for no retrain any more.
+    The metrics are computed anew from log and labels, and must be those of the kept verdict. One that is
+    better than what was asked does not rise by this. The alert of the loss
+    is over, and windows up to that one ask for no retrain any more.
 
     :param actor: the person who accepts it, as the ledger names them.
     :param reason: why, for the ledger.
+    :param show: is given the look-back and the metrics that are accepted, before they are written.
     :returns: the baseline from now on.
     :raises MonitoringError: if no loss of the version that serves is there to be accepted.
     :raises VerdictError: if rows of the ledger are missing.
@@ -48,7 +67,10 @@ def accept_loss(spec: ModelSpec, ports: Ports, *, actor: str, reason: str) -> Ba
     if champion is None:
         raise _nothing(spec.name, "no version serves, so it has no loss")
     verdict = _lost_window(spec, ports, champion)
-    row = _write(ports, champion, verdict, actor=actor, reason=reason)
+    metrics = _computed_anew(spec, ports, champion, verdict)
+    if show is not None:
+        show(verdict.lookback or verdict.window, metrics)
+    row = _write(ports, champion, verdict, metrics, actor=actor, reason=reason)
     log.info("%s: row %d of the ledger accepts the loss of version %s", spec.name, row.seq, row.version)
     end_alerts(
         spec, ports, _is_of_loss, f"{actor} has accepted this loss, row {row.seq} of the ledger: {reason}"
@@ -92,18 +114,94 @@ def _lost_window(spec: ModelSpec, ports: Ports, champion: Champion) -> WindowVer
         raise _nothing(spec.name, what, "Wait until labels are there and a window is judged, then try again.")
     last = judged[-1]
     about = f"the latest judged window, to {last.window.end:%Y-%m-%d %H:%M} UTC,"
-    losses = [value for name, value in last.numbers.items() if name.partition(":")[0] == LOSS]
-    if last.status is not Status.FAIL or not any(value > 0 for value in losses):
+    if last.status is not Status.FAIL:
         raise _nothing(spec.name, f"{about} shows no loss against what is asked of the model")
-    if not metrics_of(last.numbers):
-        again = f"windsock monitor {spec.name} --check --window-end {last.window.end:%Y-%m-%dT%H:%M:%SZ}"
-        raise _nothing(
-            spec.name, f"{about} keeps no metric with an interval", f"Judge it again: `{again}`, then accept."
-        )
+    if not _kept_metrics(last):
+        what = f"{about} keeps no metric with an interval"
+        raise _nothing(spec.name, what, _again(spec.name, last))
     return last
 
 
-def _write(ports: Ports, champion: Champion, verdict: WindowVerdict, *, actor: str, reason: str) -> LedgerRow:
+def _again(model: str, verdict: WindowVerdict) -> str:
+    end = f"{verdict.window.end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"Judge it again: `windsock monitor {model} --check --window-end {end}`, then accept."
+
+
+def _kept_metrics(verdict: WindowVerdict) -> dict[str, MetricValue]:
+    """Return the metrics of a kept verdict; none where its numbers cannot be any."""
+    try:
+        return {one.name: one for one in metrics_of(verdict.numbers)}
+    except ValidationError:
+        return {}
+
+
+def _computed_anew(
+    spec: ModelSpec, ports: Ports, champion: Champion, verdict: WindowVerdict
+) -> tuple[MetricValue, ...]:
+    """Return what is accepted: the metrics by log and labels as they are, none better than what was asked.
+
+    The control database is not signed, and what is accepted is: its numbers are compared, never copied.
+
+    :raises MonitoringError: if they are others than the kept ones, or performance is not what fails.
+    """
+    case = look_anew(CheckPerformanceInput(spec=spec, window=verdict.window), ports, champion)
+    made = {one.name: one for one in metrics_of(_numbers(case))}
+    if not _are_alike(made, _kept_metrics(verdict)):
+        what = "the kept verdict has other metrics than log and labels give now, so it may have been edited"
+        raise _nothing(spec.name, what, _again(spec.name, verdict))
+    if not any(_is_of_drop(one.name) and one.status is Status.FAIL for one in case.checks):
+        advice = (
+            "What fails is `gate.minimum`, `business` or the like: change that limit in the model's file, or "
+            "see that the model gets better."
+        )
+        raise _nothing(spec.name, "the window fails, and not by a loss against the baseline", advice)
+    known = {one.name: one for one in case.baseline.metrics} if case.baseline else {}
+    return tuple({**known, **{name: _no_better(case, one) for name, one in made.items()}}.values())
+
+
+def _is_of_drop(name: str) -> bool:
+    return name.partition(":")[0] == DROP
+
+
+def _numbers(case: Case) -> dict[str, float]:
+    metrics = [one for one in case.realised.metrics if one.value is not None]
+    return {
+        **{f"{REALISED}:{one.name}": one.value for one in metrics if one.value is not None},
+        **numbers_of_intervals(metrics),
+    }
+
+
+def _are_alike(made: Mapping[str, MetricValue], kept: Mapping[str, MetricValue]) -> bool:
+    return made.keys() == kept.keys() and all(
+        math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9)
+        for name, one in made.items()
+        for ours, theirs in zip(_parts(one), _parts(kept[name]), strict=True)
+    )
+
+
+def _parts(metric: MetricValue) -> tuple[float, ...]:
+    interval = metric.interval
+    ends = (interval.low, interval.high) if interval else ()
+    return (metric.value or 0.0, float(metric.n or 0), *ends)
+
+
+def _no_better(case: Case, made: MetricValue) -> MetricValue:
+    """Return a metric, or what was asked of it where that is less: the baseline never rises by a person."""
+    asked, _ = asked_of(case, made.name)
+    if asked is None or asked.value is None or asked.interval is None or made.value is None:
+        return made
+    return asked if direction(made.name) * (made.value - asked.value) > 0 else made
+
+
+def _write(
+    ports: Ports,
+    champion: Champion,
+    verdict: WindowVerdict,
+    metrics: Sequence[MetricValue],
+    *,
+    actor: str,
+    reason: str,
+) -> LedgerRow:
     """Write the row, unless another version serves by now."""
     entry = LedgerEntry(
         model=champion.model,
@@ -113,7 +211,7 @@ def _write(ports: Ports, champion: Champion, verdict: WindowVerdict, *, actor: s
         digest=champion.digest,
         actor=actor,
         body={
-            "metrics": [one.model_dump(mode="json") for one in metrics_of(verdict.numbers)],
+            "metrics": [one.model_dump(mode="json") for one in metrics],
             "window": verdict.window.model_dump(mode="json"),
             "reason": reason,
             "requester": actor,

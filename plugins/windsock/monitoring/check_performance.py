@@ -101,6 +101,16 @@ def check_performance(step: CheckPerformanceInput, ports: Ports, key: str) -> Pe
     return report.replace(findings=(*report.findings, *judge_again(case)))
 
 
+def look_anew(step: CheckPerformanceInput, ports: Ports, champion: Champion) -> Case:
+    """Return what labels say of a window by now; nothing is kept or shown.
+
+    :raises WindsockError: if the log, the labels or the bundle cannot be read.
+    """
+    case = reach_back(_open(step, ports, champion, ports.now()))
+    judge_realised(case)
+    return case
+
+
 def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: datetime) -> Case:
     name, block = step.spec.name, step.spec.monitoring
     length = parse_duration(block.performance.window)

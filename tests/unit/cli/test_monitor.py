@@ -15,7 +15,16 @@ from windsock.cli.app import run
 from windsock.exceptions import StorageError
 from windsock.monitoring.breaker_text import reset_command
 from windsock.ports import LabelledRows
-from windsock.records import Alert, Baseline, DriftReport, Interval, MetricValue, PerformanceReport, Severity
+from windsock.records import (
+    Alert,
+    Baseline,
+    DriftReport,
+    Interval,
+    MetricValue,
+    PerformanceReport,
+    Severity,
+    Span,
+)
 
 NOW = MIDNIGHT + 4 * DAY
 MODEL_FILE = "model: {name: churn, owner: ann}\nmonitoring: {retrain: {cooldown: 2d}}\n"
@@ -211,7 +220,8 @@ def test_what_was_accepted_is_said(live, monkeypatch, capsys):
     )
     given = []
 
-    def accept_loss(spec, ports, *, actor, reason):
+    def accept_loss(spec, ports, *, actor, reason, show):
+        show(Span(start=NOW - timedelta(days=7), end=NOW), [metric])
         given.append((spec.name, actor.partition(":")[0], reason))
         return Baseline(version="1", digest=digest("1"), metrics=(metric,), at=NOW, by=actor)
 
@@ -219,6 +229,7 @@ def test_what_was_accepted_is_said(live, monkeypatch, capsys):
     assert run(["monitor", "churn", "--accept-loss", "--reason", " the market\n changed "]) == 0
     assert given == [("churn", "cli", "the market changed")]
     out = capsys.readouterr().out
+    assert "computed anew; to be accepted: roc_auc 0.7100 [0.6900, 0.7300]" in out
     assert "churn: the loss of version 1 is accepted: the market changed" in out
     assert "later performance is held against roc_auc 0.7100 [0.6900, 0.7300]; drift is judged as" in out
 
@@ -289,7 +300,6 @@ def test_a_check_judges_every_window_that_waits_once(unprofiled, use, steps, cap
 def test_a_check_says_what_was_found_and_what_is_skipped(live, monkeypatch, capsys):
     from windsock.cli import monitor
     from windsock.monitoring.backlog import Backlog
-    from windsock.records import Span
     from windsock.steps.run import StepResult
 
     window = Span(start=MIDNIGHT, end=MIDNIGHT + DAY)

@@ -92,8 +92,13 @@ class TestAccepted:
     ) -> None:
         scene.look(answers(*coin(5000, right=0.7)))
 
-        def away(*args: object, **more: object) -> None:
-            raise StorageError("away")
+        real, asked = scene.ports.rows.labelled, []
+
+        def away(*args: Any, **more: Any) -> Any:
+            asked.append(scene.ports.ledger.rows("churn")[-1].action)
+            if asked[-1] is LedgerAction.ACCEPT_LOSS:
+                raise StorageError("away")
+            return real(*args, **more)
 
         scene.ports.rows.labelled = away
         assert accept(scene).by == "cli:alice"
@@ -139,6 +144,29 @@ class TestQuiet:
 
 
 class TestRefused:
+    @pytest.mark.parametrize(
+        "numbers",
+        [
+            {"realised:accuracy": 0.2},
+            {"realised_low:accuracy": 0.9, "realised_high:accuracy": 0.5},
+            {"realised_n:accuracy": -3.0},
+            {f"realised{part}:nosuch": 1.0 for part in ("", "_low", "_high", "_n")},
+        ],
+    )
+    def test_numbers_that_log_and_labels_do_not_give(self, scene: Scene, numbers: dict[str, float]) -> None:
+        scene.look(answers(*coin(5000, right=0.7)))
+        kept = scene.ports.monitor.windows("churn", "performance")[-1]
+        scene.ports.monitor.add_window(kept.replace(numbers={**kept.numbers, **numbers}))
+        assert "Judge it again" in refused(scene).next_action
+        scene.look(answers(*coin(5000, right=0.7)))
+        accept(scene)
+
+    def test_a_fall_below_the_minimum_alone(self) -> None:
+        known = ReferencePerformance(rows=5000, realised=(metric("accuracy", 0.75),))
+        scene = Scene(known, spec={**BY_ACCURACY, "gate": {"minimum": {"accuracy": 0.9}}})
+        assert scene.look(answers(*coin(5000, right=0.82))).status is Status.FAIL
+        assert "gate.minimum" in refused(scene).next_action
+
     def test_without_a_loss(self, scene: Scene) -> None:
         scene.look(answers(*coin(5000)))
         assert "shows no loss" in refused(scene).message
@@ -219,3 +247,12 @@ def test_a_loss_that_was_accepted_by_a_clock_that_was_ahead_mutes_nothing(scene:
     assert "2 of the last 2 judged windows are bad" in decided.reason
     accept(scene)
     assert "0 of the last 0" in decide_retrain(DecideRetrainInput(spec=scene.spec), ports, "").reason
+
+
+def test_a_metric_that_is_better_than_the_baseline_does_not_rise() -> None:
+    known = (metric("accuracy", 0.9), metric("roc_auc", 0.55), metric("average_precision", 0.5))
+    scene = Scene(ReferencePerformance(rows=5000, realised=known), spec=BY_ACCURACY)
+    scene.look(answers(*coin(5000, right=0.7)))
+    found = accept(scene)
+    assert found.metric("accuracy").value == 0.7
+    assert found.metric("roc_auc") == metric("roc_auc", 0.55)
