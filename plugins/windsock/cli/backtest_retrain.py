@@ -24,6 +24,7 @@ from windsock.records import (
     TakeSnapshotInput,
 )
 from windsock.records.backtest import Comparison, RetrainTrial
+from windsock.records.training import rows_since_onset
 from windsock.spec import ModelSpec, digest_of
 from windsock.training.fitting import answer
 from windsock.training.preprocessing import to_features
@@ -138,7 +139,7 @@ class WhatIf:
             shown += f" [{against.interval.low:.4g}, {against.interval.high:.4g}]"
         which = "recent held-out rows"
         if made.onset is not None:
-            which = f"held-out rows since the onset, {made.onset:%Y-%m-%d %H:%M} UTC"
+            which = rows_since_onset(made.onset, result.judged, result.since_onset)
         reason = f"{shown} against the champion, > {margin:g} needed, on {result.judged:,} {which}"
         if result.learned_from is not None:
             reason += f"; learned from {result.learned_from.name}"

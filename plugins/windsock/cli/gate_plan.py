@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.cli.console import table
 from windsock.ports import Ports
 from windsock.records import DataSnapshot, LedgerAction, MetricValue, PairedDifference
-from windsock.records.rows import held_out_mask, judged_mask
+from windsock.records.rows import held_out_mask
 from windsock.spec import HELD_OUT_PERCENT, ModelSpec, metric_facts
 
 if TYPE_CHECKING:
@@ -109,10 +109,11 @@ def count_today(spec: ModelSpec, ports: Ports) -> Today:
 def _count(spec: ModelSpec, ports: Ports, snapshot: DataSnapshot) -> Today:
     from windsock.statistics.gate_planning import Mix
     from windsock.statistics.units import units_of
+    from windsock.training.target import judged_rows
 
     frame = ports.snapshots.load(snapshot)
     marked = snapshot.recent_rows, snapshot.onset_rows
-    judged = judged_mask(held_out_mask(frame, spec, *marked), *marked)
+    judged = judged_rows(frame, held_out_mask(frame, spec, *marked), snapshot, spec)
     rows = int(judged.sum())
     entity = spec.data.entity
     units = units_of(frame.loc[judged, entity] if entity else None, rows)

@@ -85,11 +85,18 @@ def conditions_of(
                 active=decision.breaker,
                 severity=Severity.CRITICAL,
                 title=f"{decision.model}: retraining has stopped",
-                text=f"{_bare(decision.reason)}. No retrain{_against(decision)} follows until a version is "
-                f"promoted or a person resets it: windsock monitor {decision.model} --reset",
+                text=f"{_bare(decision.reason)}. {_how_it_ends(decision)}: windsock monitor "
+                f"{decision.model} --reset",
             )
         )
     return tuple(found)
+
+
+def _how_it_ends(decision: RetrainDecision) -> str:
+    until = "until a version is promoted or a person resets it"
+    if "performance" in decision.stopped:
+        until = f"but for one at a time as loss or labelled answers double, {until}"
+    return f"No retrain{_against(decision)} follows {until}"
 
 
 def _against(decision: RetrainDecision) -> str:

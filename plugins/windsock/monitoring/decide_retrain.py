@@ -22,7 +22,7 @@ from windsock.records import (
     retrains_by_rollout,
 )
 from windsock.records.accepted_drift import accepted_until, is_accepted
-from windsock.records.retraining import answered_until, hold_of, open_breakers, open_episode
+from windsock.records.retraining import Hold, answered_until, hold_of, open_breakers, open_episode
 from windsock.records.stretches import judged_until
 from windsock.spec import RetrainBlock, digest_of
 
@@ -158,8 +158,7 @@ def decide(
     case = Case(model, policy, now, champion_digest, window_length, episodes, metric)
     asked = _windows_ask(case, windows) if event_id is None else [_event_asks(case, event_id)]
     # A breaker stays in sight until it is reset, also while nothing asks.
-    loss = next((one.episode.loss for one in asked if one.episode is not None), None)
-    stopped = open_breakers(episodes, policy, champion_digest, loss=loss)
+    stopped = open_breakers(episodes, policy, champion_digest)
     return decided.replace(**_answered(case, asked, rows or Ready), breaker=bool(stopped), stopped=stopped)
 
 
@@ -174,19 +173,15 @@ def _answered(case: Case, asked: Sequence[Asked], rows: Callable[[Episode], Read
     for one in asked:
         if one.episode is None:
             continue
-        hold = hold_of(
-            case.episodes,
-            case.policy,
-            digest=case.digest,
-            now=case.now,
-            trigger=one.episode.trigger,
-            loss=one.episode.loss,
-        )
+        ready, hold = None, _held(case, one.episode)
+        if hold is not None and hold.breaker and one.episode.trigger == "performance":
+            ready = rows(one.episode)  # a breaker lets one more through once there are far more rows
+            hold = _held(case, ready.episode)
         if hold is not None:
             told.append(f"{one.reason}; {hold.reason}")
             ends += [hold.not_before] if hold.not_before is not None else []
             continue
-        ready = rows(one.episode)
+        ready = ready or rows(one.episode)
         if ready.waits_for is None:
             return {"order": RetrainOrder.GRANT, "episode": ready.episode, "reason": one.reason}
         told.append(f"{one.reason}; {ready.told}")
@@ -198,6 +193,18 @@ def _answered(case: Case, asked: Sequence[Asked], rows: Callable[[Episode], Read
     if waits:
         return {"reason": "; ".join(told), "waits_for": waits[0]}
     return {"order": RetrainOrder.HOLD, "reason": "; ".join(told), "not_before": min(ends, default=None)}
+
+
+def _held(case: Case, episode: Episode) -> Hold | None:
+    return hold_of(
+        case.episodes,
+        case.policy,
+        digest=case.digest,
+        now=case.now,
+        trigger=episode.trigger,
+        loss=episode.loss,
+        rows=episode.rows,
+    )
 
 
 class Case(NamedTuple):

@@ -6,6 +6,7 @@ rule and writes what it says, in one transaction.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -21,10 +22,11 @@ LEASE = timedelta(hours=6)
 BUDGET_SPAN = timedelta(days=1)
 USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED})
 GROWN = 2.0
-"""A loss that is so many times as large is another one, and what did not help before may help against it."""
+"""Against a loss that is so many times as large, or with so many times the rows since the onset, a retrain
+may help where one before did not."""
 PLAIN_GROWTH = 0.05
-"""A loss of nearly nothing doubles by chance: it must be larger by so much as well, which is the drop that is
-allowed by default."""
+"""A loss of nearly nothing doubles by chance: it must be larger by more than this as well, which is the drop
+that is allowed by default."""
 Trigger = Literal["performance", "drift", "event"]
 TRIGGERS: tuple[Trigger, ...] = ("performance", "drift", "event")
 """What asks for a retrain, the most important first: a loss is known to do harm, drift may be harmless."""
@@ -88,20 +90,27 @@ def open_episode(episodes: Sequence[Episode]) -> Episode | None:
 
 
 def useless_in_a_row(
-    episodes: Sequence[Episode], digest: str, trigger: Trigger, *, loss: float | None = None
-) -> int:
-    """Return how many retrains of this version came to nothing, one after the other, up to now.
+    episodes: Sequence[Episode],
+    digest: str,
+    trigger: Trigger,
+    *,
+    loss: float | None = None,
+    rows: int | None = None,
+) -> list[Episode]:
+    """Return the retrains of this version that came to nothing, one after the other, up to now.
 
     Those that a loss asked for count apart from all others: retrains that did not help against drift, or as
     somebody outside asked, say nothing about what one would do against a loss. One that failed by a fault
     does not count and breaks no row; nor does one whose version waits for its rollout or is in it. A
-    promotion ends the row, as does another version that serves, or a person. One whose loss has plainly
-    doubled since does not count: the world went on changing, and a retrain may help by now.
+    promotion ends the row, as does another version that serves, or a person. Against a loss, one does not
+    count where the loss has plainly doubled since, or the rows since the onset have: the world went on
+    changing, or there is more of it to learn from, and a retrain may help by now.
 
     :param episodes: in the order in which they were opened.
     :param loss: by now; ``None``: it is not known.
+    :param rows: labelled answers since the onset by now; ``None``: they are not known.
     """
-    count = 0
+    useless = []
     for episode in reversed(episodes):
         if episode.claimed_at is None or episode.outcome is None:
             continue
@@ -109,26 +118,26 @@ def useless_in_a_row(
         if ended or episode.forgiven_by is not None:
             break
         is_alike = (episode.trigger == "performance") == (trigger == "performance")
-        has_grown = _has_doubled(loss, episode.loss)
-        count += is_alike and not has_grown and episode.outcome in USELESS
-    return count
+        has_grown = _has_grown(loss, episode.loss, by=PLAIN_GROWTH) or (
+            trigger == "performance" and _has_grown(rows, episode.rows)
+        )
+        if is_alike and not has_grown and episode.outcome in USELESS:
+            useless.append(episode)
+    return useless
 
 
-def _has_doubled(loss: float | None, before: float | None) -> bool:
-    return (
-        loss is not None
-        and before is not None
-        and loss >= GROWN * before > 0
-        and loss - before > PLAIN_GROWTH
-    )
+def _has_grown(now: float | None, then: float | None, *, by: float = 0.0) -> bool:
+    return now is not None and then is not None and now >= GROWN * then > 0 and now - then > by
 
 
-def open_breakers(
-    episodes: Sequence[Episode], policy: RetrainBlock, digest: str, *, loss: float | None = None
-) -> tuple[Trigger, ...]:
-    """Return what can have no retrain any more, because too many in a row did not help."""
-    counted = {one: useless_in_a_row(episodes, digest, one, loss=loss) for one in TRIGGERS}
-    return tuple(one for one, useless in counted.items() if useless >= policy.breaker)
+def open_breakers(episodes: Sequence[Episode], policy: RetrainBlock, digest: str) -> tuple[Trigger, ...]:
+    """Return what has had too many retrains in a row that did not help.
+
+    A breaker stays open until a promotion or a person ends it, also where one more retrain is granted because
+    the loss or the rows have grown: nothing has shown yet that it helps.
+    """
+    counted = {one: useless_in_a_row(episodes, digest, one) for one in TRIGGERS}
+    return tuple(one for one, useless in counted.items() if len(useless) >= policy.breaker)
 
 
 def hold_of(
@@ -139,6 +148,7 @@ def hold_of(
     now: datetime,
     trigger: Trigger,
     loss: float | None = None,
+    rows: int | None = None,
 ) -> Hold | None:
     """Return what forbids one more retrain by now, or ``None``.
 
@@ -151,12 +161,14 @@ def hold_of(
     :param digest: bundle that serves.
     :param trigger: what asks for it.
     :param loss: the loss that asks, where one does.
+    :param rows: labelled answers since its onset, where they are known.
     """
-    useless = useless_in_a_row(episodes, digest, trigger, loss=loss)
-    if useless >= policy.breaker:
+    useless = useless_in_a_row(episodes, digest, trigger, loss=loss, rows=rows)
+    if len(useless) >= policy.breaker:
         return Hold(
-            reason=f"WS-MONITORING-052: {useless} retrains in a row did not help against {AGAINST[trigger]}, "
-            f"the limit is {policy.breaker}: a person must look",
+            reason=f"WS-MONITORING-052: {len(useless)} retrains in a row did not help against "
+            f"{AGAINST[trigger]}, the limit is {policy.breaker}: a person must look"
+            f"{_one_more(useless, policy) if trigger == 'performance' else ''}",
             breaker=True,
         )
     claims = sorted(
@@ -179,6 +191,17 @@ def hold_of(
     if paid > now:
         reasons.append(f"{len(spent)} retrains in 24 hours, the budget is {policy.per_day}")
     return Hold(reason=f"WS-MONITORING-053: {'; '.join(reasons)}", not_before=max(rested, paid))
+
+
+def _one_more(useless: Sequence[Episode], policy: RetrainBlock) -> str:
+    """Return at which growth one more retrain is tried, in words.
+
+    :param useless: those that count, at least as many as the limit.
+    """
+    ends = sorted(math.inf if one.rows is None else GROWN * one.rows for one in useless)
+    needed = ends[len(ends) - policy.breaker]
+    rows = f", or at {needed:,.0f} labelled answers since the onset" if needed < math.inf else ""
+    return f"; one more is tried once the loss has doubled{rows}"
 
 
 def answered_until(episodes: Sequence[Episode], now: datetime) -> datetime | None:
@@ -310,7 +333,15 @@ def _refusal(
         return f"WS-MONITORING-055: episode {episode_key} is claimed by {episode.claimed_by}"
     if episode.state is EpisodeState.CLOSED:
         return None
-    hold = hold_of(known, policy, digest=episode.digest, now=now, trigger=episode.trigger, loss=episode.loss)
+    hold = hold_of(
+        known,
+        policy,
+        digest=episode.digest,
+        now=now,
+        trigger=episode.trigger,
+        loss=episode.loss,
+        rows=episode.rows,
+    )
     return hold.reason if hold else None
 
 

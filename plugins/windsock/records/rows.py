@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CELL = 33
 NUMBER, BOOLEAN, TEXT, TIME = 1, 2, 3, 4
 CHUNK_BYTES = 32 * 1024 * 1024
+JUDGED_ROWS, JUDGED_OF_CLASS = 100, 20
+"""With fewer held-out rows, in all or of a class, a difference of areas has no interval or says little."""
 REFERENCE_ROWS = 500
 """Fewer recent rows are no reference for a monitor."""
 EXACT = 2**53
@@ -172,16 +174,37 @@ def recent_mask(rows: int, recent_rows: int) -> NDArray[np.bool_]:
     return mask
 
 
-def judged_mask(held_out: NDArray[np.bool_], recent_rows: int, onset_rows: int = 0) -> NDArray[np.bool_]:
+def judged_mask(
+    held_out: NDArray[np.bool_],
+    recent_rows: int,
+    onset_rows: int = 0,
+    *,
+    classes: NDArray[Any] | None = None,
+) -> NDArray[np.bool_]:
     """Return on which rows of a snapshot a model is judged: held-out ones, of the latest kind that is marked.
 
-    Those since the onset, else the recent ones, else all.
+    Those of the latest half of the rows since the onset, else the recent ones, else all. In a world that goes
+    on changing the first rows since the onset are of another one, in which the champion may still be better.
+    Where that half has too few for an interval, it reaches further back, but never beyond the onset.
 
     :param held_out: which rows are held out.
     :param recent_rows: so many rows, the last ones, are recent.
     :param onset_rows: so many of those, the last ones, are younger than the onset.
+    :param classes: of each row, where the target is one: each needs :data:`JUDGED_OF_CLASS` rows, as far as
+        there are so many.
     """
-    return held_out & recent_mask(len(held_out), onset_rows or recent_rows)
+    import numpy as np
+
+    judged: NDArray[np.bool_] = held_out & recent_mask(len(held_out), onset_rows or recent_rows)
+    if not onset_rows:
+        return judged
+    latest = np.flatnonzero(judged)[::-1]
+    fewest = [latest[:JUDGED_ROWS]]
+    if classes is not None:
+        fewest += [latest[classes[latest] == one][:JUDGED_OF_CLASS] for one in np.unique(classes[latest])]
+    first = min([len(held_out) - onset_rows // 2, *(int(one[-1]) for one in fewest if len(one))])
+    judged[:first] = False
+    return judged
 
 
 def reference_mask(held_out: NDArray[np.bool_], recent_rows: int, onset_rows: int = 0) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
@@ -265,6 +266,16 @@ class UnansweredClass(Record):
     rows: int = Field(ge=1)
 
 
+def rows_since_onset(onset: datetime, judged: int, held_out: int) -> str:
+    """Return what judged rows are called, such as ``held-out rows since 2026-04-07 00:00 UTC``.
+
+    :param judged: how many of them are judged on, the latest.
+    :param held_out: held-out rows since the onset.
+    """
+    latest = f", the latest of {held_out:,}" if held_out > judged else ""
+    return f"held-out rows since {onset:%Y-%m-%d %H:%M} UTC{latest}"
+
+
 class Evaluation(Record):
     """The best candidate, judged on held-out rows that nothing was ever fitted on.
 
@@ -274,6 +285,7 @@ class Evaluation(Record):
         these. Where the snapshot has recent rows, they and both differences are on the recent held-out ones.
     :param recent_held_out: how many recent held-out rows that are; 0 where all held-out rows are judged on.
     :param onset: since when these rows are, where they are those since an onset.
+    :param since_onset: how many held-out rows there are since then: the judged ones are the latest of them.
     :param overall: the same metrics on all held-out rows, for information, where the gate's are on recent
         ones.
     :param gap: train score minus the score on all held-out rows of the spec's metric, or on those since the
@@ -299,6 +311,7 @@ class Evaluation(Record):
     metrics: tuple[MetricValue, ...]
     recent_held_out: int = Field(default=0, ge=0)
     onset: Moment | None = Field(default=None, exclude_if=lambda given: given is None)
+    since_onset: int = Field(default=0, ge=0, exclude_if=(0).__eq__)
     overall: tuple[MetricValue, ...] = ()
     gap: float | None
     baseline: PairedDifference
@@ -325,7 +338,7 @@ class Evaluation(Record):
     def judged_rows(self) -> str:
         """What the rows are called that the metrics are on, such as ``recent held-out rows``."""
         if self.onset is not None:
-            return f"held-out rows since {self.onset:%Y-%m-%d %H:%M} UTC"
+            return rows_since_onset(self.onset, self.recent_held_out, self.since_onset)
         return "recent held-out rows" if self.recent_held_out else "held-out rows"
 
     @property

@@ -24,7 +24,7 @@ from windsock.records import (
     PairedDifference,
 )
 from windsock.records.request_contract import contract_changes
-from windsock.records.rows import held_out_mask, judged_mask
+from windsock.records.rows import held_out_mask
 from windsock.spec import canonical_json
 from windsock.statistics.metrics import direction, metric_names
 from windsock.statistics.units import units_of
@@ -42,7 +42,7 @@ from windsock.training.fitting import answer, counted_warnings, limited_threads
 from windsock.training.model_card import card_markdown, difference_text, make_card, metric_text
 from windsock.training.preprocessing import to_features
 from windsock.training.row_sets import labels_of_now
-from windsock.training.target import read_labels
+from windsock.training.target import judged_rows, read_labels
 from windsock.training.unanswered import rarest_share, unanswered_classes
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ LATENCY_REPEATS = 5
 def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluation:
     """Judge the best candidate on held-out rows: metrics with intervals, against a baseline and the champion.
 
-    Where the snapshot has recent rows, all three are of the recent held-out ones, and of those since the
-    onset where some are marked; the metrics on all held-out rows stand beside them.
+    Where the snapshot has recent rows, all three are of the recent held-out ones, and of the latest of those
+    since the onset where some are marked; the metrics on all held-out rows stand beside them.
 
     :param key: idempotency key.
     :raises DataRefusedError: if a candidate was trained on another snapshot.
@@ -79,8 +79,9 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
     frame = ports.snapshots.load(step.snapshot)
     marked = step.snapshot.recent_rows, step.snapshot.onset_rows
     held_out = held_out_mask(frame, spec, *marked)
-    judged = judged_mask(held_out, *marked)
+    since_onset = int(held_out[len(held_out) - step.snapshot.onset_rows :].sum())
     labels = read_labels(frame, step.snapshot, spec)
+    judged = judged_rows(frame, held_out, step.snapshot, spec)
     rows, truth = frame[judged].reset_index(drop=True), labels[judged]
     entity = spec.data.entity
     if not len(rows):
@@ -128,6 +129,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         metrics=judgement.metrics,
         recent_held_out=len(rows) if step.snapshot.recent_rows else 0,
         onset=step.snapshot.onset,
+        since_onset=since_onset,
         overall=overall,
         gap=_gap(step, judgement.metrics if step.snapshot.onset else overall or judgement.metrics),
         baseline=judgement.baseline,
@@ -138,7 +140,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         rarest_class=rarest_share(labels) if bundle.schema.classes else None,
         latency=latency,
         compiled=_equality(bundle),
-        card=make_card(spec, step.snapshot, chosen, judgement.metrics),
+        card=make_card(spec, step.snapshot, chosen, judgement.metrics, since_onset=since_onset),
         evaluated_at=ports.now(),
     )
     _log_findings(evaluation)
@@ -293,6 +295,7 @@ def _numbers_json(evaluation: Evaluation) -> bytes:
             "metrics",
             "recent_held_out",
             "onset",
+            "since_onset",
             "overall",
             "gap",
             "baseline",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from windsock.records import DataSnapshot, Evaluation, MetricValue, ModelCard, PairedDifference, TrainedModel
+from windsock.records.training import rows_since_onset
 from windsock.spec import ModelSpec
 from windsock.texts import inline, paragraph, table
 
@@ -15,15 +16,24 @@ PARAGRAPH = re.compile(r"\n\s*\n")
 
 
 def make_card(
-    spec: ModelSpec, snapshot: DataSnapshot, chosen: TrainedModel, metrics: Sequence[MetricValue]
+    spec: ModelSpec,
+    snapshot: DataSnapshot,
+    chosen: TrainedModel,
+    metrics: Sequence[MetricValue],
+    *,
+    since_onset: int = 0,
 ) -> ModelCard:
-    """Return the card: the spec's own words, and sentences from the numbers where it has none."""
+    """Return the card: the spec's own words, and sentences from the numbers where it has none.
+
+    :param since_onset: held-out rows since the onset; the metrics are on the latest of them.
+    """
     written = spec.gate.card
+    results = written.evaluation_results or _results(snapshot, chosen, metrics, since_onset)
     return ModelCard(
         intended_use=written.intended_use,
         limitations=written.limitations,
         training_data_description=written.training_data_description or _data(spec, snapshot, chosen),
-        evaluation_results=written.evaluation_results or _results(snapshot, chosen, metrics),
+        evaluation_results=results,
     )
 
 
@@ -48,13 +58,15 @@ def _data(spec: ModelSpec, snapshot: DataSnapshot, chosen: TrainedModel) -> str:
     )
 
 
-def _results(snapshot: DataSnapshot, chosen: TrainedModel, metrics: Sequence[MetricValue]) -> str:
+def _results(
+    snapshot: DataSnapshot, chosen: TrainedModel, metrics: Sequence[MetricValue], since_onset: int
+) -> str:
     shown = "; ".join(metric_text(metric) for metric in metrics)
     rows = f"{chosen.rows_held_out:,} held-out rows"
     if snapshot.recent_rows:
         kind = "recent held-out rows"
         if snapshot.onset:
-            kind = f"held-out rows since {snapshot.onset:%Y-%m-%d %H:%M} UTC"
+            kind = rows_since_onset(snapshot.onset, metrics[0].on_rows, since_onset)
         rows = f"{metrics[0].on_rows:,} {kind}, of {rows}"
     return f"{chosen.candidate.label} on {rows}, 95 % intervals: {shown}."
 

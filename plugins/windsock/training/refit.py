@@ -16,7 +16,7 @@ from windsock.records import (
     MetricValue,
     PairedDifference,
 )
-from windsock.records.rows import entities_of, held_out_mask, judged_mask, reference_mask
+from windsock.records.rows import entities_of, held_out_mask, reference_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
 from windsock.statistics.units import units_of
@@ -27,7 +27,7 @@ from windsock.training.preprocessing import to_features
 from windsock.training.reference import make_reference
 from windsock.training.row_sets import NO_FOLDS, choose_rows, labels_of_now, make_row_sets
 from windsock.training.season_profile import Fitted, add_seasons
-from windsock.training.target import in_time_order, make_schema, read_labels
+from windsock.training.target import in_time_order, judged_rows, make_schema, read_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,7 @@ class Refit:
     :param bundle: the new model in memory: nothing is stored or signed.
     :param rows: rows that it was fitted on.
     :param judged: held-out rows that it was compared on.
+    :param since_onset: held-out rows since the onset, of which these are the latest.
     :param against: the new model minus the champion on those rows.
     :param learned_from: which rows these are, where rows since an onset are marked.
     :param missed: the gate's minimums that it does not keep with the whole interval, and the baseline if the
@@ -53,6 +54,7 @@ class Refit:
     against: PairedDifference
     missed: tuple[str, ...]
     learned_from: LearnedFrom | None = None
+    since_onset: int = 0
 
     def beats(self, margin: float) -> bool:
         """Return whether the whole interval of the difference is above a margin."""
@@ -75,7 +77,7 @@ def refit(
 
     :param bundle: whose pipeline, parameters and fields are taken.
     :param champion: what the result is compared with, on held-out rows; the recent ones, where there are any,
-        and those since an onset, where some are marked.
+        and the latest of those since an onset, where some are marked.
     :param frame: typed rows, the recent ones last, and last of these those since an onset.
     :param snapshot: what its columns are, and how many rows are recent, and since an onset.
     :param digest: what the result is called.
@@ -85,7 +87,7 @@ def refit(
 
     marked = snapshot.recent_rows, snapshot.onset_rows
     held_out = held_out_mask(frame, spec, *marked)
-    judged, described = judged_mask(held_out, *marked), reference_mask(held_out, *marked)
+    judged, described = judged_rows(frame, held_out, snapshot, spec), reference_mask(held_out, *marked)
     training = in_time_order(frame[~held_out], spec)
     if not len(training) or not judged.any():
         raise TrainingRefusedError(
@@ -129,7 +131,13 @@ def refit(
         made = _bundle(bundle, pipeline, schema, profile, digest)
         nothing = labels_of_now(frame, held_out, snapshot, spec) if snapshot.onset_rows else labels
         compared = _compare(made, champion, nothing, frame[judged].reset_index(drop=True), snapshot, spec)
-        return replace(compared, rows=len(labels), learned_from=learned.record if learned else None)
+        since_onset = int(held_out[len(held_out) - snapshot.onset_rows :].sum())
+        return replace(
+            compared,
+            rows=len(labels),
+            learned_from=learned.record if learned else None,
+            since_onset=since_onset,
+        )
 
 
 def _bundle(

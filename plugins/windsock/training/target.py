@@ -16,11 +16,13 @@ from windsock.records import (
     InputField,
     InputSchema,
 )
+from windsock.records.rows import judged_mask
 from windsock.spec import ModelSpec
 from windsock.statistics.metrics import Scored
 from windsock.training.preprocessing import to_features
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -81,6 +83,19 @@ def read_labels(frame: pd.DataFrame, snapshot: DataSnapshot, spec: ModelSpec) ->
             next_action="Leave such rows out at the source, or mend them.",
         )
     return _numbers(values, column) if spec.task == "regression" else _classes(values, column)
+
+
+def judged_rows(
+    frame: pd.DataFrame, held_out: NDArray[np.bool_], snapshot: DataSnapshot, spec: ModelSpec
+) -> NDArray[np.bool_]:
+    """Return which rows of a snapshot a model is judged on: see :func:`windsock.records.rows.judged_mask`.
+
+    :param frame: rows of the snapshot.
+    :param held_out: which of them are held out.
+    """
+    is_classes = spec.task == "classification" and snapshot.onset_rows > 0
+    classes = read_labels(frame, snapshot, spec) if is_classes else None
+    return judged_mask(held_out, snapshot.recent_rows, snapshot.onset_rows, classes=classes)
 
 
 def _numbers(values: pd.Series[Any], column: ColumnSchema) -> NDArray[Any]:

@@ -24,7 +24,7 @@ from windsock.records import (
     TrainModelInput,
 )
 from windsock.records.request_contract import RequestContract
-from windsock.records.rows import REFERENCE_ROWS, entities_of, held_out_mask, judged_mask, reference_mask
+from windsock.records.rows import REFERENCE_ROWS, entities_of, held_out_mask, reference_mask
 from windsock.statistics.profiling import build_profile
 from windsock.training.compiling import COMPILED, compile_pipeline
 from windsock.training.cross_validation import TrainingRows, Trial, best_of, score_on, search
@@ -38,7 +38,7 @@ from windsock.training.reference import make_reference
 from windsock.training.request_contract import contract_of
 from windsock.training.row_sets import LEARNED_FROM, choose_rows, make_row_sets
 from windsock.training.season_profile import Fitted, add_seasons
-from windsock.training.target import in_time_order, make_schema, read_labels
+from windsock.training.target import in_time_order, judged_rows, make_schema, read_labels
 from windsock.training.tracking import training_run
 
 if TYPE_CHECKING:
@@ -255,8 +255,8 @@ def _describe(
     model did is told by the rows that it is judged on.
     """
     spec = step.spec
-    marked = step.snapshot.recent_rows, step.snapshot.onset_rows
-    now = reference_mask(held_out, *marked)
+    onset_rows = step.snapshot.onset_rows
+    now = reference_mask(held_out, step.snapshot.recent_rows, onset_rows)
     _log_reference(step.snapshot, now, held_out)
     rows = in_time_order(frame[~held_out & now], spec)
     profile = build_profile(
@@ -272,7 +272,7 @@ def _describe(
             fitted.rows.schema,
             profile,
             frame[held_out & now],
-            judged=frame[judged_mask(held_out, *marked)] if step.snapshot.onset_rows else None,
+            judged=frame[judged_rows(frame, held_out, step.snapshot, spec)] if onset_rows else None,
             snapshot=step.snapshot,
             spec=spec,
         )

@@ -131,6 +131,13 @@ class TestConditions:
         assert "windsock monitor churn --reset" in condition.text
         assert not by_key(None, None, make_retrain_decision())["retrain:breaker"].active
 
+    def test_the_breaker_of_a_loss_says_that_it_lets_some_through(self):
+        for stopped, some in ((("drift", "event"), False), (("performance",), True)):
+            decision = make_retrain_decision(r.RetrainOrder.HOLD, breaker=True, stopped=stopped)
+            text = by_key(None, None, decision)["retrain:breaker"].text
+            assert ("but for one at a time as loss or labelled answers double" in text) == some
+            assert "until a version is promoted or a person resets it" in text
+
     def test_many_columns_are_counted(self):
         columns = tuple(make_column(f"c{number}", Status.FAIL) for number in range(30))
         assert "and 20 more" in by_key(drifted(columns=columns), None, None)["drift"].text

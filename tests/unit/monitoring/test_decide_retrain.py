@@ -264,7 +264,7 @@ class TestLimits:
         rows = make_windows("bbbbbb", kind="performance", numbers=numbers)
         asked = decide(rows, closed, RetrainBlock(), day(6), A, DAY, model="churn", metric="roc_auc")
         assert asked.order is (r.RetrainOrder.HOLD if stopped else r.RetrainOrder.GRANT)
-        assert asked.breaker == stopped
+        assert asked.breaker, "one more is tried; nothing has shown yet that it helps"
 
     def test_another_version_that_serves_ends_the_breaker(self):
         closed = [make_closed(str(number), day(number)) for number in (1, 2)]

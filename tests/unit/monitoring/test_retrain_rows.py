@@ -202,6 +202,27 @@ class TestStretch:
             assert decisions[8].waits_for.needed == 2 * first.rows
             assert "twice as many are needed" in decisions[8].reason
 
+    def test_an_open_breaker_lets_one_through_when_rows_have_doubled(self):
+        """At 200 a day the first try had 350, and 700 are there two days later."""
+        policy = {"windows": 1, "of": 1, "breaker": 1}
+        world = World(history(days=20), "gggggbb")
+        world.judge(
+            [make_window(day, kind="performance", numbers={"loss:roc_auc": 0.4}) for day in (8, 9, 10)]
+        )
+        first = world.decide(**policy).episode
+        world.run("kept", **policy)
+        world.now = at(8)
+        held = world.decide(**policy)
+        assert (held.order, held.breaker) == (r.RetrainOrder.HOLD, True)
+        assert f"or at {2 * first.rows:,} labelled answers since the onset" in held.reason
+        world.now = at(9)
+        again = world.decide(**policy)
+        assert (again.order, again.stopped) == (r.RetrainOrder.GRANT, ("performance",))
+        assert again.episode.rows >= 2 * first.rows
+        assert world.run("kept", **policy).granted
+        world.now = at(10)
+        assert world.decide(**policy).order is r.RetrainOrder.HOLD
+
     def test_a_stretch_that_is_older_than_what_the_policy_counts_keeps_its_onset(self):
         world = World(history(days=60, a_day=40, flip=MIDNIGHT + DAY), "g" + "b" * 55)
         early = make_closed(

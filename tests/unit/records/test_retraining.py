@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from support.builders import NOON, digest
 from windsock.records import Episode, EpisodeState, RetrainOutcome, Span
-from windsock.records.retraining import hold_of, open_breakers, sweep_in, useless_in_a_row
+from windsock.records.retraining import Hold, Trigger, hold_of, open_breakers, sweep_in, useless_in_a_row
 from windsock.spec import RetrainBlock
 
 LATER = NOON + timedelta(days=9)
@@ -45,7 +45,7 @@ def episodes(*outcomes: str) -> list[Episode]:
     ],
 )
 def test_a_version_that_waits_neither_counts_nor_breaks_the_row(outcomes: list[str], count: int) -> None:
-    assert useless_in_a_row(episodes(*outcomes), digest("1"), "drift") == count
+    assert len(useless_in_a_row(episodes(*outcomes), digest("1"), "drift")) == count
 
 
 class TestTwoBreakers:
@@ -78,7 +78,60 @@ class TestTwoBreakers:
         known = self.known("drift", "performance", "drift", "performance")
         known[2] = known[2].replace(outcome=RetrainOutcome.PROMOTED)
         for trigger, count in (("drift", 0), ("performance", 1)):
-            assert useless_in_a_row(known, digest("1"), trigger) == count
+            assert len(useless_in_a_row(known, digest("1"), trigger)) == count
+
+
+class TestRowsThatDouble:
+    @staticmethod
+    def known(*rows: int | None, trigger: str = "performance") -> list[Episode]:
+        made = episodes(*["kept" for _ in rows])
+        return [one.replace(trigger=trigger, rows=count) for one, count in zip(made, rows, strict=True)]
+
+    @staticmethod
+    def hold(known: list[Episode], rows: int | None, trigger: Trigger = "performance") -> Hold | None:
+        policy = RetrainBlock(breaker=2)
+        return hold_of(known, policy, digest=digest("1"), now=LATER, trigger=trigger, rows=rows)
+
+    @pytest.mark.parametrize(
+        ("tried", "rows", "free"),
+        [
+            ((1000, 1200), 1999, False),
+            ((1000, 1200), 2000, True),
+            ((1000, 1200), None, False),
+            ((1000, 1200, 2000), 2399, False),
+            ((1000, 1200, 2000), 2400, True),
+            ((None, None), 10**6, False),
+            ((0, 0), 10**6, False),
+        ],
+    )
+    def test_one_more_is_tried(self, tried: tuple[int | None, ...], rows: int | None, free: bool) -> None:
+        assert (self.hold(self.known(*tried), rows) is None) == free
+
+    def test_the_breaker_stays_in_sight(self) -> None:
+        known = self.known(1000, 1200)
+        assert self.hold(known, 2000) is None
+        assert open_breakers(known, RetrainBlock(breaker=2), digest("1")) == ("performance",)
+
+    def test_the_reason_says_at_how_many_rows(self) -> None:
+        for tried in ((1000, 1200), (1200, 1000), (300, 1000, 1200)):
+            hold = self.hold(self.known(*tried), 1300)
+            assert hold is not None
+            assert "or at 2,000 labelled answers since the onset" in hold.reason
+        hold = self.hold(self.known(None, None), 1300)
+        assert hold is not None
+        assert hold.reason.endswith("once the loss has doubled")
+
+    def test_drift_has_none(self) -> None:
+        hold = self.hold(self.known(1000, 1200, trigger="drift"), 10**6, trigger="drift")
+        assert hold is not None
+        assert hold.reason.endswith("a person must look")
+
+    def test_a_hopeless_world_is_tried_ever_more_rarely(self) -> None:
+        known: list[Episode] = []
+        for rows in range(250, 64_000, 50):
+            if self.hold(known, rows) is None:
+                known = self.known(*[one.rows for one in known], rows)
+        assert len(known) <= 2 * 8
 
 
 @pytest.mark.parametrize(
@@ -99,7 +152,7 @@ def test_a_loss_that_has_plainly_doubled_is_another_one(
     before: float, loss: float | None, count: int
 ) -> None:
     known = [episodes("kept")[0].replace(trigger="performance", loss=before)]
-    assert useless_in_a_row(known, digest("1"), "performance", loss=loss) == count
+    assert len(useless_in_a_row(known, digest("1"), "performance", loss=loss)) == count
 
 
 KEPT, PROMOTED, QUEUED = RetrainOutcome.KEPT, RetrainOutcome.PROMOTED, RetrainOutcome.QUEUED
@@ -125,7 +178,7 @@ def test_rollouts_that_came_to_nothing_open_the_breaker() -> None:
 
 def test_what_a_person_has_forgiven_stays_so() -> None:
     forgiven = episodes("queued")[0].model_copy(update={"forgiven_by": "ann"})
-    assert useless_in_a_row(swept([forgiven], {"dag/0": KEPT}), digest("1"), "drift") == 0
+    assert useless_in_a_row(swept([forgiven], {"dag/0": KEPT}), digest("1"), "drift") == []
 
 
 OUTCOMES = st.sampled_from([one.value for one in RetrainOutcome])

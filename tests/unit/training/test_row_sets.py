@@ -248,6 +248,27 @@ class TestJudging:
         assert judged_mask(held_out, 6, 2).tolist() == [False] * 8 + [True, False]
         assert recent_mask(3, 0).all()
 
+    def test_the_latest_half_since_the_onset_is_judged_on(self):
+        held_out = np.arange(4000) % 5 == 0
+        judged = judged_mask(held_out, 3000, 2000)
+        assert np.flatnonzero(judged).min() == 3000
+        assert judged.sum() == 200
+        assert judged_mask(held_out, 3000).sum() == 600
+
+    @pytest.mark.parametrize(("since", "judged"), [(400, 80), (600, 100), (1000, 100), (1200, 120)])
+    def test_it_reaches_back_to_what_an_interval_needs(self, since, judged):
+        assert judged_mask(np.arange(4000) % 5 == 0, 3000, since).sum() == judged
+
+    @pytest.mark.parametrize(("every", "judged"), [(2, 200), (20, 381), (40, 361)])
+    def test_and_of_each_class(self, every, judged):
+        held_out = np.arange(4000) % 5 == 0
+        classes = np.arange(4000) // 5 % every == every - 1
+        assert judged_mask(held_out, 3000, 2000, classes=classes).sum() == judged
+
+    def test_what_is_held_out_by_time_is_the_latest_as_it_is(self):
+        held_out = np.arange(4000) >= 3600
+        assert judged_mask(held_out, 3000, 2000).sum() == 400
+
     @pytest.mark.parametrize(
         ("recent", "onset", "expected"), [(700, 600, 600), (700, 400, 700), (400, 300, 1000), (0, 0, 1000)]
     )
