@@ -101,7 +101,7 @@ def test_the_prediction_log_is_replayed_against_the_champion_of_its_time(install
     assert "first performance alarm: judged at 2024-04-0" in out
     # Two thirds of the first retrain's rows are older than the change: those since then decide.
     assert "grant: promoted" in rows["2024-04-08"], out
-    assert re.search(r"held-out rows [^;]*since the onset, 2024-04-06 00:", out), out
+    assert "held-out rows since 2024-04-06 00:" in out
     assert "learned from onset" in out
     gained = re.search(r"would have changed: roc_auc (0\.\d+) -> (0\.\d+) \(\+", out)
     assert gained, out

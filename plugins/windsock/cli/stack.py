@@ -168,10 +168,6 @@ class Stack:
             "API__WORKERS": 1,
             "DAG_PROCESSOR__PARSING_PROCESSES": 1,
             "SCHEDULER__ENABLE_HEALTH_CHECK": False,
-            # Also how long a worker waits for a task that has closed its sockets a moment before its end; a
-            # task is given up after no fewer seconds without Airflow's answer as by Airflow's own settings.
-            "WORKERS__MIN_HEARTBEAT_INTERVAL": 2,
-            "WORKERS__MAX_FAILED_HEARTBEATS": 8,
             "LOGGING__COLORED_CONSOLE_LOG": False,
             "LOGGING__BASE_LOG_FOLDER": self.airflow_home / "logs",
             # Airflow sets these whatever the umask is; its own defaults let everybody read.

@@ -140,13 +140,6 @@ def test_every_program_listens_on_loopback_only(stack):
     assert environment["AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK"] == "False"
 
 
-def test_a_worker_is_free_soon_and_a_task_is_given_up_no_sooner(stack):
-    environment = stack.environment()
-    seconds = int(environment["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"])
-    assert seconds == 2  # Airflow's own: 5 seconds, 3 failures
-    assert seconds * int(environment["AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS"]) >= 5 * 3
-
-
 def test_how_often_files_are_parsed_is_the_environments_to_say(stack):
     name = "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"
     assert stack.environment()[name] == "10"

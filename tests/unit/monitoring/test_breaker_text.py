@@ -117,7 +117,7 @@ def test_the_alert_says_what_failed_and_the_command_as_it_is_typed():
     run = r.RunContext(dag_id="churn__drift_retrain", run_id="1")
     asked = r.ClaimRetrainInput(spec=spec, episode_key=episode.key, run=run)
     claim = claim_retrain(asked, ports, "")
-    step = r.CloseRetrainInput(spec=spec, claim=claim, outcome=r.RetrainOutcome.KEPT, against=NARROW)
+    step = r.CloseRetrainInput(spec=spec, claim=claim, outcome=r.RetrainOutcome.KEPT, against=NARROW, run=run)
     close_retrain(step, ports, "")
     assert ports.monitor.episodes("churn")[0].difference == NARROW
 

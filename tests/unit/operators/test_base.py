@@ -2,14 +2,22 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 
 from support.builders import make_check, make_snapshot, make_spec, make_validation
 from support.context import RUN, make_context
+from support.retraining import make_episode
 from support.steps import attested
 from windsock import records as r
-from windsock.exceptions import DataRefusedError, ServerUnavailableError, SettingsError, SpecError
+from windsock.exceptions import (
+    DataRefusedError,
+    GateRefusedError,
+    ServerUnavailableError,
+    SettingsError,
+    SpecError,
+)
 from windsock.operators.take_snapshot import SnapshotDataOperator
 from windsock.operators.validate_data import ValidateDataOperator
 
@@ -55,25 +63,39 @@ def test_spec_may_be_an_object_or_its_content(ports, step_answers, spec):
     assert seen[0].spec == make_spec()
 
 
-@pytest.mark.parametrize("recent", [None, {"start": "2026-04-01T00:00:00Z", "end": "2026-05-01T00:00:00Z"}])
-def test_a_snapshot_may_be_asked_to_mix_recent_rows_in(ports, step_answers, recent):
-    seen = step_answers("take_snapshot", make_snapshot())
-    task = snapshot_task(recent=recent)
-    assert "recent" in task.template_fields
-    task.execute(make_context(task))
-    assert seen[0].recent == (recent and r.Span.model_validate(recent))
+def claimed(ports, onset):
+    """Let the run claim an episode."""
+    moment = ports.now()
+    span = r.Span(start=moment - timedelta(days=2), end=moment)
+    ports.monitor.announce(make_episode("one", span=span, opened_at=moment, onset=onset and moment - onset))
+    return ports.monitor.claim(make_spec(), episode_key="one", holder=RUN.label, now=moment)
 
 
-@pytest.mark.parametrize(
-    ("onset", "expected"), [("2026-04-20T00:00:00Z", "2026-04-20T00:00:00+00:00"), ("", None), (None, None)]
-)
-def test_a_snapshot_may_be_told_an_onset(ports, step_answers, onset, expected):
+def test_a_snapshot_is_of_the_source_alone_unless_an_episode_asks(ports, step_answers):
     seen = step_answers("take_snapshot", make_snapshot())
-    recent = {"start": "2026-04-01T00:00:00Z", "end": "2026-05-01T00:00:00Z"}
-    task = snapshot_task(recent=recent, onset=onset)
-    assert "onset" in task.template_fields
+    task = snapshot_task(recent=None, onset="")
     task.execute(make_context(task))
-    assert (seen[0].onset and seen[0].onset.isoformat()) == expected
+    assert (seen[0].recent, seen[0].onset) == (None, None)
+
+
+@pytest.mark.parametrize("onset", [timedelta(days=1), None])
+def test_a_snapshot_is_told_recent_rows_and_onset(ports, step_answers, onset):
+    seen, claim = step_answers("take_snapshot", make_snapshot()), claimed(ports, onset)
+    assert (claim.onset is None) == (onset is None)
+    told = claim.onset.isoformat() if claim.onset else ""
+    task = snapshot_task(recent=claim.recent.model_dump(mode="json"), onset=told)
+    assert {"recent", "onset"} <= set(task.template_fields)
+    task.execute(make_context(task))
+    assert (seen[0].recent, seen[0].onset) == (claim.recent, claim.onset)
+
+
+def test_rows_that_are_not_of_the_runs_claim_are_refused(ports, step_answers):
+    seen, claim = step_answers("take_snapshot", make_snapshot()), claimed(ports, timedelta(days=1))
+    moved = (claim.onset + timedelta(hours=5)).isoformat()
+    task = snapshot_task(recent=claim.recent.model_dump(mode="json"), onset=moved)
+    with pytest.raises(GateRefusedError, match="WS-MONITORING-130"):
+        task.execute(make_context(task))
+    assert not seen
 
 
 def test_broken_spec_content_is_a_spec_error(ports):

@@ -201,6 +201,7 @@ class TestTheRun:
         assert {record.name for record in caplog.records} == {
             "windsock.training.train_model",
             "windsock.training.reference",
+            "windsock.training.season_profile",
         }
         assert "WS-TRAINING-014: 6 times ConvergenceWarning while fitting" in text
         assert "cross-validation (StratifiedKFold, 5 folds): roc_auc" in text
