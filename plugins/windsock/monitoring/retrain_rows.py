@@ -74,12 +74,10 @@ class RetrainRows:
     def __call__(self, episode: Episode, *, again: bool = False) -> Ready:
         """Return the episode with onset and rows, and what its retrain waits for.
 
-        :param again: whether the last retrain has won something back: the next one needs twice its rows.
-
-
         One that was announced before, or that an event from outside asks for, stays as it is. Where no label
         has come for as long as a retrain mixes rows in, none are waited for.
 
+        :param again: whether the last retrain has won something back: the next one needs twice its rows.
         :raises WindsockError: if the log or the labels cannot be read.
         """
         if episode.trigger == "event" or episode.announced:

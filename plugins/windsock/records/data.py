@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from windsock.records.base import CheckResult, Digest, Moment, Record, RunContext, Span, Status
 from windsock.records.value_form import ValueForm
 from windsock.spec import ModelSpec
+from windsock.spec.base import is_none
 from windsock.spec.leak_suspects import LeakSuspect
 
 
@@ -90,10 +91,6 @@ class ColumnSchema(Record):
         return self.unread_of or rows - self.nulls + self.unread
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class TakeSnapshotInput(Record):
     """Input of ``take_snapshot``.
 
@@ -110,7 +107,7 @@ class TakeSnapshotInput(Record):
     window_end: Moment | None = None
     data_window: str | None = None
     recent: Span | None = None
-    onset: Moment | None = Field(default=None, exclude_if=_is_none)
+    onset: Moment | None = Field(default=None, exclude_if=is_none)
 
     @model_validator(mode="after")
     def _rows_since_the_onset_are_recent(self) -> Self:
@@ -155,7 +152,7 @@ class DataSnapshot(Record):
     recent_rows: int = Field(default=0, ge=0)
     recent_start: Moment | None = None
     recent_end: Moment | None = None
-    onset: Moment | None = Field(default=None, exclude_if=_is_none)
+    onset: Moment | None = Field(default=None, exclude_if=is_none)
     onset_rows: int = Field(default=0, ge=0, exclude_if=(0).__eq__)
     contract: int = Field(default=0, ge=0)
     contract_digest: Digest | None = None

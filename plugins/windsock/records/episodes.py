@@ -10,10 +10,7 @@ from pydantic import Field
 from windsock.records.base import Moment, Record, RunContext, Span
 from windsock.records.training import PairedDifference
 from windsock.spec import ModelSpec
-
-
-def _is_none(value: object) -> bool:
-    return value is None
+from windsock.spec.base import is_none
 
 
 class EpisodeState(StrEnum):
@@ -68,15 +65,15 @@ class Episode(Record):
     state: EpisodeState = EpisodeState.ANNOUNCED
     opened_at: Moment
     announced: int = Field(default=0, ge=0)
-    onset: Moment | None = Field(default=None, exclude_if=_is_none)
-    rows: int | None = Field(default=None, ge=0, exclude_if=_is_none)
-    loss: float | None = Field(default=None, exclude_if=_is_none)
+    onset: Moment | None = Field(default=None, exclude_if=is_none)
+    rows: int | None = Field(default=None, ge=0, exclude_if=is_none)
+    loss: float | None = Field(default=None, exclude_if=is_none)
     claimed_by: str | None = None
     claimed_at: Moment | None = None
     outcome: RetrainOutcome | None = None
     closed_at: Moment | None = None
     forgiven_by: str | None = None
-    difference: PairedDifference | None = Field(default=None, exclude_if=_is_none)
+    difference: PairedDifference | None = Field(default=None, exclude_if=is_none)
 
 
 class DecideRetrainInput(Record):
@@ -143,7 +140,7 @@ class RetrainDecision(Record):
     breaker: bool = False
     stopped: tuple[Literal["performance", "drift", "event"], ...] = ()
     not_before: Moment | None = None
-    waits_for: RowsNeeded | None = Field(default=None, exclude_if=_is_none)
+    waits_for: RowsNeeded | None = Field(default=None, exclude_if=is_none)
     tried: str = Field(default="", exclude_if="".__eq__)
     decided_at: Moment
 
@@ -181,7 +178,7 @@ class RetrainClaim(Record):
     holder: str
     episode: Episode | None = None
     recent: Span | None = None
-    onset: Moment | None = Field(default=None, exclude_if=_is_none)
+    onset: Moment | None = Field(default=None, exclude_if=is_none)
     claimed_at: Moment
 
 
@@ -197,7 +194,7 @@ class CloseRetrainInput(Record):
     spec: ModelSpec
     claim: RetrainClaim
     outcome: RetrainOutcome
-    against: PairedDifference | None = Field(default=None, exclude_if=_is_none)
+    against: PairedDifference | None = Field(default=None, exclude_if=is_none)
     run: RunContext = RunContext()
 
 

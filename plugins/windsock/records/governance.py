@@ -13,10 +13,7 @@ from windsock.records.data import ValidationReport
 from windsock.records.ledger import LedgerAction, LedgerRow
 from windsock.records.training import Evaluation
 from windsock.spec import ModelSpec
-
-
-def _is_none(value: object) -> bool:
-    return value is None
+from windsock.spec.base import is_none
 
 
 class Outcome(StrEnum):
@@ -229,6 +226,6 @@ class Promotion(Record):
     unchanged: bool = False
     waiting: bool = False
     held: bool = False
-    better_than_broken: Moment | None = Field(default=None, exclude_if=_is_none)
+    better_than_broken: Moment | None = Field(default=None, exclude_if=is_none)
     reason: str = ""
     committed_at: Moment

@@ -20,10 +20,7 @@ from windsock.records.base import (
 from windsock.records.baseline import BetterThanBroken
 from windsock.records.data import ColumnKind
 from windsock.spec import ModelSpec
-
-
-def _is_none(value: object) -> bool:
-    return value is None
+from windsock.spec.base import is_none
 
 
 class Severity(StrEnum):
@@ -185,11 +182,11 @@ class PerformanceReport(Record):
     realised: tuple[MetricValue, ...] = ()
     baseline: tuple[MetricValue, ...] = ()
     baseline_version: str = Field(default="", exclude_if="".__eq__)
-    baseline_at: Moment | None = Field(default=None, exclude_if=_is_none)
-    better_than_broken: BetterThanBroken | None = Field(default=None, exclude_if=_is_none)
+    baseline_at: Moment | None = Field(default=None, exclude_if=is_none)
+    better_than_broken: BetterThanBroken | None = Field(default=None, exclude_if=is_none)
     estimated: tuple[MetricValue, ...] = ()
     checks: tuple[CheckResult, ...] = ()
-    lookback: Span | None = Field(default=None, exclude_if=_is_none)
+    lookback: Span | None = Field(default=None, exclude_if=is_none)
     findings: tuple[str, ...] = ()
     reason: str
     judged_at: Moment
@@ -229,7 +226,7 @@ class WindowVerdict(Record):
     severity: Severity = Severity.NONE
     reason: str = ""
     numbers: dict[str, float] = Field(default_factory=dict)
-    lookback: Span | None = Field(default=None, exclude_if=_is_none)
+    lookback: Span | None = Field(default=None, exclude_if=is_none)
     earlier: tuple[EarlierVerdict, ...] = Field(default=(), exclude_if=().__eq__)
     judged_at: Moment
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from windsock.records.base import Digest, Moment, Record
 from windsock.spec import HARM, Duration, LabelsBlock, ModelSpec, RolloutMetricBlock, parse_duration
+from windsock.spec.base import is_none
 from windsock.texts import joined, numbered
 
 Arm = Literal["champion", "challenger"]
@@ -17,11 +18,6 @@ MOST_CHALLENGERS = 4
 """Versions that one rollout tries at once."""
 SHOWN_REASON = 200
 """Characters of a pause's reason that are shown where the pause is; the ledger has all."""
-
-
-def _is_none(value: object) -> bool:
-    """Fields that came later are not written where they say nothing: older records keep their digests."""
-    return value is None
 
 
 class RolloutPlan(Record):
@@ -63,11 +59,11 @@ class RolloutPlan(Record):
     labels: LabelsBlock = LabelsBlock()
     approve: bool = False
     slow_ms: float
-    relative_margin: float | None = Field(default=None, exclude_if=_is_none)
-    attribution: Duration | None = Field(default=None, exclude_if=_is_none)
-    unit_cap: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    relative_margin: float | None = Field(default=None, exclude_if=is_none)
+    attribution: Duration | None = Field(default=None, exclude_if=is_none)
+    unit_cap: int | None = Field(default=None, ge=1, exclude_if=is_none)
     challengers: int = Field(default=1, ge=1, le=MOST_CHALLENGERS, exclude_if=(1).__eq__)
-    confirmed: bool | None = Field(default=None, exclude_if=_is_none)
+    confirmed: bool | None = Field(default=None, exclude_if=is_none)
     classes: tuple[str, ...] = Field(default=(), exclude_if=().__eq__)
 
     @classmethod

@@ -11,6 +11,11 @@ from pydantic import BaseModel, ConfigDict
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def is_none(value: object) -> bool:
+    """Return whether a field has no value: such fields, of later versions, are left out of what is stored."""
+    return value is None
+
+
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
 

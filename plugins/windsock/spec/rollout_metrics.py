@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from windsock.spec.base import Frozen
+from windsock.spec.base import Frozen, is_none
 from windsock.spec.durations import Duration
 
 MetricKind = Literal["conversion", "rate", "mean", "accuracy", "absolute_error", "errors", "slow"]
@@ -37,11 +37,6 @@ USUAL_METRICS: dict[str, MetricKind] = {
 """Metrics that need not be declared, by name."""
 
 
-def _is_none(value: object) -> bool:
-    """Plans that were frozen before the key came have none, and keep their digests."""
-    return value is None
-
-
 class RolloutMetricBlock(Frozen):
     """A number that the arms of a rollout are compared by; always summed by unit first."""
 
@@ -58,7 +53,7 @@ class RolloutMetricBlock(Frozen):
     )
     attribution: Duration | None = Field(
         default=None,
-        exclude_if=_is_none,
+        exclude_if=is_none,
         description="how long after an exposure an outcome may come of it; default: the rollout's",
     )
 
