@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from windsock.exceptions import MonitoringError
-from windsock.monitoring.decide_retrain import decide_retrain, event_key, sweep_episodes
+from windsock.monitoring.asking import event_key
+from windsock.monitoring.decide_retrain import decide_retrain, sweep_episodes
 from windsock.ports import Ports
 from windsock.records import ClaimRetrainInput, DecideRetrainInput, RetrainClaim, RunContext
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
 
+from windsock.monitoring.asking import (
+    KINDS,
+    Asked,
+    Case,
+    count_windows,
+    event_asks,
+    look_back,
+    standing_of,
+    windows_ask,
+)
 from windsock.monitoring.breaker_text import tried_text
-from windsock.monitoring.performance_checks import LOSS
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.monitoring.undated import undated_text
 from windsock.ports import Ports
@@ -19,7 +27,6 @@ from windsock.records import (
     RetrainDecision,
     RetrainOrder,
     RetrainOutcome,
-    Span,
     Status,
     WindowKind,
     WindowVerdict,
@@ -27,25 +34,10 @@ from windsock.records import (
 )
 from windsock.records.accepted_drift import accepted_until, is_accepted
 from windsock.records.baseline import better_than_broken_of
-from windsock.records.retraining import Hold, answered_until, hold_of, open_breakers, open_episode
-from windsock.records.stretches import judged_until
-from windsock.spec import RetrainBlock, digest_of
+from windsock.records.retraining import Hold, hold_of, open_breakers
+from windsock.spec import RetrainBlock
 
-JUDGED = frozenset({Status.PASS, Status.FAIL})
 WAITING_CODE = "WS-MONITORING-119"
-KINDS: tuple[WindowKind, ...] = ("performance", "drift")
-"""A loss before drift: what is known to do harm goes before what may be harmless."""
-LOOK_BACK = 20
-"""A judged window counts for so many times the N windows; what is older says nothing about now."""
-
-
-class Asked(NamedTuple):
-    """What asks for a retrain, or why nothing does."""
-
-    episode: Episode | None
-    reason: str
-    again: bool = False
-    """Whether a loss is not won back yet, and the next retrain is only tried with far more rows."""
 
 
 def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainDecision:
@@ -76,7 +68,7 @@ def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainD
     stands = ports.monitor.announce(decision.episode)
     if stands.state is EpisodeState.ANNOUNCED:
         return decision.replace(episode=stands)
-    return decision.replace(order=RetrainOrder.WAIT, episode=None, reason=_standing(stands))
+    return decision.replace(order=RetrainOrder.WAIT, episode=None, reason=standing_of(stands))
 
 
 def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
@@ -132,11 +124,6 @@ def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) 
     ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
 
 
-def look_back(policy: RetrainBlock, window_length: timedelta) -> timedelta:
-    """Return how far back a judged window may lie and still count."""
-    return LOOK_BACK * policy.of * window_length
-
-
 def decide(
     windows: Sequence[WindowVerdict],
     episodes: Sequence[Episode],
@@ -174,7 +161,7 @@ def decide(
     if not policy.triggers:
         return decided.replace(reason="the policy lets nothing ask for a retrain")
     case = Case(model, policy, now, champion_digest, window_length, episodes, metric, is_lost)
-    asked = _windows_ask(case, windows) if event_id is None else [_event_asks(case, event_id)]
+    asked = windows_ask(case, windows) if event_id is None else [event_asks(case, event_id)]
     # A breaker stays in sight until it is reset, also while nothing asks.
     stopped = open_breakers(episodes, policy, champion_digest)
     answered = _answered(case, asked, rows or Ready)
@@ -239,134 +226,3 @@ def _held(case: Case, episode: Episode) -> Hold | None:
         loss=episode.loss,
         rows=episode.rows,
     )
-
-
-class Case(NamedTuple):
-    """What the policy is applied to, but for the windows."""
-
-    model: str
-    policy: RetrainBlock
-    now: datetime
-    digest: str
-    length: timedelta
-    episodes: Sequence[Episode]
-    metric: str | None = None
-    is_lost: bool = False
-
-
-def event_key(event_id: str) -> str:
-    """Return the key of the episode that an event from outside opens."""
-    return f"event-{digest_of(event_id)[:24]}"
-
-
-def _event_asks(case: Case, event_id: str) -> Asked:
-    key = event_key(event_id)
-    same = next((one for one in case.episodes if one.key == key), None)
-    if same is not None and same.state is not EpisodeState.ANNOUNCED:
-        return Asked(None, _standing(same))
-    span = Span(start=case.now - case.length, end=case.now)
-    opened = same or Episode(
-        model=case.model, key=key, digest=case.digest, trigger="event", span=span, opened_at=case.now
-    )
-    return Asked(opened, "an event from outside asks for a retrain")
-
-
-def _windows_ask(case: Case, windows: Sequence[WindowVerdict]) -> list[Asked]:
-    """Return what asks, a loss before drift: what is known to do harm goes before what may be harmless."""
-    standing = open_episode(case.episodes)
-    if standing is not None and standing.state is EpisodeState.CLAIMED:
-        return [Asked(None, _standing(standing))]
-    if standing is not None and standing.digest == case.digest:
-        return [Asked(standing, f"episode {standing.key} is announced and not claimed yet")]
-    counted = count_windows(case, windows)
-    asks = {
-        kind: _stretch_asks(case, kind, [one for one in counted if one.kind == kind])
-        for kind in KINDS
-        if kind in case.policy.triggers
-    }
-    if "performance" in asks and asks["performance"].episode is None:
-        asks["performance"] = _not_won_back(case, windows) or asks["performance"]
-    return list(asks.values())
-
-
-def _not_won_back(case: Case, windows: Sequence[WindowVerdict]) -> Asked | None:
-    """Return what asks where no window of a version that only beat a broken champion has passed.
-
-    Its windows may say neither, as its labels are too few to tell a loss of the limit. More rows since the
-    onset may make a better one.
-    """
-    if not case.is_lost:
-        return None
-    after = answered_until(case.episodes, case.now)
-    own = [one for one in windows if one.kind == "performance" and one.digest == case.digest]
-    seen = [one for one in own if (after or one.window.start) < one.window.end <= case.now]
-    if not seen or any(one.status is Status.PASS for one in own):
-        return None
-    latest = max(seen, key=lambda one: one.window.end)
-    key = f"{case.digest[:12]}-{latest.window.start.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    if any(one.key == key for one in case.episodes):
-        return None
-    opened = Episode(
-        model=case.model,
-        key=key,
-        digest=case.digest,
-        trigger="performance",
-        span=latest.window,
-        opened_at=case.now,
-        loss=latest.numbers.get(f"{LOSS}:{case.metric}"),
-    )
-    told = "performance: the version that serves only beat a broken champion, and no window has passed since"
-    return Asked(opened, told, again=True)
-
-
-def count_windows(case: Case, windows: Sequence[WindowVerdict]) -> list[WindowVerdict]:
-    """Return the windows that count, in order of what they know, one for each kind and look-back.
-
-    A window counts if it was judged ``pass`` or ``fail`` against the bundle that serves, is as long as
-    windows are now, has ended by now, and ended after the last retrain did. Verdicts about the same answers
-    are one piece of evidence, that of the latest window: labels that come late are seen by several.
-    """
-    after = answered_until(case.episodes, case.now)
-    oldest = case.now - look_back(case.policy, case.length)
-    oldest = max(oldest, after) if after is not None else oldest
-    latest: dict[tuple[str, datetime], WindowVerdict] = {}
-    for one in sorted(windows, key=lambda one: one.judged_at):
-        if (
-            one.status in JUDGED
-            and one.digest == case.digest
-            and one.window.end - one.window.start == case.length
-            and oldest < one.window.end <= case.now
-        ):
-            known = latest.get((one.kind, judged_until(one)))
-            if known is None or known.window.end <= one.window.end:
-                latest[(one.kind, judged_until(one))] = one
-    return sorted(latest.values(), key=lambda one: (judged_until(one), one.window.end))
-
-
-def _stretch_asks(case: Case, kind: WindowKind, counted: Sequence[WindowVerdict]) -> Asked:
-    needed, of = case.policy.windows, case.policy.of
-    last = counted[-of:]
-    bad = [one for one in last if one.status is Status.FAIL]
-    told = f"{kind}: {len(bad)} of the last {len(last)} judged windows are bad"
-    if len(bad) < needed or last[-1].status is not Status.FAIL:
-        return Asked(None, f"{told}; a retrain needs {needed} bad ones of {of}, the latest among them")
-    key = f"{case.digest[:12]}-{bad[0].window.start.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    if (same := next((one for one in case.episodes if one.key == key), None)) is not None:
-        return Asked(None, _standing(same))
-    opened = Episode(
-        model=case.model,
-        key=key,
-        digest=case.digest,
-        trigger=kind,
-        span=Span(start=bad[0].window.start, end=bad[-1].window.end),
-        opened_at=case.now,
-        loss=bad[-1].numbers.get(f"{LOSS}:{case.metric}"),
-    )
-    return Asked(opened, f"{told}, the latest among them; the limit is {needed} of {of}")
-
-
-def _standing(episode: Episode) -> str:
-    if episode.state is EpisodeState.CLAIMED:
-        return f"{episode.claimed_by} retrains for episode {episode.key}"
-    ended = episode.outcome.value if episode.outcome else "closed"
-    return f"WS-MONITORING-055: episode {episode.key} is closed: {ended}"
