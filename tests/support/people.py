@@ -102,12 +102,7 @@ class Asked:
         return question
 
     def _is_seen(self) -> bool:
-        log = (self.live.stack.logs / "airflow-scheduler.log").read_text(errors="replace").splitlines()
-        begun = f"<TaskInstance: {self.dag_id}.{self.task_id} {self.run_id} ["
-        ended = f"(dag_id='{self.dag_id}', task_id='{self.task_id}', run_id='{self.run_id}'"
-        sent = sum(begun in line and "Trying to enqueue tasks" in line for line in log)
-        back = sum(ended in line and "Received executor event" in line for line in log)
-        return sent == back > 0 and self.is_open()
+        return self.live.is_parked(self.dag_id, self.run_id, self.task_id) and self.is_open()
 
     def answer(self, person: AirflowApi, option: str = "Approve") -> int | None:
         """Answer once it is open; return the status with which Airflow refused the answer itself."""

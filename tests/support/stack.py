@@ -227,22 +227,32 @@ class LiveStack:
         return found[0]
 
     def answer(self, api: AirflowApi, dag_id: str, run_id: str, option: str) -> str:
-        """Answer a run's questions until it has ended, and return its state.
-
-        Airflow takes an answer that comes before its scheduler has seen the task park for a failure of the
-        executor, and asks again after the retry delay: so wait a little first, and be ready to say it again.
-        """
-        time.sleep(2.0)
+        """Answer a run's questions until it has ended, and return its state; each once it is parked."""
         states: list[str] = []
 
         def ended() -> bool:
             for question in api.open_questions(dag_id, run_id):
-                api.answer(dag_id, run_id, question["task_instance"]["task_id"], option)
+                task_id = question["task_instance"]["task_id"]
+                if self.is_parked(dag_id, run_id, task_id):
+                    api.answer(dag_id, run_id, task_id, option)
             states.append(self.admin.run_state(dag_id, run_id))
             return states[-1] in ("success", "failed")
 
         wait_for(ended, seconds=RUN_SECONDS, what=f"the end of run {run_id} of {dag_id}")
         return states[-1]
+
+    def is_parked(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Return whether the scheduler's log says that it has seen a waiting task leave its executor.
+
+        Airflow takes an answer that comes before that for a fault of the executor: it starts another try, and
+        the one before has neither history nor log.
+        """
+        log = (self.stack.logs / "airflow-scheduler.log").read_text(errors="replace").splitlines()
+        begun = f"<TaskInstance: {dag_id}.{task_id} {run_id} ["
+        ended = f"(dag_id='{dag_id}', task_id='{task_id}', run_id='{run_id}'"
+        sent = sum(begun in line and "Trying to enqueue tasks" in line for line in log)
+        back = sum(ended in line and "Received executor event" in line for line in log)
+        return sent == back > 0
 
     def run_green(self, dag_id: str) -> str:
         """Trigger a DAG and see it green; on red, fail with the last block of each failed task."""
