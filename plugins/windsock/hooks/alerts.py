@@ -179,6 +179,10 @@ def text_of(alert: Alert) -> str:
     """
     since = f"since {alert.first_at:%Y-%m-%d %H:%M} UTC"
     facts = [f"Owner: {alert.owner}", f"Alert: {alert.key} {since}"]
+    if alert.code:
+        facts.append(f"Code: {alert.code}")
+    if alert.next_action:
+        facts.append(f"Next: {alert.next_action}")
     if alert.episode:
         facts.append(f"Episode: {alert.episode}")
     if alert.channel:

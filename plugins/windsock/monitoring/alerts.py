@@ -46,6 +46,8 @@ class Condition(NamedTuple):
     :param active: whether it is wrong now.
     :param text: a few plain sentences; never a row's value.
     :param episode: the retrain episode that it belongs to, where there is one.
+    :param code: code of the runbook, where it has one.
+    :param next_action: what to do, as a sentence that works as written; empty: the text says it.
     """
 
     key: str
@@ -54,6 +56,8 @@ class Condition(NamedTuple):
     title: str
     text: str
     episode: str | None = None
+    code: str | None = None
+    next_action: str = ""
 
 
 class AlertPlan(NamedTuple):
@@ -288,6 +292,8 @@ def _firing(
         title=one_line(condition.title),
         text=one_line(condition.text)[:SHOWN_CHARACTERS],
         owner=spec.model.owner,
+        code=condition.code,
+        next_action=one_line(condition.next_action),
         channel=spec.monitoring.alert_channel,
         runbook=spec.model.runbook,
         episode=condition.episode or (stands.episode if stands else None),

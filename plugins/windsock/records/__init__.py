@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from windsock.records.alerts import Alert
+from windsock.records.alerts import INSTALLATION, Alert
 from windsock.records.base import (
     SCHEDULER,
     CheckResult,
@@ -226,6 +226,7 @@ from windsock.records.version_numbers import numbers_used
 
 __all__ = [
     "DROPPED",
+    "INSTALLATION",
     "ArmView",
     "arms_of",
     "concerned",

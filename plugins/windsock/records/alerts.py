@@ -1,4 +1,4 @@
-"""Records of alerts: what a person must know."""
+"""Records of alerts and findings: what a person must know."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from pydantic import Field
 
 from windsock.records.base import Moment, Record
 from windsock.records.monitoring import Severity
+from windsock.spec.base import is_none
+
+INSTALLATION = "(installation)"
+"""Stands where a model's name does in a finding that is about no single model; no model has this name."""
 
 
 class Alert(Record):
-    """Something that a person must know.
+    """Something that a person must know: a finding, and what became of telling people.
 
+    :param model: name of the model; :data:`INSTALLATION` for what is about no single one.
     :param key: what it is about, such as ``drift`` or ``performance:latency_p95``; one alert for each,
         however often it is seen.
     :param text: a few plain sentences; never a row's value, never a secret.
+    :param code: code of the runbook, such as ``WS-WATCH-001``, where it has one.
+    :param next_action: what to do, as a sentence that works as written; empty: the text says it.
     :param channel: name of the channel of the shared file; ``None``: the default connection.
     :param runbook: where on-call reads on.
     :param episode: the retrain episode that it belongs to, once there is one.
@@ -33,6 +40,8 @@ class Alert(Record):
     title: str
     text: str
     owner: str
+    code: str | None = Field(default=None, exclude_if=is_none)
+    next_action: str = Field(default="", exclude_if=lambda text: not text)
     channel: str | None = None
     runbook: str = ""
     episode: str | None = None
