@@ -1,19 +1,14 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from support.mlflow_contract import OnSqlite, TrackerContract, runs_of, with_model
+from support.mlflow_contract import OnSqlite, TrackerContract, make_draft, runs_of, with_model
 from windsock.adapters.mlflow_tracking import MlflowTracker
-
-PLUGINS = Path(__file__).parents[3] / "plugins"
-TESTS = Path(__file__).parents[2]
 
 
 class TestTrackerOnSqlite(OnSqlite, TrackerContract):
@@ -56,71 +51,62 @@ class TestTrackerOnSqlite(OnSqlite, TrackerContract):
             assert len(client.get_metric_history(run_id, "cv_roc_auc_mean")) == 1
 
 
-RECORDERS = """
-import os, sys
-from pathlib import Path
-from support.mlflow_contract import make_draft
-from windsock.adapters.mlflow_tracking import MlflowTracker
-import mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
-
-home, model, keys = Path(sys.argv[1]), sys.argv[2], [int(end) for end in sys.argv[3:]]
-children = []
-for number, end in enumerate(keys):  # forked before anything is open, with all that is imported
-    children.append(os.fork())
-    if not children[-1]:
-        break
-else:
-    for end in keys:
-        os.close(end)
-    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
-tracker = MlflowTracker(f"sqlite:///{home}/mlflow.db", home)
-print(number, "ready", flush=True)
-for line in os.fdopen(end):
-    print(number, tracker.record_run(make_draft(model, key=line.strip())), flush=True)
-"""
+def record_from(pipe: Connection, home: Path, model: str, said: Path) -> None:
+    """Record a run of each key that comes, and send its id; what is printed goes to a file."""
+    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    tracker = MlflowTracker(f"sqlite:///{home}/mlflow.db", home)
+    pipe.send("ready")
+    for key in iter(pipe.recv, None):
+        pipe.send(tracker.record_run(make_draft(model, key=key)))
 
 
 class Recorders:
-    """Processes that have imported all they need, and record runs at the same moment."""
+    """Processes that record runs at the same moment: forks with all that is imported."""
 
     def __init__(self, home: Path, count: int, model: str = "churn") -> None:
         self.home, self.count, self.model = home, count, model
 
     def __enter__(self) -> Recorders:
-        ends = [os.pipe() for _ in range(self.count)]
-        reads = [read for read, _ in ends]
-        self.keys = [os.fdopen(write, "w", buffering=1) for _, write in ends]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", RECORDERS, str(self.home), self.model, *map(str, reads)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=reads, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": f"{PLUGINS}{os.pathsep}{TESTS}"},
-        )  # fmt: skip
-        for read in reads:
-            os.close(read)
-        assert self._lines() == ["ready"] * self.count
+        import mlflow.store.model_registry.sqlalchemy_store
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+        context = get_context("fork")
+        self.said = self.home / "said"
+        self.pipes: list[Connection] = []
+        self.processes = []
+        for _ in range(self.count):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=record_from, args=(theirs, self.home, self.model, self.said), daemon=True
+            )
+            process.start()
+            theirs.close()
+            self.pipes.append(ours)
+            self.processes.append(process)
+        assert self._answers() == ["ready"] * self.count
         return self
 
     def record(self, *keys: str) -> list[str]:
         """Let each process record a run of its key; return the runs' ids."""
-        for pipe, key in zip(self.keys, keys, strict=True):
-            pipe.write(f"{key}\n")
-        return self._lines()
+        for pipe, key in zip(self.pipes, keys, strict=True):
+            pipe.send(key)
+        return self._answers()
 
-    def _lines(self) -> list[str]:
-        assert self.process.stdout is not None
-        told = dict(self.process.stdout.readline().split() for _ in range(self.count))
-        return [told[str(number)] for number in range(self.count)]
+    def _answers(self) -> list[str]:
+        return [pipe.recv() for pipe in self.pipes]
 
     def __exit__(self, *failure: object) -> None:
-        for pipe in self.keys:
-            pipe.close()
         try:
-            ended = self.process.communicate(timeout=120)
-            assert (self.process.returncode, *ended) == (0, "", "")
+            for pipe, process in zip(self.pipes, self.processes, strict=True):
+                pipe.send(None)
+                process.join(120)
+                assert process.exitcode == 0
+            assert self.said.read_text() == ""
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            for process in self.processes:
+                process.kill()
 
 
 def tracker_at(uri: str, ui_url: str | None = None) -> MlflowTracker:
