@@ -13,7 +13,8 @@ from windsock.monitoring.accept_drift import accept_drift
 from windsock.monitoring.accept_loss import accept_loss
 from windsock.monitoring.accepted_reference import accepted_reference, told_of
 from windsock.ports import Ports
-from windsock.records import MetricValue, Span
+from windsock.records import MetricValue, Span, Status
+from windsock.records.retraining import open_episode
 from windsock.spec import ModelSpec
 
 LONGEST_REASON = 200
@@ -56,6 +57,22 @@ def accept_loss_of(spec: ModelSpec, ports: Ports, why: str) -> None:
     metrics = ", ".join(_metric(one) for one in baseline.metrics)
     say(f"{spec.name}: the loss of version {baseline.version} is accepted: {why}")
     say(f"later performance is held against {metrics}; drift is judged as before")
+    if told := _open_episode(spec, ports):
+        say(told)
+    last = next(reversed(ports.monitor.windows(spec.name, "performance")), None)
+    if last is not None and last.status is not Status.PASS:
+        end = f"{last.window.end:%Y-%m-%d %H:%M} UTC"
+        say(f"the window to {end}, judged again, is still {last.status.value}: {last.reason}")
+
+
+def _open_episode(spec: ModelSpec, ports: Ports) -> str:
+    """Return what becomes of a retrain that the accepted loss has asked for."""
+    episode = open_episode(ports.monitor.episodes(spec.name))
+    if episode is None or episode.trigger != "performance":
+        return ""
+    claimed = episode.claimed_by is not None
+    follows = "its retrain is under way and goes on" if claimed else "the next decision closes it without one"
+    return f"episode {episode.key}, asked for by this loss, is {episode.state.value}: {follows}"
 
 
 def _show(lookback: Span, metrics: Sequence[MetricValue]) -> None:

@@ -15,6 +15,7 @@ from windsock.ports import Ports
 from windsock.records import (
     DecideRetrainInput,
     Episode,
+    RetrainOrder,
     Span,
     WindowKind,
     WindowVerdict,
@@ -65,21 +66,23 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
     if closed := [one for one in episodes if one.closed_at is not None]:
         say(f"last closed episode: {_told(closed[-1])}")
     say(policy_line(spec, ports))
-    _say_waits(spec, ports)
+    _say_decision(spec, ports)
     _say_alerts(spec, ports)
     for line in status_lines(spec.name, ports):
         say(line)
 
 
-def _say_waits(spec: ModelSpec, ports: Ports) -> None:
-    """Say which rows a retrain waits for, where windows ask for one."""
+def _say_decision(spec: ModelSpec, ports: Ports) -> None:
+    """Say what the next decision will be, where windows ask for a retrain."""
     try:
         decision = weigh(DecideRetrainInput(spec=spec), ports)
     except WindsockError as error:
         say(f"whether a retrain has its rows is not known: {error.code}: {error.message}")
         return
-    if decision.waits_for is not None:
-        say(decision.reason)
+    if decision.order is RetrainOrder.GRANT:
+        say(f"next decision: a retrain is announced: {decision.reason}")
+    elif decision.waits_for is not None:
+        say(f"next decision: {decision.reason}")
 
 
 def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:

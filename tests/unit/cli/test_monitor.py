@@ -232,6 +232,25 @@ def test_what_was_accepted_is_said(live, monkeypatch, capsys):
     assert "computed anew; to be accepted: roc_auc 0.7100 [0.6900, 0.7300]" in out
     assert "churn: the loss of version 1 is accepted: the market changed" in out
     assert "later performance is held against roc_auc 0.7100 [0.6900, 0.7300]; drift is judged as" in out
+    assert "is still" not in out
+    assert "episode" not in out
+
+
+@pytest.mark.parametrize(
+    ("claimed", "follows"),
+    [(None, "the next decision closes it without one"), ("run-7", "its retrain is under way and goes on")],
+)
+def test_what_goes_on_failing_after_a_loss_was_accepted_is_said(live, monkeypatch, capsys, claimed, follows):
+    metric = MetricValue(name="roc_auc", value=0.41, n=900)
+    baseline = Baseline(version="1", digest=digest("1"), metrics=(metric,), at=NOW, by="cli:ann")
+    monkeypatch.setattr("windsock.cli.monitor_accept.accept_loss", lambda *given, **asked: baseline)
+    worse = {"kind": "performance", "digest": digest("1"), "reason": "below a model that knows nothing"}
+    live.monitor.add_window(make_window(3, "fail", **worse))
+    keep(live, make_episode(trigger="performance", claimed_by=claimed))
+    assert run(["monitor", "churn", "--accept-loss", "--reason", "the market changed"]) == 0
+    out = capsys.readouterr().out
+    assert "judged again, is still fail: below a model that knows nothing" in out
+    assert follows in out
 
 
 def test_wrong_usage(live):
@@ -371,6 +390,17 @@ def test_the_status_says_which_rows_a_retrain_waits_for(use, capsys):
     live.rows.joined = LabelledRows(frame=history(2, a_day=50, flip=None).assign(digest=champion))
     assert run(["monitor", "churn"]) == 0
     assert "WS-MONITORING-100: a retrain waits for labelled answers" in capsys.readouterr().out
+    assert live.monitor.episodes("churn") == ()
+
+
+def test_the_status_says_that_the_next_decision_announces_a_retrain(use, capsys):
+    live = use(replace(world_of(1, now=lambda: NOW), bundles=AnyBundle()))
+    champion = live.ledger.champion("churn").digest
+    for day in (1, 2):
+        live.monitor.add_window(make_window(day, kind="performance", digest=champion))
+    live.rows.joined = LabelledRows(frame=history(2, a_day=600, flip=None).assign(digest=champion))
+    assert run(["monitor", "churn"]) == 0
+    assert "next decision: a retrain is announced" in capsys.readouterr().out
     assert live.monitor.episodes("churn") == ()
 
 
