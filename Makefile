@@ -8,9 +8,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # WORKERS=... says in how many processes tests run; unless it is set, as many as there are cores, four at most:
-# more of them starve the stacks that they start.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
-PARALLEL := -n $(WORKERS)
+# more of them starve the stacks that they start. All tests together have one more: stacks are mostly waited for.
+CORES := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+PARALLEL = -n $(or $(WORKERS),$(CORES))
+PARALLEL_WITH_STACKS = -n $(or $(WORKERS),$(shell expr $(CORES) + 1))
 QUICK := not e2e and not docker and not browser and not postgres and not slow and not acceptance
 QUICK_PATHS := tests/unit tests/dags $(wildcard tests/test_*.py)
 # Compiled modules are kept, whatever the shell says: without them each of the many processes compiles its own.
@@ -51,7 +52,7 @@ test-quick: setup ## unit tests without the slow ones: under 90 seconds on two c
 	$(PYTEST) $(PARALLEL) -q -rs -m '$(QUICK)' $(or $(ARGS),$(QUICK_PATHS))
 
 test: setup static ## all but the acceptance tests; what is missing for a test is named as its reason to skip
-	$(PYTEST) $(PARALLEL) -q -rs --durations=30 -m 'not acceptance' $(ARGS)
+	$(PYTEST) $(PARALLEL_WITH_STACKS) -q -rs --durations=30 -m 'not acceptance' $(ARGS)
 
 coverage: setup ## the tests of `make test` with the share of each module that they reach
 	$(PYTEST) $(PARALLEL) -q -rs --cov=windsock --cov-report=term:skip-covered -m 'not acceptance' $(ARGS)
