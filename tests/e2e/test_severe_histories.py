@@ -151,6 +151,7 @@ def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> fl
         and one.told_at <= verdict.judged_at
         and one.version == verdict.version
     ]
+    assert judged, f"nothing was asked and told in what was judged: {verdict}"
     return float(roc_auc_score([one.truth for one in judged], [one.score for one in judged]))
 
 

@@ -21,7 +21,7 @@ class Alert(Record):
     :param key: what it is about, such as ``drift`` or ``performance:latency_p95``; one alert for each,
         however often it is seen.
     :param text: a few plain sentences; never a row's value, never a secret.
-    :param code: code of the runbook, such as ``WS-WATCH-001``, where it has one.
+    :param code: code of the runbook, such as ``WS-LEDGER-002``, where it has one.
     :param next_action: what to do, as a sentence that works as written; empty: the text says it.
     :param channel: name of the channel of the shared file; ``None``: the default connection.
     :param runbook: where on-call reads on.

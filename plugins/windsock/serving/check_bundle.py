@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from typing import Any
 
 from windsock.adapters.own_process import command_of
-from windsock.exceptions import DeploymentRefusedError, StorageError, TransportError, WindsockError
+from windsock.exceptions import (
+    DeploymentRefusedError,
+    ServerUnavailableError,
+    StorageError,
+    TransportError,
+    WindsockError,
+)
 from windsock.records import ProbeResult, SlotPlan
 from windsock.serving.bundles import BundleShelf
 from windsock.serving.slots import compare_golden, compiled_scores, golden_values, pipeline_scores
 from windsock.settings import Settings
 
 LIMIT_SECONDS = 90.0
+SENT_BY_OTHERS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL}
+"""By which a system ends a process, at a shutdown or for want of memory: they say nothing of a bundle."""
 UNREFUSED = "The version that served before still serves. Look at the bundle; train the model again."
 
 
@@ -56,6 +65,7 @@ async def check_apart(
 
     :param limit_seconds: time after which it is refused.
     :raises DeploymentRefusedError: if it does not verify, load, answer in time or match.
+    :raises ServerUnavailableError: if the process was ended from outside.
     :raises StorageError: if it could not be fetched.
     """
     asked = {
@@ -85,6 +95,8 @@ def _read(plan: SlotPlan, status: int, said: bytes) -> None:
     try:
         answer = json.loads(said)
     except ValueError:
+        if -status in SENT_BY_OTHERS:
+            raise _interrupted(plan, signal.Signals(-status)) from None
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
         raise _refused(plan, f"the process that loaded it ended {how}") from None
     if "probe" in answer:
@@ -99,6 +111,16 @@ def _read(plan: SlotPlan, status: int, said: bytes) -> None:
     if answer["transport"]:
         raise StorageError(answer["error"], code=answer["code"], next_action=answer["next"])
     raise _refused(plan, answer["error"], code=answer["code"], next_action=answer["next"])
+
+
+def _interrupted(plan: SlotPlan, by: signal.Signals) -> ServerUnavailableError:
+    return ServerUnavailableError(
+        f"version {plan.version}, bundle {plan.digest[:12]}: the process that loaded it was ended by "
+        f"{by.name} from outside, so it was not judged",
+        code="WS-SERVING-067",
+        next_action="The task will be retried. If it ends so again, the server's machine lacks memory: give "
+        "it more, or train a smaller model.",
+    )
 
 
 def _refused(

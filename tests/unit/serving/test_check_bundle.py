@@ -12,7 +12,7 @@ from windsock.adapters import own_process
 from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.compiled import PipelineCompiler
 from windsock.adapters.storage import Storage
-from windsock.exceptions import DeploymentRefusedError, StorageError
+from windsock.exceptions import DeploymentRefusedError, ServerUnavailableError, StorageError
 from windsock.ports import LoadedBundle
 from windsock.records import MODEL_FILE, TREES_FILE, GoldenPredictions, SlotPlan, StoredBundle
 from windsock.serving.check_bundle import check_apart
@@ -162,3 +162,15 @@ def test_a_bundle_that_crashes_or_hangs_hurts_nobody(
     monkeypatch.setattr(own_process, "CODE", code)
     with pytest.raises(DeploymentRefusedError, match=said):
         check(slot_of(stored), seconds=3 if "sleep" in code else 60)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
+def test_a_look_that_is_ended_from_outside_is_no_refusal(
+    check: Check, bundles: dict[str, LoadedBundle], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stored = store_bundle(check.settings, bundles["first"])  # type: ignore[attr-defined]
+    ended = f"import os, signal; signal.signal(2, signal.SIG_DFL); os.kill(os.getpid(), signal.{name})"
+    monkeypatch.setattr(own_process, "CODE", ended)
+    with pytest.raises(ServerUnavailableError, match=f"was ended by {name} from outside") as caught:
+        check(slot_of(stored))
+    assert caught.value.code == "WS-SERVING-067"
