@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import CronTriggerTimetable, DeltaTriggerTimetable
+from airflow.sdk import CronTriggerTimetable
 
 from windsock.spec import cron_of
 
@@ -18,20 +18,3 @@ def at(schedule: str) -> CronTriggerTimetable:
     :param schedule: a word such as ``daily``, or a cron expression.
     """
     return CronTriggerTimetable(cron_of(schedule), timezone="UTC", run_immediately=timedelta(0))
-
-
-def each(window: timedelta) -> CronTriggerTimetable | DeltaTriggerTimetable:
-    """Return the timetable whose ticks are the ends of windows.
-
-    Windows that no cron expression names, such as 90 minutes, tick from when the DAG was switched on; their
-    ends do not move by that.
-
-    :param window: length of a window.
-    """
-    minutes, rest = divmod(int(window.total_seconds()), 60)
-    crons = {60 * hours: f"0 */{hours} * * *" for hours in (1, 2, 3, 4, 6, 8, 12)}
-    crons |= {part: f"*/{part} * * * *" for part in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)}
-    crons[24 * 60] = "0 0 * * *"
-    if rest or minutes not in crons:
-        return DeltaTriggerTimetable(window)
-    return CronTriggerTimetable(crons[minutes], timezone="UTC", run_immediately=timedelta(0))

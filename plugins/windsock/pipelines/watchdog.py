@@ -7,6 +7,7 @@ from airflow.sdk import DAG
 from windsock.operators.assets import due_outlet
 from windsock.operators.watch import WatchOperator
 from windsock.pipelines.docs import RED
+from windsock.pipelines.lane import PROMPT
 from windsock.pipelines.retries import usual_args
 from windsock.pipelines.schedules import at
 
@@ -30,8 +31,7 @@ def watchdog_dag() -> DAG:
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        # The next look is the retry.
-        default_args={**usual_args("windsock"), "retries": 0},
+        default_args={**usual_args("windsock"), **PROMPT},
         tags=["windsock"],
     ) as dag:
         WatchOperator(task_id="watch", outlets=[due_outlet()])
