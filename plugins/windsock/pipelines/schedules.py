@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import CronTriggerTimetable
+from airflow.sdk import CronTriggerTimetable, DeltaTriggerTimetable
 
 from windsock.spec import cron_of
 
@@ -18,3 +18,14 @@ def at(schedule: str) -> CronTriggerTimetable:
     :param schedule: a word such as ``daily``, or a cron expression.
     """
     return CronTriggerTimetable(cron_of(schedule), timezone="UTC", run_immediately=timedelta(0))
+
+
+def every(pace: timedelta) -> CronTriggerTimetable | DeltaTriggerTimetable:
+    """Return the timetable of a short round time, from the full minute on where that is possible.
+
+    :param pace: two minutes, or less.
+    """
+    minutes, rest = divmod(int(pace.total_seconds()), 60)
+    if rest or not minutes:
+        return DeltaTriggerTimetable(pace)
+    return CronTriggerTimetable(f"*/{minutes} * * * *", timezone="UTC", run_immediately=timedelta(0))
