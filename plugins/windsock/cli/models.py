@@ -35,7 +35,6 @@ from windsock.spec.loader import load_models, load_shared
 from windsock.steps import verdict_of
 from windsock.steps.run import run_step
 
-
 models = typer.Typer(
     help="List the models: owner, champion, schedule. Exit code 1 if a model file cannot be used. "
     "`on` and `off` switch all DAGs of one.",

@@ -79,9 +79,7 @@ class AirflowState:
         :raises SchedulerUnavailableError: if Airflow does not say.
         """
         try:
-            return int(
-                self._ti.get_ti_count(dag_id=dag_id, task_ids=list(task_ids), states=list(states))
-            )
+            return int(self._ti.get_ti_count(dag_id=dag_id, task_ids=list(task_ids), states=list(states)))
         except AirflowRuntimeError as error:
             raise _unsaid(f"the tasks of {dag_id}", error) from error
 

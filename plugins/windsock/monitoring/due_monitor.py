@@ -29,7 +29,7 @@ from windsock.records.monitoring import JudgedWindow
 from windsock.spec import ModelSpec
 
 AT_ONCE = 8
-"""So many closed windows are looked at for rows; the first one that has any starts a run, which sees to all."""
+"""So many closed windows are looked at for rows; the first that has any starts a run, which sees to all."""
 GRACE = timedelta(minutes=5)
 """An episode is claimed by its retrain within this time, or its event was lost."""
 PATIENCE = timedelta(hours=1)
@@ -138,9 +138,7 @@ def _unclaimed(spec: ModelSpec, episode: Episode, champion: Champion, now: datet
 
 
 def _work(spec: ModelSpec, key: str, reason: str, patience: timedelta = PATIENCE) -> DueWork:
-    return DueWork(
-        model=spec.name, kind="monitor", key=key, reason=reason, patience=patience.total_seconds()
-    )
+    return DueWork(model=spec.name, kind="monitor", key=key, reason=reason, patience=patience.total_seconds())
 
 
 __all__ = ["due_monitor"]

@@ -1,4 +1,4 @@
-"""Whether it is unusual that nobody asks a model: told of a window without rows, without a look at the log."""
+"""Whether it is unusual that nobody asks a model, by the verdicts that are kept."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def announce(
 
 
 def _tries(work: DueWork, airflow: AirflowState) -> tuple[int, str]:
-    """Return the how manieth announcement of the work this is, 0 for none now; and why, where one must know."""
+    """Return the number of this announcement of the work, 0 for none now; and why, where one must know."""
     worker = WORKERS[work.kind]
     dag_id = f"{work.model}{worker.suffix}"
     dag = airflow.dag(dag_id)

@@ -16,7 +16,7 @@ def _weight(weight: int) -> dict[str, Any]:
 EMERGENCY = _weight(1000)
 """A roll back: before everything."""
 PROMPT = _weight(100)
-"""What a person, or the traffic, waits for: answers, promotions, steps of a rollout, watchdog, housekeeping."""
+"""What a person or the traffic waits for: answers, promotions, rollouts, watchdog, housekeeping."""
 USUAL = _weight(10)
 """Everything else of a model."""
 HEAVY = _weight(1)

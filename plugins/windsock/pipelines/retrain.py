@@ -98,9 +98,7 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
     claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content)
     mixed = XComArg(claim, key=RECENT) if recent else None
     onset = _pulled(claim.task_id, ONSET) if recent else None
-    snapshot = SnapshotDataOperator(
-        task_id="take_snapshot", spec=content, recent=mixed, onset=onset, **heavy
-    )
+    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed, onset=onset, **heavy)
     validation = ValidateDataOperator(
         task_id="validate_data", spec=content, snapshot=snapshot.output, **heavy
     )
@@ -137,9 +135,7 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
         )
         for number in range(APPROVALS[spec.model.tier])
     ]
-    deployment = DeployModelOperator(
-        task_id="deploy_model", spec=content, version=version.output, **PROMPT
-    )
+    deployment = DeployModelOperator(task_id="deploy_model", spec=content, version=version.output, **PROMPT)
     promotion = PromoteModelOperator(
         task_id="promote_model",
         spec=content,
