@@ -93,11 +93,7 @@ def test_what_starts_nothing_by_itself_is_created_switched_on(dag_bag):
     """Only a DAG with a clock of its own that makes versions waits for a person, and the example."""
     off = {dag_id for dag_id, dag in dag_bag.dags.items() if dag.is_paused_upon_creation is not False}
     assert off == {"churn__daily_retrain", "offers__daily_retrain", "example_composed"}
-    clocks = {
-        dag_id
-        for dag_id, dag in dag_bag.dags.items()
-        if getattr(dag.schedule, "expression", None) is not None
-    }
+    clocks = {dag_id for dag_id, dag in dag_bag.dags.items() if hasattr(dag.schedule, "expression")}
     assert clocks == (off | {"windsock__housekeeping", "windsock__watchdog"}) - {"example_composed"}
 
 
