@@ -7,7 +7,11 @@ import pytest
 from windsock.cli.app import run
 from windsock.cli.running_airflow import PASSWORDS
 
-GOOD = "model: {name: churn, owner: ann}\ndata: {source: data.csv, target: y}\ntraining: {compute: cpu-medium}\n"
+GOOD = """\
+model: {name: churn, owner: ann}
+data: {source: data.csv, target: y}
+training: {compute: cpu-medium}
+"""
 NAMES = ("churn__daily_retrain", "churn__monitor", "churn__rollback")
 
 
