@@ -65,8 +65,8 @@ def monitor_doc(spec: ModelSpec) -> str:
     ]
     purpose = (
         f"Judges drift and performance of each closed window of what {spec.name} is asked, and applies the "
-        "trigger policy. `windsock__watchdog` starts it for windows that have rows. A window that drifted is a green "
-        "task whose verdict says FAIL."
+        "trigger policy. `windsock__watchdog` starts it for windows that have rows. A window that drifted is "
+        "a green task whose verdict says FAIL."
     )
     return _page(purpose, rows, RED.format(name=spec.name))
 
