@@ -11,6 +11,7 @@ from windsock.operators.announce import announce
 from windsock.operators.base import StepOperator
 from windsock.records import WatchReport
 from windsock.spec.loader import load_models, load_shared
+from windsock.steps import verdict_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,6 +52,7 @@ class WatchOperator(StepOperator):
             announced, held = announce(self, context, result.record.due, AirflowState(context))
             report = result.record.replace(announced=announced, held=held)
             result = replace(result, record=report)
+            self.verdict = verdict_of(result)
         return super().finish(context, result)
 
     def report(self, result: StepResult) -> None:
