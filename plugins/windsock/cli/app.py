@@ -44,8 +44,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, models, rollback, monitor, backtest, step, serve, demo, up):
+for command in (validate, init, schema, rollback, monitor, backtest, step, serve, demo, up):
     app.command()(command)
+app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
