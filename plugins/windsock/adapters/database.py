@@ -10,8 +10,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.database_faults import foreign_tables, translated
 from windsock.exceptions import DatabaseUnavailableError, SettingsError
-from windsock.library_texts import library_text
 from windsock.private_files import make_file, make_folder, rights, tighten
 
 if TYPE_CHECKING:
@@ -118,9 +118,23 @@ def shown_url(url: str) -> str:
 def _opened(url: str, pid: int) -> Engine:  # an engine must not cross a fork: hence the process id
     with _told(url):
         engine = _make_engine(_parsed(url))
-        if _revision(engine) != HEAD and not _goes_on(engine, url):
+        revision = _revision(engine)
+        if revision != HEAD and not _goes_on(engine, url):
+            _require_own(engine, url, revision)
             _upgrade(engine, url)
     return engine
+
+
+def _require_own(engine: Engine, url: str, revision: str | None) -> None:
+    """Refuse to make tables beside others of the same names that no Windsock has made.
+
+    :raises DatabaseRefusedError: if there are such tables.
+    """
+    from sqlalchemy import inspect
+
+    if revision is None and (there := sorted(COLUMNS.keys() & set(inspect(engine).get_table_names()))):
+        with engine.connect() as connection:
+            raise foreign_tables(connection, shown_url(url), there, VERSION_TABLE)
 
 
 def _goes_on(engine: Engine, url: str) -> bool:
@@ -152,6 +166,8 @@ def _parsed(url: str) -> URL:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
+    if url.startswith("postgres://"):  # as Airflow and hosting services write it; SQLAlchemy knows it no more
+        url = f"postgresql+psycopg://{url.removeprefix('postgres://')}"
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -321,16 +337,13 @@ def _run_migrations(connection: Connection) -> None:
 @contextmanager
 def _told(url: str) -> Iterator[None]:
     """Turn what the driver says about its database into Windsock's own error."""
-    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
     from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
     try:
         yield
-    except (IntegrityError, ProgrammingError, DataError):
+    except (IntegrityError, DataError):
         raise
     except (DBAPIError, PoolTimeoutError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise DatabaseUnavailableError(
-            f"the control database {shown_url(url)} does not answer:"
-            f" {type(cause).__name__}: {library_text(cause)}"
-        ) from error
+        # Without a cause: a driver's text repeats the whole statement, and there is nothing to learn from it.
+        raise translated(error, shown_url(url), _parsed(url)) from None

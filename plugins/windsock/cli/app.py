@@ -1,6 +1,7 @@
 """``windsock``: the commands, and how an error becomes a message and an exit code.
 
-Exit codes: 0 done, 1 a verdict says no or the input is bad, 2 wrong usage, 3 a system did not answer.
+Exit codes: 0 done, 1 a verdict says no or the input is bad, 2 wrong usage, 3 a system did not answer or the
+output could not be written, 130 interrupted, 141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import atexit
 import gc
 import re
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -28,11 +30,12 @@ from windsock.cli.keys import keys
 from windsock.cli.ledger import ledger
 from windsock.cli.models import models, rollback
 from windsock.cli.monitor import monitor
+from windsock.cli.output import checked_output, end_output
 from windsock.cli.rollout import rollout
 from windsock.cli.serve import serve
 from windsock.cli.specs import schema, validate
 from windsock.cli.step import step
-from windsock.cli.surroundings import exit_code
+from windsock.cli.surroundings import HomeOption, choose_home, exit_code, home_chosen, with_home
 from windsock.cli.up import up
 from windsock.exceptions import WindsockError
 
@@ -54,6 +57,18 @@ app.add_typer(gate, name="gate")
 app.add_typer(rollout, name="rollout")
 
 
+def _registered(group: typer.Typer) -> Iterator[Any]:
+    """Yield what typer knows of each command of a group and of those in it."""
+    yield from group.registered_commands
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            yield from _registered(inner.typer_instance)
+
+
+for one in _registered(app):
+    one.callback = with_home(one.callback)
+
+
 @dataclass
 class Options:
     """What holds for every command."""
@@ -71,12 +86,14 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    home: HomeOption = None,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
     context.obj.debug = debug
+    choose_home(home)
 
 
 @cache
@@ -101,6 +118,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: default: those of the process.
     """
+    with checked_output() as output, home_chosen(None):
+        return end_output(output, _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     chosen = Options()
     try:
         _commands()(arguments, obj=chosen)
@@ -117,4 +139,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """Run the command of this process and end it."""
     atexit.register(gc.freeze)  # what is loaded goes with the process: nobody looks through it first
-    sys.exit(run())
+    code = run()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be ended in order
+    sys.exit(code)

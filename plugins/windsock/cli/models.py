@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from windsock.cli.console import say, table
+from windsock.cli.output import JsonOption, print_json
 from windsock.cli.surroundings import (
     REFUSED,
     complain,
     findings_on_stderr,
+    installation,
     open_ports,
     open_standing_ports,
+    planning_ports,
     user,
 )
 from windsock.exceptions import SettingsError
@@ -34,17 +37,26 @@ from windsock.steps import verdict_of
 from windsock.steps.run import run_step
 
 
-def models() -> None:
+def models(as_json: JsonOption = False) -> None:
     """List the models: owner, champion, schedule. Exit code 1 if a model file cannot be used."""
-    settings = Settings.from_environment()
+    settings = installation()
     specs, errors = load_models(settings.models_dir, load_shared(settings.shared_file))
+    champions: dict[str, Champion | None] = {}
     if specs:
-        ledger_port = open_ports(settings).ledger
-        rows = [model_row(spec, ledger_port.champion(name)) for name, spec in specs.items()]
+        with planning_ports(settings, open_ports) as ports:
+            champions = {name: ports.ledger.champion(name) for name in specs}
+    if as_json:
+        listed = [model_facts(spec, champions[name]) for name, spec in specs.items()]
+        print_json({"models_dir": settings.models_dir, "models": listed})
+    elif specs:
+        rows = [model_row(spec, champions[name]) for name, spec in specs.items()]
         for line in table(("model", "owner", "champion", "schedule"), rows, indent=""):
             say(line)
     elif not errors:
-        say(f"no model file in {settings.models_dir}; `windsock init` writes one")
+        say(
+            f"no model file in {settings.models_dir} (named by {settings.models_from}); `windsock init`"
+            " writes one, WINDSOCK_MODELS_DIR names another folder"
+        )
     for error in errors:
         complain(error)
     if errors:
@@ -57,20 +69,35 @@ def model_row(spec: ModelSpec, champion: Champion | None) -> tuple[str, str, str
     return spec.name, spec.model.owner, version, schedule_word(spec.training.schedule)
 
 
+def model_facts(spec: ModelSpec, champion: Champion | None) -> dict[str, str | int | None]:
+    """Return what the list says of a model, for programs."""
+    return {
+        "model": spec.name,
+        "owner": spec.model.owner,
+        "tier": spec.model.tier,
+        "schedule": spec.training.schedule,
+        "champion": champion.version if champion else None,
+        "epoch": champion.epoch if champion else None,
+        "bundle": champion.digest if champion else None,
+    }
+
+
 ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 
 
-def no_rows(name: str, known: Sequence[str]) -> SettingsError:
+def no_rows(name: str, known: Sequence[str], settings: Settings) -> SettingsError:
     """Return the refusal of a name of which the ledger has no row.
 
     :param known: models that have rows.
+    :param settings: where the ledger is.
     """
     hint = closest(name, known)
     return SettingsError(
-        f"the ledger has no row of the model {name[:80]!r}; models with rows: {', '.join(known) or 'none'}",
+        f"the ledger of {settings.home} has no row of the model {name[:80]!r}; models with rows: "
+        f"{', '.join(known) or 'none'}",
         code="WS-SETTINGS-008",
         next_action=hint.capitalize()
-        or "Name one of them; a model has rows once a version of it was registered.",
+        or f"Name one of them; a model has rows once a version of it was registered. {settings.elsewhere}.",
     )
 
 
@@ -103,10 +130,11 @@ def rollback(
     """
     if not reason.strip():
         raise typer.BadParameter("write why", param_hint="--reason")
-    ports = open_standing_ports(Settings.from_environment())
+    settings = installation()
+    ports = open_standing_ports(settings)
     rows = ports.ledger.rows(name)
     if not rows:
-        raise no_rows(name, ports.ledger.models())
+        raise no_rows(name, ports.ledger.models(), settings)
     if sys.stdin.isatty() and not yes:
         typer.confirm(rollback_question(name, rows, to), abort=True)
     asked = RollBackInput(

@@ -106,7 +106,7 @@ def test_a_home_has_one_stack_at_a_time(tmp_path):
         assert caught.value.code == "WS-SETTINGS-021"
     with own_home(tmp_path, "three"):
         pass
-    assert not (tmp_path / "stack.json").exists()
+    assert json.loads((tmp_path / "stack.json").read_text())["ended_at"]
 
 
 def test_what_an_earlier_stack_left_is_ended_first(tmp_path):
