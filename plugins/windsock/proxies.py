@@ -72,7 +72,7 @@ def through_proxy(url: str) -> str:
     scheme, host = url.partition("://")[0].lower(), host_of(url)
     found = getproxies_environment()
     proxy = found.get(scheme) or found.get("all")
-    if not host or not proxy or proxy_bypass(host):
+    if not host or not proxy or is_local(host) or proxy_bypass(host):
         return ""
     shown = proxy.rpartition("@")[2] if "@" in proxy else proxy.partition("://")[2] or proxy
     name = f"{scheme}_proxy" if found.get(scheme) else "all_proxy"

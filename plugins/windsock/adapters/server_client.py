@@ -6,6 +6,8 @@ import json
 import re
 import ssl
 from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -101,6 +103,17 @@ class ServerRouter:
             seconds=APPLY_SECONDS,
         )
         return self._read(answer, RouteState)
+
+    def clock(self) -> datetime | None:
+        """Return the server's time, to the second; ``None``: it does not say.
+
+        :raises ServerUnavailableError: if it does not answer.
+        :raises SettingsError: if its certificate is not trusted.
+        """
+        try:
+            return parsedate_to_datetime(self._call("GET", "/health").headers["date"])
+        except (KeyError, ValueError):
+            return None
 
     def probe(self, model: str, digest: str) -> ProbeResult:
         """Ask one slot for its golden predictions, past the shares.

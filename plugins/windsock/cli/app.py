@@ -24,6 +24,8 @@ from windsock.cli.backtest import backtest
 from windsock.cli.clients import clients
 from windsock.cli.data import data
 from windsock.cli.demo import demo
+from windsock.cli.doctor import doctor
+from windsock.cli.exit_codes import epilog_of
 from windsock.cli.first_file import init
 from windsock.cli.gate import gate
 from windsock.cli.keys import keys
@@ -42,12 +44,13 @@ from windsock.exceptions import WindsockError
 app = typer.Typer(
     name="windsock",
     help="The life of a machine-learning model as an ordinary part of Apache Airflow.",
-    epilog="Exit codes: 0 done; 1 a no, or bad input; 2 wrong usage; 3 a system did not answer.",
+    epilog="Exit codes: 0 done; 1 a no, or bad input; 2 wrong usage; 3 a system did not answer or the output "
+    "was lost; 130 interrupted; 141 the reader of the output went away. docs/commands.md has them all.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, models, rollback, monitor, backtest, step, serve, demo, up):
+for command in (validate, init, schema, models, rollback, monitor, backtest, step, serve, demo, up, doctor):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
@@ -102,14 +105,17 @@ def _commands() -> Any:
     return _for_users(typer.main.get_command(app))
 
 
-def _for_users(command: Any) -> Any:
-    """Take what docstrings say to programmers, such as ``:raises``, out of the help."""
+def _for_users(command: Any, *words: str) -> Any:
+    """Take what docstrings say to programmers, such as ``:raises``, out of the help; say the exit codes."""
     if command.help:
         command.help = re.split(r"^\s*:(?:raises|param|returns)\b", command.help, flags=re.MULTILINE)[
             0
         ].rstrip()
-    for inner in getattr(command, "commands", {}).values():
-        _for_users(inner)
+    inner_commands = getattr(command, "commands", {})
+    for name, inner in inner_commands.items():
+        _for_users(inner, *words, name)
+    if words and not inner_commands:
+        command.epilog = epilog_of(" ".join(words))
     return command
 
 

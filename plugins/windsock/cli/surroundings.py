@@ -20,7 +20,7 @@ import typer
 
 from windsock.adapters.connections import connections_of
 from windsock.exceptions import SettingsError, StorageError, TransportError, WindsockError
-from windsock.locations import Location, locate
+from windsock.locations import Location, StackNote, locate
 from windsock.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,6 +129,13 @@ def is_installed(settings: Settings) -> bool:
 
 def not_installed(settings: Settings) -> SettingsError:
     """Return the refusal of a place where no installation has run."""
+    note = StackNote.read(settings.home)
+    if note is not None and note.runs:
+        return SettingsError(
+            f"nothing has run yet in the stack of {settings.home}: {_database_file(settings)} does not exist",
+            code="WS-SETTINGS-009",
+            next_action=f"Run a model's retrain DAG at {note.airflow_url}: its first step makes it.",
+        )
     return SettingsError(
         f"no Windsock installation is at {settings.home} (named by {settings.home_from or 'an option'}): "
         f"{_database_file(settings)} does not exist",
