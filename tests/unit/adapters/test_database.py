@@ -224,7 +224,7 @@ def test_a_server_that_is_away_is_told_without_the_password() -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatabaseUnavailableError):
+    with pytest.raises(DatabaseRefusedError):
         open_database(url_of(tmp_path / "file" / "below"))
 
 
