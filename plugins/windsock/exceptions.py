@@ -5,6 +5,7 @@
     WindsockError
      ├─ SpecError             a model's YAML file is wrong
      ├─ SettingsError         the installation is set up wrongly
+ │   └─ DatabaseRefusedError    the control database refuses what is needed: never retried
      ├─ NotBuiltError         the spec asks for something this version cannot do yet
      ├─ VerdictError          a check said no: never retried
      │   ├─ DataRefusedError       the data cannot be used
@@ -99,6 +100,13 @@ class SettingsError(WindsockError, ValueError):
 
     default_code = "WS-SETTINGS-001"
     default_next = "Set the named setting, then run it again."
+
+
+class DatabaseRefusedError(SettingsError):
+    """The control database refuses what is needed: a right, a schema or a name is missing."""
+
+    default_code = "WS-DATABASE-005"
+    default_next = "Fix what the database names, as its administrator, then run it again."
 
 
 class NotBuiltError(WindsockError, NotImplementedError):
@@ -252,7 +260,7 @@ class ServerUnavailableError(TransportError):
     """The serving app did not answer."""
 
     default_code = "WS-SERVING-001"
-    default_next = "Start it with `windsock serve` (or `make up`), then clear this task."
+    default_next = "Start it with `windsock serve`, or all of it with `windsock up`, then clear this task."
 
 
 class DatabaseUnavailableError(TransportError):

@@ -12,6 +12,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field
 
 from windsock.exceptions import SettingsError
+from windsock.locations import HOME, MODELS, Location, locate, with_stack
 from windsock.private_files import rights
 from windsock.spec import Frozen
 from windsock.wire_limits import WireLimits as WireLimits
@@ -56,6 +57,9 @@ class Settings(Frozen):
     :param trusted_proxies: addresses and networks whose X-Forwarded-For is believed
         (``WINDSOCK_TRUSTED_PROXIES``, separated by commas; default: none).
     :param wire: what the server bounds before it knows who asks.
+    :param home_from: what named the home: an option, a variable, or the default; for messages.
+    :param models_from: what named the models folder.
+    :param lacking: variables of the stack that runs there which this process needs and cannot know.
     :param counter: what counts the windows of the prediction log (``WINDSOCK_COUNTER``): ``parquet`` reads
         with numpy, ``ibis`` queries in DuckDB.
     :param business_seconds: how long a query of ``business.sql`` may take (``WINDSOCK_BUSINESS_SECONDS``).
@@ -89,26 +93,35 @@ class Settings(Frozen):
     public_admin: bool = True
     trusted_proxies: tuple[str, ...] = ()
     wire: WireLimits = WireLimits()
+    home_from: str = ""
+    models_from: str = ""
+    lacking: tuple[str, ...] = ()
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+    def from_environment(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        home: Path | None = None,
+        editing: bool = False,
+    ) -> Self:
         """Read the settings; nothing is created and nothing is contacted.
 
+        An option counts before a variable, a variable before what the stack that runs in the home was started
+        with, and that before the default (:mod:`windsock.locations`).
+
         :param environment: default: ``os.environ``.
+        :param home: what ``--home`` says.
+        :param editing: model files are to be written or checked, not the copies that a demo works on.
         :raises SettingsError: if ``WINDSOCK_COUNTER`` is no word that is known, ``WINDSOCK_FILES_GROUP`` no
             group that files can be given to, or a limit, a proxy or a switch cannot be used.
         """
-        env = os.environ if environment is None else environment
-        rights(env)
-        airflow_home = env.get("AIRFLOW_HOME")
-        home = Path(
-            env.get("WINDSOCK_HOME") or (Path(airflow_home) / "windsock" if airflow_home else ".windsock")
-        )
-        home = home.expanduser().absolute()
-        project = Path(airflow_home).expanduser().absolute() if airflow_home else Path.cwd()
-        models = (
-            Path(env.get("WINDSOCK_MODELS_DIR") or project / "include" / "models").expanduser().absolute()
-        )
+        given = os.environ if environment is None else environment
+        rights(given)
+        location = locate(given, home=home)
+        env, noted = with_stack(given, location, editing=editing)
+        home = location.home
+        models = _models_dir(env, location)
         roots = env.get("WINDSOCK_SOURCE_ROOTS")
         default_roots = (models.parent.parent, models)
         return cls(
@@ -116,7 +129,7 @@ class Settings(Frozen):
             database_url=env.get("WINDSOCK_DATABASE_URL") or f"sqlite:///{home / 'control.db'}",
             storage_url=env.get("WINDSOCK_STORAGE_URL") or str(home / "storage"),
             tracking_uri=env.get("WINDSOCK_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
-            server_url=(env.get("WINDSOCK_SERVER_URL") or "http://127.0.0.1:8181").rstrip("/"),
+            server_url=_server_url(env),
             models_dir=models,
             source_roots=tuple(Path(root).absolute() for root in roots.split(os.pathsep))
             if roots
@@ -141,12 +154,23 @@ class Settings(Frozen):
             public_admin=_switch(env, "WINDSOCK_SERVING_PUBLIC_ADMIN", default=True),
             trusted_proxies=_networks(env, "WINDSOCK_TRUSTED_PROXIES"),
             wire=wire_limits(env),
+            home_from=location.home_from,
+            models_from=_models_from(env, noted, location),
+            lacking=tuple(
+                name for name in (location.stack.hidden if location.stack else ()) if not env.get(name)
+            ),
         )
 
     @property
     def admin_address(self) -> str:
         """The address of the server's admin calls."""
         return self.admin_url or self.server_url
+
+    @property
+    def elsewhere(self) -> str:
+        """What to do where this is not the installation that was meant; the beginning of a sentence."""
+        named = self.home_from or HOME
+        return f"If the installation is not {self.home} (by {named}), name it with {HOME} or --home"
 
     @property
     def include_dir(self) -> Path:
@@ -197,8 +221,29 @@ class Settings(Frozen):
             raise SettingsError(
                 f"no admin token: {file} cannot be read ({type(error).__name__})",
                 code="WS-SETTINGS-002",
-                next_action="Run `windsock keys init`, or set WINDSOCK_ADMIN_TOKEN.",
+                next_action=f"{self.elsewhere}. Else run `windsock keys init`, or set WINDSOCK_ADMIN_TOKEN.",
             ) from error
+
+
+def _models_dir(env: Mapping[str, str], location: Location) -> Path:
+    project = Path(env["AIRFLOW_HOME"]) if env.get("AIRFLOW_HOME") else location.project
+    return Path(env.get(MODELS) or project / "include" / "models").expanduser().absolute()
+
+
+def _models_from(env: Mapping[str, str], noted: frozenset[str], location: Location) -> str:
+    """Return what named the models folder."""
+    if MODELS in noted:
+        return "the stack that runs there"
+    if env.get(MODELS):
+        return MODELS
+    return "AIRFLOW_HOME" if env.get("AIRFLOW_HOME") else f"the project folder {location.project}"
+
+
+def _server_url(env: Mapping[str, str]) -> str:
+    """Return the server's address: named as a whole, or by the port that a stack here would take."""
+    port = env.get("WINDSOCK_SERVER_PORT", "")
+    default = f"http://127.0.0.1:{port if port.isdigit() else 8181}"
+    return (env.get("WINDSOCK_SERVER_URL") or default).rstrip("/")
 
 
 def _counter(word: str) -> CounterEngine:

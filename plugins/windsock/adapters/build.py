@@ -31,6 +31,7 @@ from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
 from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.ports import Ports
+from windsock.proxies import go_direct
 from windsock.settings import Settings
 
 
@@ -41,6 +42,7 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
     :param connections: turns an Airflow connection id into a SQLAlchemy URL; raises SettingsError for an
         unknown one.
     """
+    go_direct()
     storage = Storage(settings.storage_url)
     return Ports(
         sources=SourceReaders(

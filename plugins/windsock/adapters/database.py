@@ -10,8 +10,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.database_faults import foreign_tables, translated
 from windsock.exceptions import DatabaseUnavailableError, SettingsError
-from windsock.library_texts import library_text
 from windsock.private_files import make_file, make_folder, rights, tighten
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ CONNECT_SECONDS = 5
 ADVISORY_LOCK = 0x77696E64
 """Key of the advisory lock under which a PostgreSQL schema is upgraded: "wind" in ASCII."""
 
-_WRITES = "windsock_writes"
+WRITES = "windsock_writes"
 UNSIGNED = frozenset({"0001", "0002", "0003", "0004"})
 """Revisions whose ledger had no signatures."""
 
@@ -78,7 +78,7 @@ def reading(url: str) -> Iterator[Connection]:
 
     :raises DatabaseUnavailableError: if the database does not answer.
     """
-    with _told(url), open_database(url).connect() as connection:
+    with translating(url), open_database(url).connect() as connection:
         if connection.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
@@ -91,8 +91,8 @@ def writing(url: str) -> Iterator[Connection]:
 
     :raises DatabaseUnavailableError: if the database does not answer.
     """
-    with _told(url), open_database(url).connect() as connection:
-        connection = connection.execution_options(**{_WRITES: True})
+    with translating(url), open_database(url).connect() as connection:
+        connection = connection.execution_options(**{WRITES: True})
         with connection.begin():
             yield connection
 
@@ -114,13 +114,35 @@ def shown_url(url: str) -> str:
     return _parsed(url).set(query={}).render_as_string(hide_password=True)
 
 
+def unopened(url: str) -> Engine:
+    """Return an engine of a database as it is: nothing is made or upgraded in it.
+
+    :raises SettingsError: if the URL cannot be used.
+    """
+    return _make_engine(_parsed(url))
+
+
 @lru_cache(maxsize=16)
 def _opened(url: str, pid: int) -> Engine:  # an engine must not cross a fork: hence the process id
-    with _told(url):
+    with translating(url):
         engine = _make_engine(_parsed(url))
-        if _revision(engine) != HEAD and not _goes_on(engine, url):
+        revision = _revision(engine)
+        if revision != HEAD and not _goes_on(engine, url):
+            _require_own(engine, url, revision)
             _upgrade(engine, url)
     return engine
+
+
+def _require_own(engine: Engine, url: str, revision: str | None) -> None:
+    """Refuse to make tables beside others of the same names that no Windsock has made.
+
+    :raises DatabaseRefusedError: if there are such tables.
+    """
+    from sqlalchemy import inspect
+
+    if revision is None and (there := sorted(COLUMNS.keys() & set(inspect(engine).get_table_names()))):
+        with engine.connect() as connection:
+            raise foreign_tables(connection, shown_url(url), there, VERSION_TABLE)
 
 
 def _goes_on(engine: Engine, url: str) -> bool:
@@ -152,6 +174,8 @@ def _parsed(url: str) -> URL:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
+    if url.startswith("postgres://"):  # as Airflow and hosting services write it; SQLAlchemy knows it no more
+        url = f"postgresql+psycopg://{url.removeprefix('postgres://')}"
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -214,7 +238,7 @@ def _make_sqlite(url: URL) -> Engine:
     def begin(connection: Connection) -> None:
         # A transaction that will write takes the lock at once: one that reads first and writes later fails
         # without waiting when another one wrote in between.
-        writes = connection.get_execution_options().get(_WRITES)
+        writes = connection.get_execution_options().get(WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
@@ -257,7 +281,7 @@ def _upgrade_sqlite(engine: Engine, url: str) -> None:
             raw = engine.raw_connection()  # the journal's kind cannot be changed in a transaction
             raw.cursor().execute("PRAGMA journal_mode=WAL")
             raw.close()
-            with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+            with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
                 _run_migrations(connection)
                 _sign_old_rows(connection, before, url)
     except Timeout as error:
@@ -319,18 +343,15 @@ def _run_migrations(connection: Connection) -> None:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def translating(url: str) -> Iterator[None]:
     """Turn what the driver says about its database into Windsock's own error."""
-    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+    from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
     from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
     try:
         yield
-    except (IntegrityError, ProgrammingError, DataError):
+    except (IntegrityError, DataError):
         raise
     except (DBAPIError, PoolTimeoutError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise DatabaseUnavailableError(
-            f"the control database {shown_url(url)} does not answer:"
-            f" {type(cause).__name__}: {library_text(cause)}"
-        ) from error
+        # Without a cause: a driver's text repeats the whole statement, and there is nothing to learn from it.
+        raise translated(error, shown_url(url), _parsed(url)) from None

@@ -22,7 +22,9 @@ from urllib.parse import urlsplit, urlunsplit
 from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import SettingsError, StorageError, TrackingUnavailableError, WindsockError
 from windsock.library_texts import library_text
+from windsock.locations import when_down
 from windsock.private_files import make_file, make_folder, rights
+from windsock.proxies import go_direct, through_proxy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,7 +41,7 @@ LOCK_SECONDS = 120.0
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 UNAVAILABLE = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"})
 SHOWN = 300
-START = "See that MLflow is up (`make up` starts one), then clear this task; nothing is written twice."
+START = "See that MLflow is up (`windsock up` starts one), then clear this task; nothing is written twice."
 
 
 class MlflowService:
@@ -62,6 +64,22 @@ class MlflowService:
     def shown(self) -> str:
         """The tracking URI as it may stand in a log: without user, password and query."""
         return without_login(self.tracking_uri).partition("?")[0]
+
+    @property
+    def _proxy(self) -> str:
+        """The proxy that calls take, as a part of a sentence; empty: none."""
+        return through_proxy(self.tracking_uri) if self.is_server else ""
+
+    def _next(self) -> str:
+        """Return what to do where it does not answer."""
+        if self._proxy:
+            return (
+                "See that the proxy lets calls to it through, or name its host in NO_PROXY, then clear this "
+                "task; nothing is written twice."
+            )
+        if not self.is_server:
+            return "See that the database is up, then clear this task; nothing is written twice."
+        return when_down(self.home, "mlflow", START, address=self.tracking_uri)
 
     @property
     def artifact_root(self) -> Path | None:
@@ -168,6 +186,7 @@ class MlflowService:
         for name, value in LIMITS.items():
             os.environ.setdefault(name, value)
         if self.is_server:
+            go_direct(self.tracking_uri)
             from mlflow.utils.credentials import get_default_host_creds
             from mlflow.utils.rest_utils import http_request
 
@@ -197,7 +216,8 @@ class MlflowService:
 
         if isinstance(error, MlflowException) and error.error_code not in UNAVAILABLE:
             return SettingsError(
-                f"cannot {doing}: MLflow at {self.shown} refused it ({error.error_code}): {_told(error)}",
+                f"cannot {doing}: MLflow at {self.shown}{self._proxy} refused it ({error.error_code}):"
+                f" {_told(error)}",
                 code="WS-TRACKING-003",
                 next_action="Mend what MLflow names; about rights, check the login of mlflow_default.",
             )
@@ -210,8 +230,9 @@ class MlflowService:
         if isinstance(error, known):
             why = type(error).__name__ if self.is_server else f"{type(error).__name__}: {_told(error)}"
             return TrackingUnavailableError(
-                f"cannot {doing}: MLflow at {self.shown} did not answer within {seconds:.1f} s ({why})",
-                next_action=START,
+                f"cannot {doing}: MLflow at {self.shown}{self._proxy} did not answer within {seconds:.1f} s"
+                f" ({why})",
+                next_action=self._next(),
             )
         return None
 

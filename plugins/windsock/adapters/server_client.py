@@ -6,6 +6,8 @@ import json
 import re
 import ssl
 from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -21,6 +23,7 @@ from windsock.exceptions import (
     StaleEpochError,
     WindsockError,
 )
+from windsock.locations import when_down
 from windsock.records import ProbeResult, RoutePlan, RouteState
 from windsock.settings import Settings
 
@@ -101,6 +104,17 @@ class ServerRouter:
         )
         return self._read(answer, RouteState)
 
+    def clock(self) -> datetime | None:
+        """Return the server's time, to the second; ``None``: it does not say.
+
+        :raises ServerUnavailableError: if it does not answer.
+        :raises SettingsError: if its certificate is not trusted.
+        """
+        try:
+            return parsedate_to_datetime(self._call("GET", "/health").headers["date"])
+        except (KeyError, ValueError):
+            return None
+
     def probe(self, model: str, digest: str) -> ProbeResult:
         """Ask one slot for its golden predictions, past the shares.
 
@@ -140,7 +154,7 @@ class ServerRouter:
                 raise self._no_tls(cause) from error
             raise ServerUnavailableError(
                 f"no server answers at {self.server_url} ({type(error).__name__})",
-                next_action=self._elsewhere(),
+                next_action=self._elsewhere() or self._restart(),
             ) from error
 
     def _elsewhere(self) -> str | None:
@@ -158,6 +172,12 @@ class ServerRouter:
             "The server of this installation says that it listens elsewhere; if it is yours, set "
             f"WINDSOCK_SERVER_URL={found[0]} and WINDSOCK_ADMIN_URL={found[1]}, then run it again."
         )
+
+    def _restart(self) -> str | None:
+        """Return what to do where nothing says that the server listens elsewhere; ``None``: start it."""
+        if self.folder is None:
+            return None
+        return when_down(self.folder.parent, "server", "", address=self.server_url) or None
 
     def _no_tls(self, fault: ssl.SSLError) -> SettingsError:
         if isinstance(fault, ssl.SSLCertVerificationError):

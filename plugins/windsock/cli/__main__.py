@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from windsock.cli.app import main
+from windsock.cli import main
 
 main()

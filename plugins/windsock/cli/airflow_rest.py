@@ -27,7 +27,7 @@ class AirflowApiError(TransportError):
     """
 
     default_code = "WS-TRANSPORT-010"
-    default_next = "See that Airflow is up (`make up`) and read logs/airflow-api.log in the stack's home."
+    default_next = "See that Airflow is up and read logs/airflow-api.log in the home of its `windsock up`."
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

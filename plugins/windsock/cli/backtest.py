@@ -13,7 +13,7 @@ from windsock.cli.backtest_retrain import WhatIf
 from windsock.cli.backtest_table import label_delay, moment_of
 from windsock.cli.backtest_worlds import Table, world_of_log, world_of_table
 from windsock.cli.console import say, table
-from windsock.cli.surroundings import open_standing_ports, write_whole
+from windsock.cli.surroundings import installation, open_standing_ports, write_whole
 from windsock.exceptions import MonitoringError, SpecError
 from windsock.monitoring.backtest import replay, windows_between
 from windsock.records.backtest import Backtest
@@ -64,7 +64,7 @@ def backtest(
     """
     if data is not None and source:
         raise typer.BadParameter("one of them, not both", param_hint="--data, --source")
-    settings = Settings.from_environment()
+    settings = installation()
     spec = find_model(settings, name)
     windows = windows_between(spec.monitoring, moment_of(start, "--from"), moment_of(end, "--to"))
     ports = open_standing_ports(settings)
@@ -113,7 +113,8 @@ def find_model(settings: Settings, name: str) -> ModelSpec:
         _raise_own(name, errors)
         hint = closest(name, list(specs))
         raise MonitoringError(
-            f"no model is named {name[:80]!r} in {settings.models_dir}; models: {', '.join(specs) or 'none'}",
+            f"no model is named {name[:80]!r} in {settings.models_dir} (named by {settings.models_from}); "
+            f"models: {', '.join(specs) or 'none'}",
             code="WS-MONITORING-072",
             next_action=hint.capitalize() or "Name one of them, or set WINDSOCK_MODELS_DIR.",
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from windsock.cli.console import say, table
+from windsock.cli.output import JsonOption, print_json
+from windsock.cli.surroundings import installation
 from windsock.exceptions import SettingsError
 from windsock.ports import utc_now
-from windsock.settings import Settings
 from windsock.spec.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ HEAD = ("client", "scopes", "models", "rate/s", "burst", "key", "age", "state")
 def _registry() -> ClientRegistry:
     from windsock.serving.client_file import ClientRegistry
 
-    return ClientRegistry(Settings.from_environment().clients_file)
+    return ClientRegistry(installation().clients_file)
 
 
 @clients.command()
@@ -64,11 +65,14 @@ def add(
 
 
 @clients.command("list")
-def list_clients() -> None:
+def list_clients(as_json: JsonOption = False) -> None:
     """List clients and keys: ids and ages, never a key itself."""
-    found = _registry().list()
+    file, found = installation().clients_file, _registry().list()
+    if as_json:
+        print_json({"file": file, "clients": [client_facts(one, utc_now()) for one in found]})
+        return
     if not found:
-        say("no client is set up; `windsock clients add NAME` makes one")
+        say(f"no client is set up in {file}; `windsock clients add NAME` makes one")
         return
     now = utc_now()
     for line in table(HEAD, [row for client in found for row in client_rows(client, now)], indent=""):
@@ -109,9 +113,24 @@ def remove(name: Name) -> None:
     left = _registry().remove(name)
     say(f"removed {name}; workers refuse its keys within a second")
     if not left:
-        file = Settings.from_environment().clients_file
+        file = installation().clients_file
         say("no client is left: every call is refused until one is added,")
         say(f"or until {file} is removed and the server started again")
+
+
+def client_facts(client: Client, now: datetime) -> dict[str, Any]:
+    """Return what the list says of a client, for programs: no key and no digest of one."""
+    return {
+        "client": client.name,
+        "scopes": sorted(client.scopes),
+        "models": client.models,
+        "rate_per_second": client.rate_per_second,
+        "burst": client.burst,
+        "keys": [
+            {"id": key.id, "created": key.created, "expires": key.expires, "valid": key.valid_at(now)}
+            for key in client.keys
+        ],
+    }
 
 
 def client_rows(client: Client, now: datetime) -> Iterator[tuple[str, ...]]:

@@ -10,14 +10,12 @@ from windsock.texts import one_line, several_lines
 def say(line: str) -> None:
     """Print a line at once, without what a terminal would obey.
 
-    A terminal that is gone is no reason to leave processes behind.
+    A terminal that is gone is no reason to leave processes behind: :mod:`windsock.cli.output` remembers what
+    was lost, and the command ends with an error.
 
     :param line: text; of several lines only the first stands at the margin.
     """
-    try:
-        print(several_lines(line), flush=True)
-    except OSError:
-        return
+    print(several_lines(line), flush=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:

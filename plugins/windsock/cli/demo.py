@@ -22,8 +22,19 @@ from windsock.cli.stack import Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.staging import StagedModel, stage_model
 from windsock.cli.supervisor import StopSignalError, Supervisor
-from windsock.cli.up import AirflowPort, MlflowPort, PrivatePort, ProjectOption, ServerPort, addresses, logins
+from windsock.cli.surroundings import location
+from windsock.cli.up import (
+    INTERRUPTED,
+    AirflowPort,
+    MlflowPort,
+    PrivatePort,
+    ProjectOption,
+    ServerPort,
+    addresses,
+    logins,
+)
 from windsock.exceptions import WindsockError
+from windsock.locations import locate
 from windsock.records import Champion, GateDecision, InputSchema
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
@@ -40,7 +51,7 @@ SpecOption = Annotated[
 ]
 KeepHomeOption = Annotated[
     Path | None,
-    typer.Option("--keep-home", help="Where everything is kept; default: .windsock, as for `windsock up`."),
+    typer.Option("--keep-home", "--home", help="Where everything is kept; default: as for `windsock up`."),
 ]
 
 
@@ -53,8 +64,8 @@ class DemoFailedError(WindsockError):
 
 def demo(
     spec: SpecOption = None,
-    keep_home: KeepHomeOption = None,
-    project: ProjectOption = Path(),
+    home: KeepHomeOption = None,
+    project: ProjectOption = None,
     airflow_port: AirflowPort = None,
     mlflow_port: MlflowPort = None,
     server_port: ServerPort = None,
@@ -66,8 +77,8 @@ def demo(
     :raises WindsockError: if the model file cannot be used or the stack does not come up.
     """
     begun = datetime.now(UTC)
-    project = project.absolute()
-    home = (keep_home or project / ".windsock").absolute()
+    place, wanted = location(home=home, project=project), project
+    project, home = place.project, place.home
     staged = stage_model((spec or project / SAMPLE).absolute(), project=project, home=home, change=in_a_hurry)
     model = staged.spec.model
     say(f"Model    {model.name}: owner {model.owner}, tier {model.tier}, {staged.file}")
@@ -82,6 +93,7 @@ def demo(
         ),
         models_dir=staged.models_dir,
         source_roots=staged.source_roots,
+        command="demo",
     )
     try:
         with running_stack(stack, say=say) as supervisor:
@@ -89,8 +101,14 @@ def demo(
     except StopSignalError as error:
         say("Stopped; no process is left.")
         raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:  # before the supervisor takes signals, or after it
+        say("Stopped; no process is left.")
+        raise typer.Exit(INTERRUPTED) from None
     say(f"Done after {seconds_since(begun):.0f} s; everything is stopped.")
-    again = "make up" if keep_home is None else f"windsock up --project {project} --home {home}"
+    elsewhere = locate(project=wanted)
+    again = "windsock up"
+    if (elsewhere.home, elsewhere.project) != (home, project) or wanted is not None:
+        again = f"windsock up --project {project} --home {home}"
     say(f"`{again}` brings it all back, with what was made in it:")
     for line in [
         *addresses(Stack(project=project, home=home, ports=StackPorts.from_environment())),

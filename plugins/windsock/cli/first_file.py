@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from windsock.adapters.connections import connections_of, variable_of
 from windsock.cli.console import say
-from windsock.cli.surroundings import already_there, write_whole
+from windsock.cli.surroundings import already_there, installation, write_whole
 from windsock.exceptions import DataRefusedError, SpecError
 from windsock.records import ValueForm
 from windsock.settings import Settings
@@ -58,7 +58,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
 ) -> None:
     """Write a first model file after a look at the columns of a table."""
-    settings = Settings.from_environment()
+    settings = installation(editing=True)
     wanted = source_of(source)
     chosen = name or model_name(_stem(wanted))
     file = output or settings.models_dir / f"{chosen}.yaml"

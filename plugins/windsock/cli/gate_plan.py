@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from windsock.cli.console import table
@@ -53,21 +53,68 @@ class Seen:
     source: str
 
 
-def plan_lines(spec: ModelSpec, ports: Ports, power: float) -> Iterator[str]:
-    """Yield the plan."""
+@dataclass(frozen=True, kw_only=True)
+class GatePlan:
+    """What the limits of a model need.
+
+    :param true_values: where the values come from that are taken to be true.
+    :param today: the rows there are.
+    :param is_first: whether no champion is there yet.
+    :param needs: a row of the table each, by the names of its columns.
+    """
+
+    model: str
+    power: float
+    held_out_percent: int
+    true_values: str
+    today: str
+    is_first: bool
+    needs: tuple[dict[str, str], ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the plan for programs: counts as numbers, what there is none of as ``null``."""
+        needs = [{name.replace("-", "_").replace(" ", "_"): _fact(cell) for name, cell in need.items()}
+                 for need in self.needs]  # fmt: skip
+        return {**asdict(self), "needs": needs}
+
+
+def _fact(cell: str) -> str | int | None:
+    """Return what a cell of the table says."""
+    whole = cell.replace(",", "")
+    return None if cell == "-" else int(whole) if whole.isdigit() else cell
+
+
+def plan_of(spec: ModelSpec, ports: Ports, power: float) -> GatePlan:
+    """Return what the gate's limits need, beside what there is."""
     seen, today = last_seen(spec, ports), count_today(spec, ports)
-    yield f"{spec.name}: to pass with probability {power:g}; {HELD_OUT_PERCENT} % of the rows are held out"
-    yield f"true values: {seen.source}"
-    yield f"today: {today.line}"
     first = ports.ledger.champion(spec.name) is None
-    if first:
-        yield "no champion yet: this model must beat one that knows nothing, every later one its champion"
     rows = [
         *_limit_rows(spec, seen, today, power),
         *(_baseline_rows(spec, seen, today, power) if first or not spec.gate.minimum else ()),
         *_champion_rows(spec, seen, today, power),
     ]
-    yield from table(HEAD, rows)
+    return GatePlan(
+        model=spec.name,
+        power=power,
+        held_out_percent=HELD_OUT_PERCENT,
+        true_values=seen.source,
+        today=today.line,
+        is_first=first,
+        needs=tuple(dict(zip(HEAD, row, strict=True)) for row in rows),
+    )
+
+
+def plan_lines(plan: GatePlan) -> Iterator[str]:
+    """Yield the plan for people."""
+    yield (
+        f"{plan.model}: to pass with probability {plan.power:g}; {plan.held_out_percent} % of the rows are "
+        "held out"
+    )
+    yield f"true values: {plan.true_values}"
+    yield f"today: {plan.today}"
+    if plan.is_first:
+        yield "no champion yet: this model must beat one that knows nothing, every later one its champion"
+    yield from table(HEAD, [tuple(need.values()) for need in plan.needs])
 
 
 def last_seen(spec: ModelSpec, ports: Ports) -> Seen:

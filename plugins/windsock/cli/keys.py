@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from windsock.cli.console import say
-from windsock.cli.surroundings import complain, open_standing_ports, user
+from windsock.cli.surroundings import complain, installation, open_standing_ports, user
 from windsock.door import sign_anew
 from windsock.exceptions import SettingsError, WindsockError
 from windsock.records import RunContext
@@ -24,7 +24,7 @@ def init() -> None:
     """Make the signing key, its public key and the admin token; what is there is never replaced."""
     from windsock.adapters.signing import create_keys
 
-    folder = create_keys(Settings.from_environment().keys_dir)
+    folder = create_keys(installation().keys_dir)
     say(f"made the signing key, its public key and the admin token in {folder}")
     say("keep a copy of the folder in a safe place: without the key no new model can be signed")
 
@@ -34,7 +34,7 @@ def rotate() -> None:
     """Make a new signing key; what the old one signed stays verifiable, by its public key in retired/."""
     from windsock.adapters.signing import RETIRED, replace_signing_key
 
-    settings = Settings.from_environment()
+    settings = installation()
     folder = settings.keys_dir
     made = replace_signing_key(folder)
     say(f"made the signing key {made} in {folder}; the public keys of before are in {folder / RETIRED}")
@@ -63,7 +63,7 @@ def log_key() -> None:
     """Make the key that encrypts sensitive fields in the prediction log; again: put a new one first."""
     from windsock.adapters.column_cipher import LOG_KEY, make_log_key
 
-    folder = Settings.from_environment().keys_dir
+    folder = installation().keys_dir
     held = make_log_key(folder)
     if held == 1:
         say(f"made the log key {folder / LOG_KEY}; sensitive fields are encrypted from now on")

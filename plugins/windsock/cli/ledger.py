@@ -11,10 +11,10 @@ from typer.core import TyperGroup
 
 from windsock.cli.console import say, table
 from windsock.cli.models import ModelName, no_rows
-from windsock.cli.surroundings import REFUSED, open_standing_ports, user
+from windsock.cli.output import JsonOption, print_json
+from windsock.cli.surroundings import REFUSED, installation, open_standing_ports, user
 from windsock.door import Differences, differences, reconcile
-from windsock.records import ChainCheck, LedgerRow, LeftOut, RunContext, versions_by_row
-from windsock.settings import Settings
+from windsock.records import ChainCheck, Champion, LedgerRow, LeftOut, RunContext, versions_by_row
 from windsock.steps import shorten
 
 
@@ -37,21 +37,28 @@ HEAD = ("row", "time (UTC)", "action", "version", "epoch", "by", "bundle", "reas
 
 
 @ledger.command()
-def show(name: ModelName) -> None:
+def show(name: ModelName, as_json: JsonOption = False) -> None:
     """Show every row of a model's ledger and prove them; exit code 1 if rows are missing or left out."""
-    port = open_standing_ports(Settings.from_environment()).ledger
+    settings = installation()
+    port = open_standing_ports(settings).ledger
     check, rows = port.verify(name), port.rows(name)
     if not rows and not check.left_out and check.broken_at is None:
-        raise no_rows(name, port.models())
+        raise no_rows(name, port.models(), settings)
+    if as_json:
+        print_json({"model": name, "champion": port.champion(name), "chain": check, "rows": rows})
+    else:
+        _show(check, rows, port.champion(name))
+    if check.broken_at is not None or check.left_out:
+        raise typer.Exit(REFUSED)
+
+
+def _show(check: ChainCheck, rows: Sequence[LedgerRow], champion: Champion | None) -> None:
     for line in table(HEAD, ledger_rows(rows), indent=""):
         say(line)
     for left in check.left_out:
         say(left_out_line(left))
-    champion = port.champion(name)
     say(f"champion: version {champion.version}, epoch {champion.epoch}" if champion else "champion: none yet")
     say(chain_line(check))
-    if check.broken_at is not None or check.left_out:
-        raise typer.Exit(REFUSED)
 
 
 @ledger.command("reconcile")
@@ -70,7 +77,7 @@ def reconcile_ledger(
     epochs are never used again. A server that is ahead gets the ledger's champion under an epoch above its
     own; a plan that lost its seal, as by a new admin token, is sealed anew. Without --reason it only shows.
     """
-    settings = Settings.from_environment()
+    settings = installation()
     ports = open_standing_ports(settings)
     found = differences(ports, name)
     for line in difference_lines(found, settings.admin_address):

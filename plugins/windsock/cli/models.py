@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from windsock.cli.console import say, table
 from windsock.cli.model_dags import switch
+from windsock.cli.output import JsonOption, print_json
 from windsock.cli.running_airflow import running_airflow
 from windsock.cli.surroundings import (
     REFUSED,
     complain,
     findings_on_stderr,
+    installation,
     open_ports,
     open_standing_ports,
+    planning_ports,
     user,
 )
 from windsock.exceptions import SettingsError
@@ -35,28 +39,44 @@ from windsock.spec.loader import load_models, load_shared
 from windsock.steps import verdict_of
 from windsock.steps.run import run_step
 
+
+class _ListUnlessNamed(TyperGroup):
+    """Lists the models where no command of the group is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 models = typer.Typer(
-    help="List the models: owner, champion, schedule. Exit code 1 if a model file cannot be used. "
-    "`on` and `off` switch all DAGs of one.",
-    invoke_without_command=True,
+    cls=_ListUnlessNamed,
+    help="List the models: owner, champion, schedule. `on` and `off` switch all DAGs of one.",
 )
 ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 
 
-@models.callback()
-def list_models(context: typer.Context) -> None:
+@models.command("list")
+def list_models(as_json: JsonOption = False) -> None:
     """List the models: owner, champion, schedule. Exit code 1 if a model file cannot be used."""
-    if context.invoked_subcommand is not None:
-        return
-    settings = Settings.from_environment()
+    settings = installation()
     specs, errors = load_models(settings.models_dir, load_shared(settings.shared_file))
+    champions: dict[str, Champion | None] = {}
     if specs:
-        ledger_port = open_ports(settings).ledger
-        rows = [model_row(spec, ledger_port.champion(name)) for name, spec in specs.items()]
+        with planning_ports(settings, open_ports) as ports:
+            champions = {name: ports.ledger.champion(name) for name in specs}
+    if as_json:
+        listed = [model_facts(spec, champions[name]) for name, spec in specs.items()]
+        print_json({"models_dir": settings.models_dir, "models": listed})
+    elif specs:
+        rows = [model_row(spec, champions[name]) for name, spec in specs.items()]
         for line in table(("model", "owner", "champion", "schedule"), rows, indent=""):
             say(line)
     elif not errors:
-        say(f"no model file in {settings.models_dir}; `windsock init` writes one")
+        say(
+            f"no model file in {settings.models_dir} (named by {settings.models_from}); `windsock init`"
+            " writes one, WINDSOCK_MODELS_DIR names another folder"
+        )
     for error in errors:
         complain(error)
     if errors:
@@ -66,7 +86,7 @@ def list_models(context: typer.Context) -> None:
 @models.command()
 def on(name: ModelName) -> None:
     """Switch all DAGs of a model on, in the stack that runs in this home."""
-    settings = Settings.from_environment()
+    settings = installation()
     with running_airflow(settings) as api:
         switch(api, settings, name, on=True)
 
@@ -77,7 +97,7 @@ def off(name: ModelName) -> None:
 
     Its roll back is off as well; `windsock rollback NAME` works without Airflow.
     """
-    settings = Settings.from_environment()
+    settings = installation()
     with running_airflow(settings) as api:
         switch(api, settings, name, on=False)
 
@@ -88,17 +108,32 @@ def model_row(spec: ModelSpec, champion: Champion | None) -> tuple[str, str, str
     return spec.name, spec.model.owner, version, schedule_word(spec.training.schedule)
 
 
-def no_rows(name: str, known: Sequence[str]) -> SettingsError:
+def model_facts(spec: ModelSpec, champion: Champion | None) -> dict[str, str | int | None]:
+    """Return what the list says of a model, for programs."""
+    return {
+        "model": spec.name,
+        "owner": spec.model.owner,
+        "tier": spec.model.tier,
+        "schedule": spec.training.schedule,
+        "champion": champion.version if champion else None,
+        "epoch": champion.epoch if champion else None,
+        "bundle": champion.digest if champion else None,
+    }
+
+
+def no_rows(name: str, known: Sequence[str], settings: Settings) -> SettingsError:
     """Return the refusal of a name of which the ledger has no row.
 
     :param known: models that have rows.
+    :param settings: where the ledger is.
     """
     hint = closest(name, known)
     return SettingsError(
-        f"the ledger has no row of the model {name[:80]!r}; models with rows: {', '.join(known) or 'none'}",
+        f"the ledger of {settings.home} has no row of the model {name[:80]!r}; models with rows: "
+        f"{', '.join(known) or 'none'}",
         code="WS-SETTINGS-008",
         next_action=hint.capitalize()
-        or "Name one of them; a model has rows once a version of it was registered.",
+        or f"Name one of them; a model has rows once a version of it was registered. {settings.elsewhere}.",
     )
 
 
@@ -131,10 +166,11 @@ def rollback(
     """
     if not reason.strip():
         raise typer.BadParameter("write why", param_hint="--reason")
-    ports = open_standing_ports(Settings.from_environment())
+    settings = installation()
+    ports = open_standing_ports(settings)
     rows = ports.ledger.rows(name)
     if not rows:
-        raise no_rows(name, ports.ledger.models())
+        raise no_rows(name, ports.ledger.models(), settings)
     if sys.stdin.isatty() and not yes:
         typer.confirm(rollback_question(name, rows, to), abort=True)
     asked = RollBackInput(

@@ -12,8 +12,9 @@ from windsock.cli.backtest_table import moment_of
 from windsock.cli.console import say
 from windsock.cli.monitor_accept import accept_drift_of, accept_loss_of, why_of
 from windsock.cli.monitor_plan import trend_plan
-from windsock.cli.monitor_status import policy_line, show_status
-from windsock.cli.surroundings import exit_code, findings_on_stderr, open_standing_ports, user
+from windsock.cli.monitor_status import policy_line, show_status, status_facts
+from windsock.cli.output import JsonOption, print_json
+from windsock.cli.surroundings import exit_code, findings_on_stderr, installation, open_standing_ports, user
 from windsock.exceptions import MonitoringError, WindsockError
 from windsock.monitoring.backlog import take_backlog
 from windsock.ports import Ports
@@ -27,7 +28,6 @@ from windsock.records import (
     RunContext,
     Span,
 )
-from windsock.settings import Settings
 from windsock.spec import ModelSpec
 from windsock.steps import verdict_of
 from windsock.steps.run import run_step
@@ -69,6 +69,7 @@ def monitor(
         str | None,
         typer.Option(help="With --reset, --accept-drift and --accept-loss: why; it is recorded."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a model's verdicts, judge its windows, plan, reset the breaker, accept drift or a loss.
 
@@ -82,9 +83,11 @@ def monitor(
         accept_drift=accept_drift,
         accept_loss=accept_loss,
     )
+    if as_json and (check or plan or reset or accept_drift or accept_loss):
+        raise typer.BadParameter("only for the status", param_hint="--json")
     if window_end is not None and not check:
         raise typer.BadParameter("only with --check", param_hint="--window-end")
-    settings = Settings.from_environment()
+    settings = installation()
     spec = find_model(settings, name)
     ports = open_standing_ports(settings)
     if reset:
@@ -98,6 +101,8 @@ def monitor(
     elif plan:
         for line in trend_plan(spec, ports.monitor.windows(name, "performance"), ports.ledger.champion(name)):
             say(line)
+    elif as_json:
+        print_json(status_facts(spec, ports))
     else:
         show_status(spec, ports)
 

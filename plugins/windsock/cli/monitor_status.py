@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from windsock.cli.console import say, table
 from windsock.cli.monitor_accept import reference_lines
 from windsock.cli.season_lines import status_lines
@@ -24,6 +27,7 @@ from windsock.records import (
 from windsock.records.retraining import hold_of, open_episode
 from windsock.spec import ModelSpec
 
+KINDS: tuple[WindowKind, ...] = ("drift", "performance")
 SHOWN = 6
 """Judged windows that the status shows, of each kind."""
 TEXT = 100
@@ -48,17 +52,14 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
     say(
         f"{spec.name}: {serves}; windows of {spec.monitoring.window}, {len(windows)} closed without a verdict"
     )
-    judged = [
-        one for kind in ("drift", "performance") for one in ports.monitor.windows(spec.name, kind)[-SHOWN:]
-    ]
+    judged = [one for kind in KINDS for one in ports.monitor.windows(spec.name, kind)[-SHOWN:]]
     judged.sort(key=lambda one: (one.window.end, one.kind))
     if judged:
         for line in table(HEAD, [_row(one) for one in judged], indent=""):
             say(line)
     else:
         say("no window was judged yet")
-    _say_unjudged(spec, ports)
-    for line in reference_lines(spec, ports):
+    for line in (*unjudged_lines(spec, ports), *reference_lines(spec, ports)):
         say(line)
     episodes = ports.monitor.episodes(spec.name)
     opened = open_episode(episodes)
@@ -70,6 +71,27 @@ def show_status(spec: ModelSpec, ports: Ports) -> None:
     _say_alerts(spec, ports)
     for line in status_lines(spec.name, ports):
         say(line)
+
+
+def status_facts(spec: ModelSpec, ports: Ports) -> dict[str, Any]:
+    """Return the status for programs: the same windows and episodes as records."""
+    name = spec.name
+    episodes = ports.monitor.episodes(name)
+    closed = [one for one in episodes if one.closed_at is not None]
+    return {
+        "model": name,
+        "champion": ports.ledger.champion(name),
+        "window": spec.monitoring.window,
+        "waiting": waiting(spec, ports),
+        "judged": {kind: ports.monitor.windows(name, kind)[-SHOWN:] for kind in KINDS},
+        "unjudged": list(unjudged_lines(spec, ports)),
+        "reference": reference_lines(spec, ports),
+        "open_episode": open_episode(episodes),
+        "last_closed_episode": closed[-1] if closed else None,
+        "policy": policy_line(spec, ports),
+        "alerts": ports.monitor.alerts(name, firing=True),
+        "training": status_lines(name, ports),
+    }
 
 
 def _say_decision(spec: ModelSpec, ports: Ports) -> None:
@@ -85,8 +107,8 @@ def _say_decision(spec: ModelSpec, ports: Ports) -> None:
         say(f"next decision: {decision.reason}")
 
 
-def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
-    """Say why a model has not been judged for long, in the words of its alert."""
+def unjudged_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
+    """Yield why a model has not been judged for long, in the words of its alert."""
     block, champion = spec.monitoring, ports.ledger.champion(spec.name)
     if champion is None:
         return
@@ -97,7 +119,7 @@ def _say_unjudged(spec: ModelSpec, ports: Ports) -> None:
         performance = ports.monitor.windows(spec.name, "performance", since=since)
         row = [one for one in judged if one.window.end > since]
         if told := unjudged_text(spec, row, performance=performance):
-            say(told)
+            yield told
 
 
 def _row(one: WindowVerdict) -> tuple[str, ...]:

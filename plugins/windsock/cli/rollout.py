@@ -10,10 +10,18 @@ from typing import Annotated, Literal
 import typer
 
 from windsock.cli.console import say
-from windsock.cli.rollout_lines import report_lines, rollout_named, status_lines
-from windsock.cli.rollout_plan import POWER, Asked, plan_lines
+from windsock.cli.output import JsonOption, print_json
+from windsock.cli.rollout_lines import report_lines, rollout_named, status_facts, status_lines
+from windsock.cli.rollout_plan import POWER, Asked, plan_facts, plan_lines
 from windsock.cli.rollout_traffic import DAYS, Given, plan_world
-from windsock.cli.surroundings import findings_on_stderr, open_standing_ports, user, write_whole
+from windsock.cli.surroundings import (
+    findings_on_stderr,
+    installation,
+    open_standing_ports,
+    planning_ports,
+    user,
+    write_whole,
+)
 from windsock.exceptions import RolloutRefusedError
 from windsock.ports import Ports
 from windsock.records import (
@@ -29,7 +37,6 @@ from windsock.records import (
     SteerRolloutInput,
     running_rollout,
 )
-from windsock.settings import Settings
 from windsock.spec import ModelSpec
 from windsock.spec.loader import find_model
 from windsock.steps import verdict_of
@@ -48,7 +55,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; a terminal is aske
 
 
 def _open(name: str) -> tuple[ModelSpec, Ports]:
-    settings = Settings.from_environment()
+    settings = installation()
     spec = find_model(settings.models_dir, name, shared_file=settings.shared_file)
     return spec, open_standing_ports(settings)
 
@@ -86,9 +93,12 @@ def _running(ports: Ports, name: str) -> Rollout:
 
 
 @rollout.command()
-def status(name: Name) -> None:
+def status(name: Name, as_json: JsonOption = False) -> None:
     """Show what is under way, what waits, and how the rollouts before ended."""
     spec, ports = _open(name)
+    if as_json:
+        print_json(status_facts(spec, ports))
+        return
     for line in status_lines(spec, ports):
         say(line)
 
@@ -113,12 +123,19 @@ def plan(
     sd: Annotated[
         float | None, typer.Option(help="With --baseline: standard deviation over units; a rate needs none.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say how many units and days a test needs, for three designs, and what it can find in its time."""
-    spec, ports = _open(name)
+    settings = installation()
+    spec = find_model(settings.models_dir, name, shared_file=settings.shared_file)
     asked = Asked(effect=effect, power=power)
     given = Given(baseline=baseline, units_per_day=units_per_day, sd=sd)
-    for line in plan_lines(plan_world(spec, ports, days, given), asked):
+    with planning_ports(settings, open_standing_ports) as ports:
+        world = plan_world(spec, ports, days, given)
+    if as_json:
+        print_json(plan_facts(world, asked))
+        return
+    for line in plan_lines(world, asked):
         say(line)
 
 
@@ -239,7 +256,7 @@ def roll_back(name: Name, reason: Reason, yes: Yes = False) -> None:
 
 def _end(name: str, outcome: Literal["stopped", "rolled_back"], reason: str, *, yes: bool) -> None:
     why = _why(reason)
-    ports = open_standing_ports(Settings.from_environment())
+    ports = open_standing_ports(installation())
     tried = _running(ports, name)
     if sys.stdin.isatty() and not yes:
         verb = "are" if tried.others else "is"
@@ -260,7 +277,7 @@ def report(
     ] = None,
 ) -> None:
     """Show the last look at a rollout with all its checks, or write its page."""
-    ports = open_standing_ports(Settings.from_environment())
+    ports = open_standing_ports(installation())
     rows = ports.ledger.rows(name)
     found = rollout_named(rows, experiment)
     if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from windsock.cli.console import table
 from windsock.exceptions import WindsockError
@@ -53,6 +54,26 @@ def status_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
     if queued and running is None:
         yield from _hindered(spec, ports)
     yield from _ended(ended_rollouts(rows))
+
+
+def status_facts(spec: ModelSpec, ports: Ports) -> dict[str, Any]:
+    """Return the status for programs: all ended rollouts, and the records themselves."""
+    name, rows = spec.name, ports.ledger.rows(spec.name)
+    running, queued = running_rollout(rows), waiting_rows(rows, most=spec.rollout.challengers)
+    last = ports.rollouts.last(name, running.experiment) if running else None
+    return {
+        "model": name,
+        "strategy": spec.rollout.strategy,
+        "champion": ports.ledger.champion(name),
+        "running": running,
+        "last_analysis": last,
+        "next_analysis_at": look_due(running, last) if running else None,
+        "deadline_at": running.deadline_at if running else None,
+        "arms": [arm._asdict() for arm in arms_of(running, last)] if running else [],
+        "waiting": queued,
+        "blocked_by": list(_hindered(spec, ports)) if queued and running is None else [],
+        "ended": ended_rollouts(rows),
+    }
 
 
 def running_lines(rollout: Rollout, last: RolloutDecision | None) -> Iterator[str]:

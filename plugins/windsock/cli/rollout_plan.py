@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import typer
 
@@ -88,6 +89,43 @@ def plan_lines(world: World, asked: Asked) -> Iterator[str]:
     )
     yield from table(HEAD, _rows(world, goal, asked.power))
     yield from (f"note: {note}" for note in (*world.notes, *_notes(world, goal, asked.power)))
+
+
+def plan_facts(world: World, asked: Asked) -> dict[str, Any]:
+    """Return the plan for programs; a number that is not finite is one that never suffices."""
+    from windsock.statistics.planning import DESIGNS
+
+    plan, goal = world.plan, goal_of(asked.effect, world)
+    designs = []
+    for design in DESIGNS:
+        need = needed(world, design, goal, asked.power)
+        found = detectable(world, design, goal, asked.power, world.limit_days)
+        designs.append(
+            {
+                "design": design,
+                "is_of_this_plan": design == own_design(plan),
+                "units": need.units,
+                "days": need.days,
+                "needs_the_most": need.why or plan.metric,
+                "detectable": found or None,
+            }
+        )
+    return {
+        "model": world.model,
+        "strategy": plan.strategy,
+        "metric": plan.metric,
+        "source": world.source,
+        "champion": world.baseline.value,
+        "standard_deviation": math.sqrt(world.baseline.variance),
+        "units_per_day": world.by_day[-1],
+        "effect": goal.distance,
+        "is_gain": goal.is_gain,
+        "power": asked.power,
+        "alpha": plan.alpha,
+        "limit": world.limit,
+        "designs": designs,
+        "notes": [*world.notes, *_notes(world, goal, asked.power)],
+    }
 
 
 def _share(world: World) -> str:
@@ -212,4 +250,4 @@ def _longest(world: World, need: Need) -> list[str]:
     return [f"{need.why} needs the most units: the metric itself would need fewer"]
 
 
-__all__ = ["POWER", "Asked", "goal_of", "plan_lines"]
+__all__ = ["POWER", "Asked", "goal_of", "plan_facts", "plan_lines"]

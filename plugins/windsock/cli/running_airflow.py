@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from windsock.cli.airflow_rest import AirflowApi
-from windsock.cli.stack import Stack
-from windsock.cli.stack_ports import StackPorts
+from windsock.cli.stack import ROLES
+from windsock.cli.stack_home import PASSWORDS, passwords
 from windsock.exceptions import SettingsError
+from windsock.locations import StackNote
 from windsock.settings import Settings
-
-PASSWORDS = Path("airflow") / "simple_auth_manager_passwords.json.generated"
 
 
 def running_airflow(settings: Settings) -> AirflowApi:
     """Return a client of the Airflow that `windsock up` runs in this home, signed in as its administrator.
 
-    :raises SettingsError: if no stack was ever started in this home.
+    :raises SettingsError: if no stack runs in this home.
     """
-    if not (settings.home / PASSWORDS).exists():
+    note = StackNote.read(settings.home)
+    if note is None or not note.runs or not note.airflow_url:
         raise SettingsError(
-            f"no stack of `windsock up` has run in {settings.home}, so there is no login to its Airflow",
+            f"no stack of `windsock up` runs in {settings.home}, so there is no login to its Airflow",
             code="WS-SETTINGS-009",
-            next_action="Go to the project's folder, or set WINDSOCK_HOME; in another Airflow use its "
-            "page of DAGs, filtered by the tag model:NAME.",
+            next_action="Start it with `windsock up`, or name another home with --home or WINDSOCK_HOME; in "
+            "another Airflow use its page of DAGs, filtered by the tag model:NAME.",
         )
-    stack = Stack(
-        project=Path().absolute(), home=settings.home, ports=StackPorts.from_environment(os.environ)
-    )
-    return stack.api()
+    known = passwords(settings.home / "airflow" / PASSWORDS, ROLES)
+    return AirflowApi(note.airflow_url, user="admin", password=known["admin"])

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from windsock.cli.surroundings import findings_on_stderr
+from windsock.cli.surroundings import findings_on_stderr, installation
 from windsock.exceptions import SettingsError
-from windsock.settings import Settings
 
 DEFAULT_PORT = 8181
 
@@ -49,7 +48,7 @@ def serve(
     from windsock.adapters.tls import tls_files
     from windsock.serving.server import run
 
-    settings = Settings.from_environment()
+    settings = installation()
     chosen = port_of(settings.server_url) if port is None else port
     with findings_on_stderr():
         run(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from windsock.cli.console import say
+from windsock.cli.output import JsonOption, print_json
 from windsock.cli.season_lines import proposals
-from windsock.cli.surroundings import REFUSED, complain
+from windsock.cli.surroundings import REFUSED, complain, installation
 from windsock.exceptions import SpecError
 from windsock.settings import Settings
 from windsock.spec import ModelSpec, SharedSpec
@@ -21,21 +23,39 @@ from windsock.spec.schema import model_schema, shared_schema
 from windsock.spec.unused import not_built, unused_keys, unused_shared_keys
 from windsock.spec.yaml_reader import read_yaml
 
-if TYPE_CHECKING:
-    pass
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A file that can be used.
+
+    :param path: as the user named it, or the folder that it is in.
+    :param model: ``None``: it is the file of what models share.
+    :param notes: what in it does nothing, or is refused later.
+    """
+
+    path: str
+    model: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines for people."""
+        head = f"ok: {self.path}" + (f": model {self.model}" if self.model else "")
+        return [head, *(f"  {self.model}: {note}" if self.model else f"  {note}" for note in self.notes)]
 
 
 def validate(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Model files, or folders of them; default: the models folder.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check model files and print every fault; exit code 1 if there is one. Keys without effect are named.
 
     Where this installation has trained a model, windows that its training proposed are named too.
     """
-    settings = Settings.from_environment()
-    good: list[str] = []
+    settings = installation(editing=True)
+    good: list[Checked] = []
     errors: list[SpecError] = []
     for path in paths or [settings.models_dir]:
         try:
@@ -44,42 +64,52 @@ def validate(
             found, faults = [], (fault,)
         good += found
         errors += faults
-    for line in [*good, *proposals(_names(good), settings)]:
-        say(line)
+    proposed = proposals([one.model for one in good if one.model], settings)
+    if as_json:
+        print_json({"ok": not errors, "files": good, "proposals": [line.strip() for line in proposed],
+                    "errors": [_fault(error) for error in errors]})  # fmt: skip
+    else:
+        for line in [*(line for one in good for line in one.lines), *proposed]:
+            say(line)
     for error in errors:
         complain(error)
     if errors:
-        fine = sum(line.startswith("ok: ") for line in good)
-        typer.echo(f"{len(errors)} file(s) cannot be used, {fine} can", err=True)
+        typer.echo(f"{len(errors)} file(s) cannot be used, {len(good)} can", err=True)
         raise typer.Exit(REFUSED)
 
 
-def _names(lines: list[str]) -> list[str]:
-    """Return the names of the models whose files are good."""
-    return [line.rpartition(": model ")[2] for line in lines if ": model " in line]
+def _fault(error: SpecError) -> dict[str, str | int | None]:
+    """Return an error for programs."""
+    return {"code": error.code, "message": error.message, "file": error.file, "line": error.line,
+            "key": error.key, "next": error.next_action}  # fmt: skip
 
 
-def _noticed(spec: ModelSpec) -> list[str]:
-    """Return a line for each key of a model that does nothing yet, or that its first task will refuse."""
-    said = [*unused_keys(spec), *(sentence for sentence, _ in not_built(spec))]
-    return [f"  {spec.name}: {one}" for one in said]
+def _good(path: Path, spec: ModelSpec) -> Checked:
+    """Return a good file, with each key that does nothing yet, or that the model's first task will refuse."""
+    notes = (*unused_keys(spec), *(sentence for sentence, _ in not_built(spec)))
+    return Checked(path=str(path), model=spec.name, notes=notes)
 
 
-def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError, ...]]:
-    """Return a line for each good file of a path, and the errors of the others."""
+def _checked(path: Path, settings: Settings) -> tuple[list[Checked], tuple[SpecError, ...]]:
+    """Return the good files of a path, and the errors of the others."""
     if path.name == SHARED_NAME:
         shared_file = load_shared(path)
-        return [f"ok: {path}", *(f"  {one}" for one in unused_shared_keys(shared_file))], ()
+        return [Checked(path=str(path), model=None, notes=tuple(unused_shared_keys(shared_file)))], ()
     folder = path if path.is_dir() else path.parent
     shared = _shared_of(folder, settings)
     if not path.is_dir():
         spec = load_spec(path, shared)
         _require_parameters(path, spec)
         _require_query(path, spec)
-        return [f"ok: {path}: model {spec.name}", *_noticed(spec)], ()
+        return [_good(path, spec)], ()
     if not model_files(path):
-        raise SpecError("there is no model file in this folder", file=str(path), code="WS-SPEC-005")
-    lines: list[str] = []
+        raise SpecError(
+            f"there is no model file in this folder{_named_by(path, settings)}",
+            file=str(path),
+            code="WS-SPEC-005",
+            next_action="Name files or a folder, or set WINDSOCK_MODELS_DIR; `windsock init` writes one.",
+        )
+    good: list[Checked] = []
     specs, errors = load_models(path, shared)
     faults: list[SpecError] = []
     files = _files_of(path, specs, shared)
@@ -90,8 +120,13 @@ def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError
         except SpecError as fault:
             faults.append(fault)
         else:
-            lines += [f"ok: {path}: model {name}", *_noticed(spec)]
-    return lines, (*errors, *faults)
+            good.append(_good(path, spec))
+    return good, (*errors, *faults)
+
+
+def _named_by(path: Path, settings: Settings) -> str:
+    """Return what named the models folder, where nobody has named another one."""
+    return f" (named by {settings.models_from})" if path == settings.models_dir else ""
 
 
 def _files_of(folder: Path, specs: dict[str, ModelSpec], shared: SharedSpec) -> dict[str, Path]:

@@ -23,11 +23,13 @@ from windsock.adapters.signing import create_keys
 from windsock.cli.airflow_rest import AirflowApi, health
 from windsock.cli.airflow_settings import fingerprint, read_airflow_settings
 from windsock.cli.first_pass import FACTORY_FILE, FirstPass
-from windsock.cli.stack_home import make_private, own_home, passwords
+from windsock.cli.stack_home import PASSWORDS, make_private, own_home, passwords
 from windsock.cli.stack_ports import HOST, StackPorts
 from windsock.cli.supervisor import Part, Say, Supervisor
 from windsock.exceptions import SettingsError
+from windsock.locations import NOTED, holds_secret
 from windsock.private_files import OWNER, make_folder, rights
+from windsock.proxies import no_proxy_variables
 
 AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 WINDSOCK = (sys.executable, "-m", "windsock.cli")
@@ -57,6 +59,7 @@ class Stack:
         the folder above the models' ``include``, the models' own.
     :param windsock: how Windsock's own commands are started.
     :param inherited: the environment to start from; default: this process's.
+    :param command: the command that runs it: ``up`` or ``demo``.
     """
 
     project: Path
@@ -66,6 +69,7 @@ class Stack:
     source_roots: tuple[Path, ...] = ()
     windsock: tuple[str, ...] = WINDSOCK
     inherited: Mapping[str, str] | None = None
+    command: str = "up"
 
     @property
     def airflow_home(self) -> Path:
@@ -110,7 +114,7 @@ class Stack:
     @cached_property
     def logins(self) -> dict[str, str]:
         """Users and passwords of Airflow, made on the first start."""
-        return passwords(self.airflow_home / "simple_auth_manager_passwords.json.generated", ROLES)
+        return passwords(self.airflow_home / PASSWORDS, ROLES)
 
     def api(self, user: str = "admin", **options: Any) -> AirflowApi:
         """Return a client of Airflow's REST interface, as one of the users.
@@ -137,10 +141,23 @@ class Stack:
             "PATH": os.pathsep.join([bin_folder, given.get("PATH", os.defpath)]),
             "PYTHONPATH": os.pathsep.join(filter(None, [PACKAGE_FOLDER, given.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
-            "NO_PROXY": f"{HOST},localhost",
-            "no_proxy": f"{HOST},localhost",
+            **no_proxy_variables(dict(given)),
         }
         return {**inherited, **surroundings, **quiet(), **windsock, **self._airflow_environment(given)}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what other commands must know of the stack to find its programs; no password is among it."""
+        environment = self.environment()
+        found = {name: environment[name] for name in NOTED if environment.get(name)}
+        urls = [name for name in found if name.endswith(("_URL", "_URI")) and holds_secret(found[name])]
+        return {
+            "command": self.command,
+            "project": str(self.project),
+            "airflow_url": self.airflow_url,
+            "ports": dict(self.ports.items()),
+            "variables": {name: value for name, value in found.items() if name not in urls},
+            "hidden": urls,
+        }
 
     def _source_roots(self, given: Mapping[str, str]) -> str:
         if not self.source_roots and given.get("WINDSOCK_SOURCE_ROOTS"):
@@ -243,7 +260,7 @@ class Stack:
         if not (self.project / "dags").is_dir():
             raise SettingsError(
                 f"{self.project} has no folder `dags`: it is not a Windsock project.",
-                next_action="Run this in the project folder, or name it with --project.",
+                next_action="Run this in the project folder or below it, or name it with --project.",
             )
         read_airflow_settings(self.settings_file)
         make_private(self.home)
@@ -359,7 +376,7 @@ def running_stack(stack: Stack, *, say: Say, handle_signals: bool = True) -> Ite
 def _running(stack: Stack, say: Say, handle_signals: bool) -> Iterator[Supervisor]:
     stack.prepare()
     supervisor = Supervisor(logs=stack.logs, say=say, handle_signals=handle_signals)
-    with own_home(stack.home, supervisor.stack_id):
+    with own_home(stack.home, supervisor.stack_id, stack.facts()):
         stack.ports.require_free()
         with supervisor:
             stack.start(supervisor)

@@ -6,14 +6,19 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from windsock.cli import processes
-from windsock.exceptions import SettingsError
+from windsock.exceptions import SettingsError, StorageError
+from windsock.locations import NOTE, process_start
 from windsock.private_files import make_file, make_folder, opener, tighten
 
+PASSWORDS = "simple_auth_manager_passwords.json.generated"
+"""The passwords of Airflow's users, in Airflow's home."""
 OWN = frozenset(
     {"airflow", "control", "demo", "logs", "mlartifacts", "mlflow", "serving", "stack", "storage"}
 )
@@ -21,12 +26,16 @@ OWN = frozenset(
 
 
 @contextmanager
-def own_home(home: Path, stack_id: str) -> Iterator[None]:
+def own_home(home: Path, stack_id: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Hold a home for one stack, after ending what an earlier one may have left in it.
 
+    The note that it leaves there (:class:`windsock.locations.StackNote`) is its owner's alone, also where a
+    group may read the rest. It says when the stack ended, so that nobody takes it for one that runs.
+
+    :param facts: what other commands need to find the stack's programs.
     :raises SettingsError: if another stack holds it.
     """
-    note = home / "stack.json"
+    note = home / NOTE
     with open(home / "stack.lock", "a", opener=opener) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,18 +47,26 @@ def own_home(home: Path, stack_id: str) -> Iterator[None]:
             ) from error
         if earlier := _noted(note, "stack_id"):
             processes.stop_marked(earlier)
-        make_file(note)
-        note.write_text(json.dumps({"stack_id": stack_id, "pid": os.getpid()}), encoding="utf-8")
-        yield
-        note.unlink(missing_ok=True)
+        pid = os.getpid()
+        content = {"stack_id": stack_id, "pid": pid, "begun": process_start(pid), **(facts or {})}
+        write_private(note, json.dumps(content))
+        try:
+            yield
+        finally:
+            if home.is_dir():
+                ended = {**content, "ended_at": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"}
+                with suppress(OSError):  # the process is gone in a moment: that tells, too
+                    write_private(note, json.dumps(ended))
 
 
 def make_private(home: Path) -> None:
     """Make the home where it is missing, and private what an earlier stack left in it.
 
     A folder that holds anything else, too, keeps its own rights; the keys always keep theirs.
+
+    :raises StorageError: if nothing can be written there.
     """
-    make_folder(home)
+    require_writable(home)
     keys = home / "keys"
     found = list(home.iterdir())
     own = [entry for entry in found if entry.name.lstrip(".").partition(".")[0] in OWN]
@@ -57,6 +74,26 @@ def make_private(home: Path) -> None:
         own = [home]
     for entry in own:
         tighten(entry, leave=(keys,))
+
+
+def require_writable(home: Path) -> None:
+    """Make the home where it is missing, and see that files can be written there.
+
+    :raises StorageError: if they cannot.
+    """
+    try:
+        make_folder(home)
+        probe = home / f".probe-{secrets.token_hex(4)}"
+        make_file(probe)
+        probe.unlink()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise StorageError(
+            f"nothing can be written to {home}: {why}. Nothing was started.",
+            code="WS-SETTINGS-025",
+            next_action="Give this user the right to write there (and space), or choose another folder with "
+            "--home or WINDSOCK_HOME.",
+        ) from error
 
 
 def _noted(note: Path, key: str) -> str:

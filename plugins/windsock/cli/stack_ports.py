@@ -83,7 +83,7 @@ class StackPorts:
             raise SettingsError(
                 f"port {port} of {HOST} is taken; {name} needs it. Nothing was started.",
                 code="WS-SETTINGS-020",
-                next_action=f"End the program that uses it, or choose another: {variable(name)}=PORT make up",
+                next_action=f"End what uses it, or choose another one: {variable(name)}=PORT windsock up",
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from windsock.cli.stack_home import require_writable
 from windsock.private_files import make_folder
 from windsock.spec import ModelSpec
 from windsock.spec.loader import SHARED_NAME, load_shared, load_spec
@@ -47,6 +48,7 @@ def stage_model(
 
     include = project / "include"
     spec = change(load_spec(file, load_shared(include / SHARED_NAME)))
+    require_writable(home)
     staged = home / "demo" / "include"
     shutil.rmtree(staged, ignore_errors=True)
     make_folder(staged / "models")

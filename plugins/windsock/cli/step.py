@@ -11,9 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from windsock.cli.console import say
-from windsock.cli.surroundings import exit_code, findings_on_stderr, open_ports, user, write_whole
+from windsock.cli.surroundings import (
+    exit_code,
+    findings_on_stderr,
+    installation,
+    open_ports,
+    user,
+    write_whole,
+)
 from windsock.exceptions import ApprovalRefusedError, SettingsError, WindsockError
-from windsock.settings import Settings
 from windsock.steps.run import STEPS, run_step
 from windsock.steps.verdicts import refusal_of, verdict_of, verdict_of_error
 
@@ -41,7 +47,7 @@ def step(
             content["run"] = run_of_file(content.get("run"))
         _refuse_answers(name, content)
         with findings_on_stderr():
-            result = run_step(name, content, open_ports(Settings.from_environment()))
+            result = run_step(name, content, open_ports(installation()))
         text = json.dumps(result.record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
         write_whole(output, text.encode(), replace=True)
     except Exception as error:

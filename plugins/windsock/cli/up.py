@@ -12,16 +12,22 @@ from windsock.cli.console import say
 from windsock.cli.stack import ROLES, Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.supervisor import StopSignalError
+from windsock.cli.surroundings import HomeOption, location
 from windsock.exceptions import SpecError
 from windsock.spec.loader import load_models, load_shared
 
 SHOWN_ERRORS = 5
+INTERRUPTED = 130
+"""What a shell expects of a program that Ctrl-C ended."""
 
-HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="Where everything is kept; default: .windsock in the project.")
-]
 ProjectOption = Annotated[
-    Path, typer.Option("--project", help="The project folder.", exists=True, file_okay=False)
+    Path | None,
+    typer.Option(
+        "--project",
+        help="The project folder; default: the nearest one upwards that has dags and include.",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 ModelsOption = Annotated[
     Path | None,
@@ -37,7 +43,7 @@ PrivatePort = Annotated[
 
 def up(
     home: HomeOption = None,
-    project: ProjectOption = Path(),
+    project: ProjectOption = None,
     models: ModelsOption = None,
     airflow_port: AirflowPort = None,
     mlflow_port: MlflowPort = None,
@@ -52,10 +58,10 @@ def up(
     ports = StackPorts.from_environment(
         airflow=airflow_port, mlflow=mlflow_port, server=server_port, private=private_port
     )
-    project = project.absolute()
+    place = location(home=home, project=project)
     stack = Stack(
-        project=project,
-        home=(home or project / ".windsock").absolute(),
+        project=place.project,
+        home=place.home,
         ports=ports,
         models_dir=models.absolute() if models else None,
     )
@@ -72,6 +78,9 @@ def up(
                 say("Stopping ...")
     except StopSignalError:
         say("Stopped; no process is left.")
+    except KeyboardInterrupt:  # before the supervisor takes signals, or after it
+        say("Stopped; no process is left.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def addresses(stack: Stack) -> list[str]:

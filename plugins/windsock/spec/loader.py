@@ -143,7 +143,8 @@ def find_model(models_dir: Path | str, name: str, *, shared_file: Path | str | N
         f"no file in {models_dir} has the model {shown(name)}; known models: {known}"
         + (f"; {hint}" if hint else ""),
         code="WS-SPEC-007",
-        next_action="Name a known model, or write its file with `windsock init`.",
+        next_action="Name a known model, write its file with `windsock init`, or name another folder with "
+        "WINDSOCK_MODELS_DIR.",
     )
 
 

@@ -27,7 +27,12 @@ from windsock.adapters.database import (
 )
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.monitor_table import SqlMonitor
-from windsock.exceptions import DatabaseUnavailableError, SettingsError, StaleEpochError
+from windsock.exceptions import (
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    SettingsError,
+    StaleEpochError,
+)
 from windsock.records import LedgerAction, LedgerEntry
 from windsock.records.ledger_form import UNSIGNED_FORM, hash_of
 
@@ -219,13 +224,13 @@ def test_a_server_that_is_away_is_told_without_the_password() -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatabaseUnavailableError):
+    with pytest.raises(DatabaseRefusedError):
         open_database(url_of(tmp_path / "file" / "below"))
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "control.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(DatabaseUnavailableError):
+    with pytest.raises(DatabaseRefusedError, match="not a database"):
         open_database(url_of(tmp_path))
 
 

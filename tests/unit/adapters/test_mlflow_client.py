@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ from windsock.adapters.mlflow_client import MlflowService, ping, web_address, wi
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
 from windsock.exceptions import SettingsError, StorageError, TrackingUnavailableError
+from windsock.locations import process_start
 
 PLUGINS = Path(__file__).parents[3] / "plugins"
 
@@ -253,3 +255,37 @@ def test_web_addresses():
 def test_the_modules_import_nothing_heavy(modules_after, module):
     heavy = {"mlflow", "pandas", "numpy", "sklearn", "sqlalchemy", "requests"}
     assert modules_after(module) & heavy == set()
+
+
+def leave_note(home: Path, address: str) -> None:
+    pid = os.getpid()
+    note = {"stack_id": "one", "pid": pid, "begun": process_start(pid)}
+    (home / "stack.json").write_text(json.dumps({**note, "variables": {"WINDSOCK_TRACKING_URI": address}}))
+    (home / "stack.json").chmod(0o600)
+
+
+def test_next_names_the_log_while_the_stack_runs_and_never_a_command_that_runs_already(tmp_path, closed_port):
+    address = f"http://127.0.0.1:{closed_port}"
+    service = MlflowService(address, tmp_path)
+    with pytest.raises(TrackingUnavailableError) as away, service.reach("look"):
+        pass
+    assert "windsock up" in away.value.next_action
+    leave_note(tmp_path, address)
+    with pytest.raises(TrackingUnavailableError) as down, service.reach("look"):
+        pass
+    assert str(tmp_path / "logs" / "mlflow.log") in down.value.next_action
+    assert "windsock up" not in down.value.next_action
+
+
+def test_an_error_through_a_proxy_names_the_proxy_without_its_login(tmp_path, monkeypatch, closed_port):
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://user:secret@127.0.0.1:{closed_port}")
+    with (
+        pytest.raises(TrackingUnavailableError) as refused,
+        MlflowService("http://mlflow.invalid:5000", tmp_path).reach("look"),
+    ):
+        pass
+    assert "through the proxy 127.0.0.1:" in refused.value.message
+    assert "secret" not in str(refused.value)
+    assert "NO_PROXY" in refused.value.next_action

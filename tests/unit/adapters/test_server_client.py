@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from windsock.exceptions import (
     SettingsError,
     StaleEpochError,
 )
+from windsock.locations import process_start
 from windsock.records import RoutePlan, RouteState, SlotPlan
 
 PLAN = RoutePlan(
@@ -223,3 +225,21 @@ def test_where_nothing_answers_the_address_of_the_own_server_is_named_and_not_fo
         router.state("churn")
     assert ("WINDSOCK_SERVER_URL=http://127.0.0.1:9191" in refusal.value.next_action) is named
     assert len(asked) == 1
+
+
+def test_next_names_the_log_of_the_server_while_its_stack_runs(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address, pid = f"http://127.0.0.1:{listener.getsockname()[1]}", os.getpid()
+        note = {"stack_id": "one", "pid": pid, "begun": process_start(pid)}
+        router = ServerRouter(address, lambda: "token", folder=tmp_path / "serving")
+        for facts, expected in (
+            ({}, "other addresses"),
+            ({"WINDSOCK_ADMIN_URL": address}, "logs/server.log"),
+        ):
+            (tmp_path / "stack.json").write_text(json.dumps({**note, "variables": facts}))
+            (tmp_path / "stack.json").chmod(0o600)
+            with pytest.raises(ServerUnavailableError) as down:
+                router.state("churn")
+            assert expected in down.value.next_action
+            assert "windsock up" not in down.value.next_action

@@ -89,8 +89,13 @@ def test_no_command_but_the_one_that_makes_a_key_shows_it(said, tmp_path):
         assert hidden not in text
 
 
-def test_without_clients(said):
-    assert said("list") == (0, "no client is set up; `windsock clients add NAME` makes one\n", "")
+def test_without_clients(said, tmp_path):
+    file = tmp_path / "keys" / "clients.json"
+    assert said("list") == (
+        0,
+        f"no client is set up in {file}; `windsock clients add NAME` makes one\n",
+        "",
+    )
 
 
 def test_a_grace_of_nothing(said, tmp_path):

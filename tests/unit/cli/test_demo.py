@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +15,7 @@ from windsock.cli.console import say, table
 from windsock.cli.demo_drift import Learned, with_short_windows
 from windsock.cli.demo_rollout import RolloutChapter, look_line, with_quick_rollout
 from windsock.cli.follow import RunFollower, last_block, verdict_line
+from windsock.cli.output import checked_output, end_output
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.staging import stage_model
 from windsock.exceptions import SpecError
@@ -250,12 +253,16 @@ def test_a_table():
     ]
 
 
-def test_a_terminal_that_is_gone_is_no_error(monkeypatch):
-    def gone(*_, **__):
-        raise BrokenPipeError
+def test_a_terminal_that_is_gone_is_remembered_and_stops_nothing(monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr("builtins.print", gone)
-    say("into the void")
+    monkeypatch.setattr("sys.stdout", Gone())
+    with checked_output() as output:
+        say("into the void")
+        say("and once more")
+    assert end_output(output, 0) == 141
 
 
 # --- the rollout

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import os
 from typing import Any
 
 import pytest
 
 from windsock.cli.app import run
-from windsock.cli.running_airflow import PASSWORDS
+from windsock.cli.stack_home import PASSWORDS
+from windsock.locations import NOTE, process_start
 
 GOOD = """\
 model: {name: churn, owner: ann}
@@ -114,13 +117,15 @@ def test_where_no_stack_has_run_nothing_is_made(home, capsys):
     assert not home.exists()
 
 
-def test_the_login_of_the_stack_is_found_by_its_home(home, monkeypatch):
+def test_the_login_of_the_stack_that_runs_is_found_by_its_home(home):
     from windsock.cli.running_airflow import running_airflow
     from windsock.settings import Settings
 
-    file = home / PASSWORDS
+    file = home / "airflow" / PASSWORDS
     file.parent.mkdir(parents=True)
-    file.write_text('{"admin": "word", "reviewer": "x"}', encoding="utf-8")
-    monkeypatch.setenv("WINDSOCK_AIRFLOW_PORT", "18999")
+    file.write_text('{"admin": "word", "reviewer": "x", "second": "y"}', encoding="utf-8")
+    note = {"stack_id": "x", "pid": os.getpid(), "begun": process_start(os.getpid())}
+    (home / NOTE).write_text(json.dumps({**note, "airflow_url": "http://127.0.0.1:18999"}))
+    (home / NOTE).chmod(0o600)
     with running_airflow(Settings.from_environment()) as api:
         assert (api.url, api.user, api.password) == ("http://127.0.0.1:18999", "admin", "word")

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from windsock.cli import processes, stack_home
+from windsock.cli.app import run
 from windsock.cli.stack import Stack, answers, running_stack
 from windsock.cli.stack_home import own_home, passwords
 from windsock.cli.stack_ports import HOST, StackPorts, free_port, is_free
 from windsock.exceptions import SettingsError
+from windsock.settings import Settings
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_home_has_one_stack_at_a_time(tmp_path):
         assert caught.value.code == "WS-SETTINGS-021"
     with own_home(tmp_path, "three"):
         pass
-    assert not (tmp_path / "stack.json").exists()
+    assert json.loads((tmp_path / "stack.json").read_text())["ended_at"]
 
 
 def test_what_an_earlier_stack_left_is_ended_first(tmp_path):
@@ -249,3 +251,67 @@ def test_a_dead_address_does_not_answer():
 def test_the_project_has_a_settings_file(project):
     assert (project / "airflow_settings.yaml").is_file()
     assert Stack(project=Path(project), home=Path("/none"), ports=StackPorts()).settings_file.is_file()
+
+
+# --- what others find
+
+
+def test_a_stack_says_what_it_is_and_writes_no_password_down(stack):
+    inherited = {
+        "PATH": "/bin",
+        "WINDSOCK_DATABASE_URL": "postgresql://windsock:secret@db/control",
+        "WINDSOCK_STORAGE_URL": "s3://bucket/root",
+    }
+    facts = replace(stack, inherited=inherited).facts()
+    assert facts["hidden"] == ["WINDSOCK_DATABASE_URL"]
+    assert facts["variables"]["WINDSOCK_STORAGE_URL"] == "s3://bucket/root"
+    assert facts["variables"]["WINDSOCK_ADMIN_URL"] == "http://127.0.0.1:18182"
+    assert "secret" not in json.dumps(facts)
+
+
+def test_the_note_of_a_running_stack_is_found_and_that_of_an_ended_one_is_not(stack, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_HOME", raising=False)
+    stack.home.mkdir()
+    with own_home(stack.home, "one", stack.facts()):
+        assert (stack.home / "stack.json").stat().st_mode & 0o777 == 0o600
+        found = Settings.from_environment({}, home=stack.home)
+        assert (found.server_url, found.admin_url) == ("http://127.0.0.1:18181", "http://127.0.0.1:18182")
+        assert found.models_dir == stack.project / "include" / "models"
+    assert Settings.from_environment({}, home=stack.home).server_url == "http://127.0.0.1:8181"
+
+
+def test_a_stack_that_failed_is_marked_as_ended_too(stack):
+    stack.home.mkdir()
+    with pytest.raises(ZeroDivisionError), own_home(stack.home, "one", stack.facts()):
+        raise ZeroDivisionError
+    assert json.loads((stack.home / "stack.json").read_text())["ended_at"]
+
+
+def test_what_the_user_leaves_out_of_the_proxy_stays(stack):
+    environment = replace(stack, inherited={"NO_PROXY": "corp.example"}).environment()
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "corp.example,127.0.0.1,localhost,::1"
+
+
+def test_a_home_that_cannot_be_written_is_one_error(stack, capsys):
+    (stack.project / "file").write_text("")
+    home = stack.project / "file" / "home"
+    assert run(["up", "--project", str(stack.project), "--home", str(home)]) == 3
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: WS-SETTINGS-025: nothing can be written to {home}: ")
+    assert len(shown.splitlines()) == 2
+
+
+def test_up_obeys_the_variable_and_finds_its_project_from_below(stack, monkeypatch, capsys):
+    (stack.project / "include" / "models").mkdir(parents=True)
+    monkeypatch.chdir(stack.project / "include" / "models")
+    monkeypatch.setenv("WINDSOCK_HOME", str(stack.home))
+    seen = []
+
+    def stop(made, **options):
+        seen.append(made)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("windsock.cli.up.running_stack", stop)
+    assert run(["up"]) == 130
+    assert (seen[0].home, seen[0].project) == (stack.home, stack.project)
+    assert "Stopped; no process is left." in capsys.readouterr().out

@@ -1,0 +1,93 @@
+"""``windsock doctor``: whether an installation can do its work, and what to do where it cannot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import typer
+
+from windsock.cli.console import say
+from windsock.cli.doctor_checks import LOCAL, Check, Finding, State
+from windsock.cli.doctor_services import SERVICES
+from windsock.cli.output import JsonOption, print_json
+from windsock.cli.surroundings import REFUSED, installation, location
+from windsock.exceptions import WindsockError
+
+CHECK_SECONDS = 15.0
+"""After so long a check is told as one that did not end, and the next one begins."""
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Check keys, rights, disk, stores, MLflow, server, Airflow, ports, clocks, versions and alerts.
+
+    Nothing is made or changed. Each check ends within 15 seconds. Exit code 1 if one of them fails.
+    """
+    state = State(settings=installation(), location=location())
+    found = examine(state, (*LOCAL, *SERVICES), seconds=CHECK_SECONDS)
+    worst = max((one.rank for one in found), default=0)
+    if as_json:
+        print_json({"home": state.settings.home, "status": ("ok", "warn", "fail")[worst], "checks": found})
+    else:
+        say(f"home {state.settings.home} (named by {state.settings.home_from})")
+        for one in found:
+            for line in one.lines():
+                say(line)
+        bad = [sum(one.status == status for one in found) for status in ("fail", "warn")]
+        say(f"{len(found)} checks: {bad[0]} failed, {bad[1]} with a warning")
+    if worst == Finding.RANKS["fail"]:
+        raise typer.Exit(REFUSED)
+
+
+def examine(state: State, checks: Sequence[tuple[str, Check]], *, seconds: float) -> list[Finding]:
+    """Return what all checks found, each in its time.
+
+    :param seconds: how long one may take; what hangs is left behind and ends with the process.
+    """
+    found: list[Finding] = []
+    for name, check in checks:
+        result: list[list[Finding]] = []
+        work = threading.Thread(
+            target=lambda check=check, name=name, result=result: result.append(_guarded(name, check, state)),
+            daemon=True,
+        )
+        work.start()
+        work.join(seconds)
+        found += (
+            result[0]
+            if result
+            else [
+                Finding(
+                    check=name,
+                    status="fail",
+                    what="did not end",
+                    value=f"{seconds:g} s",
+                    limit=f"within {seconds:g} s",
+                    next_action="See what it waits for: a network that drops packets, a lock, a slow disk.",
+                )
+            ]
+        )
+    return found
+
+
+def _guarded(name: str, check: Check, state: State) -> list[Finding]:
+    try:
+        return check(state)
+    except WindsockError as error:
+        return [
+            Finding(
+                check=name,
+                status="fail",
+                what=f"{error.code}: {error.message}",
+                next_action=error.next_action,
+            )
+        ]
+    except Exception as error:  # a check that breaks must not hide the others
+        return [
+            Finding(
+                check=name,
+                status="fail",
+                what=f"could not be checked: {type(error).__name__}",
+                next_action="Report it with the output of `windsock --version`.",
+            )
+        ]
