@@ -24,8 +24,10 @@ from windsock.cli.data import data
 from windsock.cli.demo import demo
 from windsock.cli.first_file import init
 from windsock.cli.gate import gate
+from windsock.cli.housekeeping import housekeeping
 from windsock.cli.keys import keys
 from windsock.cli.ledger import ledger
+from windsock.cli.maturity import maturity
 from windsock.cli.models import models, rollback
 from windsock.cli.monitor import monitor
 from windsock.cli.rollout import rollout
@@ -44,13 +46,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, models, rollback, monitor, backtest, step, serve, demo, up):
+for command in (validate, init, schema, models, rollback, monitor, backtest, step, serve, demo, up, maturity):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
 app.add_typer(data, name="data")
 app.add_typer(gate, name="gate")
+app.add_typer(housekeeping, name="housekeeping")
 app.add_typer(rollout, name="rollout")
 
 

@@ -1,0 +1,122 @@
+"""``windsock housekeeping``: what the DAG ``windsock__housekeeping`` does, now and by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from windsock.cli.console import say, table
+from windsock.cli.surroundings import findings_on_stderr, open_standing_ports
+from windsock.deployment.retention import Plan, Removal, plan_retention
+from windsock.exceptions import WindsockError
+from windsock.ports import Ports
+from windsock.records import HousekeepingInput, RunContext
+from windsock.records.retention import RetentionPolicy
+from windsock.settings import Settings
+from windsock.spec.loader import load_models, load_shared
+from windsock.steps.run import run_step
+from windsock.steps.verdicts import refusal_of, verdict_of
+
+housekeeping = typer.Typer(
+    help="Repair, close and remove what is due, as the DAG windsock__housekeeping does.", no_args_is_help=True
+)
+
+
+@housekeeping.callback()
+def _group() -> None:
+    """Keep `run` a command of its own."""
+
+
+@housekeeping.command()
+def run(
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what the retention would remove, and why the rest stays."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Do all of housekeeping now; the retention, too, though it was done less than a day ago.
+
+    :raises WindsockError: if something is wrong that a person must look at, or a system did not answer.
+    """
+    settings = Settings.from_environment()
+    shared = load_shared(settings.shared_file)
+    specs, _ = load_models(settings.models_dir, shared)
+    ports = open_standing_ports(settings)
+    policy = RetentionPolicy.of(shared.retention)
+    models = sorted({*specs, *ports.ledger.models()})
+    if dry_run:
+        _show_plan(policy, ports, models, as_json=as_json)
+        return
+    step = HousekeepingInput(
+        models=tuple(models),
+        keep_predictions_days=shared.predictions_kept_days,
+        retention=policy,
+        remove_at_once=True,
+        run=RunContext(),
+    )
+    with findings_on_stderr():
+        result = run_step("keep_house", step, ports)
+    if as_json:
+        say(json.dumps(result.record.model_dump(mode="json")))
+    else:
+        say(verdict_of(result).why)
+    if (error := refusal_of(result)) is not None:
+        raise error
+
+
+def _show_plan(policy: RetentionPolicy, ports: Ports, models: Sequence[str], *, as_json: bool) -> None:
+    """Print what would go and what stays, and why.
+
+    :raises WindsockError: the first fault, after all models were looked at.
+    """
+    plans: dict[str, Plan] = {}
+    faults: list[WindsockError] = []
+    for model in models:
+        try:
+            plans[model] = plan_retention(policy, ports, model, ports.now())
+        except WindsockError as error:
+            faults.append(error)
+    removals = [removal for plan in plans.values() for removal in plan.removals]
+    rows = [_removal_row(removal, ports) for removal in removals]
+    kept = [
+        {"model": model, "kind": kind, "why": why, "count": count}
+        for model, plan in plans.items()
+        for (kind, why), count in sorted(plan.kept.items())
+    ]
+    if as_json:
+        say(json.dumps({"removals": [dict(zip(NAMES, row, strict=True)) for row in rows], "kept": kept}))
+    else:
+        for line in _plan_lines(rows, kept):
+            say(line)
+    if faults:
+        raise faults[0]
+
+
+NAMES = ("kind", "model", "name", "made_at", "kept_days", "runs", "bytes")
+
+
+def _removal_row(removal: Removal, ports: Ports) -> tuple[str, ...]:
+    made = f"{removal.made_at:%Y-%m-%d %H:%M}" if removal.made_at else "begun before"
+    size = sum(map(ports.kept.size, removal.things))
+    return (
+        removal.kind,
+        removal.model,
+        removal.name[:24],
+        made,
+        f"{removal.days:g}",
+        str(len(removal.runs)),
+        f"{size:,}",
+    )
+
+
+def _plan_lines(rows: Sequence[tuple[str, ...]], kept: Sequence[dict[str, object]]) -> list[str]:
+    head = ("kind", "model", "name", "made (UTC)", "kept days", "runs", "bytes")
+    lines = ["would be removed:", *table(head, rows)] if rows else ["nothing would be removed"]
+    if kept:
+        stays = [tuple(str(one[name]) for name in ("model", "kind", "count", "why")) for one in kept]
+        lines += ["stays:", *table(("model", "kind", "how many", "why"), stays)]
+    return lines
