@@ -231,9 +231,8 @@ class TrackerContract(Contract):
                 patch.setattr(type(client), name, kill)
                 with pytest.raises(Killed):
                     tracker.remove_run(run_id)
-            assert [(run.run_id, run.being_removed) for run in tracker.tracked_runs(model)] == [
-                (run_id, True)
-            ]
+            (left,) = tracker.tracked_runs(model)
+            assert (left.run_id, left.being_removed) == (run_id, True)
         tracker.remove_run(run_id)
         assert tracker.tracked_runs(model) == ()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -71,45 +72,40 @@ def test_it_goes_whole_and_its_note_stays(storage, kind):
     assert kept.remove(note_of(kind)) == 0
 
 
+class Dying:
+    """Lets a storage die after so many writes and removals."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def wrap(self, method):
+        def call(*args, **kwargs):
+            result = method(*args, **kwargs)
+            self.left -= 1
+            if not self.left:
+                raise Killed
+            return result
+
+        return call
+
+
 @KINDS
-def test_it_is_killed_anywhere_and_goes_on(storage, kind, monkeypatch):
-    """After each write and removal of it: a reader finds the thing whole or not at all, the next run ends it."""
-    after = 1
-    while True:
-        fill(storage, kind)
-        seen = 0
-
-        def tick(method):
-            def call(*args, **kwargs):
-                nonlocal seen
-                result = method(*args, **kwargs)
-                seen += 1
-                if seen == after:
-                    raise Killed
-                return result
-
-            return call
-
-        with monkeypatch.context() as patch:
-            for name in ("write_bytes", "remove"):
-                patch.setattr(storage, name, tick(getattr(storage, name)))
-            try:
-                StoredThings(storage).remove(note_of(kind))
-            except Killed:
-                pass
-            else:
-                break
-        kept = StoredThings(storage)
-        head = f"{kind}/churn/{CONTENT[kind][0]}"
-        left = storage.names(f"{kind}/churn")
-        assert (
-            not left or storage.exists(head) or [one.made_at for one in kept.things(kind, "churn")] == [None]
-        )
-        for thing in kept.things(kind, "churn"):
-            kept.remove(note_of(kind).replace(name=thing.name))
-        assert storage.names(f"{kind}/churn") == ()
-        after += 1
-    assert after > 2
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_it_is_killed_anywhere_and_goes_on(storage, kind, monkeypatch, after):
+    """A reader finds the thing whole or not at all, and the next run ends it."""
+    fill(storage, kind)
+    dying = Dying(after)
+    with monkeypatch.context() as patch:
+        for name in ("write_bytes", "remove"):
+            patch.setattr(storage, name, dying.wrap(getattr(storage, name)))
+        with suppress(Killed):
+            StoredThings(storage).remove(note_of(kind))
+    kept, head = StoredThings(storage), f"{kind}/churn/{CONTENT[kind][0]}"
+    left = kept.things(kind, "churn")
+    assert not storage.names(f"{kind}/churn") or storage.exists(head) or left[0].made_at is None
+    for thing in left:
+        kept.remove(note_of(kind).replace(name=thing.name))
+    assert storage.names(f"{kind}/churn") == ()
 
 
 def test_what_is_none_of_its_kind_is_left_alone(storage):
