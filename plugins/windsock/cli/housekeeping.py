@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -17,6 +17,7 @@ from windsock.records import HousekeepingInput, RunContext
 from windsock.records.retention import RetentionPolicy
 from windsock.settings import Settings
 from windsock.spec.loader import load_models, load_shared
+from windsock.steps import shorten
 from windsock.steps.run import run_step
 from windsock.steps.verdicts import refusal_of, verdict_of
 
@@ -80,15 +81,14 @@ def _show_plan(policy: RetentionPolicy, ports: Ports, models: Sequence[str], *, 
             plans[model] = plan_retention(policy, ports, model, ports.now())
         except WindsockError as error:
             faults.append(error)
-    removals = [removal for plan in plans.values() for removal in plan.removals]
-    rows = [_removal_row(removal, ports) for removal in removals]
-    kept = [
+    rows = [_removal(removal, ports) for plan in plans.values() for removal in plan.removals]
+    kept: list[dict[str, object]] = [
         {"model": model, "kind": kind, "why": why, "count": count}
         for model, plan in plans.items()
         for (kind, why), count in sorted(plan.kept.items())
     ]
     if as_json:
-        say(json.dumps({"removals": [dict(zip(NAMES, row, strict=True)) for row in rows], "kept": kept}))
+        say(json.dumps({"removals": rows, "kept": kept}))
     else:
         for line in _plan_lines(rows, kept):
             say(line)
@@ -96,27 +96,32 @@ def _show_plan(policy: RetentionPolicy, ports: Ports, models: Sequence[str], *, 
         raise faults[0]
 
 
-NAMES = ("kind", "model", "name", "made_at", "kept_days", "runs", "bytes")
+def _removal(removal: Removal, ports: Ports) -> dict[str, str | float | int | None]:
+    return {
+        "kind": removal.kind,
+        "model": removal.model,
+        "name": removal.name,
+        "made_at": removal.made_at.isoformat() if removal.made_at else None,
+        "kept_days": removal.days,
+        "runs": len(removal.runs),
+        "bytes": sum(map(ports.kept.size, removal.things)),
+    }
 
 
-def _removal_row(removal: Removal, ports: Ports) -> tuple[str, ...]:
-    made = f"{removal.made_at:%Y-%m-%d %H:%M}" if removal.made_at else "begun before"
-    size = sum(map(ports.kept.size, removal.things))
-    return (
-        removal.kind,
-        removal.model,
-        removal.name[:24],
-        made,
-        f"{removal.days:g}",
-        str(len(removal.runs)),
-        f"{size:,}",
-    )
-
-
-def _plan_lines(rows: Sequence[tuple[str, ...]], kept: Sequence[dict[str, object]]) -> list[str]:
-    head = ("kind", "model", "name", "made (UTC)", "kept days", "runs", "bytes")
+def _plan_lines(removals: Sequence[Mapping[str, object]], kept: Sequence[Mapping[str, object]]) -> list[str]:
+    head = ("kind", "model", "name", "made at", "kept days", "runs", "bytes")
+    rows = [_row(one) for one in removals]
     lines = ["would be removed:", *table(head, rows)] if rows else ["nothing would be removed"]
     if kept:
         stays = [tuple(str(one[name]) for name in ("model", "kind", "count", "why")) for one in kept]
         lines += ["stays:", *table(("model", "kind", "how many", "why"), stays)]
     return lines
+
+
+def _row(removal: Mapping[str, object]) -> list[str]:
+    shown = {
+        **removal,
+        "name": shorten(str(removal["name"])),
+        "made_at": str(removal["made_at"] or "begun")[:16],
+    }
+    return [f"{value:g}" if isinstance(value, float) else str(value) for value in shown.values()]
