@@ -15,6 +15,7 @@ class FakeKept:
         self.stored = {(one.kind, one.model, one.name): one for one in things}
         self.notes: dict[tuple[str, str, str], RemovalNote] = {}
         self.last: datetime | None = None
+        self.logs: list[datetime] = []
 
     def things(self, kind: StoredKind, model: str, *, leave: Collection[str] = ()) -> tuple[StoredThing, ...]:
         return tuple(
@@ -37,6 +38,12 @@ class FakeKept:
 
     def note(self, kind: StoredKind, model: str, name: str) -> RemovalNote | None:
         return self.notes.get((kind, model, name))
+
+    def old_logs(self, before: datetime, *, remove: bool) -> tuple[int, int]:
+        found = [when for when in self.logs if when < before]
+        if remove:
+            self.logs = [when for when in self.logs if when >= before]
+        return len(found), 100 * len(found)
 
     def last_removal(self) -> datetime | None:
         return self.last

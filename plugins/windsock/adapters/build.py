@@ -89,5 +89,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         rollouts=SqlRollouts(settings.database_url, settings.keys_dir, storage),
         rollout_reporter=RolloutPage(),
         slots=DockerSlots(settings),
-        kept=StoredThings(storage),
+        kept=StoredThings(storage, settings.log_folders),
     )

@@ -13,9 +13,11 @@ import json
 import re
 from collections.abc import Collection
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from windsock.adapters.bundle_files import bundle_place
+from windsock.adapters.old_logs import old_logs
 from windsock.adapters.storage import Storage
 from windsock.exceptions import StorageError
 from windsock.records.bundle import MANIFEST_FILE
@@ -38,10 +40,12 @@ class StoredThings:
     What is read here only says how old a thing is and what it is of. Nothing is believed by it.
 
     :param storage: the storage root.
+    :param logs: folders of the logs of programs and of tasks; ``None``: there are none.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, logs: tuple[Path, Path] | None = None) -> None:
         self.storage = storage
+        self.logs = logs
 
     def things(self, kind: StoredKind, model: str, *, leave: Collection[str] = ()) -> tuple[StoredThing, ...]:
         """Return what is there of a model, without what cannot be read.
@@ -91,6 +95,10 @@ class StoredThings:
         except (StorageError, ValueError):
             return None
         return note if (note.kind, note.model, note.name) == (kind, model, name) else None
+
+    def old_logs(self, before: datetime, *, remove: bool) -> tuple[int, int]:
+        """Return how many logs nobody has written to since a time, and their bytes; remove them if asked."""
+        return old_logs(*self.logs, before, remove=remove) if self.logs else (0, 0)
 
     def last_removal(self) -> datetime | None:
         """Return when a retention last came to its end, or ``None``."""

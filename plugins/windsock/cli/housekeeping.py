@@ -10,6 +10,7 @@ import typer
 
 from windsock.cli.console import say, table
 from windsock.cli.surroundings import findings_on_stderr, open_standing_ports
+from windsock.deployment.remove_old import remove_logs
 from windsock.deployment.retention import Plan, Removal, plan_retention
 from windsock.exceptions import WindsockError
 from windsock.ports import Ports
@@ -87,11 +88,14 @@ def _show_plan(policy: RetentionPolicy, ports: Ports, models: Sequence[str], *, 
         for model, plan in plans.items()
         for (kind, why), count in sorted(plan.kept.items())
     ]
+    logs = remove_logs(policy, ports, ports.now(), remove=False)
     if as_json:
-        say(json.dumps({"removals": rows, "kept": kept}))
+        say(json.dumps({"removals": rows, "kept": kept, "logs": {"files": logs.items, "bytes": logs.bytes}}))
     else:
         for line in _plan_lines(rows, kept):
             say(line)
+        if logs.items:
+            say(f"and {logs.items:,} logs, {logs.bytes:,} bytes")
     if faults:
         raise faults[0]
 

@@ -1,15 +1,13 @@
-"""``ProgramLogs``: the supervisor's side of the logs of its programs, and how old ones are removed."""
+"""``ProgramLogs``: the supervisor's side of the logs of its programs."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +16,6 @@ from windsock.private_files import opener, rights
 
 SECONDS = 10.0
 """How long the log writer may take to answer, or to end."""
-FULL = re.compile(r".+\.log\.[0-9]+")
-DAY = 86_400.0
 
 
 class ProgramLogs:
@@ -116,43 +112,3 @@ class ProgramLogs:
         control, self._control = self._control, None
         if control is not None:
             control.close()
-
-
-def remove_old_logs(programs: Path, tasks: Path, days: float) -> tuple[int, int]:
-    """Remove full logs of programs and logs of tasks that nobody has written to for so many days.
-
-    :param programs: folder of the programs' logs.
-    :param tasks: folder of Airflow's logs: of tasks, and of what parses DAGs.
-    :param days: 0: all are kept.
-    :returns: how many files, and how many bytes they had.
-    """
-    if not days:
-        return 0, 0
-    before = time.time() - days * DAY
-    removed = [size for file in _full_logs(programs) if (size := _remove_if_older(file, before)) is not None]
-    emptied: set[Path] = set()
-    for name, _, names in os.walk(tasks, topdown=False):
-        folder = Path(name)
-        sizes = [size for one in names if (size := _remove_if_older(folder / one, before)) is not None]
-        removed += sizes
-        if folder != tasks and (sizes or folder in emptied):
-            with contextlib.suppress(OSError):  # something is in it still
-                folder.rmdir()
-                emptied.add(folder.parent)
-    return len(removed), sum(removed)
-
-
-def _full_logs(folder: Path) -> list[Path]:
-    return [file for file in folder.glob("*.log.*") if FULL.fullmatch(file.name)]
-
-
-def _remove_if_older(file: Path, before: float) -> int | None:
-    """Return how many bytes a file had that was removed; ``None``: it stays, or is gone."""
-    try:
-        seen = file.lstat()
-        if seen.st_mtime >= before:
-            return None
-        file.unlink()
-    except OSError:
-        return None
-    return seen.st_size

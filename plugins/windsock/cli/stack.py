@@ -23,13 +23,11 @@ from windsock.adapters.signing import create_keys
 from windsock.cli.airflow_rest import AirflowApi, health
 from windsock.cli.airflow_settings import fingerprint, read_airflow_settings
 from windsock.cli.first_pass import FACTORY_FILE, FirstPass
-from windsock.cli.program_logs import remove_old_logs
 from windsock.cli.stack_home import make_private, own_home, passwords
 from windsock.cli.stack_ports import HOST, StackPorts
 from windsock.cli.supervisor import Part, Say, Supervisor
-from windsock.exceptions import SettingsError, SpecError
+from windsock.exceptions import SettingsError
 from windsock.private_files import OWNER, make_folder, rights
-from windsock.spec.loader import load_shared
 
 AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 WINDSOCK = (sys.executable, "-m", "windsock.cli")
@@ -253,14 +251,6 @@ class Stack:
         self.airflow_home.chmod(OWNER)  # it holds Airflow's own secrets: no group reads there
         _ = self.logins
 
-    def remove_old_logs(self) -> None:
-        """Remove logs that are older than `retention.logs` says; nothing while that cannot be read."""
-        try:
-            days = load_shared(self.models.parent / "windsock.yaml").retention.days("logs")
-        except SpecError:
-            return
-        remove_old_logs(self.logs, self.airflow_home / "logs", days)
-
     @property
     def settings_file(self) -> Path:
         """The file of connections and pools."""
@@ -367,9 +357,7 @@ def running_stack(stack: Stack, *, say: Say, handle_signals: bool = True) -> Ite
 
 def _running(stack: Stack, say: Say, handle_signals: bool) -> Iterator[Supervisor]:
     stack.prepare()
-    supervisor = Supervisor(
-        logs=stack.logs, say=say, handle_signals=handle_signals, hourly=stack.remove_old_logs
-    )
+    supervisor = Supervisor(logs=stack.logs, say=say, handle_signals=handle_signals)
     with own_home(stack.home, supervisor.stack_id):
         stack.ports.require_free()
         with supervisor:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from types import FrameType, TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -27,7 +26,6 @@ MOST_RESTARTS = 3
 TAIL_LINES = 20
 TAIL_BYTES = 64 * 1024
 PROGRESS_SECONDS = 10.0
-HOUR = 3600.0
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 Say = Callable[[str], None]
@@ -92,7 +90,6 @@ class Supervisor:
     :param handle_signals: whether SIGINT, SIGTERM and SIGHUP ask the stack to stop (main thread only).
     :param grace: seconds between asking the processes to end and killing them.
     :param log_bytes: bytes after which a log is full.
-    :param hourly: done each hour while the stack is watched, beside everything else.
     """
 
     logs: Path
@@ -100,7 +97,6 @@ class Supervisor:
     handle_signals: bool = True
     grace: float = processes.GRACE_SECONDS
     log_bytes: int = MOST_BYTES
-    hourly: Callable[[], None] | None = None
     stack_id: str = field(default_factory=lambda: uuid4().hex)
     _running: dict[str, _Running] = field(default_factory=dict, init=False)
     _signals: list[int] = field(default_factory=list, init=False)
@@ -282,12 +278,8 @@ class Supervisor:
         :raises StopSignalError: always, in the end, unless a part fails for good.
         :raises PartFailedError: if one does.
         """
-        due = time.monotonic()
         while True:
             self.check()
-            if self.hourly is not None and time.monotonic() >= due:
-                due += HOUR
-                Thread(target=self.hourly, daemon=True).start()
             time.sleep(processes.POLL_SECONDS)
 
     def pause(self, seconds: float) -> None:

@@ -70,9 +70,25 @@ def remove_old(
             failed |= freed is None
             if freed is not None and freed >= 0:
                 done.append((removal.kind, freed))
+    logs = guard("logs", partial(remove_logs, policy, ports, now), None)
+    failed |= logs is None
     if left and not failed:
         guard("retention", lambda: ports.kept.removal_ended(now), None)
-    return Removed(_by_kind(done), goes_on=not left)
+    kinds = (*_by_kind(done), *([logs] if logs and logs.items else ()))
+    for one in kinds:
+        log.info("retention: %s: %s removed, %s bytes", one.kind, f"{one.items:,}", f"{one.bytes:,}")
+    return Removed(kinds, goes_on=not left)
+
+
+def remove_logs(policy: RetentionPolicy, ports: Ports, now: datetime, *, remove: bool = True) -> RemovedKind:
+    """Remove old logs of a shipped stack; return how many.
+
+    :param remove: ``False``: only count them.
+    """
+    if not policy.logs:
+        return RemovedKind(kind="logs", items=0)
+    files, size = ports.kept.old_logs(now - timedelta(days=policy.logs), remove=remove)
+    return RemovedKind(kind="logs", items=files, bytes=size)
 
 
 def _is_due(ports: Ports, now: datetime) -> bool:
@@ -88,10 +104,7 @@ def _by_kind(done: Sequence[tuple[Kind, int]]) -> tuple[RemovedKind, ...]:
     sizes: dict[Kind, list[int]] = {}
     for kind, size in done:
         sizes.setdefault(kind, []).append(size)
-    kinds = tuple(RemovedKind(kind=kind, items=len(all_), bytes=sum(all_)) for kind, all_ in sizes.items())
-    for one in kinds:
-        log.info("retention: %s %s removed, %s bytes", f"{one.items:,}", one.kind, f"{one.bytes:,}")
-    return kinds
+    return tuple(RemovedKind(kind=kind, items=len(all_), bytes=sum(all_)) for kind, all_ in sizes.items())
 
 
 def remove_one(removal: Removal, ports: Ports, now: datetime) -> int | None:

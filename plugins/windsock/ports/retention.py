@@ -44,6 +44,14 @@ class KeptThings(Protocol):
         """Return the note of a thing that was removed, or ``None`` where none was."""
         ...
 
+    def old_logs(self, before: datetime, *, remove: bool) -> tuple[int, int]:
+        """Find logs of a shipped stack that nobody has written to since a time.
+
+        :param remove: whether they are removed.
+        :returns: how many files, and how many bytes they have.
+        """
+        ...
+
     def last_removal(self) -> datetime | None:
         """Return when a retention last came to its end, or ``None``."""
         ...
@@ -75,6 +83,10 @@ class NothingKept:
     def note(self, kind: StoredKind, model: str, name: str) -> RemovalNote | None:
         """See :meth:`KeptThings.note`: nothing was removed."""
         return None
+
+    def old_logs(self, before: datetime, *, remove: bool) -> tuple[int, int]:
+        """See :meth:`KeptThings.old_logs`: there are none."""
+        return 0, 0
 
     def last_removal(self) -> datetime | None:
         """See :meth:`KeptThings.last_removal`: never."""

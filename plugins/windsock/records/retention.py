@@ -11,7 +11,7 @@ from windsock.spec.shared import RetentionBlock
 
 StoredKind = Literal["bundles", "snapshots", "evidence"]
 """The folders of the storage root that a retention removes from."""
-Kind = Literal["trainings", "reports", "snapshots", "evidence"]
+Kind = Literal["trainings", "reports", "snapshots", "evidence", "logs"]
 """The keys of `retention` that housekeeping keeps to, beside the prediction log's."""
 
 
@@ -22,12 +22,14 @@ class RetentionPolicy(Record):
     :param reports: runs in MLflow that hold a drift report.
     :param snapshots: snapshots that no version and no kept training was made of.
     :param evidence: evidence packs that no row of the ledger names.
+    :param logs: logs of tasks and full logs of programs, of a shipped stack.
     """
 
     trainings: float = Field(default=0.0, ge=0)
     reports: float = Field(default=0.0, ge=0)
     snapshots: float = Field(default=0.0, ge=0)
     evidence: float = Field(default=0.0, ge=0)
+    logs: float = Field(default=0.0, ge=0)
 
     @classmethod
     def of(cls, block: RetentionBlock) -> Self:
@@ -37,7 +39,7 @@ class RetentionPolicy(Record):
     @property
     def removes_anything(self) -> bool:
         """Whether anything is not kept for ever."""
-        return any((self.trainings, self.reports, self.snapshots, self.evidence))
+        return any(self.model_dump().values())
 
 
 class RemovalNote(Record):
@@ -68,7 +70,7 @@ class RemovedKind(Record):
     """
 
     kind: Kind
-    items: int = Field(ge=1)
+    items: int = Field(ge=0)
     bytes: int = Field(default=0, ge=0)
 
 

@@ -127,7 +127,7 @@ class RetentionBlock(Frozen):
         default=None, description="hours of the archived prediction log; null: as keep_predictions_days says"
     )
     logs: Duration | None = Field(
-        default="30d", description="logs of the programs of `windsock up`, and of its tasks; at least 1d"
+        default="30d", description="logs of a shipped stack's tasks, and its programs' full ones; at least 1d"
     )
 
     def days(self, kind: str) -> float:

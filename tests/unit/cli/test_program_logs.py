@@ -7,10 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from windsock.cli.log_writer import RotatingLog, numbered
-from windsock.cli.program_logs import ProgramLogs, remove_old_logs
+from windsock.cli.program_logs import ProgramLogs
 
 LINES = 4_000
 WRITER = f"""
@@ -129,35 +127,3 @@ class TestRotatingLog:
         assert (folder / "a.log").read_text() == (
             "[5 bytes of this log are lost: they could not be written]\nkept\n"
         )
-
-
-class TestOldLogs:
-    @pytest.fixture
-    def folders(self, tmp_path):
-        programs, tasks = tmp_path / "logs", tmp_path / "airflow" / "logs"
-        made = {
-            programs / "server.log": 40,
-            programs / "server.log.1": 5,
-            programs / "server.log.2": 40,
-            programs / "notes.txt": 40,
-            tasks / "dag_id=a" / "run_id=1" / "task_id=b" / "attempt=1.log": 40,
-            tasks / "dag_id=a" / "run_id=2" / "task_id=b" / "attempt=1.log": 5,
-        }
-        for file, days in made.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("12345")
-            os.utime(file, (time.time() - days * 86_400,) * 2)
-        return programs, tasks
-
-    def test_full_logs_and_logs_of_tasks_go_by_age(self, folders):
-        programs, tasks = folders
-        assert remove_old_logs(programs, tasks, 30) == (2, 10)
-        assert sorted(file.name for file in programs.iterdir()) == ["notes.txt", "server.log", "server.log.1"]
-        assert [file.name for file in (tasks / "dag_id=a").iterdir()] == ["run_id=2"]
-        assert remove_old_logs(programs, tasks, 30) == (0, 0)
-
-    def test_without_days_all_are_kept(self, folders):
-        assert remove_old_logs(*folders, 0) == (0, 0)
-
-    def test_folders_that_are_not_there_are_fine(self, tmp_path):
-        assert remove_old_logs(tmp_path / "a", tmp_path / "b", 30) == (0, 0)

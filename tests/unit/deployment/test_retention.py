@@ -304,6 +304,14 @@ class TestHousekeeping:
         note = world.kept.notes[("bundles", MODEL, "old")]
         assert note.told == f"removed by retention on {world.ports.now():%Y-%m-%d}, policy 90 days"
 
+    def test_old_logs_go_and_are_counted(self, world: World) -> None:
+        world.kept.logs = [world.ports.now() - days * DAY for days in (40, 31, 5)]
+        policy = RetentionPolicy(logs=30)
+        report = world.keep_house(retention=policy)
+        assert [(one.kind, one.items, one.bytes) for one in report.removed] == [("logs", 2, 200)]
+        assert world.keep_house(retention=policy, remove_at_once=True).removed == ()
+        assert len(world.kept.logs) == 1
+
     def test_it_is_done_once_a_day_or_at_once(self, world: World) -> None:
         assert world.keep_house().removed == ()
         world.training("old", 91)
