@@ -23,6 +23,7 @@
      ├─ UnverifiedBundleError a bundle's signature, digest or content is not what it must be
      │   └─ LostBundleError        its folder is gone from a storage that is there
      ├─ UnverifiedSnapshotError a stored snapshot is not what was written
+     │   └─ RemovedSnapshotError   the retention has removed it
      ├─ StaleEpochError       another change of the route or the ledger came first
      └─ TransportError        something did not answer: worth a retry
          ├─ SourceUnavailableError
@@ -228,6 +229,16 @@ class UnverifiedSnapshotError(WindsockError):
 
     default_code = "WS-STORAGE-007"
     default_next = "Find out who changed it; remove that folder and take the snapshot again."
+
+
+class RemovedSnapshotError(UnverifiedSnapshotError):
+    """A stored snapshot is gone because the retention has removed it, as nothing needed it any more."""
+
+    default_code = "WS-DATA-181"
+    default_next = (
+        "Take the snapshot again: the same rows have the same digest; or restore its folder from a backup. "
+        "`retention.snapshots` in include/windsock.yaml says how long they are kept."
+    )
 
 
 class StaleEpochError(WindsockError):

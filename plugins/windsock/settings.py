@@ -48,6 +48,8 @@ class Settings(Frozen):
     :param clients: the file of the server's clients (``WINDSOCK_CLIENTS_FILE``; default: ``clients.json``
         among the keys).
     :param slot_image: image of the slots of models with ``serving.target: docker`` (``WINDSOCK_SLOT_IMAGE``).
+    :param task_logs: folder of Airflow's logs of tasks that the retention removes old ones from
+        (``WINDSOCK_TASK_LOGS``; default: ``airflow/logs`` in the home, as `windsock up` has it).
     :param admin_url: address of the server's private listener, for the admin calls of this installation
         (``WINDSOCK_ADMIN_URL``; default: the server's address, which answers them, too).
     :param private_listen: where the server's private listener listens, ``HOST:PORT``
@@ -84,6 +86,7 @@ class Settings(Frozen):
     clients: Path | None = None
     counter: CounterEngine = "parquet"
     slot_image: str = "windsock/serve"
+    task_logs: Path | None = None
     business_seconds: float = Field(default=60.0, gt=0, le=MOST_SECONDS)
     business_memory_mb: int = Field(default=1024, ge=64, le=MOST_MEMORY_MB)
     source_seconds: float = Field(default=3600.0, gt=0, le=MOST_SECONDS)
@@ -140,6 +143,7 @@ class Settings(Frozen):
             server_client_key=_path(env.get("WINDSOCK_SERVER_CLIENT_KEY")),
             clients=_path(env.get("WINDSOCK_CLIENTS_FILE")),
             slot_image=env.get("WINDSOCK_SLOT_IMAGE") or "windsock/serve",
+            task_logs=_path(env.get("WINDSOCK_TASK_LOGS")),
             counter=_counter(env.get("WINDSOCK_COUNTER") or "parquet"),
             business_seconds=_limit(env, "WINDSOCK_BUSINESS_SECONDS", 60, least=0.1, most=MOST_SECONDS),
             business_memory_mb=int(
@@ -201,6 +205,11 @@ class Settings(Frozen):
     def clients_file(self) -> Path:
         """The file of the server's clients and the digests of their keys."""
         return self.clients or self.keys_dir / "clients.json"
+
+    @property
+    def log_folders(self) -> tuple[Path, Path]:
+        """The folders of logs that the retention removes old ones from: of programs, and of tasks."""
+        return self.home / "logs", self.task_logs or self.home / "airflow" / "logs"
 
     @property
     def serving_dir(self) -> Path:

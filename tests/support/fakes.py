@@ -229,6 +229,16 @@ class FakeTracker:
     def close_stale_runs(self, models: Sequence[str], older_than: datetime) -> int:
         return 0
 
+    def tracked_runs(self, model: str) -> tuple[Any, ...]:
+        return ()
+
+    def mark_for_removal(self, run_id: str, told: str) -> None:
+        self.added.setdefault(run_id, {"tags": {}})["tags"]["windsock.removed"] = told
+
+    def remove_run(self, run_id: str) -> int:
+        self.runs.pop(run_id, None)
+        return 0
+
     def run_link(self, model: str, run_id: str) -> str | None:
         return f"http://127.0.0.1:5000/#/runs/{run_id}"
 
@@ -327,6 +337,9 @@ class FakeStepRecords:
 
     def add(self, key: str, *, step: str, model: str, record: Mapping[str, Any]) -> dict[str, Any]:
         return self.kept.setdefault(key, dict(record))
+
+    def forget(self, key: str) -> None:
+        self.kept.pop(key, None)
 
     def attest(self, step: str, record: Mapping[str, Any], under: str) -> None:
         self.attested.add(digest_of([step, record, under]))

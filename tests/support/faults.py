@@ -12,14 +12,15 @@ EFFECTS = {
     "expectations": {"infer"},
     "contracts": {"put"},
     "bundles": {"put", "put_document"},
-    "tracker": {"record_run", "add_to_run", "close_stale_runs"},
+    "tracker": {"record_run", "add_to_run", "close_stale_runs", "mark_for_removal", "remove_run"},
     "registry": {"register", "set_alias"},
     "ledger": {"append"},
-    "records": {"add"},
+    "records": {"add", "forget"},
     "router": {"apply"},
     "predictions": {"close_segments", "remove_older"},
     "rollouts": {"add_decision"},
     "events": {"forget"},
+    "kept": {"remove", "removal_ended"},
 }
 """The calls that change something outside, by port."""
 

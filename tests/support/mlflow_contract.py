@@ -177,6 +177,65 @@ class TrackerContract(Contract):
         assert len(runs_of(client, model)) == 1
         assert client.get_run(run_id).to_dictionary() == before
 
+    def test_runs_are_told_with_what_retention_asks(
+        self, tracker: MlflowTracker, client: Any, model: str
+    ) -> None:
+        run_id = tracker.record_run(make_draft(model, bundle_uri="memory://bundles/x/1"))
+        child = client.create_run(
+            client.get_experiment_by_name(model).experiment_id, tags={"mlflow.parentRunId": run_id}
+        ).info.run_id
+        seen = {run.run_id: run for run in tracker.tracked_runs(model)}
+        assert set(seen) == {run_id, child}
+        own = seen[run_id]
+        assert (own.key, own.parent, own.bundle_uri) == (digest("c"), "", "memory://bundles/x/1")
+        assert (own.is_open, own.being_removed) == (False, False)
+        assert (seen[child].key, seen[child].parent, seen[child].is_open) == ("", run_id, True)
+        assert tracker.tracked_runs(f"{model}_another") == ()
+
+    def test_a_removed_run_says_why_and_its_files_are_gone(
+        self, tracker: MlflowTracker, client: Any, model: str
+    ) -> None:
+        run_id = tracker.record_run(with_model(model))
+        stays = tracker.record_run(with_model(model, key=digest("d")))
+        (output,) = client.get_run(run_id).outputs.model_outputs
+        tracker.mark_for_removal(run_id, "by retention on 2026-05-01, policy 90 days")
+        assert {run.run_id for run in tracker.tracked_runs(model) if run.being_removed} == {run_id}
+        assert tracker.remove_run(run_id) > 1000
+        removed = client.get_run(run_id)
+        assert removed.info.lifecycle_stage == "deleted"
+        assert removed.data.tags["windsock.removed"] == "by retention on 2026-05-01, policy 90 days"
+        assert client.list_artifacts(run_id) == []
+        experiment = [removed.info.experiment_id]
+        models = {one.model_id for one in client.search_logged_models(experiment)}
+        assert output.model_id not in models
+        assert len(models) == 1
+        assert [run.run_id for run in tracker.tracked_runs(model)] == [stays]
+        assert client.list_artifacts(stays) != []
+        tracker.mark_for_removal(run_id, "again")
+        assert tracker.remove_run(run_id) == 0
+        assert tracker.record_run(with_model(model)) != run_id
+
+    def test_a_removal_that_was_killed_goes_on(
+        self, tracker: MlflowTracker, client: Any, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Killed(BaseException):
+            pass
+
+        def kill(*arguments: Any) -> None:
+            raise Killed
+
+        run_id = tracker.record_run(with_model(model))
+        tracker.mark_for_removal(run_id, "by retention")
+        for name in ("delete_logged_model", "delete_run"):
+            with monkeypatch.context() as patch:
+                patch.setattr(type(client), name, kill)
+                with pytest.raises(Killed):
+                    tracker.remove_run(run_id)
+            (left,) = tracker.tracked_runs(model)
+            assert (left.run_id, left.being_removed) == (run_id, True)
+        tracker.remove_run(run_id)
+        assert tracker.tracked_runs(model) == ()
+
     def test_other_keys_are_other_runs(self, tracker: MlflowTracker, client: Any, model: str) -> None:
         first = tracker.record_run(make_draft(model))
         second = tracker.record_run(make_draft(model, key=digest("d")))

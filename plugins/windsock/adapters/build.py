@@ -13,6 +13,7 @@ from windsock.adapters.docker_slots import DockerSlots
 from windsock.adapters.drift_report import EvidentlyReporter
 from windsock.adapters.expectations import GreatExpectationsEngine
 from windsock.adapters.installation import Installation
+from windsock.adapters.kept_things import StoredThings
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.mlflow_registry import MlflowRegistry
 from windsock.adapters.mlflow_tracking import MlflowTracker
@@ -90,4 +91,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         rollouts=SqlRollouts(settings.database_url, settings.keys_dir, storage),
         rollout_reporter=RolloutPage(),
         slots=DockerSlots(settings),
+        kept=StoredThings(storage, settings.log_folders),
     )

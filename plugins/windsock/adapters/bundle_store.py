@@ -21,6 +21,7 @@ from windsock.adapters.bundle_files import (
     unreadable,
 )
 from windsock.adapters.compiled import PipelineCompiler
+from windsock.adapters.kept_things import StoredThings
 from windsock.adapters.signing import Signer, Verifier
 from windsock.adapters.storage import Storage
 from windsock.exceptions import LostBundleError, SettingsError, StorageError, UnverifiedBundleError
@@ -128,7 +129,11 @@ class SignedBundleStore:
         folder = open_bundle(self.storage, uri)
         try:
             return read_verified(folder, self._verifier, _require_digest(digest))
+        except UnverifiedBundleError:
+            self._require_not_removed(uri, digest)
+            raise
         except StorageError as error:
+            self._require_not_removed(uri, digest)
             if not is_gone(error) or not self.storage.exists(self.storage.root):
                 raise
             place = bundle_place(self.storage, uri)
@@ -136,6 +141,23 @@ class SignedBundleStore:
                 f"bundle {digest[:12]} is gone: there is nothing at {self.storage.uri(place)}",
                 next_action="Bring its folder back from a backup; in place of a champion an earlier one "
                 "serves after `windsock rollback NAME`.",
+            ) from None
+
+    def _require_not_removed(self, uri: str, digest: str) -> None:
+        """See that what is not there whole was not removed by the retention.
+
+        :raises LostBundleError: if it was.
+        """
+        place = self.storage.uri(bundle_place(self.storage, uri))
+        model, name = place.split("/")[-2:]
+        if self.storage.exists(f"bundles/{model}/{name}/{MANIFEST_FILE}"):
+            return
+        if (note := StoredThings(self.storage).note("bundles", model, name)) is not None:
+            raise LostBundleError(
+                f"bundle {digest[:12]} of {model} is gone: {note.told}",
+                code="WS-DATA-182",
+                next_action="Clear take_snapshot and all that follows it: it is trained again. "
+                "`retention.trainings` in include/windsock.yaml says how long such bundles are kept.",
             ) from None
 
     def load_folder(self, folder: Path, digest: str, *, whole: bool = True) -> LoadedBundle:

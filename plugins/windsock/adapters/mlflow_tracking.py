@@ -16,9 +16,11 @@ from urllib.parse import quote
 
 from windsock.adapters.mlflow_client import MlflowService, web_address
 from windsock.adapters.mlflow_model import log_model
+from windsock.adapters.mlflow_removal import mark_run, remove_run, runs_of
 from windsock.ports import RunDraft
 from windsock.private_files import make_folder
 from windsock.records import ColumnKind, DataSnapshot
+from windsock.records.retention import TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,6 +116,31 @@ class MlflowTracker:
                         client.set_terminated(run.info.run_id, "KILLED")
                         closed += 1
         return closed
+
+    def tracked_runs(self, model: str) -> tuple[TrackedRun, ...]:
+        """Return all runs of a model's experiment, the oldest first; none where there is none.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        with self.service.reach("list runs") as client:
+            experiment = client.get_experiment_by_name(model)
+            return runs_of(client, experiment.experiment_id) if experiment else ()
+
+    def mark_for_removal(self, run_id: str, told: str) -> None:
+        """Write on a run's page that it is being removed, and why; a run that is gone is fine.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        with self.service.reach("mark a run for removal") as client:
+            mark_run(client, run_id, told)
+
+    def remove_run(self, run_id: str) -> int:
+        """Remove a run's files and models, then the run; return how many bytes its files had.
+
+        :raises TrackingUnavailableError: if MLflow does not answer, or its files cannot be removed.
+        """
+        with self.service.reach("remove an old run") as client:
+            return remove_run(client, run_id)
 
     def run_link(self, model: str, run_id: str) -> str | None:
         """Return the run's page, where MLflow has a web address. Nothing is contacted."""

@@ -8,8 +8,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.kept_things import StoredThings
 from windsock.adapters.storage import Storage
-from windsock.exceptions import SettingsError, UnverifiedSnapshotError
+from windsock.exceptions import RemovedSnapshotError, SettingsError, UnverifiedSnapshotError
 from windsock.records import ColumnKind, DataSnapshot, content_digest, row_digests
 from windsock.spec import MODEL_NAME, canonical_json
 
@@ -79,9 +80,11 @@ class ParquetSnapshotStore:
         """Read the rows back, after their file and their content were checked.
 
         :raises StorageError: if they cannot be read.
+        :raises RemovedSnapshotError: if the retention has removed them.
         :raises UnverifiedSnapshotError: if they are not what was written.
         """
         folder = self._folder(snapshot.model, snapshot.digest)
+        self._require_not_removed(folder, snapshot)
         stored, files = self._manifest(folder)
         content = self.storage.read_bytes(f"{folder}/{ROWS_FILE}")
         place = self.storage.uri(f"{folder}/{ROWS_FILE}")
@@ -96,6 +99,15 @@ class ParquetSnapshotStore:
         if content_digest(stored.columns, row_digests(frame), *marked) != snapshot.digest:
             raise _broken(place, "its content is not what the snapshot's digest stands for")
         return frame
+
+    def _require_not_removed(self, folder: str, snapshot: DataSnapshot) -> None:
+        if self.storage.exists(f"{folder}/{MANIFEST_FILE}"):
+            return
+        note = StoredThings(self.storage).note("snapshots", snapshot.model, snapshot.digest)
+        if note is not None:
+            raise RemovedSnapshotError(
+                f"snapshot {snapshot.digest[:12]} of {snapshot.model} is gone: {note.told}"
+            )
 
     def _point_at(self, snapshot: DataSnapshot) -> None:
         last = self.latest(snapshot.model)

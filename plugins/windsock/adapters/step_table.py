@@ -75,6 +75,13 @@ class SqlStepRecords:
             )
         return dict(json.loads(content["record"]))
 
+    def forget(self, key: str) -> None:
+        """Remove a key's record, so that its work is done again; a key without one is fine."""
+        from sqlalchemy import text
+
+        with writing(self._url) as connection:
+            connection.execute(text("DELETE FROM step_records WHERE key = :key"), {"key": key})
+
     def attest(self, step: str, record: Mapping[str, Any], under: str) -> None:
         """Sign for it that a step came to this very record.
 

@@ -135,6 +135,11 @@ class Storage:
         with self._guard("list", path) as place:
             return dict(self._backend.marks(place))
 
+    def size(self, path: str) -> int:
+        """Return how many bytes a file, or all files of a folder, have; 0 if it is not there."""
+        with self._guard("measure", path) as place:
+            return self._backend.size(place)
+
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder; one that is not there is fine.
 

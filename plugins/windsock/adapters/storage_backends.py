@@ -26,7 +26,8 @@ SCRATCH = ".scratch"
 STALE_SECONDS = 86_400
 """What a killed task left in the scratch folder is removed after this time."""
 OWN = (
-    *("bundles", "counts", "evidence", "expectations", "outcomes", "predictions", "rollouts", "snapshots"),
+    *("bundles", "counts", "evidence", "expectations", "outcomes", "predictions", "removed", "rollouts"),
+    "snapshots",
     "unanswered",
     SCRATCH,
 )
@@ -60,6 +61,10 @@ class Backend(Protocol):
 
     def marks(self, place: str) -> Mapping[str, str]:
         """Return what tells one state of each file directly in a folder from another."""
+        ...
+
+    def size(self, place: str) -> int:
+        """Return how many bytes a file, or all files of a folder, have."""
         ...
 
     def remove(self, place: str) -> None:
@@ -141,6 +146,15 @@ class LocalFolder:
                 seen = os.stat(os.path.join(place, name))
                 found[name] = f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ino}"
         return found
+
+    def size(self, place: str) -> int:
+        """Return how many bytes a file, or all files of a folder, have."""
+        target, total = Path(place), 0
+        for file in target.rglob("*") if target.is_dir() else (target,):
+            with suppress(FileNotFoundError):  # removed meanwhile, or never there
+                seen = file.lstat()
+                total += seen.st_size if stat.S_ISREG(seen.st_mode) else 0
+        return total
 
     def remove(self, place: str) -> None:
         """Remove a file, or take a folder out of sight in one move and then remove it."""
@@ -253,6 +267,11 @@ class ObjectStore:
             )
             for one in found
         }
+
+    def size(self, place: str) -> int:
+        """Return how many bytes an object, or all below a prefix, have."""
+        fs, key = self._open(place)
+        return int(fs.du(key, total=True)) if fs.exists(key) else 0
 
     def remove(self, place: str) -> None:
         """Remove an object, or all below a prefix."""

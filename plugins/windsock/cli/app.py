@@ -28,8 +28,10 @@ from windsock.cli.doctor import doctor
 from windsock.cli.exit_codes import epilog_of
 from windsock.cli.first_file import init
 from windsock.cli.gate import gate
+from windsock.cli.housekeeping import housekeeping
 from windsock.cli.keys import keys
 from windsock.cli.ledger import ledger
+from windsock.cli.maturity import maturity
 from windsock.cli.models import models, rollback
 from windsock.cli.monitor import monitor
 from windsock.cli.output import checked_output, end_output
@@ -50,7 +52,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, rollback, monitor, backtest, step, serve, demo, up, doctor):
+for command in (validate, init, schema, rollback, monitor, backtest, step, serve, demo, up, doctor, maturity):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
@@ -58,6 +60,7 @@ app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
 app.add_typer(data, name="data")
 app.add_typer(gate, name="gate")
+app.add_typer(housekeeping, name="housekeeping")
 app.add_typer(rollout, name="rollout")
 
 

@@ -18,6 +18,8 @@ EXIT_1 = {
     "demo": "a run is red, or a part did not come up",
     "up": "a part did not come up, or failed for good",
     "doctor": "a check failed",
+    "housekeeping run": "something is wrong that a person must look at",
+    "maturity": "there is no model of that name, or no installation",
     "keys init": "there are keys already, or they cannot be written",
     "keys rotate": "there is no key, or it cannot be replaced",
     "keys log": REFUSAL,

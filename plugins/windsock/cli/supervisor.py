@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 from uuid import uuid4
 
 from windsock.cli import processes
+from windsock.cli.log_writer import MOST_BYTES
+from windsock.cli.program_logs import ProgramLogs
 from windsock.exceptions import WindsockError
-from windsock.private_files import make_folder, opener, rights
+from windsock.private_files import make_folder, rights
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_RESTARTS = 3
@@ -82,21 +84,28 @@ class _Running:
 class Supervisor:
     """Keeps a stack's processes; used as a context manager, on whose exit every one of them is gone.
 
-    :param logs: folder of the log files, ``NAME.log`` each; the one of the start before is ``NAME.log.1``.
+    :param logs: folder of the log files, ``NAME.log`` each; the one of the start before, or the full one, is
+        ``NAME.log.1``.
     :param say: takes each line for the user.
     :param handle_signals: whether SIGINT, SIGTERM and SIGHUP ask the stack to stop (main thread only).
     :param grace: seconds between asking the processes to end and killing them.
+    :param log_bytes: bytes after which a log is full.
     """
 
     logs: Path
     say: Say
     handle_signals: bool = True
     grace: float = processes.GRACE_SECONDS
+    log_bytes: int = MOST_BYTES
     stack_id: str = field(default_factory=lambda: uuid4().hex)
     _running: dict[str, _Running] = field(default_factory=dict, init=False)
     _signals: list[int] = field(default_factory=list, init=False)
     _previous: dict[int, Any] = field(default_factory=dict, init=False)
     _watchdog: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _written: ProgramLogs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._written = ProgramLogs(self.logs, most=self.log_bytes)
 
     def __enter__(self) -> Self:
         make_folder(self.logs)
@@ -134,10 +143,11 @@ class Supervisor:
 
     def log_file(self, name: str) -> Path:
         """Return a part's log file."""
-        return self.logs / f"{name}.log"
+        return self._written.file(name)
 
     def tail(self, name: str, lines: int = TAIL_LINES) -> list[str]:
         """Return the last lines of a part's log, without colours."""
+        self._written.flush()
         try:
             with self.log_file(name).open("rb") as file:
                 file.seek(0, os.SEEK_END)
@@ -152,14 +162,11 @@ class Supervisor:
 
         :raises PartFailedError: if the program cannot be started at all.
         """
-        file = self.log_file(part.name)
-        if file.exists():
-            file.replace(file.with_suffix(".log.1"))
+        self._written.begin(part.name)
         self._running[part.name] = _Running(part=part, process=self._spawn(part))
 
     def _spawn(self, part: Part) -> subprocess.Popen[bytes]:
-        log: IO[bytes]
-        with open(self.log_file(part.name), "ab", opener=opener) as log:
+        with self._written.output(part.name) as log:
             try:
                 return subprocess.Popen(
                     part.command,
@@ -235,6 +242,7 @@ class Supervisor:
         """
         if self._signals:
             raise StopSignalError(self._signals[0])
+        self._written.watch()
         for running in self._running.values():
             if (code := running.process.poll()) is not None:
                 self._restart(running, code)
@@ -310,6 +318,7 @@ class Supervisor:
         for process in children:
             _end(process, grace=self.grace)
         self._running.clear()
+        self._written.close()
         self._end_watchdog()
         if left:
             raise PartFailedError(

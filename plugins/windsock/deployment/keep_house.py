@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from windsock.deployment.keep_log import remove_older
 from windsock.deployment.keep_rollouts import forget_ended, unattended
+from windsock.deployment.remove_old import remove_old
 from windsock.door import CHAMPION_ALIAS, seal_route
 from windsock.exceptions import TransportError, WindsockError
 from windsock.ports import Ports
@@ -77,6 +78,7 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
     if step.keep_predictions_days > 0:
         oldest = now - timedelta(days=step.keep_predictions_days)
         removed = faults.run("retention", lambda: remove_older(ports, oldest, broken=broken), 0)
+    gone = remove_old(step.retention, ports, sound, faults.run, at_once=step.remove_at_once)
     return HousekeepingReport(
         aliases_repaired=repaired,
         routes_sealed=sealed,
@@ -88,6 +90,8 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         unattended=tuple(told for _, told in rollouts if told),
         faults=tuple(faults.told),
         away=tuple(faults.away),
+        removed=gone.kinds,
+        removal_goes_on=gone.goes_on,
     )
 
 

@@ -18,6 +18,7 @@ from windsock.pipelines.retrain import retrain_dag
 from windsock.pipelines.rollback import rollback_dag
 from windsock.pipelines.watchdog import DAG_ID as WATCHDOG
 from windsock.pipelines.watchdog import pace_of, watchdog_dag
+from windsock.records.retention import RetentionPolicy
 from windsock.settings import Settings
 from windsock.spec import ModelSpec, SharedSpec
 from windsock.spec.loader import load_models, load_shared
@@ -62,7 +63,11 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
             made[f"{name}__ab_rollout"] = partial(ab_rollout_dag, spec, shared)
         dags |= {dag_id: make() for dag_id, make in made.items() if wanted in (None, dag_id)}
     if wanted in (None, HOUSEKEEPING):
-        dags[HOUSEKEEPING] = housekeeping_dag(specs, keep_predictions_days=shared.keep_predictions_days)
+        dags[HOUSEKEEPING] = housekeeping_dag(
+            specs,
+            keep_predictions_days=shared.predictions_kept_days,
+            retention=RetentionPolicy.of(shared.retention).model_dump(),
+        )
     if wanted is None:
         dags[WATCHDOG] = watchdog_dag(pace_of(specs.values()))
     return dags

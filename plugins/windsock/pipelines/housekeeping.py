@@ -15,16 +15,20 @@ from windsock.pipelines.schedules import at
 DAG_ID = "windsock__housekeeping"
 PURPOSE = (
     "Sets MLflow's aliases as the ledger says, closes orphan runs and finished hours of the prediction log, "
-    "checks every ledger's hash chain, keeps the retention, removes the counts of rollouts that ended a week "
+    "checks every ledger's hash chain, removes what `retention` in include/windsock.yaml keeps no longer and "
+    "nothing needs, removes the counts of rollouts that ended a week "
     "ago, and tells of a rollout that nobody looks at."
 )
 
 
-def housekeeping_dag(models: Iterable[str], *, keep_predictions_days: float = 0.0) -> DAG:
+def housekeeping_dag(
+    models: Iterable[str], *, keep_predictions_days: float = 0.0, retention: dict[str, float] | None = None
+) -> DAG:
     """Return the installation's housekeeping DAG.
 
     :param models: names of its models.
     :param keep_predictions_days: how long the archived prediction log is kept; 0 keeps all.
+    :param retention: days by kind that other things are kept which nothing needs any more.
     """
     with DAG(
         dag_id=DAG_ID,
@@ -39,6 +43,9 @@ def housekeeping_dag(models: Iterable[str], *, keep_predictions_days: float = 0.
         tags=["windsock"],
     ) as dag:
         HousekeepingOperator(
-            task_id="keep_house", models=sorted(models), keep_predictions_days=keep_predictions_days
+            task_id="keep_house",
+            models=sorted(models),
+            keep_predictions_days=keep_predictions_days,
+            retention=retention,
         )
     return dag

@@ -26,6 +26,7 @@ from windsock.ports.monitoring import (
     PredictionRows,
     WindowCounter,
 )
+from windsock.ports.retention import KeptThings, NothingKept
 from windsock.ports.rollout import RolloutEvents, RolloutReporter, Rollouts, Traffic
 from windsock.ports.serving import NoSlots, PredictionArchive, Router, SlotTarget
 from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft, VersionNumbers
@@ -66,6 +67,7 @@ class Ports:
     rollouts: Rollouts
     rollout_reporter: RolloutReporter
     slots: SlotTarget = field(default_factory=NoSlots)
+    kept: KeptThings = field(default_factory=NothingKept)
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -81,6 +83,7 @@ __all__ = [
     "ExpectationEngine",
     "ExperimentTracker",
     "Gauges",
+    "KeptThings",
     "LabelledRows",
     "Ledger",
     "LoadedBundle",
@@ -88,6 +91,7 @@ __all__ = [
     "ModelRegistry",
     "Monitor",
     "NoSlots",
+    "NothingKept",
     "Ports",
     "PredictionArchive",
     "PredictionRows",

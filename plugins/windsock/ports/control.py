@@ -54,6 +54,10 @@ class StepRecords(Protocol):
         """Store a record unless the key has one; return the one that stands."""
         ...
 
+    def forget(self, key: str) -> None:
+        """Remove a key's record, so that its work is done again; a key without one is fine."""
+        ...
+
     def attest(self, step: str, record: Mapping[str, Any], under: str) -> None:
         """Sign for it that a step came to this very record.
 

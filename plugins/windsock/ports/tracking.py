@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from windsock.records import DataSnapshot
+from windsock.records.retention import TrackedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +67,29 @@ class ExperimentTracker(Protocol):
 
     def close_stale_runs(self, models: Sequence[str], older_than: datetime) -> int:
         """Mark runs still open since before a time as killed; return how many."""
+        ...
+
+    def tracked_runs(self, model: str) -> tuple[TrackedRun, ...]:
+        """Return all runs of a model's experiment, the oldest first; none where there is none.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+    def mark_for_removal(self, run_id: str, told: str) -> None:
+        """Write on a run's page that it is being removed, and why; a run that is gone is fine.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+    def remove_run(self, run_id: str) -> int:
+        """Remove a run's files and models, then the run; return how many bytes its files had.
+
+        It may be called again after it was killed; a run that is gone is fine.
+
+        :raises TrackingUnavailableError: if MLflow does not answer, or its files cannot be removed.
+        """
         ...
 
     def run_link(self, model: str, run_id: str) -> str | None:

@@ -11,6 +11,7 @@ from windsock.records.base import Digest, Moment, Record, RunContext
 from windsock.records.bundle import Answer, InputSchema
 from windsock.records.governance import RegisteredVersion
 from windsock.records.ledger import Champion, LedgerRow
+from windsock.records.retention import RemovedKind, RetentionPolicy
 from windsock.spec import ConstantAnswer, ModelSpec
 
 BASIS_POINTS = 10_000
@@ -336,11 +337,15 @@ class HousekeepingInput(Record):
     :param stale_run_hours: a tracking run still open after this long is closed as killed.
     :param keep_predictions_days: archived hours of the prediction log, and lines rejected from it, that are
         older are removed; 0 keeps all.
+    :param retention: how long other things are kept that nothing needs any more.
+    :param remove_at_once: whether that is looked at now, though it was less than a day ago.
     """
 
     models: tuple[str, ...]
     stale_run_hours: float = Field(default=6.0, gt=0)
     keep_predictions_days: float = Field(default=0.0, ge=0)
+    retention: RetentionPolicy = Field(default=RetentionPolicy(), exclude_if=RetentionPolicy().__eq__)
+    remove_at_once: bool = Field(default=False, exclude_if=lambda value: not value)
     run: RunContext = RunContext()
 
 
@@ -357,6 +362,8 @@ class HousekeepingReport(Record):
     :param unattended: rollouts that run and that nobody looks at, one sentence each.
     :param faults: what could not be done, one sentence each.
     :param away: code of each fault that was a system that did not answer.
+    :param removed: what the retention removed, by kind.
+    :param removal_goes_on: whether more is to be removed: a run removes so much and leaves the rest.
     """
 
     aliases_repaired: tuple[str, ...] = ()
@@ -369,6 +376,8 @@ class HousekeepingReport(Record):
     unattended: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     away: tuple[str, ...] = ()
+    removed: tuple[RemovedKind, ...] = Field(default=(), exclude_if=lambda value: not value)
+    removal_goes_on: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @property
     def is_transport_only(self) -> bool:

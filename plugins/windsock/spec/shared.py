@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from windsock.exceptions import SpecError
 from windsock.spec.base import Frozen
+from windsock.spec.durations import Duration, parse_duration
 from windsock.spec.faults import NotAllowedError
 from windsock.spec.model import GateBlock, ModelSpec, Tier
 
@@ -105,6 +106,50 @@ DEFAULT_COMPUTE = {
 }
 
 
+class RetentionBlock(Frozen):
+    """How long things are kept that nothing needs any more; `null`: for ever."""
+
+    trainings: Duration | None = Field(
+        default="90d",
+        description="trainings that never became a version: the bundle and its run in MLflow; at least 1d",
+    )
+    reports: Duration | None = Field(
+        default="180d", description="runs in MLflow that hold a drift report; at least 1d"
+    )
+    snapshots: Duration | None = Field(
+        default="180d",
+        description="snapshots that no version and no training that is kept was made of; at least 1d",
+    )
+    evidence: Duration | None = Field(
+        default="30d", description="evidence packs that no row of the ledger names; at least 1d"
+    )
+    predictions: Duration | None = Field(
+        default=None, description="hours of the archived prediction log; null: as keep_predictions_days says"
+    )
+    logs: Duration | None = Field(
+        default="30d", description="logs of a shipped stack's tasks, and its programs' full ones; at least 1d"
+    )
+
+    def days(self, kind: str) -> float:
+        """Return how many days a kind of thing is kept; 0: for ever.
+
+        :param kind: name of a key.
+        """
+        text: str | None = getattr(self, kind)
+        return parse_duration(text).total_seconds() / 86_400 if text else 0.0
+
+    @model_validator(mode="after")
+    def _nothing_young(self) -> Self:
+        for kind in ("trainings", "reports", "snapshots", "evidence", "logs"):
+            if 0 < self.days(kind) < 1:
+                raise NotAllowedError(
+                    f"`{kind}` is {getattr(self, kind)}: what is younger than a day may be in use",
+                    allowed="1d or more, or null",
+                    at=(kind,),
+                )
+        return self
+
+
 class SharedSpec(Frozen):
     """The shared words; an unknown one in a model's file is refused with the known ones."""
 
@@ -129,6 +174,14 @@ class SharedSpec(Frozen):
     keep_predictions_days: float = Field(
         default=0.0, ge=0, description="days that the archived prediction log is kept; 0 keeps all"
     )
+    retention: RetentionBlock = Field(
+        default=RetentionBlock(), description="how long things are kept that nothing needs any more"
+    )
+
+    @property
+    def predictions_kept_days(self) -> float:
+        """Days that the archived prediction log is kept; 0: for ever."""
+        return self.retention.days("predictions") or self.keep_predictions_days
 
     @property
     def compute_classes(self) -> dict[str, ComputeClass]:

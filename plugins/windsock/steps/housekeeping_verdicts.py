@@ -11,6 +11,7 @@ SYSTEMS = {
     "STORAGE": "the storage root",
     "SERVING": "the server",
 }
+MIB = 1024**2
 LOOK = "switch NAME__ab_rollout on, or say `windsock rollout judge NAME` or `windsock rollout stop NAME`"
 
 
@@ -36,8 +37,15 @@ def describe_housekeeping(record: r.HousekeepingReport) -> Verdict:
         why=f"{len(record.aliases_repaired)} aliases repaired, {len(record.routes_sealed)} routes "
         f"sealed anew, {record.runs_closed} runs closed, "
         f"{record.segments_closed} log segments closed, {record.segments_removed} removed, counts of "
-        f"{record.rollouts_forgotten} rollouts removed",
+        f"{record.rollouts_forgotten} rollouts removed{_removed(record)}",
     )
+
+
+def _removed(record: r.HousekeepingReport) -> str:
+    """Return what the retention removed, as the end of a sentence."""
+    kinds = [f"{one.items:,} {one.kind} ({one.bytes / MIB:.1f} MiB)" for one in record.removed]
+    more = "; more goes with the next run" if record.removal_goes_on else ""
+    return f"; retention removed {', '.join(kinds)}{more}" if kinds else ""
 
 
 __all__ = ["describe_housekeeping"]

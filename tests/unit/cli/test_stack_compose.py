@@ -24,6 +24,11 @@ def test_every_port_is_published_on_loopback_only(services):
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
+def test_the_log_of_every_container_is_bounded(services):
+    for name, service in services.items():
+        assert {"max-size", "max-file"} == set(service["logging"]["options"]), name
+
+
 def test_no_log_server_of_airflow_is_started(services):
     for name in ("airflow-scheduler", "airflow-triggerer"):
         assert "--skip-serve-logs" in services[name]["command"]

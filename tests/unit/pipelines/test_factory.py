@@ -90,7 +90,26 @@ def test_housekeeping_keeps_predictions_as_long_as_the_shared_file_says(models, 
         (models.parent / "windsock.yaml").write_text(shared, encoding="utf-8")
     task = build_dags(models)["windsock__housekeeping"].get_task("keep_house")
     assert task.keep_predictions_days == days
-    assert task.step_input({}) == {"models": ["apples", "pears"], "keep_predictions_days": days}
+    policy = {"trainings": 90.0, "reports": 180.0, "snapshots": 180.0, "evidence": 30.0, "logs": 30.0}
+    assert task.step_input({}) == {
+        "models": ["apples", "pears"],
+        "keep_predictions_days": days,
+        "retention": policy,
+    }
+
+
+def test_housekeeping_keeps_what_the_shared_file_says(models):
+    block = "retention: {trainings: 30d, reports: null, predictions: 7d}\n"
+    (models.parent / "windsock.yaml").write_text(block, encoding="utf-8")
+    task = build_dags(models)["windsock__housekeeping"].get_task("keep_house")
+    assert task.retention == {
+        "trainings": 30.0,
+        "reports": 0.0,
+        "snapshots": 180.0,
+        "evidence": 30.0,
+        "logs": 30.0,
+    }
+    assert task.keep_predictions_days == 7.0
 
 
 def test_high_tier_asks_two_people(models):
