@@ -16,6 +16,7 @@ from windsock.door import Differences, differences, reconcile
 from windsock.records import ChainCheck, LedgerRow, LeftOut, RunContext, versions_by_row
 from windsock.settings import Settings
 from windsock.steps import shorten
+from windsock.texts import one_line
 
 
 class _ShowUnlessNamed(TyperGroup):
@@ -160,7 +161,7 @@ def _ledger_row(row: LedgerRow, versions: str) -> tuple[str, ...]:
         str(row.epoch),
         row.actor,
         shorten(row.digest),
-        " ".join(str(row.body.get("reason", "")).split())[:60],
+        one_line(row.body.get("reason", "")),
     )
 
 
