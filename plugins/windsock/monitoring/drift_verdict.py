@@ -173,9 +173,9 @@ def _of_scores(score: ColumnDrift | None, rule: DriftBlock) -> list[CheckResult]
     """Return the check of the scores, where they could be judged and count."""
     if score is None or not rule.predictions or score.status not in (Status.PASS, Status.FAIL):
         return []
-    message = f"scores: {column_text(score)}"
+    said = [f"scores {column_text(score)}"] if score.effect is not None and score.limit is not None else []
     if score.status is Status.FAIL:
-        message += "; they are not distributed as on held-out rows"
+        said.append(f"{'they' if said else 'scores'} are not distributed as on held-out rows")
     return [
         CheckResult(
             name="prediction_drift",
@@ -185,7 +185,7 @@ def _of_scores(score: ColumnDrift | None, rule: DriftBlock) -> list[CheckResult]
             limit=score.limit,
             relation="<",
             n=score.rows,
-            message=message,
+            message="; ".join(said),
         )
     ]
 
@@ -247,11 +247,9 @@ def _calm(columns: Sequence[ColumnDrift]) -> str:
     judged = [column for column in columns if column.status is Status.PASS and column.effect is not None]
     closest = max(judged, key=lambda column: _share_of_limit(column), default=None)
     drifted = sum(column.status is Status.FAIL for column in columns)
-    word = (
-        f"{drifted} of {len(columns)} columns drifted"
-        if drifted
-        else f"none of {len(columns)} columns drifted"
-    )
+    word = f"{drifted or 'none'} of {len(columns)} columns drifted"
+    if len(columns) == 1:
+        word = "the only column drifted" if drifted else "the only column did not drift"
     if closest is None:
         return word
     return f"{word}; the closest: {closest.name} {column_text(closest)}"
@@ -272,7 +270,9 @@ def column_text(column: ColumnDrift) -> str:
 
     An effect beyond its limit that the tests do not reject passes, and the sentence says so.
     """
-    effect, limit = column.effect or 0.0, column.limit or 0.0
+    if column.effect is None:
+        return f"without a number: {column.status.value}"
+    effect, limit = column.effect, column.limit or 0.0
     by_chance = column.status is Status.PASS and effect >= limit
     p = f"p {number_text(column.p)}, " if column.p is not None else ""
     about = f"{p}so it may be chance" if by_chance else ""

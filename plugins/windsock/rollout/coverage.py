@@ -42,8 +42,8 @@ def _coverage(look: Look, metric: str) -> CheckResult:
     shares = [part / whole for part, whole in zip(labelled, units, strict=True)]
     status = Status.PASS if p >= COVERAGE_LIMIT else Status.FAIL
     message = (
-        f"{against_limit('p that both arms have labels alike', p, '>=', COVERAGE_LIMIT, status=status)}; "
-        f"{metric}: {shares[1]:.1%} of {look.name}'s units have a label, {shares[0]:.1%} of the champion's"
+        f"{metric}: {shares[1]:.1%} of {look.name}'s units have a label, {shares[0]:.1%} of the champion's; "
+        f"{against_limit('p', p, '>=', COVERAGE_LIMIT, status=status)}"
     )
     if status is Status.FAIL:
         message += "; labels of one arm are lost: see by which way its outcomes come"

@@ -241,7 +241,7 @@ def _next_step(look: Look, checks: dict[str, CheckResult]) -> str:
     each = " each" if look.is_one_of_several else ""
     return (
         f"step {step + 1} of {len(shares)} ({shares[step]}{each}) is done: {checks[UNITS].message}; "
-        f"{checks[BAKE].message}; no guardrail is broken; next is {shares[step + 1]}{each}"
+        f"{checks[BAKE].message}; no guardrail broken; next is {shares[step + 1]}{each}"
     )
 
 

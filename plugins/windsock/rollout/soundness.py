@@ -39,8 +39,8 @@ def sample_ratio(look: Look) -> CheckResult:
     status = Status.FAIL if p < SAMPLE_RATIO_LIMIT else Status.PASS
     expected = units * look.split[1] / sum(look.split)
     message = (
-        f"{against_limit('p of the split', p, '>=', SAMPLE_RATIO_LIMIT, status=status)}; {challenger:,} of "
-        f"{units:,} units{_both(look)} are {look.name}'s, {expected:,.0f} expected"
+        f"{challenger:,} of {units:,} units{_both(look)} are {look.name}'s, {expected:,.0f} expected; "
+        f"{against_limit('p', p, '>=', SAMPLE_RATIO_LIMIT, status=status)}"
     )
     return _of_split(status, message, value=p, limit=SAMPLE_RATIO_LIMIT, n=units)
 
