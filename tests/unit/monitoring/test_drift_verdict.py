@@ -73,7 +73,8 @@ def test_the_worst_columns_are_those_farthest_beyond_their_own_limit() -> None:
     ]
     assert judged(*drifted).reason == (
         "WS-MONITORING-020 drifted columns 5, limit: below 1, n=5 columns: fail; "
-        "narrow 0.2, limit: below 0.05: fail; wide 0.3, limit: below 0.2: fail; unlimited 0.5, limit: below 0: fail; and 2 more"
+        "narrow 0.2, limit: below 0.05: fail; wide 0.3, limit: below 0.2: fail; "
+        "unlimited 0.5, limit: below 0: fail; and 2 more"
     )
     assert judged(*drifted[:3]).reason.endswith(
         "; unlimited 0.5, limit: below 0: fail; unmeasured without a number: fail; "
@@ -202,7 +203,8 @@ def test_scores_without_a_number_or_a_limit_are_told_without_them(missing: str) 
 def test_all_that_failed_is_told() -> None:
     assert judged(CALM, MOVED, score=column("score", Status.FAIL, effect=0.3)).reason == (
         "WS-MONITORING-020 drifted columns 1, limit: below 1, n=2 columns: fail; "
-        "visits 0.2, limit: below 0.05: fail; scores 0.3, limit: below 0.05: fail; they are not distributed as on held-out rows"
+        "visits 0.2, limit: below 0.05: fail; scores 0.3, limit: below 0.05: fail; "
+        "they are not distributed as on held-out rows"
     )
 
 
