@@ -80,7 +80,7 @@ def build_monitor(spec: ModelSpec, shared: SharedSpec) -> None:
     unjudged = UnjudgedWindowsOperator(
         task_id="unjudged_windows",
         spec=content,
-        check_task_ids=[check.operator.task_id for check in checks],
+        check_task_ids=[check.task_id for check in checks],
         trigger_rule=TriggerRule.ONE_FAILED,
         on_failure_callback=None,  # the owner is told of the task that failed
     )
