@@ -157,7 +157,7 @@ def performance_drop(
             aside="" if interval else f"without an interval{why}",
             n=realised.on("labelled rows"),
         )
-        + f"; {name} is {number_text(realised.value)}, it was {number_text(baseline.value)} {source}",
+        + f"; {name} {number_text(realised.value)} against {number_text(baseline.value)} {source}",
         value=loss,
         limit=block.drop,
         relation="<=",

@@ -149,7 +149,7 @@ def performance_trend(
     check, rows = f"{TREND}:{name}", sum(one.rows for one in points)
     bounds: dict[str, Any] = {"limit": block.trend, "relation": "<=", "n": rows}
     if len(points) < POINTS:
-        message = f"{len(points)} judged windows with a realised {name}; at least {POINTS} make a trend"
+        message = f"judged windows with a realised {name}: {len(points)}; at least {POINTS} make a trend"
         return result(check, Status.INSUFFICIENT, message, **bounds)
     spread = row_spread(metric)
     if spread is None:

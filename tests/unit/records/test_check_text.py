@@ -78,7 +78,9 @@ def test_a_number_just_beyond_its_limit_does_not_look_like_it():
 
 def test_what_a_check_says_in_the_notation_is_said_once():
     said = against_limit("loss", 0.1, "<=", 0.05, status=Status.FAIL, n=9)
-    check = make_check("drop", Status.FAIL, value=0.1, limit=0.05, relation="<=", n=9, message=f"{said}; more")
+    check = make_check(
+        "drop", Status.FAIL, value=0.1, limit=0.05, relation="<=", n=9, message=f"{said}; more"
+    )
     assert check_text(check) == "loss 0.1, limit: at most 0.05, n=9: fail; more"
     assert measured_text(check) == "loss 0.1, limit: at most 0.05, n=9; more"
     assert named_check(check) == "WS-DATA-100 drop: loss 0.1, limit: at most 0.05, n=9: fail; more"
