@@ -160,7 +160,7 @@ def test_a_part_that_dies_is_restarted_three_times_and_its_last_error_is_named(s
         supervisor.start(
             part(
                 "a",
-                "import time; print('KeyError: 4\\n  at x', flush=True); time.sleep(0.2); raise SystemExit(7)",
+                "import time; print('KeyError: 4\\n at', flush=True); time.sleep(0.2); raise SystemExit(7)",
             )
         )
         supervisor.wait_ready(timeout=20)

@@ -270,7 +270,7 @@ class TestNamedFindings:
         assert report.score is not None
         assert report.target is not None
         assert report.score.status is report.target.status is report.status is Status.FAIL
-        assert report.reason.startswith("WS-MONITORING-023 prediction_drift")
+        assert report.reason.startswith("WS-MONITORING-023 scores ")
         assert {finding.split(" ")[0] for finding in report.findings} == {
             "scores",
             "outcomes",
