@@ -33,7 +33,8 @@ def test_the_log_names_the_windows_without_a_verdict(ports):
     end = WINDOW.model_dump(mode="json")["end"]
     assert task.verdict.word == "ERROR"
     assert task.verdict.why == (
-        f"WS-MONITORING-001: 1 verdict is missing: check_drift of the window to {end}: spend cannot be counted"
+        "WS-MONITORING-001: 1 verdict is missing: "
+        f"check_drift of the window to {end}: spend cannot be counted"
     )
 
 
