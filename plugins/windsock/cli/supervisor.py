@@ -252,22 +252,21 @@ class Supervisor:
             raise self._failed(name, f"ended with exit code {code} after {MOST_RESTARTS} restarts")
         running.restarts += 1
         count = f"restart {running.restarts} of {MOST_RESTARTS}"
-        self.say(f"{name} ended with exit code {code}; {count}: {self._last_words(name)}")
+        self.say(f"{name} ended with exit code {code}; {count}{self._last_error(name)}")
         processes.stop_marked(self.stack_id, name, grace=1.0)
         running.process = self._spawn(running.part)
 
     def _failed(self, name: str, what: str) -> PartFailedError:
         return PartFailedError(
-            f"{name} {what}: {self._last_words(name)}.",
+            f"{name} {what}{self._last_error(name)}.",
             next_action=f"Read {self.log_file(name)}, mend the cause and start again.",
         )
 
-    def _last_words(self, name: str) -> str:
-        """Return the last line of a part's log that names an error, else its last line."""
-        lines = [line for line in map(one_line, self.tail(name, ERROR_LINES)) if line]
-        last = lines[-1] if lines else "its log is empty"
-        found = next((line for line in reversed(lines) if AN_ERROR.search(line)), last)
-        return shortened(found, SHOWN_ERROR).rstrip(". ")
+    def _last_error(self, name: str) -> str:
+        """Return the last error that a part's log names, as the end of a sentence; empty: it names none."""
+        lines = map(one_line, reversed(self.tail(name, ERROR_LINES)))
+        found = next((line for line in lines if AN_ERROR.search(line)), "")
+        return f": {shortened(found, SHOWN_ERROR)}".rstrip(". ") if found else ""
 
     def watch(self) -> None:
         """Keep the parts alive until the user asks to stop.

@@ -119,8 +119,8 @@ def test_the_log_of_the_start_before_is_kept_and_the_tail_has_no_colours(supervi
 
 
 def test_a_job_that_fails_says_why(supervisor, said):
-    with supervisor, pytest.raises(PartFailedError, match="job ended with exit code 3: the reason") as caught:
-        supervisor.run(part("job", "import sys; print('the reason'); sys.exit(3)"), timeout=20)
+    with supervisor, pytest.raises(PartFailedError, match="job ended with exit code 3: ValueError: the reason") as caught:
+        supervisor.run(part("job", "import sys; print('ValueError: the reason'); sys.exit(3)"), timeout=20)
     assert said == []
     assert str(supervisor.log_file("job")) in caught.value.next_action
 
@@ -143,7 +143,7 @@ def test_a_program_that_is_not_there_is_named(supervisor, tmp_path):
 def test_a_part_that_ends_before_it_answers_is_not_restarted(supervisor, said):
     with supervisor:
         supervisor.start(part("a", "print('no licence')", lambda: False))
-        with pytest.raises(PartFailedError, match="a ended with exit code 0 before it answered: no licence"):
+        with pytest.raises(PartFailedError, match="a ended with exit code 0 before it answered"):
             supervisor.wait_ready(timeout=20)
     assert said == [], "nothing of a part's log is printed"
 
