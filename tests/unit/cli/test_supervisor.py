@@ -119,7 +119,8 @@ def test_the_log_of_the_start_before_is_kept_and_the_tail_has_no_colours(supervi
 
 
 def test_a_job_that_fails_says_why(supervisor, said):
-    with supervisor, pytest.raises(PartFailedError, match="job ended with exit code 3: ValueError: the reason") as caught:
+    ended = "job ended with exit code 3: ValueError: the reason"
+    with supervisor, pytest.raises(PartFailedError, match=ended) as caught:
         supervisor.run(part("job", "import sys; print('ValueError: the reason'); sys.exit(3)"), timeout=20)
     assert said == []
     assert str(supervisor.log_file("job")) in caught.value.next_action
