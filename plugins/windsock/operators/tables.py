@@ -44,5 +44,6 @@ def log_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) 
     cleaned = [[log_text(word) for word in row] for row in (header, *rows)]
     widths = [min(WIDEST, max(len(row[place]) for row in cleaned)) for place in range(len(header))]
     log.info("%s", title)
+    line = "  ".join([f"%-{width}s" for width in widths[:-1]] + ["%s"])  # blanks within a word are not kept
     for row in cleaned:
-        log.info("%s", "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
+        log.info(line, *row)
