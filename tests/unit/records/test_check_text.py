@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from support.builders import make_check
 from windsock.records import Interval, Status
+from windsock.records import check_text as check_text_module
 from windsock.records.check_text import (
     CONDITIONS,
     SHARE,
@@ -108,3 +110,17 @@ def test_more_checks_than_a_sentence_takes_are_counted():
     assert first_checks(checks).endswith("WS-DATA-100 c2: fail; and 2 more")
     assert first_checks(checks[:1]) == "WS-DATA-100 c0: fail"
     assert first_checks([]) == ""
+
+
+def test_no_other_place_writes_a_limit_by_its_operator():
+    """An operator between value and limit reads as the opposite where the check fails."""
+    folder = Path(check_text_module.__file__).parents[1]
+    written = re.compile(
+        r"against [<>]|\{(check\.)?relation( or '')?\} ?\{|\{[^{}]*\} [<>]=? \{(check\.)?limit"
+    )
+    found = [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.py")
+        if written.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
