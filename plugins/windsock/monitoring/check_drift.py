@@ -281,7 +281,7 @@ def _noticed_apart(what: str, column: ColumnDrift | None, against: str) -> list[
         return []
     if column.status is not Status.FAIL or column.effect is None or column.limit is None:
         return [f"{what} could not be judged: {', '.join(column.findings) or column.status.value}"]
-    return [f"{what} are not distributed as {against}: {column_text(column)}"]
+    return [f"{what} drifted against {against}: {column_text(column)}"]
 
 
 def _keep(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftReport:
