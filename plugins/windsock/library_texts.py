@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from windsock.texts import shortened
+
 SHOWN_CHARACTERS = 200
 HIDDEN = "***"
 NAMING = (
@@ -56,7 +58,7 @@ def library_text(error: BaseException | str, *, shown: int = SHOWN_CHARACTERS) -
         text = pattern.sub(instead, text)
     text = " ".join(_NAME.sub(_unquoted, text).split())
     printable = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return printable if len(printable) <= shown else f"{printable[: shown - 3]}..."
+    return shortened(printable, shown)
 
 
 def _unquoted(found: re.Match[str]) -> str:

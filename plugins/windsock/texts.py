@@ -23,6 +23,8 @@ BLOCK = re.compile(r"^(\d*)([-+=.)])")
 DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 GROUP = re.compile(r"::(?=(?:end)?group::)")
 """Airflow's log page folds what stands between these marks, wherever in a line they are."""
+CUT_NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?)?$")
+"""The beginning of a number, where a text is cut."""
 PACKAGE = "windsock"
 
 
@@ -66,8 +68,8 @@ def inline(text: object, most: int = MOST_CHARACTERS) -> str:
     :param most: characters that are shown; how many there are is said where there are more.
     """
     shown = one_line(text)
-    more = f" … ({len(shown):,} characters)" if len(shown) > most else ""
-    return SPECIAL.sub(r"\\\1", shown[:most]) + more
+    more = f" ({len(shown):,} characters)" if len(shown) > most else ""
+    return SPECIAL.sub(r"\\\1", shortened(shown, most)) + more
 
 
 def paragraph(text: object, most: int = MOST_CHARACTERS) -> str:
@@ -105,6 +107,47 @@ def joined(words: Iterable[str]) -> str:
 def numbered(versions: Sequence[str]) -> str:
     """Return ``version 4``, or of several ``versions 4, 5 and 6``."""
     return f"version{'s' if len(versions) > 1 else ''} {joined(versions)}"
+
+
+def first_of(items: Sequence[str], most: int, *, separator: str = ", ", what: str = "") -> str:
+    """Return the first of a list, and how many more there are.
+
+    >>> (
+    ...     first_of(["a", "b", "c"], 2),
+    ...     first_of(["a"], 2),
+    ...     first_of(["a", "b"], 1, separator="; ", what="checks"),
+    ... )
+    ('a, b and 1 more', 'a', 'a; and 1 more checks')
+
+    :param most: so many are named.
+    :param separator: between two; one that ends a part of a sentence ends the last one, too.
+    :param what: what those are that are not named.
+    """
+    shown, more = separator.join(items[:most]), len(items) - most
+    if more <= 0:
+        return shown
+    joint = f"{separator.rstrip()} and" if separator.startswith(";") else " and"
+    return f"{shown}{joint} {more:,} more{f' {what}' if what else ''}"
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of so many characters at most that ends with a whole word, and with ``…`` if it was cut.
+
+    A number is never cut. Only a word that takes more than half of the room, such as the name of a column, is
+    cut within. Where there is room, a text is not shortened.
+
+    >>> shortened("roc_auc 0.812 is too low", 14), shortened("roc_auc 0.812", 13), shortened("a_long_name", 8)
+    ('roc_auc 0.812…', 'roc_auc 0.812', 'a_long_…')
+
+    :param most: characters, ``…`` among them.
+    """
+    if len(text) <= most:
+        return text
+    room = text[: max(0, most - 1)]
+    if text[len(room)] != " ":
+        words, _, _ = room.rpartition(" ")
+        room = words if len(words) >= most / 2 else CUT_NUMBER.sub("", room)
+    return f"{room.rstrip(' ,;:-([')}…"
 
 
 def clean_log_records() -> None:

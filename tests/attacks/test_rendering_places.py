@@ -76,9 +76,10 @@ def test_tables_of_a_log_have_one_line_for_each_row(kind, caplog):
     caplog.set_level(logging.INFO)
     text = KINDS[kind]
     log_checks(text, [make_check(text, message=text), make_check(text, value=1.0)])
+    log_checks(text, [make_check(text)] * 6)
     log_table(text, ("name", "what"), [(text, text)])
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 4 + 4
+    assert len(lines) == 2 + 4 + 3
     for line in lines:
         assert_one_plain_line(line)
 

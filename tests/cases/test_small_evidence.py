@@ -60,7 +60,7 @@ def test_nineteen_positives_have_no_curve(case):
     case(
         "roc_auc 1.0 on 19 positives",
         right="insufficient: 19 positives, at least 20 needed",
-        got=f"{check.status.value}: {check.message.rpartition(': ')[2]}",
+        got=f"{check.status.value}: {check.message.rpartition('; ')[2]}",
     )
 
 

@@ -92,7 +92,7 @@ class TestAChampionThatIsBadOnRecentRows:
         rows = f"{evaluation.recent_held_out} recent held-out rows"
         assert decision.reason.endswith(f"; judged on {rows}")
         check = next(check for check in decision.checks if check.name == "champion_comparison")
-        assert check.message.endswith(f"against > 0 on {check.n} {check.unit} of {rows}")
+        assert check.message.endswith(f", limit: above 0, n={check.n} {check.unit} of {rows}: pass")
         assert f"on {rows}, of {evaluation.chosen.rows_held_out}" in evaluation.card.evaluation_results
         assert "500 of the rows are recent: answers of 2026-04-01 to 2026-05-01" in (
             evaluation.card.training_data_description

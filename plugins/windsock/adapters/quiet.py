@@ -38,6 +38,22 @@ SWITCHES = {
 """What the libraries read from the environment; a value that is set already stands."""
 
 
+AT_START = (("GitWildMatchPattern", DeprecationWarning),)
+"""Warnings of libraries to each other, before any task is there: how they begin, and their kind.
+
+Airflow reads each ``.airflowignore`` by a class of pathspec's that has another name by now, in every process.
+"""
+
+
+def ignore_known_warnings() -> None:
+    """Ignore the warnings of :data:`AT_START` in this process and in those that it forks.
+
+    Airflow asks for deprecations of its own modules when it is imported: call this after it.
+    """
+    for begins, category in AT_START:
+        warnings.filterwarnings("ignore", message=begins, category=category)
+
+
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Import and call noisy libraries without a line in the log.

@@ -17,6 +17,7 @@ from windsock.records import (
     StepTotals,
     arms_of,
 )
+from windsock.records.check_text import limit_words
 from windsock.texts import joined
 
 MOST_ROWS = 500
@@ -80,7 +81,7 @@ def checks_table(checks: Sequence[CheckResult]) -> str:
             check.status.value,
             _number(check.value),
             _interval(check.interval),
-            f"{check.relation or ''} {_number(check.limit)}".strip() if check.limit is not None else "-",
+            limit_words(check.relation, check.limit) if check.relation and check.limit is not None else "-",
             "-" if check.n is None else f"{check.n:,}",
             check.code,
             check.message,

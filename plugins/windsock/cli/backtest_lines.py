@@ -7,6 +7,7 @@ from collections import Counter
 from windsock.monitoring.backtest import mean_gain
 from windsock.records import MetricValue, RetrainOrder, RetrainOutcome, Severity
 from windsock.records.backtest import Backtest, BacktestWindow, RetrainTrial
+from windsock.texts import first_of
 
 HEAD = (
     "window's end",
@@ -26,7 +27,6 @@ SHOWN = 3
 def row_of(one: BacktestWindow) -> tuple[str, ...]:
     """Return a window's line in the table."""
     drifted = one.drift.drifted if one.drift else ()
-    more = f" and {len(drifted) - SHOWN} more" if len(drifted) > SHOWN else ""
     severities = [found.severity for found in (one.drift, one.performance) if found is not None]
     worst = max(severities, key=list(Severity).index, default=Severity.NONE)
     return (
@@ -34,7 +34,7 @@ def row_of(one: BacktestWindow) -> tuple[str, ...]:
         f"{one.rows:,}",
         one.drift.status.value if one.drift else "-",
         worst.value,
-        f"{', '.join(drifted[:SHOWN])}{more}" or "-",
+        first_of(drifted, SHOWN) or "-",
         one.performance.status.value if one.performance else "-",
         _number(one.realised()),
         _number(one.estimated()),

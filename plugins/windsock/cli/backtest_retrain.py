@@ -21,9 +21,11 @@ from windsock.records import (
     RetrainClaim,
     RetrainOutcome,
     Span,
+    Status,
     TakeSnapshotInput,
 )
 from windsock.records.backtest import Comparison, RetrainTrial
+from windsock.records.check_text import against_limit
 from windsock.records.training import rows_since_onset
 from windsock.spec import ModelSpec, digest_of
 from windsock.training.fitting import answer
@@ -132,18 +134,25 @@ class WhatIf:
         policy = self.spec.gate.against_champion
         margin = 0.0 if policy == "better" else -policy.not_worse
         against = result.against
-        shown = f"{against.metric} " + (
-            "without a value" if against.value is None else f"{against.value:+.4g}"
-        )
-        if against.interval:
-            shown += f" [{against.interval.low:.4g}, {against.interval.high:.4g}]"
         which = "recent held-out rows"
         if made.onset is not None:
             which = rows_since_onset(made.onset, result.judged, result.since_onset)
-        reason = f"{shown} against the champion, > {margin:g} needed, on {result.judged:,} {which}"
+        beats = result.beats(margin)
+        won, what = beats and not result.missed, f"{against.metric} minus the champion's"
+        reason = f"{what} without a value"
+        if against.value is not None:
+            reason = against_limit(
+                what,
+                against.value,
+                ">",
+                margin,
+                status=Status.PASS if beats else Status.FAIL,
+                interval=against.interval,
+                n=f"{result.judged:,} {which}",
+                signed=True,
+            )
         if result.learned_from is not None:
             reason += f"; learned from {result.learned_from.name}"
-        won = result.beats(margin) and not result.missed
         if against.value is None:
             outcome = RetrainOutcome.FAILED
             reason = f"{reason}: {against.error}"

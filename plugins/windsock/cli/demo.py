@@ -36,6 +36,7 @@ from windsock.cli.up import (
 from windsock.exceptions import WindsockError
 from windsock.locations import locate
 from windsock.records import Champion, GateDecision, InputSchema
+from windsock.records.check_text import measured_text
 from windsock.settings import Settings
 from windsock.spec import ModelSpec
 
@@ -236,14 +237,11 @@ class Demo:
             (
                 check.name,
                 check.status.value,
-                number(check.value),
-                f"[{number(check.interval.low)}, {number(check.interval.high)}]" if check.interval else "",
-                limit_of(check.relation, check.limit),
-                check.message,
+                measured_text(check),
             )
             for check in decision.checks
         ]
-        for line in table(("check", "status", "value", "95 % interval", "limit", "what was seen"), rows):
+        for line in table(("check", "status", "what was seen, with its 95 % interval and its limit"), rows):
             say(line)
 
     @property
@@ -335,13 +333,3 @@ def parsed_after(dag: dict[str, Any], moment: datetime) -> bool:
     """Say whether Airflow has parsed a DAG since a moment."""
     parsed = dag.get("last_parsed_time")
     return parsed is not None and datetime.fromisoformat(parsed) > moment
-
-
-def number(value: float | None) -> str:
-    """Return a number as people read it; a dash where there is none."""
-    return "-" if value is None else f"{value:.6g}"
-
-
-def limit_of(relation: str | None, limit: float | None) -> str:
-    """Return a limit with its relation, such as ``>= 0.8``; a dash where there is none."""
-    return "-" if limit is None else f"{relation or ''} {limit:.6g}".strip()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.cli.console import table
 from windsock.ports import Ports
 from windsock.records import DataSnapshot, LedgerAction, MetricValue, PairedDifference
+from windsock.records.check_text import LIMIT, limit_words
 from windsock.records.rows import held_out_mask
 from windsock.spec import HELD_OUT_PERCENT, ModelSpec, metric_facts
 
@@ -221,7 +222,7 @@ def _limit_rows(spec: ModelSpec, seen: Seen, today: Today, power: float) -> Iter
                 metric, true, limit, rising=rising, mix=today.mix, known=known, power=power
             )
             inside = sign * (true - limit) > 0
-            shown = f"{metric} {'>=' if rising else '<='} {limit:g}"
+            shown = f"{metric}{LIMIT}{limit_words('>=' if rising else '<=', limit)}"
             why = _first(metric, today.mix) if inside else NEVER
             yield _row(shown, f"{true:.4g}", needed, today, why)
 

@@ -16,6 +16,7 @@ from windsock.cli.surroundings import REFUSED, installation, open_standing_ports
 from windsock.door import Differences, differences, reconcile
 from windsock.records import ChainCheck, Champion, LedgerRow, LeftOut, RunContext, versions_by_row
 from windsock.steps import shorten
+from windsock.texts import one_line
 
 
 class _ShowUnlessNamed(TyperGroup):
@@ -167,7 +168,7 @@ def _ledger_row(row: LedgerRow, versions: str) -> tuple[str, ...]:
         str(row.epoch),
         row.actor,
         shorten(row.digest),
-        " ".join(str(row.body.get("reason", "")).split())[:60],
+        one_line(row.body.get("reason", "")),
     )
 
 

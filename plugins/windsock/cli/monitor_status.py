@@ -26,11 +26,12 @@ from windsock.records import (
 )
 from windsock.records.retraining import hold_of, open_episode
 from windsock.spec import ModelSpec
+from windsock.texts import shortened
 
 KINDS: tuple[WindowKind, ...] = ("drift", "performance")
 SHOWN = 6
 """Judged windows that the status shows, of each kind."""
-TEXT = 100
+TEXT = 160
 HEAD = ("window's end", "kind", "version", "verdict", "severity", "rows", "why")
 
 
@@ -132,7 +133,7 @@ def _row(one: WindowVerdict) -> tuple[str, ...]:
         f"{one.status.value} (was {one.earlier[-1].status.value})" if one.earlier else one.status.value,
         one.severity.value,
         "-" if rows is None else f"{rows:,.0f}",
-        f"{why[: TEXT - 1]}…" if len(why) > TEXT else why,
+        shortened(why, TEXT),
     )
 
 

@@ -24,19 +24,20 @@ from windsock.records import (
     running_rollout,
     waiting_rows,
 )
+from windsock.records.check_text import measured_text
 from windsock.rollout.hindrances import gathers_until
 from windsock.rollout.look_due import look_due
 from windsock.rollout.outlook import outlook_of
 from windsock.spec import ModelSpec
-from windsock.steps import difference_text, limit_text, run_step, shorten, verdict_of
-from windsock.texts import joined, numbered
+from windsock.steps import difference_text, run_step, shorten, verdict_of
+from windsock.texts import joined, numbered, shortened
 
 SHOWN = 10
 """Ended rollouts that the status shows."""
 TEXT = 100
 ENDED = ("rollout", "version", "came to", "began (UTC)", "ended (UTC)", "why")
 ARMS = ("version", "state", "bundle", "share", "units", "difference [interval]", "comes to", "why")
-CHECKS = ("check", "verdict", "number against limit", "code")
+CHECKS = ("check", "verdict", "number and limit", "code")
 
 
 def status_lines(spec: ModelSpec, ports: Ports) -> Iterator[str]:
@@ -233,13 +234,12 @@ def _judged_lines(judged: RolloutDecision | ChallengerLook, *, several: bool) ->
         return
     if several:
         yield f"version {judged.version}: {judged.action.value}; {judged.reason}"
-    rows = [(check.name, check.status.value, limit_text(check), check.code) for check in judged.checks]
+    rows = [(check.name, check.status.value, measured_text(check), check.code) for check in judged.checks]
     yield from table(CHECKS, rows)
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return f"{line[: TEXT - 1]}…" if len(line) > TEXT else line
+    return shortened(" ".join(text.split()), TEXT)
 
 
 def _time(moment: datetime) -> str:

@@ -20,11 +20,16 @@ from windsock.cli.log_writer import MOST_BYTES
 from windsock.cli.program_logs import ProgramLogs
 from windsock.exceptions import WindsockError
 from windsock.private_files import make_folder, rights
+from windsock.texts import one_line, shortened
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_RESTARTS = 3
 TAIL_LINES = 20
 TAIL_BYTES = 64 * 1024
+ERROR_LINES = 100
+"""Last lines of a log in which the error of a part that ended is looked for."""
+AN_ERROR = re.compile(r"(\w*(Error|Exception)\b.*:|^(error|fatal|ERROR|FATAL)\b)")
+SHOWN_ERROR = 300
 PROGRESS_SECONDS = 10.0
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -214,7 +219,7 @@ class Supervisor:
         """Wait until every started part answers, saying now and then which ones are waited for.
 
         :param timeout: seconds for all of them together.
-        :raises PartFailedError: if one ends, or does not answer in time; its last log lines are shown.
+        :raises PartFailedError: if one ends, or does not answer in time; its last error is named.
         :raises StopSignalError: if the user asked to stop meanwhile.
         """
         begun = said = time.monotonic()
@@ -255,22 +260,21 @@ class Supervisor:
             raise self._failed(name, f"ended with exit code {code} after {MOST_RESTARTS} restarts")
         running.restarts += 1
         count = f"restart {running.restarts} of {MOST_RESTARTS}"
-        self.say(f"{name} ended with exit code {code}; {count}. Its last lines:")
-        self._say_tail(name)
+        self.say(f"{name} ended with exit code {code}; {count}{self._last_error(name)}")
         processes.stop_marked(self.stack_id, name, grace=1.0)
         running.process = self._spawn(running.part)
 
     def _failed(self, name: str, what: str) -> PartFailedError:
-        self.say(f"{name} {what}; the last lines of {self.log_file(name)}:")
-        self._say_tail(name)
         return PartFailedError(
-            f"{name} {what}.",
+            f"{name} {what}{self._last_error(name)}.",
             next_action=f"Read {self.log_file(name)}, mend the cause and start again.",
         )
 
-    def _say_tail(self, name: str) -> None:
-        for line in self.tail(name) or ["(the log is empty)"]:
-            self.say(f"  | {line}")
+    def _last_error(self, name: str) -> str:
+        """Return the last error that a part's log names, as the end of a sentence; empty: it names none."""
+        lines = map(one_line, reversed(self.tail(name, ERROR_LINES)))
+        found = next((line for line in lines if AN_ERROR.search(line)), "")
+        return f": {shortened(found, SHOWN_ERROR)}".rstrip(". ") if found else ""
 
     def watch(self) -> None:
         """Keep the parts alive until the user asks to stop.

@@ -29,6 +29,7 @@ from windsock.records import (
 from windsock.records.contract import MAX_WORDS
 from windsock.records.contract_file import form_by_source, form_with_known
 from windsock.spec import ModelSpec
+from windsock.texts import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,5 +221,4 @@ def _decided(force: InForce, columns: Sequence[ContractColumn]) -> tuple[str, ..
 def _reason(contract: DataContract, force: InForce) -> str:
     if force.accepted is not None and contract.version == force.accepted.version:
         return "nothing new"
-    more = f"; and {len(contract.changes) - 3:,} more" if len(contract.changes) > 3 else ""
-    return "; ".join(contract.changes[:3]) + more
+    return first_of(contract.changes, 3, separator="; ")

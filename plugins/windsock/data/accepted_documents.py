@@ -14,6 +14,7 @@ from typing import NamedTuple
 from windsock.exceptions import UnverifiedSnapshotError
 from windsock.ports import Ports
 from windsock.records import DataContract, LedgerAction, LedgerRow, SnapshotStatistics
+from windsock.texts import first_of
 
 log = logging.getLogger(__name__)
 SHOWN = 3
@@ -70,14 +71,13 @@ def accepted_contract_of(rows: Sequence[LedgerRow], ports: Ports) -> AcceptedCon
 def _contracts_lost(versions: Sequence[str], instead: DataContract | None) -> str:
     if not versions:
         return ""
-    more = f" and {len(versions) - SHOWN:,} more" if len(versions) > SHOWN else ""
     holds = (
         f"contract {instead.version} holds instead"
         if instead
         else "columns mean what people wrote, else what the champion has, else what their values are"
     )
     many = len(versions) > 1
-    what = f"data contract{'s' * many} {', '.join(versions[:SHOWN])}{more} {'are' if many else 'is'} lost"
+    what = f"data contract{'s' * many} {first_of(versions, SHOWN)} {'are' if many else 'is'} lost"
     why = f"{'their documents are' if many else 'its document is'} not there, or not what was written"
     return f"{what}: {why}; {holds}"
 
@@ -121,10 +121,9 @@ def accepted_statistics(history: Sequence[LedgerRow], ports: Ports) -> AcceptedS
             lost.append(row.body["snapshot_digest"][:12])
     if not lost:
         return AcceptedStatistics(tuple(found))
-    more = f" and {len(lost) - SHOWN:,} more" if len(lost) > SHOWN else ""
     said = (
         f"statistics of {len(lost):,} of {len(history):,} accepted snapshots are lost "
-        f"({', '.join(lost[:SHOWN])}{more}): a document is not there, or is not what was written"
+        f"({first_of(lost, SHOWN)}): a document is not there, or is not what was written"
     )
     asks = () if found else (f"{said}; nothing is left to compare this snapshot with",)
     return AcceptedStatistics(tuple(found), said, asks)

@@ -21,6 +21,7 @@ from windsock.records import (
 )
 from windsock.records.values import MOST_UNREAD
 from windsock.spec import ModelSpec
+from windsock.texts import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,6 +246,5 @@ def _recorded(held: ContractColumn, column: ColumnSchema, values: pd.Series[Any]
 def _summary(contract: DataContract, recorded: list[str], asks: tuple[str, ...]) -> str:
     said = f"as contract {contract.version} has it"
     if recorded:
-        said += f"; recorded: {'; '.join(recorded[:10])}"
-        said += f"; and {len(recorded) - 10:,} more" if len(recorded) > 10 else ""
+        said += f"; recorded: {first_of(recorded, 10, separator='; ')}"
     return f"{said}; to be asked: {listed(list(asks))}" if asks else said

@@ -10,6 +10,7 @@ from windsock.data.reading import is_free_text
 from windsock.records import ColumnKind, ColumnRole, ColumnSchema
 from windsock.records.data import READ_FREELY
 from windsock.spec import ModelSpec
+from windsock.texts import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,5 +151,4 @@ def findings_about(columns: tuple[ColumnSchema, ...], spec: ModelSpec) -> tuple[
 
 def listed(names: list[str] | tuple[str, ...]) -> str:
     """Return at most ten names, and how many more there are."""
-    more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more
+    return first_of(names, 10)

@@ -18,8 +18,10 @@ from windsock.records import (
     Status,
     held_out_mask,
 )
+from windsock.records.check_text import against_limit
 from windsock.records.values import MOST_UNREAD
 from windsock.spec import FOLDS, ModelSpec
+from windsock.texts import first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +89,8 @@ def _check(name: str, code: str, passed: bool, message: str = "", **numbers: Any
 
 
 def _at_least(name: str, code: str, value: float, limit: float, what: str) -> CheckResult:
-    message = f"{value:,} {what}; at least {limit:,} needed"
+    status = Status.PASS if value >= limit else Status.FAIL
+    message = against_limit(what, value, ">=", limit, status=status)
     return _check(name, code, value >= limit, message, value=value, limit=limit, relation=">=")
 
 
@@ -200,13 +203,15 @@ def _infinite(values: pd.Series[Any]) -> int:
 
 def _classes(checked: Checked, target: pd.Series[Any]) -> tuple[CheckResult, ...]:
     classes = int(target.nunique())
+    status = Status.PASS if classes <= MAX_CLASSES else Status.FAIL
+    told = against_limit("classes of the target", classes, "<=", MAX_CLASSES, status=status)
     found = [_at_least("classes", "WS-DATA-109", classes, 2, "classes of the target")]
     found.append(
         _check(
             "classes_at_most",
             "WS-DATA-110",
             classes <= MAX_CLASSES,
-            f"{classes:,} classes of the target; more than {MAX_CLASSES} look like a number or an identity",
+            told if status is Status.PASS else f"{told}; so many look like a number or an identity",
             value=classes,
             limit=MAX_CLASSES,
             relation="<=",
@@ -256,9 +261,8 @@ def _unread_values(checked: Checked) -> CheckResult:
         for column in checked.snapshot.columns
         if shares.get(column.name, 0) > (0 if column.role is ColumnRole.TARGET else MOST_UNREAD)
     ]
-    message = "; ".join(_why_unread(column, shares[column.name]) for column in bad[:SHOWN_UNREAD])
-    if len(bad) > SHOWN_UNREAD:
-        message += f"; and {len(bad) - SHOWN_UNREAD:,} more columns"
+    why = [_why_unread(column, shares[column.name]) for column in bad]
+    message = first_of(why, SHOWN_UNREAD, separator="; ", what="columns")
     return _check(
         "unread_values",
         "WS-DATA-117",

@@ -72,7 +72,7 @@ def deploy_model(step: DeployModelInput, ports: Ports, key: str) -> Deployment:
     if not stands:
         row = _own_open_row(step, rows, state, address) or _add_row(step, ports, rows, state, address)
         state = lay_route(ports, row)
-        log.info("%s: version %s stands behind the server, epoch %d", row.model, row.version, row.epoch)
+        log.debug("%s: version %s stands behind the server, epoch %d", row.model, row.version, row.epoch)
     if state is not None:
         ports.slots.keep_only(step.spec.name, state.plan)
     return _deployment(step, ports, state, unchanged=stands)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from windsock.records import CheckResult, Status, UnansweredClass
 from windsock.spec import ModelSpec
 from windsock.spec.registries import OF_ANSWERS
+from windsock.texts import first_of
 
 ANSWERED_CLASSES = "answered_classes"
 ANSWERED_CODE = "WS-GATE-017"
@@ -57,6 +58,4 @@ def _decides_by_classes(spec: ModelSpec) -> list[str]:
 
 
 def _named(unanswered: Sequence[UnansweredClass]) -> str:
-    shown = ", ".join(f"{one.label!r} ({one.rows:,} held-out rows)" for one in unanswered[:SHOWN])
-    more = len(unanswered) - SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return first_of([f"{one.label!r} ({one.rows:,} held-out rows)" for one in unanswered], SHOWN)

@@ -95,7 +95,7 @@ def _record(step: ApproveModelInput, ports: Ports, rows: Sequence[LedgerRow], re
         },
     )
     append_once(ports.ledger, entry, standing=lambda rows: _own_answer(step, rows, entry, registered))
-    log.info("%s version %s: %s by %s", step.spec.name, step.version.version, step.answer, approver)
+    log.debug("%s version %s: %s by %s", step.spec.name, step.version.version, step.answer, approver)
 
 
 def _permitted_approver(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: LedgerRow) -> str:

@@ -18,10 +18,12 @@ from windsock.records import (
     PairedDifference,
     Status,
 )
+from windsock.records.check_text import against_limit
 from windsock.records.request_contract import contract_changes
 from windsock.spec import ModelSpec, extension, metric_facts
 from windsock.spec.registries import CHECKS
 from windsock.statistics.needed import needed_text
+from windsock.texts import first_of
 
 Relation = Literal[">=", "<=", ">", "<", "=="]
 
@@ -139,7 +141,7 @@ def data_validation(case: Case) -> CheckResult:
     status = validation.status
     if status is Status.PASS and failed:
         status = Status.FAIL
-    names = ", ".join(check.name for check in failed[:10])
+    names = first_of([check.name for check in failed], 10)
     return CheckResult(
         name=DATA_VALIDATION,
         status=status,
@@ -206,7 +208,6 @@ def request_contract(case: Case) -> CheckResult:
     What the validation of the data asks a person is asked here, too.
     """
     asks = (*_contract_changes(case), *case.step.validation.asks)
-    more = f"; and {len(asks) - ASKS_SHOWN} more" if len(asks) > ASKS_SHOWN else ""
     return CheckResult(
         name=REQUEST_CONTRACT,
         status=Status.INSUFFICIENT if asks else Status.PASS,
@@ -214,7 +215,7 @@ def request_contract(case: Case) -> CheckResult:
         value=len(asks),
         limit=0,
         relation="<=",
-        message="; ".join(asks[:ASKS_SHOWN]) + more
+        message=first_of(asks, ASKS_SHOWN, separator="; ")
         if asks
         else "requests that the champion answers are answered as before",
     )
@@ -226,15 +227,17 @@ def latency(case: Case) -> CheckResult:
     code = CODES[LATENCY]
     if measured.rows < 1 or measured.repeats < 1 or measured.ms_per_sample < 0:
         return _error(LATENCY, code, "the prediction time was not measured", limit=limit, relation="<=")
+    value, n = measured.ms_per_sample, measured.rows * measured.repeats
+    status = Status.PASS if value <= limit else Status.FAIL
     return CheckResult(
         name=LATENCY,
-        status=Status.PASS if measured.ms_per_sample <= limit else Status.FAIL,
+        status=status,
         code=code,
-        value=measured.ms_per_sample,
+        value=value,
         limit=limit,
         relation="<=",
-        n=measured.rows * measured.repeats,
-        message=f"{measured.ms_per_sample:.4g} ms per sample against <= {limit:g} ms",
+        n=n,
+        message=against_limit("time per sample", value, "<=", limit, status=status, n=n, unit=" ms"),
     )
 
 
@@ -303,9 +306,8 @@ def _compared(case: Case, name: str, met: PairedDifference, opponent: str, limit
         return _error(
             name, code, met.error or f"the difference of {metric} has no value", limit=limit, relation=">"
         )
-    what, rows = f"{metric} minus the {opponent}'s", met.on(_rows(case))
-    rows += f"; {met.note}" if met.note else ""
-    return _judged(name, code, met, what, ">", limit, rows=rows)
+    what = f"{metric} minus the {opponent}'s"
+    return _judged(name, code, met, what, ">", limit, rows=met.on(_rows(case)), note=met.note)
 
 
 def _rows(case: Case) -> str:
@@ -324,23 +326,24 @@ def _judged(
     *,
     rows: str,
     metric: str | None = None,
+    note: str = "",
 ) -> CheckResult:
     """Return the verdict on a number by its interval; where it is none, which n would do.
 
     :param seen: has a value.
     :param rows: what carries it, in words.
     :param metric: of a model alone; ``None`` for a difference.
+    :param note: what else is to be known of the number.
     """
     value, interval = float(seen.value or 0.0), seen.interval
-    shown, more = f"{what} {value:.4g}", ""
+    aside, more = "", ""
     if interval is None:
-        status, shown = Status.INSUFFICIENT, f"{shown} without an interval"
-        more = f": {seen.reason}" if seen.reason else ""
+        status, aside = Status.INSUFFICIENT, "without an interval"
+        more = f"; {seen.reason}" if seen.reason else ""
     elif interval.level < LEVEL or interval.low > interval.high:
-        status, shown = Status.ERROR, f"{shown} with an interval that is none of {LEVEL:.0%}"
+        status, aside = Status.ERROR, f"with an interval that is none of {LEVEL:.0%}"
     else:
         status = interval_status(interval, relation, limit)
-        shown = f"{shown} [{interval.low:.4g}, {interval.high:.4g}]"
         if status is Status.INSUFFICIENT:
             rising = relation in (">=", ">")
             needed = needed_text(
@@ -357,7 +360,18 @@ def _judged(
         interval=interval,
         n=seen.n,
         unit=seen.unit,
-        message=f"{shown} against {relation} {limit:g} on {rows}{more}",
+        message=against_limit(
+            what,
+            value,
+            relation,
+            limit,
+            status=status,
+            interval=None if aside else interval,
+            aside=aside,
+            n=rows,
+        )
+        + more
+        + (f"; {note}" if note else ""),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -28,8 +27,7 @@ from windsock.records import (
     Status,
     champion_by,
 )
-
-log = logging.getLogger(__name__)
+from windsock.records.check_text import first_checks
 
 SHOWN = 3
 
@@ -70,7 +68,6 @@ def gate_model(step: GateModelInput, ports: Ports, key: str) -> GateDecision:
     reason = judgement.reason
     if step.evaluation.recent_held_out and judgement.outcome is Outcome.PROMOTE:
         reason += f"; judged {step.evaluation.judged_on}"
-    log.info("%s: gate says %s: %s", step.spec.name, judgement.outcome.value, reason)
     decision = GateDecision(
         model=step.spec.name,
         outcome=judgement.outcome,
@@ -169,7 +166,4 @@ def _refuses(check: CheckResult, on_insufficient: str) -> bool:
 
 
 def _told(checks: Sequence[CheckResult]) -> str:
-    shown = "; ".join(
-        f"{check.code} {check.name}: {check.status.value}, {check.message}" for check in checks[:SHOWN]
-    )
-    return shown + (f"; and {len(checks) - SHOWN} more" if len(checks) > SHOWN else "")
+    return first_checks(checks, SHOWN)

@@ -161,7 +161,7 @@ def _switch(step: PromoteModelInput, ports: Ports, intent: LedgerRow, champion: 
 
 def _promoted(ports: Ports, commit: LedgerRow, champion: Champion | None) -> Promotion:
     lost_since = commit.body.get("better_than_broken")
-    log.info("%s: version %s is champion, epoch %d", commit.model, commit.version, commit.epoch)
+    log.debug("%s: version %s is champion, epoch %d", commit.model, commit.version, commit.epoch)
     if lost_since is not None:
         log.warning(BETTER_THAN_BROKEN, commit.model, commit.version, lost_since[:16].replace("T", " "))
     return Promotion(

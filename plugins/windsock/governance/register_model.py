@@ -66,7 +66,7 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         registered_at=ports.now(),
     )
     row = append_once(ports.ledger, _entry(step, registered), standing=registration_or_free(registered))
-    log.info("%s: version %s, evidence %s", name, number, uri)
+    log.debug("%s: version %s, evidence %s", name, number, uri)
     return registered.replace(asks=tuple(row.body["asks"]), registered_at=row.at)
 
 

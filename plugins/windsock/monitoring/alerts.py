@@ -16,7 +16,6 @@ from windsock.monitoring.undated import undated_of
 from windsock.monitoring.unjudged import CODES
 from windsock.records import (
     Alert,
-    CheckResult,
     DriftReport,
     PerformanceReport,
     RetrainDecision,
@@ -25,9 +24,10 @@ from windsock.records import (
     Status,
     WindowKind,
 )
+from windsock.records.check_text import named_check
 from windsock.records.retraining import AGAINST
 from windsock.spec import ModelSpec
-from windsock.texts import one_line
+from windsock.texts import first_of, one_line, shortened
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 INSUFFICIENT: dict[WindowKind, Severity] = {"drift": Severity.LOW, "performance": Severity.MEDIUM}
@@ -136,9 +136,7 @@ def _what_it_waits_for(decision: RetrainDecision) -> str:
 
 def _drift_conditions(report: DriftReport, episode: str | None, follows: str) -> list[Condition]:
     where = f"{report.model} version {report.version}, window to {report.window.end:%Y-%m-%d %H:%M} UTC"
-    columns = ", ".join(report.drifted[:SHOWN_COLUMNS])
-    more = len(report.drifted) - SHOWN_COLUMNS
-    named = f" Columns: {columns}{f' and {more} more' if more > 0 else ''}." if columns else ""
+    named = f" Columns: {first_of(report.drifted, SHOWN_COLUMNS)}." if report.drifted else ""
     failed = report.status is Status.FAIL
     found = [_unjudged("drift", report.model, where, report.status, report.reason)]
     found += _insufficient("drift", report, where, is_judged=report.status in (Status.PASS, Status.FAIL))
@@ -177,7 +175,8 @@ def _performance_conditions(report: PerformanceReport, episode: str | None, foll
                 active=failed,
                 severity=_at_least_low(severity_of([check])),
                 title=f"{report.model}: {check.name}",
-                text=f"{where}: {_check_text(check)}{_cure(report, about) if about and failed else ''}"
+                text=f"{where}: {_bare(named_check(check))}."
+                f"{_cure(report, about) if about and failed else ''}"
                 f"{follows if failed else ''}",
                 episode=episode if failed else None,
             )
@@ -200,13 +199,6 @@ def _cure(report: DriftReport | PerformanceReport, kind: WindowKind) -> str:
     """Return what would tell a pattern of the week from trouble, where the report says so."""
     told = undated_of(report.findings, kind)
     return f" {told}." if told else ""
-
-
-def _check_text(check: CheckResult) -> str:
-    limit = f" {check.relation} {check.limit:.6g}" if check.relation and check.limit is not None else ""
-    value = f"{check.value:.6g}" if check.value is not None else "no value"
-    told = f" {_bare(check.message)}." if check.message else ""
-    return f"{check.code} {check.name}: {check.status.value}, {value} against{limit or ' no limit'}.{told}"
 
 
 def _unjudged(kind: str, model: str, where: str, status: Status, reason: str) -> Condition:
@@ -290,7 +282,7 @@ def _firing(
         key=condition.key,
         severity=condition.severity,
         title=one_line(condition.title),
-        text=one_line(condition.text)[:SHOWN_CHARACTERS],
+        text=shortened(one_line(condition.text), SHOWN_CHARACTERS),
         owner=spec.model.owner,
         code=condition.code,
         next_action=one_line(condition.next_action),
@@ -318,7 +310,7 @@ def _resolved(condition: Condition, old: Alert, now: datetime) -> tuple[Alert, b
     due = old.times > 0
     alert = old.replace(
         state="resolved",
-        text=one_line(condition.text)[:SHOWN_CHARACTERS],
+        text=shortened(one_line(condition.text), SHOWN_CHARACTERS),
         last_at=now,
         resolved_at=now,
         pending=due,

@@ -140,9 +140,10 @@ def _stretch_asks(case: Case, kind: WindowKind, counted: Sequence[WindowVerdict]
     needed, of = case.policy.windows, case.policy.of
     last = counted[-of:]
     bad = [one for one in last if one.status is Status.FAIL]
-    told = f"{kind}: {len(bad)} of the last {len(last)} judged windows are bad"
+    told = f"{kind}: {_bad_of(len(bad), len(last))}"
+    asks = f"a retrain needs {needed} bad of {of}, the latest among them"
     if len(bad) < needed or last[-1].status is not Status.FAIL:
-        return Asked(None, f"{told}; a retrain needs {needed} bad ones of {of}, the latest among them")
+        return Asked(None, f"{told}; {asks if of > 1 else 'a retrain needs a bad one'}")
     key = f"{case.digest[:12]}-{bad[0].window.start.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     if (same := next((one for one in case.episodes if one.key == key), None)) is not None:
         return Asked(None, standing_of(same))
@@ -155,7 +156,19 @@ def _stretch_asks(case: Case, kind: WindowKind, counted: Sequence[WindowVerdict]
         opened_at=case.now,
         loss=bad[-1].numbers.get(f"{LOSS}:{case.metric}"),
     )
-    return Asked(opened, f"{told}, the latest among them; the limit is {needed} of {of}")
+    latest = ", the latest among them" if len(last) > 1 else ""
+    return Asked(opened, f"{told}{latest}; a retrain needs {needed} of {of}")
+
+
+def _bad_of(bad: int, judged: int) -> str:
+    """Return how many of the last judged windows are bad, in words that are true of none and of one, too."""
+    if not judged:
+        return "no judged window counts yet"
+    if judged == 1:
+        return f"the only judged window that counts is {'bad' if bad else 'good'}"
+    if not bad:
+        return f"none of the last {judged} judged windows is bad"
+    return f"{bad} of the last {judged} judged windows {'is' if bad == 1 else 'are'} bad"
 
 
 def standing_of(episode: Episode) -> str:

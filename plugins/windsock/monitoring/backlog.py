@@ -59,7 +59,9 @@ class Backlog(NamedTuple):
         empty = f"; {self.empty:,} more were empty" if self.empty else ""
         later = f"; {self.waiting:,} later ones wait for the next runs" if self.waiting else ""
         skipped = "".join(f"; {one}" for one in self.skipped)
-        return f"{len(self.windows):,} closed windows of {window} without a verdict{empty}{later}{skipped}"
+        number = f"{len(self.windows):,}" if self.windows else "no"
+        windows = f"window of {window} is" if len(self.windows) == 1 else f"windows of {window} are"
+        return f"{number} closed {windows} to be judged{empty}{later}{skipped}"
 
 
 def take_backlog(spec: ModelSpec, ports: Ports, *, most: int | None = MOST) -> Backlog:

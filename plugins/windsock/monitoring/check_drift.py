@@ -17,6 +17,7 @@ from windsock.monitoring.drift_telling import Told, tell_gauges, write_report
 from windsock.monitoring.drift_verdict import (
     INSUFFICIENT_CODE,
     WindowJudgement,
+    column_text,
     judge_window,
     named,
 )
@@ -119,7 +120,7 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
     told = tell_gauges(report, ports)
     if report.status is Status.FAIL and window.rule.report:
         told += write_report(report, ports, bundle.schema, window.samples)
-    log.info("%s: drift %s: %s", report.model, report.status.value, report.reason)
+    log.debug("%s: drift %s: %s", report.model, report.status.value, report.reason)
     return _with_told(report, told)
 
 
@@ -280,7 +281,7 @@ def _noticed_apart(what: str, column: ColumnDrift | None, against: str) -> list[
         return []
     if column.status is not Status.FAIL or column.effect is None or column.limit is None:
         return [f"{what} could not be judged: {', '.join(column.findings) or column.status.value}"]
-    return [f"{what} drifted against {against}: {column.effect:.3g} >= {column.limit:.3g}"]
+    return [f"{what} drifted against {against}: {column_text(column)}"]
 
 
 def _keep(step: CheckDriftInput, ports: Ports, report: DriftReport) -> DriftReport:

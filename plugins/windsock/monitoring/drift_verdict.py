@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from windsock.monitoring.drift_columns import FEW_REFERENCE, UNREADABLE_SHARE, Judgement, minimum_rows
 from windsock.records import CheckResult, ColumnDrift, DriftProfile, Severity, Status
+from windsock.records.check_text import SHARE, against_limit, number_text
 from windsock.spec import DriftBlock
 from windsock.statistics.counting import WindowCounts
+from windsock.texts import first_of
 
 COLUMNS_CODE = "WS-MONITORING-020"
 SCORE_CODE = "WS-MONITORING-021"
@@ -100,16 +103,16 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _enough_rows(rows: int, minimum: int) -> CheckResult:
-    enough = rows >= minimum
+    status = Status.PASS if rows >= minimum else Status.INSUFFICIENT
     return CheckResult(
         name="minimum_rows",
-        status=Status.PASS if enough else Status.INSUFFICIENT,
+        status=status,
         code=INSUFFICIENT_CODE,
         value=rows,
         limit=minimum,
         relation=">=",
         n=rows,
-        message="" if enough else f"{rows:,} rows; {minimum:,} are needed",
+        message=against_limit("rows", rows, ">=", minimum, status=status),
     )
 
 
@@ -129,7 +132,8 @@ def _rules(
     checks = []
     for name, limit in rule.rules.items():
         seen, code = known[name] if judged else (None, known[name][1])
-        checks.append(_held(name, code, seen, limit, judged, seen is not None and seen <= limit, "<=", blind))
+        passed = seen is not None and seen <= limit
+        checks.append(_held(name, code, seen, limit, judged, passed, "<=", blind))
     return checks
 
 
@@ -140,22 +144,24 @@ def _held(
     limit: float,
     judged: int,
     passed: bool,
-    relation: str,
+    relation: Literal["<", "<="],
     blind: Sequence[str],
 ) -> CheckResult:
     if value is None:
         why = f": too few training rows to show a large shift: {named(blind)}" if blind else ""
         message = f"no column could be judged{why}"
         return CheckResult(name=name, status=Status.INSUFFICIENT, code=code, limit=limit, message=message)
+    status, n = Status.PASS if passed else Status.FAIL, f"{judged:,} column{'s' if judged > 1 else ''}"
+    what = "drifted columns" if name == "drifted_columns" else name
     return CheckResult(
         name=name,
-        status=Status.PASS if passed else Status.FAIL,
+        status=status,
         code=code,
         value=value,
         limit=limit,
-        relation="<" if relation == "<" else "<=",
+        relation=relation,
         n=judged,
-        message=f"{value:.3g} of {judged} columns drifted" if name == "drifted_columns" else "",
+        message=against_limit(what, value, relation, limit, status=status, n=n),
     )
 
 
@@ -167,6 +173,9 @@ def _of_scores(score: ColumnDrift | None, rule: DriftBlock) -> list[CheckResult]
     """Return the check of the scores, where they could be judged and count."""
     if score is None or not rule.predictions or score.status not in (Status.PASS, Status.FAIL):
         return []
+    said = [f"scores {column_text(score)}"] if score.effect is not None and score.limit is not None else []
+    if score.status is Status.FAIL:
+        said.append(f"{'they' if said else 'scores'} are not distributed as on held-out rows")
     return [
         CheckResult(
             name="prediction_drift",
@@ -176,7 +185,7 @@ def _of_scores(score: ColumnDrift | None, rule: DriftBlock) -> list[CheckResult]
             limit=score.limit,
             relation="<",
             n=score.rows,
-            message="scores are not distributed as on held-out rows" if score.status is Status.FAIL else "",
+            message="; ".join(said),
         )
     ]
 
@@ -199,16 +208,20 @@ def _faults(columns: Sequence[ColumnDrift], counts: WindowCounts) -> list[CheckR
         )
     if counts.damaged:
         share = counts.damaged / (counts.rows + counts.damaged)
+        status = Status.PASS if share <= UNREADABLE_SHARE else Status.ERROR
+        n = f"{counts.damaged:,} of {counts.rows + counts.damaged:,}, left out"
         found.append(
             CheckResult(
                 name="log_damage",
-                status=Status.PASS if share <= UNREADABLE_SHARE else Status.ERROR,
+                status=status,
                 code=DAMAGE_CODE,
                 value=share,
                 limit=UNREADABLE_SHARE,
                 relation="<=",
                 n=counts.rows + counts.damaged,
-                message=f"{counts.damaged:,} damaged lines of the prediction log are left out",
+                message=against_limit(
+                    "damaged lines of the log", share, "<=", UNREADABLE_SHARE, status=status, n=n, unit=SHARE
+                ),
             )
         )
     return found
@@ -234,29 +247,36 @@ def _calm(columns: Sequence[ColumnDrift]) -> str:
     judged = [column for column in columns if column.status is Status.PASS and column.effect is not None]
     closest = max(judged, key=lambda column: _share_of_limit(column), default=None)
     drifted = sum(column.status is Status.FAIL for column in columns)
-    word = (
-        f"{drifted} of {len(columns)} columns drifted"
-        if drifted
-        else f"none of {len(columns)} columns drifted"
-    )
+    word = f"{drifted or 'none'} of {len(columns)} columns drifted"
+    if len(columns) == 1:
+        word = "the only column drifted" if drifted else "the only column did not drift"
     if closest is None:
         return word
-    return f"{word}; the closest, {closest.name}: {closest.effect:.3g} against {closest.limit:.3g}"
+    return f"{word}; the closest: {closest.name} {column_text(closest)}"
 
 
 def _told(check: CheckResult, columns: Sequence[ColumnDrift]) -> str:
-    if check.name == "drifted_columns" and check.status is Status.FAIL:
-        drifted = sorted(
-            (column for column in columns if column.status is Status.FAIL), key=_share_of_limit, reverse=True
-        )
-        told = [f"{one.name} {one.effect or 0:.3g} >= {one.limit or 0:.3g}" for one in drifted[:SHOWN]]
-        more = f" and {len(drifted) - SHOWN} more" if len(drifted) > SHOWN else ""
-        return f"{check.message}: {', '.join(told)}{more}"
-    if check.status is not Status.FAIL or check.value is None or check.limit is None:
+    if check.name != "drifted_columns" or check.status is not Status.FAIL:
         return check.message
-    beyond = ">=" if check.relation == "<" else ">"
-    held = f"{check.name} {check.value:.3g} {beyond} {check.limit:.3g}"
-    return f"{held}: {check.message}" if check.message else held
+    drifted = sorted(
+        (column for column in columns if column.status is Status.FAIL), key=_share_of_limit, reverse=True
+    )
+    shown = first_of([f"{one.name} {column_text(one)}" for one in drifted], SHOWN, separator="; ")
+    return f"{check.message}; {shown}"
+
+
+def column_text(column: ColumnDrift) -> str:
+    """Return a column's effect against its limit, such as ``0.3, limit: below 0.05: fail``.
+
+    An effect beyond its limit that the tests do not reject passes, and the sentence says so.
+    """
+    if column.effect is None:
+        return f"without a number: {column.status.value}"
+    effect, limit = column.effect, column.limit or 0.0
+    by_chance = column.status is Status.PASS and effect >= limit
+    p = f"p {number_text(column.p)}, " if column.p is not None else ""
+    about = f"{p}so it may be chance" if by_chance else ""
+    return against_limit("", effect, "<", limit, status=column.status, about=about)
 
 
 def _share_of_limit(column: ColumnDrift) -> float:
@@ -265,5 +285,4 @@ def _share_of_limit(column: ColumnDrift) -> float:
 
 def named(names: Sequence[str], shown: int = 10) -> str:
     """Return the first names of a list, and how many more there are."""
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return first_of(names, shown)

@@ -16,6 +16,7 @@ from windsock.records import (
     Status,
     WindowVerdict,
 )
+from windsock.records.check_text import SHARE, against_limit, limit_words, number_text
 from windsock.spec import PerformanceBlock
 from windsock.statistics.counting import LATENCY_EDGES, WindowCounts
 from windsock.statistics.distances import ks_by_chance, ks_interval
@@ -84,11 +85,20 @@ def score_anomaly(
     low, high = ks_interval(earlier_scores, here)
     chance, limit = ks_by_chance(here.rows, there.rows), min(1.0, block.score_anomaly + natural)
     interval = Interval(low=max(0.0, low - chance), high=min(1.0, high + chance))
+    status = interval_status(interval, limit)
     return _result(
         SCORES,
-        interval_status(interval, limit),
-        f"KS distance {low:.3g} [{interval.low:.3g}, {interval.high:.3g}] of the scores against the windows "
-        f"before, against <= {limit:.3g}" + (f" ({natural:.3g} of it natural)" if natural else ""),
+        status,
+        against_limit(
+            "KS distance of the scores from the windows before",
+            low,
+            "<=",
+            limit,
+            status=status,
+            interval=interval,
+            about=f"{number_text(natural)} of it natural" if natural else "",
+            n=here.rows,
+        ),
         value=low,
         limit=limit,
         relation="<=",
@@ -137,14 +147,24 @@ def row_rate(rows: int, usual: Sequence[float], block: PerformanceBlock) -> Chec
         status = Status.FAIL
     else:
         status = Status.PASS if low <= seen.low and seen.high <= high else Status.INSUFFICIENT
+    limit, relation = (low, ">=") if rows < middle else (high, "<=")
     return _result(
         ROWS,
         status,
-        f"{rows:,} rows against {low:,.6g} to {high:,.6g} (a {block.rate_anomaly:g}th to "
-        f"{block.rate_anomaly:g} times the median of {len(usual)} earlier windows)",
+        against_limit(
+            "rows",
+            rows,
+            relation,
+            limit,
+            status=status,
+            interval=seen,
+            condition=f"{limit_words('>=', low)} and {limit_words('<=', high)}",
+            about=f"a {block.rate_anomaly:g}th and {block.rate_anomaly:g} times the median of {len(usual)} "
+            "earlier windows",
+        ),
         value=float(rows),
-        limit=low if rows < middle else high,
-        relation=">=" if rows < middle else "<=",
+        limit=limit,
+        relation=relation,
         interval=seen,
         n=rows,
     )
@@ -168,10 +188,11 @@ def _share(check: str, what: str, hits: int, rows: int, limit: float) -> CheckRe
     if not rows:
         return _result(check, Status.INSUFFICIENT, "no answers in the window", limit=limit, n=0)
     interval = wilson(hits, rows, level=ONE_SIDED)
+    status, n = interval_status(interval, limit), f"{hits:,} of {rows:,} answers"
     return _result(
         check,
-        interval_status(interval, limit),
-        f"{hits:,} of {rows:,} {what}: {hits / rows:.2%} against <= {limit:.0%}",
+        status,
+        against_limit(what, hits / rows, "<=", limit, status=status, interval=interval, n=n, unit=SHARE),
         value=hits / rows,
         limit=limit,
         relation="<=",
@@ -196,8 +217,16 @@ def latency_p95(counts: WindowCounts, limit: float, check: str = LATENCY) -> Che
     return _result(
         check,
         status,
-        f"95 % of {rows:,} answers took at most {value:.4g} ms [{interval.low:.4g}, {interval.high:.4g}] "
-        f"from request to log, against <= {limit:g} ms",
+        against_limit(
+            "time of 95 % of the answers, from request to log,",
+            value,
+            "<=",
+            limit,
+            status=status,
+            interval=interval,
+            n=f"{rows:,} answers",
+            unit=" ms",
+        ),
         value=value,
         limit=limit,
         relation="<=",

@@ -12,6 +12,7 @@ from windsock.records import (
     ReferenceChunks,
     Status,
 )
+from windsock.records.check_text import SHARE, against_limit, limit_words, number_text
 from windsock.spec import PerformanceBlock
 from windsock.statistics.estimates import estimate_reach
 from windsock.statistics.intervals import difference
@@ -83,11 +84,12 @@ def label_coverage(labelled: int, rows: int, least: float) -> CheckResult:
     if not rows:
         return result(COVERAGE, Status.INSUFFICIENT, "no answers in the look-back", limit=least, n=0)
     share = labelled / rows
-    enough = labelled > 0 and share >= least
+    status = Status.PASS if labelled > 0 and share >= least else Status.INSUFFICIENT
+    n = f"{labelled:,} of {rows:,} answers"
     return result(
         COVERAGE,
-        Status.PASS if enough else Status.INSUFFICIENT,
-        f"{labelled:,} of {rows:,} answers have a label: {share:.1%} against >= {least:.0%}",
+        status,
+        against_limit("labelled answers", share, ">=", least, status=status, n=n, unit=SHARE),
         value=share,
         limit=least,
         relation=">=",
@@ -136,18 +138,26 @@ def performance_drop(
         return result(check, Status.INSUFFICIENT, f"the baseline of {name} is 0", n=realised.n)
     loss = sign * (baseline.value - realised.value) / unit
     apart = difference(baseline.value, baseline.interval, realised.value, realised.interval)
-    shown = f"{name} {realised.value:.4g} against {baseline.value:.4g} {source}"
     interval = None
     if apart is not None:
         ends = sorted((sign * apart.low / unit, sign * apart.high / unit))
         interval = Interval(low=ends[0], high=ends[1], level=apart.level)
     status = Status.INSUFFICIENT if interval is None else interval_status(interval, block.drop)
     why = f" ({realised.reason})" if realised.reason else ""
-    reach = f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else f" without an interval{why}"
     return result(
         check,
         status,
-        f"{shown}: loss {loss:.4g}{reach} against <= {block.drop:g} on {realised.on('labelled rows')}",
+        against_limit(
+            f"loss of {name}",
+            loss,
+            "<=",
+            block.drop,
+            status=status,
+            interval=interval,
+            aside="" if interval else f"without an interval{why}",
+            n=realised.on("labelled rows"),
+        )
+        + f"; {name} {number_text(realised.value)} against {number_text(baseline.value)} {source}",
         value=loss,
         limit=block.drop,
         relation="<=",
@@ -179,16 +189,25 @@ def estimated_performance(
     reach = estimate_reach(chunks, rows, block.estimate_sd)
     inside, sign = abs(metric.value - chunks.mean) <= reach, direction(chunks.metric)
     worse = sign * (metric.value - chunks.mean) < 0
-    low, high = chunks.mean - reach, chunks.mean + reach
-    side = "" if inside else (", worse" if worse else ", better, which is no loss: what is asked has changed")
+    limit, relation = (chunks.mean - reach, ">=") if sign > 0 else (chunks.mean + reach, "<=")
+    status = Status.FAIL if worse and not inside else Status.PASS
+    better = "" if inside or worse else "; better than usual, which is no loss: what is asked has changed"
     return result(
         check,
-        Status.FAIL if worse and not inside else Status.PASS,
-        f"estimated {chunks.metric} {metric.value:.6g} against {low:.6g} to {high:.6g} "
-        f"({block.estimate_sd:g} sd of {chunks.chunks} reference chunks){side}, on {rows:,} answers",
+        status,
+        against_limit(
+            f"estimated {chunks.metric}",
+            metric.value,
+            relation,
+            limit,
+            status=status,
+            about=f"{block.estimate_sd:g} sd of {chunks.chunks} reference chunks",
+            n=f"{rows:,} answers",
+        )
+        + better,
         value=metric.value,
-        limit=low if sign > 0 else high,
-        relation=">=" if sign > 0 else "<=",
+        limit=limit,
+        relation=relation,
         n=rows,
     )
 
@@ -207,21 +226,22 @@ def business_metric(value: float | None, rows: int, block: PerformanceBlock) -> 
     low, high = asked.minimum, asked.maximum
     too_low, too_high = low is not None and value < low, high is not None and value > high
     limit, relation = (high, "<=") if too_high or low is None else (low, ">=")
-    against = " and ".join(
-        text
-        for text in (
-            f">= {low:g}" if low is not None else "",
-            f"<= {high:g}" if high is not None else "",
-        )
-        if text
+    status, n = Status.FAIL if too_low or too_high else Status.PASS, f"{rows:,} answers"
+    if limit is None:
+        message = f"{asked.name} {number_text(value)} without a limit, n={n}"
+        return result(check, status, message, value=value, n=rows)
+    both = (
+        f"{limit_words('>=', low)} and {limit_words('<=', high)}"
+        if low is not None and high is not None
+        else ""
     )
     return result(
         check,
-        Status.FAIL if too_low or too_high else Status.PASS,
-        f"{asked.name} {value:.6g} against {against or 'no limit'} on {rows:,} answers",
+        status,
+        against_limit(asked.name, value, relation, limit, status=status, condition=both, n=n),
         value=value,
         limit=limit,
-        relation=relation if limit is not None else None,
+        relation=relation,
         n=rows,
     )
 

@@ -32,6 +32,7 @@ from windsock.records import (
     Status,
     baseline_of,
 )
+from windsock.records.check_text import against_limit, number_text
 from windsock.statistics.metrics import Scored, direction
 from windsock.statistics.seasons import holds_whole_periods, loss_offset
 from windsock.statistics.verdict_intervals import compare_models
@@ -130,17 +131,25 @@ def _minimum(case: Case, name: str, limit: float) -> CheckResult:
         rows = realised.on_rows if realised else 0
         message = f"{name} is not defined by {rows:,} labelled rows"
         return result(check, Status.INSUFFICIENT, message, n=rows)
-    reach = _reach(realised.interval)
+    relation, interval = ">=" if rising else "<=", realised.interval
+    status = Status.INSUFFICIENT if interval is None else interval_status(interval, limit, least=rising)
     return result(
         check,
-        Status.INSUFFICIENT
-        if realised.interval is None
-        else interval_status(realised.interval, limit, least=rising),
-        f"{name} {realised.value:.4g}{reach} against {'>=' if rising else '<='} {limit:g} of gate.minimum "
-        f"on {realised.on('labelled rows')}",
+        status,
+        against_limit(
+            name,
+            realised.value,
+            relation,
+            limit,
+            status=status,
+            interval=interval,
+            aside=_aside(interval),
+            about="gate.minimum",
+            n=realised.on("labelled rows"),
+        ),
         value=realised.value,
         limit=limit,
-        relation=">=" if rising else "<=",
+        relation=relation,
         interval=realised.interval,
         n=realised.n,
         unit=realised.unit,
@@ -185,17 +194,25 @@ def _knows_nothing(
     if met.interval is not None and rows >= FEWEST:
         interval = met.interval.replace(low=met.interval.low / unit, high=met.interval.high / unit)
     status = Status.INSUFFICIENT if interval is None else interval_status(interval, margin, least=True)
-    told = (
-        f"lead of {name} over a model that knows nothing ({theirs:.4g}): {ahead:.4g}{_reach(interval)} "
-        f"against >= {margin:.4g} on {met.on('labelled rows')}"
+    reported = partial(
+        against_limit,
+        f"lead of {name} over a model that knows nothing",
+        ahead,
+        ">=",
+        margin,
+        interval=interval,
+        aside=_aside(interval),
+        n=met.on("labelled rows"),
     )
+    nothing = f"; of that model it is {number_text(theirs)}"
     if status is Status.FAIL and lead < drop and (other := _knows_something(case, name)) is not None:
-        message = f"{told}; but these rows leave the baseline no room to be ahead, and {other.message}"
+        told = reported(status=Status.INSUFFICIENT)
+        message = f"{told}{nothing}; these rows leave the baseline no room to be ahead, and {other.message}"
         return result(check, Status.INSUFFICIENT, message, n=rows)
     return result(
         check,
         status,
-        told,
+        f"{reported(status=status)}{nothing}",
         value=ahead,
         limit=margin,
         relation=">=",
@@ -271,5 +288,5 @@ def loss_of(made: Sequence[CheckResult], name: str, asked: MetricValue | None) -
     return max((one for one in found if one is not None), default=None)
 
 
-def _reach(interval: Interval | None) -> str:
-    return f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else " without an interval"
+def _aside(interval: Interval | None) -> str:
+    return "" if interval else "without an interval"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ESTIMATE_ROWS = 100_000
 """Most rows whose features are read for an estimate; a random sample of more."""
+TOO_FEW = f"too few answers have a label, see {checks.COVERAGE}"
 NO_NEWS = (
     "no answer of the window or before it has a label that is new since the window before was judged; its "
     "numbers are not repeated"
@@ -49,7 +50,7 @@ def judge_realised(case: Case) -> None:
     if not (coverage.passed and is_new) or case.lookback.end < case.step.window.end:
         case.numbers[AWAITS] = 1.0
     if not (coverage.passed and is_new):
-        why = NO_NEWS if coverage.passed else coverage.message
+        why = NO_NEWS if coverage.passed else TOO_FEW
         _no_verdict(case, spec.metric, why, len(labelled))
         return
     if block.last is not None:

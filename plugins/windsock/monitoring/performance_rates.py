@@ -16,6 +16,7 @@ from windsock.monitoring.performance_checks import (
 from windsock.monitoring.performance_metrics import read_labels
 from windsock.ports.left_out import left_out
 from windsock.records import CheckResult, Span, Status
+from windsock.records.check_text import against_limit
 from windsock.spec import PerformanceBlock, RateBlock, parse_duration
 from windsock.statistics.proportions import clopper_pearson
 
@@ -139,9 +140,17 @@ def positive_rate(shown: Shown, block: PerformanceBlock, *, known: bool) -> Chec
     return result(
         POSITIVE_RATE,
         status,
-        f"rate {shown.rate:.4g} [{interval.low:.4g}, {interval.high:.4g}] against >= {limit:g} "
-        f"({asked.share:.0%} of {asked.baseline:g}): {shown.hits:,} of {shown.rows:,} answers of "
-        f"{asked.window} have a positive outcome; {ALIKE}",
+        against_limit(
+            "rate",
+            shown.rate,
+            ">=",
+            limit,
+            status=status,
+            interval=interval,
+            about=f"{100 * asked.share:g} % of {asked.baseline:g}",
+            n=f"{shown.hits:,} positive of {shown.rows:,} answers",
+        )
+        + f"; of {asked.window}; {ALIKE}",
         value=shown.rate,
         **numbers,
     )

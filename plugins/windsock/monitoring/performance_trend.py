@@ -10,6 +10,7 @@ from windsock.monitoring.performance_case import Case, between, labelled_of
 from windsock.monitoring.performance_checks import RELATIVE, TREND, result
 from windsock.monitoring.performance_metrics import metric_value
 from windsock.records import CheckResult, Interval, MetricValue, Span, Status, WindowVerdict
+from windsock.records.check_text import against_limit, number_text
 from windsock.records.stretches import judged_until
 from windsock.spec import MonitoringBlock, PerformanceBlock
 from windsock.statistics.intervals import quantile_of_normal
@@ -148,7 +149,7 @@ def performance_trend(
     check, rows = f"{TREND}:{name}", sum(one.rows for one in points)
     bounds: dict[str, Any] = {"limit": block.trend, "relation": "<=", "n": rows}
     if len(points) < POINTS:
-        message = f"{len(points)} judged windows with a realised {name}; at least {POINTS} make a trend"
+        message = f"judged windows with a realised {name}: {len(points)}; at least {POINTS} make a trend"
         return result(check, Status.INSUFFICIENT, message, **bounds)
     spread = row_spread(metric)
     if spread is None:
@@ -165,10 +166,18 @@ def performance_trend(
     return result(
         check,
         status,
-        f"{name} from {line.start:.4g} to {line.start + line.change:.4g} along the line through "
-        f"{len(points)} windows, {points[0].end:%Y-%m-%d %H:%M} to {points[-1].end:%Y-%m-%d %H:%M} UTC: "
-        f"loss {loss:.4g} [{interval.low:.4g}, {interval.high:.4g}] against <= {block.trend:g} on {rows:,} "
-        f"labels, look {look}",
+        against_limit(
+            f"loss of {name} along its line",
+            loss,
+            "<=",
+            block.trend,
+            status=status,
+            interval=interval,
+            n=f"{rows:,} labels",
+        )
+        + f"; from {number_text(line.start)} to {number_text(line.start + line.change)} through "
+        f"{len(points)} windows, {points[0].end:%Y-%m-%d %H:%M} to {points[-1].end:%Y-%m-%d %H:%M} UTC, "
+        f"look {look}",
         value=loss,
         interval=interval,
         **bounds,

@@ -12,6 +12,7 @@ from windsock.monitoring.performance_case import Case
 from windsock.monitoring.performance_severity import SEVERITIES, kind_of, severity_of
 from windsock.ports.left_out import left_out
 from windsock.records import CheckResult, MetricValue, PerformanceReport, Severity, Status
+from windsock.records.check_text import check_text, first_checks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,16 +73,13 @@ def _reason(case: Case, status: Status) -> str:
         calm = any(check.passed for check in case.checks if kind_of(check) == checks.ESTIMATE)
         if calm and told:
             labels = "no labels" if not case.numbers.get("labelled") else "no verdict by labels"
-            said = "; ".join(f"{check.code} {check.name}: {check.message}" for check in told)
-            return f"estimate within its limits, {labels}; {said}"
+            return f"estimate within its limits, {labels}; {first_checks(told)}"
     if status is not Status.PASS:
-        shown = "; ".join(f"{check.code} {check.name}: {check.message}" for check in told[:3])
-        more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
-        return f"{shown or f'{status.value}: no check could be made'}{more}"
+        return first_checks(told) or f"{status.value}: no check could be made"
     passed = [check for check in case.checks if check.passed and kind_of(check) in checks.QUALITY]
     open_ = [check.name for check in case.checks if check.status is Status.INSUFFICIENT]
     unsaid = f"; without a verdict: {', '.join(open_)}" if open_ else ""
-    return "; ".join(check.message for check in passed) + unsaid
+    return "; ".join(check_text(check) for check in passed) + unsaid
 
 
 def findings_of(case: Case, labelled: pd.DataFrame) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from windsock.records import (
     ended_rollouts,
     running_rollout,
 )
+from windsock.records.check_text import named_check
 from windsock.texts import joined, numbered
 
 ENDED, SPLIT, PAUSED, DROPPED = "rollout", "rollout-split", "rollout-paused", "rollout-dropped"
@@ -126,8 +127,7 @@ def split_condition(rollout: Rollout, decisions: Sequence[RolloutDecision]) -> C
         return None
     look = decisions[-1]
     told = "; ".join(
-        f"{f'version {one.version}: ' if look.looks else ''}{check.code} {check.name}: "
-        f"{check.message.rstrip('. ')}"
+        f"{f'version {one.version}: ' if look.looks else ''}{named_check(check).rstrip('. ')}"
         for one in _judged(look)
         for check in one.checks
         if check.name in SOUND + EVIDENCE and check.status in (Status.FAIL, Status.ERROR)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from windsock.records import Status, WindowKind, WindowVerdict
 from windsock.spec import LabelsBlock, ModelSpec, MonitoringBlock, PerformanceBlock, parse_duration
+from windsock.texts import shortened
 
 CODES: dict[WindowKind, str] = {"performance": "WS-MONITORING-095", "drift": "WS-MONITORING-096"}
 LEAST_TIME = timedelta(days=1)
@@ -228,7 +229,7 @@ def _left_out(numbers: dict[str, float]) -> str:
 
 def _reason(latest: WindowVerdict) -> str:
     reason = " ".join(latest.reason.split()).rstrip(". ")
-    return f"of the latest: {reason if len(reason) <= SHOWN_REASON else reason[: SHOWN_REASON - 1] + '…'}"
+    return f"of the latest: {shortened(reason, SHOWN_REASON)}"
 
 
 def _time(numbers: dict[str, float], name: str) -> str:

@@ -11,8 +11,9 @@ from windsock.monitoring.claim_retrain import holder_of
 from windsock.operators.base import run_context
 from windsock.operators.question import RESPONSE_TIMEOUT, ApprovalQuestion, is_waiting, too_late
 from windsock.records import Approval, RegisteredVersion
+from windsock.records.check_text import measured_text
 from windsock.records.retraining import LEASE
-from windsock.steps import limit_text, shorten
+from windsock.steps import shorten
 from windsock.texts import inline, table
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _gate_lines(judged: GateDecision | None) -> list[str]:
     """Return what the gate decided; it stands above all that people wrote."""
     if judged is None:
         return []
-    checks = [(check.name, check.status.value, limit_text(check)) for check in judged.checks]
+    checks = [(check.name, check.status.value, measured_text(check)) for check in judged.checks]
     lines = [
         f"Gate: **{judged.outcome.value}**, {inline(judged.reason)}",
         "",

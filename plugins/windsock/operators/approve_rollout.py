@@ -32,7 +32,8 @@ from windsock.records import (
     concerned,
     running_rollout,
 )
-from windsock.steps import StepResult, Verdict, difference_text, limit_text, shorten
+from windsock.records.check_text import measured_text
+from windsock.steps import StepResult, Verdict, difference_text, shorten
 from windsock.steps.rollout_moves import registered_version
 from windsock.texts import inline, numbered, paragraph, table
 
@@ -211,7 +212,7 @@ def rollout_body(spec: ModelSpec, rollout: Rollout, decision: RolloutDecision) -
     version, digest = (promoted.version, promoted.digest) if promoted else (rollout.version, rollout.digest)
     champion, *units = [f"{arm.units:,}" for arm in decision.totals.arms]
     lane = next((place for place, one in enumerate(rollout.challengers) if one.digest == digest), 0)
-    checks = [(check.name, check.status.value, limit_text(check)) for check in decision.checks]
+    checks = [(check.name, check.status.value, measured_text(check)) for check in decision.checks]
     lines = [
         f"Decision: **{decision.action.value}**, {inline(decision.reason)}",
         "",

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("windsock.task")
 
-CALLBACKS = ("on_success_callback", "on_failure_callback", "on_retry_callback", "on_skipped_callback")
+GREEN = ("on_success_callback", "on_skipped_callback")
+RED = ("on_failure_callback", "on_retry_callback")
+WELL = ("PASS", "UNCHANGED", "KEEP", "DRY RUN")
+"""Verdicts that no red task has."""
 
 
 class StepOperator(BaseOperator):
@@ -182,11 +185,12 @@ class StepOperator(BaseOperator):
 
     def _end_with_verdict(self) -> None:
         """Make the verdict the last block of the log: Airflow calls these after its own last lines."""
-        for name in CALLBACKS:
+        for name in (*GREEN, *RED):
             given = getattr(self, name, None) or []
             callbacks = list(given) if isinstance(given, list | tuple) else [given]
-            if self._log_verdict not in callbacks:  # an approval comes by here twice
-                setattr(self, name, [*callbacks, self._log_verdict])
+            ours = self._log_red_verdict if name in RED else self._log_verdict
+            if ours not in callbacks:  # an approval comes by here twice
+                setattr(self, name, [*callbacks, ours])
 
     @contextmanager
     def _verdict_on_error(self) -> Iterator[None]:
@@ -201,11 +205,27 @@ class StepOperator(BaseOperator):
             raise
 
     def _log_verdict(self, context: Context) -> None:
-        if self.verdict is None:
-            return
-        log.info("::endgroup::")
-        for line in self.verdict.lines():
-            log.info("%s", line)
+        if self.verdict is not None:
+            log.info("::endgroup::")
+            log_verdict(self.verdict, red=False)
+
+    def _log_red_verdict(self, context: Context) -> None:
+        """Log the block of a red task; what failed after a good verdict is the verdict then."""
+        error = context.get("exception")
+        if self.verdict is not None and self.verdict.word in WELL and isinstance(error, BaseException):
+            self.verdict = verdict_of_error(error, {"model": self._model_name()})
+        if self.verdict is not None:
+            log.info("::endgroup::")
+            log_verdict(self.verdict, red=True)
+
+
+def log_verdict(verdict: Verdict, *, red: bool) -> None:
+    """Log a task's last block, all of it at the level that its outcome has.
+
+    :param red: whether the task ends red.
+    """
+    for line in verdict.lines():
+        log.log(verdict.level(red=red), "%s", line)
 
 
 def param(context: Context, name: str) -> Any:

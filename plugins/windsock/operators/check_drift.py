@@ -10,6 +10,7 @@ from windsock.operators.base import StepOperator
 from windsock.operators.links import DriftReportLink, MlflowRunLink, MlflowVersionLink
 from windsock.operators.tables import log_table
 from windsock.records import ColumnDrift, DriftReport, Status
+from windsock.texts import first_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("windsock.task")
 
 SHOWN = 25
-"""Columns that a log shows: those that drifted or could not be judged first."""
-HEADER = ("column", "status", "rows", "effect", "limit", "p", "PSI", "findings")
+"""Columns that a log shows, of those that drifted or could not be counted, and of the others."""
+HEADER = ("column", "status", "rows", "effect", "limit: below", "p", "PSI", "findings")
 
 
 class CheckDriftOperator(StepOperator):
@@ -55,11 +56,14 @@ class CheckDriftOperator(StepOperator):
             return
         record = result.record
         apart = [column for column in (record.score, record.target) if column is not None]
-        columns = sorted(record.columns, key=_rank)
-        if columns:
-            log_table("Drift", HEADER, [_row(column) for column in [*apart, *columns[:SHOWN]]])
-        if len(columns) > SHOWN:
-            log.info("and %d more columns, none of them worse", len(columns) - SHOWN)
+        columns = [*apart, *sorted(record.columns, key=_rank)]
+        shown = [column for column in columns if column.status in (Status.FAIL, Status.ERROR)]
+        if shown:
+            log_table("Drift, the worst first", HEADER, [_row(column) for column in shown[:SHOWN]])
+        if len(shown) > SHOWN:
+            log.info("and %d more columns, none of them worse", len(shown) - SHOWN)
+        if quiet := [column.name for column in columns if column.status is Status.PASS]:
+            log.info("without drift: %s", first_of(quiet, SHOWN))
         for finding in record.findings:
             log.info("finding: %s", finding)
 

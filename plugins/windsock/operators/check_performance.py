@@ -46,6 +46,6 @@ class CheckPerformanceOperator(StepOperator):
         if not isinstance(result.record, PerformanceReport):
             return
         if result.record.checks:
-            log_checks("Performance", result.record.checks)
+            log_checks("performance", result.record.checks)
         for finding in result.record.findings:
             log.info("finding: %s", finding)

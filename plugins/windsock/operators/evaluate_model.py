@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from windsock.operators.base import StepOperator, as_list
-from windsock.records import Evaluation
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from windsock.steps import StepResult
-
-log = logging.getLogger("windsock.task")
 
 
 class EvaluateModelOperator(StepOperator):
@@ -37,19 +31,3 @@ class EvaluateModelOperator(StepOperator):
     def step_input(self, context: Context) -> dict[str, Any]:
         """Return the snapshot and all candidates."""
         return {"snapshot": self.snapshot, "candidates": as_list(self.candidates)}
-
-    def report(self, result: StepResult) -> None:
-        """Log the ranking and the held-out metrics."""
-        record = result.record
-        if not isinstance(record, Evaluation):
-            return
-        log.info("::group::Candidates by cross-validation, and the best on held-out rows")
-        for label, mean in record.ranking:
-            log.info("candidate    %-40s %s %.4f", label[:40], record.chosen.cross_validation.metric, mean)
-        for metric in record.metrics:
-            shown = "no value" if metric.value is None else f"{metric.value:.4f}"
-            interval = f" [{metric.interval.low:.4f}, {metric.interval.high:.4f}]" if metric.interval else ""
-            rows = "recent" if record.recent_held_out else "held out"
-            rows = "since onset" if record.onset else rows
-            log.info("%-12s %-40s %s%s on %s", rows, metric.name, shown, interval, metric.on())
-        log.info("::endgroup::")

@@ -54,7 +54,7 @@ class GovernanceGateOperator(StepOperator, SkipMixin):
     def report(self, result: StepResult) -> None:
         """Log the gate's table."""
         if isinstance(result.record, GateDecision):
-            log_checks("Gate", result.record.checks)
+            log_checks("gate", result.record.checks)
 
     def finish(self, context: Context, result: StepResult) -> Any:
         """Push the decision; skip what follows if nothing is promoted."""

@@ -68,10 +68,11 @@ class JudgeRolloutOperator(StepOperator, SkipMixin):
         if not isinstance(result.record, RolloutDecision):
             return
         decision = result.record
-        log_checks("Rollout" if not decision.looks else f"Version {decision.version}", decision.checks)
+        own = "rollout" if not decision.looks else f"version {decision.version}"
+        log_checks(own, decision.checks, shown=0)
         for one in decision.looks:
             if one.digest != decision.digest and not one.withdrawn:
-                log_checks(f"Version {one.version}: {one.action.value}", one.checks)
+                log_checks(f"version {one.version}: {one.action.value}", one.checks, shown=0)
         for line in estimate_lines(decision):
             log.info("%s", line)
 
@@ -109,5 +110,6 @@ def several_lines(decision: RolloutDecision) -> list[str]:
         if made.champion is not None and made.challenger is not None:
             told.append(f"{made.metric} {made.champion:.5g} against {made.challenger:.5g}")
         told.append(f"difference {difference_text(made)} ({made.method})")
-        lines.append(f"challenger {one.version}: {', '.join(told)}; {one.action.value}: {one.reason}")
+        why = "" if one.reason in decision.reason else f": {one.reason}"
+        lines.append(f"challenger {one.version}: {', '.join(told)}; {one.action.value}{why}")
     return lines

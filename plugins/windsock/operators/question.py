@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 
 from windsock.door.approvals import is_invisible, same_person
 from windsock.exceptions import ApprovalRefusedError
-from windsock.operators.base import StepOperator
+from windsock.operators.base import StepOperator, log_verdict
 from windsock.operators.page import put_page
 from windsock.records import Approval, Record, Status
 from windsock.steps import StepResult, Verdict
@@ -175,8 +175,7 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
             why = f"the answer of {last['who']} was refused ({last['code']}: {last['why']}); {why}"
         ids = {"model": approval.model, "version": approval.version, "refused": str(count_of(refused) or "")}
         self.verdict = Verdict(word="HOLD", why=why, next_action=_next(approval), ids=ids)
-        for line in self.verdict.lines():
-            log.info("%s", line)
+        log_verdict(self.verdict, red=False)
 
     def _who_may(self, approval: Approval) -> list[str]:
         """Return the listed people whose yes would count.

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("windsock.task")
 
+
+def _due(due: int, left: int) -> str:
+    """Return how many alerts there were, in words that are true of none and of one, too."""
+    if not due:
+        return "no alert was due"
+    were = "1 alert was due" if due == 1 else f"{due} alerts were due"
+    if not left:
+        return f"{were} and sent"
+    return f"{were}, and no channel has taken {'it' if due == 1 else f'{left} of them'}"
+
+
 Report = TypeVar("Report", DriftReport, PerformanceReport)
 
 
@@ -78,7 +89,7 @@ class SendAlertsOperator(StepOperator):
         left = sum(alert.pending for alert in due)
         self.verdict = Verdict(
             word="HOLD" if left else "PASS",
-            why=f"{len(due)} alerts were due, {left} of them no channel has taken",
+            why=_due(len(due), left),
             next_action="mend the channel that the lines above name; the next run tries again"
             if left
             else "nothing to do",

@@ -1,4 +1,4 @@
-"""Plain tables for task logs: no colours, no boxes."""
+"""Plain lines for task logs: no colours, no boxes, and nothing cut."""
 
 from __future__ import annotations
 
@@ -6,38 +6,44 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from windsock.records import CheckResult
-from windsock.steps import limit_text
-from windsock.texts import log_text
+from windsock.records.check_text import measured_text
+from windsock.texts import first_of, log_text
 
 log = logging.getLogger("windsock.task")
-MOST_SIGNS = 36
+SHOWN = 4
+"""Checks that passed and have a line of their own; the others are named on one."""
+NAMED = 30
+"""Of those so many at most."""
+WIDEST = 36
+"""Widest column of a table; a longer word is shown in full, and its row is wider."""
 
 
-def log_checks(title: str, checks: Iterable[CheckResult]) -> None:
-    """Log checks as a table inside a group: status, code, name, number against limit.
+def log_checks(title: str, checks: Iterable[CheckResult], *, shown: int = SHOWN) -> None:
+    """Log a line for each check that did not pass, then for the first ones that did; the rest are named.
 
-    Those that did not pass come first.
+    The last block of the log says what they come to.
+
+    :param title: what the checks are of; before the names of those that passed.
+    :param shown: so many that passed have a line of their own.
     """
-    log.info("::group::%s", title)
-    for check in sorted(checks, key=lambda check: check.passed):
-        log.info(
-            "%-12s %-16s %-36s %s",
-            check.status.value,
-            check.code,
-            log_text(check.name)[:36],
-            log_text(limit_text(check))[:120],
-        )
-    log.info("::endgroup::")
+    known = list(checks)
+    passed = [check for check in known if check.passed]
+    listed = passed if len(passed) <= shown else passed[: shown - 1] if shown else []
+    for check in [check for check in known if not check.passed] + listed:
+        log.info("%s %s %s: %s", check.status.value, check.code, check.name, measured_text(check))
+    if rest := [log_text(check.name) for check in passed[len(listed) :]]:
+        also = " also" if listed else ""
+        log.info("%s: %d%s passed: %s", title, len(rest), also, first_of(rest, NAMED))
 
 
 def log_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Log rows of words as a table inside a group.
+    """Log rows of words as a table under its title; nothing of a word is cut.
 
     :param header: the columns' names; each column is as wide as its widest word, at most 36 signs.
     """
-    cut = [[log_text(word)[:MOST_SIGNS] for word in row] for row in (header, *rows)]
-    widths = [max(len(row[place]) for row in cut) for place in range(len(header))]
-    log.info("::group::%s", title)
-    for row in cut:
-        log.info("%s", "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
-    log.info("::endgroup::")
+    cleaned = [[log_text(word) for word in row] for row in (header, *rows)]
+    widths = [min(WIDEST, max(len(row[place]) for row in cleaned)) for place in range(len(header))]
+    log.info("%s", title)
+    line = "  ".join([f"%-{width}s" for width in widths[:-1]] + ["%s"])  # blanks within a word are not kept
+    for row in cleaned:
+        log.info(line, *row)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from windsock.operators.base import StepOperator, param
 from windsock.operators.tables import log_checks
 from windsock.records import ValidationReport
-from windsock.records.contract import CONTRACT_CODES
 from windsock.texts import log_text
 
 if TYPE_CHECKING:
@@ -40,15 +39,10 @@ class ValidateDataOperator(StepOperator):
         return {"snapshot": self.snapshot, "dry_run": bool(param(context, "dry_run"))}
 
     def report(self, result: StepResult) -> None:
-        """Log every check."""
+        """Log every check that did not pass, and the names of those that did."""
         if isinstance(result.record, ValidationReport):
-            log_checks("Checks of the data", result.record.checks)
-            for check in result.record.checks:
-                if check.code.startswith(CONTRACT_CODES) and check.message:
-                    log.info("%s: %s", log_text(check.name), log_text(check.message))
+            log_checks("checks of the data", result.record.checks, shown=0)
             for ask in result.record.asks:
                 log.info("to be asked: %s", log_text(ask))
-            for suspect in result.record.suspects:
-                log.info("WS-GATE-018: to be asked: %s", log_text(suspect.sentence))
             if result.record.remarks:
-                log_checks("Inferred from this very snapshot: no evidence", result.record.remarks)
+                log_checks("inferred from this very snapshot, no evidence", result.record.remarks, shown=0)

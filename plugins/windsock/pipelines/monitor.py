@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
 from windsock.operators.assets import drift_asset, due_asset, retrain_asset, sometimes
@@ -12,6 +11,7 @@ from windsock.operators.check_drift import CheckDriftOperator
 from windsock.operators.check_performance import CheckPerformanceOperator
 from windsock.operators.decide_retrain import DecideRetrainOperator
 from windsock.operators.send_alerts import SendAlertsOperator
+from windsock.operators.unjudged import UnjudgedWindowsOperator
 from windsock.pipelines.docs import monitor_doc
 from windsock.pipelines.retries import default_args
 from windsock.sensors.drift import DriftSensor
@@ -78,7 +78,13 @@ def build_monitor(spec: ModelSpec, shared: SharedSpec) -> None:
         shared=shared.model_dump(mode="json", include={"alert_channels"}),
         trigger_rule=TriggerRule.ALL_DONE,
     )
-    # A run is as red as its last task: this one is, where a window could not be judged.
-    judged = EmptyOperator(task_id="judged", trigger_rule=TriggerRule.NONE_FAILED)
+    # A run is as red as its last task: this one is, where a window could not be judged, and is skipped else.
+    unjudged = UnjudgedWindowsOperator(
+        task_id="unjudged_windows",
+        spec=content,
+        check_task_ids=[check.task_id for check in checks],
+        trigger_rule=TriggerRule.ONE_FAILED,
+        on_failure_callback=None,  # the owner is told of the task that failed
+    )
     checks >> decision >> alerts
-    [*checks, decision, alerts] >> judged
+    [*checks, decision, alerts] >> unjudged

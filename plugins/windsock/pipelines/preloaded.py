@@ -35,7 +35,9 @@ def load(command: str) -> Callable[[], None]:
         import windsock.adapters.build
         import windsock.pipelines.factory  # noqa: F401
         from windsock.adapters.libraries import load_libraries
+        from windsock.adapters.quiet import ignore_known_warnings
 
+        ignore_known_warnings()
         if loads_libraries(command):
             load_libraries()
     finally:

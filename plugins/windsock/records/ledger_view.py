@@ -16,6 +16,7 @@ from windsock.records.ledger import (
     LeftOut,
     open_switch,
 )
+from windsock.texts import first_of
 
 TAKES_AWAY = frozenset(
     {
@@ -80,7 +81,7 @@ def require_whole(entry: LedgerEntry, view: LedgerView) -> None:
 
 def broken(model: str, view: LedgerView) -> VerdictError:
     """Return the refusal of a ledger in which rows are missing."""
-    missing = [f"at row {gap.at}" for gap in view.gaps[:3]]
+    missing = [first_of([f"at row {gap.at}" for gap in view.gaps], 3)] if view.gaps else []
     if view.lost is not None:
         missing.append(f"at its end, up to row {view.lost.seq}")
     return VerdictError(

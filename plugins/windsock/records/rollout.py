@@ -11,7 +11,7 @@ from pydantic import Field
 from windsock.records.base import Digest, Moment, Record
 from windsock.spec import HARM, Duration, LabelsBlock, ModelSpec, RolloutMetricBlock, parse_duration
 from windsock.spec.base import is_none
-from windsock.texts import joined, numbered
+from windsock.texts import joined, numbered, shortened
 
 Arm = Literal["champion", "challenger"]
 MOST_CHALLENGERS = 4
@@ -218,8 +218,7 @@ class Rollout(Record):
         """Who paused it and why, in words: ``paused by ann (a sale)``; empty where it is not paused."""
         if self.paused_by is None:
             return ""
-        why = self.paused_reason
-        shown = why if len(why) <= SHOWN_REASON else f"{why[: SHOWN_REASON - 1]}…"
+        shown = shortened(self.paused_reason, SHOWN_REASON)
         return f"paused by {self.paused_by} ({shown})" if shown else f"paused by {self.paused_by}"
 
     def challenger(self, digest: Digest) -> Challenger | None:

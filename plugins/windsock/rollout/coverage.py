@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from windsock.records import ArmTotals, CheckResult, Moments, RolloutPlan, Status
+from windsock.records.check_text import against_limit
 from windsock.rollout.look import FEWEST_UNITS, NOTHING, Look
 from windsock.spec import LABELLED_KINDS, RATIO_KINDS
 from windsock.statistics.experiments import effective_units
@@ -39,14 +40,14 @@ def _coverage(look: Look, metric: str) -> CheckResult:
         return _of_coverage(Status.INSUFFICIENT, f"{metric}: no unit of an arm has a label", sum(units))
     p = _p(look, sums, units, labelled)
     shares = [part / whole for part, whole in zip(labelled, units, strict=True)]
+    status = Status.PASS if p >= COVERAGE_LIMIT else Status.FAIL
     message = (
-        f"{metric}: {shares[1]:.1%} of {look.name}'s units have a label, {shares[0]:.1%} of the "
-        f"champion's: p {p:.3g} against >= {COVERAGE_LIMIT:g}"
+        f"{metric}: {shares[1]:.1%} of {look.name}'s units have a label, {shares[0]:.1%} of the champion's; "
+        f"{against_limit('p', p, '>=', COVERAGE_LIMIT, status=status)}"
     )
-    if p >= COVERAGE_LIMIT:
-        return _of_coverage(Status.PASS, message, sum(units), p)
-    cure = "labels of one arm are lost: see by which way its outcomes come"
-    return _of_coverage(Status.FAIL, f"{message}; {cure}", sum(units), p)
+    if status is Status.FAIL:
+        message += "; labels of one arm are lost: see by which way its outcomes come"
+    return _of_coverage(status, message, sum(units), p)
 
 
 def _p(look: Look, sums: list[Moments], units: list[int], labelled: list[int]) -> float:
@@ -92,17 +93,18 @@ def weights(look: Look) -> CheckResult:
     effective = [effective_units(one) for one in sums]
     fewest = min(effective)
     smaller = effective.index(fewest)
-    message = (
-        f"{metric}: {sums[smaller].units:,} units of an arm weigh as much as {fewest:,.0f} alike, against >= "
-        f"{FEWEST_UNITS}{_largest(look, sums[smaller])}"
-    )
     enough = fewest >= FEWEST_UNITS
+    status = Status.PASS if enough else Status.INSUFFICIENT
+    n = f"{sums[smaller].units:,} units of the smaller arm"
+    what = f"units of like weight for {metric}"
+    message = against_limit(what, fewest, ">=", FEWEST_UNITS, status=status, n=n)
+    message += _largest(look, sums[smaller])
     if not enough and sums[smaller].units >= FEWEST_UNITS:
         verb = "lower" if look.plan.unit_cap else "set"
         message += f"; {verb} `rollout.unit_cap`, or keep bots from counting"
     return CheckResult(
         name=WEIGHTS,
-        status=Status.PASS if enough else Status.INSUFFICIENT,
+        status=status,
         code="WS-ROLLOUT-029",
         value=fewest,
         limit=FEWEST_UNITS,

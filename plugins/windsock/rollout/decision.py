@@ -15,6 +15,7 @@ from windsock.records import (
     Status,
     StepTotals,
 )
+from windsock.records.check_text import named_check
 from windsock.rollout.coverage import (
     COVERAGE,
     WEIGHTS,
@@ -152,12 +153,12 @@ def _checks(look: Look, proof: Proof) -> tuple[CheckResult, ...]:
 def _decided(look: Look, checks: dict[str, CheckResult], proof: Proof) -> Verdict:
     for name, check in checks.items():
         if name.startswith(PREFIX) and check.status is Status.FAIL:
-            return Verdict(RolloutAction.ROLL_BACK, _told(check))
+            return Verdict(RolloutAction.ROLL_BACK, named_check(check))
     if look.rollout.paused_by is not None and not look.is_due:
         return Verdict(RolloutAction.HOLD, f"{look.rollout.pause}; only a guardrail acts")
     missing = _unmet(look, checks)
     if missing is None and look.rollout.is_last_step and not _is_too_late(look):
-        return Verdict(RolloutAction.PROMOTE, _told(checks[PROMOTION]))
+        return Verdict(RolloutAction.PROMOTE, named_check(checks[PROMOTION]))
     ended = _ended(look, checks, proof, missing)
     if ended is not None:
         return ended
@@ -177,7 +178,7 @@ def _unmet(look: Look, checks: dict[str, CheckResult]) -> str | None:
         if name not in checks:
             return f"the check {name} did not run"
         if not _is_met(look, checks[name]):
-            return _told(checks[name])
+            return named_check(checks[name])
     return None
 
 
@@ -226,11 +227,11 @@ def _lacking(checks: dict[str, CheckResult], proof: Proof) -> str | None:
     """Return what is missing to judge the rollout at all, in words; ``None``: nothing is."""
     for name, check in checks.items():
         if name in OWN_CHECKS and not check.passed:
-            return _told(check)
+            return named_check(check)
         if name.startswith(PREFIX) and check.interval is None:
-            return _told(check)
+            return named_check(check)
         if name == PROMOTION and not proof.has_value:
-            return _told(check)
+            return named_check(check)
     return None
 
 
@@ -239,13 +240,9 @@ def _next_step(look: Look, checks: dict[str, CheckResult]) -> str:
     shares = [f"{share // tried / PERCENT:g} %" for share in look.plan.shares]
     each = " each" if look.is_one_of_several else ""
     return (
-        f"step {step + 1} of {len(shares)} ({shares[step]}{each}) is done: {checks[UNITS].message}, "
-        f"{checks[BAKE].message}, no guardrail broken; next is {shares[step + 1]}{each}"
+        f"step {step + 1} of {len(shares)} ({shares[step]}{each}) is done: {checks[UNITS].message}; "
+        f"{checks[BAKE].message}; no guardrail broken; next is {shares[step + 1]}{each}"
     )
-
-
-def _told(check: CheckResult) -> str:
-    return f"{check.code} {check.name}: {check.message}"
 
 
 __all__ = ["decide", "required_checks"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from windsock.records import CheckResult, Interval, Status
+from windsock.records.check_text import against_limit
 from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.rollout.outcomes import hidden
 from windsock.spec import ANSWER_KINDS, HARM
@@ -49,7 +50,13 @@ def _guardrail(look: Look, name: str, limit: float, alpha: float) -> CheckResult
     if worse is None or seen.difference is None:
         fewest = min(arm.metrics[metric].units if metric in arm.metrics else 0 for arm in look.arms)
         missing = hidden(look, metric) or (
-            f"{metric} has {fewest:,} units in the smaller arm against >= {FEWEST_UNITS}"
+            against_limit(
+                f"units of the smaller arm with {metric}",
+                fewest,
+                ">=",
+                FEWEST_UNITS,
+                status=Status.INSUFFICIENT,
+            )
             if fewest < FEWEST_UNITS
             else f"{metric} has no spread, no finite value, or a few units that outweigh all others"
         )
@@ -62,10 +69,8 @@ def _guardrail(look: Look, name: str, limit: float, alpha: float) -> CheckResult
         return _told(name, limit, status, unproved, n=seen.units)
     elif worse.high <= limit:
         status = Status.PASS
-    message = (
-        f"{metric} is worse by {value:.4g} [{worse.low:.4g}, {worse.high:.4g}] against <= {limit:g} "
-        f"on {seen.units:,} units"
-    )
+    n = f"{seen.units:,} units"
+    message = against_limit(f"loss of {metric}", value, "<=", limit, status=status, interval=worse, n=n)
     if status is Status.INSUFFICIENT:
         message += "; more units must come before it is decided"
     return _told(name, limit, status, message, value=value, interval=worse, n=seen.units)

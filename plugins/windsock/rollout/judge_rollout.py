@@ -73,7 +73,7 @@ def judge_rollout(step: JudgeRolloutInput, ports: Ports, key: str) -> RolloutDec
     if not is_ours:
         report = page(ports, rollout, course_to(ports, standing))
     uri = keep_report(ports, rollout, standing, rows, report)
-    log.info("%s: %s %s: %s", rollout.model, rollout.experiment, standing.action.value, standing.reason)
+    log.debug("%s: %s %s: %s", rollout.model, rollout.experiment, standing.action.value, standing.reason)
     return standing.replace(unchanged=not is_ours, report_uri=uri)
 
 

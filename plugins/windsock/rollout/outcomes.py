@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from windsock.records import CheckResult, Moments, RolloutPlan, Status
+from windsock.records.check_text import SHARE, against_limit
 from windsock.rollout.look import FEWEST_UNITS, NOTHING, Look
 from windsock.spec import ANSWER_KINDS, LABELLED_KINDS
 from windsock.statistics.experiments import effective_units
@@ -151,11 +152,13 @@ def lost_of(look: Look) -> Fault | None:
         if number > FEWEST_EVENTS and number > cause.limit * read:
             share = number / read
             sound = math.ceil(number / cause.limit) - read
-            message = (
-                f"{number:,} of {read:,} outcomes ({share:.1%}) {cause.what}, at most {cause.limit:.0%} may; "
-                f"{cause.cure}; once it is mended, some {sound:,} sound ones must come before this is met"
+            status, n = Status.FAIL, f"{number:,} of {read:,}"
+            what = f"outcomes that {cause.what}:"
+            message = against_limit(what, share, "<=", cause.limit, status=status, n=n, unit=SHARE)
+            message += (
+                f"; {cause.cure}; once it is fixed, some {sound:,} sound ones must come before this passes"
             )
-            return Fault(Status.FAIL, cause.code, message, share, cause.limit)
+            return Fault(status, cause.code, message, share, cause.limit)
     return None
 
 
@@ -224,22 +227,19 @@ def _few(look: Look, metric: str, needed: _Needed, sizes: list[float]) -> Fault 
     expected = sum(needed.seen) * min(sizes) / sum(sizes) if sum(sizes) > 0 else 0.0
     if expected >= needed.least:
         return None
-    message = (
-        f"{metric}: {sum(needed.seen):,.0f} units {needed.what}, {expected:,.1f} of them to be expected in "
-        f"the smaller arm against >= {needed.least}; {why_none(look)}"
-    )
-    return Fault(Status.INSUFFICIENT, CODE, message, expected, needed.least)
+    status, n = Status.INSUFFICIENT, f"{sum(needed.seen):,.0f} units of both arms"
+    what = f"units {needed.what} to be expected in the smaller arm for {metric}"
+    message = against_limit(what, expected, ">=", needed.least, status=status, n=n)
+    return Fault(status, CODE, f"{message}; {why_none(look)}", expected, needed.least)
 
 
 def _few_labels(look: Look, metric: str) -> Fault | None:
     fewest = min(arm.metrics.get(metric, NOTHING).units for arm in look.arms)
     if fewest >= FEWEST_UNITS:
         return None
-    message = (
-        f"{metric}: {fewest:,} units with a label in the smaller arm against >= {FEWEST_UNITS}; "
-        f"{why_none(look)}"
-    )
-    return Fault(Status.INSUFFICIENT, CODE, message, fewest, FEWEST_UNITS)
+    status, what = Status.INSUFFICIENT, f"units with a label of {metric} in the smaller arm"
+    message = against_limit(what, fewest, ">=", FEWEST_UNITS, status=status)
+    return Fault(status, CODE, f"{message}; {why_none(look)}", fewest, FEWEST_UNITS)
 
 
 def _positives(look: Look) -> Iterator[float]:

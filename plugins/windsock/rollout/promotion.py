@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from windsock.records import CheckResult, Estimate, Interval, RolloutDecision, Status
+from windsock.records.check_text import against_limit
 from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.rollout.margins import Edge, edges
 from windsock.rollout.outcomes import SEE_OUTCOMES, fault_of, hidden
@@ -179,24 +180,32 @@ def _judged(look: Look, proof: Proof, limit: float, *, lower: bool) -> tuple[Sta
             "and a spread"
         )
         return Status.INSUFFICIENT, f"{metric} has no difference yet: {few}"
-    relation = "<" if lower else ">"
-    shown = f"{metric} {seen.difference:+.4g}"
-    part = f" ({proof.edge.about})" if proof.edge and proof.edge.about else ""
-    against = f"against {relation} {limit:.6g}{part} on {seen.information:,} units"
-    if seen.interval is None:
-        return Status.INSUFFICIENT, f"{shown} {against}; {_next_look(look)}"
-    message = f"{shown} [{seen.interval.low:+.4g}, {seen.interval.high:+.4g}] {against}"
-    if _is_open(look, proof):
-        return Status.INSUFFICIENT, f"{message}; {_next_look(look)}"
-    low, high = (
-        (-seen.interval.high, -seen.interval.low) if lower else (seen.interval.low, seen.interval.high)
+    status, why = _compared(look, proof, seen.interval, -limit if lower else limit, lower=lower)
+    message = against_limit(
+        f"difference of {metric}",
+        seen.difference,
+        "<" if lower else ">",
+        limit,
+        status=status,
+        interval=seen.interval,
+        about=proof.edge.about if proof.edge else "",
+        n=f"{seen.information:,} units",
+        signed=True,
     )
-    edge = -limit if lower else limit
-    if low > edge and (too_large := _too_large(look, seen)):
-        return Status.INSUFFICIENT, f"{message}; {too_large}"
-    if low > edge:
-        return Status.PASS, message
-    return (Status.FAIL if high <= edge else Status.INSUFFICIENT), message
+    return status, f"{message}; {why}" if why else message
+
+
+def _compared(
+    look: Look, proof: Proof, interval: Interval | None, edge: float, *, lower: bool
+) -> tuple[Status, str]:
+    """Return what an interval comes to, and what else is to be known; the edge is where more is better."""
+    if interval is None or _is_open(look, proof):
+        return Status.INSUFFICIENT, _next_look(look)
+    low, high = (-interval.high, -interval.low) if lower else (interval.low, interval.high)
+    if low <= edge:
+        return (Status.FAIL if high <= edge else Status.INSUFFICIENT), ""
+    too_large = _too_large(look, proof.estimate)
+    return (Status.INSUFFICIENT if too_large else Status.PASS), too_large
 
 
 def _too_large(look: Look, seen: Estimate) -> str:

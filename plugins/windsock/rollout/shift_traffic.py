@@ -63,7 +63,7 @@ def _shift(step: ShiftTrafficInput, ports: Ports) -> TrafficShift:
     entry = split_entry(further, rollout_route(rows, rollout), step.run, epoch=epoch, **told)
     row = append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
     lay_split(ports, row, further, run=step.run)
-    log.info("%s: rollout %s: %s, epoch %d", row.model, further.experiment, reason, epoch)
+    log.debug("%s: rollout %s: %s, epoch %d", row.model, further.experiment, reason, epoch)
     return TrafficShift(
         model=row.model,
         experiment=further.experiment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from windsock.records import CheckResult, Status
+from windsock.records.check_text import LIMIT, SHARE, against_limit
 from windsock.rollout.look import FEWEST_UNITS, Look
 from windsock.statistics.sample_ratio import sample_ratio_p
 
@@ -38,8 +39,8 @@ def sample_ratio(look: Look) -> CheckResult:
     status = Status.FAIL if p < SAMPLE_RATIO_LIMIT else Status.PASS
     expected = units * look.split[1] / sum(look.split)
     message = (
-        f"{challenger:,} of {units:,} units{_both(look)} are {look.name}'s, {expected:,.0f} expected: "
-        f"p {p:.3g} against >= {SAMPLE_RATIO_LIMIT:g}"
+        f"{challenger:,} of {units:,} units{_both(look)} are {look.name}'s, {expected:,.0f} expected; "
+        f"{against_limit('p', p, '>=', SAMPLE_RATIO_LIMIT, status=status)}"
     )
     return _of_split(status, message, value=p, limit=SAMPLE_RATIO_LIMIT, n=units)
 
@@ -54,7 +55,9 @@ def _shadow_ratio(champion: int, challenger: int) -> CheckResult:
         return _of_split(Status.INSUFFICIENT, "no request has come yet, so no unit was exposed")
     seen = challenger / champion
     status = Status.PASS if seen >= SHADOW_SHARE else Status.FAIL
-    message = f"the shadow was asked about {seen:.1%} of {champion:,} units, >= {SHADOW_SHARE:.0%} expected"
+    n = f"{challenger:,} of {champion:,}"
+    what = "units that the shadow was asked about"
+    message = against_limit(what, seen, ">=", SHADOW_SHARE, status=status, n=n, unit=SHARE)
     return _of_split(status, message, value=seen, limit=SHADOW_SHARE, n=champion)
 
 
@@ -85,8 +88,8 @@ def counts(look: Look) -> CheckResult:
         return _of_counts(Status.ERROR, message)
     for seen, limit, what in _faults(look, exposures):
         if seen > limit:
-            message = f"{seen:,} {what}; {limit:,.0f} allowed"
-            return _of_counts(Status.FAIL, message, value=seen, limit=limit, n=exposures)
+            message = against_limit("", seen, "<=", limit, status=Status.FAIL, n=f"{exposures:,} exposures")
+            return _of_counts(Status.FAIL, f"{message}; {what}", value=seen, limit=limit, n=exposures)
     message = f"{exposures:,} exposures, each of one of the arms"
     return _of_counts(Status.PASS, message, value=0, limit=0, n=exposures)
 
@@ -131,12 +134,13 @@ def units(look: Look) -> CheckResult:
     seen, least = look.units, look.plan.minimum_units
     fewest = min(arm.units for arm in look.arms)
     enough = seen >= least and fewest >= FEWEST_UNITS
-    message = f"{seen:,} units{_both(look)} in this step against >= {least:,}"
+    status = Status.PASS if enough else Status.INSUFFICIENT
+    message = against_limit(f"units{_both(look)} in this step", seen, ">=", least, status=status)
     if fewest < FEWEST_UNITS:
-        message += f"; {fewest:,} in the smaller arm against >= {FEWEST_UNITS}"
+        message += f"; {against_limit('in the smaller arm', fewest, '>=', FEWEST_UNITS)}"
     return CheckResult(
         name=UNITS,
-        status=Status.PASS if enough else Status.INSUFFICIENT,
+        status=status,
         code="WS-ROLLOUT-022",
         value=seen,
         limit=least,
@@ -158,15 +162,17 @@ def bake(look: Look) -> CheckResult:
 
 def _lasted(name: str, code: str, look: Look, least: timedelta) -> CheckResult:
     lasted = look.now - look.rollout.step_since
-    shown = timedelta(seconds=int(lasted.total_seconds()))
+    shown, status = timedelta(seconds=int(lasted.total_seconds())), Status.INSUFFICIENT
+    if lasted >= least:
+        status = Status.PASS
     return CheckResult(
         name=name,
-        status=Status.PASS if lasted >= least else Status.INSUFFICIENT,
+        status=status,
         code=code,
         value=lasted.total_seconds(),
         limit=least.total_seconds(),
         relation=">=",
-        message=f"{shown} in this step against >= {least}",
+        message=f"time in this step {shown}{LIMIT}at least {least}: {status.value}",
     )
 
 

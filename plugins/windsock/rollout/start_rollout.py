@@ -255,7 +255,7 @@ def _begin(
     entry = split_entry(rollout, base, step.run, epoch=epoch, **begins)
     row = append_unless_routed(ports.ledger, entry, seen=last_routing_row(rows))
     lay_split(ports, row, rollout, run=step.run)
-    log.info("%s: rollout %s has begun, epoch %d", name, rollout.experiment, epoch)
+    log.debug("%s: rollout %s has begun, epoch %d", name, rollout.experiment, epoch)
     begun = running_rollout(ports.ledger.rows(name))
     if begun is None or begun.experiment != rollout.experiment:
         raise StaleEpochError(f"{name}: rollout {rollout.experiment} was ended while it began")

@@ -11,6 +11,7 @@ from typing import Any
 from windsock.records import ColumnKind, EarlierKind, InputField, InputSchema
 from windsock.records.source_words import Reading
 from windsock.serving.strict_json import LARGEST_INTEGER, Fault, is_plain, kind_of
+from windsock.texts import first_of
 
 MAX_TEXT = 10_000
 Values = tuple[Any, ...]
@@ -177,5 +178,4 @@ def _unknown(names: Collection[str]) -> str:
 
 def _names(schema: InputSchema) -> str:
     names = [field.name for field in schema.fields]
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return first_of(names, NAMES_SHOWN)

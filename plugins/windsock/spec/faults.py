@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from windsock.exceptions import SpecError
+from windsock.texts import shortened
 
 SHOWN_CHARACTERS = 40
 SHOWN_FAULTS = 50
@@ -119,7 +120,7 @@ def shown(value: Any, key: str = "") -> str:
         return f"{kind} (not shown)"
     short = CREDENTIALS.sub("***@", value) if isinstance(value, str) else value
     text = repr(short)
-    return f"{kind} {text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + '...'}"
+    return f"{kind} {shortened(text, SHOWN_CHARACTERS)}"
 
 
 def closest(word: object, known: Iterable[str]) -> str:
@@ -141,4 +142,4 @@ def dotted(path: Iterable[str | int]) -> str:
 
 def _bounded(key: str) -> str:
     plain = "".join(letter if letter.isprintable() else "?" for letter in key)
-    return plain if len(plain) <= SHOWN_CHARACTERS else plain[: SHOWN_CHARACTERS - 3] + "..."
+    return shortened(plain, SHOWN_CHARACTERS)

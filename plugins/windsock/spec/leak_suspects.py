@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from windsock.spec.base import Frozen
+from windsock.texts import first_of
 
 LeakKind = Literal["copy", "alone", "absence", "one_class", "pair", "rows"]
 SHOWN = 5
@@ -75,9 +76,7 @@ class LeakSuspect(Frozen):
 
 def suspects_text(suspects: Sequence[LeakSuspect]) -> str:
     """Return the sentences of some suspects, and how many more there are."""
-    shown = "; ".join(one.sentence for one in suspects[:SHOWN])
-    more = len(suspects) - SHOWN
-    return f"{shown}; and {more} more" if more > 0 else shown
+    return first_of([one.sentence for one in suspects], SHOWN, separator="; ")
 
 
 def way_out(suspects: Sequence[LeakSuspect]) -> str:

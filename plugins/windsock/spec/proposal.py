@@ -25,6 +25,7 @@ from windsock.spec.leak_suspects import LeakSuspect
 from windsock.spec.model import HELD_OUT_PERCENT
 from windsock.spec.registries import Task
 from windsock.spec.written import quoted
+from windsock.texts import first_of
 
 CANNOT_START = "WS-SPEC-008"
 SHOWN_COLUMNS = 10
@@ -183,7 +184,7 @@ def _named(columns: Sequence[ColumnFacts], target: str) -> ColumnFacts:
     found = next((column for column in columns if column.name == target), None)
     names = [column.name for column in columns]
     if found is None:
-        listed = ", ".join(quoted(name) for name in names[: SHOWN_COLUMNS * 3])
+        listed = first_of([quoted(name) for name in names], SHOWN_COLUMNS * 3)
         raise SpecError(
             f"there is no column {shown(target)}; columns: {listed}; {closest(target, names)}".rstrip("; "),
             code=CANNOT_START,
@@ -208,15 +209,13 @@ def kind_of(column: ColumnFacts) -> str:
 
 def names_listed(columns: Sequence[ColumnFacts]) -> str:
     """Return at most ten names, and how many more there are."""
-    more = f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
-    return ", ".join(quoted(column.name) for column in columns[:SHOWN_COLUMNS]) + more
+    return first_of([quoted(column.name) for column in columns], SHOWN_COLUMNS)
 
 
 def suspects_listed(proposal: Proposal) -> str:
     """Return the columns that nearly give the answer, each with how far it does."""
     said = [f"{quoted(str(leak.column))} ({leak.short})" for leak in proposal.suspects]
-    more = f" and {len(said) - SHOWN_COLUMNS} more" if len(said) > SHOWN_COLUMNS else ""
-    return ", ".join(said[:SHOWN_COLUMNS]) + more
+    return first_of(said, SHOWN_COLUMNS)
 
 
 def target_reason(proposal: Proposal) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from windsock import records as r
 from windsock.steps.words import Verdict
+from windsock.texts import first_of
 
 SYSTEMS = {
     "TRACKING": "MLflow",
@@ -23,7 +24,7 @@ def describe_housekeeping(record: r.HousekeepingReport) -> Verdict:
         )
         return Verdict(
             word="ERROR",
-            why="; ".join(record.faults[:3]),
+            why=first_of(record.faults, 3, separator="; "),
             next_action=f"see that {' and '.join(systems)} can be reached; the task is tried again by itself",
         )
     broken = [f"the ledger of {name} is broken" for name in record.broken_ledgers]
@@ -31,21 +32,23 @@ def describe_housekeeping(record: r.HousekeepingReport) -> Verdict:
     if bad:
         named = "read `windsock ledger NAME` and the named system's log" if broken or record.faults else ""
         cures = [named, LOOK if record.unattended else ""]
-        return Verdict(word="FAIL", why="; ".join(bad[:3]), next_action="; ".join(filter(None, cures)))
-    return Verdict(
-        word="PASS",
-        why=f"{len(record.aliases_repaired)} aliases repaired, {len(record.routes_sealed)} routes "
-        f"sealed anew, {record.runs_closed} runs closed, "
-        f"{record.segments_closed} log segments closed, {record.segments_removed} removed, counts of "
-        f"{record.rollouts_forgotten} rollouts removed{_removed(record)}",
-    )
+        return Verdict(
+            word="FAIL", why=first_of(bad, 3, separator="; "), next_action="; ".join(filter(None, cures))
+        )
+    done = {
+        "aliases repaired": len(record.aliases_repaired),
+        "routes sealed again": len(record.routes_sealed),
+        "runs closed": record.runs_closed,
+        "log segments closed": record.segments_closed,
+        "log segments removed": record.segments_removed,
+        "counts of ended rollouts removed": record.rollouts_forgotten,
+    }
+    told = [f"{what}: {number:,}" for what, number in done.items() if number]
+    told += _removed(record)
+    return Verdict(word="PASS", why="; ".join(told) or "nothing was to be repaired or removed")
 
 
-def _removed(record: r.HousekeepingReport) -> str:
-    """Return what the retention removed, as the end of a sentence."""
-    kinds = [f"{one.items:,} {one.kind} ({one.bytes / MIB:.1f} MiB)" for one in record.removed]
-    more = "; more goes with the next run" if record.removal_goes_on else ""
-    return f"; retention removed {', '.join(kinds)}{more}" if kinds else ""
-
-
-__all__ = ["describe_housekeeping"]
+def _removed(record: r.HousekeepingReport) -> list[str]:
+    """Return what the retention removed."""
+    told = [f"{one.kind} removed: {one.items:,} ({one.bytes / MIB:.1f} MiB)" for one in record.removed]
+    return [*told, "more goes with the next run"] if told and record.removal_goes_on else told

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from windsock import records as r
 from windsock.monitoring.breaker_text import reset_command
-from windsock.steps.words import Verdict, limit_text, shorten
+from windsock.records.check_text import first_checks
+from windsock.steps.words import Verdict, shorten
 
 WORDS = {
     r.Status.PASS: "PASS",
@@ -43,10 +44,9 @@ def describe_performance(record: r.PerformanceReport) -> Verdict:
         r.Status.FAIL: "look at the failed checks: labels, data or the world have changed",
         r.Status.ERROR: "mend what WHY names; the window is judged again by the next run",
     }
-    shown = "; ".join(f"{check.code} {check.name}: {limit_text(check)}" for check in failed[:3])
     return Verdict(
         word=WORDS[record.status],
-        why="; ".join(text for text in (record.reason, shown if shown not in record.reason else "") if text),
+        why=record.reason or first_checks(failed),
         next_action=actions.get(record.status, "nothing to do"),
         ids={
             "model": record.model,

@@ -14,6 +14,7 @@ from windsock.exceptions import (
     VerdictError,
     WindsockError,
 )
+from windsock.records.check_text import first_checks
 from windsock.records.contract import CONTRACT_CODES
 from windsock.spec.leak_suspects import suspects_text, way_out
 from windsock.steps.housekeeping_verdicts import describe_housekeeping
@@ -32,16 +33,12 @@ from windsock.steps.rollout_verdicts import (
 )
 from windsock.steps.run import StepResult
 from windsock.steps.watch_verdicts import describe_watch
-from windsock.steps.words import Verdict, limit_text, shorten
+from windsock.steps.words import Verdict, shorten
+from windsock.texts import first_of
 
 
 def _first_failures(checks: Sequence[r.CheckResult]) -> str:
-    bad = [check for check in checks if not check.passed]
-    shown = "; ".join(
-        f"{check.code} {check.name}: {check.status.value}, {check.message or limit_text(check)}"
-        for check in bad[:3]
-    )
-    return shown + (f"; and {len(bad) - 3} more" if len(bad) > 3 else "")
+    return first_checks([check for check in checks if not check.passed])
 
 
 def _snapshot(record: r.DataSnapshot) -> Verdict:
@@ -57,12 +54,10 @@ def _snapshot(record: r.DataSnapshot) -> Verdict:
 def _failed_validation(checks: Sequence[r.CheckResult]) -> str:
     """Return what the data contract says no to, in words, before the other failures."""
     broken = [check for check in checks if not check.passed and check.code.startswith(CONTRACT_CODES)]
-    words = [f"{check.code} {check.name}: {check.message}" for check in broken[:3]]
-    words += [f"and {len(broken) - 3:,} more columns"] if len(broken) > 3 else []
+    words = [f"{check.code} {check.name}: {check.message}" for check in broken]
     others = [check for check in checks if check not in broken]
-    if not words or all(check.passed for check in others):
-        return "; ".join(words) or _first_failures(checks)
-    return f"{'; '.join(words)}; {_first_failures(others)}"
+    told = (first_of(words, 3, separator="; ", what="columns"), _first_failures(others))
+    return "; ".join(text for text in told if text)
 
 
 def _validation(record: r.ValidationReport) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from windsock import records as r
@@ -23,6 +24,17 @@ class Verdict:
     next_action: str = "nothing to do"
     ids: dict[str, str] = field(default_factory=dict)
 
+    def level(self, *, red: bool) -> int:
+        """Return the level at which the block is logged: what ends a task red is an error, the rest is not.
+
+        A FAIL that leaves its task green is a finding, such as drift: a warning.
+
+        :param red: whether the task ends red.
+        """
+        if red or self.word == "ERROR":
+            return logging.ERROR
+        return logging.WARNING if self.word == "FAIL" else logging.INFO
+
     def lines(self) -> tuple[str, str, str, str]:
         """Return the four lines of the block; no text of a file or of the data adds one."""
         ids = " ".join(f"{name}={log_text(value)}" for name, value in self.ids.items() if value) or "none"
@@ -33,17 +45,6 @@ class Verdict:
 def shorten(digest: str | None) -> str:
     """Return the first 12 digits of a digest; enough to find it, short enough to read."""
     return (digest or "")[:12]
-
-
-def limit_text(check: r.CheckResult) -> str:
-    """Return a check's number against its limit, such as ``0.912 [0.9, 0.93] >= 0.8 (n=200)``."""
-    if check.value is None:
-        return check.message or check.status.value
-    interval = f" [{check.interval.low:.4g}, {check.interval.high:.4g}]" if check.interval else ""
-    limit = f" {check.relation} {check.limit:.6g}" if check.relation and check.limit is not None else ""
-    unit = "" if check.unit == "rows" else f" {check.unit}"
-    count = f" (n={check.n}{unit})" if check.n is not None else ""
-    return f"{check.value:.6g}{interval}{limit}{count}"
 
 
 def difference_text(estimate: r.Estimate) -> str:

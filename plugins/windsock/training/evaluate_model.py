@@ -22,6 +22,7 @@ from windsock.records import (
     Latency,
     MetricValue,
     PairedDifference,
+    TrainedModel,
 )
 from windsock.records.request_contract import contract_changes
 from windsock.records.rows import held_out_mask
@@ -70,11 +71,7 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
     """
     spec, chosen = step.spec, step.ranked[0]
     _require_one_snapshot(step)
-    for place, candidate in enumerate(step.ranked, start=1):
-        scores = candidate.cross_validation
-        log.info(
-            "%s. %s: %s %.4f +- %.4f", place, candidate.candidate.label, scores.metric, scores.mean, scores.sd
-        )
+    log.info("candidates by cross-validation, the best first: %s", _ranking(step.ranked))
     bundle = ports.bundles.load(chosen.bundle_uri, chosen.bundle_digest)
     frame = ports.snapshots.load(step.snapshot)
     marked = step.snapshot.recent_rows, step.snapshot.onset_rows
@@ -248,21 +245,25 @@ def _equality(bundle: LoadedBundle) -> CompiledEquality | None:
     return None if found is None else CompiledEquality.model_validate(found)
 
 
+def _ranking(candidates: Sequence[TrainedModel]) -> str:
+    shown = []
+    for candidate in candidates:
+        scores = candidate.cross_validation
+        shown.append(f"{candidate.candidate.label} {scores.metric} {scores.mean:.4f} +- {scores.sd:.4f}")
+    return "; ".join(shown)
+
+
 def _log_findings(evaluation: Evaluation) -> None:
-    for metric in evaluation.metrics:
-        log.info("%s: %s on %s", evaluation.judged_on, metric_text(metric), metric.on())
-    for metric in evaluation.overall:
-        log.info("on all held-out rows: %s on %s", metric_text(metric), metric.on())
-    if evaluation.gap is not None:
-        log.info("training minus held out: %+.4f", evaluation.gap)
+    log.info("%s: %s", evaluation.judged_on, "; ".join(map(metric_text, evaluation.metrics)))
+    if evaluation.overall:
+        log.info("on all held-out rows: %s", "; ".join(map(metric_text, evaluation.overall)))
     log.info("%s", difference_text(evaluation.baseline))
     if evaluation.against_champion:
         log.info("%s", difference_text(evaluation.against_champion))
-    else:
-        log.info("no champion in the ledger: this is the first model")
     for one in evaluation.unanswered:
         log.info("class %r: %d held-out rows, answered for none", one.label, one.rows)
-    log.info("latency: %.4f ms per sample", evaluation.latency.ms_per_sample)
+    gap = "" if evaluation.gap is None else f"training minus held out {evaluation.gap:+.4f}; "
+    log.info("%s%.4f ms per sample", gap, evaluation.latency.ms_per_sample)
     if evaluation.compiled:
         log.info("%s", evaluation.compiled.told)
 

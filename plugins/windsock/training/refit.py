@@ -15,7 +15,9 @@ from windsock.records import (
     LearnedFrom,
     MetricValue,
     PairedDifference,
+    Status,
 )
+from windsock.records.check_text import against_limit
 from windsock.records.rows import entities_of, held_out_mask, reference_mask
 from windsock.spec import ModelSpec, metric_facts
 from windsock.statistics.profiling import build_profile
@@ -190,10 +192,11 @@ def _baseline(met: PairedDifference, spec: ModelSpec) -> tuple[str, ...]:
     """Return what the gate's comparison with a model that knows nothing lacks, where it asks for one."""
     if not spec.gate.always_meets_baseline or (met.interval is not None and met.interval.low > 0):
         return ()
-    shown = "no value" if met.value is None else f"{met.value:+.4g}"
-    if met.interval is not None:
-        shown += f" [{met.interval.low:.4g}, {met.interval.high:.4g}]"
-    return (f"{met.metric} {shown} against a model that knows nothing is not surely > 0",)
+    what = f"{met.metric} minus that of a model that knows nothing"
+    if met.value is None:
+        return (f"{what} has no value",)
+    status = Status.FAIL if met.interval is not None and met.interval.high <= 0 else Status.INSUFFICIENT
+    return (against_limit(what, met.value, ">", 0.0, status=status, interval=met.interval, signed=True),)
 
 
 def _missed(metrics: Sequence[MetricValue], spec: ModelSpec) -> tuple[str, ...]:
@@ -203,6 +206,13 @@ def _missed(metrics: Sequence[MetricValue], spec: ModelSpec) -> tuple[str, ...]:
         metric, more = found[name], metric_facts(name).greater_is_better
         interval = metric.interval
         if interval is None or (interval.low < limit if more else interval.high > limit):
-            shown = "no value" if metric.value is None else f"{metric.value:.4g}"
-            missed.append(f"{name} {shown} is not surely {'>=' if more else '<='} {limit:g}")
+            beyond = interval is not None and (interval.high < limit if more else interval.low > limit)
+            status = Status.FAIL if beyond else Status.INSUFFICIENT
+            missed.append(
+                f"{name} has no value"
+                if metric.value is None
+                else against_limit(
+                    name, metric.value, ">=" if more else "<=", limit, status=status, interval=interval
+                )
+            )
     return tuple(missed)

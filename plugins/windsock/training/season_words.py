@@ -10,6 +10,7 @@ from windsock.spec import parse_duration
 from windsock.spec.monitoring import DAY, MonitoringBlock
 from windsock.statistics.season_finding import LEAST_TIME, Found
 from windsock.statistics.seasons import cycle_of
+from windsock.texts import first_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,5 +101,4 @@ def _proposals(found: Found, times: NDArray[Any], block: MonitoringBlock) -> lis
 
 
 def _named(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return first_of(names, SHOWN)

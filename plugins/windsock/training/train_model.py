@@ -73,14 +73,6 @@ def train_model(step: TrainModelInput, ports: Ports, key: str) -> TrainedModel:
     contract = contract_of(step, ports)
     fields = contract.fields
     features = to_features(training, fields)
-    log.info(
-        "%s: %s, %s training rows, %s held out for life, %s features",
-        step.candidate.label,
-        step.spec.metric,
-        f"{len(training):,}",
-        f"{held_out.sum():,}",
-        len(fields),
-    )
     stored = ports.bundles.find(step.spec.name, key)
     seconds = 0.0
     if stored is None:
@@ -212,15 +204,7 @@ def _log_findings(
         log.info("search: %s trials, %s failed; the best is used", len(trials), failed)
     for category, count in sorted(counts.items()):
         log.info("WS-TRAINING-014: %s times %s while fitting", count, category)
-    log.info(
-        "cross-validation (%s, %s folds): %s %.4f +- %.4f; on the training rows %.4f",
-        kind,
-        len(result.folds),
-        result.metric,
-        result.mean,
-        result.sd,
-        train_score,
-    )
+    log.info("folds: %s; %s on the training rows %.4f", kind, result.metric, train_score)
 
 
 def _plain_params(pipeline: Pipeline) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from windsock.adapters.quiet import NOISY, SWITCHES, quiet_libraries
+from windsock.adapters.quiet import NOISY, SWITCHES, ignore_known_warnings, quiet_libraries
 
 LIBRARIES = {
     "great_expectations": "great_expectations.get_context(mode='ephemeral')",
@@ -116,3 +116,14 @@ class TestQuiet:
         with quiet_libraries():
             assert os.environ["MLFLOW_LOGGING_LEVEL"] == "DEBUG"
             assert os.environ["TQDM_DISABLE"] == "1"
+
+
+def test_only_the_named_warnings_are_ignored():
+    """As Airflow does it: deprecations are asked for, then pathspec's old name is used."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("default")
+        ignore_known_warnings()
+        warnings.warn("GitWildMatchPattern ('gitwildmatch') is deprecated.", DeprecationWarning, stacklevel=1)
+        warnings.warn("another one is deprecated", DeprecationWarning, stacklevel=1)
+        warnings.warn("GitWildMatchPattern is slow", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in seen] == ["another one is deprecated", "GitWildMatchPattern is slow"]

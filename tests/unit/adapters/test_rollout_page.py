@@ -155,8 +155,8 @@ def test_checks_stand_with_number_interval_and_limit():
         CheckResult(name="guardrail:slow", status=Status.ERROR, code="WS-ROLLOUT-024"),
     )
     text = text_of(page([make_look(checks=checks)]))
-    assert "sample_ratio fail 2.54e-10 - >= 0.0005 1,000 WS-ROLLOUT-020 600 against 400" in text
-    assert "guardrail:errors pass 0.001 [-0.002, 0.004] <= 0.01 12,345" in text
+    assert "sample_ratio fail 2.54e-10 - at least 0.0005 1,000 WS-ROLLOUT-020 600 against 400" in text
+    assert "guardrail:errors pass 0.001 [-0.002, 0.004] at most 0.01 12,345" in text
     assert "guardrail:slow error - - - -" in text
 
 

@@ -219,15 +219,6 @@ def test_a_source_in_words(source, words):
     assert demo.describe_source(make_spec(data={"source": source}, gate={"card": CARD})) == words
 
 
-def test_numbers_and_limits_in_words():
-    assert (demo.number(None), demo.number(0.8412345678), demo.number(100.0)) == ("-", "0.841235", "100")
-    assert (demo.limit_of(">=", 0.8), demo.limit_of(None, 0.8), demo.limit_of(">=", None)) == (
-        ">= 0.8",
-        "0.8",
-        "-",
-    )
-
-
 def test_a_dag_counts_as_parsed_only_in_this_stack():
     now = datetime.now(UTC)
     parsed = {"last_parsed_time": now.isoformat().replace("+00:00", "Z")}

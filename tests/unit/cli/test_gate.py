@@ -66,7 +66,7 @@ def test_before_anything_was_trained(ports, capsys):
     )
     assert "no snapshot yet" in found[2]
     table = "\n".join(found[3:])
-    assert "recall >= 0.8" in table
+    assert "recall, limit: at least 0.8" in table
     assert "0.85" in table
     assert "at least 20 rows, for an interval at all; then plan with that evaluation" in table
     assert "this model must beat one that knows nothing" in found[3]
@@ -81,12 +81,12 @@ def test_with_an_evaluation_and_a_snapshot(ports, capsys):
     assert found[1].startswith("true values: those of the last evaluation, of 20")
     assert "held-out rows" in found[2]
     assert "positives" in found[2]
-    recall = next(line for line in found if line.lstrip().startswith("recall >= 0.8"))
+    recall = next(line for line in found if line.lstrip().startswith("recall, limit: at least 0.8"))
     assert "0.85" in recall
     assert "positives: too few" in recall
-    roc = next(line for line in found if line.lstrip().startswith("roc_auc >= 0.8"))
+    roc = next(line for line in found if line.lstrip().startswith("roc_auc, limit: at least 0.8"))
     assert "positives: enough" in roc
-    brier = next(line for line in found if line.lstrip().startswith("brier <= 0.1"))
+    brier = next(line for line in found if line.lstrip().startswith("brier, limit: at most 0.1"))
     assert "no number of rows would do" in brier
     against = next(line for line in found if "not worse by 0.01" in line)
     assert "equal" in against

@@ -377,7 +377,7 @@ def test_the_report_shows_every_check_against_its_limit(tried, capsys):
     out = capsys.readouterr().out
     assert "rollout v2-e4 of churn: version 2 against version 1" in out
     assert "look 2, 2026-05-01 14:00:00 UTC: keep; no proof" in out
-    assert "sample_ratio  pass     0.41 >= 0.0005 (n=20000)  WS-ROLLOUT-020" in out
+    assert "sample_ratio  pass     0.41, limit: at least 0.0005, n=20,000  WS-ROLLOUT-020" in out
     assert "information only: chance that the challenger is better 91.0%" in out
 
 

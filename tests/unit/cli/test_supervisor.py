@@ -119,9 +119,10 @@ def test_the_log_of_the_start_before_is_kept_and_the_tail_has_no_colours(supervi
 
 
 def test_a_job_that_fails_says_why(supervisor, said):
-    with supervisor, pytest.raises(PartFailedError, match="job ended with exit code 3") as caught:
-        supervisor.run(part("job", "import sys; print('the reason'); sys.exit(3)"), timeout=20)
-    assert "  | the reason" in said
+    ended = "job ended with exit code 3: ValueError: the reason"
+    with supervisor, pytest.raises(PartFailedError, match=ended) as caught:
+        supervisor.run(part("job", "import sys; print('ValueError: the reason'); sys.exit(3)"), timeout=20)
+    assert said == []
     assert str(supervisor.log_file("job")) in caught.value.next_action
 
 
@@ -145,7 +146,7 @@ def test_a_part_that_ends_before_it_answers_is_not_restarted(supervisor, said):
         supervisor.start(part("a", "print('no licence')", lambda: False))
         with pytest.raises(PartFailedError, match="a ended with exit code 0 before it answered"):
             supervisor.wait_ready(timeout=20)
-    assert "  | no licence" in said
+    assert said == [], "nothing of a part's log is printed"
 
 
 def test_a_part_that_does_not_answer_in_time_is_named(supervisor):
@@ -155,19 +156,19 @@ def test_a_part_that_does_not_answer_in_time_is_named(supervisor):
             supervisor.wait_ready(timeout=0.3)
 
 
-def test_a_part_that_dies_is_restarted_three_times_with_its_last_lines_shown(supervisor, said):
+def test_a_part_that_dies_is_restarted_three_times_and_its_last_error_is_named(supervisor, said):
     with supervisor:
         supervisor.start(
-            part("a", "import time; print('up', flush=True); time.sleep(0.2); raise SystemExit(7)")
+            part(
+                "a",
+                "import time; print('KeyError: 4\\n at', flush=True); time.sleep(0.2); raise SystemExit(7)",
+            )
         )
         supervisor.wait_ready(timeout=20)
         with pytest.raises(PartFailedError, match=f"exit code 7 after {MOST_RESTARTS} restarts"):
             supervisor.watch()
     restarts = [line for line in said if "; restart" in line]
-    assert [line.split(";")[1].split(".")[0] for line in restarts] == [
-        f" restart {n} of 3" for n in (1, 2, 3)
-    ]
-    assert said.count("  | up") >= MOST_RESTARTS
+    assert restarts == [f"a ended with exit code 7; restart {n} of 3: KeyError: 4" for n in (1, 2, 3)]
 
 
 def test_a_restart_ends_what_the_dead_part_left(supervisor):

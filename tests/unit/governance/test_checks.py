@@ -185,7 +185,7 @@ class TestPerformanceMinimum:
         result = run_check("performance_minimum:recall", make_case(spec, metrics=(seen,)))
         assert (result.status, result.n, result.unit) == (Status.INSUFFICIENT, 18, "positives")
         assert result.message == (
-            "recall 1 [0.815, 1] against >= 0.97 on 18 positives of 200 rows; "
+            "recall 1 [0.815, 1], limit: at least 0.97, n=18 positives of 200 rows: insufficient; "
             "with this value 122 positives (about 1,356 rows) would do"
         )
         seen = seen.replace(value=0.95, interval=Interval(low=0.73, high=0.999))
@@ -198,7 +198,8 @@ class TestPerformanceMinimum:
         result = self.judged(seen)
         assert result.status is Status.INSUFFICIENT
         assert result.message == (
-            f"roc_auc 0.9 without an interval against >= 0.8 on 19 positives of 200 rows: {reason}"
+            "roc_auc 0.9 without an interval, limit: at least 0.8, n=19 positives of 200 rows: insufficient; "
+            f"{reason}"
         )
 
     def test_a_record_of_before_counts_rows(self) -> None:
@@ -207,7 +208,8 @@ class TestPerformanceMinimum:
         assert not {"unit", "rows", "reason"} & set(before.model_dump(mode="json"))  # its digest holds
         result = self.judged(before)
         assert result.message == (
-            "roc_auc 0.82 [0.79, 0.85] against >= 0.8 on 200 rows; with this value about 450 rows would do"
+            "roc_auc 0.82 [0.79, 0.85], limit: at least 0.8, n=200 rows: insufficient; with this value about "
+            "450 rows would do"
         )
 
     def test_an_interval_of_less_than_95_percent_is_an_error(self) -> None:

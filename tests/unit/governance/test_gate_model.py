@@ -111,7 +111,9 @@ class TestGateModel:
         slow = Latency(ms_per_sample=11.0, rows=100, repeats=5)
         decision = judged(fake_ports(ledger=ledger), latency=slow, **met(ledger, 0.01, 0.03))
         assert decision.outcome is Outcome.REFUSE
-        assert "WS-GATE-005 latency: fail, 11 ms per sample against <= 10 ms" in decision.reason
+        assert (
+            "WS-GATE-005 latency: time per sample 11 ms, limit: at most 10 ms, n=500: fail" in decision.reason
+        )
 
     def test_an_evaluation_made_before_the_champion_changed_is_refused_and_not_final(self) -> None:
         decision = judged(fake_ports(ledger=make_ledger(OLD)))
@@ -357,7 +359,7 @@ class TestRecentRows:
         assert decision.outcome is Outcome.PROMOTE
         assert decision.reason == "all 4 required checks passed; judged on 200 recent held-out rows"
         (check,) = [check for check in decision.checks if check.name == "baseline_comparison"]
-        assert check.message.endswith("on 200 recent held-out rows")
+        assert check.message.endswith(", n=200 recent held-out rows: pass")
 
     def test_without_recent_rows_it_says_nothing_of_them(self):
         decision = judged()
@@ -370,8 +372,8 @@ class TestRecentRows:
         good = MetricValue(name="roc_auc", value=0.97, n=900, interval={"low": 0.95, "high": 0.99})
         decision = judged(spec=spec, recent_held_out=200, overall=(good,))
         assert decision.outcome is Outcome.REFUSE
-        assert "performance_minimum:roc_auc: fail" in decision.reason
-        assert "on 200 recent held-out rows" in decision.reason
+        assert "performance_minimum:roc_auc: roc_auc 0.84" in decision.reason
+        assert ", n=200 recent held-out rows: fail" in decision.reason
 
 
 class TestTheRequestContract:

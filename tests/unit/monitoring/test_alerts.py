@@ -92,7 +92,7 @@ class TestConditions:
             "performance:realised:roc_auc": False,
         }
         assert found["performance:latency_p95"].severity is Severity.LOW
-        assert "140 against <= 100" in found["performance:latency_p95"].text
+        assert "latency_p95: 140, limit: at most 100: fail." in found["performance:latency_p95"].text
 
     def test_each_check_has_its_own_severity_and_not_the_reports(self):
         checks = (

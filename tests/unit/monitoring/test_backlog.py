@@ -51,7 +51,7 @@ def test_the_oldest_ones_first_and_the_rest_later(ports: Any) -> None:
     assert found.windows[-1] == hour(100)
     assert (found.waiting, found.empty, found.skipped) == (100, 0, ())
     assert found.told("1h") == (
-        "200 closed windows of 1h without a verdict; 100 later ones wait for the next runs"
+        "200 closed windows of 1h are to be judged; 100 later ones wait for the next runs"
     )
     assert len(take_backlog(SPEC, ports, most=None).windows) == 300
 

@@ -113,7 +113,9 @@ class TestVerdict:
         report = look(ports)
         assert (report.status, report.drifted, report.drift_ratio) == (Status.FAIL, ("age",), 0.2)
         assert report.severity is Severity.MEDIUM
-        assert report.reason.startswith("WS-MONITORING-020 1 of 5 columns drifted: age ")
+        assert report.reason.startswith(
+            "WS-MONITORING-020 drifted columns 1, limit: below 1, n=5 columns: fail; age "
+        )
         (run,) = ports.tracker.runs.values()
         assert run.files["drift/report.html"] == b"<html>report</html>"
         assert b'"age"' in run.files["drift/verdict.json"]
@@ -199,7 +201,7 @@ class TestNothingToJudge:
         ports = world(counted(draw_frame(rows, 2, shift=5.0)))
         report = look(ports, minimum_rows=1)
         assert (report.status, report.rows, report.severity) == (Status.INSUFFICIENT, rows, Severity.NONE)
-        assert f"{rows} rows; 30 are needed" in report.reason
+        assert f"rows {rows}, limit: at least 30: insufficient" in report.reason
         assert ports.gauges.samples == {}
 
     def test_a_window_that_nobody_counted(self) -> None:
@@ -268,7 +270,7 @@ class TestNamedFindings:
         assert report.score is not None
         assert report.target is not None
         assert report.score.status is report.target.status is report.status is Status.FAIL
-        assert report.reason.startswith("WS-MONITORING-023 prediction_drift")
+        assert report.reason.startswith("WS-MONITORING-023 scores ")
         assert {finding.split(" ")[0] for finding in report.findings} == {
             "scores",
             "outcomes",

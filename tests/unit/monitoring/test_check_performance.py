@@ -374,7 +374,7 @@ class TestTrend:
             if one.window != WINDOW:
                 kept.add_window(one.replace(digest=digest("9")))
         report = scene.look(answers(*coin(10_000, right=0.82)))
-        assert check_of(report, "performance_trend").message.startswith("1 judged windows")
+        assert check_of(report, "performance_trend").message.endswith(": 1; at least 8 make a trend")
         scene = Scene(ACCURATE, spec=BY_ACCURACY, window="1d")
         for day in range(1, 10):
             scene.remember(day, realised__accuracy=0.99)

@@ -50,13 +50,17 @@ def test_the_columns_make_the_window(columns: tuple[ColumnDrift, ...], status: S
 def test_why_names_the_worst_columns_with_their_numbers() -> None:
     found = judged(CALM, MOVED, column("income", Status.FAIL, effect=0.3))
     assert found.reason == (
-        "WS-MONITORING-020 2 of 3 columns drifted: income 0.3 >= 0.05, visits 0.2 >= 0.05"
+        "WS-MONITORING-020 drifted columns 2, limit: below 1, n=3 columns: fail; "
+        "income 0.3, limit: below 0.05: fail; visits 0.2, limit: below 0.05: fail"
     )
     assert judged(CALM, column("visits", effect=0.04)).reason == (
-        "none of 2 columns drifted; the closest, visits: 0.04 against 0.05"
+        "none of 2 columns drifted; the closest: visits 0.04, limit: below 0.05: pass"
     )
     many = [column(f"c{place}", Status.FAIL, effect=0.1 + place / 100) for place in range(9)]
-    assert judged(*many).reason.endswith("c8 0.18 >= 0.05, c7 0.17 >= 0.05, c6 0.16 >= 0.05 and 6 more")
+    assert judged(*many).reason.endswith(
+        "c8 0.18, limit: below 0.05: fail; c7 0.17, limit: below 0.05: fail; "
+        "c6 0.16, limit: below 0.05: fail; and 6 more"
+    )
 
 
 def test_the_worst_columns_are_those_farthest_beyond_their_own_limit() -> None:
@@ -68,18 +72,22 @@ def test_the_worst_columns_are_those_farthest_beyond_their_own_limit() -> None:
         column("narrow", Status.FAIL, effect=0.2),
     ]
     assert judged(*drifted).reason == (
-        "WS-MONITORING-020 5 of 5 columns drifted: "
-        "narrow 0.2 >= 0.05, wide 0.3 >= 0.2, unlimited 0.5 >= 0 and 2 more"
+        "WS-MONITORING-020 drifted columns 5, limit: below 1, n=5 columns: fail; "
+        "narrow 0.2, limit: below 0.05: fail; wide 0.3, limit: below 0.2: fail; "
+        "unlimited 0.5, limit: below 0: fail; and 2 more"
     )
-    assert judged(*drifted[:3]).reason.endswith(": unlimited 0.5 >= 0, unmeasured 0 >= 0.05, unknown 0 >= 0")
+    assert judged(*drifted[:3]).reason.endswith(
+        "; unlimited 0.5, limit: below 0: fail; unmeasured without a number: fail; "
+        "unknown without a number: fail"
+    )
 
 
 def test_the_closest_column_is_one_that_did_not_drift_and_has_a_number() -> None:
     assert judged(CALM, MOVED, columns=2).reason == (
-        "1 of 2 columns drifted; the closest, age: 0.02 against 0.05"
+        "1 of 2 columns drifted; the closest: age 0.02, limit: below 0.05: pass"
     )
-    assert judged(MOVED, columns=2).reason == "1 of 1 columns drifted"
-    assert judged(column("plan", effect=None)).reason == "none of 1 columns drifted"
+    assert judged(MOVED, columns=2).reason == "the only column drifted"
+    assert judged(column("plan", effect=None)).reason == "the only column did not drift"
 
 
 @pytest.mark.parametrize(("minimum", "status"), [(500, Status.PASS), (501, Status.INSUFFICIENT)])
@@ -93,7 +101,7 @@ def test_as_many_rows_as_are_needed_are_enough(minimum: int, status: Status) -> 
         limit=minimum,
         relation=">=",
         n=500,
-        message="" if status is Status.PASS else "500 rows; 501 are needed",
+        message=f"rows 500, limit: at least {minimum}: {status.value}",
     )
 
 
@@ -106,7 +114,7 @@ def test_the_count_of_drifted_columns_is_told_against_its_limit() -> None:
         limit=2,
         relation="<",
         n=2,
-        message="1 of 2 columns drifted",
+        message="drifted columns 1, limit: below 2, n=2 columns: pass",
     )
 
 
@@ -119,6 +127,7 @@ def test_a_named_rule_is_told_against_its_limit_which_is_allowed() -> None:
         limit=0.5,
         relation="<=",
         n=2,
+        message="drift_ratio 0.5, limit: at most 0.5, n=2 columns: pass",
     )
 
 
@@ -142,7 +151,10 @@ def test_why_no_column_could_be_judged_is_told(rule: Any, name: str, code: str, 
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(Status.FAIL, "scores are not distributed as on held-out rows"), (Status.PASS, "")],
+    [
+        (Status.FAIL, "scores 0.3, limit: below 0.05: fail; they are not distributed as on held-out rows"),
+        (Status.PASS, "scores 0.3, limit: below 0.05 (so it may be chance): pass"),
+    ],
 )
 def test_the_scores_are_told_against_their_limit(status: Status, message: str) -> None:
     assert judged(CALM, score=column("score", status, effect=0.3)).checks[-1] == CheckResult(
@@ -177,7 +189,7 @@ def test_what_keeps_a_window_from_passing_is_told_against_its_limit() -> None:
         limit=0.05,
         relation="<=",
         n=500,
-        message="25 damaged lines of the prediction log are left out",
+        message="damaged lines of the log 5 %, limit: at most 5 %, n=25 of 500, left out: pass",
     )
 
 
@@ -190,8 +202,9 @@ def test_scores_without_a_number_or_a_limit_are_told_without_them(missing: str) 
 
 def test_all_that_failed_is_told() -> None:
     assert judged(CALM, MOVED, score=column("score", Status.FAIL, effect=0.3)).reason == (
-        "WS-MONITORING-020 1 of 2 columns drifted: visits 0.2 >= 0.05; "
-        "prediction_drift 0.3 >= 0.05: scores are not distributed as on held-out rows"
+        "WS-MONITORING-020 drifted columns 1, limit: below 1, n=2 columns: fail; "
+        "visits 0.2, limit: below 0.05: fail; scores 0.3, limit: below 0.05: fail; "
+        "they are not distributed as on held-out rows"
     )
 
 
@@ -204,7 +217,7 @@ def test_the_named_rules_decide_in_place_of_the_columns() -> None:
     columns = [column("a", psi=0.6), column("b", Status.FAIL, psi=0.1), column("c", psi=None)]
     score = judged(*columns, rules={"drift_score": 0.25})
     assert (score.status, score.drift_score) == (Status.FAIL, pytest.approx(0.35))
-    assert score.reason == "WS-MONITORING-021 drift_score 0.35 > 0.25"
+    assert score.reason == "WS-MONITORING-021 drift_score 0.35, limit: at most 0.25, n=3 columns: fail"
     assert [check.name for check in score.checks] == ["minimum_rows", "drift_score"]
     assert judged(*columns, rules={"drift_score": 0.4}).status is Status.PASS
     ratio = judged(*columns, rules={"drift_ratio": 0.3})
@@ -223,7 +236,7 @@ def test_the_ratio_is_of_the_columns_that_were_judged() -> None:
 def test_too_few_rows_are_insufficient_whatever_the_columns_say() -> None:
     found = judged(MOVED, counts=replace(COUNTS, rows=20))
     assert (found.status, found.severity) == (Status.INSUFFICIENT, Severity.NONE)
-    assert found.reason.startswith("WS-MONITORING-024 20 rows;")
+    assert found.reason.startswith("WS-MONITORING-024 rows 20, limit: at least ")
     assert judged(FEW, counts=replace(COUNTS, rows=0)).status is Status.INSUFFICIENT
 
 
@@ -231,7 +244,7 @@ def test_a_damaged_log_does_not_pass() -> None:
     assert judged(CALM, counts=replace(COUNTS, damaged=5)).status is Status.PASS
     found = judged(CALM, counts=replace(COUNTS, damaged=100))
     assert (found.status, found.checks[-1].code) == (Status.ERROR, "WS-MONITORING-026")
-    assert "100 damaged lines" in found.reason
+    assert "n=100 of 600, left out: error" in found.reason
     assert judged(FEW, counts=replace(COUNTS, rows=0, damaged=9)).status is Status.ERROR
     assert judged(MOVED, counts=replace(COUNTS, damaged=100)).status is Status.FAIL
 
@@ -249,7 +262,7 @@ def test_scores_make_a_window_fail_only_where_they_count() -> None:
     found = judged(CALM, score=score)
     assert (found.status, found.severity) == (Status.FAIL, Severity.HIGH)
     assert found.reason == (
-        "WS-MONITORING-023 prediction_drift 0.3 >= 0.05: scores are not distributed as on held-out rows"
+        "WS-MONITORING-023 scores 0.3, limit: below 0.05: fail; they are not distributed as on held-out rows"
     )
     assert judged(CALM, score=score, predictions=False).status is Status.PASS
     assert judged(CALM, score=column("score", Status.INSUFFICIENT)).status is Status.PASS

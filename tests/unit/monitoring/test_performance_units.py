@@ -45,7 +45,7 @@ def test_answers_to_one_unit_count_once() -> None:
     report = Scene(ACCURATE, spec=BY_ACCURACY).look(few)
     drop = check_of(report, "performance_drop")
     assert (drop.status, drop.n, drop.unit) == (Status.INSUFFICIENT, USERS, "entities")
-    assert "on 100 entities of 2,000 labelled rows" in drop.message
+    assert "n=100 entities of 2,000 labelled rows: " in drop.message
     alone = Scene(ACCURATE, spec=BY_ACCURACY).look(few.assign(unit=None))
     assert check_of(alone, "performance_drop").status is Status.FAIL
 

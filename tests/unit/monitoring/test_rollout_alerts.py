@@ -126,7 +126,7 @@ class TestOutcomes:
         condition = split_condition(rollout, looks)
         assert condition is not None
         assert (condition.key, condition.active) == ("rollout-split", True)
-        assert f"WS-ROLLOUT-032 {name}: 2,767 outcomes are of nobody" in condition.text
+        assert f"WS-ROLLOUT-032 {name}: fail, 2,767 outcomes are of nobody" in condition.text
 
     def test_those_that_are_still_to_come_are_not(self):
         condition = split_condition(make_rollout(), [outcomes_lost(1, Status.INSUFFICIENT)])
@@ -290,7 +290,7 @@ class TestSeveral:
         told = split_condition(several_rollout(), looks)
         assert told is not None
         assert told.active
-        assert "version 5: WS-ROLLOUT-020 sample_ratio: p 1e-9." in told.text
+        assert "version 5: WS-ROLLOUT-020 sample_ratio: fail, p 1e-9." in told.text
         assert "version 4" not in told.text.partition("look 2")[2]
 
     def test_the_split_of_one_that_was_dropped_before_is_told_no_more(self):

@@ -205,7 +205,7 @@ class TestPerformance:
         assert report.status is Status.INSUFFICIENT
         told = "WS-STORAGE-001: how late labels come could not be measured"
         assert report.findings.count(told) == 1
-        assert "0 of 50 answers have a label" in report.findings[-1]
+        assert "n=0 of 50 answers: insufficient" in report.findings[-1]
         assert scene.ports.monitor.windows("churn", "performance")[-1].window == WINDOW
 
     def test_a_verdict_is_told_nothing(self):

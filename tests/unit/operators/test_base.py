@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -173,6 +174,43 @@ def test_last_block_of_a_red_task(ports, step_answers, caplog, kind):
     assert lines[1] == "VERDICT: ERROR"
     assert "windsock serve" in lines[3]
     assert "model=churn" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "level"),
+    [
+        ("PASS", "on_success_callback", logging.INFO),
+        ("UNCHANGED", "on_skipped_callback", logging.INFO),
+        ("KEEP", "on_skipped_callback", logging.INFO),
+        ("DRY RUN", "on_success_callback", logging.INFO),
+        ("HOLD", "on_success_callback", logging.INFO),
+        ("FAIL", "on_success_callback", logging.WARNING),
+        ("FAIL", "on_failure_callback", logging.ERROR),
+        ("ERROR", "on_failure_callback", logging.ERROR),
+        ("ERROR", "on_retry_callback", logging.ERROR),
+    ],
+)
+def test_the_level_of_the_last_block(ports, step_answers, caplog, word, kind, level):
+    step_answers("take_snapshot", make_snapshot())
+    task = snapshot_task()
+    context = make_context(task)
+    task.execute(context)
+    task.verdict = replace(task.verdict, word=word)
+    end(task, context, kind, caplog)
+    block = [record for record in caplog.records if record.getMessage() != "::endgroup::"]
+    assert {record.levelno for record in block} == {level}
+    assert len(block) == 4
+
+
+def test_what_fails_after_a_good_verdict_is_the_verdict(ports, step_answers, caplog):
+    step_answers("take_snapshot", make_snapshot())
+    task = snapshot_task()
+    context = make_context(task)
+    task.execute(context)
+    context["exception"] = ServerUnavailableError("the event could not be sent")
+    lines = end(task, context, "on_failure_callback", caplog)
+    assert lines[1] == "VERDICT: ERROR"
+    assert "the event could not be sent" in lines[2]
 
 
 def test_input_that_does_not_fit_ends_with_the_block_too(ports, caplog):

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
-from support.builders import NOON, make_decision, make_difference, make_evaluation, make_spec
+from support.builders import NOON, make_check, make_decision, make_difference, make_evaluation, make_spec
 from support.context import make_context
 from support.monitoring_records import (
     WINDOW,
@@ -87,10 +87,11 @@ class TestCheckDrift:
         with caplog.at_level(logging.INFO, logger="windsock.task"):
             task.execute(make_context(task))
         lines = [record.getMessage() for record in caplog.records]
-        start = lines.index("::group::Drift")
+        start = lines.index("Drift, the worst first")
         assert lines[start + 1].split()[:3] == ["column", "status", "rows"]
         assert lines[start + 2].split() == ["bad", "fail", "1,000", "0.4", "0.05", "0.4", "-", "unseen"]
-        assert "and 16 more columns, none of them worse" in lines
+        fine = ", ".join(f"fine_{number}" for number in range(25))
+        assert f"without drift: {fine} and 15 more" in lines
         assert "finding: one was odd" in lines
 
     def test_verdicts_are_told_to_who_waits_for_them(self, ports, step_answers):
@@ -110,7 +111,7 @@ class TestCheckDrift:
         assert context["outlet_events"].added == []
 
 
-def test_a_loss_is_green_and_names_the_failed_check(ports, step_answers):
+def test_a_loss_is_green_and_its_reason_is_said_once(ports, step_answers):
     check = r.CheckResult(
         name="realised_drop:roc_auc", status="fail", code="WS-MONITORING-031", value=0.7, limit=0.79, n=800
     )
@@ -118,7 +119,15 @@ def test_a_loss_is_green_and_names_the_failed_check(ports, step_answers):
     task = CheckPerformanceOperator(task_id="check_performance", spec=make_spec(), window=SPAN)
     task.execute(make_context(task))
     assert task.verdict.word == "FAIL"
-    assert "WS-MONITORING-031 realised_drop:roc_auc" in task.verdict.why
+    assert task.verdict.why == "roc_auc 0.84 on 800 labelled rows"
+
+
+def test_a_loss_without_a_reason_says_the_number_and_its_limit(ports, step_answers):
+    check = make_check("drop", r.Status.FAIL, value=0.1, limit=0.05, relation="<=", n=800)
+    step_answers("check_performance", make_performance(status=r.Status.FAIL, reason="", checks=(check,)))
+    task = CheckPerformanceOperator(task_id="check_performance", spec=make_spec(), window=SPAN)
+    task.execute(make_context(task))
+    assert task.verdict.why == "WS-DATA-100 drop: 0.1, limit: at most 0.05, n=800: fail"
 
 
 class TestDecideRetrain:

@@ -518,7 +518,7 @@ class TestSeveral:
         look = several_look(3, about=6, looks={5: {"withdrawn": True}})
         numbers = "conversion 0.1 against {}, difference {} (confidence_sequence); {}"
         first = numbers.format("0.1", "+0 [-0.01, +0.01]", "hold: because of 4")
-        third = numbers.format("0.108", "+0.008 [-0.002, +0.018]", "hold: because of 6")
+        third = numbers.format("0.108", "+0.008 [-0.002, +0.018]", "hold")
         assert estimate_lines(look) == [
             "champion 3: 70,000 units",
             f"challenger 4: 10,000 units, {first}",
@@ -528,10 +528,10 @@ class TestSeveral:
 
     def test_the_checks_of_each_are_in_the_log(self, monkeypatch):
         titles = []
-        monkeypatch.setattr(judge_rollout, "log_checks", lambda title, checks: titles.append(title))
+        monkeypatch.setattr(judge_rollout, "log_checks", lambda title, checks, shown: titles.append(title))
         look = several_look(3, about=6, looks={5: {"withdrawn": True}})
         judge().report(SimpleNamespace(record=look))
-        assert titles == ["Version 6", "Version 4: hold"]
+        assert titles == ["version 6", "version 4: hold"]
 
     def test_a_decision_that_moves_nothing_names_whom_it_concerns(self, three):
         look = several_look(1, "hold", about=6)

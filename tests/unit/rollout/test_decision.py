@@ -45,8 +45,8 @@ def check(decision: RolloutDecision, name: str) -> CheckResult:
 def test_a_better_challenger_is_promoted_with_the_number_against_its_limit():
     decision = look(BETTER)
     assert decision.action is RolloutAction.PROMOTE
-    assert decision.reason.startswith("WS-ROLLOUT-026 promotion: conversion +0.02 [+0.01")
-    assert "against > 0 on 40,000 units" in decision.reason
+    assert decision.reason.startswith("WS-ROLLOUT-026 promotion: difference of conversion +0.02 [+0.01")
+    assert ", limit: above 0, n=40,000 units: pass" in decision.reason
     assert all(one.passed for one in decision.checks)
     assert tuple(one.name for one in decision.checks) == (
         "sample_ratio", "counts", "units", "outcomes", "cycle",
@@ -68,7 +68,7 @@ def test_an_equal_challenger_holds():
 def test_harm_is_rolled_back_at_any_look(days):
     decision = look(WORSE, now=after(days=days))
     assert decision.action is RolloutAction.ROLL_BACK
-    assert decision.reason.startswith("WS-ROLLOUT-025 guardrail:harm: conversion is worse by 0.02 [")
+    assert decision.reason.startswith("WS-ROLLOUT-025 guardrail:harm: loss of conversion 0.02 [")
 
 
 def test_harm_is_rolled_back_while_paused_while_a_person_is_asked_and_with_a_broken_split():
@@ -148,7 +148,7 @@ def test_strange_counts_hold(field, allowed, refused):
     assert look(BETTER.model_copy(update={field: allowed})).action is RolloutAction.PROMOTE
     decision = look(BETTER.model_copy(update={field: refused}))
     assert decision.action is RolloutAction.HOLD
-    assert decision.reason.startswith(f"WS-ROLLOUT-021 counts: {refused} ")
+    assert decision.reason.startswith(f"WS-ROLLOUT-021 counts: {refused}, limit: at most ")
 
 
 @pytest.mark.parametrize("other", [{"experiment": "v2-e9"}, {"step": 1}])
@@ -156,7 +156,7 @@ def test_strange_counts_hold(field, allowed, refused):
 def test_nothing_follows_from_counts_of_another_step(other, totals):
     decision = look(totals.model_copy(update=other))
     assert decision.action is RolloutAction.HOLD
-    assert "WS-ROLLOUT-021 counts: the counts are of" in decision.reason
+    assert "WS-ROLLOUT-021 counts: error, the counts are of" in decision.reason
     assert check(decision, "promotion").status is Status.ERROR
     assert check(decision, "guardrail:harm").status is Status.ERROR
 
@@ -165,7 +165,10 @@ def test_fewer_than_the_minimum_of_units_hold():
     rollout = make_rollout(make_plan(minimum_units=40_001))
     decision = look(BETTER, rollout)
     assert decision.action is RolloutAction.HOLD
-    assert decision.reason == "WS-ROLLOUT-022 units: 40,000 units in this step against >= 40,001"
+    assert (
+        decision.reason
+        == "WS-ROLLOUT-022 units: units in this step 40,000, limit: at least 40,001: insufficient"
+    )
     assert look(BETTER, make_rollout(make_plan(minimum_units=40_000))).action is RolloutAction.PROMOTE
 
 
@@ -174,14 +177,16 @@ def test_each_arm_needs_units_however_low_the_minimum():
     assert look(make_conversions(0, 99, units=99), rollout).action is RolloutAction.HOLD
     decision = look(make_conversions(99, 0, units=99), rollout)
     assert decision.action is RolloutAction.HOLD
-    assert "99 in the smaller arm against >= 100" in decision.reason
+    assert "in the smaller arm 99, limit: at least 100" in decision.reason
     assert look(make_conversions(100, 0, units=100), rollout).action is RolloutAction.ROLL_BACK
 
 
 def test_no_promotion_before_a_whole_cycle():
     decision = look(BETTER, now=after(days=7, seconds=-1))
     assert decision.action is RolloutAction.HOLD
-    assert decision.reason.startswith("WS-ROLLOUT-023 cycle: 6 days, 23:59:59")
+    assert decision.reason.startswith(
+        "WS-ROLLOUT-023 cycle: time in this step 6 days, 23:59:59, limit: at least 7 days, 0:00:00: "
+    )
 
 
 def test_a_clock_that_was_ahead_promotes_nobody():
@@ -195,7 +200,7 @@ def test_a_guardrail_that_is_not_within_its_limit_keeps_a_gain_from_being_promot
     assert check(decision, "guardrail:errors").status is status
     expected = RolloutAction.ROLL_BACK if status is Status.FAIL else RolloutAction.HOLD
     assert decision.action is expected
-    assert decision.reason.startswith("WS-ROLLOUT-025 guardrail:errors: errors is worse by 0.0")
+    assert decision.reason.startswith("WS-ROLLOUT-025 guardrail:errors: loss of errors 0.0")
 
 
 def without(totals: StepTotals, metric: str) -> StepTotals:
@@ -278,7 +283,7 @@ def test_too_little_traffic_is_rolled_back_at_the_deadline():
     assert decision.action is RolloutAction.ROLL_BACK
     assert decision.reason == (
         "not enough evidence by the deadline of 28d: "
-        "WS-ROLLOUT-022 units: 2,000 units in this step against >= 10,000"
+        "WS-ROLLOUT-022 units: units in this step 2,000, limit: at least 10,000: insufficient"
     )
 
 
@@ -290,7 +295,7 @@ def test_a_small_loss_within_the_margin_is_promoted():
     rollout = make_rollout(make_plan(promote={"not_worse": 0.02}))
     decision = look(make_conversions(2_000, 1_990), rollout)
     assert decision.action is RolloutAction.PROMOTE
-    assert "against > -0.02" in decision.reason
+    assert ", limit: above -0.02, " in decision.reason
     assert look(make_conversions(2_000, 1_990)).action is RolloutAction.HOLD
     assert look(make_conversions(2_000, 1_790), rollout).action is not RolloutAction.PROMOTE
 
@@ -360,7 +365,9 @@ class TestCanary:
         assert look(make_totals(*arms), self.rollout).action is RolloutAction.ADVANCE
         decision = look(without(SMALL_STEP, "errors"), self.rollout)
         assert decision.action is RolloutAction.HOLD
-        assert decision.reason.startswith("WS-ROLLOUT-025 guardrail:errors: errors has 0 units")
+        assert decision.reason.startswith(
+            "WS-ROLLOUT-025 guardrail:errors: units of the smaller arm with errors 0, "
+        )
 
     def test_a_pause_holds_it(self):
         rollout = self.rollout.model_copy(update={"paused_by": "alice"})
@@ -386,7 +393,8 @@ class TestCanary:
         decision = look(seen, rollout, now=after(days=15, seconds=-1))
         assert decision.action is RolloutAction.HOLD
         assert decision.reason == (
-            "WS-ROLLOUT-023 cycle: 6 days, 23:59:59 in this step against >= 7 days, 0:00:00"
+            "WS-ROLLOUT-023 cycle: time in this step 6 days, 23:59:59, limit: at least 7 days, 0:00:00: "
+            "insufficient"
         )
         assert look(seen, rollout, now=after(days=15)).action is RolloutAction.PROMOTE
 
@@ -418,7 +426,9 @@ class TestShadow:
         assert look(self.seen(19_000, 17_100), rollout).action is RolloutAction.PROMOTE
         decision = look(self.seen(18_999, 17_100), rollout)
         assert decision.action is RolloutAction.HOLD
-        assert decision.reason.startswith("WS-ROLLOUT-020 sample_ratio: the shadow was asked about 95.0% of")
+        assert decision.reason.startswith(
+            "WS-ROLLOUT-020 sample_ratio: units that the shadow was asked about 94.99 %, limit: at least 95 %"
+        )
 
     def test_a_unit_of_both_arms_is_usual(self):
         totals = self.seen().model_copy(update={"moved": 20_000})

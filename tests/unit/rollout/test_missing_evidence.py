@@ -356,7 +356,7 @@ class TestMessages:
             (
                 "outcomes with another word",
                 [
-                    "2,640 of 2,640 outcomes (100.0%)",
+                    "100 %, limit: at most 20 %, n=2,640 of 2,640: fail",
                     "some 10,560 sound ones must come",
                     "`outcome` of the metric",
                 ],
@@ -369,8 +369,14 @@ class TestMessages:
             ("12,000 units and no outcome", ["no outcome arrived", "`rollout.labels`"]),
             ("every outcome came too late", ["900 outcomes came later", "raise `rollout.attribution`"]),
             ("another spelling, a plan of before", ["2,767 outcomes are of units", "spelled otherwise"]),
-            ("a few ids that another unit has", ["900 exposures have the prediction id of another unit"]),
-            ("prediction ids used again", ["19,500 exposures", "send a new id with each request, or none"]),
+            (
+                "a few ids that another unit has",
+                ["counts: 900, limit: at most ", "exposures have the prediction id of another unit"],
+            ),
+            (
+                "prediction ids used again",
+                ["counts: 19,500, limit: at most ", "send a new id with each request, or none"],
+            ),
             ("bots with 20,000 visits, no cap", ["the largest has 20,000", "`rollout.unit_cap`"]),
             ("labels lost in one arm", ["35.0% of the challenger's", "40.0% of the champion's"]),
         ],
@@ -382,15 +388,15 @@ class TestMessages:
     def test_a_relative_margin(self):
         plan = usual(guardrails={"harm": None})
         decision = look(make_conversions(200, 160, outcomes=360), plan)
-        assert "against > -0.002 (20 % of the champion's 0.01)" in decision.reason
+        assert "limit: above -0.002 (20 % of the champion's 0.01)" in decision.reason
         assert check(decision, "promotion").limit == pytest.approx(-0.002)
 
     def test_the_smaller_margin_holds(self):
         decision = look(make_conversions(25_000, 25_000, units=50_000, outcomes=50_000))
-        assert "against > -0.02 on 100,000 units" in decision.reason
+        assert "limit: above -0.02, n=100,000 units" in decision.reason
         alone = usual().model_copy(update={"margin": None})
         decision = look(make_conversions(25_000, 25_000, units=50_000, outcomes=50_000), alone)
-        assert "against > -0.1 (20 % of the champion's 0.5)" in decision.reason
+        assert "limit: above -0.1 (20 % of the champion's 0.5)" in decision.reason
 
     def test_one_that_could_not_be_judged_at_the_start_promotes_nothing_unless_it_is_meant(self):
         totals = make_conversions(1_000, 990, units=100_000, outcomes=1_990)  # 1 %, with a margin of 2
@@ -471,7 +477,9 @@ def test_the_events_of_one_unit_are_those_of_one_unit():
     sums = Moments(units=20_000, num=40, den=40_000, num_num=1_600, den_den=80_000, num_den=80)
     arms = [make_arm(20_000, {"ctr": sums}) for _ in range(2)]
     decision = look(make_totals(*arms, outcomes=80), usual(metric="ctr"))
-    assert decision.reason.startswith("WS-ROLLOUT-027 outcomes: ctr: 2 units with a positive outcome")
+    assert decision.reason.startswith(
+        "WS-ROLLOUT-027 outcomes: units with a positive outcome to be expected in the smaller arm for ctr 1"
+    )
 
 
 def test_events_are_planned_by_the_smaller_arm():

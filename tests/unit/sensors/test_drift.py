@@ -78,6 +78,6 @@ def test_what_is_left_to_later_runs_is_pushed_and_said(clock, monkeypatch):
     assert [one["end"] for one in left] == ["2026-05-01T12:10:00Z", "2026-05-01T12:20:00Z"]
     assert context["ti"].pushed["waiting"] == 1200
     assert task.verdict.why == (
-        "2 closed windows of 10m without a verdict; 4 more were empty; 1,200 later ones wait for the next "
+        "2 closed windows of 10m are to be judged; 4 more were empty; 1,200 later ones wait for the next "
         "runs; WS-MONITORING-118 a window skipped"
     )

@@ -40,8 +40,8 @@ def test_each_decision_has_its_word_and_none_is_red(action, word):
 def test_a_roll_back_says_the_number_against_the_limit():
     verdict = verdict_of(result(decision(make_conversions(2_000, 1_600), evidence_digest=digest("c"))))
     assert verdict.lines()[0] == "VERDICT: FAIL"
-    assert "conversion is worse by 0.02 [0.01" in verdict.why
-    assert "against <= 0 on 40,000 units" in verdict.why
+    assert "loss of conversion 0.02 [0.01" in verdict.why
+    assert ", limit: at most 0, n=40,000 units: fail" in verdict.why
     assert "champion gets all traffic back" in verdict.next_action
     assert verdict.ids == {
         "model": "churn",
@@ -191,7 +191,7 @@ def test_each_cause_of_a_hold_has_its_next_step():
 
 def test_a_rollout_that_nobody_was_asked_by_yet_is_not_to_be_stopped():
     given = decision(make_conversions(0, 0, units=0))
-    assert given.reason.startswith("WS-ROLLOUT-020 sample_ratio: no request has come yet")
+    assert given.reason.startswith("WS-ROLLOUT-020 sample_ratio: insufficient, no request has come yet")
     assert verdict_of(result(given)).next_action.startswith("nothing to do while requests are still to come")
 
 

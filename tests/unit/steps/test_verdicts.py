@@ -31,7 +31,7 @@ from windsock.exceptions import (
     TransportError,
     VerdictError,
 )
-from windsock.steps import STEPS, StepResult, limit_text, refusal_of, verdict_of, verdict_of_error
+from windsock.steps import STEPS, StepResult, refusal_of, verdict_of, verdict_of_error
 from windsock.steps.verdicts import DESCRIBE
 
 
@@ -93,7 +93,7 @@ def test_failed_validation_says_the_number_and_the_limit():
     verdict = verdict_of(result(record))
     assert verdict.word == "FAIL"
     assert "row_count" in verdict.why
-    assert "3 >= 50" in verdict.why
+    assert "row_count: 3, limit: at least 50, n=3: fail" in verdict.why
     assert isinstance(refusal_of(result(record)), DataRefusedError)
 
 
@@ -176,10 +176,6 @@ def test_unknown_error_does_not_repeat_its_text():
     assert "KeyError" in verdict.why
 
 
-def test_limit_text_without_a_value_says_why():
-    assert limit_text(make_check(status=r.Status.ERROR, message="no probabilities")) == "no probabilities"
-
-
 @pytest.mark.parametrize("field", ["baseline", "against_champion"])
 def test_an_evaluation_without_a_comparison_says_why_and_does_not_say_pass(field):
     opponent = "champion" if field == "against_champion" else "baseline"
@@ -235,7 +231,7 @@ def test_what_the_contract_says_no_to_comes_first_and_in_words():
     checks = (make_check("rows", r.Status.FAIL, value=1, limit=50, relation=">="), held)
     report = make_validation(status=r.Status.FAIL, checks=checks)
     why = verdict_of(StepResult(step="validate_data", record=report, key="", unchanged=False)).why
-    assert why == "WS-DATA-141 contract_kind:age: age is whole; WS-DATA-100 rows: fail, 1 >= 50"
+    assert why == "WS-DATA-141 contract_kind:age: age is whole; WS-DATA-100 rows: 1, limit: at least 50: fail"
 
 
 def test_a_version_that_only_beats_a_broken_champion_is_no_recovery():
