@@ -36,7 +36,8 @@ def describe_housekeeping(record: r.HousekeepingReport) -> Verdict:
         why=f"{len(record.aliases_repaired)} aliases repaired, {len(record.routes_sealed)} routes "
         f"sealed anew, {record.runs_closed} runs closed, "
         f"{record.segments_closed} log segments closed, {record.segments_removed} removed, counts of "
-        f"{record.rollouts_forgotten} rollouts removed",
+        f"{record.rollouts_forgotten} rollouts removed"
+        + "".join(f"; the report of rollout {name} says its end now" for name in record.rollouts_closed),
     )
 
 
