@@ -59,7 +59,7 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     :raises StaleEpochError: if another routing change came first.
     """
     rows = ports.ledger.rows(step.model)
-    if (done := _done_before(step, rows)) is not None:
+    if step.experiment is None and (done := _done_before(step, rows)) is not None:
         return _told(step, ports, done, unchanged=True)
     rollout = _ended_by(step, rows)
     if rollout is not None or step.experiment is not None:
