@@ -188,16 +188,17 @@ def _columns_svg(bars: Sequence[Bar], label: str) -> str:
     """Return two bars beside each other for each range, from left to right."""
     top = _largest(bars)
     step, room = WIDTH / max(1, len(bars)), HEIGHT - FOOT - 4
-    every = -(-len(bars) // 5)
+    every = -(-len(bars) // 4)
     parts = []
     for place, bar in enumerate(bars):
         for lane, (share, style) in enumerate(((bar.reference, "before"), (bar.current, "now"))):
             height = room * share / top
             x = step * (place + 0.1 + 0.4 * lane)
             parts.append(_bar(style, x, HEIGHT - FOOT - height, step * 0.4, height))
-        if place % every == 0:
-            text = escape(_short(bar.label, 14))
-            parts.append(f'<text x="{step * (place + 0.1):.1f}" y="{HEIGHT - 6}">{text}</text>')
+        if place % every == 0 or place == len(bars) - 1:
+            text, is_last = escape(_short(bar.label, 14)), place == len(bars) - 1
+            at = f'text-anchor="end" x="{WIDTH}"' if is_last else f'x="{step * (place + 0.1):.1f}"'
+            parts.append(f'<text {at} y="{HEIGHT - 6}">{text}</text>')
     return _svg(HEIGHT, label, parts)
 
 
