@@ -18,6 +18,7 @@ from windsock.training.preprocessing import to_features
 from windsock.training.row_sets import LEARNED_FROM
 
 DATE = "%Y-%m-%d %H:%M"
+MOST_LABEL = 60
 MOST_DESCRIBED = 2_000
 """Characters of a model's description in the note of a run."""
 
@@ -46,7 +47,7 @@ def training_run(
     return RunDraft(
         key=key,
         model=step.spec.name,
-        run_name=f"{step.spec.name} {step.candidate.label} {loaded.manifest.created_at:{DATE}}",
+        run_name=f"{step.spec.name} {_short(step.candidate.label)} {loaded.manifest.created_at:{DATE}}",
         params={
             "candidate": step.candidate.label,
             "estimator": step.candidate.estimator,
@@ -74,6 +75,11 @@ def training_run(
         parent=_parent(step, loaded),
         trials=_trials(facts["trials"], metric),
     )
+
+
+def _short(label: str) -> str:
+    """Return a candidate's label, cut where its parameters make it too long for a list of runs."""
+    return label if len(label) <= MOST_LABEL else f"{label[: MOST_LABEL - 1]}…"
 
 
 def _parent(step: TrainModelInput, loaded: LoadedBundle) -> ParentDraft:

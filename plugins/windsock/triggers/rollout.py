@@ -125,8 +125,7 @@ class LookTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield once the look is due or the rollout is over; a database that is away changes nothing."""
-        due = datetime.fromisoformat(self.due)
-        while (left := (due - utc_now()).total_seconds()) > 0:
+        while (left := (self.moment - utc_now()).total_seconds()) > 0:
             await asyncio.sleep(min(left, self.poll_seconds))
             try:
                 running = running_rollout(await asyncio.to_thread(self._rows))
@@ -136,6 +135,11 @@ class LookTrigger(BaseTrigger):
                 yield TriggerEvent({"over": True})  # type: ignore[no-untyped-call]
                 return
         yield TriggerEvent({"over": False})  # type: ignore[no-untyped-call]
+
+    @property
+    def moment(self) -> datetime:
+        """When the look is due."""
+        return datetime.fromisoformat(self.due)
 
     def _rows(self) -> Sequence[LedgerRow]:
         return WindsockHook(self.windsock_conn_id).ports().ledger.rows(self.model)
