@@ -86,14 +86,14 @@ class RolloutSensor(StepOperator, SkipMixin):
         due = min(state.look_due, now + check)
         if not wait_if_near(due, now):
             log.info("waiting until %s UTC for the next look", f"{due:%Y-%m-%d %H:%M:%S}")
-            trigger = LookTrigger(
+            look = LookTrigger(
                 self._model_name(),
                 experiment=state.rollout.experiment,
                 due=due.isoformat(),
                 windsock_conn_id=self.windsock_conn_id,
                 poll_seconds=self.poll_seconds,
             )
-            self.defer(trigger=trigger, method_name="looked")
+            self.defer(trigger=look, method_name="looked")
         return self.looked(context)
 
     def _leave(self, context: Context, due: datetime) -> None:

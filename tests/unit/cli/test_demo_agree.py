@@ -61,7 +61,7 @@ def test_each_part_that_differs_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         "MLflow's run 'churn drift'",
         "Airflow's DAG churn__ab_rollout",
     ]
-    with pytest.raises(NotAgreedError, match=r"2 runs have not ended: run-0, run-2$") as refused:
+    with pytest.raises(NotAgreedError, match=r"2 runs have not ended: run-0, run-2 ") as refused:
         await_agreement(ports, MODEL, api, lambda _: None, within=0)
     assert refused.value.code == "WS-TRACKING-010"
 
