@@ -112,7 +112,7 @@ def _as_it_was(rows: Sequence[LedgerRow], experiment: str) -> Rollout | None:
     shifts = [
         row for row in rows if row.action is LedgerAction.SHIFT and row.body.get("experiment") == experiment
     ]
-    return running_rollout(rows[: shifts[-1].seq]) if shifts else None
+    return running_rollout([row for row in rows if row.seq <= shifts[-1].seq]) if shifts else None
 
 
 def run_of(ports: Ports, rollout: Rollout, rows: Sequence[LedgerRow], one: Challenger) -> str:
