@@ -149,7 +149,7 @@ def test_a_model_deleted_while_a_version_is_registered_names_no_number_twice(
 
     def overtaken(self: Any, *args: Any, **kwargs: Any) -> None:
         honest(self, *args, **kwargs)
-        numbered = "windsock.version" in kwargs["tags"]
+        numbered = "windsock.model_version" in kwargs["tags"]
         if (
             self is house.ports.tracker
             and numbered

@@ -100,7 +100,12 @@ class Installation:
             ),
             "artifacts": Counter(file.rsplit("/", 1)[-1] for file in self.files("mlartifacts")),
             "runs": sorted(
-                (run.info.status, run.info.run_name, len(run.outputs.model_outputs), sorted(run.data.metrics))
+                (
+                    run.info.status,
+                    run.info.run_name[: -len(" 2026-05-01 12:00")],
+                    len(run.outputs.model_outputs) if run.outputs else 0,
+                    sorted(run.data.metrics),
+                )
                 for run in runs_of(client, "churn")
             ),
             "versions": [(str(version.version), version.status) for version in versions],

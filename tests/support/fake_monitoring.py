@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from windsock.exceptions import MonitoringError
-from windsock.ports import LabelledRows
-from windsock.records import DriftProfile, InputSchema, Span
+from windsock.ports import Distribution, LabelledRows
+from windsock.records import DriftProfile, DriftReport, InputSchema, Span
 from windsock.spec import LabelsBlock
 from windsock.statistics.counting import WindowCounts
 
@@ -76,6 +76,11 @@ class FakeReporter:
         if self.fails:
             raise MonitoringError("the report tool failed")
         return b"<html>report</html>"
+
+    def page(
+        self, report: DriftReport, shown: Sequence[Distribution], *, other: bytes | None, why: str = ""
+    ) -> bytes:
+        return b"<html>verdict</html>" + (other or why.encode())
 
     def drifted(
         self, reference: pd.DataFrame, current: pd.DataFrame, schema: InputSchema

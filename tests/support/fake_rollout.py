@@ -7,7 +7,15 @@ from datetime import datetime
 
 from windsock.exceptions import VerdictError
 from windsock.ports import Traffic
-from windsock.records import Rollout, RolloutAction, RolloutDecision, RolloutPlan, Span, StepTotals
+from windsock.records import (
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    RolloutEnd,
+    RolloutPlan,
+    Span,
+    StepTotals,
+)
 
 
 class FakeRolloutEvents:
@@ -80,5 +88,8 @@ class FakeRollouts:
 class FakeRolloutReporter:
     """Writes how many decisions it was shown."""
 
-    def html(self, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes:
-        return f"<html>{rollout.experiment}: {len(decisions)}</html>".encode()
+    def html(
+        self, rollout: Rollout, decisions: Sequence[RolloutDecision], end: RolloutEnd | None = None
+    ) -> bytes:
+        over = f", {end.outcome.value}" if end else ""
+        return f"<html>{rollout.experiment}: {len(decisions)}{over}</html>".encode()

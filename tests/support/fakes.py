@@ -22,7 +22,16 @@ from windsock.exceptions import (
     UnverifiedBundleError,
     UnverifiedSnapshotError,
 )
-from windsock.ports import BundleDraft, LoadedBundle, Ports, RunDraft, SourceRead, Suite, VersionNumbers
+from windsock.ports import (
+    BundleDraft,
+    LoadedBundle,
+    ModelAbout,
+    Ports,
+    RunDraft,
+    SourceRead,
+    Suite,
+    VersionNumbers,
+)
 from windsock.records import (
     GENESIS,
     BundleManifest,
@@ -212,6 +221,7 @@ class FakeTracker:
     def __init__(self) -> None:
         self.runs: dict[str, RunDraft] = {}
         self.added: dict[str, dict[str, Any]] = {}
+        self.parents: dict[str, dict[str, Any]] = {}
 
     def record_run(self, draft: RunDraft) -> str:
         run_id = next((run for run, known in self.runs.items() if known.key == draft.key), None)
@@ -226,6 +236,19 @@ class FakeTracker:
         kept["tags"].update(tags)
         kept["files"].update(files)
 
+    def add_to_parent(self, run_id: str, *, metrics: Any, tags: Any) -> None:
+        draft = self.runs.get(run_id)
+        if draft is not None and draft.parent is not None:
+            kept = self.parents.setdefault(draft.parent.key, {"metrics": {}, "tags": {}})
+            kept["metrics"].update(metrics)
+            kept["tags"].update(tags)
+
+    def tags(self, run_id: str) -> Mapping[str, str]:
+        return dict(self.added.get(run_id, {}).get("tags", {}))
+
+    def open_runs(self, model: str) -> Sequence[str]:
+        return ()
+
     def close_stale_runs(self, models: Sequence[str], older_than: datetime) -> int:
         return 0
 
@@ -238,6 +261,9 @@ class FakeTracker:
     def remove_run(self, run_id: str) -> int:
         self.runs.pop(run_id, None)
         return 0
+
+    def artifact_link(self, model: str, run_id: str, path: str) -> str | None:
+        return f"http://127.0.0.1:5000/#/experiments/1/runs/{run_id}/artifacts/{path}"
 
     def run_link(self, model: str, run_id: str) -> str | None:
         return f"http://127.0.0.1:5000/#/runs/{run_id}"
@@ -254,10 +280,20 @@ class FakeRegistry:
         self.tags: dict[tuple[str, str], Mapping[str, str]] = {}
         self.aliases: dict[tuple[str, str], str] = {}
         self.foreign: dict[str, str] = {}
+        self.about: dict[str, ModelAbout] = {}
 
     def register(
-        self, *, model: str, key: str, run_id: str, tags: Mapping[str, str], used: VersionNumbers
+        self,
+        *,
+        model: str,
+        key: str,
+        run_id: str,
+        tags: Mapping[str, str],
+        used: VersionNumbers,
+        about: ModelAbout | None = None,
     ) -> str:
+        if about is not None:
+            self.about[model] = about
         known = self.versions.setdefault(model, {})
         if key not in known:
             taken = [int(number) for number in (*known.values(), *used) if number.isdecimal()]

@@ -34,7 +34,7 @@ from windsock.exceptions import (
     TrackingRefusedError,
     TrackingUnavailableError,
 )
-from windsock.ports import RunDraft
+from windsock.ports import ModelAbout, ParentDraft, RunDraft, TrialDraft
 from windsock.records import ColumnKind, InputField
 from windsock.spec import CandidateBlock
 from windsock.training.estimators import build_pipeline
@@ -235,6 +235,105 @@ class TrackerContract(Contract):
             assert (left.run_id, left.being_removed) == (run_id, True)
         tracker.remove_run(run_id)
         assert tracker.tracked_runs(model) == ()
+
+    def test_candidates_lie_beneath_the_run_of_their_retrain(
+        self, tracker: MlflowTracker, client: Any, model: str
+    ) -> None:
+        parent = ParentDraft(key="retrain-1", run_name=f"{model} retrain", tags={"windsock.kind": "retrain"})
+        made = [
+            tracker.record_run(make_draft(model, key=key, run_name=key, parent=parent))
+            for key in (digest("c"), digest("d"))
+        ]
+        above = {client.get_run(run_id).data.tags["mlflow.parentRunId"] for run_id in made}
+        (run,) = [run for run in runs_of(client, model) if run.info.run_id not in made]
+        assert above == {run.info.run_id}
+        assert (run.info.status, run.info.run_name) == ("FINISHED", f"{model} retrain")
+        assert run.data.tags["windsock.kind"] == "retrain"
+        for _ in range(2):
+            tracker.add_to_parent(made[1], metrics={"held_out_roc_auc": 0.8}, tags={"windsock.gate": "keep"})
+        run = client.get_run(run.info.run_id)
+        assert (run.data.metrics, run.data.tags["windsock.gate"]) == ({"held_out_roc_auc": 0.8}, "keep")
+        assert len(client.get_metric_history(run.info.run_id, "held_out_roc_auc")) == 1
+        assert tracker.open_runs(model) == ()
+
+    def test_a_finished_run_of_before_makes_no_parent(
+        self, tracker: MlflowTracker, client: Any, model: str
+    ) -> None:
+        run_id = tracker.record_run(make_draft(model))
+        again = make_draft(model, parent=ParentDraft(key="retrain-1", run_name="retrain"))
+        assert tracker.record_run(again) == run_id
+        tracker.add_to_parent(run_id, metrics={"a": 1.0}, tags={})
+        assert len(runs_of(client, model)) == 1
+
+    def test_a_retrain_whose_run_was_deleted_gets_another(
+        self, tracker: MlflowTracker, client: Any, model: str
+    ) -> None:
+        parent = ParentDraft(key="retrain-1", run_name="retrain")
+        first = tracker.record_run(make_draft(model, parent=parent))
+        client.delete_run(client.get_run(first).data.tags["mlflow.parentRunId"])
+        tracker.add_to_parent(first, metrics={"a": 1.0}, tags={})
+        second = tracker.record_run(make_draft(model, key=digest("d"), parent=parent))
+        above = client.get_run(client.get_run(second).data.tags["mlflow.parentRunId"])
+        assert above.info.lifecycle_stage == "active"
+
+    def test_trials_lie_beneath_their_candidate_once(
+        self, tracker: MlflowTracker, client: Any, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trials = (
+            TrialDraft(number=0, rank=1, params={"C": "1"}, metrics={"cv_roc_auc_mean": 0.7}),
+            TrialDraft(number=1, rank=0, params={"C": "2"}, metrics={"cv_roc_auc_mean": 0.8}),
+            TrialDraft(number=2, rank=3, params={"C": "-1"}, error="ValueError"),
+        )
+        draft = make_draft(model, trials=trials, run_name="run")
+        honest = type(client).set_terminated
+        ended = []
+
+        def die(self: Any, *args: Any, **kwargs: Any) -> Any:
+            ended.append(args)
+            if len(ended) == 2:
+                raise KeyboardInterrupt
+            return honest(self, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(client), "set_terminated", die)
+            with pytest.raises(KeyboardInterrupt):
+                tracker.record_run(draft)
+        run_id = tracker.record_run(draft)
+        beneath = [run for run in runs_of(client, model) if run.info.run_id != run_id]
+        shown = sorted((run.info.run_name, run.info.status) for run in beneath)
+        assert shown == [
+            ("run, trial 0", "FINISHED"),
+            ("run, trial 1", "FINISHED"),
+            ("run, trial 2", "FAILED"),
+        ]
+        assert {run.data.tags["mlflow.parentRunId"] for run in beneath} == {run_id}
+        assert {run.data.tags["windsock.kind"] for run in beneath} == {"trial"}
+        best = next(run for run in beneath if run.info.run_name == "run, trial 1")
+        assert (best.data.params, best.data.metrics) == ({"C": "2"}, {"cv_roc_auc_mean": 0.8})
+
+    def test_only_the_best_of_many_trials_become_runs(
+        self, tracker: MlflowTracker, client: Any, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("windsock.adapters.mlflow_nested.MOST_TRIALS", 2)
+        trials = [TrialDraft(number=number, rank=4 - number, metrics={"a": 1.0}) for number in range(4)]
+        run_id = tracker.record_run(make_draft(model, trials=trials, run_name="run"))
+        names = {run.info.run_name for run in runs_of(client, model) if run.info.run_id != run_id}
+        assert names == {"run, trial 2", "run, trial 3"}
+
+    def test_a_file_of_a_run_has_a_page(
+        self, tracker: MlflowTracker, client: Any, tracking_uri: str, tmp_path: Path, model: str
+    ) -> None:
+        run_id = tracker.record_run(make_draft(model))
+        experiment = client.get_run(run_id).info.experiment_id
+        shown = MlflowTracker(tracking_uri, tmp_path, ui_url="http://host:5000/mlflow/")
+        assert shown.artifact_link(model, run_id, "drift/a b.html") == (
+            f"http://host:5000/mlflow/#/experiments/{experiment}/runs/{run_id}/artifacts/drift/a%20b.html"
+        )
+
+    def test_tags_of_a_run_that_is_gone_are_none(self, tracker: MlflowTracker, model: str) -> None:
+        run_id = tracker.record_run(make_draft(model))
+        assert tracker.tags(run_id)["windsock.owner"] == "ds@company.com"
+        assert tracker.tags("0" * 32) == {}
 
     def test_other_keys_are_other_runs(self, tracker: MlflowTracker, client: Any, model: str) -> None:
         first = tracker.record_run(make_draft(model))
@@ -469,6 +568,21 @@ class RegistryContract(Contract):
         logged = client.get_logged_model(client.get_run(run_id).outputs.model_outputs[0].model_id)
         assert version.source == logged.artifact_location
         assert f'"{model}"' in logged.tags["mlflow.modelVersions"]
+
+    def test_model_and_version_say_whose_they_are_and_what_they_are_for(
+        self, registry: MlflowRegistry, client: Any, model: str, run_id: str
+    ) -> None:
+        about = ModelAbout(
+            owner="ds@company.com", tier="high", description="Who leaves.", version="Gate: promote"
+        )
+        given = {"model": model, "key": "k1", "run_id": run_id, "tags": {}, "used": {}}
+        number = registry.register(**given, about=about)
+        found, version = client.get_registered_model(model), client.get_model_version(model, number)
+        assert (found.description, version.description) == ("Who leaves.", "Gate: promote")
+        assert (found.tags["windsock.owner"], found.tags["windsock.tier"]) == ("ds@company.com", "high")
+        registry.register(**given, about=ModelAbout(owner="ml@company.com", tier="high"))
+        found = client.get_registered_model(model)
+        assert (found.description, found.tags["windsock.owner"]) == ("Who leaves.", "ml@company.com")
 
     def test_the_version_loads_and_answers_like_the_pipeline(
         self,

@@ -13,6 +13,7 @@ from windsock.adapters.pages import DATE, sections, table, whole_page
 from windsock.adapters.quiet import quiet_libraries
 from windsock.records import MetricValue, RetrainOrder, RetrainOutcome, Status
 from windsock.records.backtest import Backtest, BacktestWindow
+from windsock.spec.registries import metric_bounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,8 +149,16 @@ def _performance(made: Backtest) -> Figure:
         _line(axes, made, kept, GREY, "this window, without retraining")
         _line(axes, made, new, GREEN, "this window, retrained")
     _line(axes, made, lambda one: one.baseline, GREY, "held-out rows", linestyle=":", marker="")
+    _within(axes, *metric_bounds(_metric(made)))
     _finish(axes, made)
     return figure
+
+
+def _within(axes: Axes, lowest: float, highest: float) -> None:
+    """Let the axis show no values that the metric cannot have; bands may reach further than that."""
+    low, high = axes.get_ylim()
+    room = 0.02 * (min(high, highest) - max(low, lowest))
+    axes.set_ylim(max(low, lowest - room), min(high, highest + room))
 
 
 def _value(metric: MetricValue | None) -> float | None:
@@ -234,7 +243,7 @@ def _retrains(made: Backtest) -> tuple[str, str]:
         (
             f"{trial.at:{DATE}}",
             trial.version or "-",
-            trial.outcome.value,
+            trial.told,
             f"{trial.rows:,}",
             f"{trial.recent_rows:,}",
             "; ".join((trial.reason, *trial.findings)),

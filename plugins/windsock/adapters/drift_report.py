@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from windsock.adapters.drift_page import drift_page
 from windsock.adapters.quiet import quiet_libraries
 from windsock.exceptions import MonitoringError
-from windsock.records import ColumnKind, InputField, InputSchema
+from windsock.ports import Distribution
+from windsock.records import ColumnKind, DriftReport, InputField, InputSchema
 from windsock.texts import one_line
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class EvidentlyReporter:
     """
 
     def html(self, reference: pd.DataFrame, current: pd.DataFrame, schema: InputSchema) -> bytes:
-        """Return Evidently's drift report as one HTML page.
+        """Return Evidently's own drift report as one HTML page.
 
         Sensitive fields are left out: the report shows distributions to whoever may read the tracker.
 
@@ -56,6 +58,12 @@ class EvidentlyReporter:
         chosen = comparable(reference, current, schema, shown=True)
         page = _called(lambda: str(_run(chosen).get_html_str(as_iframe=False)))
         return _with_note(page, chosen).encode()
+
+    def page(
+        self, report: DriftReport, shown: Sequence[Distribution], *, other: bytes | None, why: str = ""
+    ) -> bytes:
+        """Return the page that people look at; see :meth:`windsock.ports.DriftReporter.page`."""
+        return drift_page(report, shown, other=other, why=why)
 
     def drifted(
         self, reference: pd.DataFrame, current: pd.DataFrame, schema: InputSchema

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from windsock.adapters.installation import Installation
 from windsock.adapters.mlflow_client import MlflowService
 from windsock.adapters.mlflow_model import ready_model
+from windsock.adapters.mlflow_nested import KEY_TAG
 from windsock.adapters.mlflow_numbers import highest, raise_counter, remove_placeholders
 from windsock.adapters.mlflow_owner import BUNDLE_TAG, ModelOwner
-from windsock.adapters.mlflow_tracking import KEY_TAG
 from windsock.exceptions import ForeignModelError, MissingModelError, TrackingUnavailableError
-from windsock.ports import VersionNumbers
+from windsock.ports import ModelAbout, VersionNumbers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,7 +46,14 @@ class MlflowRegistry:
         self.owner = ModelOwner(installation)
 
     def register(
-        self, *, model: str, key: str, run_id: str, tags: Mapping[str, str], used: VersionNumbers
+        self,
+        *,
+        model: str,
+        key: str,
+        run_id: str,
+        tags: Mapping[str, str],
+        used: VersionNumbers,
+        about: ModelAbout | None = None,
     ) -> str:
         """Return the version that carries this key, making it if there is none.
 
@@ -54,6 +61,7 @@ class MlflowRegistry:
 
         :param run_id: run whose model the version is.
         :param used: the numbers that the ledger knows, with the bundles that they name.
+        :param about: what people read of the model and the version; ``None``: nothing is changed.
         :raises ForeignModelError: if the model is another installation's, or nobody can tell whose.
         :raises TrackingRefusedError: if no number is left that was never used.
         :raises TrackingUnavailableError: if MLflow does not answer.
@@ -66,6 +74,8 @@ class MlflowRegistry:
                 if found := _standing(client, model, key, bundle, used):
                     remove_placeholders(client, model)
                     self._require_still_ours(client, found, used)
+                    if about is not None:
+                        _describe(client, found, about)
                     return _wait_until_ready(client, found)
                 raise_counter(client, model, run_id, used)
                 self._create(client, model, run_id, {**tags, KEY_TAG: key})
@@ -158,6 +168,18 @@ class MlflowRegistry:
         if not self.service.is_server:  # a server notes this itself
             note = json.dumps([{"name": made.name, "version": made.version}])
             client.set_logged_model_tags(source.model_id, {"mlflow.modelVersions": note})
+
+
+def _describe(client: MlflowClient, version: ModelVersion, about: ModelAbout) -> None:
+    """Write what people read of a model and of a version; what is there already is not written again."""
+    model = client.get_registered_model(version.name)
+    if about.description and model.description != about.description:
+        client.update_registered_model(version.name, description=about.description)
+    for name, value in {"windsock.owner": about.owner, "windsock.tier": about.tier}.items():
+        if model.tags.get(name) != value:
+            client.set_registered_model_tag(version.name, name, value)
+    if about.version and version.description != about.version:
+        client.update_model_version(version.name, version.version, description=about.version)
 
 
 def _standing(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -16,7 +14,9 @@ from urllib.parse import quote
 
 from windsock.adapters.mlflow_client import MlflowService, web_address
 from windsock.adapters.mlflow_model import log_model
+from windsock.adapters.mlflow_nested import KEY_TAG, parent_of, put_beneath, run_of_key, write_trials
 from windsock.adapters.mlflow_removal import mark_run, remove_run, runs_of
+from windsock.adapters.mlflow_values import write_values
 from windsock.ports import RunDraft
 from windsock.private_files import make_folder
 from windsock.records import ColumnKind, DataSnapshot
@@ -28,12 +28,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEY_TAG = "windsock.key"
 UI_URL = "WINDSOCK_TRACKING_UI_URL"
-BATCH = 100
 TWINS = 2
 """How often a run may turn out to be another process's while it is written."""
-MAX_PARAM, MAX_TAG = 6000, 5000
+SHARED_BY_TRIALS = (
+    "windsock.model",
+    "windsock.candidate",
+    "windsock.snapshot",
+    "windsock.owner",
+    "mlflow.user",
+    "mlflow.source.name",
+    "mlflow.source.type",
+)
+"""Tags of a candidate's run that its trials have, too."""
 DATASET_DIGEST = 36
 """Longest dataset digest that MLflow keeps; the whole one stands in the dataset's source."""
 COLSPEC = {
@@ -69,14 +76,14 @@ class MlflowTracker:
         with self.service.reach("record a run") as client, self.service.alone(draft.model):
             experiment = self._experiment(client, draft.model)
             for _ in range(TWINS):
-                run = _standing_run(client, experiment, draft)
+                run = run_of_key(client, experiment, draft.key, draft.run_name)
                 try:
                     return _finish(client, run, draft)
                 except MlflowException:
                     if not _is_deleted(client, run):
                         raise
                     log.info("run %s was begun twice; the other one stands", run.info.run_id)
-            return _finish(client, _standing_run(client, experiment, draft), draft)
+            return _finish(client, run_of_key(client, experiment, draft.key, draft.run_name), draft)
 
     def add_to_run(
         self,
@@ -91,8 +98,46 @@ class MlflowTracker:
         :raises TrackingUnavailableError: if MLflow does not answer.
         """
         with self.service.reach("add to a run") as client:
-            _write_values(client, client.get_run(run_id), {}, metrics, tags)
+            write_values(client, client.get_run(run_id), {}, metrics, tags)
             _write_files(client, run_id, files)
+
+    def add_to_parent(self, run_id: str, *, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Add to the run that this one lies beneath; where it lies beneath none, nothing is done.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        with self.service.reach("add to the run of a retrain") as client:
+            if (parent := parent_of(client, run_id)) is not None:
+                write_values(client, parent, {}, metrics, tags)
+
+    def tags(self, run_id: str) -> Mapping[str, str]:
+        """Return the tags of a run; empty where there is no such run any more.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.service.reach("read the tags of a run") as client:
+            try:
+                return dict(client.get_run(run_id).data.tags)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return {}
+
+    def open_runs(self, model: str) -> Sequence[str]:
+        """Return the names of Windsock's runs of a model that are not ended.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        with self.service.reach("look for open runs") as client:
+            experiment = client.get_experiment_by_name(model)
+            if experiment is None:
+                return ()
+            found = client.search_runs(
+                [experiment.experiment_id], filter_string="attributes.status = 'RUNNING'", max_results=1000
+            )
+        return tuple(str(run.info.run_name) for run in found if KEY_TAG in run.data.tags)
 
     def close_stale_runs(self, models: Sequence[str], older_than: datetime) -> int:
         """Mark Windsock's runs that are open since before a time as killed; return how many.
@@ -147,6 +192,18 @@ class MlflowTracker:
         address = self._web_address
         return f"{address}/#/runs/{run_id}" if address else None
 
+    def artifact_link(self, model: str, run_id: str, path: str) -> str | None:
+        """Return MLflow's page that shows a file of a run, where MLflow has a web address.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        address = self._web_address
+        if address is None:
+            return None
+        with self.service.reach("find a run's experiment") as client:
+            experiment = client.get_run(run_id).info.experiment_id
+        return f"{address}/#/experiments/{experiment}/runs/{run_id}/artifacts/{quote(path)}"
+
     def version_link(self, model: str, version: str) -> str | None:
         """Return the version's page, where MLflow has a web address. Nothing is contacted."""
         address = self._web_address
@@ -185,12 +242,15 @@ def _finish(client: MlflowClient, run: Run, draft: RunDraft) -> str:
         return run_id
     if run.info.status != "RUNNING":
         client.update_run(run_id, status="RUNNING")
-    _write_values(client, run, draft.params, draft.metrics, _tags_of(draft))
+    write_values(client, run, draft.params, draft.metrics, _tags_of(draft))
     if draft.dataset is not None:
         client.log_inputs(run_id, datasets=[_dataset_input(draft.dataset)])
     _write_files(client, run_id, draft.files)
     if draft.pipeline is not None:
         log_model(client, run, draft)
+    write_trials(client, run, draft, _shared_by_trials(draft))
+    if draft.parent is not None:
+        put_beneath(client, run, draft.parent)
     client.set_terminated(run_id, "FINISHED")
     return run_id
 
@@ -200,70 +260,13 @@ def _is_deleted(client: MlflowClient, run: Run) -> bool:
     return str(client.get_run(run.info.run_id).info.lifecycle_stage) == "deleted"
 
 
-def _standing_run(client: MlflowClient, experiment: str, draft: RunDraft) -> Run:
-    """Return the one run of a key. A lost answer, or a twin at work at the same time, may have made two.
-
-    A finished one stands, else the older; others are deleted.
-    """
-    if "'" in draft.key:
-        raise ValueError("an idempotency key holds no quotes")
-    wanted = f"tags.`{KEY_TAG}` = '{draft.key}'"
-    if not client.search_runs([experiment], filter_string=wanted, max_results=1):
-        client.create_run(experiment, tags={KEY_TAG: draft.key}, run_name=draft.run_name)
-    found = client.search_runs([experiment], filter_string=wanted)
-    standing, *others = sorted(
-        found, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id)
-    )
-    for run in others:
-        client.delete_run(run.info.run_id)
-    return standing
-
-
 def _tags_of(draft: RunDraft) -> dict[str, str]:
     tags = {**draft.tags, KEY_TAG: draft.key}
     return tags | {"windsock.bundle_uri": draft.bundle_uri} if draft.bundle_uri else tags
 
 
-def _write_values(
-    client: MlflowClient,
-    run: Run,
-    params: Mapping[str, str],
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-) -> None:
-    """Write what the run does not hold yet, so that a second try adds nothing."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    now = time.time_ns() // 1_000_000
-    new_metrics = [
-        Metric(name, float(value), now, 0)
-        for name, value in _finite(metrics)
-        if run.data.metrics.get(name) != float(value)
-    ]
-    new_params = [
-        Param(name, _cut(value, MAX_PARAM)) for name, value in params.items() if name not in run.data.params
-    ]
-    new_tags = [
-        RunTag(name, _cut(value, MAX_TAG))
-        for name, value in tags.items()
-        if run.data.tags.get(name) != _cut(value, MAX_TAG)
-    ]
-    for begin in range(0, max(len(new_metrics), len(new_params), len(new_tags)), BATCH):
-        some = slice(begin, begin + BATCH)
-        client.log_batch(run.info.run_id, new_metrics[some], new_params[some], new_tags[some])
-
-
-def _finite(metrics: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """Yield the finite ones: MLflow hides NaN from every filter and stores infinity as a number."""
-    for name, value in metrics.items():
-        if math.isfinite(value):
-            yield name, value
-        else:
-            log.warning("WS-TRACKING-004: metric %s is not finite; it is not written to MLflow", name)
-
-
-def _cut(value: str, limit: int) -> str:
-    return value if len(value) <= limit else f"{value[: limit - 3]}..."
+def _shared_by_trials(draft: RunDraft) -> dict[str, str]:
+    return {name: value for name, value in draft.tags.items() if name in SHARED_BY_TRIALS}
 
 
 def _write_files(client: MlflowClient, run_id: str, files: Mapping[str, bytes]) -> None:

@@ -15,15 +15,25 @@ from windsock.adapters.rollout_page_tables import (
     estimate_table,
     looks_table,
 )
-from windsock.records import ChallengerLook, Rollout, RolloutAction, RolloutDecision, RolloutPlan
+from windsock.records import (
+    ChallengerLook,
+    Rollout,
+    RolloutAction,
+    RolloutDecision,
+    RolloutEnd,
+    RolloutOutcome,
+    RolloutPlan,
+)
 from windsock.texts import numbered
 
 
 class RolloutPage:
     """Writes the page that people look at; it needs nothing from elsewhere."""
 
-    def html(self, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes:
-        """Return the page; the same decisions give the same bytes."""
+    def html(
+        self, rollout: Rollout, decisions: Sequence[RolloutDecision], end: RolloutEnd | None = None
+    ) -> bytes:
+        """Return the page; the same decisions and the same end give the same bytes."""
         last = decisions[-1] if decisions else None
         parts = [("The rollout", _facts(rollout))]
         if rollout.others:
@@ -36,7 +46,9 @@ class RolloutPage:
                 ("Looks", looks_table(decisions)),
             ]
         title = f"Rollout {rollout.experiment} of {rollout.model}"
-        body = f"<h1>{escape(title)}</h1>{_headline(rollout, last)}{sections(parts)}"
+        over = _ended(rollout, end) if end is not None else ""
+        headline = _headline(rollout, last) if last is not None or end is None else ""
+        body = f"<h1>{escape(title)}</h1>{over}{headline}{sections(parts)}"
         style = STYLE + SEVERAL if rollout.others else STYLE
         return whole_page(title, body, style=style, head=HEAD).encode()
 
@@ -67,6 +79,24 @@ def _judged(rollout: Rollout, last: RolloutDecision) -> list[tuple[str, str]]:
 
 def _told(one: ChallengerLook) -> str:
     return f'<p class="note">{one.action.value}: {escape(one.reason)}</p>'
+
+
+def _ended(rollout: Rollout, end: RolloutEnd) -> str:
+    """Return how the rollout ended by the ledger; the look that decided comes below it."""
+    words = {
+        RolloutOutcome.PROMOTED: ("promote", f"Ended: version {end.version} was promoted"),
+        RolloutOutcome.KEPT: ("keep", f"Ended: version {rollout.champion_version} was kept"),
+        RolloutOutcome.ROLLED_BACK: (
+            "roll_back",
+            f"Ended: rolled back to version {rollout.champion_version}",
+        ),
+    }
+    kind, word = words.get(end.outcome, ("keep", f"Ended: {end.outcome.value.replace('_', ' ')}"))
+    when = f"{end.ended_at:{DATE}} UTC, epoch {end.epoch}"
+    return (
+        f'<div class="come {kind}"><b>{escape(word)}</b><p>{escape(end.reason)}</p>'
+        f'<p class="note">{when}</p></div>'
+    )
 
 
 def _headline(rollout: Rollout, last: RolloutDecision | None) -> str:

@@ -96,7 +96,7 @@ def _trial(trial: RetrainTrial) -> list[str]:
     called = trial.version or "retrain"
     rows = f" fitted on {trial.rows:,} rows, {trial.recent_rows:,} recent ones known;" if trial.rows else ""
     return [
-        f"{called} at {trial.at:%Y-%m-%d %H:%M}: {trial.outcome.value};{rows} {trial.reason}",
+        f"{called} at {trial.at:%Y-%m-%d %H:%M}: {trial.told};{rows} {trial.reason}",
         *(f"  {finding}" for finding in trial.findings),
     ]
 

@@ -15,6 +15,7 @@ import typer
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say, table
+from windsock.cli.demo_agree import await_agreement
 from windsock.cli.demo_drift import DriftChapter, with_short_windows
 from windsock.cli.demo_rollout import RolloutChapter, with_quick_rollout
 from windsock.cli.follow import RunFollower
@@ -22,7 +23,7 @@ from windsock.cli.stack import Stack, running_stack
 from windsock.cli.stack_ports import StackPorts
 from windsock.cli.staging import StagedModel, stage_model
 from windsock.cli.supervisor import StopSignalError, Supervisor
-from windsock.cli.surroundings import location
+from windsock.cli.surroundings import location, open_ports
 from windsock.cli.up import (
     INTERRUPTED,
     AirflowPort,
@@ -171,6 +172,12 @@ class Demo:
             champion = self.renew(api, schema)
             self.predict(champion)
             self.show_ledger(champion)
+            ports = open_ports(self.settings)
+            seconds = await_agreement(ports, self.model, api, self.supervisor.pause)
+            say(
+                "Agree    ledger, server, MLflow's alias and runs, the rollout's report and Airflow's runs "
+                f"say the same ({seconds:.0f} s after the end)"
+            )
 
     def await_dag(self, api: AirflowApi) -> dict[str, Any]:
         """Wait until Airflow has parsed the model's DAG in this stack, and return what it knows of it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say
+from windsock.cli.demo_agree import pause_once_over
 from windsock.cli.demo_traffic import ROWS, MovedRow, moved_rows, send_traffic
 from windsock.cli.follow import ENDED, RunFollower
 from windsock.cli.surroundings import open_ports
@@ -93,7 +94,10 @@ class DriftChapter:
         for dag_id in paused:
             self.api.set_paused(dag_id, paused=False)
         try:
-            return self._tell()
+            learned = self._tell()
+            for dag_id in paused:
+                pause_once_over(self.api, dag_id, self.pause)
+            return learned
         finally:
             with suppress(AirflowApiError):  # what ended the chapter may have ended Airflow, too
                 for dag_id in paused:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say
+from windsock.cli.demo_agree import pause_once_over
 from windsock.cli.demo_drift import Learned
 from windsock.cli.demo_users import Tally, Users
 from windsock.cli.surroundings import open_ports, user
@@ -97,7 +98,10 @@ class RolloutChapter:
         self._end_others()
         self.api.set_paused(self.dag_id, paused=False)
         try:
-            return self._tell()
+            champion = self._tell()
+            if was_paused:
+                pause_once_over(self.api, self.dag_id, self.pause)
+            return champion
         finally:
             if was_paused:
                 with suppress(AirflowApiError):  # what ended the chapter may have ended Airflow, too

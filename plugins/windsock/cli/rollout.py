@@ -35,6 +35,7 @@ from windsock.records import (
     RunContext,
     StartRolloutInput,
     SteerRolloutInput,
+    ended_rollouts,
     running_rollout,
 )
 from windsock.spec import ModelSpec
@@ -287,7 +288,8 @@ def report(
         for line in report_lines(found, decisions):
             say(line)
         return
-    write_whole(output, ports.rollout_reporter.html(found, decisions), replace=True)
+    end = next((one for one in ended_rollouts(rows) if one.experiment == found.experiment), None)
+    write_whole(output, ports.rollout_reporter.html(found, decisions, end), replace=True)
     say(f"report: {output}")
 
 

@@ -15,8 +15,8 @@ from windsock.data.roles import findings_about
 from windsock.data.row_filter import take_rows
 from windsock.data.source_columns import Deciding, SourceColumns, describe, in_threads, read_all
 from windsock.data.window import rows_in_window, window_of
-from windsock.exceptions import DataRefusedError, SpecError
-from windsock.ports import Ports
+from windsock.exceptions import DataRefusedError, SourceUnavailableError, SpecError
+from windsock.ports import Ports, SourceRead
 from windsock.records import (
     ColumnKind,
     ColumnSchema,
@@ -27,13 +27,16 @@ from windsock.records import (
     row_digests,
 )
 from windsock.records.value_form import LATER
-from windsock.spec import ModelSpec
+from windsock.spec import FileSource, ModelSpec, Source
 from windsock.spec.unused import require_built, unused_keys
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+NO_FILE = "WS-DATA-010"
+"""Code of the refusal of a source file that is not there."""
 
 
 def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapshot:
@@ -63,7 +66,7 @@ def take_snapshot(step: TakeSnapshotInput, ports: Ports, key: str) -> DataSnapsh
             next_action="Write data.source, such as {kind: file, path: include/data/churn.csv}.",
         )
     window = window_of(step, ports.now())
-    read = ports.sources.read(spec.data.source)
+    read = _read_source(spec.data.source, spec.name, ports)
     _require_columns(read.frame, spec)
     force = contract_in_force(spec, ports)
     reader = SourceColumns(spec, force, read.form)
@@ -165,6 +168,26 @@ def _as_stored(
         earlier = {key: getattr(form, key) for key in LATER if getattr(form, key) in ("", None)}
         made.append(column.replace(form=column.form.replace(**earlier)) if earlier else column)
     return tuple(made)
+
+
+def _read_source(source: Source, model: str, ports: Ports) -> SourceRead:
+    """Read the source; a file that earlier snapshots were taken from and that is gone is late, not wrong.
+
+    :raises SourceUnavailableError: if it is late, or did not answer.
+    :raises DataRefusedError: if it is wrong for good.
+    """
+    try:
+        return ports.sources.read(source)
+    except DataRefusedError as error:
+        last = ports.snapshots.latest(model) if error.code == NO_FILE else None
+        if last is None or not isinstance(source, FileSource) or last.source != f"file: {source.path}":
+            raise
+        raise SourceUnavailableError(
+            f"{error.message}; the snapshot of {last.taken_at:%Y-%m-%d %H:%M} UTC was taken from it, so it "
+            "is late",
+            next_action="Find out why it has not come; the task is tried again by itself, then clear it once "
+            "the file is there. The model that serves is untouched.",
+        ) from None
 
 
 def _require_columns(frame: pd.DataFrame, spec: ModelSpec) -> None:

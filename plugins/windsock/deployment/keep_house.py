@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from windsock.deployment.keep_log import remove_older
-from windsock.deployment.keep_rollouts import forget_ended, unattended
+from windsock.deployment.keep_rollouts import close_ended, forget_ended, unattended
 from windsock.deployment.remove_old import remove_old
 from windsock.door import CHAMPION_ALIAS, seal_route
 from windsock.exceptions import TransportError, WindsockError
@@ -71,6 +71,11 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         if faults.run(f"route of {model}", partial(seal_route, ports, model), otherwise=False)
     )
     rollouts = [_tend_rollouts(ports, model, now, faults) for model in sound]
+    ends = tuple(
+        name
+        for model in sound
+        for name in faults.run(f"ends of {model}", partial(close_ended, ports, model, now), none)
+    )
     oldest_run = now - timedelta(hours=step.stale_run_hours)
     runs = faults.run("stale runs", lambda: ports.tracker.close_stale_runs(models, oldest_run), 0)
     closed = faults.run("prediction segments", ports.predictions.close_segments, 0)
@@ -86,6 +91,7 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         segments_closed=closed,
         segments_removed=removed,
         rollouts_forgotten=sum(forgotten for forgotten, _ in rollouts),
+        rollouts_closed=ends,
         broken_ledgers=broken,
         unattended=tuple(told for _, told in rollouts if told),
         faults=tuple(faults.told),

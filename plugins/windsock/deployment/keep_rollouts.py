@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from windsock.door.rollout_close import close_rollout, unclosed
 from windsock.ports import Ports
 from windsock.records import LedgerRow, Rollout, ended_rollouts, running_rollout
 
 KEEP_COUNTS = timedelta(days=7)
 """How long after its end the counts of a rollout are kept; its decisions and reports stay."""
+CLOSE_WITHIN = timedelta(days=7)
+"""How long after its end it is seen to that the report of a rollout says so."""
 CHECKS_MISSED = 3
 """Nobody looks at a rollout whose last look is so many checks ago, and more than an hour beyond one."""
 GRACE = timedelta(hours=1)
@@ -25,6 +28,17 @@ def forget_ended(ports: Ports, model: str, rows: Sequence[LedgerRow], now: datet
     for experiment in forgotten:
         ports.events.forget(model, experiment)
     return len(forgotten)
+
+
+def close_ended(ports: Ports, model: str, now: datetime) -> tuple[str, ...]:
+    """Let report and runs of rollouts that ended lately say so, where they do not; return those rollouts.
+
+    :raises TrackingUnavailableError: if MLflow does not answer.
+    """
+    rows = ports.ledger.rows(model)
+    lately = [one for one in ended_rollouts(rows) if one.ended_at + CLOSE_WITHIN > now]
+    left = [one.experiment for one in lately[-1:] if unclosed(ports, rows, one)]
+    return tuple(one for one in left if not close_rollout(ports, model, one))
 
 
 def unattended(ports: Ports, rows: Sequence[LedgerRow], now: datetime) -> str:
@@ -51,4 +65,4 @@ def _last_looked_at(ports: Ports, rollout: Rollout) -> datetime:
     return max(rollout.step_since, last.judged_at) if last else rollout.step_since
 
 
-__all__ = ["forget_ended", "unattended"]
+__all__ = ["close_ended", "forget_ended", "unattended"]

@@ -18,6 +18,7 @@ from windsock.door import (
     switch_route,
     write_roll_back,
 )
+from windsock.door.rollout_close import close_rollout
 from windsock.exceptions import RolloutRefusedError, SlotAddressError, VerdictError
 from windsock.ports import Ports
 from windsock.records import (
@@ -58,12 +59,12 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     :raises StaleEpochError: if another routing change came first.
     """
     rows = ports.ledger.rows(step.model)
-    if (done := _done_before(step, rows)) is not None:
+    if step.experiment is None and (done := _done_before(step, rows)) is not None:
         return _told(step, ports, done, unchanged=True)
     rollout = _ended_by(step, rows)
     if rollout is not None or step.experiment is not None:
         named = rollout.experiment if rollout else step.experiment
-        return _end_rollout(step.replace(experiment=named), ports)
+        return _end_rollout(step.replace(experiment=named), ports, emergency=step.experiment is None)
     row = _open_roll_back(step, rows)
     if row is None or not _can_be_laid(ports, row):
         if (ended := _just_ended(step, rows, ports.now())) is not None:
@@ -75,8 +76,11 @@ def roll_back(step: RollBackInput, ports: Ports, key: str) -> RollBack:
     return _turned(step, ports, commit)
 
 
-def _end_rollout(step: RollBackInput, ports: Ports) -> RollBack:
-    """End the rollout that the step names; a deployment that comes first holds nothing up."""
+def _end_rollout(step: RollBackInput, ports: Ports, *, emergency: bool) -> RollBack:
+    """End the rollout that the step names; a deployment that comes first holds nothing up.
+
+    :param emergency: whether its report is left to housekeeping: no rollout was named, and nothing waits.
+    """
 
     def end() -> RollBack:
         rows = ports.ledger.rows(step.model)
@@ -86,7 +90,10 @@ def _end_rollout(step: RollBackInput, ports: Ports) -> RollBack:
             return _over(step, ports, rows)
         return _turned(step, ports, end_rollout(step, ports, rows, rollout))
 
-    return looked_at_anew(end, model=step.model)
+    done, name = looked_at_anew(end, model=step.model), str(step.experiment)
+    if emergency:
+        return done.replace(follows=f"the report and the runs of rollout {name} in MLflow say its end later")
+    return done.replace(follows=close_rollout(ports, step.model, name))
 
 
 def _turned(step: RollBackInput, ports: Ports, commit: LedgerRow) -> RollBack:

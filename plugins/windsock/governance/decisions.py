@@ -44,12 +44,10 @@ def keep_decision(step: GateModelInput, decision: GateDecision, ports: Ports, ke
     :raises StorageError: if the pack cannot be written.
     """
     decision, content, uri, pack = _write_pack(step, decision, ports, key)
-    ports.tracker.add_to_run(
-        decision.run_id,
-        metrics={},
-        tags={"windsock.gate": decision.outcome.value, "windsock.evidence": pack},
-        files={"evidence.json": content, "gate.csv": gate_table(decision.checks)},
-    )
+    files = {"evidence.json": content, "gate.csv": gate_table(decision.checks)}
+    tags = {"windsock.gate": decision.outcome.value, "windsock.evidence": pack}
+    ports.tracker.add_to_run(decision.run_id, metrics={}, tags=tags, files=files)
+    ports.tracker.add_to_parent(decision.run_id, metrics={}, tags=tags)
     told = decision.content_digest()
     entry = LedgerEntry(
         model=step.spec.name,

@@ -23,6 +23,7 @@ from windsock.door import (
     switch_route,
 )
 from windsock.door.approvals import answers_of, needed_for, one_more, requesters
+from windsock.door.rollout_close import close_rollout
 from windsock.exceptions import ApprovalRefusedError, GateRefusedError, StaleEpochError
 from windsock.governance.promoted_baseline import baseline_body
 from windsock.governance.rollout_promotion import (
@@ -87,7 +88,7 @@ def promote_model(step: PromoteModelInput, ports: Ports, key: str) -> Promotion:
     registered = require_registered(rows, step.version)
     pack = evidence_of(ports, registered)
     champion = champion_of(rows)
-    if champion and champion.digest == step.version.digest:
+    if champion and champion.digest == step.version.digest and step.experiment is None:
         return _already_champion(step, ports, rows, champion)
     if step.experiment is not None:
         return _promote_proved(step, ports, registered, pack)
@@ -115,7 +116,8 @@ def _promote_proved(
     step: PromoteModelInput, ports: Ports, registered: LedgerRow, pack: Mapping[str, Any]
 ) -> Promotion:
     """Promote the version that a rollout has proved; a deployment that comes first holds nothing up."""
-    return looked_at_anew(lambda: _try_proved(step, ports, registered, pack), model=step.spec.name)
+    done = looked_at_anew(lambda: _try_proved(step, ports, registered, pack), model=step.spec.name)
+    return done.replace(follows=close_rollout(ports, step.spec.name, str(step.experiment)))
 
 
 def _try_proved(

@@ -11,7 +11,7 @@ from windsock.governance.checks import ALWAYS_ASKED
 from windsock.governance.decisions import require_decision
 from windsock.governance.gate_model import decide
 from windsock.governance.version_numbers import registration_or_free
-from windsock.ports import Ports
+from windsock.ports import MODEL_VERSION, ModelAbout, Ports
 from windsock.records import (
     LedgerAction,
     LedgerEntry,
@@ -20,8 +20,12 @@ from windsock.records import (
     RegisterModelInput,
     numbers_used,
 )
+from windsock.texts import inline, paragraph
 
 log = logging.getLogger(__name__)
+
+MOST_DESCRIBED = 2_000
+"""Characters of a model's description that MLflow shows."""
 
 
 def register_model(step: RegisterModelInput, ports: Ports, key: str) -> RegisteredVersion:
@@ -51,8 +55,12 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
         "windsock.evidence_uri": uri,
     }
     used = numbers_used(ports.ledger.rows(name))
-    number = ports.registry.register(model=name, key=key, run_id=chosen.run_id, tags=tags, used=used)
-    ports.tracker.add_to_run(chosen.run_id, metrics={}, tags={"windsock.version": number}, files={})
+    number = ports.registry.register(
+        model=name, key=key, run_id=chosen.run_id, tags=tags, used=used, about=_about(step)
+    )
+    named = {MODEL_VERSION: number}
+    ports.tracker.add_to_run(chosen.run_id, metrics={}, tags=named, files={})
+    ports.tracker.add_to_parent(chosen.run_id, metrics={}, tags=named)
     registered = RegisteredVersion(
         model=name,
         version=number,
@@ -68,6 +76,22 @@ def register_model(step: RegisterModelInput, ports: Ports, key: str) -> Register
     row = append_once(ports.ledger, _entry(step, registered), standing=registration_or_free(registered))
     log.debug("%s: version %s, evidence %s", name, number, uri)
     return registered.replace(asks=tuple(row.body["asks"]), registered_at=row.at)
+
+
+def _about(step: RegisterModelInput) -> ModelAbout:
+    """Return what people read of the model and of this version in MLflow."""
+    spec, label = step.spec, step.evaluation.chosen.candidate.label
+    told = paragraph(spec.model.description, MOST_DESCRIBED)
+    written = f"Owner: {inline(spec.model.owner)}; tier: {spec.model.tier}."
+    if spec.model.runbook:
+        written += f" Runbook: {inline(spec.model.runbook)}"
+    champion = "Which version serves is said by Windsock's ledger; the alias `champion` mirrors it."
+    return ModelAbout(
+        owner=spec.model.owner,
+        tier=spec.model.tier,
+        description="\n\n".join(part for part in (told, written, champion) if part),
+        version=f"{inline(label)}. Gate: {step.decision.outcome.value}; {inline(step.decision.reason)}",
+    )
 
 
 def _entry(step: RegisterModelInput, registered: RegisteredVersion) -> LedgerEntry:

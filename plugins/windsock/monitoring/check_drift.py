@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import WindsockError
 from windsock.monitoring.accepted_reference import accepted_reference, told_of
 from windsock.monitoring.backlog import tried_once
 from windsock.monitoring.drift_columns import FEW_REFERENCE, Judgement, judge_columns, minimum_rows
+from windsock.monitoring.drift_distributions import distributions_of
 from windsock.monitoring.drift_rows import Samples, decide_exactly, exact_tests, take_samples
 from windsock.monitoring.drift_targets import count_targets
 from windsock.monitoring.drift_telling import Told, tell_gauges, write_report
@@ -25,7 +27,7 @@ from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.lasting_excursions import without_what_lasts
 from windsock.monitoring.undated import LOOKED_AT, undated_text
 from windsock.monitoring.unjudged import MINIMUM_ROWS, looked_since, unjudged_text
-from windsock.ports import LoadedBundle, Ports
+from windsock.ports import Distribution, LoadedBundle, Ports
 from windsock.records import (
     Champion,
     CheckDriftInput,
@@ -75,6 +77,10 @@ class _Window:
             self.taken = take_samples(self.step, self.ports, self.bundle, self.accepted)
         return self.taken
 
+    def distributions(self, report: DriftReport) -> Callable[[], Sequence[Distribution]]:
+        """Return what gives the distributions that the report draws."""
+        return partial(distributions_of, report, self.profile, self.counts, self.bundle.schema)
+
 
 @tried_once("drift")
 def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
@@ -119,7 +125,7 @@ def check_drift(step: CheckDriftInput, ports: Ports, key: str) -> DriftReport:
     report = _keep(step, ports, _report(window, champion, method, judgement, verdict))
     told = tell_gauges(report, ports)
     if report.status is Status.FAIL and window.rule.report:
-        told += write_report(report, ports, bundle.schema, window.samples)
+        told += write_report(report, ports, bundle.schema, window.samples, window.distributions(report))
     log.debug("%s: drift %s: %s", report.model, report.status.value, report.reason)
     return _with_told(report, told)
 

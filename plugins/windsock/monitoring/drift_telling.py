@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from windsock.exceptions import WindsockError
 from windsock.monitoring.drift_rows import Samples
-from windsock.ports import Ports, RunDraft
+from windsock.ports import MODEL_VERSION, NOTE, Distribution, Ports, RunDraft
 from windsock.records import DriftReport, InputSchema, Status
+from windsock.texts import inline
 
 CODE = "WS-MONITORING-029"
 REPORT_FILE = "drift/report.html"
@@ -59,24 +60,36 @@ def tell_gauges(report: DriftReport, ports: Ports) -> Told:
 
 
 def write_report(
-    report: DriftReport, ports: Ports, schema: InputSchema, samples: Callable[[], Samples]
+    report: DriftReport,
+    ports: Ports,
+    schema: InputSchema,
+    samples: Callable[[], Samples],
+    shown: Callable[[], Sequence[Distribution]] = tuple,
 ) -> Told:
     """Write the HTML report of a drifted window to a tracking run of its own, with the verdict beside it.
 
-    The run is found again by the window and the version: a second try makes no second one.
+    The verdict is in it whatever else fails. The run is found again by the window and the version: a second
+    try makes no second one.
 
-    :param samples: gives the rows that it is made of.
+    :param samples: gives the rows that the other tool's report is made of.
+    :param shown: gives the distributions that are drawn.
     """
     findings: tuple[str, ...] = ()
+    other, why = None, ""
     files = {RECORD_FILE: report.model_dump_json(indent=2).encode()}
     try:
         rows = samples()
-        files[REPORT_FILE] = ports.reporter.html(rows.reference, rows.current, schema)
+        other = ports.reporter.html(rows.reference, rows.current, schema)
     except Exception as error:
-        findings = (_failed("the drift report was not written", error),)
+        why = _failed("the report of another method was not written", error)
+        findings = (why,)
+    try:
+        files[REPORT_FILE] = ports.reporter.page(report, shown(), other=other, why=why)
+    except Exception as error:
+        findings = (*findings, _failed("the drift report was not written", error))
     try:
         run_id = ports.tracker.record_run(_draft(report, files))
-        link = ports.tracker.run_link(report.model, run_id)
+        link = ports.tracker.artifact_link(report.model, run_id, REPORT_FILE)
     except Exception as error:
         return Told(findings=(*findings, _failed("the drift report is not in the tracker", error)))
     if REPORT_FILE not in files:
@@ -96,13 +109,17 @@ def _draft(report: DriftReport, files: dict[str, bytes]) -> RunDraft:
     return RunDraft(
         key=f"drift:{report.model}:{report.digest[:16]}:{window}:{report.method}",
         model=report.model,
-        run_name=f"drift {report.window.end:%Y-%m-%d %H:%M}",
+        run_name=f"{report.model} drift {report.window.end:%Y-%m-%d %H:%M}",
         metrics={"rows": float(report.rows), "drifted": float(len(report.drifted)), **told},
         tags={
             "windsock.kind": "drift",
-            "windsock.version": report.version,
+            "windsock.model": report.model,
+            MODEL_VERSION: report.version,
+            "windsock.bundle": report.digest,
+            "windsock.status": report.status.value,
             "windsock.window": window,
             "windsock.severity": report.severity.value,
+            NOTE: f"{report.status.value}, severity {report.severity.value}: {inline(report.reason)}",
         },
         files=files,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.skipmixin import SkipMixin
 
 from windsock.operators.base import StepOperator
-from windsock.records import Outcome, RetrainClaim, RetrainOutcome, Status
+from windsock.records import Outcome, Promotion, RetrainClaim, RetrainOutcome, Status
 from windsock.spec import digest_of
 
 if TYPE_CHECKING:
@@ -128,11 +128,21 @@ class CloseRetrainOperator(StepOperator):
         decision = pull(task_ids=self.gate_task_id, key="return_value")
         version = pull(task_ids=self.register_task_id, key="return_value")
         approvals = [pull(task_ids=task_id, key="return_value") for task_id in self.approve_task_ids]
-        made = {"claim": self.claim, "outcome": retrain_outcome(promotion, decision, version, approvals)}
+        outcome = retrain_outcome(promotion, decision, version, approvals)
+        if outcome is RetrainOutcome.PROMOTED and serves_since_before(promotion, self.claim):
+            outcome = RetrainOutcome.UNCHANGED
+        made = {"claim": self.claim, "outcome": outcome}
         if (decision or {}).get("outcome") in (Outcome.KEEP.value, Outcome.REFUSE.value):
             evaluation = pull(task_ids=self.evaluate_task_id, key="return_value")
             made["against"] = (evaluation or {}).get("against_champion")
         return made
+
+
+def serves_since_before(promotion: Any, claim: Any) -> bool:
+    """Return whether a version that serves did so before its retrain began: the same rows gave it again."""
+    if not promotion.get("unchanged"):
+        return False
+    return Promotion.model_validate(promotion).committed_at < RetrainClaim.model_validate(claim).claimed_at
 
 
 def retrain_outcome(

@@ -18,7 +18,9 @@ from windsock.ports.data import (
     Suite,
 )
 from windsock.ports.monitoring import (
+    Bar,
     BusinessQuery,
+    Distribution,
     DriftReporter,
     Gauges,
     LabelledRows,
@@ -29,7 +31,18 @@ from windsock.ports.monitoring import (
 from windsock.ports.retention import KeptThings, NothingKept
 from windsock.ports.rollout import RolloutEvents, RolloutReporter, Rollouts, Traffic
 from windsock.ports.serving import NoSlots, PredictionArchive, Router, SlotTarget
-from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft, VersionNumbers
+from windsock.ports.tracking import (
+    MODEL_VERSION,
+    NOTE,
+    Charts,
+    ExperimentTracker,
+    ModelAbout,
+    ModelRegistry,
+    ParentDraft,
+    RunDraft,
+    TrialDraft,
+    VersionNumbers,
+)
 
 
 def utc_now() -> datetime:
@@ -73,12 +86,16 @@ class Ports:
 
 
 __all__ = [
+    "MODEL_VERSION",
+    "NOTE",
+    "Bar",
     "BundleDraft",
     "BundleStore",
     "BusinessQuery",
     "Charts",
     "ContractStore",
     "CompiledModel",
+    "Distribution",
     "DriftReporter",
     "ExpectationEngine",
     "ExperimentTracker",
@@ -87,11 +104,13 @@ __all__ = [
     "LabelledRows",
     "Ledger",
     "LoadedBundle",
+    "ModelAbout",
     "ModelCompiler",
     "ModelRegistry",
     "Monitor",
     "NoSlots",
     "NothingKept",
+    "ParentDraft",
     "Ports",
     "PredictionArchive",
     "PredictionRows",
@@ -107,6 +126,7 @@ __all__ = [
     "StepRecords",
     "Suite",
     "Traffic",
+    "TrialDraft",
     "VersionNumbers",
     "WindowCounter",
     "utc_now",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from windsock.records import (
     Alert,
     DriftProfile,
+    DriftReport,
     Episode,
     InputSchema,
     PairedDifference,
@@ -151,13 +152,51 @@ class BusinessQuery(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One range, value or category of a column.
+
+    :param reference: its share of the rows that the window is held against.
+    :param current: its share of the window's rows.
+    """
+
+    label: str
+    reference: float
+    current: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """A column as it was and as it is.
+
+    :param is_ordered: whether the bars lie on a scale, as ranges of a number do.
+    """
+
+    name: str
+    bars: tuple[Bar, ...]
+    is_ordered: bool
+    reference_rows: int
+    current_rows: int
+
+
 class DriftReporter(Protocol):
     """Writes the report that people look at, and judges where the spec asks for it."""
 
     def html(self, reference: pd.DataFrame, current: pd.DataFrame, schema: InputSchema) -> bytes:
-        """Return the HTML report.
+        """Return the tool's own HTML report.
 
         :raises MonitoringError: if the tool fails; the verdict stands without it.
+        """
+        ...
+
+    def page(
+        self, report: DriftReport, shown: Sequence[Distribution], *, other: bytes | None, why: str = ""
+    ) -> bytes:
+        """Return the page: the verdict with its columns and checks first, the tool's own report below it.
+
+        :param shown: the distributions that are drawn.
+        :param other: the tool's report; ``None``: there is none.
+        :param why: why there is none.
         """
         ...
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from windsock.records import Moments, Rollout, RolloutDecision, RolloutPlan, Span, StepTotals
+from windsock.records import (
+    Moments,
+    Rollout,
+    RolloutDecision,
+    RolloutEnd,
+    RolloutPlan,
+    Span,
+    StepTotals,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +118,12 @@ class Rollouts(Protocol):
 class RolloutReporter(Protocol):
     """Writes the page that people look at."""
 
-    def html(self, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes:
+    def html(
+        self, rollout: Rollout, decisions: Sequence[RolloutDecision], end: RolloutEnd | None = None
+    ) -> bytes:
         """Return one HTML page without anything from elsewhere.
 
         :param decisions: by number; the last one is what it comes to.
+        :param end: how it ended by the ledger; ``None``: it is under way.
         """
         ...

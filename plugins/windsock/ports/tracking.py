@@ -18,6 +18,54 @@ VersionNumbers = Mapping[str, Collection[str]]
 """Version numbers that the ledger knows -> digests of the bundles that they name there."""
 
 
+NOTE = "mlflow.note.content"
+"""The tag that a tracker shows as the description of a run."""
+MODEL_VERSION = "windsock.model_version"
+"""The tag of a run with the number of the version that it is about. Runs of before have ``windsock.version``,
+which also named the release of Windsock that trained; that is ``windsock.code`` now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParentDraft:
+    """The run that others lie beneath, such as that of a retrain.
+
+    :param key: idempotency key, as of :class:`RunDraft`.
+    """
+
+    key: str
+    run_name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialDraft:
+    """One setting that a search has tried; it becomes a run beneath that of its candidate.
+
+    :param rank: its place among all, the best first.
+    :param error: why it has no score; empty: it has one.
+    """
+
+    number: int
+    rank: int = 0
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAbout:
+    """What a registry tells people of a model and of one version.
+
+    :param description: of the model; empty: the one that is there stays.
+    :param version: of the version.
+    """
+
+    owner: str
+    tier: str
+    description: str = ""
+    version: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunDraft:
     """What is written to one tracking run.
@@ -26,6 +74,8 @@ class RunDraft:
     :param files: artifact path -> content.
     :param pipeline: fitted pipeline to log as the run's model, with its input example.
     :param dataset: name and digest of the snapshot, logged as the run's dataset input.
+    :param parent: the run that it lies beneath; ``None``: it lies beneath none.
+    :param trials: what a search has tried for it.
     """
 
     key: str
@@ -39,6 +89,8 @@ class RunDraft:
     example: pd.DataFrame | None = None
     dataset: DataSnapshot | None = None
     bundle_uri: str | None = None
+    parent: ParentDraft | None = None
+    trials: Sequence[TrialDraft] = ()
 
 
 class ExperimentTracker(Protocol):
@@ -60,6 +112,27 @@ class ExperimentTracker(Protocol):
         files: Mapping[str, bytes],
     ) -> None:
         """Add to a finished run; the same call twice leaves the same state.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+    def add_to_parent(self, run_id: str, *, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Add to the run that this one lies beneath; where it lies beneath none, nothing is done.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+    def tags(self, run_id: str) -> Mapping[str, str]:
+        """Return the tags of a run; empty where there is no such run any more.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+    def open_runs(self, model: str) -> Sequence[str]:
+        """Return the names of Windsock's runs of a model that are not ended.
 
         :raises TrackingUnavailableError: if MLflow does not answer.
         """
@@ -96,6 +169,13 @@ class ExperimentTracker(Protocol):
         """Return the run's page, where the tracker has a web address."""
         ...
 
+    def artifact_link(self, model: str, run_id: str, path: str) -> str | None:
+        """Return the page that shows a file of a run, where the tracker has a web address.
+
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
     def version_link(self, model: str, version: str) -> str | None:
         """Return the version's page, where the tracker has a web address."""
         ...
@@ -108,7 +188,14 @@ class ModelRegistry(Protocol):
     """
 
     def register(
-        self, *, model: str, key: str, run_id: str, tags: Mapping[str, str], used: VersionNumbers
+        self,
+        *,
+        model: str,
+        key: str,
+        run_id: str,
+        tags: Mapping[str, str],
+        used: VersionNumbers,
+        about: ModelAbout | None = None,
     ) -> str:
         """Return the version that carries this key, making it if there is none.
 
@@ -117,6 +204,7 @@ class ModelRegistry(Protocol):
         :param tags: of the version; ``windsock.bundle`` is the digest of its bundle.
         :param used: the numbers that the ledger knows: a new version's is higher than all of them, and a
             version that has one of them is this one only if it names the same bundle.
+        :param about: what people read of the model and the version; ``None``: nothing is changed.
         :raises ForeignModelError: if the model is another installation's, or nobody can tell whose.
         :raises TrackingRefusedError: if no number is left that was never used.
         :raises TrackingUnavailableError: if MLflow does not answer.

@@ -36,6 +36,12 @@ class RetrainTrial(Record):
     difference: PairedDifference | None = None
     findings: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """What it came to, for people: where nothing was fitted, no retrain was tried."""
+        is_untried = self.outcome is RetrainOutcome.FAILED and not self.version
+        return "not tried" if is_untried else self.outcome.value
+
 
 class Comparison(Record):
     """A window's rows, answered with and without retraining; labels as they are known at the history's end.

@@ -208,6 +208,15 @@ class RoutePlan(Record):
             return "shadow"
         return "champion" if champion is not None and champion.digest == digest else "challenger"
 
+    def role(self, digest: Digest) -> str:
+        """Return what people read a version's part as: its variant, or ``standby`` where it has no traffic.
+
+        A former champion is kept loaded for a roll back; it challenges nobody.
+        """
+        slot, variant = self.slot(digest), self.variant(digest)
+        has_part = slot is None or slot.share or slot.shadow or variant == "champion"
+        return variant if has_part else "standby"
+
     @classmethod
     def serving(
         cls,
@@ -317,7 +326,10 @@ class RollBackInput(Record):
 
 
 class RollBack(Record):
-    """A version that serves again."""
+    """A version that serves again.
+
+    :param follows: what is not done yet and housekeeping does, as a sentence; empty: nothing.
+    """
 
     model: str
     version: str
@@ -327,6 +339,7 @@ class RollBack(Record):
     alias_mirrored: bool = True
     unchanged: bool = False
     reason: str = ""
+    follows: str = Field(default="", exclude_if="".__eq__)
     committed_at: Moment
 
 
@@ -358,6 +371,7 @@ class HousekeepingReport(Record):
     :param segments_closed: prediction-log segments turned into Parquet.
     :param segments_removed: archived hours and files of rejected lines that the retention removed.
     :param rollouts_forgotten: rollouts that ended long ago and whose counts were removed.
+    :param rollouts_closed: rollouts whose report and tracking runs say only now that they are over.
     :param broken_ledgers: models whose ledger's hash chain is broken.
     :param unattended: rollouts that run and that nobody looks at, one sentence each.
     :param faults: what could not be done, one sentence each.
@@ -372,6 +386,7 @@ class HousekeepingReport(Record):
     segments_closed: int = 0
     segments_removed: int = 0
     rollouts_forgotten: int = 0
+    rollouts_closed: tuple[str, ...] = Field(default=(), exclude_if=().__eq__)
     broken_ledgers: tuple[str, ...] = ()
     unattended: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()

@@ -34,6 +34,8 @@ class RetrainOutcome(StrEnum):
     TOO_FEW = "too_few"
     """Kept or refused, but its rows were too few to prove a gain that matters: says nothing about whether
     retraining helps, and is tried again when there are twice as many since the onset."""
+    UNCHANGED = "unchanged"
+    """The same rows gave the version that serves already: nothing changed, so it did not help."""
     SUPERSEDED = "superseded"
     """Never claimed: another version serves by now, or the retrain of another episode answers it."""
 

@@ -215,6 +215,7 @@ class Promotion(Record):
     :param waiting: whether it does not serve, but waits for its rollout.
     :param held: whether it does not serve, because it was rolled back.
     :param better_than_broken: since when performance was lost, where it beats a broken champion: no recovery.
+    :param follows: what is not done yet and housekeeping does, as a sentence; empty: nothing.
     """
 
     model: str
@@ -228,4 +229,5 @@ class Promotion(Record):
     held: bool = False
     better_than_broken: Moment | None = Field(default=None, exclude_if=is_none)
     reason: str = ""
+    follows: str = Field(default="", exclude_if="".__eq__)
     committed_at: Moment

@@ -21,7 +21,7 @@ from windsock.spec.monitoring import RetrainBlock
 LEASE = timedelta(hours=6)
 """How long a claim holds without a sign of life; then the run is given up for lost."""
 BUDGET_SPAN = timedelta(days=1)
-USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED})
+USELESS = frozenset({RetrainOutcome.KEPT, RetrainOutcome.REFUSED, RetrainOutcome.UNCHANGED})
 GROWN = 2.0
 """Against a loss that is so many times as large, or with so many times the rows since the onset, a retrain
 may help where one before did not."""

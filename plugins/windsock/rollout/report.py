@@ -9,47 +9,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from windsock.door.rollout_close import FOLDER, close_rollout, course_to, run_of
 from windsock.exceptions import WindsockError
-from windsock.ports import Ports, RunDraft
+from windsock.ports import Ports
 from windsock.records import (
-    Challenger,
     Digest,
-    LedgerAction,
     LedgerRow,
     Rollout,
     RolloutAction,
     RolloutDecision,
     concerned,
 )
-from windsock.spec import digest_of
 
 log = logging.getLogger(__name__)
 
 CODE = "WS-ROLLOUT-080"
-FOLDER = "rollout"
-NEWEST_LOOKS, EARLIER_LOOKS = 100, 400
-"""Of a rollout's looks, those that its page and its evidence show: the newest, and of those before."""
+TRIES = 3
+"""How often a page is written again because a later look came meanwhile."""
 
 
 def bare(decision: RolloutDecision) -> RolloutDecision:
     """Return a decision as it is before its evidence is stored: so the page does not depend on the pack."""
     return decision.bare
-
-
-def course_to(ports: Ports, decision: RolloutDecision) -> tuple[RolloutDecision, ...]:
-    """Return a rollout's course up to a decision, and with it, in few looks: thousands would fill each page.
-
-    Planned looks and what did not just hold are always among them.
-    """
-    earlier = max(0, decision.number - NEWEST_LOOKS)
-    every = -(-earlier // EARLIER_LOOKS) or 1
-    about = (decision.model, decision.experiment)
-    kept = (
-        *ports.rollouts.series(*about, newest=NEWEST_LOOKS, every=every),
-        *(ports.rollouts.planned(*about) if decision.estimate.method == "group_sequential" else ()),
-    )
-    shown = {one.number: one for one in kept if one.number < decision.number}
-    return (*(shown[number] for number in sorted(shown)), decision)
 
 
 def page(ports: Ports, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes | None:
@@ -74,31 +55,51 @@ def keep_report(
     """Add page, decision and numbers to the version's tracking run, and to those of others their numbers.
 
     Of several the first one's run has the page, and so has that of each version that is promoted or
-    dropped, or with which the rollout ends.
+    dropped, or with which the rollout ends. Looks that are taken at the same time may be told in any order:
+    the page shows the newest one in the end, and that the rollout is over where it is.
 
     :returns: where people find the page, for a promotion in the run of that version; ``None``: it, or the
         tracker, is away.
     """
-    name = f"{FOLDER}/{rollout.experiment}"
-    files = {f"{name}.json": decision.model_dump_json(indent=2).encode()}
-    if report is not None:
-        files[f"{name}.html"] = report
+    told, run_id = decision, ""
     try:
-        about, run_id = _told_to(decision), ""
-        for place, one in enumerate(rollout.challengers):
-            if place and decision.looks[place].withdrawn:
-                continue  # it is judged no more
-            has_page = not place or one.digest in about
-            added = _add(ports, rollout, decision, rows, place, files if has_page else {})
-            if not place or (one.digest in about and decision.action is RolloutAction.PROMOTE):
-                run_id = added
-        link = ports.tracker.run_link(rollout.model, run_id)
+        for _ in range(TRIES):
+            run_id = _tell(ports, rollout, told, rows, report)
+            newest = ports.rollouts.last(rollout.model, rollout.experiment)
+            if newest is None or newest.number <= told.number:
+                break
+            told, report = newest, page(ports, rollout, course_to(ports, newest))
+        close_rollout(ports, rollout.model, rollout.experiment)
+        link = ports.tracker.artifact_link(rollout.model, run_id, f"{FOLDER}/{rollout.experiment}.html")
     except Exception as error:
         _warn(rollout, "the report is not in the tracker", error)
         return None
     if report is None:
         return None
-    return link or f"runs:/{run_id}/{name}.html"
+    return link or f"runs:/{run_id}/{FOLDER}/{rollout.experiment}.html"
+
+
+def _tell(
+    ports: Ports,
+    rollout: Rollout,
+    decision: RolloutDecision,
+    rows: Sequence[LedgerRow],
+    report: bytes | None,
+) -> str:
+    """Add what a look says to the runs of all that are tried; return the run in which the page is found."""
+    name = f"{FOLDER}/{rollout.experiment}"
+    files = {f"{name}.json": decision.model_dump_json(indent=2).encode()}
+    if report is not None:
+        files[f"{name}.html"] = report
+    about, run_id = _told_to(decision), ""
+    for place, one in enumerate(rollout.challengers):
+        if place and decision.looks[place].withdrawn:
+            continue  # it is judged no more
+        has_page = not place or one.digest in about
+        added = _add(ports, rollout, decision, rows, place, files if has_page else {})
+        if not place or (one.digest in about and decision.action is RolloutAction.PROMOTE):
+            run_id = added
+    return run_id
 
 
 def _told_to(decision: RolloutDecision) -> set[Digest]:
@@ -121,32 +122,10 @@ def _add(
     :param place: of its lane, from 0.
     """
     one = rollout.challengers[place]
-    run_id = _registered_run(rows, one) or _own_run(ports, rollout, one)
+    run_id = run_of(ports, rollout, rows, one)
     numbers = _numbers(decision.against(place))
     ports.tracker.add_to_run(run_id, metrics=numbers, tags=_tags(decision), files=files)
     return run_id
-
-
-def _registered_run(rows: Sequence[LedgerRow], one: Challenger) -> str | None:
-    """Return the tracking run that a version was registered from; old rows do not tell it."""
-    told = (
-        row.body.get("run_id")
-        for row in reversed(rows)
-        if row.action is LedgerAction.REGISTER and (row.version, row.digest) == (one.version, one.digest)
-    )
-    return next((str(run_id) for run_id in told if run_id), None)
-
-
-def _own_run(ports: Ports, rollout: Rollout, one: Challenger) -> str:
-    """Return a tracking run that is the rollout's alone, or its further version's; its key finds it again."""
-    further = [] if one.digest == rollout.digest else [one.digest]
-    draft = RunDraft(
-        key=digest_of([FOLDER, rollout.model, rollout.experiment, *further]),
-        model=rollout.model,
-        run_name=f"{FOLDER} {rollout.experiment}{f' version {one.version}' if further else ''}",
-        tags={"windsock.version": one.version, "windsock.bundle": one.digest},
-    )
-    return ports.tracker.record_run(draft)
 
 
 def _numbers(decision: RolloutDecision) -> dict[str, float]:

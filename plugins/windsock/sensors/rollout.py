@@ -15,7 +15,7 @@ from windsock.records import RolloutEnd, RolloutOutcome, RolloutState
 from windsock.sensors.near import wait_if_near
 from windsock.steps import Verdict
 from windsock.texts import joined
-from windsock.triggers.rollout import POLL_SECONDS, RolloutTrigger
+from windsock.triggers.rollout import POLL_SECONDS, LookTrigger, RolloutTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,10 +26,10 @@ log = logging.getLogger("windsock.task")
 class RolloutSensor(StepOperator, SkipMixin):
     """Wait in the triggerer.
 
-    ``mode="look"``: until the next look is due, at most one check long; returns the rollout's name. A run by
-    hand, or a dry one, does not wait. In a DAG whose runs come a check apart, ``nearest=True`` lets that run
-    alone wait which is nearest to the look: half a check at most. A run that comes too early skips what
-    follows, so that runs do not pile up.
+    ``mode="look"``: until the next look is due, at most one check long, and no longer than the rollout lasts;
+    returns the rollout's name. A run by hand, or a dry one, does not wait. In a DAG whose runs come a check
+    apart, ``nearest=True`` lets that run alone wait which is nearest to the look: half a check at most. A run
+    that comes too early skips what follows, so that runs do not pile up.
 
     ``mode="end"``: until the rollout is over; returns its ``RolloutEnd``, whatever the outcome is: a kept
     champion is an answer, not a fault.
@@ -41,7 +41,7 @@ class RolloutSensor(StepOperator, SkipMixin):
     :param nearest: for looks: whether to skip what follows where a later run is nearer to the look.
     :param version: for ends: the version whose rollout it is, alone or among others; empty: the next one that
         ends.
-    :param poll_seconds: for ends: seconds between two looks into the ledger.
+    :param poll_seconds: seconds between two looks into the ledger.
     """
 
     step = "start_rollout"  # whose record says when
@@ -85,10 +85,15 @@ class RolloutSensor(StepOperator, SkipMixin):
             return self._leave(context, state.look_due)
         due = min(state.look_due, now + check)
         if not wait_if_near(due, now):
-            from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
             log.info("waiting until %s UTC for the next look", f"{due:%Y-%m-%d %H:%M:%S}")
-            self.defer(trigger=DateTimeTrigger(moment=due), method_name="looked")
+            look = LookTrigger(
+                self._model_name(),
+                experiment=state.rollout.experiment,
+                due=due.isoformat(),
+                windsock_conn_id=self.windsock_conn_id,
+                poll_seconds=self.poll_seconds,
+            )
+            self.defer(trigger=look, method_name="looked")
         return self.looked(context)
 
     def _leave(self, context: Context, due: datetime) -> None:
@@ -106,6 +111,13 @@ class RolloutSensor(StepOperator, SkipMixin):
         self._end_with_verdict()
         state = RolloutState.model_validate(self.state)
         rollout = state.rollout
+        if rollout is not None and isinstance(event, dict) and event.get("over"):
+            self.verdict = Verdict(
+                word="UNCHANGED",
+                why=f"rollout {rollout.experiment} has ended meanwhile: there is nothing to look at",
+                ids={"model": state.model},
+            )
+            return rollout.experiment
         self.verdict = Verdict(
             word="PASS",
             why=f"rollout {rollout.experiment} of {rollout.named} is looked at"

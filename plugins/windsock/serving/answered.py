@@ -75,7 +75,7 @@ def log_answered(
     if not kept:
         service.metrics.log_dropped(len(logged))
     service.metrics.answered(
-        (model, version, variant),
+        (model, version, variant if scores is None else served.role(slot)),
         len(logged),
         asked.milliseconds / 1e3,
         seconds,

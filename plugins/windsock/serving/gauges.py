@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -243,18 +243,23 @@ def _standing(path: Path) -> list[StoredGauge]:
         raise StorageError(f"cannot read {path}: {error.strerror or type(error).__name__}") from error
 
 
-def gauges_text(folder: Path) -> bytes:
+def gauges_text(folder: Path, answering: Collection[tuple[str, str]] | None = None) -> bytes:
     """Return the gauges of all models in Prometheus' text form, to stand after the server's own metrics.
 
     A file that is damaged is left out and counted.
 
     :param folder: the server's state folder.
+    :param answering: model and version of what has traffic: gauges of other versions are left out; ``None``:
+        none is.
     """
     found, unreadable = read_files(folder / FOLDER)
     samples: dict[str, list[str]] = {}
     for file in found:
         _add(samples, TIMESTAMP, {"model": file.model}, file.at)
         for gauge in file.gauges:
+            version = gauge.labels.get("model_version")
+            if version is not None and answering is not None and (file.model, version) not in answering:
+                continue
             _add(samples, gauge.name, {"model": file.model} | gauge.labels, gauge.value)
     if unreadable:
         _add(samples, UNREADABLE, {}, unreadable)

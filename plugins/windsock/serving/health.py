@@ -68,7 +68,7 @@ def _model(served: ServedModel, usage: dict[tuple[str, str], Usage]) -> dict[str
                 "version": slot.version,
                 "digest": slot.digest,
                 "share": slot.share,
-                "variant": plan.variant(slot.digest),
+                "variant": plan.role(slot.digest),
                 **({"withdrawn": True} if slot.withdrawn else {}),
                 "engine": served.slots[slot.digest].engine,
                 "circuit": served.slots[slot.digest].breaker.state,

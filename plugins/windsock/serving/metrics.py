@@ -7,13 +7,14 @@ import os
 import struct
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
     from prometheus_client.samples import Sample
 
 Read = TypeVar("Read")
@@ -230,9 +231,13 @@ class Metrics:
         """Count rows that are not in the log."""
         self._dropped.inc(rows)
 
-    def text(self) -> bytes:
-        """Return the metrics of all workers in Prometheus' text form."""
-        return _steadily(lambda: generate_latest(self._all()))
+    def text(self, there: Collection[tuple[str, str]] | None = None) -> bytes:
+        """Return the metrics of all workers in Prometheus' text form.
+
+        :param there: model and version of what is in a plan: gauges of other versions are left out, counters
+            stay; ``None``: nothing is left out.
+        """
+        return _steadily(lambda: generate_latest(_Present(self._all(), there)))
 
     def usage(self) -> dict[tuple[str, str], Usage]:
         """Return how much each version of each model has answered."""
@@ -266,6 +271,27 @@ class Metrics:
 
     def _samples(self) -> list[Sample]:
         return _steadily(lambda: [one for family in self._all().collect() for one in family.samples])
+
+
+class _Present:
+    """The families of a registry, without gauges of versions that are gone.
+
+    :param there: as of :meth:`Metrics.text`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, there: Collection[tuple[str, str]] | None) -> None:
+        self.registry, self.there = registry, there
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them."""
+        for family in self.registry.collect():
+            if self.there is not None and family.type == "gauge":
+                family.samples = [one for one in family.samples if self._is_there(one)]
+            yield family
+
+    def _is_there(self, one: Sample) -> bool:
+        version = one.labels.get("model_version")
+        return version is None or self.there is None or (one.labels["model"], version) in self.there
 
 
 def _steadily(read: Callable[[], Read]) -> Read:

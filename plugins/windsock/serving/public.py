@@ -156,5 +156,12 @@ def _add_health(router: APIRouter, service: Service, readiness: Readiness) -> No
 
 
 def metrics_of(service: Service) -> bytes:
-    """Return the metrics of all workers, and the gauges that monitoring has filled."""
-    return service.metrics.text() + gauges_text(service.settings.serving_dir)
+    """Return the metrics of all workers, and the gauges that monitoring has filled.
+
+    A gauge of a version that is in no plan any more is left out; so is what monitoring found of one that has
+    no traffic any more.
+    """
+    plans = [(name, slot) for name, served in service.served.items() for slot in served.plan.slots]
+    there = {(name, slot.version) for name, slot in plans}
+    answering = {(name, slot.version) for name, slot in plans if slot.share}
+    return service.metrics.text(there) + gauges_text(service.settings.serving_dir, answering)

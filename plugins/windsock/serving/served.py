@@ -106,6 +106,14 @@ class ServedModel:
         return self._variants[slot.plan.digest]
 
     @cached_property
+    def _roles(self) -> dict[Digest, str]:
+        return {slot.digest: self.plan.role(slot.digest) for slot in self.plan.slots}
+
+    def role(self, slot: Slot) -> str:
+        """Return what people read a version's part as; see :meth:`~windsock.records.RoutePlan.role`."""
+        return self._roles[slot.plan.digest]
+
+    @cached_property
     def _arms(self) -> dict[Digest, str]:
         return {slot.digest: self.plan.arm(slot.digest) for slot in self.plan.slots}
 

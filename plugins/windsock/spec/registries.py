@@ -54,6 +54,24 @@ METRICS: dict[str, Metric] = {
     "mae": Metric(("regression",), False),
 }
 
+UNBOUNDED = float("inf")
+
+
+def metric_bounds(name: str) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric can have; infinite where nothing bounds it.
+
+    >>> metric_bounds("roc_auc"), metric_bounds("rmse"), metric_bounds("r2")
+    ((0.0, 1.0), (0.0, inf), (-inf, 1.0))
+    """
+    if name not in METRICS:
+        return -UNBOUNDED, UNBOUNDED
+    if name == "r2":
+        return -UNBOUNDED, 1.0
+    if name == "brier":
+        return 0.0, 2.0
+    return 0.0, 1.0 if METRICS[name].greater_is_better else UNBOUNDED
+
+
 OF_ANSWERS = (
     "accuracy",
     "balanced_accuracy",

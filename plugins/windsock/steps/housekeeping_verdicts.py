@@ -44,6 +44,7 @@ def describe_housekeeping(record: r.HousekeepingReport) -> Verdict:
         "counts of ended rollouts removed": record.rollouts_forgotten,
     }
     told = [f"{what}: {number:,}" for what, number in done.items() if number]
+    told += [f"the report of rollout {name} says its end now" for name in record.rollouts_closed]
     told += _removed(record)
     return Verdict(word="PASS", why="; ".join(told) or "nothing was to be repaired or removed")
 

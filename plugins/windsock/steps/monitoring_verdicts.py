@@ -101,6 +101,8 @@ def describe_end(record: r.RetrainEnd) -> Verdict:
     next_action, why = "nothing to do", ""
     if record.outcome is r.RetrainOutcome.FAILED:
         next_action = "open the run's red task and do what its NEXT says"
+    elif record.outcome is r.RetrainOutcome.UNCHANGED:
+        why = ": the rows are those that the champion was trained on, so nothing was promoted"
     elif record.outcome is r.RetrainOutcome.TOO_FEW:
         next_action = "nothing to do; windows that are still bad ask again, with twice as many labels"
         why = ": its rows could not have shown a gain that matters, so the breaker does not count it"

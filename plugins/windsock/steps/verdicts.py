@@ -103,7 +103,7 @@ def _evaluation(record: r.Evaluation) -> Verdict:
     if metric and metric.interval:
         value += f" [{metric.interval.low:.4f}, {metric.interval.high:.4f}]"
     against = record.against_champion
-    compared = "first model, nothing to compare with"
+    compared = f"no version served at {record.evaluated_at:%Y-%m-%d %H:%M} UTC, so nothing to compare with"
     if record.champion and against and against.value is not None:
         compared = f"against champion {record.champion.version}: {against.value:+.4f}"
     return Verdict(
@@ -178,6 +178,10 @@ def _registered(record: r.RegisteredVersion) -> Verdict:
     )
 
 
+REJECTED_NEXT = (
+    "what serves stays, and nobody is asked about this version again; correct what the reason names, "
+    "then run {model}__daily_retrain, with `force` where data and file stay as they are"
+)
 APPROVAL_WORDS = {
     r.Status.PASS: "PASS",
     r.Status.FAIL: "FAIL",
@@ -188,11 +192,15 @@ APPROVAL_WORDS = {
 
 def _approval(record: r.Approval) -> Verdict:
     why = record.reason or f"{len(record.approvers)} of {record.needed} approvals"
-    waits = record.status is r.Status.INSUFFICIENT
+    next_action = "nothing to do"
+    if record.status is r.Status.INSUFFICIENT:
+        next_action = "ask a second person to approve in the UI"
+    elif record.status is r.Status.FAIL:
+        next_action = REJECTED_NEXT.format(model=record.model)
     return Verdict(
         word=APPROVAL_WORDS[record.status],
         why=why,
-        next_action="ask a second person to approve in the UI" if waits else "nothing to do",
+        next_action=next_action,
         ids={"model": record.model, "version": record.version, "bundle": shorten(record.digest)},
     )
 
@@ -219,9 +227,9 @@ def _promotion(record: r.Promotion | r.RollBack) -> Verdict:
     several = "s" if before and " and " in before else ""
     instead = f" instead of version{several} {before}" if before else ""
     mirrored = "" if record.alias_mirrored else "; the registry's alias could not be set"
-    next_action = (
-        "nothing to do" if record.alias_mirrored else "nothing; housekeeping sets the alias within the hour"
-    )
+    left = [] if record.alias_mirrored else ["the alias in MLflow is not set yet"]
+    left += [record.follows] if record.follows else []
+    next_action = f"nothing; housekeeping does what is left: {'; '.join(left)}" if left else "nothing to do"
     if isinstance(record, r.RollBack) and before and not record.unchanged:
         held = "are held" if several else "is held"
         next_action += (
@@ -316,9 +324,7 @@ def refusal_of(result: StepResult) -> WindsockError | None:
     if isinstance(record, r.GateDecision) and record.outcome is r.Outcome.REFUSE:
         return GateRefusedError(verdict.why, next_action=verdict.next_action)
     if isinstance(record, r.Approval) and record.status is r.Status.FAIL:
-        return ApprovalRefusedError(
-            verdict.why, code="WS-APPROVAL-002", next_action="train and register a new version"
-        )
+        return ApprovalRefusedError(verdict.why, code="WS-APPROVAL-002", next_action=verdict.next_action)
     if isinstance(record, r.DriftReport | r.PerformanceReport) and record.status is r.Status.ERROR:
         return MonitoringError(verdict.why, next_action=verdict.next_action)
     if isinstance(record, r.HousekeepingReport) and record.is_transport_only:

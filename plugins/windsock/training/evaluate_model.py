@@ -13,7 +13,7 @@ from windsock.exceptions import (
     TrainingRefusedError,
     UnverifiedBundleError,
 )
-from windsock.ports import LoadedBundle, Ports
+from windsock.ports import NOTE, LoadedBundle, Ports
 from windsock.records import (
     Champion,
     CompiledEquality,
@@ -141,11 +141,13 @@ def evaluate_model(step: EvaluateModelInput, ports: Ports, key: str) -> Evaluati
         evaluated_at=ports.now(),
     )
     _log_findings(evaluation)
-    files["evaluation/model_card.md"] = card_markdown(spec, evaluation).encode()
+    card, numbers = card_markdown(spec, evaluation), _run_metrics(evaluation)
+    files["evaluation/model_card.md"] = card.encode()
     files["evaluation/metrics.json"] = _numbers_json(evaluation)
-    ports.tracker.add_to_run(
-        chosen.run_id, metrics=_run_metrics(evaluation), tags={"windsock.evaluation": key}, files=files
-    )
+    tags = {"windsock.evaluation": key, NOTE: card}
+    ports.tracker.add_to_run(chosen.run_id, metrics=numbers, tags=tags, files=files)
+    named = {"windsock.chosen": chosen.candidate.label, "windsock.chosen_run": chosen.run_id, NOTE: card}
+    ports.tracker.add_to_parent(chosen.run_id, metrics=numbers, tags=named)
     return evaluation
 
 
@@ -260,6 +262,8 @@ def _log_findings(evaluation: Evaluation) -> None:
     log.info("%s", difference_text(evaluation.baseline))
     if evaluation.against_champion:
         log.info("%s", difference_text(evaluation.against_champion))
+    else:
+        log.info("no version serves by the ledger: there is no champion to compare with")
     for one in evaluation.unanswered:
         log.info("class %r: %d held-out rows, answered for none", one.label, one.rows)
     gap = "" if evaluation.gap is None else f"training minus held out {evaluation.gap:+.4f}; "

@@ -87,4 +87,62 @@ def end_in(rows: Sequence[LedgerRow], version: str | None, since: datetime) -> R
     return next((end for end in reversed(ends) if version in end.all_tried), None)
 
 
-__all__ = ["POLL_SECONDS", "RolloutTrigger", "end_in"]
+class LookTrigger(BaseTrigger):
+    """Waits for a rollout's next look, and no longer than the rollout lasts.
+
+    :param model: the model's name.
+    :param experiment: the rollout's.
+    :param due: ISO time of the look.
+    :param windsock_conn_id: connection of type ``windsock``.
+    :param poll_seconds: seconds between two looks into the ledger.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        experiment: str,
+        due: str,
+        windsock_conn_id: str = "windsock_default",
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.model = model
+        self.experiment = experiment
+        self.due = due
+        self.windsock_conn_id = windsock_conn_id
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class and arguments, for the triggerer."""
+        return f"{type(self).__module__}.{type(self).__name__}", {
+            "model": self.model,
+            "experiment": self.experiment,
+            "due": self.due,
+            "windsock_conn_id": self.windsock_conn_id,
+            "poll_seconds": self.poll_seconds,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield once the look is due or the rollout is over; a database that is away changes nothing."""
+        while (left := (self.moment - utc_now()).total_seconds()) > 0:
+            await asyncio.sleep(min(left, self.poll_seconds))
+            try:
+                running = running_rollout(await asyncio.to_thread(self._rows))
+            except TransportError:
+                continue
+            if running is None or running.experiment != self.experiment:
+                yield TriggerEvent({"over": True})  # type: ignore[no-untyped-call]
+                return
+        yield TriggerEvent({"over": False})  # type: ignore[no-untyped-call]
+
+    @property
+    def moment(self) -> datetime:
+        """When the look is due."""
+        return datetime.fromisoformat(self.due)
+
+    def _rows(self) -> Sequence[LedgerRow]:
+        return WindsockHook(self.windsock_conn_id).ports().ledger.rows(self.model)
+
+
+__all__ = ["POLL_SECONDS", "LookTrigger", "RolloutTrigger", "end_in"]

@@ -482,3 +482,40 @@ def test_other_columns_draw_the_held_out_rows_anew_without_an_entity(entity, dra
     )
     said = "held-out rows were drawn anew; declare data.entity to keep them"
     assert (said in again.findings) is drawn_anew
+
+
+class TestLateFile:
+    """A file that snapshots were taken from, and that is gone, is tried again; a wrong path is not."""
+
+    @pytest.fixture
+    def ports(self, tmp_path: Path):
+        frame().to_csv(tmp_path / "rows.csv", index=False)
+        return fake_ports(sources=SourceReaders((tmp_path,), lambda conn_id: ""))
+
+    def read(self, ports, path="rows.csv"):
+        return take(None, ports=ports, data={"source": {"kind": "file", "path": path}})
+
+    @pytest.mark.parametrize("gone", ["file", "folder"])
+    def test_a_file_that_was_there_is_late(self, ports, tmp_path, gone):
+        self.read(ports)
+        (tmp_path / "rows.csv").unlink()
+        if gone == "folder":
+            tmp_path.rmdir()
+        with pytest.raises(SourceUnavailableError, match=r"'rows.csv' is not there.*so it is late") as caught:
+            self.read(ports)
+        assert caught.value.code == "WS-DATA-002"
+        assert "tried again by itself" in caught.value.next_action
+
+    def test_a_path_that_no_snapshot_was_taken_from_is_wrong(self, ports):
+        with pytest.raises(DataRefusedError) as first:
+            self.read(ports, "row.csv")
+        self.read(ports)
+        with pytest.raises(DataRefusedError) as later:
+            self.read(ports, "row.csv")
+        assert first.value.code == later.value.code == "WS-DATA-010"
+
+    def test_a_file_that_is_there_and_wrong_is_no_late_one(self, ports, tmp_path):
+        self.read(ports)
+        (tmp_path / "rows.csv").write_text("")
+        with pytest.raises(DataRefusedError):
+            self.read(ports)

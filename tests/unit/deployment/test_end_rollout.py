@@ -137,7 +137,7 @@ def test_one_that_never_was_is_refused(world: Any) -> None:
 
 @pytest.mark.parametrize("run_id", [None, "scheduled__1"])
 def test_killed_anywhere_and_run_again_it_ends_the_same(run_id: str | None) -> None:
-    survives_kills(started_world, lambda ports: end(ports, "v2-e4", run_id=run_id), effects=3)
+    survives_kills(started_world, lambda ports: end(ports, "v2-e4", run_id=run_id), effects=5)
 
 
 def test_a_roll_back_by_a_person_ends_it_and_goes_no_version_back() -> None:

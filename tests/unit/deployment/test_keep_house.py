@@ -182,12 +182,13 @@ class TestFaults:
             f"alias of {MODEL}",
             f"route of {MODEL}",
             f"rollouts of {MODEL}",
+            f"ends of {MODEL}",
             "stale runs",
             "prediction segments",
             "retention",
         ]
         assert all("WS-DATABASE-001" in fault for fault in report.faults)
-        assert report.away == ("WS-DATABASE-001",) * 8
+        assert report.away == ("WS-DATABASE-001",) * 9
         assert report.is_transport_only
 
 

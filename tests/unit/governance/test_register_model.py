@@ -89,7 +89,12 @@ def test_a_version_carries_its_evidence() -> None:
     run = ports.tracker.added["run1"]
     assert run["files"]["evidence.json"] == ports.bundles.documents[URI]
     assert b"latency,pass" in run["files"]["gate.csv"]
-    assert run["tags"]["windsock.version"] == "1"
+    assert run["tags"]["windsock.model_version"] == "1"
+    assert "windsock.version" not in run["tags"]
+    about = ports.registry.about["churn"]
+    assert (about.owner, about.tier) == (make_spec().model.owner, "low")
+    assert "ledger" in about.description
+    assert "promote" in about.version
     assert version.evidence_digest == hashlib.sha256(ports.bundles.documents[URI]).hexdigest()
 
 

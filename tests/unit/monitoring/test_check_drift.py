@@ -117,10 +117,12 @@ class TestVerdict:
             "WS-MONITORING-020 drifted columns 1, limit: below 1, n=5 columns: fail; age "
         )
         (run,) = ports.tracker.runs.values()
-        assert run.files["drift/report.html"] == b"<html>report</html>"
+        assert run.files["drift/report.html"] == b"<html>verdict</html><html>report</html>"
+        assert run.run_name.startswith("churn drift 20")
+        assert run.tags["windsock.model_version"] == report.version
+        assert report.report_uri == ports.tracker.artifact_link("churn", "run1", "drift/report.html")
         assert b'"age"' in run.files["drift/verdict.json"]
         assert report.run_id == "run1"
-        assert report.report_uri
         gauges = ports.gauges.samples["churn"]
         told = {labels["feature"]: psi for labels, psi in gauges["data_drift_score"]}
         assert told["age"] == max(told.values()) == report.columns[0].psi
@@ -414,7 +416,7 @@ class TestMethods:
         report = look(ports, method="evidently")
         assert (report.method, report.status) == ("counts", Status.FAIL)
         assert any("method evidently failed, counts judged" in finding for finding in report.findings)
-        assert any("the drift report was not written" in finding for finding in report.findings)
+        assert any("report of another method was not written" in one for one in report.findings)
         assert ports.monitor.windows("churn")[0].status is Status.FAIL
 
     @pytest.mark.parametrize("method", ["exact", "evidently"])
@@ -470,8 +472,21 @@ class TestTelling:
             assert "Smith" not in report.model_dump_json()
             assert ports.monitor.windows("churn")[0].status is Status.FAIL
 
-    def test_a_report_that_cannot_be_written_leaves_the_verdict_in_the_tracker(self) -> None:
+    def test_without_evidently_the_report_says_our_verdict_and_why_there_is_no_other(self) -> None:
         ports = world(counted(MOVED), reporter=FakeReporter(fails=True))
+        ports.rows.frame = MOVED
+        report = look(ports)
+        (run,) = ports.tracker.runs.values()
+        assert run.files["drift/report.html"].startswith(b"<html>verdict</html>WS-MONITORING-029 ")
+        assert report.report_uri
+        assert any("report of another method was not written" in one for one in report.findings)
+
+    def test_a_report_that_cannot_be_written_leaves_the_verdict_in_the_tracker(self) -> None:
+        class NoPage(FakeReporter):
+            def page(self, *_: Any, **__: Any) -> bytes:
+                raise KeyError("a fault")
+
+        ports = world(counted(MOVED), reporter=NoPage())
         ports.rows.frame = MOVED
         report = look(ports)
         (run,) = ports.tracker.runs.values()

@@ -29,6 +29,7 @@ from windsock.operators.claim_retrain import (
     CloseRetrainOperator,
     announced_by,
     retrain_outcome,
+    serves_since_before,
 )
 from windsock.operators.decide_retrain import DecideRetrainOperator
 from windsock.spec import digest_of
@@ -228,6 +229,22 @@ class TestClaimRetrain:
 )
 def test_what_a_retrain_came_to(promotion, decision, outcome):
     assert retrain_outcome(promotion, decision) is outcome
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "after", "is_old"), [(True, -1, True), (True, 1, False), (False, -1, False)]
+)
+def test_a_version_that_served_before_its_retrain_is_no_promotion(unchanged, after, is_old):
+    promotion = r.Promotion(
+        model="churn",
+        version="2",
+        digest="a" * 64,
+        epoch=4,
+        unchanged=unchanged,
+        committed_at=make_claim().claimed_at + timedelta(hours=after),
+    )
+    claim = make_claim().model_dump(mode="json")
+    assert serves_since_before(promotion.model_dump(mode="json"), claim) is is_old
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def test_the_spec_says_which(asked: dict[str, Any], fallback: FallbackAnswer) ->
 def test_a_shadow_has_no_traffic_and_its_own_variant() -> None:
     plan = plan_of(slot(1, 10_000), slot(2, shadow=True), slot(3))
     assert [plan.variant(one.digest) for one in plan.slots] == ["champion", "shadow", "challenger"]
+    assert [plan.role(one.digest) for one in plan.slots] == ["champion", "shadow", "standby"]
     assert plan.shadows == (plan.slots[1],)
     with pytest.raises(ValidationError, match="its share is 1 and must be 0"):
         slot(2, 1, shadow=True)

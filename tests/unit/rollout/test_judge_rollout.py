@@ -30,6 +30,7 @@ from windsock.records import (
     Rollout,
     RolloutAction,
     RolloutDecision,
+    RolloutEnd,
     RolloutPlan,
     RoutePlan,
     SlotPlan,
@@ -158,7 +159,7 @@ def test_the_report_is_in_the_versions_run():
     assert run["metrics"]["rollout_unanswered_challenger"] == 0
     assert run["metrics"]["rollout_difference"] == 0
     assert run["tags"] == {"windsock.rollout": NAME, "windsock.rollout_decision": "hold"}
-    assert decision.report_uri == ports.tracker.run_link("churn", "run2")
+    assert decision.report_uri == ports.tracker.artifact_link("churn", "run2", f"rollout/{NAME}.html")
     assert ports.tracker.runs == {}
 
 
@@ -167,7 +168,7 @@ def test_a_version_whose_row_names_no_run_has_one_run_for_its_rollout():
     judge(ports)
     judge(ports)
     (run_id,) = ports.tracker.runs
-    assert ports.tracker.runs[run_id].run_name == f"rollout {NAME}"
+    assert ports.tracker.runs[run_id].run_name.startswith(f"churn rollout {NAME} 20")
     assert ports.tracker.added[run_id]["files"][f"rollout/{NAME}.html"] == f"<html>{NAME}: 2</html>".encode()
 
 
@@ -177,7 +178,9 @@ class AwayTracker(FakeTracker):
 
 
 class BrokenReporter(FakeRolloutReporter):
-    def html(self, rollout: Rollout, decisions: Sequence[RolloutDecision]) -> bytes:
+    def html(
+        self, rollout: Rollout, decisions: Sequence[RolloutDecision], end: RolloutEnd | None = None
+    ) -> bytes:
         raise KeyError("a fault")
 
 

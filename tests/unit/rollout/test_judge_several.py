@@ -12,6 +12,7 @@ from support.builders import make_spec
 from support.rollout_cases import make_arm, make_totals
 from support.rollout_steps import prove, running, shift, start, steer
 from support.world import MODEL, deploy, promote, shares, version_of, world_of
+from windsock.ports import MODEL_VERSION
 from windsock.records import (
     JudgeRolloutInput,
     RolloutAction,
@@ -51,7 +52,7 @@ def added(ports: Any, version: int) -> dict[str, Any]:
     (run_id,) = (
         run_id
         for run_id, draft in ports.tracker.runs.items()
-        if draft.tags.get("windsock.version") == str(version) and draft.run_name.startswith("rollout")
+        if draft.tags.get(MODEL_VERSION) == str(version) and draft.tags.get("windsock.kind") == "rollout"
     )
     return ports.tracker.added[run_id]
 
@@ -140,7 +141,7 @@ def test_the_page_is_in_the_run_of_each_version_that_a_decision_is_about(hits, a
     run_id = next(
         run_id
         for run_id, draft in ports.tracker.runs.items()
-        if draft.tags.get("windsock.version") == promoted and draft.run_name.startswith("rollout")
+        if draft.tags.get(MODEL_VERSION) == promoted and draft.tags.get("windsock.kind") == "rollout"
     )
     assert run_id in (decision.report_uri or "")
 

@@ -50,6 +50,16 @@ def test_it_waits_until_the_look_is_due_and_a_check_at_most(due, until, run_type
     assert task.verdict.word == "PASS"
 
 
+def test_a_look_whose_rollout_ends_meanwhile_is_not_waited_for():
+    task = sensor(NOON + HOUR / 2)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(context_of(task))
+    assert (deferred.value.trigger.model, deferred.value.trigger.experiment) == ("churn", "v2-e4")
+    assert task.looked({}, {"over": True}) == "v2-e4"
+    assert task.verdict.word == "UNCHANGED"
+    assert "has ended meanwhile" in task.verdict.why
+
+
 @pytest.mark.parametrize("due", [NOON, NOON - HOUR, None])
 def test_a_look_that_is_due_is_not_waited_for(due):
     task = sensor(due)

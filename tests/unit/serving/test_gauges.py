@@ -154,6 +154,13 @@ class TestText:
         assert found["ml_drift_ratio", "spend"] == 1
         assert len(found) == 7 + 1 + 2
 
+    def test_what_was_found_of_a_version_without_traffic_is_gone(self, tmp_path: Path) -> None:
+        keep_gauges(tmp_path, "churn", read_gauges(SAID, "churn"), NOON)
+        found = samples(gauges_text(tmp_path, {("churn", "4"), ("spend", "3")}))
+        assert ("ml_model_accuracy", "churn", "3") not in found
+        assert found["ml_realised_performance", "roc_auc", "churn"] == 0.75
+        assert samples(gauges_text(tmp_path, {("churn", "3")}))["ml_model_accuracy", "churn", "3"] == 0.875
+
     def test_nothing_where_nothing_was_told(self, tmp_path: Path) -> None:
         assert gauges_text(tmp_path) == b""
 

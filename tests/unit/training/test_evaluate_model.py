@@ -23,6 +23,7 @@ from windsock.exceptions import (
     TrainingRefusedError,
     UnverifiedBundleError,
 )
+from windsock.ports import NOTE
 from windsock.records import (
     Champion,
     ColumnKind,
@@ -326,7 +327,11 @@ class TestWhatIsWritten:
         assert added["metrics"]["gap_roc_auc"] == evaluation.gap
         assert added["metrics"]["difference_to_baseline_roc_auc"] == evaluation.baseline.value
         assert added["metrics"]["difference_to_champion_roc_auc"] == 0.0
-        assert added["tags"] == {"windsock.evaluation": digest("e")}
+        card = added["files"]["evaluation/model_card.md"].decode()
+        assert added["tags"] == {"windsock.evaluation": digest("e"), NOTE: card}
+        (parent,) = world.ports.tracker.parents.values()
+        assert parent["metrics"] == added["metrics"]
+        assert parent["tags"]["windsock.chosen_run"] == trained.run_id
         assert set(added["files"]) == {
             f"evaluation/{name}"
             for name in (
@@ -407,7 +412,7 @@ class TestWhatIsWritten:
             world.evaluate(trained)
         assert {record.name for record in caplog.records} == {"windsock.training.evaluate_model"}
         assert "held out: roc_auc" in caplog.text
-        assert "no champion in the ledger" in caplog.text
+        assert "no version serves by the ledger" in caplog.text
         assert "Berlin" not in caplog.text
 
     def test_a_second_try_ends_in_the_same_state(self, world):

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from support.builders import make_validation
 from support.fakes import FakeBundles, fake_ports
 from support.faults import Killed, killed_after
+from windsock import __version__
 from windsock.exceptions import DataRefusedError, StorageError, TrainingRefusedError, WindsockError
 from windsock.ports import LoadedBundle
 from windsock.records import ColumnKind, ColumnRole, DriftProfile, Status
@@ -128,6 +129,10 @@ class TestWhatIsTrained:
         assert facts["trials"][0]["params"] == {}
         assert trained.cross_validation.mean == max(trial["mean"] for trial in facts["trials"])
         assert trained.params["learning_rate"] == 0.05
+        trials = world.ports.tracker.runs[trained.run_id].trials
+        best = min(trials, key=lambda trial: trial.rank)
+        assert sorted(trial.rank for trial in trials) == [0, 1, 2]
+        assert best.metrics["cv_roc_auc_mean"] == trained.cross_validation.mean
         csv = world.ports.tracker.runs[trained.run_id].files["training/trials.csv"].decode().splitlines()
         assert csv[0] == "trial,l2_regularization,max_iter,max_leaf_nodes,min_samples_leaf,mean,sd,error"
         assert len(csv) == 4
@@ -182,6 +187,21 @@ class TestTheRun:
         profile = DriftProfile.model_validate_json(run.files["training/profile.json"])
         assert [column.name for column in profile.columns] == ["age", "visits", "member", "city", "joined"]
         assert profile.rows == trained.rows_train
+
+    def test_candidates_of_the_same_rows_share_one_retrain(self, world):
+        world = world()
+        first, second = world.train(key="k"), world.train("hist_gradient_boosting", key="l")
+        runs = [world.ports.tracker.runs[one.run_id] for one in (first, second)]
+        (parent,) = {run.parent.key: run.parent for run in runs}.values()
+        at = f"{first.trained_at:%Y-%m-%d %H:%M}"
+        assert runs[0].run_name == f"churn logistic_regression {at}"
+        assert parent.run_name == f"churn retrain {at}"
+        assert (runs[0].tags["windsock.kind"], parent.tags["windsock.kind"]) == ("candidate", "retrain")
+        for tags in (runs[0].tags, parent.tags):
+            assert tags["windsock.owner"] == world.spec.model.owner
+            assert tags["windsock.tier"] == "low"
+            assert tags["windsock.code"] == __version__
+            assert "windsock.version" not in tags
 
     def test_the_example_is_made_up(self, world):
         world = world()

@@ -12,8 +12,9 @@ from support.world import MODEL, deploy, world_of
 from windsock.deployment.roll_back import roll_back
 from windsock.exceptions import DatabaseUnavailableError
 from windsock.hooks.windsock import WindsockHook
+from windsock.ports import utc_now
 from windsock.records import RollBackInput
-from windsock.triggers.rollout import RolloutTrigger, end_in
+from windsock.triggers.rollout import LookTrigger, RolloutTrigger, end_in
 
 LONG_AGO = NOON - timedelta(days=1000)
 
@@ -40,6 +41,41 @@ def test_it_can_be_handed_to_a_triggerer():
     place, kwargs = trigger.serialize()
     assert place == "windsock.triggers.rollout.RolloutTrigger"
     assert RolloutTrigger(**kwargs).serialize() == (place, kwargs)
+
+
+def look_of(seconds, rows, monkeypatch, experiment="v2-e4"):
+    """Return what a trigger says of a look that is due in so many seconds."""
+    answers = list(rows)
+
+    def answer():
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    due = (utc_now() + timedelta(seconds=seconds)).isoformat()
+    trigger = LookTrigger("churn", experiment=experiment, due=due, poll_seconds=0.01)
+    monkeypatch.setattr(trigger, "_rows", answer)
+    return asyncio.run(first(trigger))
+
+
+def test_a_look_ends_with_its_rollout_long_before_it_is_due(world, monkeypatch):
+    running = world.ledger.rows(MODEL)
+    stop(world)
+    away = DatabaseUnavailableError("away")
+    assert look_of(3600, [running, away, running, world.ledger.rows(MODEL)], monkeypatch) == {"over": True}
+
+
+@pytest.mark.parametrize("seconds", [-5, 0.05])
+def test_a_look_that_is_due_is_taken(world, monkeypatch, seconds):
+    assert look_of(seconds, [world.ledger.rows(MODEL)], monkeypatch) == {"over": False}
+
+
+def test_a_look_can_be_handed_to_a_triggerer():
+    trigger = LookTrigger("churn", experiment="v2-e4", due=NOON.isoformat(), poll_seconds=1.5)
+    place, kwargs = trigger.serialize()
+    assert place == "windsock.triggers.rollout.LookTrigger"
+    assert LookTrigger(**kwargs).serialize() == (place, kwargs)
 
 
 def test_it_waits_through_a_database_that_is_away(world, monkeypatch):
