@@ -261,6 +261,13 @@ class DatabaseUnavailableError(TransportError):
     default_code = "WS-DATABASE-001"
 
 
+class SchedulerUnavailableError(TransportError):
+    """Airflow did not say what it was asked for from within a task."""
+
+    default_code = "WS-WATCH-002"
+    default_next = "See that the API server answers; the next look of windsock__watchdog asks again."
+
+
 class StorageError(TransportError):
     """The storage root cannot be read or written: disk full, no permission, object store away."""
 

@@ -19,6 +19,7 @@ def get_provider_info() -> dict[str, Any]:
         "promote_model",
         "roll_back",
         "keep_house",
+        "watch",
         "check_drift",
         "check_performance",
         "decide_retrain",

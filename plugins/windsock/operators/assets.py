@@ -12,6 +12,8 @@ from windsock.operators.origin import OWN_SOURCES, origin_of
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
 
+    from windsock.records.watch import WorkKind
+
 GROUP = "windsock"
 
 
@@ -33,6 +35,16 @@ def challenger_asset(model: str) -> Asset:
 def rollout_asset(model: str) -> Asset:
     """Return the asset whose events say how a rollout of a model has ended."""
     return Asset(name=f"{model}/rollout", uri=f"x-windsock://{model}/rollout", group=GROUP)
+
+
+def due_asset(model: str, kind: WorkKind) -> Asset:
+    """Return the asset whose events say that a model's monitor, or its rollout, has work to do now."""
+    return Asset(name=f"{model}/due_{kind}", uri=f"x-windsock://{model}/due_{kind}", group=GROUP)
+
+
+def due_outlet() -> AssetAlias:
+    """Return the one outlet by which the watchdog announces work of all models."""
+    return AssetAlias(name="x-windsock://due", group=GROUP)
 
 
 def sometimes(asset: Asset) -> AssetAlias:

@@ -15,6 +15,11 @@ OWN_SOURCES: Mapping[str, frozenset[tuple[str, str]]] = {
     "challenger": frozenset({("daily_retrain", "promote_model"), ("drift_retrain", "promote_model")}),
 }
 """By what an asset asks for: the DAGs, without the model's name, and tasks whose events are a model's own."""
+SHARED_SOURCES: Mapping[str, frozenset[tuple[str, str]]] = {
+    "due_monitor": frozenset({("windsock__watchdog", "watch")}),
+    "due_rollout": frozenset({("windsock__watchdog", "watch")}),
+}
+"""Likewise of the installation: DAGs by their whole id."""
 STARTER = "started_by"
 """What the extra of a model's own event says of who started the run that sent it."""
 STARTER_UNKNOWN = "starter_unknown"
@@ -89,5 +94,7 @@ def _is_own(event: Any) -> bool:
     dag, task, run = event.source_dag_id or "", event.source_task_id or "", event.source_run_id
     if not run or (event.extra or {}).get("from_rest_api"):
         return False
+    if (dag, task) in SHARED_SOURCES.get(asks, frozenset()):
+        return True
     prefix = f"{model}__"
     return dag.startswith(prefix) and (dag.removeprefix(prefix), task) in OWN_SOURCES.get(asks, frozenset())

@@ -16,6 +16,8 @@ from windsock.pipelines.housekeeping import housekeeping_dag
 from windsock.pipelines.monitor import monitor_dag
 from windsock.pipelines.retrain import retrain_dag
 from windsock.pipelines.rollback import rollback_dag
+from windsock.pipelines.watchdog import DAG_ID as WATCHDOG
+from windsock.pipelines.watchdog import watchdog_dag
 from windsock.settings import Settings
 from windsock.spec import ModelSpec, SharedSpec
 from windsock.spec.loader import load_models, load_shared
@@ -59,6 +61,8 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
         dags |= {dag_id: make() for dag_id, make in made.items() if wanted in (None, dag_id)}
     if wanted in (None, HOUSEKEEPING):
         dags[HOUSEKEEPING] = housekeeping_dag(specs, keep_predictions_days=shared.keep_predictions_days)
+    if wanted in (None, WATCHDOG):
+        dags[WATCHDOG] = watchdog_dag()
     return dags
 
 

@@ -223,6 +223,7 @@ from windsock.records.training import (
 )
 from windsock.records.value_form import SourceForm, ValueForm
 from windsock.records.version_numbers import numbers_used
+from windsock.records.watch import DueWork, ModelWork, WatchInput, WatchReport
 
 __all__ = [
     "DROPPED",
@@ -387,6 +388,10 @@ __all__ = [
     "ValidateDataInput",
     "ValidationReport",
     "WindowKind",
+    "DueWork",
+    "ModelWork",
+    "WatchInput",
+    "WatchReport",
     "WindowVerdict",
     "broken",
     "challenger_arm",

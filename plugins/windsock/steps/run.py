@@ -15,6 +15,7 @@ from windsock.ports import Ports
 from windsock.spec import digest_of
 from windsock.steps import keys
 from windsock.steps.claimed import require_claimed
+from windsock.steps.watching import watched_rooms
 
 StepFunction = Callable[..., r.Record]
 """A step's input, the ports and its key; and what :attr:`Step.reads` has read, where it reads anything."""
@@ -29,7 +30,7 @@ class Step(NamedTuple):
     :param parts: what its key is made of; ``None`` where the world itself (the snapshot store, the ledger)
         tells whether the work was done.
     :param reads: what both its key and its function need of the world; it is read once for both, so that the
-        work is done on what its key says.
+        work is done on what its key says. Of a step without a key: what its function needs of other rooms.
     """
 
     room: str
@@ -62,6 +63,7 @@ STEPS: dict[str, Step] = {
     "shift_traffic": Step("rollout", r.ShiftTrafficInput, r.TrafficShift),
     "steer_rollout": Step("rollout", r.SteerRolloutInput, r.RolloutState),
     "keep_house": Step("deployment", r.HousekeepingInput, r.HousekeepingReport),
+    "watch": Step("watchdog", r.WatchInput, r.WatchReport, reads=watched_rooms),
 }
 
 
@@ -138,7 +140,8 @@ def run_step(name: str, step: r.Record | Mapping[str, Any], ports: Ports) -> Ste
         require_claimed(given, ports)
     if known.parts is None:
         begun = ports.now()
-        record = function(given, ports, "")
+        read = (known.reads(given, ports),) if known.reads else ()
+        record = function(given, ports, "", *read)
         _attest(name, given, record, ports)
         taken = getattr(record, "taken_at", None)
         seen_before = taken is not None and taken < begun

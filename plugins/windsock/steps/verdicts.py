@@ -31,6 +31,7 @@ from windsock.steps.rollout_verdicts import (
     describe_waiting,
 )
 from windsock.steps.run import StepResult
+from windsock.steps.watch_verdicts import describe_watch
 from windsock.steps.words import Verdict, limit_text, shorten
 
 
@@ -271,6 +272,7 @@ DESCRIBE: dict[type[r.Record], Callable[..., Verdict]] = {
     r.Promotion: _promotion,
     r.RollBack: _promotion,
     r.HousekeepingReport: describe_housekeeping,
+    r.WatchReport: describe_watch,
     r.DriftReport: describe_drift,
     r.PerformanceReport: describe_performance,
     r.RetrainDecision: describe_decision,

@@ -1,0 +1,111 @@
+"""What Airflow says of its DAGs and runs, asked from within a task; it needs no login."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from windsock.exceptions import SchedulerUnavailableError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset, Context
+
+NOT_FOUND = 404
+
+
+class DagState(NamedTuple):
+    """A DAG as Airflow has it.
+
+    :param is_paused: whether it is switched off.
+    :param next_run: when its own clock starts it next; ``None``: it has no clock.
+    """
+
+    is_paused: bool
+    next_run: datetime | None
+
+
+class LastEvent(NamedTuple):
+    """The newest event of an asset.
+
+    :param at: when it was sent.
+    :param extra: what it says.
+    :param has_run: whether it has started a run.
+    """
+
+    at: datetime
+    extra: Mapping[str, Any]
+    has_run: bool
+
+
+class AirflowState:
+    """Asks Airflow by way of the task's supervisor.
+
+    :param context: of the task that asks.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._ti: Any = context["ti"]
+
+    def dag(self, dag_id: str) -> DagState | None:
+        """Return a DAG; ``None``: there is none of that name.
+
+        :raises SchedulerUnavailableError: if Airflow does not say.
+        """
+        try:
+            found = self._ti.get_dag(dag_id)
+        except AirflowRuntimeError as error:
+            detail = getattr(error.error, "detail", None) or {}
+            if detail.get("status_code") == NOT_FOUND:
+                return None
+            raise _unsaid(f"the DAG {dag_id}", error) from error
+        return DagState(is_paused=bool(found.is_paused), next_run=found.next_dagrun)
+
+    def runs(self, dag_id: str, states: Iterable[str]) -> int:
+        """Return how many runs of a DAG are in some states.
+
+        :raises SchedulerUnavailableError: if Airflow does not say.
+        """
+        try:
+            return int(self._ti.get_dr_count(dag_id=dag_id, states=list(states)))
+        except AirflowRuntimeError as error:
+            raise _unsaid(f"the runs of {dag_id}", error) from error
+
+    def tasks(self, dag_id: str, task_ids: Iterable[str], states: Iterable[str]) -> int:
+        """Return how many instances of some tasks, of all runs of a DAG, are in some states.
+
+        :raises SchedulerUnavailableError: if Airflow does not say.
+        """
+        try:
+            return int(
+                self._ti.get_ti_count(dag_id=dag_id, task_ids=list(task_ids), states=list(states))
+            )
+        except AirflowRuntimeError as error:
+            raise _unsaid(f"the tasks of {dag_id}", error) from error
+
+    def last_event(self, asset: Asset) -> LastEvent | None:
+        """Return the newest event of an asset; ``None``: it never had one.
+
+        :raises SchedulerUnavailableError: if Airflow does not say.
+        """
+        from airflow.sdk.execution_time.comms import GetAssetEventByAsset
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        asked = GetAssetEventByAsset(name=asset.name, uri=asset.uri, limit=1, ascending=False)
+        try:
+            found: Any = SUPERVISOR_COMMS.send(asked)
+        except AirflowRuntimeError as error:
+            detail = getattr(error.error, "detail", None) or {}
+            if detail.get("status_code") == NOT_FOUND:
+                return None
+            raise _unsaid(f"the events of {asset.uri}", error) from error
+        if not found.asset_events:
+            return None
+        event = found.asset_events[0]
+        return LastEvent(at=event.timestamp, extra=event.extra or {}, has_run=bool(event.created_dagruns))
+
+
+def _unsaid(what: str, error: AirflowRuntimeError) -> SchedulerUnavailableError:
+    return SchedulerUnavailableError(f"Airflow does not say what {what} are: {error.error.error.value}")

@@ -1,0 +1,60 @@
+"""``WatchOperator``."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from windsock.hooks.airflow_state import AirflowState
+from windsock.operators.announce import announce
+from windsock.operators.base import StepOperator
+from windsock.records import WatchReport
+from windsock.spec.loader import load_models, load_shared
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from windsock.steps import StepResult
+
+log = logging.getLogger("windsock.task")
+
+
+class WatchOperator(StepOperator):
+    """Look at every model of the installation: announce the work that is due, say what cannot work.
+
+    The model files are read when the task runs; a broken one is said, and the others have their look. Due
+    work is announced by events of :func:`~windsock.operators.assets.due_asset`, which start the DAG that does
+    it; :func:`~windsock.operators.assets.due_outlet` has to be among the outlets.
+
+    Template fields: none.
+    """
+
+    step = "watch"
+    ui_color = "#f1f3f4"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(spec="", **kwargs)
+
+    def step_input(self, context: Context) -> dict[str, Any]:
+        """Return the models of the folder, as they are now."""
+        settings = self.hook.settings()
+        specs, broken = load_models(settings.models_dir, load_shared(settings.shared_file))
+        return {
+            "specs": tuple(specs.values()),
+            "broken": tuple(f"{one.file}: {one.code}: {one.message}" for one in broken),
+        }
+
+    def finish(self, context: Context, result: StepResult) -> Any:
+        """Announce what is due and push the report."""
+        if isinstance(result.record, WatchReport):
+            announced, held = announce(self, context, result.record.due, AirflowState(context))
+            report = result.record.replace(announced=announced, held=held)
+            result = replace(result, record=report)
+        return super().finish(context, result)
+
+    def report(self, result: StepResult) -> None:
+        """Log what could not be looked at."""
+        if isinstance(result.record, WatchReport):
+            for fault in result.record.faults:
+                log.warning("fault: %s", fault)

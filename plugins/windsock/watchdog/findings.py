@@ -1,0 +1,1 @@
+"""What cannot work in an installation."""
