@@ -29,6 +29,7 @@ from windsock.adapters.sources import SourceReaders
 from windsock.adapters.sql_source import source_limits
 from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
+from windsock.adapters.surroundings import InstallationSurroundings
 from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.ports import Ports
 from windsock.settings import Settings
@@ -88,4 +89,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         rollouts=SqlRollouts(settings.database_url, settings.keys_dir, storage),
         rollout_reporter=RolloutPage(),
         slots=DockerSlots(settings),
+        surroundings=InstallationSurroundings(settings),
     )

@@ -6,11 +6,16 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from windsock.exceptions import SpecError
+from windsock.hooks.airflow_answers import TaskAirflow
 from windsock.hooks.airflow_state import AirflowState
+from windsock.hooks.findings import find_and_tell
 from windsock.operators.announce import announce
 from windsock.operators.base import StepOperator
 from windsock.records import WatchReport
+from windsock.spec import SharedSpec
 from windsock.spec.loader import load_models, load_shared
+from windsock.steps import verdict_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,10 +53,36 @@ class WatchOperator(StepOperator):
     def finish(self, context: Context, result: StepResult) -> Any:
         """Announce what is due and push the report."""
         if isinstance(result.record, WatchReport):
-            announced, held = announce(self, context, result.record.due, AirflowState(context))
+            airflow = AirflowState(context)
+            announced, held = announce(self, context, result.record.due, airflow)
             report = result.record.replace(announced=announced, held=held)
-            result = replace(result, record=report)
+            result = replace(result, record=self._with_findings(report, airflow))
+            self.verdict = verdict_of(result)
         return super().finish(context, result)
+
+    def _with_findings(self, report: WatchReport, airflow: AirflowState) -> WatchReport:
+        """Return the report with what cannot work, which is kept and told by now."""
+        settings, ports = self.hook.settings(), self.hook.ports()
+        try:
+            shared = load_shared(settings.shared_file)
+        except SpecError as error:
+            shared, said = SharedSpec(), (f"{error.file}: {error.code}: {error.message}",)
+        else:
+            said = ()
+        specs, broken = load_models(settings.models_dir, shared)
+        told = find_and_tell(
+            tuple(specs.values()),
+            (*said, *(f"{one.code}: {one.message}" for one in broken)),
+            shared,
+            ports,
+            TaskAirflow(airflow, ports.ledger),
+        )
+        return report.replace(
+            firing=told.firing,
+            opened=told.opened,
+            resolved=told.resolved,
+            faults=(*report.faults, *told.faults),
+        )
 
     def report(self, result: StepResult) -> None:
         """Log what could not be looked at."""

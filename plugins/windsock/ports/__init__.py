@@ -28,6 +28,7 @@ from windsock.ports.monitoring import (
 )
 from windsock.ports.rollout import RolloutEvents, RolloutReporter, Rollouts, Traffic
 from windsock.ports.serving import NoSlots, PredictionArchive, Router, SlotTarget
+from windsock.ports.surroundings import NoSurroundings, Surroundings
 from windsock.ports.tracking import Charts, ExperimentTracker, ModelRegistry, RunDraft, VersionNumbers
 
 
@@ -66,6 +67,7 @@ class Ports:
     rollouts: Rollouts
     rollout_reporter: RolloutReporter
     slots: SlotTarget = field(default_factory=NoSlots)
+    surroundings: Surroundings = field(default_factory=NoSurroundings)
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -88,6 +90,7 @@ __all__ = [
     "ModelRegistry",
     "Monitor",
     "NoSlots",
+    "NoSurroundings",
     "Ports",
     "PredictionArchive",
     "PredictionRows",
@@ -102,6 +105,7 @@ __all__ = [
     "SourceReader",
     "StepRecords",
     "Suite",
+    "Surroundings",
     "Traffic",
     "VersionNumbers",
     "WindowCounter",

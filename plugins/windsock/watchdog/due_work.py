@@ -26,7 +26,5 @@ def due_work(
         if monitor is not None and spec.monitoring.is_on:
             looked.append(faults.run(f"windows of {spec.name}", partial(monitor, spec), nothing))
         if spec.rollout.strategy != "direct":
-            looked.append(
-                faults.run(f"rollout of {spec.name}", partial(rooms.rollout, spec, ports), nothing)
-            )
+            looked.append(faults.run(f"rollout of {spec.name}", partial(rooms.rollout, spec, ports), nothing))
     return tuple(one.due for one in looked if one.due is not None), sum(one.emptied for one in looked)
