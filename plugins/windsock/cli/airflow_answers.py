@@ -20,7 +20,10 @@ LOOKED_BACK = 5
 PAGE = 100
 ASKED_FOR = timedelta(days=3)
 """How long a question waits for its answer."""
-NO_LOGIN = "nobody told how to sign in: set WINDSOCK_AIRFLOW_URL, WINDSOCK_AIRFLOW_USER and WINDSOCK_AIRFLOW_PASSWORD"
+NO_LOGIN = (
+    "nobody told how to sign in: set WINDSOCK_AIRFLOW_URL, WINDSOCK_AIRFLOW_USER and "
+    "WINDSOCK_AIRFLOW_PASSWORD"
+)
 
 
 class AirflowAccess(NamedTuple):

@@ -23,7 +23,9 @@ WAITS = "awaiting_input"
 
 
 class TaskAirflow:
-    """Asks Airflow by way of the task's supervisor; see :class:`~windsock.watchdog.airflow_answers.AirflowAnswers`.
+    """Asks Airflow by way of the task's supervisor.
+
+    See :class:`~windsock.watchdog.airflow_answers.AirflowAnswers`.
 
     :param state: asks for DAGs and counts.
     :param ledger: names the runs that may have asked people.
@@ -100,7 +102,7 @@ class TaskAirflow:
 
 
 def unanswered(rows: Sequence[LedgerRow]) -> list[LedgerRow]:
-    """Return the registrations of versions that were neither rejected nor deployed since, the oldest first."""
+    """Return the registrations of versions that were neither rejected nor deployed since, in order."""
     open_ones: dict[str, LedgerRow] = {}
     for row in rows:
         if row.action is LedgerAction.REGISTER:

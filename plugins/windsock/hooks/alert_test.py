@@ -38,7 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     for name, channel in channels(load_shared(settings.shared_file)):
         if arguments and name not in arguments:
             continue
-        print(json.dumps(_tried(name, channel)), flush=True)
+        sys.stdout.write(f"{json.dumps(_tried(name, channel))}\n")
+        sys.stdout.flush()
     return 0
 
 

@@ -61,7 +61,7 @@ class Findings:
         self.conditions.setdefault(model, []).extend(one for one in found if one is not None)
 
     def read(self, what: str, call: Callable[[], Result], otherwise: Result) -> Result:
-        """Return what a call comes to, within seconds; keep why there is nothing, and return something else."""
+        """Return what a call comes to within seconds; else keep why there is nothing."""
         answer = ask(call, SECONDS)
         if isinstance(answer, NoAnswer):
             self.unknown.append(f"{what}: {answer.why}")
@@ -221,9 +221,8 @@ class _Look:
         waiting: dict[str, str] = {}
         episode = open_episode(episodes)
         if episode is not None and episode.state is EpisodeState.ANNOUNCED:
-            waiting["drift_retrain"] = (
-                f"Episode {episode.key} asks for a retrain ({episode.trigger}) since {loop.at(episode.opened_at)}"
-            )
+            asks = f"Episode {episode.key} asks for a retrain ({episode.trigger})"
+            waiting["drift_retrain"] = f"{asks} since {loop.at(episode.opened_at)}"
         if with_rows:
             waiting["monitor"] = f"{len(with_rows):,} closed windows with rows have no verdict"
         if rollout is not None:

@@ -1,4 +1,4 @@
-"""What of a model's loop has stopped: an event nobody took, a claim nobody has, rows and rollouts nobody judges."""
+"""What of a model's loop has stopped: events nobody took, claims nobody has, windows nobody judges."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def unjudged_condition(spec: ModelSpec, with_rows: Sequence[Span], now: datetime
         oldest = with_rows[0].end
         text = (
             f"{len(with_rows):,} windows of {block.window} with rows have no verdict; the oldest ended "
-            f"{at(oldest)}, {minutes(now - oldest)} ago, limit: {minutes(limit)} (its lateness and two windows)."
+            f"{at(oldest)}, {minutes(now - oldest)} ago, limit: {minutes(limit)}, its lateness and two windows."
         )
     return Condition(
         key="watch:unjudged",

@@ -1,4 +1,4 @@
-"""What of the installation cannot work: server, MLflow, disk, clock, keys, model files, and what nobody could ask."""
+"""What of the installation cannot work: server, MLflow, disk, clock, keys, model files."""
 
 from __future__ import annotations
 
@@ -228,13 +228,13 @@ def looked_condition(last: Alert | None, now: datetime) -> Condition:
         active=late,
         severity=Severity.HIGH,
         title="the watchdog does not look",
-        text=f"windsock__watchdog {seen}, limit: {minutes(limit)}: nothing starts a monitor or a rollout, and "
-        "no finding is told."
+        text=f"windsock__watchdog {seen}, limit: {minutes(limit)}: nothing starts a monitor or a rollout, "
+        "and no finding is told."
         if late
         else f"windsock__watchdog {seen}.",
         code="WS-WATCH-032",
-        next_action="see that Airflow's scheduler runs (`windsock up` starts all of it) and that the DAG is on: "
-        "`windsock dags on`"
+        next_action="see that Airflow's scheduler runs (`windsock up` starts all of it) and that the DAG is "
+        "on: `windsock dags on`"
         if late
         else "",
     )
@@ -250,12 +250,12 @@ def airflow_condition(address: str, why: str) -> Condition:
         active=bool(why),
         severity=Severity.HIGH,
         title="Airflow does not answer",
-        text=f"Airflow at {address}: {why.rstrip('.')}. Predictions and roll back (`windsock rollback`) go on."
+        text=f"Airflow at {address}: {why.rstrip('.')}. Predictions and `windsock rollback` go on."
         if why
         else f"Airflow at {address} answers.",
         code="WS-WATCH-033",
-        next_action="start it: `windsock up`, or what runs Airflow here; its logs are in logs/ of the stack's "
-        "home"
+        next_action="start it: `windsock up`, or what runs Airflow here; its logs are in logs/ of the "
+        "stack's home"
         if why
         else "",
     )
