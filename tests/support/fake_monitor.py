@@ -9,6 +9,7 @@ from datetime import datetime
 from windsock.records import (
     Alert,
     Episode,
+    EpisodeState,
     PairedDifference,
     RetrainClaim,
     RetrainOutcome,
@@ -16,6 +17,7 @@ from windsock.records import (
     WindowVerdict,
 )
 from windsock.records.accepted_drift import Accepted
+from windsock.records.monitoring import JudgedWindow
 from windsock.records.retrain_claims import claim_in, close_in, renew_in, reset_in
 from windsock.records.retraining import Lease, announce_in, sweep_in
 from windsock.spec import ModelSpec
@@ -44,6 +46,16 @@ class FakeMonitor:
         ]
         return tuple(sorted(found, key=lambda one: (one.window.end, one.window.start, one.kind)))
 
+    def judged(self, since: Mapping[str, datetime]) -> dict[str, tuple[JudgedWindow, ...]]:
+        return {
+            model: tuple(
+                JudgedWindow(one.kind, one.window.start, one.window.end, one.status)
+                for one in self.windows(model)
+                if one.window.end >= moment
+            )
+            for model, moment in since.items()
+        }
+
     def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
         key = (verdict.model, verdict.kind, verdict.window.start, verdict.window.end)
         with self._lock:
@@ -64,6 +76,10 @@ class FakeMonitor:
     def _put(self, model: str, episodes: Sequence[Episode]) -> None:
         for episode in episodes:
             self.kept_episodes.setdefault(model, {})[episode.key] = episode
+
+    def open_episodes(self) -> tuple[Episode, ...]:
+        episodes = (one for model in self.kept_episodes.values() for one in model.values())
+        return tuple(one for one in episodes if one.state is not EpisodeState.CLOSED)
 
     def announce(self, episode: Episode) -> Episode:
         with self._lock:

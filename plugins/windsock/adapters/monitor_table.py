@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from windsock.adapters.database import reading, writing
 from windsock.adapters.record_rows import raw_of, record_of, sortable
 from windsock.adapters.retrain_table import SqlRetraining
-from windsock.records import Alert, Span, WindowKind, WindowVerdict
+from windsock.records import Alert, Span, Status, WindowKind, WindowVerdict
+from windsock.records.monitoring import JudgedWindow
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,6 +52,26 @@ class SqlMonitor(SqlRetraining):
                 )
                 for kept, start, end, raw in found
             )
+
+    def judged(self, since: Mapping[str, datetime]) -> dict[str, tuple[JudgedWindow, ...]]:
+        """Return of some models which windows were judged that ended at a time or later."""
+        from sqlalchemy import text
+
+        query = text(
+            "SELECT kind, window_start, window_end, status FROM monitor_windows "
+            "WHERE model = :model AND kind = :kind AND window_end >= :since"
+        )
+        with reading(self._url) as connection:
+            return {
+                model: tuple(
+                    JudgedWindow(found, _time(start), _time(end), Status(status))
+                    for kind in ("drift", "performance")
+                    for found, start, end, status in connection.execute(
+                        query, {"model": model, "kind": kind, "since": sortable(moment)}
+                    )
+                )
+                for model, moment in since.items()
+            }
 
     def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
         """Keep a window's verdict; return the one that stands."""

@@ -34,6 +34,15 @@ class SqlRetraining:
         with reading(self._url) as connection:
             return _episodes(connection, model)
 
+    def open_episodes(self) -> tuple[Episode, ...]:
+        """Return the episodes of all models that are announced or claimed."""
+        from sqlalchemy import text
+
+        query = text("SELECT model, key, record FROM retrain_episodes WHERE state <> :closed ORDER BY seq")
+        with reading(self._url) as connection:
+            found = connection.execute(query, {"closed": EpisodeState.CLOSED.value}).all()
+        return tuple(record_of(Episode, raw, model=model, key=key) for model, key, raw in found)
+
     def announce(self, episode: Episode) -> Episode:
         """Open an episode, or count one more announcement of an open one; return what stands."""
         with self._changing(episode.model) as change:

@@ -131,6 +131,17 @@ class AirflowApi:
         listed = self.request("GET", "/dags", params={"limit": 100, "exclude_stale": True})
         return {dag["dag_id"] for dag in listed["dags"]}
 
+    def dags_of(self, model: str) -> list[dict[str, Any]]:
+        """Return what Airflow knows of each DAG of a model, by its tag."""
+        asked = {"tags": f"model:{model}", "limit": 100, "exclude_stale": True}
+        listed: list[dict[str, Any]] = self.request("GET", "/dags", params=asked)["dags"]
+        return listed
+
+    def pools(self) -> dict[str, int]:
+        """Return the slots of each pool by its name."""
+        listed = self.request("GET", "/pools", params={"limit": 100})
+        return {str(pool["name"]): int(pool["slots"]) for pool in listed["pools"]}
+
     def set_paused(self, dag_id: str, paused: bool) -> None:
         """Pause a DAG, or let its schedule and its runs go on."""
         self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": paused}, repeat=True)

@@ -21,7 +21,6 @@ from windsock import __version__
 from windsock.cli.alerts import alerts
 from windsock.cli.backtest import backtest
 from windsock.cli.clients import clients
-from windsock.cli.dags import dags
 from windsock.cli.data import data
 from windsock.cli.demo import demo
 from windsock.cli.first_file import init
@@ -47,13 +46,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, models, status, rollback, monitor, backtest, step, serve, demo, up):
+for command in (validate, init, schema, status, rollback, monitor, backtest, step, serve, demo, up):
     app.command()(command)
+app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
 app.add_typer(alerts, name="alerts")
-app.add_typer(dags, name="dags")
 app.add_typer(data, name="data")
 app.add_typer(gate, name="gate")
 app.add_typer(rollout, name="rollout")

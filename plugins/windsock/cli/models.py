@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from windsock.cli.console import say, table
+from windsock.cli.model_dags import switch
+from windsock.cli.running_airflow import running_airflow
 from windsock.cli.surroundings import (
     REFUSED,
     complain,
@@ -33,9 +35,19 @@ from windsock.spec.loader import load_models, load_shared
 from windsock.steps import verdict_of
 from windsock.steps.run import run_step
 
+models = typer.Typer(
+    help="List the models: owner, champion, schedule. Exit code 1 if a model file cannot be used. "
+    "`on` and `off` switch all DAGs of one.",
+    invoke_without_command=True,
+)
+ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 
-def models() -> None:
+
+@models.callback()
+def list_models(context: typer.Context) -> None:
     """List the models: owner, champion, schedule. Exit code 1 if a model file cannot be used."""
+    if context.invoked_subcommand is not None:
+        return
     settings = Settings.from_environment()
     specs, errors = load_models(settings.models_dir, load_shared(settings.shared_file))
     if specs:
@@ -51,13 +63,29 @@ def models() -> None:
         raise typer.Exit(REFUSED)
 
 
+@models.command()
+def on(name: ModelName) -> None:
+    """Switch all DAGs of a model on, in the stack that runs in this home."""
+    settings = Settings.from_environment()
+    with running_airflow(settings) as api:
+        switch(api, settings, name, on=True)
+
+
+@models.command()
+def off(name: ModelName) -> None:
+    """Switch all DAGs of a model off: nothing retrains, judges or rolls out; the server goes on serving.
+
+    Its roll back is off as well; `windsock rollback NAME` works without Airflow.
+    """
+    settings = Settings.from_environment()
+    with running_airflow(settings) as api:
+        switch(api, settings, name, on=False)
+
+
 def model_row(spec: ModelSpec, champion: Champion | None) -> tuple[str, str, str, str]:
     """Return a model's line in the list."""
     version = f"version {champion.version}" if champion else "none yet"
     return spec.name, spec.model.owner, version, schedule_word(spec.training.schedule)
-
-
-ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 
 
 def no_rows(name: str, known: Sequence[str]) -> SettingsError:

@@ -155,7 +155,8 @@ class Stack:
             "CORE__PLUGINS_FOLDER": self.project / "plugins",
             "CORE__LOAD_EXAMPLES": False,
             "CORE__EXECUTOR": "LocalExecutor",
-            "CORE__PARALLELISM": 4,
+            # More than the slots of the pool `training`: what is urgent always finds one.
+            "CORE__PARALLELISM": 6,
             "CORE__AUTH_MANAGER": AUTH_MANAGER,
             "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in ROLES.items()),
             "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": False,

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from windsock.exceptions import DatabaseUnavailableError, StorageError, WindsockError
 from windsock.monitoring.empty_windows import keep_empty
-from windsock.monitoring.pending_windows import pending_windows, recent_since
+from windsock.monitoring.pending_windows import pending_windows, recent_since, watched_kinds
 from windsock.ports import Ports
 from windsock.records import (
     Champion,
@@ -140,7 +140,7 @@ def _skip(
     for stretch in _stretches(old, begins, serves):
         reason = _reason(spec, stretch, begins, serves, champion)
         span = Span(start=stretch[0].start, end=stretch[-1].end)
-        for kind in _watched(spec):
+        for kind in watched_kinds(spec.monitoring):
             ports.monitor.add_window(_verdict(spec, champion, kind, span, Status.EMPTY, reason, now))
         log.warning("%s: %s", spec.name, reason)
         told.append(reason)
@@ -205,14 +205,6 @@ def _log_begins(model: str, ports: Ports) -> datetime | None:
     except StorageError as error:
         log.warning("%s: where the log begins is not known: %s", error.code, error.message)
         return None
-
-
-def _watched(spec: ModelSpec) -> tuple[WindowKind, ...]:
-    kinds: tuple[tuple[WindowKind, bool], ...] = (
-        ("drift", spec.monitoring.data_drift),
-        ("performance", spec.monitoring.performance_tracking),
-    )
-    return tuple(kind for kind, is_on in kinds if is_on)
 
 
 def _verdict(

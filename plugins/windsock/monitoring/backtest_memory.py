@@ -17,6 +17,7 @@ from windsock.records import (
     ChainCheck,
     Champion,
     Episode,
+    EpisodeState,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
@@ -30,6 +31,7 @@ from windsock.records import (
     champion_of,
 )
 from windsock.records.accepted_drift import Accepted
+from windsock.records.monitoring import JudgedWindow
 from windsock.records.retrain_claims import claim_in, close_in, renew_in, reset_in
 from windsock.records.retraining import Lease, announce_in, sweep_in
 from windsock.spec import ModelSpec
@@ -209,6 +211,17 @@ class MemoryMonitor:
         ]
         return tuple(sorted(found, key=lambda one: (one.window.end, one.window.start, one.kind)))
 
+    def judged(self, since: Mapping[str, datetime]) -> dict[str, tuple[JudgedWindow, ...]]:
+        """Return which windows were judged that ended at a time or later."""
+        return {
+            model: tuple(
+                JudgedWindow(one.kind, one.window.start, one.window.end, one.status)
+                for one in self.windows(model)
+                if one.window.end >= moment
+            )
+            for model, moment in since.items()
+        }
+
     def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
         """Keep a window's verdict, unless an earlier one stands."""
         key = (verdict.model, verdict.kind, verdict.window.start, verdict.window.end)
@@ -226,6 +239,11 @@ class MemoryMonitor:
 
     def _put(self, model: str, episodes: Sequence[Episode]) -> None:
         self._episodes.setdefault(model, {}).update({one.key: one for one in episodes})
+
+    def open_episodes(self) -> tuple[Episode, ...]:
+        """Return the episodes of all models that are announced or claimed."""
+        episodes = (one for model in self._episodes.values() for one in model.values())
+        return tuple(one for one in episodes if one.state is not EpisodeState.CLOSED)
 
     def announce(self, episode: Episode) -> Episode:
         """Open an episode, or count one more announcement of an open one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from windsock.exceptions import TransportError, WindsockError
@@ -14,7 +14,7 @@ from windsock.monitoring.empty_windows import REASON
 from windsock.monitoring.judge_again import judge_again, look_for
 from windsock.monitoring.late_labels import LATE, reach_back, told_age
 from windsock.monitoring.performance_anomalies import ROWS, SCORES
-from windsock.monitoring.performance_case import ANSWERED, Case, between, labelled_of
+from windsock.monitoring.performance_case import ANSWERED, Case, between, history_starts, labelled_of
 from windsock.monitoring.performance_checks import COVERAGE
 from windsock.monitoring.performance_judging import (
     judge_business,
@@ -54,9 +54,6 @@ INSUFFICIENT_CODE = "WS-MONITORING-041"
 NOTHING = Judgement(status=Status.INSUFFICIENT, quality=Status.INSUFFICIENT)
 EMPTY = Judgement(status=Status.EMPTY, quality=Status.EMPTY)
 FAULT = Judgement(status=Status.ERROR, quality=Status.ERROR)
-USUAL = timedelta(days=7)
-USUAL_WINDOWS = 7
-"""How far back windows are looked at for what is usual: at least so long, and so many of them."""
 
 
 @tried_once("performance")
@@ -128,7 +125,7 @@ def _open(step: CheckPerformanceInput, ports: Ports, champion: Champion, now: da
     frame, foreign = joined.frame, 0
     if not frame.empty:
         frame, foreign = read_labels(frame[frame["variant"].isin(ANSWERED)], bundle.schema)
-    earliest = step.window.end - max(length, USUAL, USUAL_WINDOWS * block.window_length)
+    earliest = history_starts(block, step.window.end)
     series = ports.monitor.windows(
         name, "performance", since=min(earliest, series_start(block, step.window.end))
     )

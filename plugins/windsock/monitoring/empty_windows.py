@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from windsock.exceptions import StorageError
+from windsock.monitoring.pending_windows import watched_kinds
 from windsock.ports import Ports
-from windsock.records import Span, Status, WindowKind, WindowVerdict
+from windsock.records import Champion, Span, Status, WindowVerdict
 from windsock.spec import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,17 @@ def keep_empty(spec: ModelSpec, ports: Ports, windows: Sequence[Span]) -> tuple[
     except StorageError as error:
         log.warning("%s: windows are judged one by one: %s", error.code, error.message)
         return tuple(windows)
-    now, block = ports.now(), spec.monitoring
-    kinds: tuple[tuple[WindowKind, bool], ...] = (
-        ("drift", block.data_drift),
-        ("performance", block.performance_tracking),
-    )
-    for window, kind in ((window, kind) for window in without for kind, is_on in kinds if is_on):
+    keep_all_empty(spec, ports, champion, [window for window in earlier if window in without])
+    return tuple(window for window in windows if window not in without)
+
+
+def keep_all_empty(spec: ModelSpec, ports: Ports, champion: Champion, windows: Iterable[Span]) -> None:
+    """Keep the verdict ``empty`` of windows of which is known that the log has no row of them.
+
+    :raises DatabaseUnavailableError: if the control database does not answer.
+    """
+    now = ports.now()
+    for window, kind in ((window, kind) for window in windows for kind in watched_kinds(spec.monitoring)):
         ports.monitor.add_window(
             WindowVerdict(
                 model=spec.name,
@@ -51,4 +57,3 @@ def keep_empty(spec: ModelSpec, ports: Ports, windows: Sequence[Span]) -> tuple[
                 judged_at=now,
             )
         )
-    return tuple(window for window in windows if window not in without)

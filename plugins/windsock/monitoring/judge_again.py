@@ -6,12 +6,21 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from windsock.monitoring.label_looks import is_due, last_look, looked, reach_of
+from windsock.monitoring.label_looks import (
+    is_due,
+    last_look,
+    look_before,
+    look_is_due,
+    looked,
+    reach_of,
+)
 from windsock.monitoring.late_labels import coverages
 from windsock.monitoring.performance_case import AWAITS, Case, between, knows_labels, labelled_of
 from windsock.monitoring.performance_judging import coverage_of, judge_business, judge_realised
 from windsock.monitoring.performance_verdict import Judgement, judge, numbers_of
-from windsock.records import PerformanceReport, Span, Status, WindowVerdict
+from windsock.ports import Ports
+from windsock.records import Champion, PerformanceReport, Span, Status, WindowVerdict
+from windsock.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,15 +66,40 @@ def judge_again(case: Case) -> tuple[str, ...]:
 
 def _waits(case: Case, verdict: WindowVerdict) -> bool:
     """Return whether a window of the version had too few labels to be judged by."""
-    window, now = verdict.window, case.step.window
+    asked = case.step.spec.monitoring.performance.coverage
+    return _waits_for_labels(verdict, case.champion, case.step.window, asked)
+
+
+def _waits_for_labels(verdict: WindowVerdict, champion: Champion, now: Span, asked: float) -> bool:
+    window = verdict.window
     return (
         verdict.status is Status.INSUFFICIENT
-        and verdict.digest == case.champion.digest
+        and verdict.digest == champion.digest
         and window.end < now.end
         and window.end - window.start == now.end - now.start
         and (AWAITS in verdict.numbers or "coverage" in verdict.numbers)
-        and not knows_labels(verdict, case.step.spec.monitoring.performance.coverage)
+        and not knows_labels(verdict, asked)
     )
+
+
+def labels_may_tell(spec: ModelSpec, ports: Ports, champion: Champion, window: Span) -> bool:
+    """Return whether windows wait for labels, and a look at those is due with a window.
+
+    :param window: the latest closed one.
+    :raises DatabaseUnavailableError: if the control database does not answer.
+    """
+    block = spec.monitoring
+    if not block.performance_tracking:
+        return False
+    since = window.end - reach_of(block.performance)
+    judged = ports.monitor.judged({spec.name: since}).get(spec.name, ())
+    if not any(one.kind == "performance" and one.status is Status.INSUFFICIENT for one in judged):
+        return False
+    series = ports.monitor.windows(spec.name, "performance", since=since)
+    asked = block.performance.coverage
+    if not any(_waits_for_labels(one, champion, window, asked) for one in series):
+        return False
+    return look_is_due(look_before(series, window.end), window, ports.now())
 
 
 def _labelled_by_now(case: Case, rows: pd.DataFrame, waiting: list[WindowVerdict]) -> list[WindowVerdict]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import WindsockError
@@ -14,7 +14,7 @@ from windsock.monitoring.performance_case import ANSWERED, Case, within
 from windsock.monitoring.performance_metrics import read_labels
 from windsock.monitoring.unjudged import DELAY
 from windsock.ports.left_out import BY_ORDER, CONFLICTING, FOREIGN, UNDATED, UNUSABLE
-from windsock.records import Span
+from windsock.records import Span, WindowVerdict
 from windsock.spec import PerformanceBlock, parse_duration
 from windsock.statistics.label_delay import LabelDelay, label_delay
 
@@ -62,7 +62,15 @@ def looked(case: Case) -> Case:
 
 def last_look(case: Case) -> Mapping[str, float]:
     """Return what the last look at labels found, of whatever version; empty: there was none."""
-    known = (one.numbers for one in reversed(case.series) if one.window.end <= case.step.window.end)
+    return look_before(case.series, case.step.window.end)
+
+
+def look_before(series: Sequence[WindowVerdict], end: datetime) -> Mapping[str, float]:
+    """Return what the last look at labels found, with a window that ended by a time; empty: there was none.
+
+    :param series: verdicts on performance in the order of their end.
+    """
+    known = (one.numbers for one in reversed(series) if one.window.end <= end)
     last = next((one for one in known if MEASURED in one), {})
     return {name: value for name, value in last.items() if name.startswith(f"{DELAY}:")}
 
@@ -73,12 +81,19 @@ def is_due(case: Case, last: Mapping[str, float]) -> bool:
     The last look is old by the clock, or by the windows: where many that waited are judged at once, it was
     taken a moment ago and knows nothing of the answers since.
     """
+    return look_is_due(last, case.step.window, case.now)
+
+
+def look_is_due(last: Mapping[str, float], window: Span, now: datetime) -> bool:
+    """Return whether labels are to be looked at anew with a window; see :func:`is_due`.
+
+    :param last: what the last look found; empty: there was none.
+    """
     if not last:
         return True
-    window = case.step.window
     oldest = timedelta(hours=min(last.get(f"{DELAY}:hours", math.inf), ANEW / PART / HOUR))
     pause = min(ANEW, max(PART * oldest, window.end - window.start))
-    passed = timedelta(seconds=case.now.timestamp() - last[MEASURED])
+    passed = timedelta(seconds=now.timestamp() - last[MEASURED])
     later = timedelta(seconds=window.end.timestamp() - last.get(UNTIL, window.end.timestamp()))
     return later >= pause or not timedelta(0) <= passed < pause - timedelta(seconds=1)
 

@@ -62,5 +62,16 @@ def _uncovered(spans: Iterable[Span], length: timedelta, since: datetime, until:
         covered = max(covered, span.end)
 
 
+def recent_ends(block: MonitoringBlock, now: datetime) -> list[datetime]:
+    """Return the ends of the last :data:`RECENT_WINDOWS` closed windows, the latest first."""
+    last = block.window_end(now)
+    return [last - block.window_length * back for back in range(RECENT_WINDOWS)]
+
+
+def watched_kinds(block: MonitoringBlock) -> tuple[WindowKind, ...]:
+    """Return what windows are judged for."""
+    return tuple(kind for kind, is_on in _kinds(block) if is_on)
+
+
 def _kinds(block: MonitoringBlock) -> tuple[tuple[WindowKind, bool], ...]:
     return (("drift", block.data_drift), ("performance", block.performance_tracking))

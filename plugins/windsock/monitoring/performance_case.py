@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from windsock.exceptions import TransportError, WindsockError
@@ -26,6 +26,7 @@ from windsock.records import (
     Status,
     WindowVerdict,
 )
+from windsock.spec import MonitoringBlock, parse_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 ANSWERED = ("champion", "challenger")
 """Variants of answers that went to the client and are of the version itself."""
+USUAL = timedelta(days=7)
+USUAL_WINDOWS = 7
+"""How far back windows are looked at for what is usual: at least so long, and so many of them."""
 AWAITS = "awaits_labels"
 """Number of a verdict: labels did not tell of its look-back up to the window's end, or told nothing new."""
 
@@ -127,6 +131,14 @@ def new_labels(case: Case, labelled: pd.DataFrame) -> pd.DataFrame:
             outside = (received < span.start) | (received >= span.end)
             new &= outside | (labelled["label_time"] > one.judged_at)
     return labelled[own | new]
+
+
+def history_starts(block: MonitoringBlock, end: datetime) -> datetime:
+    """Return since when windows are looked at for what is usual.
+
+    :param end: of the window that is judged.
+    """
+    return end - max(parse_duration(block.performance.window), USUAL, USUAL_WINDOWS * block.window_length)
 
 
 def knows_labels(verdict: WindowVerdict, asked: float) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from windsock.monitoring.alerts import Condition
+from windsock.ports import Monitor
 from windsock.records import (
     Alert,
     ChallengerLook,
@@ -65,6 +66,26 @@ def rollout_conditions(
     if (split := split_condition(rollout, decisions)) is not None:
         found.append(split)
     return (*found, pause_condition(rollout, rows, now), drop_condition(rollout, rows, decisions))
+
+
+def untold(model: str, rows: Sequence[LedgerRow], monitor: Monitor) -> str:
+    """Return what the last rollout's end leaves to tell while none is under way; empty: nothing.
+
+    An end by a command is told by nobody else, and an alert about a rollout that is over ends by it.
+
+    :param rows: the model's ledger.
+    """
+    ends = ended_rollouts(rows)
+    if not ends or running_rollout(rows) is not None:
+        return ""
+    alerts = monitor.alerts(model)
+    told = next((alert.episode for alert in alerts if alert.key == ENDED), None)
+    firing = {alert.key for alert in alerts if alert.state == "firing"}
+    end = rollout_condition(model, ends[-1])
+    is_new = end is not None and ends[-1].experiment != told and (end.active or ENDED in firing)
+    if not is_new and not firing & {SPLIT, PAUSED, DROPPED}:
+        return ""
+    return f"rollout {ends[-1].experiment} is over"
 
 
 def rollout_condition(model: str, end: RolloutEnd) -> Condition | None:

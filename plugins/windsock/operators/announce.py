@@ -23,7 +23,7 @@ log = logging.getLogger("windsock.task")
 
 AGAIN = timedelta(minutes=5)
 """So long after an announcement that came to nothing the same work is announced again; then after twice as
-long each time, up to the work's own patience."""
+long each time; never later than the work's own patience."""
 OPEN = ("queued", "running")
 BUSY = ("scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule")
 
@@ -75,7 +75,7 @@ def announce(
 
 
 def _tries(work: DueWork, airflow: AirflowState) -> tuple[int, str]:
-    """Return the how manieth announcement of the work this is, 0 for none now; and why, where one must know."""
+    """Return the number of this announcement of the work, 0 for none now; and why, where one must know."""
     worker = WORKERS[work.kind]
     dag_id = f"{work.model}{worker.suffix}"
     dag = airflow.dag(dag_id)
@@ -89,7 +89,8 @@ def _tries(work: DueWork, airflow: AirflowState) -> tuple[int, str]:
     if last is None or last.extra.get("work") != work.key:
         return 1, ""
     tries = int(last.extra.get("tries") or 1)
-    wait = min(AGAIN * 2 ** min(tries - 1, 16), max(AGAIN, timedelta(seconds=work.patience)))
+    patience = timedelta(seconds=work.patience)
+    wait = min(min(AGAIN, patience) * 2 ** min(tries - 1, 16), patience)
     return (0, "") if timedelta(0) <= utc_now() - last.at < wait else (tries + 1, "")
 
 

@@ -1,11 +1,11 @@
-"""The rollout DAG of a model: one run is one look at what is being tried."""
+"""The rollout DAG of a model: one run is one analysis of what is being tried."""
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, Param, TriggerRule, chain
+from airflow.sdk import DAG, Param, TriggerRule, chain
 
 from windsock.operators.approve_rollout import ApproveRolloutOperator
-from windsock.operators.assets import challenger_asset, rollout_asset, sometimes
+from windsock.operators.assets import challenger_asset, due_asset, rollout_asset, sometimes
 from windsock.operators.judge_rollout import JudgeRolloutOperator
 from windsock.operators.move_rollout import MoveRolloutOperator
 from windsock.operators.question import ASKED_AGAIN
@@ -13,11 +13,11 @@ from windsock.operators.start_rollout import StartRolloutOperator
 from windsock.operators.steer_rollout import ACTIONS, JUDGE, SteerRolloutOperator
 from windsock.pipelines.docs import ab_rollout_doc
 from windsock.pipelines.forms import reason_param
+from windsock.pipelines.lane import PROMPT
 from windsock.pipelines.retries import default_args
-from windsock.pipelines.schedules import each
 from windsock.records import MOST_CHALLENGERS
 from windsock.sensors.rollout import RolloutSensor
-from windsock.spec import ModelSpec, SharedSpec, parse_duration
+from windsock.spec import ModelSpec, SharedSpec
 
 DURATION = r"^(\d{1,6}\s*[wdhms]\s*)+$"
 PERCENTS = r"^\s*\d{1,3}(\.\d{1,2})?(\s*,\s*\d{1,3}(\.\d{1,2})?){0,19}\s*$"
@@ -91,12 +91,11 @@ def ab_rollout_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
         dag_display_name=f"{spec.name}: rollout ({strategy})",
         description=f"Judge a new version of {spec.name} on its share of the traffic",
         doc_md=ab_rollout_doc(spec),
-        schedule=AssetOrTimeSchedule(
-            timetable=each(parse_duration(spec.rollout.check)), assets=[challenger_asset(spec.name)]
-        ),
+        schedule=challenger_asset(spec.name) | due_asset(spec.name, "rollout"),
         catchup=False,
         max_active_runs=RUNS,
-        default_args=default_args(spec, shared),
+        is_paused_upon_creation=False,
+        default_args={**default_args(spec, shared), **PROMPT},
         params=rollout_params(spec),
         tags=["windsock", f"model:{spec.name}"],
     ) as dag:

@@ -24,6 +24,7 @@ def drift_retrain_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
         schedule=[retrain_asset(spec.name)],
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,
         default_args=default_args(spec, shared),
         params=retrain_params(),
         tags=["windsock", f"model:{spec.name}"],

@@ -17,7 +17,7 @@ from windsock.pipelines.monitor import monitor_dag
 from windsock.pipelines.retrain import retrain_dag
 from windsock.pipelines.rollback import rollback_dag
 from windsock.pipelines.watchdog import DAG_ID as WATCHDOG
-from windsock.pipelines.watchdog import watchdog_dag
+from windsock.pipelines.watchdog import pace_of, watchdog_dag
 from windsock.settings import Settings
 from windsock.spec import ModelSpec, SharedSpec
 from windsock.spec.loader import load_models, load_shared
@@ -45,8 +45,10 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
 
     :param models_dir: folder of the model files; default: the settings'.
     """
-    specs, _, shared = _read(models_dir)
     wanted = get_parsing_context().dag_id
+    if wanted == WATCHDOG:  # it reads the model files itself, when it runs
+        return {WATCHDOG: watchdog_dag()}
+    specs, _, shared = _read(models_dir)
     dags: dict[str, DAG] = {}
     for name, spec in specs.items():
         made: dict[str, Callable[[], DAG]] = {
@@ -61,8 +63,8 @@ def build_dags(models_dir: Path | None = None) -> dict[str, DAG]:
         dags |= {dag_id: make() for dag_id, make in made.items() if wanted in (None, dag_id)}
     if wanted in (None, HOUSEKEEPING):
         dags[HOUSEKEEPING] = housekeeping_dag(specs, keep_predictions_days=shared.keep_predictions_days)
-    if wanted in (None, WATCHDOG):
-        dags[WATCHDOG] = watchdog_dag()
+    if wanted is None:
+        dags[WATCHDOG] = watchdog_dag(pace_of(specs.values()))
     return dags
 
 

@@ -8,6 +8,7 @@ from airflow.sdk import DAG
 
 from windsock.operators.keep_house import HousekeepingOperator
 from windsock.pipelines.docs import RED
+from windsock.pipelines.lane import PROMPT
 from windsock.pipelines.retries import usual_args
 from windsock.pipelines.schedules import at
 
@@ -34,7 +35,7 @@ def housekeeping_dag(models: Iterable[str], *, keep_predictions_days: float = 0.
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        default_args=usual_args("windsock"),
+        default_args={**usual_args("windsock"), **PROMPT},
         tags=["windsock"],
     ) as dag:
         HousekeepingOperator(

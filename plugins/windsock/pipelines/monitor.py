@@ -7,20 +7,21 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TriggerRule
 
-from windsock.operators.assets import drift_asset, retrain_asset, sometimes
+from windsock.operators.assets import drift_asset, due_asset, retrain_asset, sometimes
 from windsock.operators.check_drift import CheckDriftOperator
 from windsock.operators.check_performance import CheckPerformanceOperator
 from windsock.operators.decide_retrain import DecideRetrainOperator
 from windsock.operators.send_alerts import SendAlertsOperator
 from windsock.pipelines.docs import monitor_doc
 from windsock.pipelines.retries import default_args
-from windsock.pipelines.schedules import each
 from windsock.sensors.drift import DriftSensor
 from windsock.spec import ModelSpec, SharedSpec
 
 
 def monitor_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
     """Return the monitor DAG of a model: wait for a window's end, judge it, apply the trigger policy.
+
+    The watchdog starts it for windows with rows, and for whatever else it has to do.
 
     :param shared: the alert channels.
     """
@@ -30,9 +31,10 @@ def monitor_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
         dag_display_name=f"{spec.name}: monitor ({window})",
         description=f"Judge every window ({window}) of what {spec.name} is asked and answers",
         doc_md=monitor_doc(spec),
-        schedule=each(spec.monitoring.window_length),
+        schedule=[due_asset(spec.name, "monitor")],
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,
         default_args=default_args(spec, shared),
         tags=["windsock", f"model:{spec.name}"],
     ) as dag:

@@ -19,6 +19,7 @@ from windsock.operators.take_snapshot import SnapshotDataOperator
 from windsock.operators.train_model import TrainModelOperator
 from windsock.operators.validate_data import ValidateDataOperator
 from windsock.pipelines.docs import retrain_doc
+from windsock.pipelines.lane import HEAVY, PROMPT
 from windsock.pipelines.retries import default_args
 from windsock.pipelines.schedules import at
 from windsock.spec import ModelSpec, SharedSpec, schedule_word
@@ -92,12 +93,15 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
     """
     content = spec.model_dump(mode="json")
     compute = shared.compute_class(spec.training.compute)
-    place = {"pool": compute.pool, "queue": compute.queue}
+    heavy = {"pool": compute.pool, **HEAVY}
+    place = {**heavy, "queue": compute.queue}
     claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content)
     mixed = XComArg(claim, key=RECENT) if recent else None
     onset = _pulled(claim.task_id, ONSET) if recent else None
-    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed, onset=onset)
-    validation = ValidateDataOperator(task_id="validate_data", spec=content, snapshot=snapshot.output)
+    snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed, onset=onset, **heavy)
+    validation = ValidateDataOperator(
+        task_id="validate_data", spec=content, snapshot=snapshot.output, **heavy
+    )
     trained = TrainModelOperator.partial(
         task_id="train_model",
         spec=content,
@@ -127,15 +131,17 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
             decision=gate.output,
             approvers=shared.approvers.for_tier(spec.model.tier),
             retries=ASKED_AGAIN,
+            **PROMPT,
         )
         for number in range(APPROVALS[spec.model.tier])
     ]
-    deployment = DeployModelOperator(task_id="deploy_model", spec=content, version=version.output)
+    deployment = DeployModelOperator(task_id="deploy_model", spec=content, version=version.output, **PROMPT)
     promotion = PromoteModelOperator(
         task_id="promote_model",
         spec=content,
         version=version.output,
         outlets=[sometimes(challenger_asset(spec.name))] if spec.rollout.strategy != "direct" else [],
+        **PROMPT,
     )
     tail: list[Any] = [version, *approvals, deployment, promotion]
     chain(claim, snapshot)

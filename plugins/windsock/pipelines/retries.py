@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from windsock.hooks.alerts import failure_callback
+from windsock.pipelines.lane import USUAL
 from windsock.spec import ModelSpec, SharedSpec
 
 
@@ -51,4 +52,5 @@ def usual_args(owner: str) -> dict[str, Any]:
         "retries": 2,
         "retry_delay": timedelta(seconds=30),
         "retry_policy": retry_policy(),
+        **USUAL,
     }

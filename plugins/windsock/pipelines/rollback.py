@@ -8,6 +8,7 @@ from windsock.operators.assets import rollout_asset, sometimes
 from windsock.operators.roll_back import RollBackOperator
 from windsock.pipelines.docs import RED
 from windsock.pipelines.forms import reason_param
+from windsock.pipelines.lane import EMERGENCY
 from windsock.pipelines.retries import default_args
 from windsock.spec import ModelSpec, SharedSpec
 
@@ -31,7 +32,8 @@ def rollback_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
         schedule=None,
         catchup=False,
         max_active_runs=1,
-        default_args=default_args(spec, shared),
+        is_paused_upon_creation=False,
+        default_args={**default_args(spec, shared), **EMERGENCY},
         params={
             "to_version": Param(
                 None,

@@ -20,18 +20,12 @@ def at(schedule: str) -> CronTriggerTimetable:
     return CronTriggerTimetable(cron_of(schedule), timezone="UTC", run_immediately=timedelta(0))
 
 
-def each(window: timedelta) -> CronTriggerTimetable | DeltaTriggerTimetable:
-    """Return the timetable whose ticks are the ends of windows.
+def every(pace: timedelta) -> CronTriggerTimetable | DeltaTriggerTimetable:
+    """Return the timetable of a short round time, from the full minute on where that is possible.
 
-    Windows that no cron expression names, such as 90 minutes, tick from when the DAG was switched on; their
-    ends do not move by that.
-
-    :param window: length of a window.
+    :param pace: two minutes, or less.
     """
-    minutes, rest = divmod(int(window.total_seconds()), 60)
-    crons = {60 * hours: f"0 */{hours} * * *" for hours in (1, 2, 3, 4, 6, 8, 12)}
-    crons |= {part: f"*/{part} * * * *" for part in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)}
-    crons[24 * 60] = "0 0 * * *"
-    if rest or minutes not in crons:
-        return DeltaTriggerTimetable(window)
-    return CronTriggerTimetable(crons[minutes], timezone="UTC", run_immediately=timedelta(0))
+    minutes, rest = divmod(int(pace.total_seconds()), 60)
+    if rest or not minutes:
+        return DeltaTriggerTimetable(pace)
+    return CronTriggerTimetable(f"*/{minutes} * * * *", timezone="UTC", run_immediately=timedelta(0))

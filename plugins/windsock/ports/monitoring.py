@@ -20,6 +20,7 @@ from windsock.records import (
     WindowVerdict,
 )
 from windsock.records.accepted_drift import Accepted
+from windsock.records.monitoring import JudgedWindow
 from windsock.records.retraining import Lease
 from windsock.spec import LabelsBlock, ModelSpec
 from windsock.statistics.counting import WindowCounts
@@ -193,6 +194,13 @@ class Monitor(Protocol):
         """Return judged windows in the order of their end."""
         ...
 
+    def judged(self, since: Mapping[str, datetime]) -> Mapping[str, tuple[JudgedWindow, ...]]:
+        """Return of some models which windows were judged that ended at a time or later: cheap for many.
+
+        :param since: that time, by the model's name.
+        """
+        ...
+
     def add_window(self, verdict: WindowVerdict) -> WindowVerdict:
         """Keep a window's verdict: the first one of a drift window stands, the latest of a performance one.
 
@@ -204,6 +212,10 @@ class Monitor(Protocol):
 
     def episodes(self, model: str) -> tuple[Episode, ...]:
         """Return a model's episodes in the order in which they were opened."""
+        ...
+
+    def open_episodes(self) -> tuple[Episode, ...]:
+        """Return the episodes of all models that are announced or claimed."""
         ...
 
     def announce(self, episode: Episode) -> Episode:

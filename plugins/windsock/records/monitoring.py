@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -205,6 +206,15 @@ class EarlierVerdict(Record):
     status: Status
     reason: str = ""
     judged_at: Moment
+
+
+class JudgedWindow(NamedTuple):
+    """That a window was judged, without what was said of it."""
+
+    kind: WindowKind
+    start: datetime
+    end: datetime
+    status: Status
 
 
 class WindowVerdict(Record):

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from windsock.ports import Ports
-from windsock.records import DueWork, ModelWork
+from windsock.records import DueWork, LedgerRow, ModelWork
 from windsock.spec import ModelSpec
 from windsock.watchdog.faults import Faults
 from windsock.watchdog.rooms import Rooms
 
+NOTHING = ModelWork()
+
 
 def due_work(
-    specs: Sequence[ModelSpec], ports: Ports, rooms: Rooms, faults: Faults
+    specs: Sequence[ModelSpec],
+    ledgers: Mapping[str, Sequence[LedgerRow]],
+    ports: Ports,
+    rooms: Rooms,
+    faults: Faults,
 ) -> tuple[tuple[DueWork, ...], int]:
     """Return what is due, and how many windows without rows have their verdict now.
 
     A model that cannot be looked at is a fault, and the others are looked at all the same.
+
+    :param ledgers: the rows of each model's ledger; a model that is not among them is left out.
     """
-    nothing = ModelWork()
-    looked: list[ModelWork] = []
-    monitor = faults.run("the windows of all models", lambda: rooms.monitor(specs, ports), None)
-    for spec in specs:
-        if monitor is not None and spec.monitoring.is_on:
-            looked.append(faults.run(f"windows of {spec.name}", partial(monitor, spec), nothing))
+    read = [spec for spec in specs if spec.name in ledgers]
+    watched = [spec for spec in read if spec.monitoring.is_on]
+    monitor = faults.run("the windows of all models", partial(rooms.monitor, watched, ports), None)
+    found: list[ModelWork] = []
+    for spec in watched if monitor is not None else ():
+        look = partial(monitor, spec, ledgers[spec.name])
+        found.append(faults.run(f"the windows of {spec.name}", look, NOTHING))
+    for spec in read:
         if spec.rollout.strategy != "direct":
-            looked.append(faults.run(f"rollout of {spec.name}", partial(rooms.rollout, spec, ports), nothing))
-    return tuple(one.due for one in looked if one.due is not None), sum(one.emptied for one in looked)
+            look = partial(rooms.rollout, spec, ledgers[spec.name], ports)
+            found.append(faults.run(f"the rollout of {spec.name}", look, NOTHING))
+    return tuple(one.due for one in found if one.due is not None), sum(one.emptied for one in found)
+
+
+__all__ = ["due_work"]

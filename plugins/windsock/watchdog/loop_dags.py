@@ -98,13 +98,14 @@ def _blocked(dag: LoopDag, facts: DagFacts, waits: str) -> Condition:
         if active
         else f"Nothing waits for {dag.dag_id}, or it is switched on.",
         code="WS-WATCH-010",
-        next_action=_switch_on(dag.model, dag.suffix) if active else "",
+        next_action=_switch_on(dag) if active else "",
     )
 
 
-def _switch_on(model: str, *suffixes: str) -> str:
-    named = " ".join(f"--dag {suffix}" for suffix in suffixes)
-    return f"`windsock dags on {model} {named}`, or switch it on in Airflow's list of DAGs"
+def _switch_on(dag: LoopDag) -> str:
+    return (
+        f"switch {dag.dag_id} on in Airflow's list of DAGs; `windsock models on {dag.model}` switches all on"
+    )
 
 
 def _off(model: str, off: Sequence[LoopDag], *, serves: bool) -> Condition:
@@ -117,7 +118,7 @@ def _off(model: str, off: Sequence[LoopDag], *, serves: bool) -> Condition:
         title=f"{model}: DAGs are switched off",
         text=f"Switched off: {named}." if off else f"Every DAG of {model} is switched on.",
         code="WS-WATCH-011",
-        next_action=f"`windsock dags on {model}` switches all of them on; what is off on purpose may stay so"
+        next_action=f"`windsock models on {model}` switches all on; what is off on purpose may stay so"
         if off
         else "",
     )
@@ -179,7 +180,9 @@ def installation_dag_condition(facts: Mapping[str, DagFacts]) -> tuple[Condition
     ]
     said = "; ".join(filter(None, parts))
     cures = [
-        "`windsock dags on` switches them on" if off else "",
+        "switch them on in Airflow's list of DAGs; `windsock models on NAME` of any model does it, too"
+        if off
+        else "",
         "see that the DAG processor runs, and its log" if missing else "",
         "open the last red run and do what NEXT at the end of its log says" if failing else "",
     ]

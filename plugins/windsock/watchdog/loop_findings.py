@@ -174,7 +174,7 @@ def unjudged_condition(spec: ModelSpec, with_rows: Sequence[Span], now: datetime
         oldest = with_rows[0].end
         text = (
             f"{len(with_rows):,} windows of {block.window} with rows have no verdict; the oldest ended "
-            f"{at(oldest)}, {minutes(now - oldest)} ago, limit: {minutes(limit)}, its lateness and two windows."
+            f"{at(oldest)}, {minutes(now - oldest)} ago, limit: {minutes(limit)} (lateness and two windows)."
         )
     return Condition(
         key="watch:unjudged",
@@ -183,8 +183,8 @@ def unjudged_condition(spec: ModelSpec, with_rows: Sequence[Span], now: datetime
         title=f"{model}: windows are not judged",
         text=text,
         code="WS-WATCH-017",
-        next_action=f"`windsock monitor {model} --check` judges them now; `windsock dags on {model} --dag "
-        "monitor` lets Airflow do it"
+        next_action=f"`windsock monitor {model} --check` judges them now; Airflow does it once "
+        f"windsock__watchdog and {model}__monitor are on and run"
         if with_rows
         else "",
     )
@@ -213,8 +213,9 @@ def rollout_condition(
         text=text,
         episode=rollout.experiment if rollout is not None and since is not None else None,
         code="WS-WATCH-018",
-        next_action=f"`windsock rollout judge {model}` looks at it now; `windsock dags on {model} --dag "
-        f"ab_rollout` lets Airflow do it; `windsock rollout stop {model} --reason WHY` ends it"
+        next_action=f"`windsock rollout judge {model}` looks at it now; Airflow does it once "
+        f"windsock__watchdog and {model}__ab_rollout are on and run; `windsock rollout stop {model} "
+        "--reason WHY` ends it"
         if since is not None
         else "",
     )

@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from windsock.ports import Ports
-from windsock.records import ModelWork
+from windsock.records import LedgerRow, ModelWork
 from windsock.spec import ModelSpec
+
+Look = Callable[[ModelSpec, Sequence[LedgerRow]], ModelWork]
+"""Says of a model, by its ledger, what a DAG has to do."""
 
 
 class Rooms(NamedTuple):
     """The rooms that know what is due.
 
-    :param monitor: closed windows, labels that came, episodes that nobody claimed.
+    :param monitor: reads for all models at once what says of each which windows, labels and episodes wait.
     :param rollout: the next analysis of a rollout, a version that waits, an end that nobody was told of.
     """
 
-    monitor: Callable[[Sequence[ModelSpec], Ports], Callable[[ModelSpec], ModelWork]]
-    rollout: Callable[[ModelSpec, Ports], ModelWork]
+    monitor: Callable[[Sequence[ModelSpec], Ports], Look]
+    rollout: Callable[[ModelSpec, Sequence[LedgerRow], Ports], ModelWork]

@@ -234,7 +234,7 @@ def looked_condition(last: Alert | None, now: datetime) -> Condition:
         else f"windsock__watchdog {seen}.",
         code="WS-WATCH-032",
         next_action="see that Airflow's scheduler runs (`windsock up` starts all of it) and that the DAG is "
-        "on: `windsock dags on`"
+        "switched on in Airflow's list of DAGs"
         if late
         else "",
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from windsock.ports import Ports
-from windsock.records import WatchInput, WatchReport
+from windsock.records import LedgerRow, WatchInput, WatchReport
 from windsock.watchdog.due_work import due_work
 from windsock.watchdog.faults import Faults
 from windsock.watchdog.rooms import Rooms
@@ -19,7 +22,8 @@ def watch(step: WatchInput, ports: Ports, key: str, rooms: Rooms) -> WatchReport
     """
     faults = Faults()
     faults.told += list(step.broken)
-    due, emptied = due_work(step.specs, ports, rooms, faults)
+    ledgers = _ledgers(step, ports, faults)
+    due, emptied = due_work(step.specs, ledgers, ports, rooms, faults)
     return WatchReport(
         models=len(step.specs),
         due=due,
@@ -27,6 +31,16 @@ def watch(step: WatchInput, ports: Ports, key: str, rooms: Rooms) -> WatchReport
         faults=tuple(faults.told),
         away=tuple(faults.away),
     )
+
+
+def _ledgers(step: WatchInput, ports: Ports, faults: Faults) -> dict[str, Sequence[LedgerRow]]:
+    """Return the ledger of each model that can be read; read once for all that looks at it."""
+    none: Sequence[LedgerRow] | None = None
+    read = {
+        spec.name: faults.run(f"the ledger of {spec.name}", partial(ports.ledger.rows, spec.name), none)
+        for spec in step.specs
+    }
+    return {name: rows for name, rows in read.items() if rows is not None}
 
 
 __all__ = ["watch"]
