@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from windsock.adapters.log_format import PREDICTIONS, hour_start
 from windsock.adapters.log_reading import LogReader
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    import httpx
+
+CHAMPION_ALIAS = "champion"
+"""As windsock.door names it, which adapters do not know."""
 SECONDS = 3.0
 """How long the server and MLflow have to answer."""
 MEBIBYTE = 2**20
@@ -59,6 +63,20 @@ class InstallationSurroundings:
             return shown, _no_answer(uri)
         except (ValueError, TypeError):
             return "an address that cannot be read", "its address is no URL (WS-TRACKING-007)"
+
+    def alias(self, model: str) -> str | None:
+        """Return the version that the champion's alias names in a tracking server."""
+        uri = self.settings.tracking_uri
+        if not uri.startswith(("http://", "https://")):
+            return None
+        asked = {"name": model, "alias": CHAMPION_ALIAS}
+        answer = _get(uri, "/api/2.0/mlflow/registered-models/alias", asked)
+        if answer.status_code in (400, 404):  # no such model, or it has no such alias
+            return ""
+        try:
+            return str(answer.raise_for_status().json()["model_version"]["version"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def spaces(self) -> tuple[Space, ...]:
         """Return how much space the home and a storage root on this machine have left; each disk once."""
@@ -137,17 +155,23 @@ def _no_answer(uri: str) -> str:
     return ""
 
 
-def _no_http_answer(uri: str) -> str:
+def _get(uri: str, path: str, params: Mapping[str, str] | None = None) -> httpx.Response:
     import httpx
 
     parts = urlsplit(uri)
-    login = (parts.username, parts.password or "") if parts.username else None
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     host = parts.netloc.rpartition("@")[2]
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    # A proxy of the environment is for the world outside, and not for this machine.
+    is_local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    with httpx.Client(timeout=SECONDS, trust_env=not is_local, auth=login) as client:
+        return client.get(f"{parts.scheme}://{host}{parts.path.rstrip('/')}{path}", params=params)
+
+
+def _no_http_answer(uri: str) -> str:
+    import httpx
+
     try:
-        # A proxy of the environment is for the world outside, and not for this machine.
-        with httpx.Client(timeout=SECONDS, trust_env=not local, auth=login) as client:
-            answer = client.get(f"{parts.scheme}://{host}{parts.path.rstrip('/')}/health")
+        answer = _get(uri, "/health")
     except httpx.TimeoutException:
         return f"no answer within {SECONDS:g} s: it is away or hangs"
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -14,7 +14,7 @@ from windsock.cli.airflow_answers import AirflowAccess, RestAirflow, airflow_acc
 from windsock.cli.alerts import RANKS, alerts_of
 from windsock.cli.console import say
 from windsock.cli.status_lines import status_lines
-from windsock.cli.surroundings import REFUSED, open_standing_ports
+from windsock.cli.surroundings import REFUSED, open_ports, open_standing_ports
 from windsock.exceptions import SpecError, WindsockError
 from windsock.ports import Ports
 from windsock.records import INSTALLATION, Alert, Condition, WindowKind, champion_of, running_rollout
@@ -57,7 +57,9 @@ def status(
     wrong.
     """
     settings = Settings.from_environment()
-    world = world_of(settings, open_standing_ports(settings))
+    # Once there are keys there is an installation, though nothing may have written to its database yet.
+    ports = open_ports(settings) if settings.keys_dir.exists() else open_standing_ports(settings)
+    world = world_of(settings, ports)
     if name is not None and name not in world.specs and name not in _ledger_models(world.ports):
         from windsock.spec.loader import find_model
 

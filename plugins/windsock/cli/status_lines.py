@@ -18,7 +18,7 @@ def status_lines(content: Mapping[str, Any]) -> list[str]:
     head = f"windsock {content['windsock']}, {content['home']}, {_time(content['at'])}"
     lines = [f"{head}; the watchdog {seen}"]
     found = content["findings"]
-    lines.append(f"{len(found)} findings" if found else "no findings: nothing is known to be wrong")
+    lines.append(f"findings: {len(found)}" if found else "findings: none; nothing is known to be wrong")
     lines += [line for one in found for line in finding_lines(one)]
     models = content["models"]
     if len(models) == 1:

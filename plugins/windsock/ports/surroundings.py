@@ -19,6 +19,13 @@ class Surroundings(Protocol):
         """Return MLflow's address as it may be shown, and why it does not answer; empty: it answers."""
         ...
 
+    def alias(self, model: str) -> str | None:
+        """Return the version that MLflow's alias of the champion names; empty: none.
+
+        :returns: ``None``: it cannot be said without loading MLflow itself.
+        """
+        ...
+
     def spaces(self) -> tuple[Space, ...]:
         """Return how much space the folders of this machine have left."""
         ...
@@ -42,6 +49,10 @@ class NoSurroundings:
     def tracking(self) -> tuple[str, str]:
         """See :meth:`Surroundings.tracking`."""
         return "nowhere", ""
+
+    def alias(self, model: str) -> str | None:
+        """See :meth:`Surroundings.alias`."""
+        return None
 
     def spaces(self) -> tuple[Space, ...]:
         """See :meth:`Surroundings.spaces`."""

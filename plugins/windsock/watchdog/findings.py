@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from windsock.door import CHAMPION_ALIAS
 from windsock.exceptions import StorageError
 from windsock.ports import Ports
 from windsock.records import (
@@ -98,6 +97,8 @@ def find(
         found.add(INSTALLATION, system.unknown_condition(found.unknown))
         return found
     found.add(INSTALLATION, database_condition("", ""))
+    own = found.read("the installation's alerts", partial(ports.monitor.alerts, INSTALLATION), ())
+    found.add(INSTALLATION, loop.pending_condition(INSTALLATION, own, now))
     by_name: dict[str, ModelSpec | None] = {**dict.fromkeys(listed), **{spec.name: spec for spec in specs}}
     for model, spec in sorted(by_name.items()):
         if only in (None, model):
@@ -191,11 +192,10 @@ class _Look:
             if state is not unknown:
                 self._add(model, loop.route_condition(model, champion, rows, state, now))  # type: ignore[arg-type]
         if champion is not None and mirrors and in_turn:
-            unknown = object()
-            call = partial(ports.registry.alias, model, CHAMPION_ALIAS)
-            alias = self.found.read(f"MLflow's alias of {model}", call, unknown)
-            if alias is not unknown:
-                self._add(model, loop.alias_condition(model, champion, rows, alias, now))  # type: ignore[arg-type]
+            call = partial(ports.surroundings.alias, model)
+            alias = self.found.read(f"MLflow's alias of {model}", call, None)
+            if alias is not None:
+                self._add(model, loop.alias_condition(model, champion, rows, alias, now))
         last = ports.rollouts.last(model, rollout.experiment) if rollout is not None else None
         self._add(model, loop.rollout_condition(model, rollout, last, now))
         if spec is not None:

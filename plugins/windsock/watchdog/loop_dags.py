@@ -22,13 +22,11 @@ class LoopDag(NamedTuple):
 
     :param suffix: its id after the model's name.
     :param without: what does not happen while it is switched off or missing.
-    :param is_scheduled: whether it starts work by itself, so that people switch it on when they want that.
     """
 
     model: str
     suffix: str
     without: str
-    is_scheduled: bool = False
 
     @property
     def dag_id(self) -> str:
@@ -39,11 +37,11 @@ class LoopDag(NamedTuple):
 def loop_dags(spec: ModelSpec) -> tuple[LoopDag, ...]:
     """Return the DAGs that a model's file asks for."""
     found = [
-        LoopDag(spec.name, "daily_retrain", "no retrain on schedule", is_scheduled=True),
+        LoopDag(spec.name, "daily_retrain", "no retrain on schedule"),
         LoopDag(spec.name, "rollback", "no roll back from Airflow"),
     ]
     if spec.monitoring.is_on:
-        found.append(LoopDag(spec.name, "monitor", "no window is judged", is_scheduled=True))
+        found.append(LoopDag(spec.name, "monitor", "no window is judged"))
         found.append(LoopDag(spec.name, "drift_retrain", "no retrain on drift"))
     if spec.rollout.strategy != "direct":
         found.append(LoopDag(spec.name, "ab_rollout", "no rollout starts or goes on"))

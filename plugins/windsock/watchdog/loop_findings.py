@@ -253,11 +253,11 @@ def route_condition(
 
 
 def alias_condition(
-    model: str, champion: Champion | None, rows: Sequence[LedgerRow], alias: str | None, now: datetime
+    model: str, champion: Champion | None, rows: Sequence[LedgerRow], alias: str, now: datetime
 ) -> Condition | None:
     """Return whether the registry's alias names another version than the ledger for too long.
 
-    :param alias: the version that MLflow's alias names; ``None``: there is none.
+    :param alias: the version that MLflow's alias names; empty: there is none.
     """
     last = last_routing_row(rows)
     if champion is None or last is None or now - last.at <= MIRROR_TIME:
@@ -298,7 +298,7 @@ def pending_condition(model: str, alerts: Sequence[Alert], now: datetime) -> Con
         key=key,
         active=bool(late),
         severity=Severity.HIGH,
-        title=f"{model}: alerts reach nobody",
+        title=f"{model}: alerts do not reach their channel",
         text=text,
         code="WS-WATCH-024",
         next_action="`windsock alerts test` says which channel refuses and why" if late else "",
