@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,8 @@ from windsock.texts import log_text, one_line
 
 log = logging.getLogger(__name__)
 
+PATIENCE_SECONDS = 5.0
+"""A channel that takes longer to refuse is left alone until the next run."""
 LEVELS = {
     Severity.CRITICAL: logging.ERROR,
     Severity.HIGH: logging.ERROR,
@@ -81,16 +84,23 @@ def tell_rollouts(spec: ModelSpec, shared: SharedSpec, ports: Ports) -> tuple[Al
 
 
 def tell_findings(
-    to: Recipient, shared: SharedSpec, monitor: Monitor, conditions: Iterable[Condition], now: datetime
+    to: Recipient,
+    shared: SharedSpec,
+    monitor: Monitor,
+    conditions: Iterable[Condition],
+    now: datetime,
+    slow: dict[str, str] | None = None,
 ) -> tuple[Alert, ...]:
     """Tell people what the watchdog found about a model, or about the installation; return what was due.
 
     What no channel took before, whatever it is about, is tried again.
 
     :param to: whom it is for.
+    :param slow: by connection, why a channel that took long to refuse did: it is not tried again with the
+        same of these.
     :raises DatabaseUnavailableError: if the control database does not answer.
     """
-    return _send(to, shared, monitor, conditions, now)
+    return _send(to, shared, monitor, conditions, now, {} if slow is None else slow)
 
 
 def _send(
@@ -99,6 +109,7 @@ def _send(
     monitor: Monitor,
     conditions: Iterable[Condition],
     now: datetime,
+    slow: dict[str, str] | None = None,
 ) -> tuple[Alert, ...]:
     to = to if isinstance(to, Recipient) else Recipient.of(to)
     known = monitor.alerts(to.name)
@@ -114,7 +125,8 @@ def _send(
         if alert.key not in tried_before:
             log_alert(alert)
     channel = channel_of(shared, due[0].channel)
-    return tuple(monitor.put_alert(_tried(channel, alert, now)) for alert in due)
+    slow = {} if slow is None else slow
+    return tuple(monitor.put_alert(_tried(channel, alert, now, slow)) for alert in due)
 
 
 def log_alert(alert: Alert) -> None:
@@ -139,12 +151,17 @@ def channel_of(shared: SharedSpec, name: str | None) -> AlertChannel | None:
     return channel if channel is not None else default_channel()
 
 
-def _tried(channel: AlertChannel | None, alert: Alert, now: datetime) -> Alert:
+def _tried(channel: AlertChannel | None, alert: Alert, now: datetime, slow: dict[str, str]) -> Alert:
     if channel is None:  # the log has told it
         return sent(alert, now)
     if RANKS[alert.severity] < RANKS[Severity(channel.minimum)]:
         return alert.replace(pending=False, refusal="")
+    if channel.connection in slow:  # one that hangs must not hold up the looks of all models
+        return alert.replace(refusal=slow[channel.connection])
+    begun = time.monotonic()
     why = refusal_of(channel, alert)
+    if why is not None and time.monotonic() - begun > PATIENCE_SECONDS:
+        slow[channel.connection] = why
     return sent(alert, now) if why is None else alert.replace(refusal=why)
 
 

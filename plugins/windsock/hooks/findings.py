@@ -65,11 +65,11 @@ def find_and_tell(
     now = ports.now()
     found = find(specs, broken, ports, airflow, in_turn=turns(len(specs), now))
     by_name = {spec.name: Recipient.of(spec) for spec in specs}
-    told = Told()
+    told, slow = Told(), dict[str, str]()
     for model, conditions in found.conditions.items():
         to = by_name.get(model) or installation_recipient(shared, model)
         try:
-            told = _sum(told, tell_one(to, shared, ports.monitor, conditions, now))
+            told = _sum(told, tell_one(to, shared, ports.monitor, conditions, now, slow))
         except WindsockError as error:
             told = told._replace(faults=(*told.faults, f"findings of {model}: {error.code}: {error.message}"))
     try:
@@ -91,10 +91,14 @@ def tell_one(
     monitor: Monitor,
     conditions: Sequence[Condition],
     now: datetime,
+    slow: dict[str, str] | None = None,
 ) -> Told:
-    """Keep and tell what was found about one model, or about the installation."""
+    """Keep and tell what was found about one model, or about the installation.
+
+    :param slow: channels that took long to refuse in this look.
+    """
     before = {one.key for one in monitor.alerts(to.name, firing=True)}
-    tell_findings(to, shared, monitor, conditions, now)
+    tell_findings(to, shared, monitor, conditions, now, slow)
     firing = {one.key for one in conditions if one.active}
     over = {one.key for one in conditions if not one.active}
     return Told(firing=len(firing), opened=len(firing - before), resolved=len(over & before))
