@@ -50,8 +50,11 @@ class InstallationSurroundings:
         try:
             said = router.health(SECONDS)
         except WindsockError as error:
+            cure = error.next_action or ""
             return ServerFacts(
-                address=address, why=f"{error.code}: {error.message}", next_action=error.next_action or ""
+                address=address,
+                why=f"{error.code}: {error.message}",
+                next_action=cure if "WINDSOCK_" in cure else "",  # others speak of a task that is retried
             )
         return _server_facts(address, said)
 

@@ -18,6 +18,12 @@ LOOKED = "watch:looked"
 LATE_LOOKS = 3
 
 
+START_SERVER = (
+    "read the end of its log (logs/server.log in the stack's home); if it runs and does not answer, end that "
+    "process: `windsock up` starts it again by itself; else start it, by `windsock up` or `windsock serve`"
+)
+
+
 def server_conditions(facts: ServerFacts) -> tuple[Condition, ...]:
     """Return whether the server does not answer, or says that something is wrong with it."""
     away = not facts.status
@@ -29,7 +35,7 @@ def server_conditions(facts: ServerFacts) -> tuple[Condition, ...]:
             title="the prediction server does not answer",
             text=f"{facts.why.rstrip('.')}." if away else f"The server at {facts.address} answers.",
             code="WS-WATCH-019",
-            next_action=facts.next_action if away else "",
+            next_action=(facts.next_action or START_SERVER) if away else "",
         )
     ]
     if not away:
