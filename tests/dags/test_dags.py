@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from airflow.sdk import AssetOrTimeSchedule
+from airflow.sdk import AssetAny
 
 from windsock.pipelines.ab_rollout import RUNS
 
@@ -22,6 +22,7 @@ WANTED = {
     "offers__daily_retrain",
     "offers__rollback",
     "windsock__housekeeping",
+    "windsock__watchdog",
     "example_composed",
 }
 
@@ -62,9 +63,8 @@ def structure(dag):
         for task in dag.tasks
     }
     schedule = getattr(dag.schedule, "expression", dag.schedule)
-    if isinstance(schedule, AssetOrTimeSchedule):
-        assets = [asset.uri for asset in schedule.asset_condition.objects]
-        schedule = [schedule.timetable.expression, *assets]
+    if isinstance(schedule, AssetAny):
+        schedule = [asset.uri for asset in schedule.objects]
     elif isinstance(schedule, list):
         schedule = [asset.uri for asset in schedule]
     return {"schedule": schedule, "params": sorted(dag.params), "tasks": tasks}
@@ -87,6 +87,31 @@ def test_every_dag_can_be_run_by_anyone_on_call(dag_bag, dag_id):
     assert dag.doc_md
     assert all(task.retries >= 2 for task in dag.tasks)
     assert all(task.owner not in ("", "airflow") for task in dag.tasks)
+
+
+def test_what_starts_nothing_by_itself_is_created_switched_on(dag_bag):
+    """Only a DAG with a clock of its own that makes versions waits for a person, and the example."""
+    off = {dag_id for dag_id, dag in dag_bag.dags.items() if dag.is_paused_upon_creation is not False}
+    assert off == {"churn__daily_retrain", "offers__daily_retrain", "example_composed"}
+    clocks = {dag_id for dag_id, dag in dag_bag.dags.items() if hasattr(dag.schedule, "expression")}
+    assert clocks == (off | {"windsock__housekeeping", "windsock__watchdog"}) - {"example_composed"}
+
+
+def test_what_is_urgent_goes_first_and_waits_behind_no_training(dag_bag):
+    weights = {}
+    for dag_id, dag in dag_bag.dags.items():
+        if dag_id != "example_composed":
+            for task in dag.tasks:
+                assert str(getattr(task.weight_rule, "value", task.weight_rule)) != "downstream", task
+                weights[dag_id, task.task_id] = (task.priority_weight, task.pool)
+    heavy = ("take_snapshot", "validate_data", "train_model", "evaluate_model")
+    prompt = ("approve_model", "deploy_model", "promote_model", "keep_house", "watch")
+    for (dag_id, task_id), (weight, pool) in weights.items():
+        assert (pool == "training") is (task_id in heavy), (dag_id, task_id)
+        assert (weight < 10) is (task_id in heavy)
+        if task_id in prompt or dag_id.endswith("__ab_rollout"):
+            assert weight == 100
+    assert {task_id for (_, task_id), (weight, _) in weights.items() if weight > 100} == {"roll_back"}
 
 
 def test_model_dag_tells_what_to_do_when_red(dag_bag):

@@ -39,8 +39,8 @@ def switch(api: AirflowApi, settings: Settings, name: str, *, on: bool) -> None:
         say(f"{dag_id}: {f'switched {word}' if dag_id in changed else f'was {word}'}")
     if on:
         for dag_id in SHARED:
-            dag = api.dag(dag_id)
-            if dag is None or dag["is_paused"]:
+            found = api.dag(dag_id)
+            if found is not None and found["is_paused"]:
                 api.set_paused(dag_id, False)
                 say(f"{dag_id}: switched on, as no model is looked after without it")
 

@@ -23,8 +23,8 @@ def running_airflow(settings: Settings) -> AirflowApi:
         raise SettingsError(
             f"no stack of `windsock up` has run in {settings.home}, so there is no login to its Airflow",
             code="WS-SETTINGS-009",
-            next_action="Go to the project's folder, or set WINDSOCK_HOME; in another Airflow use its page of "
-            "DAGs, filtered by the tag model:NAME.",
+            next_action="Go to the project's folder, or set WINDSOCK_HOME; in another Airflow use its "
+            "page of DAGs, filtered by the tag model:NAME.",
         )
     stack = Stack(
         project=Path().absolute(), home=settings.home, ports=StackPorts.from_environment(os.environ)

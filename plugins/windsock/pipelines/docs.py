@@ -64,8 +64,9 @@ def monitor_doc(spec: ModelSpec) -> str:
         ("alerts", block.alert_channel or "connection windsock_alerts"),
     ]
     purpose = (
-        f"Waits for the end of each window of what {spec.name} is asked, judges drift and performance, and "
-        "applies the trigger policy. A window that drifted is a green task whose verdict says FAIL."
+        f"Judges drift and performance of each closed window of what {spec.name} is asked, and applies the "
+        "trigger policy. `windsock__watchdog` starts it for windows that have rows. A window that drifted is "
+        "a green task whose verdict says FAIL."
     )
     return _page(purpose, rows, RED.format(name=spec.name))
 
@@ -110,7 +111,8 @@ def ab_rollout_doc(spec: ModelSpec) -> str:
         ("approval", "a person is asked before the promotion" if block.approve else "nobody is asked"),
     ]
     purpose = (
-        f"Tries a new version of {spec.name} on its share of the traffic. Each run is one look: it goes on "
+        f"Tries a new version of {spec.name} on its share of the traffic. `windsock__watchdog` starts it "
+        "when the next analysis is due or a version waits. Each run is one look: it goes on "
         "with the rollout that is under way or starts the version that waits, judges it, and gives it more "
         "traffic, promotes it or ends it. A run without a rollout is green and skips its tasks."
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from windsock.ports import Ports
 from windsock.records import DueWork, LedgerRow, ModelWork
 from windsock.spec import ModelSpec
 from windsock.watchdog.faults import Faults
-from windsock.watchdog.rooms import Rooms
+from windsock.watchdog.rooms import Look, Rooms
 
 NOTHING = ModelWork()
 
@@ -29,10 +29,11 @@ def due_work(
     """
     read = [spec for spec in specs if spec.name in ledgers]
     watched = [spec for spec in read if spec.monitoring.is_on]
-    monitor = faults.run("the windows of all models", partial(rooms.monitor, watched, ports), None)
+    nobody: Look = lambda spec, rows: NOTHING  # noqa: E731
+    monitor = faults.run("the windows of all models", partial(rooms.monitor, watched, ports), nobody)
     found: list[ModelWork] = []
-    for spec in watched if monitor is not None else ():
-        look = partial(monitor, spec, ledgers[spec.name])
+    for spec in watched:
+        look: Callable[[], ModelWork] = partial(monitor, spec, ledgers[spec.name])
         found.append(faults.run(f"the windows of {spec.name}", look, NOTHING))
     for spec in read:
         if spec.rollout.strategy != "direct":

@@ -53,6 +53,17 @@ class TestWindows:
             make_window(2, kind="performance"),
         )
 
+    def test_which_were_judged_is_told_of_many_models_at_once(self, monitor):
+        for number in (1, 2, 3):
+            monitor.add_window(make_window(number))
+        monitor.add_window(make_window(3, kind="performance", status=r.Status.INSUFFICIENT))
+        found = monitor.judged({"churn": make_window(2).window.end, "other": MIDNIGHT})
+        assert found["other"] == ()
+        assert {(one.kind, one.start, one.end, one.status) for one in found["churn"]} == {
+            (one.kind, one.window.start, one.window.end, one.status)
+            for one in (*monitor.windows("churn", "drift")[1:], *monitor.windows("churn", "performance"))
+        }
+
     def test_of_times_in_different_zones_the_same_one_is_one(self, monitor):
         there = timezone(timedelta(hours=9))
         window = make_window(1)
@@ -155,6 +166,17 @@ class TestEpisodes:
         assert monitor.announce(late).key == "one"
         fresh = make_episode("three", span=r.Span(start=NOW, end=NOW + DAY), opened_at=NOW + DAY)
         assert monitor.announce(fresh).state is r.EpisodeState.ANNOUNCED
+
+    def test_the_open_ones_of_all_models(self, monitor):
+        monitor.announce(make_episode("one"))
+        monitor.announce(make_episode("two", model="other"))
+        assert {(one.model, one.key) for one in monitor.open_episodes()} == {
+            ("churn", "one"),
+            ("other", "two"),
+        }
+        claim(monitor)
+        monitor.close("churn", holder="dag/1", outcome=r.RetrainOutcome.FAILED, now=NOW)
+        assert [one.key for one in monitor.open_episodes()] == ["two"]
 
 
 class TestClaims:

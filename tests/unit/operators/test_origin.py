@@ -15,6 +15,8 @@ from windsock.operators.register_model import RegisterModelOperator
 TASK = SimpleNamespace(retries=2)
 OWN = {"dag": "churn__monitor", "task": "decide_retrain"}
 
+WATCHDOG = {"dag": "windsock__watchdog", "task": "watch"}
+
 
 def event(asset="churn/retrain", *, dag=None, task=None, run="scheduled__1", **extra):
     return SimpleNamespace(
@@ -56,6 +58,18 @@ def test_a_backfill_over_anothers_run_keeps_the_name_and_is_unknown():
     assert origin_of(started("backfill", user="ann", clear_number=1)) == Origin("ann", True)
 
 
+@pytest.mark.parametrize("kind", ["monitor", "rollout"])
+def test_work_that_the_watchdog_announces_is_nobodys(kind):
+    assert origin_of(started("asset_triggered", events=[event(f"churn/due_{kind}", **WATCHDOG)])) == Origin(
+        None, False
+    )
+
+
+def test_a_watchdog_that_a_person_has_started_names_that_person():
+    events = [event("churn/due_monitor", **WATCHDOG, started_by="ann")]
+    assert origin_of(started("asset_triggered", events=events)) == Origin("ann", False)
+
+
 @pytest.mark.parametrize(
     "events",
     [
@@ -70,6 +84,12 @@ def test_a_backfill_over_anothers_run_keeps_the_name_and_is_unknown():
         [event(dag="churn__monitor", task="send_alerts")],
         [event("churn/drift", **OWN)],
         [event("churn2/retrain", **OWN)],
+        [event("churn/due_monitor", from_rest_api=True)],
+        [event("churn/due_monitor", **OWN)],
+        [event("churn/due_monitor", dag="windsock__watchdog", task="other")],
+        [event("churn/retrain", **WATCHDOG)],
+        [event("churn/challenger", **WATCHDOG)],
+        [event("churn/due_rollout", **WATCHDOG, starter_unknown=True)],
         [event(**OWN), event(from_rest_api=True)],
         [event(**OWN, starter_unknown=True)],
         [event(**OWN, started_by="ann"), event(**OWN, started_by="bob")],

@@ -30,6 +30,7 @@ def test_each_model_has_its_dags_and_the_installation_one(models):
         "pears__monitor",
         "pears__rollback",
         "windsock__housekeeping",
+        "windsock__watchdog",
     }
 
 

@@ -60,6 +60,7 @@ RECORDS = [
         model="churn", version="1", digest=digest(), epoch=4, rolled_back_version="2", committed_at=NOON
     ),
     r.HousekeepingReport(),
+    r.WatchReport(),
     make_drift(),
     make_performance(),
     make_retrain_decision(),
