@@ -86,8 +86,8 @@ def find(
     :param specs: the models whose files can be read.
     :param broken: one sentence for each that cannot.
     :param only: look at this model alone, and at the installation.
-    :param in_turn: whether it is a model's turn to have everything asked; of another one only what cannot
-        wait is.
+    :param in_turn: whether it is a model's turn to be looked at; another one is if an episode of it is open,
+        and only what cannot wait is asked then.
     """
     found, now = Findings(), ports.now()
     found.add(INSTALLATION, system.files_condition(broken))
@@ -101,9 +101,11 @@ def find(
     found.add(INSTALLATION, database_condition("", ""))
     own = found.read("the installation's alerts", partial(ports.monitor.alerts, INSTALLATION), ())
     found.add(INSTALLATION, loop.pending_condition(INSTALLATION, own, now))
+    opened = found.read("open episodes", ports.monitor.open_episodes, ())
+    urgent = {one.model for one in opened}
     by_name: dict[str, ModelSpec | None] = {**dict.fromkeys(listed), **{spec.name: spec for spec in specs}}
     for model, spec in sorted(by_name.items()):
-        if only in (None, model):
+        if only in (None, model) and (in_turn(model) or model in urgent):
             look = partial(_Look(found, ports, airflow, now).at, model, spec, in_turn(model), serves, mirrors)
             try:
                 look()

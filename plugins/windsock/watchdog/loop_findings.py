@@ -33,6 +33,8 @@ from windsock.spec import ModelSpec
 HEARTBEAT = timedelta(minutes=2)
 """How often the watchdog looks."""
 TRIES = 2
+EVENT_TIME = timedelta(minutes=10)
+"""So long an announced episode may wait: after five minutes the watchdog has it announced once more."""
 SWITCH_TIME = timedelta(minutes=5)
 """So long a change of traffic may take from its row in the ledger until server and registry have followed."""
 MIRROR_TIME = timedelta(minutes=15)
@@ -63,7 +65,7 @@ def episode_condition(
     :param is_blocked: whether its DAG is off or missing, which is a finding of its own.
     """
     episode = open_episode(episodes)
-    limit = TRIES * HEARTBEAT
+    limit = EVENT_TIME
     held = lease is not None and not lease.is_over(now)
     waits = now - episode.opened_at if episode is not None else timedelta(0)
     active = (
