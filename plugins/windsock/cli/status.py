@@ -25,7 +25,7 @@ from windsock.spec import ModelSpec, SharedSpec
 from windsock.spec.loader import load_models, load_shared
 from windsock.watchdog.airflow_answers import AirflowAnswers, NoAirflow
 from windsock.watchdog.bounded import NoAnswer, ask
-from windsock.watchdog.findings import DATABASE_SECONDS, SECONDS, Findings, find
+from windsock.watchdog.findings import SECONDS, Findings, find
 from windsock.watchdog.loop_dags import loop_dags
 from windsock.watchdog.system_findings import LOOKED, airflow_condition, looked_condition
 
@@ -75,7 +75,7 @@ def status(
 
 
 def _ledger_models(ports: Ports) -> tuple[str, ...]:
-    answer = ask(ports.ledger.models, DATABASE_SECONDS)
+    answer = ask(ports.ledger.models, SECONDS)
     return () if isinstance(answer, NoAnswer) else answer
 
 

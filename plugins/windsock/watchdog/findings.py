@@ -41,8 +41,6 @@ Result = TypeVar("Result")
 
 SECONDS = 5.0
 """How long one system has to answer; what takes longer is a finding."""
-DATABASE_SECONDS = 20.0
-"""Likewise the control database, at its first use: its libraries are loaded by then."""
 RECENT_WINDOWS = 64
 
 
@@ -93,7 +91,7 @@ def find(
     found.add(INSTALLATION, system.files_condition(broken))
     serves, mirrors = _systems(found, ports)
     _installation_dags(found, airflow)
-    listed = ask(ports.ledger.models, DATABASE_SECONDS)
+    listed = ask(ports.ledger.models, SECONDS)
     if isinstance(listed, NoAnswer):
         found.add(INSTALLATION, database_condition(listed.why, listed.next_action))
         found.add(INSTALLATION, system.unknown_condition(found.unknown))

@@ -185,6 +185,9 @@ def test_an_answer_or_why_there_is_none():
 
     assert ask(lambda: 7, 1) == 7
     assert ask(lambda: None, 1) is None
+    assert ask(lambda: sum(number * number for number in range(3_000_000)), 0.01), (
+        "it works, so it is no hang"
+    )
     refused = ask(refuse, 1)
     assert isinstance(refused, NoAnswer)
     assert refused.why == "WS-DATABASE-001: away"
