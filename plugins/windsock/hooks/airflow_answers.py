@@ -85,7 +85,7 @@ class TaskAirflow:
         rows = unanswered(self.ledger.rows(model))
         if not rows or utc_now() - rows[-1].at > 2 * ASKED_FOR:
             return ()
-        row, found = rows[-1], []
+        row, found = rows[-1], list[OpenQuestion]()
         for suffix in ASKING:
             dag_id = f"{model}__{suffix}"
             try:

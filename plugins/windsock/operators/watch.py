@@ -63,12 +63,11 @@ class WatchOperator(StepOperator):
     def _with_findings(self, report: WatchReport, airflow: AirflowState) -> WatchReport:
         """Return the report with what cannot work, which is kept and told by now."""
         settings, ports = self.hook.settings(), self.hook.ports()
+        said: tuple[str, ...] = ()
         try:
             shared = load_shared(settings.shared_file)
         except SpecError as error:
             shared, said = SharedSpec(), (f"{error.file}: {error.code}: {error.message}",)
-        else:
-            said = ()
         specs, broken = load_models(settings.models_dir, shared)
         told = find_and_tell(
             tuple(specs.values()),
