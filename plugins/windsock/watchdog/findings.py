@@ -12,12 +12,15 @@ from windsock.exceptions import StorageError
 from windsock.ports import Ports
 from windsock.records import (
     INSTALLATION,
+    Alert,
     Condition,
     DagFacts,
+    Episode,
     EpisodeState,
     LedgerRow,
     OpenQuestion,
     Rollout,
+    Severity,
     Span,
     champion_of,
     running_rollout,
@@ -97,9 +100,11 @@ def find(
         found.add(INSTALLATION, system.unknown_condition(found.unknown))
         return found
     found.add(INSTALLATION, database_condition("", ""))
-    own = found.read("the installation's alerts", partial(ports.monitor.alerts, INSTALLATION), ())
+    no_alerts: tuple[Alert, ...] = ()
+    own = found.read("the installation's alerts", partial(ports.monitor.alerts, INSTALLATION), no_alerts)
     found.add(INSTALLATION, loop.pending_condition(INSTALLATION, own, now))
-    opened = found.read("open episodes", ports.monitor.open_episodes, ())
+    no_episodes: tuple[Episode, ...] = ()
+    opened = found.read("open episodes", ports.monitor.open_episodes, no_episodes)
     urgent = {one.model for one in opened}
     by_name: dict[str, ModelSpec | None] = {**dict.fromkeys(listed), **{spec.name: spec for spec in specs}}
     for model, spec in sorted(by_name.items()):
@@ -122,7 +127,7 @@ def database_condition(why: str, next_action: str) -> Condition:
     return Condition(
         key="watch:database",
         active=bool(why),
-        severity=system.Severity.CRITICAL,
+        severity=Severity.CRITICAL,
         title="the control database does not answer",
         text=f"{why.rstrip('.')}. The server goes on serving; nothing else works."
         if why
