@@ -6,7 +6,7 @@ WORKDIR /opt/windsock
 
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY plugins plugins
-RUN pip install --no-cache-dir -c constraints.txt '.[postgres]' && rm -rf plugins
+RUN pip install --no-cache-dir -c constraints.txt '.[postgres,alerts]' && rm -rf plugins
 COPY --chown=windsock dags dags
 COPY --chown=windsock include include
 

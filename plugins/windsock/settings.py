@@ -21,6 +21,7 @@ from windsock.wire_limits import wire_limits
 CounterEngine = Literal["parquet", "ibis"]
 MOST_SECONDS = 7 * 86_400.0
 MOST_MEMORY_MB = 1024 * 1024
+MOST_FREE_MB = 1024 * 1024 * 1024
 
 
 class Settings(Frozen):
@@ -70,6 +71,8 @@ class Settings(Frozen):
     :param source_seconds: how long reading an SQL source may take (``WINDSOCK_SOURCE_SECONDS``).
     :param source_memory_mb: how much memory the process that reads it may take, and how large the rows may
         be, in MiB (``WINDSOCK_SOURCE_MEMORY_MB``).
+    :param minimum_free_mb: free space of home and storage root below which a disk is nearly full, in MiB
+        (``WINDSOCK_MINIMUM_FREE_MB``).
     """
 
     home: Path
@@ -91,6 +94,7 @@ class Settings(Frozen):
     business_memory_mb: int = Field(default=1024, ge=64, le=MOST_MEMORY_MB)
     source_seconds: float = Field(default=3600.0, gt=0, le=MOST_SECONDS)
     source_memory_mb: int = Field(default=4096, ge=256, le=MOST_MEMORY_MB)
+    minimum_free_mb: int = Field(default=1024, ge=0, le=MOST_FREE_MB)
     admin_url: str | None = None
     private_listen: str | None = None
     public_admin: bool = True
@@ -153,6 +157,7 @@ class Settings(Frozen):
             source_memory_mb=int(
                 _limit(env, "WINDSOCK_SOURCE_MEMORY_MB", 4096, least=256, most=MOST_MEMORY_MB)
             ),
+            minimum_free_mb=int(_limit(env, "WINDSOCK_MINIMUM_FREE_MB", 1024, least=0, most=MOST_FREE_MB)),
             admin_url=(env.get("WINDSOCK_ADMIN_URL") or "").rstrip("/") or None,
             private_listen=env.get("WINDSOCK_SERVING_PRIVATE") or None,
             public_admin=_switch(env, "WINDSOCK_SERVING_PUBLIC_ADMIN", default=True),

@@ -30,6 +30,7 @@ from windsock.adapters.sources import SourceReaders
 from windsock.adapters.sql_source import source_limits
 from windsock.adapters.step_table import SqlStepRecords
 from windsock.adapters.storage import Storage
+from windsock.adapters.surroundings import InstallationSurroundings
 from windsock.adapters.window_counts import ArchiveWindowCounter
 from windsock.ports import Ports
 from windsock.proxies import go_direct
@@ -92,4 +93,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         rollout_reporter=RolloutPage(),
         slots=DockerSlots(settings),
         kept=StoredThings(storage, settings.log_folders),
+        surroundings=InstallationSurroundings(settings),
     )

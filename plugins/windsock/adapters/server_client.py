@@ -125,6 +125,19 @@ class ServerRouter:
         path = f"/admin/probe/{quote(model, safe='')}/{quote(digest, safe='')}"
         return self._read(self._call("POST", path), ProbeResult)
 
+    def health(self, seconds: float) -> dict[str, Any]:
+        """Return what the server says of itself.
+
+        :param seconds: how long it has to answer.
+        :raises ServerUnavailableError: if it does not answer, or is not Windsock's.
+        :raises SettingsError: if its certificate is not trusted.
+        """
+        answer = self._call("GET", "/health", seconds=seconds)
+        said = self._said(answer)
+        if "models" not in said and said.get("server") != "windsock":
+            raise self._not_ours(answer)
+        return said
+
     def _call(
         self, method: str, path: str, *, content: str | None = None, seconds: float = ANSWER_SECONDS
     ) -> httpx.Response:
@@ -240,14 +253,7 @@ def server_health(server_url: str, settings: Settings | None = None) -> str:
     :raises SettingsError: if its certificate is not trusted.
     """
     tls = None if settings is None else partial(client_context, settings, server_url)
-    router = ServerRouter(server_url, lambda: "", tls)
-    said = router._said(router._call("GET", "/health"))
-    if "models" not in said and said.get("server") == "windsock":
-        return f"status {said.get('status')}; it shows its models to clients only"
+    said = ServerRouter(server_url, lambda: "", tls).health(ANSWER_SECONDS)
     if "models" not in said:
-        raise ServerUnavailableError(
-            f"what answers at {server_url} is not Windsock's server",
-            code="WS-SERVING-024",
-            next_action="Set the host to the address that `windsock serve` printed.",
-        )
+        return f"status {said.get('status')}; it shows its models to clients only"
     return f"status {said.get('status')}, {len(said['models'])} models served"

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from windsock import __version__
+from windsock.cli.alerts import alerts
 from windsock.cli.backtest import backtest
 from windsock.cli.clients import clients
 from windsock.cli.data import data
@@ -38,6 +39,7 @@ from windsock.cli.output import checked_output, end_output
 from windsock.cli.rollout import rollout
 from windsock.cli.serve import serve
 from windsock.cli.specs import schema, validate
+from windsock.cli.status import status
 from windsock.cli.step import step
 from windsock.cli.surroundings import HomeOption, choose_home, exit_code, home_chosen, with_home
 from windsock.cli.up import up
@@ -52,12 +54,27 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (validate, init, schema, rollback, monitor, backtest, step, serve, demo, up, doctor, maturity):
+for command in (
+    validate,
+    init,
+    schema,
+    status,
+    rollback,
+    monitor,
+    backtest,
+    step,
+    serve,
+    demo,
+    up,
+    doctor,
+    maturity,
+):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(clients, name="clients")
+app.add_typer(alerts, name="alerts")
 app.add_typer(data, name="data")
 app.add_typer(gate, name="gate")
 app.add_typer(housekeeping, name="housekeeping")

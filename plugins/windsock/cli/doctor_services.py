@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,9 +11,9 @@ from importlib import metadata
 import httpx
 
 from windsock.adapters.connections import variable_of
+from windsock.cli.airflow_answers import airflow_access
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.doctor_checks import Check, Finding, State, Status
-from windsock.cli.stack_home import PASSWORDS
 from windsock.exceptions import ServerUnavailableError, WindsockError
 from windsock.locations import when_down
 from windsock.proxies import host_of, is_local, through_proxy
@@ -241,14 +240,12 @@ def check_alerts(state: State) -> list[Finding]:
 
 def _connections(state: State) -> dict[str, bool] | None:
     """Return Airflow's connections, and whether each names a service; ``None``: nobody can tell."""
-    stack = state.location.stack
-    if stack is None or not stack.airflow_url:
+    access = airflow_access(state.settings)
+    if access.why:
         return None
     try:
-        file = state.settings.home / "airflow" / PASSWORDS
-        password = str(json.loads(file.read_text(encoding="utf-8"))["admin"])
         with AirflowApi(
-            stack.airflow_url, user="admin", password=password, timeout=SECONDS, pauses=()
+            access.url, user=access.user, password=access.password, timeout=SECONDS, pauses=()
         ) as api:
             listed = api.request("GET", "/connections", params={"limit": 100})["connections"]
     except (AirflowApiError, OSError, ValueError, KeyError, TypeError):

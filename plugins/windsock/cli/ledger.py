@@ -126,6 +126,9 @@ def difference_lines(found: Differences, address: str) -> list[str]:
 def _server_line(found: Differences) -> str:
     """Return how the server differs from the ledger; empty if it does not."""
     plan, champion = found.served, found.champion
+    if found.is_behind:
+        has = f"it serves by epoch {plan.epoch}" if plan is not None else "it serves nothing of this model"
+        return f"{has}, the ledger's last change is epoch {found.epoch}; it gets the ledger's plan"
     if plan is None:
         return (
             "it serves nothing of this model or does not answer; only the ledger is looked at. "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from windsock.cli.console import say, table
+from windsock.cli.list_by_default import ListByDefault
 from windsock.cli.model_dags import switch
 from windsock.cli.output import JsonOption, print_json
 from windsock.cli.running_airflow import running_airflow
@@ -39,18 +39,8 @@ from windsock.spec.loader import load_models, load_shared
 from windsock.steps import verdict_of
 from windsock.steps.run import run_step
 
-
-class _ListUnlessNamed(TyperGroup):
-    """Lists the models where no command of the group is named."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] != "--help"):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
 models = typer.Typer(
-    cls=_ListUnlessNamed,
+    cls=ListByDefault,
     help="List the models: owner, champion, schedule. `on` and `off` switch all DAGs of one.",
 )
 ModelName = Annotated[str, typer.Argument(help="The model's name.")]

@@ -1,27 +1,24 @@
-"""Airflow's REST interface of the stack that runs in an installation's home."""
+"""Airflow's REST interface of an installation, for commands that cannot do without it."""
 
 from __future__ import annotations
 
+from windsock.cli.airflow_answers import airflow_access
 from windsock.cli.airflow_rest import AirflowApi
-from windsock.cli.stack import ROLES
-from windsock.cli.stack_home import PASSWORDS, passwords
 from windsock.exceptions import SettingsError
-from windsock.locations import StackNote
 from windsock.settings import Settings
 
 
 def running_airflow(settings: Settings) -> AirflowApi:
-    """Return a client of the Airflow that `windsock up` runs in this home, signed in as its administrator.
+    """Return a client of the Airflow of this home's stack, or of the one that the environment names.
 
-    :raises SettingsError: if no stack runs in this home.
+    :raises SettingsError: if there is no login.
     """
-    note = StackNote.read(settings.home)
-    if note is None or not note.runs or not note.airflow_url:
+    access = airflow_access(settings)
+    if access.why:
         raise SettingsError(
-            f"no stack of `windsock up` runs in {settings.home}, so there is no login to its Airflow",
+            f"Airflow cannot be asked: {access.why}",
             code="WS-SETTINGS-009",
-            next_action="Start it with `windsock up`, or name another home with --home or WINDSOCK_HOME; in "
-            "another Airflow use its page of DAGs, filtered by the tag model:NAME.",
+            next_action="Start it with `windsock up`, or name another home with --home or WINDSOCK_HOME; or "
+            "use Airflow's page of DAGs, filtered by the tag model:NAME.",
         )
-    known = passwords(settings.home / "airflow" / PASSWORDS, ROLES)
-    return AirflowApi(note.airflow_url, user="admin", password=known["admin"])
+    return AirflowApi(access.url, user=access.user, password=access.password)

@@ -7,15 +7,13 @@ from datetime import datetime, timedelta
 
 from windsock.door.rollout_close import close_rollout, unclosed
 from windsock.ports import Ports
-from windsock.records import LedgerRow, Rollout, ended_rollouts, running_rollout
+from windsock.records import LedgerRow, ended_rollouts, running_rollout
+from windsock.records.rollout_attention import unattended_since
 
 KEEP_COUNTS = timedelta(days=7)
 """How long after its end the counts of a rollout are kept; its decisions and reports stay."""
 CLOSE_WITHIN = timedelta(days=7)
 """How long after its end it is seen to that the report of a rollout says so."""
-CHECKS_MISSED = 3
-"""Nobody looks at a rollout whose last look is so many checks ago, and more than an hour beyond one."""
-GRACE = timedelta(hours=1)
 
 
 def forget_ended(ports: Ports, model: str, rows: Sequence[LedgerRow], now: datetime) -> int:
@@ -49,20 +47,14 @@ def unattended(ports: Ports, rows: Sequence[LedgerRow], now: datetime) -> str:
     rollout = running_rollout(rows)
     if rollout is None:
         return ""
-    seen = _last_looked_at(ports, rollout)
-    check = rollout.plan.length("check")
-    if now - seen <= max(CHECKS_MISSED * check, check + GRACE):
+    seen = unattended_since(rollout, ports.rollouts.last(rollout.model, rollout.experiment), now)
+    if seen is None:
         return ""
     return (
         f"WS-HOUSEKEEPING-004: rollout {rollout.experiment} of {rollout.model} was last looked at "
         f"{seen:%Y-%m-%d %H:%M} UTC, its check is {rollout.plan.check}: its DAG {rollout.model}__ab_rollout "
         "is switched off or red, or the model's file says `strategy: direct`"
     )
-
-
-def _last_looked_at(ports: Ports, rollout: Rollout) -> datetime:
-    last = ports.rollouts.last(rollout.model, rollout.experiment)
-    return max(rollout.step_since, last.judged_at) if last else rollout.step_since
 
 
 __all__ = ["close_ended", "forget_ended", "unattended"]

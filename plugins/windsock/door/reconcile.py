@@ -6,7 +6,14 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from windsock.door.route import append_once, append_unless_routed, champion_entry, lay_route, plan_serving
+from windsock.door.route import (
+    append_once,
+    append_unless_routed,
+    champion_entry,
+    current_route,
+    lay_route,
+    plan_serving,
+)
 from windsock.exceptions import DeploymentRefusedError, ServerUnavailableError
 from windsock.ports import Ports
 from windsock.records import (
@@ -24,6 +31,7 @@ from windsock.records import (
     champion_of,
     last_routing_row,
     next_epoch,
+    open_switch,
     running_rollout,
 )
 from windsock.records.retraining import Lease
@@ -41,6 +49,7 @@ class Differences(NamedTuple):
     :param is_known: whether the ledger's last routing row holds that very plan.
     :param claim: who has the model claimed for a retrain; a claim that is over is none.
     :param short_rollout: the rollout under way, where decisions of it are missing.
+    :param is_behind: whether the server answers and lacks the plan of the ledger's last change.
     """
 
     model: str
@@ -55,6 +64,7 @@ class Differences(NamedTuple):
     is_known: bool = True
     claim: Lease | None = None
     short_rollout: str | None = None
+    is_behind: bool = False
 
     @property
     def is_ahead(self) -> bool:
@@ -67,7 +77,8 @@ class Differences(NamedTuple):
 
         A claim is a difference only to a person who knows that its run is no more.
         """
-        return not self.gaps and self.lost is None and not self.is_ahead and not self.gets_seal
+        differs = self.is_ahead or self.is_behind or self.gets_seal
+        return not self.gaps and self.lost is None and not differs
 
     @property
     def gets_seal(self) -> bool:
@@ -78,8 +89,10 @@ class Differences(NamedTuple):
 def differences(ports: Ports, model: str) -> Differences:
     """Return how a model's ledger and its server differ."""
     view = ports.ledger.read(model)
+    behind = False
     try:
         state: RouteState | None = ports.router.state(model)
+        behind = _is_behind(view.rows, state)
     except ServerUnavailableError:
         state = None
     plan, claim, rollout = (
@@ -101,7 +114,16 @@ def differences(ports: Ports, model: str) -> Differences:
         is_known=plan is None or _is_known(view.rows, plan),
         claim=claim if claim and not claim.is_over(ports.now()) else None,
         short_rollout=rollout.experiment if rollout and short else None,
+        is_behind=behind,
     )
+
+
+def _is_behind(rows: Sequence[LedgerRow], state: RouteState | None) -> bool:
+    """Return whether a server lacks the last plan; one whose switch is open has somebody who brings it."""
+    last = last_routing_row(rows)
+    if last is None or open_switch(rows) is not None:
+        return False
+    return state is None or state.plan.epoch < last.epoch
 
 
 def _is_known(rows: Sequence[LedgerRow], plan: RoutePlan) -> bool:
@@ -174,6 +196,8 @@ def reconcile(
         ports.router.apply(found.served)
     elif found.champion is not None and (found.is_ahead or found.gets_seal):
         _serve(ports, found.champion, run, reason)
+    elif found.is_behind:
+        current_route(ports, ports.ledger.rows(found.model))
     return row
 
 

@@ -40,6 +40,16 @@ class LastEvent(NamedTuple):
     has_run: bool
 
 
+class DatedRun(NamedTuple):
+    """A run that has a date of its own: one of a schedule.
+
+    :param date: by which the run before it is found.
+    """
+
+    date: datetime
+    state: str
+
+
 class AirflowState:
     """Asks Airflow by way of the task's supervisor.
 
@@ -103,6 +113,62 @@ class AirflowState:
             return None
         event = found.asset_events[0]
         return LastEvent(at=event.timestamp, extra=event.extra or {}, has_run=bool(event.created_dagruns))
+
+    def run_state(self, dag_id: str, run_id: str) -> str | None:
+        """Return the state of a run; ``None``: there is none of that name.
+
+        :raises SchedulerUnavailableError: if Airflow does not say.
+        """
+        try:
+            return str(self._ti.get_dagrun_state(dag_id, run_id))
+        except AirflowRuntimeError as error:
+            if _is_not_found(error):
+                return None
+            raise _unsaid(f"the run {run_id} of {dag_id}", error) from error
+
+    def run_before(self, dag_id: str, date: datetime) -> DatedRun | None:
+        """Return the last run of a schedule before a time; ``None``: there is none.
+
+        :raises SchedulerUnavailableError: if Airflow does not say.
+        """
+        from airflow.sdk.execution_time.comms import GetPreviousDagRun
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        try:
+            found: Any = SUPERVISOR_COMMS.send(GetPreviousDagRun(dag_id=dag_id, logical_date=date))
+        except AirflowRuntimeError as error:
+            raise _unsaid(f"the runs of {dag_id}", error) from error
+        run = found.dag_run
+        if run is None or run.logical_date is None:
+            return None
+        return DatedRun(date=run.logical_date, state=getattr(run.state, "value", str(run.state)))
+
+    def started_by(self, uri: str, dag_id: str, *, most: int) -> tuple[str, ...]:
+        """Return how the last ended runs of a DAG came out that an asset's events started, the latest first.
+
+        :param uri: of the asset.
+        :param most: how many events are looked at.
+        :raises SchedulerUnavailableError: if Airflow does not say.
+        """
+        from airflow.sdk.execution_time.comms import GetAssetEventByAsset
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        asked = GetAssetEventByAsset(name=None, uri=uri, limit=2 * most, ascending=False)
+        try:
+            found: Any = SUPERVISOR_COMMS.send(asked)
+        except AirflowRuntimeError as error:
+            if _is_not_found(error):
+                return ()
+            raise _unsaid(f"the events of {uri}", error) from error
+        runs = {run.run_id: run for event in found.asset_events for run in event.created_dagruns}
+        ended = [one for one in runs.values() if one.dag_id == dag_id and one.state in ("success", "failed")]
+        ended.sort(key=lambda run: run.start_date, reverse=True)
+        return tuple(str(one.state) for one in ended[:most])
+
+
+def _is_not_found(error: AirflowRuntimeError) -> bool:
+    detail = getattr(error.error, "detail", None) or {}
+    return detail.get("status_code") == NOT_FOUND
 
 
 def _unsaid(what: str, error: AirflowRuntimeError) -> SchedulerUnavailableError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from windsock.hooks.alerts import channel_of, deliver
+from windsock.hooks.alerts import channel_of, deliver, log_alert
 from windsock.hooks.windsock import WindsockHook
 from windsock.ports import utc_now
 from windsock.records import Alert, Severity
@@ -17,13 +16,11 @@ from windsock.spec.loader import load_shared
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-log = logging.getLogger(__name__)
-
 
 class WindsockNotifier(BaseNotifier):
     """Tell people through a channel of ``include/windsock.yaml``, from ``on_failure_callback`` and the like.
 
-    What the channel does not take is logged; a callback never fails a task.
+    The log has it, too, and what the channel does not take; a callback never fails a task.
 
     Template fields: ``title``, ``text``.
 
@@ -63,9 +60,6 @@ class WindsockNotifier(BaseNotifier):
         """Send it."""
         settings = WindsockHook(self.windsock_conn_id).settings()
         found = channel_of(load_shared(settings.shared_file), self.channel)
-        if found is None:
-            log.warning("WS-ALERTS-001: %s: nobody is told: no channel and no connection", self.model)
-            return
         now = utc_now()
         alert = Alert(
             model=self.model,
@@ -79,4 +73,6 @@ class WindsockNotifier(BaseNotifier):
             last_at=now,
             pending=True,
         )
-        deliver(found, alert)
+        log_alert(alert)
+        if found is not None:
+            deliver(found, alert)

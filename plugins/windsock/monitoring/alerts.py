@@ -24,9 +24,10 @@ from windsock.records import (
     Status,
     WindowKind,
 )
+from windsock.records.alerts import Condition as Condition
 from windsock.records.check_text import named_check
 from windsock.records.retraining import AGAINST
-from windsock.spec import ModelSpec
+from windsock.spec import ModelSpec, parse_duration
 from windsock.texts import first_of, one_line, shortened
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
@@ -35,29 +36,6 @@ INSUFFICIENT: dict[WindowKind, Severity] = {"drift": Severity.LOW, "performance"
 CURED: dict[str, WindowKind] = {**dict.fromkeys(QUALITY, "performance"), SCORES: "drift"}
 """Checks that a pattern of the week fails, and which windows would hold it."""
 SHOWN_COLUMNS, SHOWN_CHARACTERS = 10, 1_000
-
-
-class Condition(NamedTuple):
-    """One thing that may be wrong.
-
-    A condition that could not be judged is not among them: an alert neither begins nor ends by it.
-
-    :param key: what it is about; one alert for each.
-    :param active: whether it is wrong now.
-    :param text: a few plain sentences; never a row's value.
-    :param episode: the retrain episode that it belongs to, where there is one.
-    :param code: code of the runbook, where it has one.
-    :param next_action: what to do, as a sentence that works as written; empty: the text says it.
-    """
-
-    key: str
-    active: bool
-    severity: Severity
-    title: str
-    text: str
-    episode: str | None = None
-    code: str | None = None
-    next_action: str = ""
 
 
 class AlertPlan(NamedTuple):
@@ -69,6 +47,32 @@ class AlertPlan(NamedTuple):
 
     send: tuple[Alert, ...]
     note: tuple[Alert, ...]
+
+
+class Recipient(NamedTuple):
+    """Whom alerts of a model, or of the installation, are for.
+
+    :param name: the model's name.
+    :param repeat: how often an alert that stands is told again.
+    """
+
+    name: str
+    owner: str
+    channel: str | None = None
+    runbook: str = ""
+    repeat: timedelta = timedelta(days=1)
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Recipient:
+        """Return whom a model's file names."""
+        block = spec.monitoring
+        return cls(
+            spec.name,
+            spec.model.owner,
+            block.alert_channel,
+            spec.model.runbook,
+            parse_duration(block.alert_repeat),
+        )
 
 
 def conditions_of(
@@ -243,7 +247,7 @@ def decide_alerts(
     now: datetime,
     repeat: timedelta,
     *,
-    spec: ModelSpec,
+    spec: ModelSpec | Recipient,
 ) -> AlertPlan:
     """Return which alerts are sent now.
 
@@ -255,13 +259,14 @@ def decide_alerts(
     :param repeat: how often an alert that stands is told again.
     :param spec: names the owner, the channel and the runbook.
     """
+    to = spec if isinstance(spec, Recipient) else Recipient.of(spec)
     before = {alert.key: alert for alert in known}
     send: list[Alert] = []
     note: list[Alert] = []
     for condition in {one.key: one for one in conditions}.values():
         old = before.pop(condition.key, None)
         if condition.active:
-            alert, due = _firing(condition, old, now, repeat, spec)
+            alert, due = _firing(condition, old, now, repeat, to)
         elif old is not None and old.state == "firing":
             alert, due = _resolved(condition, old, now)
         elif old is not None and old.pending:
@@ -274,25 +279,26 @@ def decide_alerts(
 
 
 def _firing(
-    condition: Condition, old: Alert | None, now: datetime, repeat: timedelta, spec: ModelSpec
+    condition: Condition, old: Alert | None, now: datetime, repeat: timedelta, to: Recipient
 ) -> tuple[Alert, bool]:
     stands = old if old is not None and old.state == "firing" else None
     alert = Alert(
-        model=spec.name,
+        model=to.name,
         key=condition.key,
         severity=condition.severity,
         title=one_line(condition.title),
         text=shortened(one_line(condition.text), SHOWN_CHARACTERS),
-        owner=spec.model.owner,
+        owner=to.owner,
         code=condition.code,
         next_action=one_line(condition.next_action),
-        channel=spec.monitoring.alert_channel,
-        runbook=spec.model.runbook,
+        channel=to.channel,
+        runbook=to.runbook,
         episode=condition.episode or (stands.episode if stands else None),
         first_at=stands.first_at if stands else now,
         last_at=now,
         sent_at=stands.sent_at if stands else None,
         times=stands.times if stands else 0,
+        refusal=stands.refusal if stands else "",
     )
     due = stands is None or stands.pending or _is_news(alert, stands, now, repeat)
     return alert.replace(pending=due), due
@@ -320,4 +326,4 @@ def _resolved(condition: Condition, old: Alert, now: datetime) -> tuple[Alert, b
 
 def sent(alert: Alert, now: datetime) -> Alert:
     """Return an alert as it stands once a channel has taken it."""
-    return alert.replace(pending=False, sent_at=now, times=alert.times + 1)
+    return alert.replace(pending=False, sent_at=now, times=alert.times + 1, refusal="")

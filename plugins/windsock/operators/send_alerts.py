@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,8 +13,6 @@ from windsock.steps import Verdict, verdict_of_error
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-log = logging.getLogger("windsock.task")
 
 
 def _due(due: int, left: int) -> str:
@@ -84,13 +81,11 @@ class SendAlertsOperator(StepOperator):
         except Exception as error:
             self.verdict = verdict_of_error(error, {"model": self._model_name()})
             raise
-        for alert in due:
-            log.info("%s %s: %s", alert.state, alert.key, alert.text)
         left = sum(alert.pending for alert in due)
         self.verdict = Verdict(
             word="HOLD" if left else "PASS",
             why=_due(len(due), left),
-            next_action="mend the channel that the lines above name; the next run tries again"
+            next_action="`windsock alerts test` says which channel refuses and why; the next run tries again"
             if left
             else "nothing to do",
             ids={"model": spec.name, "owner": spec.model.owner},

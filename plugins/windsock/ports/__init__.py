@@ -31,6 +31,7 @@ from windsock.ports.monitoring import (
 from windsock.ports.retention import KeptThings, NothingKept
 from windsock.ports.rollout import RolloutEvents, RolloutReporter, Rollouts, Traffic
 from windsock.ports.serving import NoSlots, PredictionArchive, Router, SlotTarget
+from windsock.ports.surroundings import NoSurroundings, Surroundings
 from windsock.ports.tracking import (
     MODEL_VERSION,
     NOTE,
@@ -81,6 +82,7 @@ class Ports:
     rollout_reporter: RolloutReporter
     slots: SlotTarget = field(default_factory=NoSlots)
     kept: KeptThings = field(default_factory=NothingKept)
+    surroundings: Surroundings = field(default_factory=NoSurroundings)
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -111,6 +113,7 @@ __all__ = [
     "NoSlots",
     "NothingKept",
     "ParentDraft",
+    "NoSurroundings",
     "Ports",
     "PredictionArchive",
     "PredictionRows",
@@ -125,6 +128,7 @@ __all__ = [
     "SourceReader",
     "StepRecords",
     "Suite",
+    "Surroundings",
     "Traffic",
     "TrialDraft",
     "VersionNumbers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from windsock.records.alerts import INSTALLATION, Alert
+from windsock.records.alerts import INSTALLATION, Alert, Condition
 from windsock.records.base import (
     SCHEDULER,
     CheckResult,
@@ -224,6 +224,7 @@ from windsock.records.training import (
 from windsock.records.value_form import SourceForm, ValueForm
 from windsock.records.version_numbers import numbers_used
 from windsock.records.watch import DueWork, ModelWork, WatchInput, WatchReport
+from windsock.records.watch_facts import DagFacts, OpenQuestion, RunFacts, ServerFacts, Space
 
 __all__ = [
     "DROPPED",
@@ -430,4 +431,10 @@ __all__ = [
     "ValueForm",
     "UnansweredCause",
     "UnansweredEvent",
+    "Condition",
+    "DagFacts",
+    "OpenQuestion",
+    "RunFacts",
+    "ServerFacts",
+    "Space",
 ]

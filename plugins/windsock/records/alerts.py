@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -32,6 +32,7 @@ class Alert(Record):
     :param sent_at: when a channel took it last; ``None``: none ever did.
     :param times: how often a channel took it.
     :param pending: whether what stands here has still to be sent; tried again by the next run.
+    :param refusal: why the channel did not take it at the last try, in words without a secret.
     """
 
     model: str
@@ -51,10 +52,33 @@ class Alert(Record):
     sent_at: Moment | None = None
     times: int = Field(default=0, ge=0)
     pending: bool = False
+    refusal: str = Field(default="", exclude_if=lambda text: not text)
     resolved_at: Moment | None = None
 
     def tells_more(self, before: Alert | None) -> bool:
         """Return whether this is more than the same alert, seen once again."""
-        return before is None or self.model_dump(exclude={"last_at", "text"}) != before.model_dump(
-            exclude={"last_at", "text"}
-        )
+        seen_again = {"last_at", "text", "refusal"}
+        return before is None or self.model_dump(exclude=seen_again) != before.model_dump(exclude=seen_again)
+
+
+class Condition(NamedTuple):
+    """One thing that may be wrong.
+
+    A condition that could not be judged is not among them: an alert neither begins nor ends by it.
+
+    :param key: what it is about; one alert for each.
+    :param active: whether it is wrong now.
+    :param text: a few plain sentences; never a row's value.
+    :param episode: the retrain episode that it belongs to, where there is one.
+    :param code: code of the runbook, where it has one.
+    :param next_action: what to do, as a sentence that works as written; empty: the text says it.
+    """
+
+    key: str
+    active: bool
+    severity: Severity
+    title: str
+    text: str
+    episode: str | None = None
+    code: str | None = None
+    next_action: str = ""

@@ -53,7 +53,8 @@ def is_address(text: str) -> bool:
     return text.isprintable() and MAIL_ADDRESS.fullmatch(text) is not None
 
 
-DEFAULT_CONNECTIONS = {
+ChannelKind = Literal["apprise", "slack", "smtp", "pagerduty"]
+DEFAULT_CONNECTIONS: dict[ChannelKind, str] = {
     "apprise": "windsock_alerts",
     "slack": "slack_default",
     "smtp": "smtp_default",
@@ -64,7 +65,7 @@ DEFAULT_CONNECTIONS = {
 class AlertChannel(Frozen):
     """Where alerts go: one of Airflow's providers, and the connection that holds its secrets."""
 
-    kind: Literal["apprise", "slack", "smtp", "pagerduty"] = Field(
+    kind: ChannelKind = Field(
         description="what sends: Apprise (over 100 services), a Slack webhook, e-mail, or PagerDuty events"
     )
     conn_id: str | None = Field(
@@ -97,6 +98,17 @@ class AlertChannel(Frozen):
         if wrong := [address for address in self.to if not is_address(address)]:
             raise NotAllowedError(f"no address: {wrong[0]!r}", allowed="NAME@HOST, one each", at=("to",))
         return self
+
+
+class InstallationBlock(Frozen):
+    """Who is told what is about the installation, and not about a single model."""
+
+    owner: str = Field(
+        default="windsock", min_length=1, max_length=200, description="who answers for the installation"
+    )
+    alert_channel: str | None = Field(
+        default=None, description="where its alerts go; default: the connection windsock_alerts"
+    )
 
 
 DEFAULT_COMPUTE = {
@@ -161,6 +173,9 @@ class SharedSpec(Frozen):
     )
     alert_channels: dict[str, AlertChannel] = Field(
         default_factory=dict, description="where alerts go, by name"
+    )
+    installation: InstallationBlock = Field(
+        default=InstallationBlock(), description="who is told what is about no single model"
     )
     approvers: Approvers = Field(default=Approvers(), description="who may approve, by tier")
     staging: StagingBlock = Field(

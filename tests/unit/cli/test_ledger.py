@@ -9,6 +9,7 @@ from support.rollout_steps import CANARY, start, steer
 from support.several import several_under_way
 from support.world import MODEL, back, deploy, promote, world_of
 from windsock.cli.app import run
+from windsock.records import RoutePlan
 from windsock.records.retraining import Lease
 
 
@@ -90,6 +91,18 @@ def test_a_claim_that_is_over_is_none(world, capsys):
     world.monitor.leases[MODEL] = lease.replace(until=lease.claimed_at)
     assert run(["ledger", "reconcile", MODEL]) == 0
     assert "nothing differs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kept", ["nothing", "an older plan"])
+def test_a_server_that_lost_its_plan_gets_the_ledgers(world, kept, capsys):
+    plan, rows = world.router.plans.pop(MODEL), world.ledger.rows(MODEL)
+    if kept == "an older plan":
+        world.router.plans[MODEL] = RoutePlan.of_row(next(row for row in rows if "plan" in row.body))
+    assert run(["ledger", "reconcile", MODEL]) == 1
+    assert "it gets the ledger's plan" in capsys.readouterr().out
+    assert run(["ledger", "reconcile", MODEL, "--reason", "a new disk", "--yes"]) == 0
+    assert world.router.plans[MODEL] == plan
+    assert [row.action.value for row in world.ledger.rows(MODEL)[len(rows) :]] == ["reconcile"]
 
 
 def test_a_plan_without_a_seal_gets_one_as_it_is(world, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from windsock.hooks.alerts import text_of
+from windsock.hooks.alert_channels import text_of
 from windsock.records import INSTALLATION, Alert, Severity
 
 NOW = datetime(2026, 5, 3, 2, tzinfo=UTC)

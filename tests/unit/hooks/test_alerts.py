@@ -327,12 +327,38 @@ class TestSendAlerts:
         web.status = 200
         assert [(one.pending, one.times) for one in run(monitor)] == [(False, 1)]
 
-    def test_without_any_channel_it_is_said_once_and_kept(self, caplog):
+    def test_without_any_channel_the_log_tells_it_once_and_its_end_once(self, caplog):
         monitor = FakeMonitor()
-        assert [one.pending for one in run(monitor)] == [True]
-        assert caplog.text.count("WS-ALERTS-001") == 1
-        assert [one.pending for one in monitor.alert_history("churn")] == [True]
-        assert run(monitor, bad=False) == (), "nobody was told that it began"
+        with caplog.at_level(logging.INFO, logger=alerts.__name__):
+            assert [(one.pending, one.times) for one in run(monitor)] == [(False, 1)]
+            assert run(monitor) == ()
+            assert [one.state for one in run(monitor, bad=False)] == ["resolved"]
+        told = [(one.levelname, one.getMessage()) for one in caplog.records if one.name == alerts.__name__]
+        assert [level for level, _ in told] == ["ERROR", "INFO"]
+        assert told[0][1].startswith("[HIGH] churn: drift: churn version 1, window to")
+
+    @pytest.mark.parametrize(
+        ("severity", "level"),
+        [("critical", "ERROR"), ("high", "ERROR"), ("medium", "WARNING"), ("low", "INFO")],
+    )
+    def test_the_log_tells_code_text_and_next_at_its_level(self, caplog, severity, level):
+        alert = make_alert(severity=severity, code="WS-WATCH-010", next_action="`windsock models on churn`")
+        with caplog.at_level(logging.INFO, logger=alerts.__name__):
+            alerts.log_alert(alert)
+        (record,) = caplog.records
+        assert record.levelname == level
+        assert record.getMessage().startswith(f"WS-WATCH-010 [{severity.upper()}] churn: drift: 1 of 2")
+        assert record.getMessage().endswith(" NEXT: `windsock models on churn`")
+
+    def test_why_it_was_not_taken_is_kept_until_it_is(self, connection, web):
+        apprise_to(connection, web)
+        monitor = FakeMonitor()
+        web.status = 503
+        (kept,) = run(monitor)
+        assert kept.refusal == "apprise, connection windsock_alerts: not all of its 1 services took it"
+        assert SECRET not in kept.refusal
+        web.status = 200
+        assert [one.refusal for one in run(monitor)] == [""]
 
     def test_what_is_not_grave_enough_for_the_channel_is_only_kept(self, connection, web):
         apprise_to(connection, web)
@@ -400,4 +426,4 @@ class TestNotifier:
 
     def test_without_a_channel_it_says_so_and_fails_nothing(self, caplog):
         self.notifier().notify(self.context())
-        assert "WS-ALERTS-001" in caplog.text
+        assert "[HIGH] " in caplog.text

@@ -21,7 +21,7 @@ def task():
     return SendAlertsOperator(task_id="send_alerts", spec=make_spec(), shared={})
 
 
-def test_drift_is_kept_as_due_where_there_is_no_channel(ports, caplog):
+def test_drift_is_told_in_the_log_where_there_is_no_channel(ports, caplog):
     drifted = make_drift(status=r.Status.FAIL, severity=r.Severity.HIGH, reason="2 of 2 columns drifted")
     sending = task()
     left = {
@@ -31,8 +31,9 @@ def test_drift_is_kept_as_due_where_there_is_no_channel(ports, caplog):
         ("decide_retrain", -1): make_retrain_decision().model_dump(mode="json"),
     }
     due = sending.execute(context_of(sending, left))
-    assert [(alert["key"], alert["state"], alert["pending"]) for alert in due] == [("drift", "firing", True)]
-    assert sending.verdict.word == "HOLD"
+    assert [(alert["key"], alert["state"], alert["pending"]) for alert in due] == [("drift", "firing", False)]
+    assert "[HIGH] churn: drift: " in caplog.text
+    assert sending.verdict.word == "PASS"
     assert [alert.key for alert in ports.monitor.alerts("churn", firing=True)] == ["drift"]
 
 

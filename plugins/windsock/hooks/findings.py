@@ -1,0 +1,128 @@
+"""What the watchdog found, kept and told: one alert for each finding, once, and once when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from zlib import crc32
+
+from windsock.exceptions import WindsockError
+from windsock.hooks.alerts import tell_findings
+from windsock.monitoring.alerts import Recipient
+from windsock.ports import Monitor, Ports
+from windsock.records import INSTALLATION, Alert, Condition, Severity
+from windsock.spec import ModelSpec, SharedSpec
+from windsock.watchdog.airflow_answers import AirflowAnswers
+from windsock.watchdog.findings import find
+from windsock.watchdog.system_findings import LOOKED
+
+ALL_AT_ONCE = 20
+"""Of so many models everything is asked at each look; of more, of each one at every fifth."""
+TURNS = 5
+
+
+class Told(NamedTuple):
+    """What became of one look's findings.
+
+    :param firing: findings that are open, of all that were judged.
+    :param opened: findings that were not open before.
+    :param resolved: findings that are over.
+    :param faults: what could not be kept or told, one sentence each.
+    """
+
+    firing: int = 0
+    opened: int = 0
+    resolved: int = 0
+    faults: tuple[str, ...] = ()
+
+
+def turns(models: int, now: datetime) -> Callable[[str], bool]:
+    """Return whose turn it is: of few models everybody's, of many a fifth's at each look.
+
+    :param models: how many there are.
+    """
+    if models <= ALL_AT_ONCE:
+        return lambda _: True
+    turn = int(now.timestamp() // 120) % TURNS
+    return lambda model: crc32(model.encode()) % TURNS == turn
+
+
+def find_and_tell(
+    specs: Sequence[ModelSpec],
+    broken: Sequence[str],
+    shared: SharedSpec,
+    ports: Ports,
+    airflow: AirflowAnswers,
+) -> Told:
+    """Look for what cannot work, keep it as findings and tell people.
+
+    Nothing is raised: what could not be kept or told is a fault, and logged.
+
+    :param broken: one sentence for each model file that cannot be used.
+    :param airflow: answers about DAGs.
+    """
+    now = ports.now()
+    found = find(specs, broken, ports, airflow, in_turn=turns(len(specs), now))
+    by_name = {spec.name: Recipient.of(spec) for spec in specs}
+    told, slow = Told(), dict[str, str]()
+    for model, conditions in found.conditions.items():
+        to = by_name.get(model) or installation_recipient(shared, model)
+        try:
+            told = _sum(told, tell_one(to, shared, ports.monitor, conditions, now, slow))
+        except WindsockError as error:
+            told = told._replace(faults=(*told.faults, f"findings of {model}: {error.code}: {error.message}"))
+    try:
+        ports.monitor.put_alert(looked(shared, now))
+    except WindsockError as error:
+        told = told._replace(faults=(*told.faults, f"the watchdog's own row: {error.code}: {error.message}"))
+    return told
+
+
+def installation_recipient(shared: SharedSpec, name: str = INSTALLATION) -> Recipient:
+    """Return whom what is about no single model is for; so is a model that has no file that can be read."""
+    block = shared.installation
+    return Recipient(name=name, owner=block.owner, channel=block.alert_channel)
+
+
+def tell_one(
+    to: Recipient,
+    shared: SharedSpec,
+    monitor: Monitor,
+    conditions: Sequence[Condition],
+    now: datetime,
+    slow: dict[str, str] | None = None,
+) -> Told:
+    """Keep and tell what was found about one model, or about the installation.
+
+    :param slow: channels that took long to refuse in this look.
+    """
+    before = {one.key for one in monitor.alerts(to.name, firing=True)}
+    tell_findings(to, shared, monitor, conditions, now, slow)
+    firing = {one.key for one in conditions if one.active}
+    over = {one.key for one in conditions if not one.active}
+    return Told(firing=len(firing), opened=len(firing - before), resolved=len(over & before))
+
+
+def _sum(one: Told, other: Told) -> Told:
+    return Told(
+        one.firing + other.firing,
+        one.opened + other.opened,
+        one.resolved + other.resolved,
+        (*one.faults, *other.faults),
+    )
+
+
+def looked(shared: SharedSpec, now: datetime) -> Alert:
+    """Return the row that says when the watchdog looked last; it fires never."""
+    return Alert(
+        model=INSTALLATION,
+        key=LOOKED,
+        severity=Severity.NONE,
+        title="the watchdog has looked",
+        text="Kept at each look; `windsock status` says how long ago that was.",
+        owner=shared.installation.owner,
+        state="resolved",
+        first_at=now,
+        last_at=now,
+    )

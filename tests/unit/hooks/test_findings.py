@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from support.builders import make_spec
+from support.fake_airflow import FakeAirflow, FakeSurroundings
+from support.world import MODEL, world_of
+from windsock.exceptions import DatabaseUnavailableError
+from windsock.hooks import alerts
+from windsock.hooks.findings import find_and_tell, turns
+from windsock.records import INSTALLATION
+from windsock.spec import SharedSpec
+from windsock.watchdog.system_findings import LOOKED, looked_condition
+
+SPEC = make_spec()
+SHARED = SharedSpec.model_validate({"installation": {"owner": "platform@company.com"}})
+
+
+@pytest.fixture
+def ports():
+    made = world_of(1, surroundings=FakeSurroundings())
+    now = made.now() + timedelta(minutes=30)
+    return replace(made, now=lambda: now)
+
+
+def look(ports, airflow=None, broken=()):
+    return find_and_tell([SPEC], broken, SHARED, ports, airflow or FakeAirflow())
+
+
+def test_a_finding_is_told_once_and_its_end_once(ports, caplog):
+    off = FakeAirflow(off=["churn__monitor"])
+    with caplog.at_level(logging.INFO, logger=alerts.__name__):
+        assert look(ports, off)[:3] == (1, 1, 0)
+        assert look(ports, off)[:3] == (1, 0, 0)
+        assert look(ports)[:3] == (0, 0, 1)
+        assert look(ports)[:3] == (0, 0, 0)
+    told = [one.getMessage() for one in caplog.records]
+    assert [one[:32] for one in told] == [
+        "WS-WATCH-011 [MEDIUM] churn: DAG",
+        "WS-WATCH-011 [RESOLVED] churn: D",
+    ]
+    assert "NEXT: `windsock models on churn`" in told[0]
+    (kept,) = ports.monitor.alerts(MODEL)
+    assert (kept.owner, kept.state, kept.times, kept.pending) == ("ds@company.com", "resolved", 2, False)
+
+
+def test_what_is_about_no_model_belongs_to_the_installation(ports):
+    look(ports, broken=["fraud.yaml:2: no YAML"])
+    (kept,) = ports.monitor.alerts(INSTALLATION, firing=True)
+    assert (kept.code, kept.owner) == ("WS-WATCH-026", "platform@company.com")
+
+
+def test_the_row_of_the_last_look_is_no_alert_and_says_when_it_was(ports):
+    look(ports)
+    (row,) = [one for one in ports.monitor.alerts(INSTALLATION) if one.key == LOOKED]
+    assert row.state == "resolved"
+    assert not looked_condition(row, ports.now() + timedelta(minutes=6)).active
+    late = looked_condition(row, ports.now() + timedelta(minutes=7))
+    assert (late.active, late.code) == (True, "WS-WATCH-032")
+    assert "7 min ago, limit: 6 min" in late.text
+    assert looked_condition(None, ports.now()).active
+
+
+def test_a_database_that_goes_away_is_a_fault_and_raises_nothing(ports, monkeypatch):
+    def away(alert):
+        raise DatabaseUnavailableError("gone")
+
+    monkeypatch.setattr(ports.monitor, "put_alert", away)
+    told = look(ports, FakeAirflow(off=["churn__monitor"]))
+    assert [one.split(": ")[1] for one in told.faults] == ["WS-DATABASE-001"] * 2
+
+
+def test_of_many_models_each_has_its_turn_within_ten_minutes(ports):
+    names = [f"model_{number}" for number in range(100)]
+    seen = []
+    for number in range(5):
+        in_turn = turns(len(names), ports.now() + number * timedelta(minutes=2))
+        seen.append([name for name in names if in_turn(name)])
+    assert sorted(name for one in seen for name in one) == sorted(names)
+    assert max(map(len, seen)) < 40
+    assert turns(3, ports.now())("any")
+
+
+def test_a_channel_that_hangs_is_tried_once_in_a_look(ports, monkeypatch):
+    tried = []
+
+    def hang(channel, alert):
+        tried.append(alert.key)
+        return "slack, connection slack_default: the service did not answer in time"
+
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(alerts, "refusal_of", hang)
+    monkeypatch.setattr(alerts.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(alerts, "channel_of", lambda shared, name: alerts.AlertChannel(kind="slack"))
+    look(ports, FakeAirflow(off=["churn__monitor", "windsock__watchdog"]), broken=["x"])
+    assert len(tried) == 1
+    kept = [one for name in (MODEL, INSTALLATION) for one in ports.monitor.alerts(name, firing=True)]
+    assert {one.refusal for one in kept} == {hang(None, kept[0])}
