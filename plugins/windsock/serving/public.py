@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from windsock.serving import documentation as doc
 from windsock.serving.contract import read_outcome
+from windsock.serving.disk import disk_text
 from windsock.serving.documentation import PredictionAnswer, PredictionAnswers
 from windsock.serving.entrance import PRIVATE
 from windsock.serving.errors import json_response
@@ -156,5 +157,12 @@ def _add_health(router: APIRouter, service: Service, readiness: Readiness) -> No
 
 
 def metrics_of(service: Service) -> bytes:
-    """Return the metrics of all workers, and the gauges that monitoring has filled."""
-    return service.metrics.text() + gauges_text(service.settings.serving_dir)
+    """Return the metrics of all workers, how the server and its disks fare, and monitoring's gauges."""
+    return b"".join(
+        (
+            service.metrics.text(),
+            WELL % (status_of(service) == "ok"),
+            disk_text(service.settings),
+            gauges_text(service.settings.serving_dir),
+        )
+    )
