@@ -19,6 +19,7 @@ from windsock.spec import ModelSpec, SharedSpec, parse_duration
 
 DURATION = r"^(\d{1,6}\s*[wdhms]\s*)+$"
 PERCENTS = r"^\s*\d{1,3}(\.\d{1,2})?(\s*,\s*\d{1,3}(\.\d{1,2})?){0,19}\s*$"
+AS_IN_FILE = "as the model's file says"
 RUNS = 5
 """Runs at once. One may ask a person, one may wait for its look, and a question about a rollout that is over
 may still be open: one by hand has room beside them."""
@@ -56,8 +57,10 @@ def rollout_params(spec: ModelSpec) -> dict[str, Param]:
             None,
             type=["null", "string"],
             enum=[None, *sorted(spec.rollout.metric_blocks)],
+            # Without it Airflow's form shows the word null; the name "None" would stand for every metric.
+            values_display={"null": AS_IN_FILE},
             title="Metric",
-            description="What decides; empty: as the model's file says.",
+            description="What decides.",
         ),
         "horizon": Param(
             None,
@@ -72,7 +75,13 @@ def rollout_params(spec: ModelSpec) -> dict[str, Param]:
             title="Dry run",
             description="Judge at once and show the decision; nothing is started, kept or moved.",
         ),
-        "reason": Param("", type="string", maxLength=1000, title="Reason", description="Kept in the ledger."),
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            maxLength=1000,
+            title="Reason",
+            description="Kept in the ledger; empty: what was done, and who asked for it.",
+        ),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from windsock.operators.assets import rollout_asset, sometimes
+from windsock.operators.reasons import by_hand
 from windsock.operators.roll_back import RollBackOperator
 from windsock.pipelines.docs import RED
 from windsock.pipelines.retries import default_args
@@ -40,7 +41,11 @@ def rollback_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
                 description="A version that was champion once; empty: the one before this.",
             ),
             "reason": Param(
-                "", type="string", maxLength=1000, title="Reason", description="Kept in the ledger."
+                by_hand("roll_back"),
+                type=["null", "string"],
+                maxLength=1000,
+                title="Reason",
+                description="Kept in the ledger, with who clicked; write your own where you have the time.",
             ),
         },
         tags=["windsock", f"model:{spec.name}"],

@@ -173,7 +173,7 @@ def test_a_run_of_the_scheduler_has_the_defaults(built):
         "metric": None,
         "horizon": None,
         "dry_run": False,
-        "reason": "",
+        "reason": None,
     }
 
 
