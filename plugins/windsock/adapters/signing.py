@@ -35,6 +35,7 @@ def create_keys(keys_dir: Path) -> Path:
     """Make an installation's signing key, its public key and the admin token, all at once or not at all.
 
     The folder (mode 0700) appears in one rename, so of two processes one wins, and a crash leaves nothing.
+    Where the keys are there and the admin token alone is missing, it is made.
 
     :param keys_dir: folder that is not there yet, or is empty.
     :returns: the folder.
@@ -43,6 +44,8 @@ def create_keys(keys_dir: Path) -> Path:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     secret, public = _pem_of(Ed25519PrivateKey.generate())
+    if _lacks_only_token(keys_dir):
+        return _add_token(keys_dir)
     contents = {
         PRIVATE_KEY: secret,
         PUBLIC_KEY: public,
@@ -69,6 +72,28 @@ def create_keys(keys_dir: Path) -> Path:
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
+    return keys_dir
+
+
+def _lacks_only_token(keys_dir: Path) -> bool:
+    return (
+        all((keys_dir / name).is_file() for name in (PRIVATE_KEY, PUBLIC_KEY))
+        and not (keys_dir / ADMIN_TOKEN).exists()
+    )
+
+
+def _add_token(keys_dir: Path) -> Path:
+    try:
+        _write(keys_dir / ADMIN_TOKEN, secrets.token_urlsafe(32).encode() + b"\n", 0o600)
+        _sync(keys_dir)
+    except FileExistsError:
+        return keys_dir  # another process has made it at this very moment
+    except OSError as error:
+        raise SettingsError(
+            f"cannot make {ADMIN_TOKEN} in {keys_dir}: {error.strerror or type(error).__name__}",
+            code="WS-SETTINGS-031",
+            next_action="Give this user the right to write there.",
+        ) from error
     return keys_dir
 
 
@@ -170,7 +195,7 @@ def _read_key(file: Path, refused: int, cure: str) -> bytes:
         raise SettingsError(
             f"the key {file} cannot be read: {error.strerror or type(error).__name__}",
             code="WS-SETTINGS-032",
-            next_action=MAKE_KEYS,
+            next_action=cure_of(file, error),
         ) from error
     if mode & refused:
         raise SettingsError(
@@ -179,6 +204,24 @@ def _read_key(file: Path, refused: int, cure: str) -> bytes:
             next_action=f"Run `chmod {cure} {file}`; if others may have used it, make new keys.",
         )
     return content
+
+
+def cure_of(file: Path, error: OSError) -> str:
+    """Return what to do about a key file that cannot be read: what works depends on what the folder holds."""
+    folder = file.parent
+    if not isinstance(error, FileNotFoundError):
+        return f"Let the user that runs this read {file}: `ls -l {folder}` shows whose it is."
+    try:
+        held = {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return MAKE_KEYS
+    except OSError:
+        return f"Let the user that runs this read {folder}."
+    if not held:
+        return MAKE_KEYS
+    if PUBLIC_KEY in held and file.name == PRIVATE_KEY:
+        return f"Put {file.name} back from its copy; if it is lost, `windsock keys rotate` makes a new one."
+    return f"Put {file.name} back from its copy. If there is none, move {folder} away. {MAKE_KEYS}"
 
 
 def _not_a_key(file: Path) -> SettingsError:

@@ -12,9 +12,11 @@ import typer
 from windsock.cli.console import say
 from windsock.cli.surroundings import REFUSED, complain
 from windsock.exceptions import SpecError
+from windsock.governance.approvals import NEEDED, different_people
 from windsock.settings import Settings
 from windsock.spec import ModelSpec, SharedSpec
 from windsock.spec.faults import Fault, dotted, faults_error
+from windsock.spec.known_refusals import known_refusals
 from windsock.spec.loader import SHARED_NAME, load_models, load_shared, load_spec, model_files
 from windsock.spec.schema import model_schema, shared_schema
 from windsock.spec.unused import not_built, unused_keys, unused_shared_keys
@@ -50,9 +52,16 @@ def validate(
         raise typer.Exit(REFUSED)
 
 
-def _noticed(spec: ModelSpec) -> list[str]:
-    """Return a line for each key of a model that does nothing yet, or that its first task will refuse."""
-    said = [*unused_keys(spec), *(sentence for sentence, _ in not_built(spec))]
+def _noticed(spec: ModelSpec, shared: SharedSpec) -> list[str]:
+    """Return a line for each key of a model that does nothing yet, or for which a task will refuse it."""
+    said = [*unused_keys(spec), *(sentence for sentence, _ in not_built(spec)), *known_refusals(spec)]
+    tier = spec.model.tier
+    listed = different_people(shared.approvers.for_tier(tier))
+    if listed and len(listed) < NEEDED[tier]:
+        said.append(
+            f"approvers.{tier} of windsock.yaml names {len(listed)}, and {NEEDED[tier]} people must approve "
+            "a version, not counting who asked for it: every retrain stops at its first task"
+        )
     return [f"  {spec.name}: {one}" for one in said]
 
 
@@ -66,7 +75,7 @@ def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError
     if not path.is_dir():
         spec = load_spec(path, shared)
         _require_parameters(path, spec)
-        return [f"ok: {path}: model {spec.name}", *_noticed(spec)], ()
+        return [f"ok: {path}: model {spec.name}", *_noticed(spec, shared)], ()
     if not model_files(path):
         raise SpecError("there is no model file in this folder", file=str(path), code="WS-SPEC-005")
     lines: list[str] = []
@@ -79,7 +88,7 @@ def _checked(path: Path, settings: Settings) -> tuple[list[str], tuple[SpecError
         except SpecError as fault:
             faults.append(fault)
         else:
-            lines += [f"ok: {path}: model {name}", *_noticed(spec)]
+            lines += [f"ok: {path}: model {name}", *_noticed(spec, shared)]
     return lines, (*errors, *faults)
 
 

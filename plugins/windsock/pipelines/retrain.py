@@ -88,7 +88,8 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
     content = spec.model_dump(mode="json")
     compute = shared.compute_class(spec.training.compute)
     place = {"pool": compute.pool, "queue": compute.queue}
-    claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content)
+    approvers = shared.approvers.for_tier(spec.model.tier)
+    claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content, approvers=approvers)
     mixed = XComArg(claim, key=RECENT) if recent else None
     snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed)
     validation = ValidateDataOperator(task_id="validate_data", spec=content, snapshot=snapshot.output)
@@ -115,7 +116,9 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
             spec=content,
             version=version.output,
             decision=gate.output,
-            approvers=shared.approvers.for_tier(spec.model.tier),
+            number=number + 1,
+            of=APPROVALS[spec.model.tier],
+            approvers=approvers,
             retries=ASKED_AGAIN,
         )
         for number in range(APPROVALS[spec.model.tier])

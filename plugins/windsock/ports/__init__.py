@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from windsock.ports.bundles import BundleDraft, BundleStore, CompiledModel, LoadedBundle, ModelCompiler
-from windsock.ports.control import Ledger, StepRecords
+from windsock.ports.control import Ledger, NoPreflight, Preflight, StepRecords
 from windsock.ports.data import (
     ContractStore,
     ExpectationEngine,
@@ -66,6 +66,7 @@ class Ports:
     rollouts: Rollouts
     rollout_reporter: RolloutReporter
     slots: SlotTarget = field(default_factory=NoSlots)
+    preflight: Preflight = field(default_factory=NoPreflight)
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -87,10 +88,12 @@ __all__ = [
     "ModelCompiler",
     "ModelRegistry",
     "Monitor",
+    "NoPreflight",
     "NoSlots",
     "Ports",
     "PredictionArchive",
     "PredictionRows",
+    "Preflight",
     "RolloutEvents",
     "RolloutReporter",
     "Rollouts",

@@ -312,11 +312,13 @@ class ClaimRetrainInput(Record):
         that is on schedule or by hand.
     :param event_id: the own id of an event from outside that no decision has announced: the trigger policy is
         applied to it first.
+    :param dry_run: whether the run stops after the gate: it needs no server then.
     """
 
     spec: ModelSpec
     episode_key: str | None = None
     event_id: str | None = Field(default=None, min_length=1, max_length=1_000)
+    dry_run: bool = False
     run: RunContext = RunContext()
 
 
@@ -328,6 +330,7 @@ class RetrainClaim(Record):
     :param recent: the stretch whose labelled rows are mixed in, and on whose held-out rows the gate decides;
         ``None`` for a retrain without an episode.
     :param claimed_at: when it was granted first, or refused now.
+    :param findings: what the retrain will need at its end and lacks now.
     """
 
     model: str
@@ -337,6 +340,7 @@ class RetrainClaim(Record):
     episode: Episode | None = None
     recent: Span | None = None
     claimed_at: Moment
+    findings: tuple[str, ...] = ()
 
 
 class CloseRetrainInput(Record):

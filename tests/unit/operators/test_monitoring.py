@@ -220,6 +220,8 @@ def test_what_a_retrain_came_to(promotion, decision, outcome):
         ({"version": "2"}, [{"status": "pass"}, {"status": "fail"}], r.RetrainOutcome.REFUSED),
         ({"version": "2"}, [{"status": "pass"}, None], r.RetrainOutcome.REFUSED),
         ({"version": "2"}, [{"status": "pass"}, {"status": "pass"}], r.RetrainOutcome.FAILED),
+        ({"version": "2"}, [{"status": "insufficient"}, {"status": "pass"}], r.RetrainOutcome.FAILED),
+        ({"version": "2"}, [{"status": "insufficient"}, None], r.RetrainOutcome.REFUSED),
         (None, [None, None], r.RetrainOutcome.FAILED),
     ],
 )
