@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.monitoring.claim_retrain import holder_of
 from windsock.operators.base import run_context
 from windsock.operators.question import RESPONSE_TIMEOUT, ApprovalQuestion, is_waiting, too_late
-from windsock.records import Approval, Record, RegisteredVersion
+from windsock.records import Approval, RegisteredVersion
 from windsock.records.retraining import LEASE
 from windsock.steps import StepResult, Verdict, limit_text, shorten
 from windsock.texts import inline, table
@@ -80,11 +80,10 @@ class ApproveModelOperator(ApprovalQuestion):
         with self._verdict_on_error():
             return self.ask(context, result.record)
 
-    def asks_on(self, record: Record) -> bool:
-        """Return whether people are needed here; the question after this one asks for those still missing."""
-        if not isinstance(record, Approval) or not is_waiting(record):
-            return False
-        return self.number >= self.of or len(record.approvers) < self.number
+    def missing(self, approval: Approval) -> int:
+        """Return how many people must still say yes here; the question after this one asks for the others."""
+        wanted = approval.needed if self.number >= self.of else min(self.number, approval.needed)
+        return wanted - len(approval.approvers)
 
     def finish(self, context: Context, result: StepResult) -> Any:
         """Push the answers; where a later question asks for more, say so."""

@@ -42,12 +42,12 @@ def known_logins() -> tuple[str, ...]:
     return tuple(user for user, _, role in pairs if user and role.strip().lower() in ANSWERING_ROLES)
 
 
-def who_answers_next(context: Context, approval: Approval, listed: Sequence[str]) -> str:
+def who_answers_next(context: Context, approval: Approval, listed: Sequence[str], *, left: int) -> str:
     """Return the sentence that says who answers next, and where.
 
     :param listed: the approvers of the model's tier; empty: all who may answer in Airflow.
+    :param left: how many must still say yes at this question.
     """
-    left = approval.needed - len(approval.approvers)
     out = tuple(dict.fromkeys((*approval.barred, *approval.approvers)))
     able = different_people(listed or known_logins(), without=out)
     where = f"at {question_address(context)}"

@@ -140,9 +140,13 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
             self._open(context, standing.record, ends, said)
         return standing
 
+    def missing(self, approval: Approval) -> int:
+        """Return how many people must still say yes here; where a later task asks, too, not those it asks."""
+        return approval.needed - len(approval.approvers)
+
     def asks_on(self, record: Record) -> bool:
-        """Return whether this task must ask, or ask on: people are needed whom no later task asks."""
-        return is_waiting(record)
+        """Return whether this task must ask, or ask on."""
+        return isinstance(record, Approval) and is_waiting(record) and self.missing(record) > 0
 
     def _open(
         self, context: Context, approval: Approval, until: datetime, refused: Sequence[Mapping[str, Any]]
@@ -156,6 +160,8 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
             self.approvers or known_logins(), without=(*approval.barred, *approval.approvers)
         )
         self.body = "\n".join([evidence, "", *_people_lines(approval, until, refused, able)])
+        if self.missing(approval) > 1:
+            self.body += f"\n{KEPT_PAGE}"
         shown = put_page(
             ti_id=context["task_instance"].id,
             options=self.options,
@@ -188,7 +194,7 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
             last = refused[-1]
             why = f"the answer of {last['who']} was refused ({last['code']}: {last['why']}); {why}"
         ids = {"model": approval.model, "version": approval.version, "refused": str(count_of(refused) or "")}
-        next_action = who_answers_next(context, approval, self.approvers)
+        next_action = who_answers_next(context, approval, self.approvers, left=self.missing(approval))
         self.verdict = Verdict(word="HOLD", why=why, next_action=next_action, ids=ids)
         for line in self.verdict.lines():
             log.info("%s", line)
@@ -277,6 +283,4 @@ def _people_lines(
         for one in refused
     ]
     lines += ["", "An answer that does not count is refused and the question stays open; the log says why."]
-    if approval.needed - len(approval.approvers) > 1:
-        lines.append(KEPT_PAGE)
     return lines

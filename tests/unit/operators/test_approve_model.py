@@ -351,6 +351,7 @@ def test_the_first_question_ends_with_one_yes_and_the_second_says_whose_and_when
     context = make_context(first, user="ann")
     kept = ask(first, context).kwargs
     assert opened[0]["subject"] == "Approve churn version 1? (answer 1 of 2)"
+    assert "one after the other" not in opened[0]["body"] + first.verdict.next_action
     pushed = first.execute_complete(context, answer("Approve", "rita"), **kept)
     assert (pushed["status"], first.verdict.word) == ("insufficient", "PASS")
     assert "rita approved at 2026-05-01 00:00 UTC" in first.verdict.why
