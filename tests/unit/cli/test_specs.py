@@ -99,6 +99,18 @@ def test_keys_that_do_nothing_yet_are_named_and_no_fault(models, tmp_path, capsy
     ]
 
 
+def test_what_no_version_can_pass_is_named_before_anything_is_trained(models, tmp_path, capsys):
+    card = "gate: {card: {intended_use: Rank., limitations: Few.}}\n"
+    (models / "a.yaml").write_text(f"model: {{name: a, tier: high}}\n{card}")
+    shared = tmp_path / "include" / "windsock.yaml"
+    shared.write_text("approvers: {high: [rita, RITA]}\n")
+    assert run(["validate", str(models)]) == 0
+    assert "  a: approvers.high of windsock.yaml names 1, and 2 people must" in capsys.readouterr().out
+    shared.write_text("approvers: {high: [rita, bob]}\n")
+    assert run(["validate", str(models)]) == 0
+    assert "  a: " not in capsys.readouterr().out
+
+
 def test_how_a_file_is_written_is_said_where_its_reader_found_it_out():
     assert form_keys(None) == form_keys(ValueForm()) == {}
     keys = form_keys(ValueForm(decimal=",", thousands=".", dates=""))

@@ -20,7 +20,7 @@ from support.monitoring_records import (
     make_retrain_decision,
 )
 from windsock import records as r
-from windsock.exceptions import MonitoringError
+from windsock.exceptions import ApprovalRefusedError, MonitoringError
 from windsock.operators.assets import drift_asset, retrain_asset, sometimes
 from windsock.operators.check_drift import CheckDriftOperator
 from windsock.operators.check_performance import CheckPerformanceOperator
@@ -240,3 +240,42 @@ def test_a_claim_is_given_back_with_the_outcome(ports, step_answers):
     task.execute(context)
     assert seen[0].outcome is r.RetrainOutcome.KEPT
     assert seen[0].claim == make_claim()
+
+
+# --- what the first task looks at
+
+
+@pytest.mark.parametrize(
+    ("tier", "listed", "red"),
+    [
+        ("high", ("rita", "bob"), False),
+        ("high", ("ann", "rita"), True),
+        ("high", ("rita", "RITA"), True),
+        ("medium", ("ann",), True),
+        ("low", ("ann",), False),
+    ],
+)
+def test_too_few_approvers_are_told_before_anything_is_trained(ports, step_answers, tier, listed, red):
+    seen = step_answers("claim_retrain", make_claim())
+    spec = make_spec(model={"tier": tier})
+    task = ClaimRetrainOperator(task_id="claim_retrain", spec=spec, approvers=listed)
+    if not red:
+        task.execute(make_context(task, user="ann"))
+        return
+    with pytest.raises(ApprovalRefusedError) as refused:
+        task.execute(make_context(task, user="ann"))
+    assert refused.value.code == "WS-APPROVAL-009"
+    assert f"approvers.{tier}" in refused.value.next_action
+    assert (seen, task.verdict.word) == ([], "FAIL")
+    task.execute(make_context(task, user="ann", dry_run=True))
+    assert seen[0].dry_run is True
+
+
+def test_what_the_installation_lacks_is_a_warning_and_in_the_block(ports, step_answers, caplog):
+    step_answers("claim_retrain", make_claim(findings=("no server answers",)))
+    task = ClaimRetrainOperator(task_id="claim_retrain", spec=make_spec())
+    with caplog.at_level("WARNING", logger="windsock.task"):
+        task.execute(make_context(task))
+    assert "finding: no server answers" in caplog.text
+    assert (task.verdict.word, "no server answers" in task.verdict.why) == ("PASS", True)
+    assert "put right what WHY names" in task.verdict.next_action

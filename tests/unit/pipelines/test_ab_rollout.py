@@ -191,3 +191,16 @@ def test_its_page_says_what_is_tried_and_what_to_do(built, strategy, words):
     for word in (*words, "churn__rollback", "When it is red", "dry_run", "windsock__housekeeping"):
         assert word in text
     assert "ends that one" in dags["churn__rollback"].doc_md
+
+
+@pytest.mark.parametrize("strategy", ["direct", "canary", "ab", "shadow"])
+def test_every_form_can_be_sent_as_it_opens(built, strategy):
+    """A text that may not be missing is red without a value; a bare null is shown as a word."""
+    for dag_id, dag in built(strategy=strategy).items():
+        for name, field in dag.params.items():
+            schema = dag.params.get_param(name).schema
+            place = f"{dag_id}: {name}"
+            assert "null" in schema["type"] or field not in (None, ""), place
+            if None in schema.get("enum", ()):
+                assert schema["values_display"]["null"].strip(), place
+                assert "None" not in schema["values_display"], place
