@@ -93,7 +93,7 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
         raise ApprovalRefusedError(
             why,
             code="WS-APPROVAL-009",
-            next_action=f"Add people to `approvers.{spec.model.tier}` in windsock.yaml; clear this task.",
+            next_action=f"Add people to `approvers.{spec.model.tier}` in windsock.yaml; trigger it anew.",
         )
 
     def finish(self, context: Context, result: StepResult) -> Any:

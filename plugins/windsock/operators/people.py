@@ -55,10 +55,12 @@ def who_answers_next(context: Context, approval: Approval, listed: Sequence[str]
         people = "a person" if left == 1 else f"{left} people"
         besides = f" other than {', '.join(out)}" if out else ""
         return f"let {people}{besides} answer {where}"
-    if len(able) < left:
+    missing = approval.needed - len(approval.approvers)
+    if len(able) < missing:
         return (
-            f"only {' and '.join(able)} may answer, and {left} people must: add logins of role op to "
-            f"Airflow, or people to `approvers` in windsock.yaml; the question is {where}"
+            f"only {' and '.join(able)} may answer, and {missing} people must: add logins of role op to "
+            "Airflow, or people to `approvers` in windsock.yaml; if the run was cleared, trigger it anew by "
+            f"hand, with force, so that it is known who started it; the question is {where}"
         )
     if left == 1:
         return f"let {' or '.join(able)} answer {where}"
