@@ -175,7 +175,7 @@ class ApprovalRefusedError(VerdictError):
     """The approval is missing, refused, late, or given by a person who may not give it."""
 
     default_code = "WS-APPROVAL-001"
-    default_next = "Ask a second person to approve this very version in the Airflow UI."
+    default_next = "Clear `approve_model` with what follows it; its log names who may answer, and where."
 
 
 class DeploymentRefusedError(VerdictError):

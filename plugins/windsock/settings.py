@@ -235,7 +235,8 @@ class Settings(Frozen):
             raise SettingsError(
                 f"no admin token: {file} cannot be read ({type(error).__name__})",
                 code="WS-SETTINGS-002",
-                next_action=f"{self.elsewhere}. Else run `windsock keys init`, or set WINDSOCK_ADMIN_TOKEN.",
+                next_action=f"{self.elsewhere}. Else run `windsock keys init`, which makes it where it is "
+                "missing, or set WINDSOCK_ADMIN_TOKEN.",
             ) from error
 
 

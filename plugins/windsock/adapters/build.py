@@ -20,6 +20,7 @@ from windsock.adapters.mlflow_tracking import MlflowTracker
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.adapters.prediction_archive import ParquetPredictionArchive
 from windsock.adapters.prediction_rows import ArchivePredictionRows
+from windsock.adapters.preflight import InstallationPreflight
 from windsock.adapters.rollout_events import ArchiveRolloutEvents
 from windsock.adapters.rollout_page import RolloutPage
 from windsock.adapters.rollout_table import SqlRollouts
@@ -94,4 +95,5 @@ def build_ports(settings: Settings, *, connections: Callable[[str], str]) -> Por
         slots=DockerSlots(settings),
         kept=StoredThings(storage, settings.log_folders),
         surroundings=InstallationSurroundings(settings),
+        preflight=InstallationPreflight(settings, storage),
     )

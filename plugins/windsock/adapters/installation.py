@@ -6,7 +6,7 @@ import hashlib
 from functools import cached_property
 from pathlib import Path
 
-from windsock.adapters.signing import MAKE_KEYS, PUBLIC_KEY, RETIRED, TRUSTED
+from windsock.adapters.signing import PUBLIC_KEY, RETIRED, TRUSTED, cure_of
 from windsock.exceptions import SettingsError
 
 
@@ -30,7 +30,7 @@ class Installation:
             raise SettingsError(
                 f"{file} is not there: this installation cannot say who it is",
                 code="WS-SETTINGS-035",
-                next_action=MAKE_KEYS,
+                next_action=cure_of(file, FileNotFoundError()),
             )
         return _digest_of(file)
 
@@ -54,7 +54,7 @@ def _digest_of(file: Path) -> str:
         raise SettingsError(
             f"the key {file} cannot be read: {error.strerror or type(error).__name__}",
             code="WS-SETTINGS-032",
-            next_action=MAKE_KEYS,
+            next_action=cure_of(file, error),
         ) from error
     except ValueError as error:
         raise SettingsError(

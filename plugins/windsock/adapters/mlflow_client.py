@@ -112,6 +112,31 @@ class MlflowService:
                 raise
             raise translated from None  # MLflow's own errors repeat the URI with its password
 
+    def require_answer(self, doing: str) -> None:
+        """See that MLflow gives a sign of life, without loading MLflow: cheap enough to be asked early.
+
+        :param doing: what it will be needed for.
+        :raises TrackingUnavailableError: if it gives none.
+        :raises SettingsError: if the tracking URI cannot be read.
+        """
+        import requests
+
+        begun = time.monotonic()
+        self._require_readable()
+        try:
+            if self.is_server:
+                requests.get(
+                    f"{self.tracking_uri.rstrip('/')}/health", timeout=PROBE_SECONDS, verify=_verify()
+                )
+            else:
+                self._probe_database()
+        except (requests.RequestException, sqlite3.Error, OSError) as error:
+            raise TrackingUnavailableError(
+                f"MLflow at {self.shown} did not answer within {time.monotonic() - begun:.1f} s "
+                f"({type(error).__name__}); it is needed to {doing}",
+                next_action=START,
+            ) from None  # the text of the fault repeats the address with its password
+
     @cached_property
     def _client(self) -> MlflowClient:
         from mlflow import MlflowClient
@@ -194,7 +219,11 @@ class MlflowService:
             http_request(  # type: ignore[no-untyped-call]
                 creds, "/health", "GET", timeout=PROBE_SECONDS, max_retries=1, raise_on_status=False
             )
-        elif (file := self._sqlite_file) is not None:
+        else:
+            self._probe_database()
+
+    def _probe_database(self) -> None:
+        if (file := self._sqlite_file) is not None:
             make_folder(file.parent)
             make_file(file)
             with sqlite3.connect(file, timeout=PROBE_SECONDS) as connection:
@@ -235,6 +264,13 @@ class MlflowService:
                 next_action=self._next(),
             )
         return None
+
+
+def _verify() -> bool | str:
+    """Return how MLflow's own client would check the server's certificate."""
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        return False
+    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
 
 
 def without_login(text: str) -> str:

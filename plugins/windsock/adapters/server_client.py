@@ -77,13 +77,14 @@ class ServerRouter:
         tls = partial(client_context, settings, address)
         return cls(address, settings.read_admin_token, tls, settings.serving_dir)
 
-    def state(self, model: str) -> RouteState | None:
+    def state(self, model: str, *, seconds: float = ANSWER_SECONDS) -> RouteState | None:
         """Return what is served for a model, or ``None`` if nothing is.
 
+        :param seconds: how long the answer is waited for.
         :raises ServerUnavailableError: if the server does not answer.
         :raises SettingsError: if it does not take the admin token.
         """
-        answer = self._call("GET", f"/admin/routes/{quote(model, safe='')}")
+        answer = self._call("GET", f"/admin/routes/{quote(model, safe='')}", seconds=seconds)
         if answer.status_code == 404 and self._said(answer).get("code") == "WS-SERVING-013":
             return None
         return self._read(answer, RouteState)

@@ -29,12 +29,14 @@ SIGNATURE_SIZE = 64
 READABLE_BY_OTHERS = 0o077
 WRITABLE_BY_ALL = 0o002
 MAKE_KEYS = "Run `windsock keys init`."
+MAKE_MISSING = "Run `windsock keys init`: it makes what is missing beside the signing key."
 
 
 def create_keys(keys_dir: Path) -> Path:
     """Make an installation's signing key, its public key and the admin token, all at once or not at all.
 
     The folder (mode 0700) appears in one rename, so of two processes one wins, and a crash leaves nothing.
+    Where the signing key is there, a missing public key is made from it, and a missing admin token anew.
 
     :param keys_dir: folder that is not there yet, or is empty.
     :returns: the folder.
@@ -43,10 +45,12 @@ def create_keys(keys_dir: Path) -> Path:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     secret, public = _pem_of(Ed25519PrivateKey.generate())
+    if missing := _missing(keys_dir):
+        return _add_missing(keys_dir, missing)
     contents = {
         PRIVATE_KEY: secret,
         PUBLIC_KEY: public,
-        ADMIN_TOKEN: secrets.token_urlsafe(32).encode() + b"\n",
+        ADMIN_TOKEN: _new_token(),
     }
     _refuse_taken(keys_dir)
     made: Path | None = None
@@ -70,6 +74,36 @@ def create_keys(keys_dir: Path) -> Path:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
     return keys_dir
+
+
+def _missing(keys_dir: Path) -> tuple[str, ...]:
+    """Return what can be made again where the signing key is there; nothing where it is not."""
+    if not (keys_dir / PRIVATE_KEY).is_file():
+        return ()
+    return tuple(name for name in (PUBLIC_KEY, ADMIN_TOKEN) if not (keys_dir / name).exists())
+
+
+def _add_missing(keys_dir: Path, missing: Iterable[str]) -> Path:
+    for name in missing:
+        content, mode = _new_token(), 0o600
+        if name == PUBLIC_KEY:
+            content, mode = _pem_of(Signer(keys_dir).private_key())[1], 0o644
+        try:
+            _write(keys_dir / name, content, mode)
+            _sync(keys_dir)
+        except FileExistsError:
+            continue  # another process has made it at this very moment
+        except OSError as error:
+            raise SettingsError(
+                f"cannot make {name} in {keys_dir}: {error.strerror or type(error).__name__}",
+                code="WS-SETTINGS-031",
+                next_action="Give this user the right to write there.",
+            ) from error
+    return keys_dir
+
+
+def _new_token() -> bytes:
+    return secrets.token_urlsafe(32).encode() + b"\n"
 
 
 def replace_signing_key(keys_dir: Path) -> str:
@@ -170,7 +204,7 @@ def _read_key(file: Path, refused: int, cure: str) -> bytes:
         raise SettingsError(
             f"the key {file} cannot be read: {error.strerror or type(error).__name__}",
             code="WS-SETTINGS-032",
-            next_action=MAKE_KEYS,
+            next_action=cure_of(file, error),
         ) from error
     if mode & refused:
         raise SettingsError(
@@ -179,6 +213,26 @@ def _read_key(file: Path, refused: int, cure: str) -> bytes:
             next_action=f"Run `chmod {cure} {file}`; if others may have used it, make new keys.",
         )
     return content
+
+
+def cure_of(file: Path, error: OSError) -> str:
+    """Return what to do about a key file that cannot be read: what works depends on what the folder holds."""
+    folder = file.parent
+    if not isinstance(error, FileNotFoundError):
+        return f"Let the user that runs this read {file}: `ls -l {folder}` shows whose it is."
+    try:
+        held = {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return MAKE_KEYS
+    except OSError:
+        return f"Let the user that runs this read {folder}."
+    if not held:
+        return MAKE_KEYS
+    if PRIVATE_KEY in held:
+        return MAKE_MISSING
+    if PUBLIC_KEY in held and file.name == PRIVATE_KEY:
+        return f"Put {file.name} back from its copy; if it is lost, `windsock keys rotate` makes a new one."
+    return f"Put {file.name} back from its copy. If there is none, move {folder} away. {MAKE_KEYS}"
 
 
 def _not_a_key(file: Path) -> SettingsError:
@@ -204,9 +258,9 @@ class Signer:
 
         :raises SettingsError: if there is no private key, or others than its owner may read it.
         """
-        return self._key().sign(content)
+        return self.private_key().sign(content)
 
-    def _key(self) -> Ed25519PrivateKey:
+    def private_key(self) -> Ed25519PrivateKey:
         """Return the key that is there now: a process may outlive ``windsock keys rotate``."""
         state = _state_of([self.keys_dir / PRIVATE_KEY])
         if self._read is None or self._read[0] != state:
@@ -269,7 +323,8 @@ class Verifier:
                 f"no trusted public key: {self.keys_dir} holds neither {PUBLIC_KEY} nor "
                 f"{' nor '.join(f'{folder}/*.pub' for folder in self._folders)}",
                 code="WS-SETTINGS-035",
-                next_action=f"{MAKE_KEYS} A machine that only serves needs a copy of {PUBLIC_KEY}.",
+                next_action=f"{cure_of(self.keys_dir / PUBLIC_KEY, FileNotFoundError())} "
+                f"A machine that only serves needs a copy of {PUBLIC_KEY}.",
             )
         return tuple(found)
 

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from windsock.adapters.storage_backends import Backend, LocalFolder, ObjectStore
 from windsock.exceptions import SettingsError, StorageError, WindsockError
 
+PROBES = "probes"
+"""Prefix of an object store below which it is tried whether it can be written."""
 LOCAL_SCHEMES = ("file://", "local://")
 RIGHTS = "Give this user the right to read and write there."
 SPACE = "Free some space, then clear this task; nothing half-written is left."
@@ -204,6 +207,24 @@ class Storage:
             if isinstance(error, WindsockError):
                 raise
             raise self._error("prepare files under", self.root, error) from error
+
+    def require_writable(self, *folders: str) -> None:
+        """Write a small file and remove it, and see that folders that are there already may be written.
+
+        :param folders: below the root.
+        :raises StorageError: if the storage cannot be written, is full or does not answer.
+        """
+        if not self.is_local:
+            probe = f"{PROBES}/{uuid4().hex}"
+            self.write_bytes(probe, b"windsock")
+            self.remove(probe)
+            return
+        with self.working_folder() as scratch:
+            (scratch / "probe").write_bytes(b"windsock")
+        for folder in folders:
+            place = Path(self.uri(folder))
+            if place.exists() and not os.access(place, os.W_OK | os.X_OK):
+                raise self._error("write to", str(place), PermissionError(errno.EACCES, ""))
 
     @property
     def _backend(self) -> Backend:

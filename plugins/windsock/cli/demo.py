@@ -212,7 +212,8 @@ class Demo:
             run_id=run_id,
             say=say,
             pause=self.supervisor.pause,
-            reviewer_note=f"for a person: sign in as reviewer at {self.stack.airflow_url}, Required Actions",
+            reviewer_note=f"for a person: sign in as reviewer or reviewer2 at "
+            f"{self.stack.airflow_url}, Required Actions",
         )
         try:
             state = follower.follow()

@@ -21,10 +21,19 @@ def _group() -> None:
 
 @keys.command()
 def init() -> None:
-    """Make the signing key, its public key and the admin token; what is there is never replaced."""
-    from windsock.adapters.signing import create_keys
+    """Make the signing key, its public key and the admin token; what is there is never replaced.
 
-    folder = create_keys(installation().keys_dir)
+    Where the signing key is there, what is missing beside it is made.
+    """
+    from windsock.adapters.signing import PRIVATE_KEY, create_keys
+
+    folder = installation().keys_dir
+    before = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    create_keys(folder)
+    if PRIVATE_KEY in before:
+        made = sorted({file.name for file in folder.iterdir()} - before)
+        say(f"made {' and '.join(made)} in {folder}; the signing key is as it was")
+        return
     say(f"made the signing key, its public key and the admin token in {folder}")
     say("keep a copy of the folder in a safe place: without the key no new model can be signed")
 

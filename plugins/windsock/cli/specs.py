@@ -14,10 +14,12 @@ from windsock.cli.console import say
 from windsock.cli.output import JsonOption, print_json
 from windsock.cli.season_lines import proposals
 from windsock.cli.surroundings import REFUSED, complain, installation
+from windsock.door.approvals import NEEDED, different_people
 from windsock.exceptions import SpecError
 from windsock.settings import Settings
 from windsock.spec import ModelSpec, SharedSpec
 from windsock.spec.faults import Fault, dotted, faults_error
+from windsock.spec.known_refusals import known_refusals
 from windsock.spec.loader import SHARED_NAME, load_models, load_shared, load_spec, model_files
 from windsock.spec.schema import model_schema, shared_schema
 from windsock.spec.unused import not_built, unused_keys, unused_shared_keys
@@ -84,10 +86,22 @@ def _fault(error: SpecError) -> dict[str, str | int | None]:
             "key": error.key, "next": error.next_action}  # fmt: skip
 
 
-def _good(path: Path, spec: ModelSpec) -> Checked:
+def _noticed(spec: ModelSpec, shared: SharedSpec) -> tuple[str, ...]:
+    """Return a line for each key of a model that does nothing yet, or for which a task will refuse it."""
+    said = [*unused_keys(spec), *(sentence for sentence, _ in not_built(spec)), *known_refusals(spec)]
+    tier = spec.model.tier
+    listed = different_people(shared.approvers.for_tier(tier))
+    if listed and len(listed) < NEEDED[tier]:
+        said.append(
+            f"approvers.{tier} of windsock.yaml names {len(listed)}, and {NEEDED[tier]} people must approve "
+            "a version, not counting who asked for it: every retrain stops at its first task"
+        )
+    return tuple(said)
+
+
+def _good(path: Path, spec: ModelSpec, shared: SharedSpec) -> Checked:
     """Return a good file, with each key that does nothing yet, or that the model's first task will refuse."""
-    notes = (*unused_keys(spec), *(sentence for sentence, _ in not_built(spec)))
-    return Checked(path=str(path), model=spec.name, notes=notes)
+    return Checked(path=str(path), model=spec.name, notes=_noticed(spec, shared))
 
 
 def _checked(path: Path, settings: Settings) -> tuple[list[Checked], tuple[SpecError, ...]]:
@@ -101,7 +115,7 @@ def _checked(path: Path, settings: Settings) -> tuple[list[Checked], tuple[SpecE
         spec = load_spec(path, shared)
         _require_parameters(path, spec)
         _require_query(path, spec)
-        return [_good(path, spec)], ()
+        return [_good(path, spec, shared)], ()
     if not model_files(path):
         raise SpecError(
             f"there is no model file in this folder{_named_by(path, settings)}",
@@ -120,7 +134,7 @@ def _checked(path: Path, settings: Settings) -> tuple[list[Checked], tuple[SpecE
         except SpecError as fault:
             faults.append(fault)
         else:
-            good.append(_good(path, spec))
+            good.append(_good(path, spec, shared))
     return good, (*errors, *faults)
 
 

@@ -108,7 +108,11 @@ def broken(stack: Stack) -> list[str]:
 
 def logins(stack: Stack) -> list[str]:
     """Return the lines that say who may sign in to Airflow."""
-    notes = {"admin": "may do all", "reviewer": "approves what admin triggered"}
+    notes = {
+        "admin": "may do all",
+        "reviewer": "approves what admin triggered",
+        "reviewer2": "the second person where two must approve (tier high)",
+    }
     lines: list[str] = []
     for user, password in stack.logins.items():
         head = "logins" if not lines else ""

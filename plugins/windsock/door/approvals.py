@@ -88,6 +88,19 @@ def same_person(one: Iterable[str | None], other: Iterable[str | None]) -> bool:
     return bool(_identities(one) & _identities(other))
 
 
+def different_people(users: Iterable[str], *, without: Iterable[str | None] = ()) -> list[str]:
+    """Return the users whose yes would count, each person once.
+
+    :param without: names and ids of people whose yes does not: they asked for it, or have said it.
+    """
+    out = tuple(without)
+    people: list[str] = []
+    for user in users:
+        if not same_person((user,), (*out, *people)):
+            people.append(user)
+    return people
+
+
 def _identities(person: Iterable[str | None]) -> set[str]:
     found = (identity(word) for word in person if word)
     return {word.removeprefix(CLI) for word in found} - {""}

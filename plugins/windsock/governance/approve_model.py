@@ -25,6 +25,7 @@ from windsock.records import (
     SCHEDULER,
     Approval,
     ApproveModelInput,
+    GivenApproval,
     LedgerAction,
     LedgerEntry,
     LedgerRow,
@@ -179,7 +180,21 @@ def _state(step: ApproveModelInput, rows: Sequence[LedgerRow], registered: Ledge
         approvers=answers.approvers,
         reason=reason,
         barred=tuple(dict.fromkeys(person for person in barred if person and person != SCHEDULER)),
+        given=_given(step, rows, answers.approvers),
     )
+
+
+def _given(
+    step: ApproveModelInput, rows: Sequence[LedgerRow], approvers: Sequence[str]
+) -> tuple[GivenApproval, ...]:
+    """Return when each of those who approved did so; a row of before times were kept has its own time."""
+    said = answer_rows(rows, step.version, experiment=step.experiment)
+    first: dict[str, GivenApproval] = {}
+    for row in said:
+        if row.action is LedgerAction.APPROVE:
+            at = row.body.get("answered_at")
+            first.setdefault(row.actor, GivenApproval(who=row.actor, at=at or row.at))
+    return tuple(first[who] for who in approvers if who in first)
 
 
 def _one_more(step: ApproveModelInput, needed: int, registered: LedgerRow) -> str:

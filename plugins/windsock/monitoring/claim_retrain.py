@@ -7,10 +7,14 @@ from windsock.monitoring.asking import event_key
 from windsock.monitoring.decide_retrain import decide_retrain, sweep_episodes
 from windsock.ports import Ports
 from windsock.records import ClaimRetrainInput, DecideRetrainInput, RetrainClaim, RunContext
+from windsock.spec.known_refusals import known_refusals
 
 
 def claim_retrain(step: ClaimRetrainInput, ports: Ports, key: str) -> RetrainClaim:
     """Claim the model, and the event's episode with it.
+
+    First it is looked at what a retrain needs at its end: one that could not come to it is refused before it
+    has trained anything, and claims nothing.
 
     The same run claims as often as it likes: it has the same answer. A claim without an episode is of a
     retrain on schedule or by hand: neither budget nor cooldown binds it. An event from outside that was not
@@ -18,7 +22,16 @@ def claim_retrain(step: ClaimRetrainInput, ports: Ports, key: str) -> RetrainCla
 
     :raises MonitoringError: if no run is named, for then nobody could be told apart.
     :raises DatabaseUnavailableError: if the control database does not answer.
+    :raises SettingsError: if a key or the admin token is missing or cannot be used.
+    :raises StorageError: if the storage cannot be written.
+    :raises TrackingUnavailableError: if MLflow does not answer.
     """
+    found = ports.preflight.check(step.spec.name, deploys=not step.dry_run)
+    claim = _claim(step, ports, key)
+    return claim.replace(findings=(*known_refusals(step.spec), *found)) if claim.granted else claim
+
+
+def _claim(step: ClaimRetrainInput, ports: Ports, key: str) -> RetrainClaim:
     name, now = step.spec.name, ports.now()
     champion = ports.ledger.champion(name)
     holder = holder_of(name, step.run)

@@ -13,7 +13,7 @@ from windsock.operators.question import RESPONSE_TIMEOUT, ApprovalQuestion, is_w
 from windsock.records import Approval, RegisteredVersion
 from windsock.records.check_text import measured_text
 from windsock.records.retraining import LEASE
-from windsock.steps import shorten
+from windsock.steps import StepResult, Verdict, shorten
 from windsock.texts import inline, table
 
 if TYPE_CHECKING:
@@ -31,11 +31,15 @@ class ApproveModelOperator(ApprovalQuestion):
     The answer is written to the ledger with the version, its digest and the user that the server named. A
     timeout means no. Whoever triggered the run cannot approve it; such an answer is refused, and the question
     stays open. A run that has claimed the model for its retrain keeps the claim while it waits.
+    Where several people must approve, a DAG has a task for each: Airflow shows one page for a task, and that
+    of the second one says who has answered the first, and when.
 
     Template fields: ``version``, ``decision``.
 
     :param version: the ``RegisteredVersion`` of the registration task.
     :param decision: the ``GateDecision``, shown to the reviewer.
+    :param number: which of the DAG's questions about the version this is, from 1.
+    :param of: how many there are; each but the last ends with one yes more than the one before it.
     :param approvers: user ids that may answer; empty: anyone with the permission.
     :param response_timeout: how long to wait for all answers.
     """
@@ -47,6 +51,8 @@ class ApproveModelOperator(ApprovalQuestion):
         *,
         version: Any,
         decision: Any = None,
+        number: int = 1,
+        of: int = 1,
         approvers: Sequence[str] = (),
         response_timeout: timedelta = RESPONSE_TIMEOUT,
         **kwargs: Any,
@@ -59,6 +65,8 @@ class ApproveModelOperator(ApprovalQuestion):
         )
         self.version = version
         self.decision = decision
+        self.number = number
+        self.of = of
 
     def step_input(self, context: Context) -> dict[str, Any]:
         """Return the version, without an answer yet."""
@@ -67,16 +75,35 @@ class ApproveModelOperator(ApprovalQuestion):
     def execute(self, context: Context) -> Any:
         """Go on where nobody is needed; else put the question to people and wait without a worker."""
         result = self.run(context, self.step_input(context))
-        if not isinstance(result.record, Approval) or not is_waiting(result.record):
+        if not isinstance(result.record, Approval) or not self.asks_on(result.record):
             return self.finish(context, result)
         self._keep_claim(context, result.record.model)
         with self._verdict_on_error():
             return self.ask(context, result.record)
 
+    def missing(self, approval: Approval) -> int:
+        """Return how many people must still say yes here; the question after this one asks for the others."""
+        wanted = approval.needed if self.number >= self.of else min(self.number, approval.needed)
+        return wanted - len(approval.approvers)
+
+    def finish(self, context: Context, result: StepResult) -> Any:
+        """Push the answers; where a later question asks for more, say so."""
+        record = result.record
+        if isinstance(record, Approval) and is_waiting(record):
+            given = "; ".join(f"{one.who} approved at {one.at:%Y-%m-%d %H:%M} UTC" for one in record.given)
+            self.verdict = Verdict(
+                word="PASS",
+                why=f"{record.reason}; {given}" if given else record.reason,
+                next_action="nothing to do here; the next task asks another person",
+                ids={"model": record.model, "version": record.version},
+            )
+        return super().finish(context, result)
+
     def describe(self, context: Context, approval: Approval) -> None:
         """Show the gate's decision and the version."""
         version = RegisteredVersion.model_validate(self.version)
-        self.subject = f"Approve {version.model} version {version.version}?"
+        several = f" (answer {self.number} of {self.of})" if self.of > 1 else ""
+        self.subject = f"Approve {version.model} version {version.version}?{several}"
         self.body = approval_body(self.model_spec(), version, self.decision)
 
     def execute_complete(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.skipmixin import SkipMixin
 
-from windsock.operators.base import StepOperator
+from windsock.door.approvals import NEEDED, different_people
+from windsock.exceptions import ApprovalRefusedError
+from windsock.operators.base import StepOperator, param
+from windsock.operators.origin import origin_of
+from windsock.operators.people import known_logins
 from windsock.records import Outcome, Promotion, RetrainClaim, RetrainOutcome, Status
 from windsock.spec import digest_of
 
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 
     from windsock.steps import StepResult
 
+
+log = logging.getLogger("windsock.task")
 
 RECENT = "recent"
 """XCom key of the stretch whose labelled rows are mixed in."""
@@ -31,16 +38,65 @@ class ClaimRetrainOperator(StepOperator, SkipMixin):
     A retrain on schedule or by hand claims the model alone. Give the claim back with
     :class:`CloseRetrainOperator`.
 
+    What the retrain needs at its end is looked at first: keys, storage, registry and server, and whether
+    enough people may approve a version of the model's tier.
+
     Template fields: none.
+
+    :param approvers: user ids that may approve a version of the model's tier; empty: anyone with the
+        permission.
     """
 
     step = "claim_retrain"
     ui_color = "#fce8e6"
     inherits_from_skipmixin = True
 
+    def __init__(self, *, approvers: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.approvers = tuple(approvers)
+
+    def execute(self, context: Context) -> Any:
+        """See that the version can be approved, then claim."""
+        with self._verdict_on_error():
+            self._require_people(context)
+        return super().execute(context)
+
     def step_input(self, context: Context) -> dict[str, Any]:
         """Return the episode that the run's asset event announces, or the outside event, or neither."""
-        return announced_by(context.get("triggering_asset_events") or {})
+        dry_run = {"dry_run": True} if param(context, "dry_run") else {}
+        return {**announced_by(context.get("triggering_asset_events") or {}), **dry_run}
+
+    def report(self, result: StepResult) -> None:
+        """Log what the retrain will need and lacks now."""
+        for finding in getattr(result.record, "findings", ()):
+            log.warning("finding: %s", finding)
+
+    def _require_people(self, context: Context) -> None:
+        """See that enough people may approve a version, who asked for it not counted.
+
+        :raises ApprovalRefusedError: if the list of approvers names too few.
+        """
+        spec, origin = self.model_spec(), origin_of(context)
+        needed = NEEDED[spec.model.tier]
+        if not needed or param(context, "dry_run"):
+            return
+        needed += origin.unknown
+        able = different_people(self.approvers or known_logins(), without=(origin.person,))
+        if len(able) >= needed or not (self.approvers or known_logins()):
+            return
+        where = "the approvers of its tier" if self.approvers else "Airflow's logins"
+        why = (
+            f"{spec.name}: a version of tier {spec.model.tier} will need {needed} people's approval, and "
+            f"{where} are {len(able)} who may give it ({', '.join(able) or 'nobody'})"
+        )
+        if not self.approvers:
+            log.warning("finding: %s; add logins of role op to Airflow before the approval is asked for", why)
+            return
+        raise ApprovalRefusedError(
+            why,
+            code="WS-APPROVAL-009",
+            next_action=f"Add people to `approvers.{spec.model.tier}` in windsock.yaml; trigger it anew.",
+        )
 
     def finish(self, context: Context, result: StepResult) -> Any:
         """Push the claim, and its recent stretch and onset apart; skip what follows if it was not granted."""
@@ -155,13 +211,14 @@ def retrain_outcome(
     :param decision: the gate's decision, or ``None`` where the run did not come so far.
     :param version: the version that people were asked about, or ``None``.
     :param approvals: their answers, ``None`` where none came. A no refuses like one of the gate, and no
-        answer in time means no.
+        answer in time means no. Of several questions all but the last may end before all have answered.
     """
     if promotion:
         if promotion.get("held"):
             return RetrainOutcome.KEPT
         return RetrainOutcome.QUEUED if promotion.get("waiting") else RetrainOutcome.PROMOTED
-    if version and any((one or {}).get("status") != Status.PASS.value for one in approvals):
+    said_of = [(one or {}).get("status") for one in approvals]
+    if version and said_of and (said_of[-1] != Status.PASS.value or Status.FAIL.value in said_of):
         return RetrainOutcome.REFUSED
     outcomes: Iterable[tuple[str, RetrainOutcome]] = (
         (Outcome.KEEP.value, RetrainOutcome.KEPT),

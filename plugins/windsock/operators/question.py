@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import TaskAwaitingInput
 
-from windsock.door.approvals import is_invisible, same_person
+from windsock.door.approvals import different_people, is_invisible, same_person
 from windsock.exceptions import ApprovalRefusedError
 from windsock.operators.base import StepOperator, log_verdict
 from windsock.operators.page import put_page
+from windsock.operators.people import known_logins, who_answers_next
 from windsock.records import Approval, Record, Status
 from windsock.steps import StepResult, Verdict
 from windsock.texts import inline
@@ -35,6 +36,10 @@ SHOWN = 20
 """Refused answers that are kept and shown; all are counted."""
 TOO_LATE = "WS-APPROVAL-003"
 OLD_PAGE = "WS-APPROVAL-010"
+KEPT_PAGE = (
+    "Several people must answer here, one after the other. Airflow keeps this page as it was put first: who "
+    "has answered since is in the task's log."
+)
 STAYS_OPEN = frozenset({f"WS-APPROVAL-{number}" for number in ("003", "004", "005", "007", "008")})
 """Refusals that are about who answered: the next person may answer. Any other one ends the question."""
 
@@ -128,12 +133,20 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
             context["ti"].xcom_push(key=REFUSED, value={"count": number, "last": said})
             log.warning("%s: this answer is refused: %s", refusal.code, refusal.message)
         else:
-            if not is_waiting(result.record):
+            if not self.asks_on(result.record):
                 return result
         standing = self.run(context, content)
-        if isinstance(standing.record, Approval) and is_waiting(standing.record):
+        if isinstance(standing.record, Approval) and self.asks_on(standing.record):
             self._open(context, standing.record, ends, said)
         return standing
+
+    def missing(self, approval: Approval) -> int:
+        """Return how many people must still say yes here; where a later task asks, too, not those it asks."""
+        return approval.needed - len(approval.approvers)
+
+    def asks_on(self, record: Record) -> bool:
+        """Return whether this task must ask, or ask on."""
+        return isinstance(record, Approval) and is_waiting(record) and self.missing(record) > 0
 
     def _open(
         self, context: Context, approval: Approval, until: datetime, refused: Sequence[Mapping[str, Any]]
@@ -143,7 +156,12 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
             raise too_late(approval, refused)
         self.describe(context, approval)
         evidence = self.body or ""
-        self.body = "\n".join([evidence, "", *_people_lines(approval, until, refused)])
+        able = different_people(
+            self.approvers or known_logins(), without=(*approval.barred, *approval.approvers)
+        )
+        self.body = "\n".join([evidence, "", *_people_lines(approval, until, refused, able)])
+        if self.missing(approval) > 1:
+            self.body += f"\n{KEPT_PAGE}"
         shown = put_page(
             ti_id=context["task_instance"].id,
             options=self.options,
@@ -161,20 +179,23 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
                 code=OLD_PAGE,
                 next_action="Trigger the DAG anew: a new run has a page of its own.",
             )
-        self._say_open(approval, until, refused)
+        self._say_open(context, approval, until, refused)
         self.hitl_summary_extra["timeout_datetime"] = until.isoformat()
         for notifier in self.notifiers:
             notifier(context)
         kept = {"until": until.isoformat(), "refused": [dict(one) for one in refused]}
         raise TaskAwaitingInput(method_name="execute_complete", kwargs=kept, timeout=left)
 
-    def _say_open(self, approval: Approval, until: datetime, refused: Sequence[Mapping[str, Any]]) -> None:
+    def _say_open(
+        self, context: Context, approval: Approval, until: datetime, refused: Sequence[Mapping[str, Any]]
+    ) -> None:
         why = f"{approval.reason}; a person is asked until {until:%Y-%m-%d %H:%M} UTC"
         if refused:
             last = refused[-1]
             why = f"the answer of {last['who']} was refused ({last['code']}: {last['why']}); {why}"
         ids = {"model": approval.model, "version": approval.version, "refused": str(count_of(refused) or "")}
-        self.verdict = Verdict(word="HOLD", why=why, next_action=_next(approval), ids=ids)
+        next_action = who_answers_next(context, approval, self.approvers, left=self.missing(approval))
+        self.verdict = Verdict(word="HOLD", why=why, next_action=next_action, ids=ids)
         log_verdict(self.verdict, red=False)
 
     def _who_may(self, approval: Approval) -> list[str]:
@@ -185,10 +206,7 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
         out = (*approval.barred, *approval.approvers)
         free = [user for user in self.approvers if not same_person((user,), out)]
         missing = approval.needed - len(approval.approvers)
-        people: list[str] = []
-        for user in free:
-            if not same_person((user,), people):
-                people.append(user)
+        people = different_people(free, without=out)
         if len(people) < missing:
             raise ApprovalRefusedError(
                 f"{approval.model} version {approval.version}: {missing} people must still approve "
@@ -224,7 +242,7 @@ def too_late(approval: Approval | None, refused: Sequence[Mapping[str, Any]] | N
         if refused
         else f"nobody answered in time{so_far}; a timeout means no",
         code=TOO_LATE,
-        next_action="clear this task to ask again",
+        next_action=f"clear this task with what follows it: it asks anew, for {RESPONSE_TIMEOUT.days} days",
     )
 
 
@@ -248,26 +266,20 @@ def _told(number: int, given: Mapping[str, Any], refusal: ApprovalRefusedError) 
     }
 
 
-def _next(approval: Approval) -> str:
-    left = approval.needed - len(approval.approvers)
-    people = "a person" if left == 1 else f"{left} people"
-    who = ", ".join(dict.fromkeys((*approval.barred, *approval.approvers)))
-    return f"let {people} answer in Airflow under Required Actions{f', other than {who}' if who else ''}"
-
-
-def _people_lines(approval: Approval, until: datetime, refused: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what the page says of people: who has, who may not, whose answer was refused."""
+def _people_lines(
+    approval: Approval, until: datetime, refused: Sequence[Mapping[str, Any]], able: Sequence[str]
+) -> list[str]:
+    """Return what the page says of people: who has, who may, who may not, whose answer was refused."""
     lines = [f"- so far: {inline(approval.reason)}; asked until {until:%Y-%m-%d %H:%M} UTC"]
-    if approval.approvers:
-        lines.append(f"- approved by: {', '.join(map(inline, approval.approvers))}")
+    times = {one.who: f", {one.at:%Y-%m-%d %H:%M} UTC" for one in approval.given}
+    lines += [f"- approved by: {inline(who)}{times.get(who, '')}" for who in approval.approvers]
+    if able:
+        lines.append(f"- may answer: {', '.join(map(inline, able))}")
     if approval.barred:
         lines.append(f"- cannot approve, having asked for it: {', '.join(map(inline, approval.barred))}")
     lines += [
         f"- refused: {inline(one['who'])}, {one['at']}, {inline(one['code'])}: {inline(one['why'])}"
         for one in refused
     ]
-    return [
-        *lines,
-        "",
-        "An answer that does not count is refused and the question stays open; the log says why.",
-    ]
+    lines += ["", "An answer that does not count is refused and the question stays open; the log says why."]
+    return lines

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.operators.assets import emit, rollout_asset
 from windsock.operators.base import StepOperator, param
+from windsock.operators.reasons import reason_of
 from windsock.records import RollBack, ended_rollouts
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class RollBackOperator(StepOperator):
 
     :param spec: the model; only its name is used, so a broken file does not stop a roll back.
     :param to_version: version to serve again; the DAG param of that name overrides it.
-    :param reason: why, for the ledger; the DAG param of that name overrides it.
+    :param reason: why, for the ledger; the DAG param of that name overrides it. Without one the ledger says
+        that it was done by hand, and by whom.
     """
 
     step = "roll_back"
@@ -40,7 +42,7 @@ class RollBackOperator(StepOperator):
         return {
             "model": self._model_name(),
             "to_version": param(context, "to_version") or self.to_version,
-            "reason": param(context, "reason") or self.reason,
+            "reason": reason_of(context, param(context, "reason") or self.reason, "roll_back"),
         }
 
     def finish(self, context: Context, result: StepResult) -> Any:

@@ -9,6 +9,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 
 from windsock.exceptions import VerdictError
 from windsock.operators.base import StepOperator, param
+from windsock.operators.reasons import reason_of
 from windsock.operators.rollout_end import emit_end, send_rollout_alerts
 from windsock.records import Rollout, running_rollout
 from windsock.spec import SharedSpec
@@ -35,7 +36,8 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
     Template fields: ``action``, ``reason``.
 
     :param action: what to do; the DAG param of that name overrides it.
-    :param reason: why, for the ledger; the DAG param of that name overrides it.
+    :param reason: why, for the ledger; the DAG param of that name overrides it. Without one the ledger says
+        what was done, and by whom.
     :param shared: the alert channels: a ``SharedSpec`` or its content.
     """
 
@@ -62,7 +64,7 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
         return {
             "model": self._model_name(),
             "action": self._action(context),
-            "reason": param(context, "reason") or self.reason,
+            "reason": self._reason(context),
         }
 
     def execute(self, context: Context) -> Any:
@@ -76,6 +78,9 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
 
     def _action(self, context: Context) -> str:
         return str(param(context, "action") or self.action)
+
+    def _reason(self, context: Context) -> str:
+        return reason_of(context, param(context, "reason") or self.reason, self._action(context))
 
     def _steer(self, context: Context) -> Any:
         action = self._action(context)
@@ -92,7 +97,7 @@ class SteerRolloutOperator(StepOperator, SkipMixin):
             "model": rollout.model,
             "experiment": rollout.experiment,
             "outcome": OUTCOMES[action],
-            "reason": param(context, "reason") or self.reason,
+            "reason": self._reason(context),
         }
         result = self.run(context, content, step="roll_back")
         ports = self.hook.ports()

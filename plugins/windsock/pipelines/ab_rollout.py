@@ -22,6 +22,7 @@ from windsock.spec import ModelSpec, SharedSpec
 DURATION = r"^(\d{1,6}\s*[wdhms]\s*)+$"
 PERCENTS = r"^\s*\d{1,3}(\.\d{1,2})?(\s*,\s*\d{1,3}(\.\d{1,2})?){0,19}\s*$"
 VERSIONS = rf"^\s*\d{{1,9}}(\s*,\s*\d{{1,9}}){{0,{MOST_CHALLENGERS - 1}}}\s*$"
+AS_IN_FILE = "as the model's file says"
 RUNS = 5
 """Runs at once. One may ask a person, one may wait for its look, and a question about a rollout that is over
 may still be open: one by hand has room beside them."""
@@ -60,8 +61,10 @@ def rollout_params(spec: ModelSpec) -> dict[str, Param]:
             None,
             type=["null", "string"],
             enum=[None, *sorted(spec.rollout.metric_blocks)],
+            # Without it Airflow's form shows the word null; the name "None" would stand for every metric.
+            values_display={"null": AS_IN_FILE},
             title="Metric",
-            description="What decides; empty: as the model's file says.",
+            description="What decides.",
         ),
         "horizon": Param(
             None,

@@ -95,7 +95,8 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
     compute = shared.compute_class(spec.training.compute)
     heavy = {"pool": compute.pool, **HEAVY}
     place = {**heavy, "queue": compute.queue}
-    claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content)
+    approvers = shared.approvers.for_tier(spec.model.tier)
+    claim = ClaimRetrainOperator(task_id="claim_retrain", spec=content, approvers=approvers)
     mixed = XComArg(claim, key=RECENT) if recent else None
     onset = _pulled(claim.task_id, ONSET) if recent else None
     snapshot = SnapshotDataOperator(task_id="take_snapshot", spec=content, recent=mixed, onset=onset, **heavy)
@@ -129,7 +130,9 @@ def build_retrain(spec: ModelSpec, shared: SharedSpec, *, recent: bool = False) 
             spec=content,
             version=version.output,
             decision=gate.output,
-            approvers=shared.approvers.for_tier(spec.model.tier),
+            number=number + 1,
+            of=APPROVALS[spec.model.tier],
+            approvers=approvers,
             retries=ASKED_AGAIN,
             **PROMPT,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, Param
 
 from windsock.operators.assets import rollout_asset, sometimes
+from windsock.operators.reasons import by_hand
 from windsock.operators.roll_back import RollBackOperator
 from windsock.pipelines.docs import RED
 from windsock.pipelines.forms import reason_param
@@ -42,7 +43,7 @@ def rollback_dag(spec: ModelSpec, shared: SharedSpec) -> DAG:
                 title="Version",
                 description="A version that was champion once; empty: the one before this.",
             ),
-            "reason": reason_param("of the roll back"),
+            "reason": reason_param("of the roll back", by_hand("roll_back")),
         },
         tags=["windsock", f"model:{spec.name}"],
     ) as dag:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from windsock.ports.bundles import BundleDraft, BundleStore, CompiledModel, LoadedBundle, ModelCompiler
-from windsock.ports.control import Ledger, StepRecords
+from windsock.ports.control import Ledger, NoPreflight, Preflight, StepRecords
 from windsock.ports.data import (
     ContractStore,
     ExpectationEngine,
@@ -83,6 +83,7 @@ class Ports:
     slots: SlotTarget = field(default_factory=NoSlots)
     kept: KeptThings = field(default_factory=NothingKept)
     surroundings: Surroundings = field(default_factory=NoSurroundings)
+    preflight: Preflight = field(default_factory=NoPreflight)
     now: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
 
@@ -110,6 +111,7 @@ __all__ = [
     "ModelCompiler",
     "ModelRegistry",
     "Monitor",
+    "NoPreflight",
     "NoSlots",
     "NothingKept",
     "ParentDraft",
@@ -117,6 +119,7 @@ __all__ = [
     "Ports",
     "PredictionArchive",
     "PredictionRows",
+    "Preflight",
     "RolloutEvents",
     "RolloutReporter",
     "Rollouts",

@@ -68,3 +68,25 @@ class StepRecords(Protocol):
     def is_attested(self, step: str, record: Mapping[str, Any], under: str) -> bool:
         """Return whether the installation signed for it that the step came to this record, for this."""
         ...
+
+
+class Preflight(Protocol):
+    """What a retrain needs at its end and could lack, looked at before it begins."""
+
+    def check(self, model: str, *, deploys: bool) -> tuple[str, ...]:
+        """Refuse a retrain that could not come to its end; return what may still be put right meanwhile.
+
+        :param deploys: whether the retrain is meant to bring a version to the server.
+        :raises SettingsError: if a key or the admin token is missing or cannot be used.
+        :raises StorageError: if the storage cannot be written.
+        :raises TrackingUnavailableError: if MLflow does not answer.
+        """
+        ...
+
+
+class NoPreflight:
+    """Looks at nothing."""
+
+    def check(self, model: str, *, deploys: bool) -> tuple[str, ...]:
+        """See :meth:`Preflight.check`: nothing is lacking."""
+        return ()

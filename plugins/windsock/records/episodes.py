@@ -154,11 +154,13 @@ class ClaimRetrainInput(Record):
         that is on schedule or by hand.
     :param event_id: the own id of an event from outside that no decision has announced: the trigger policy is
         applied to it first.
+    :param dry_run: whether the run stops after the gate: it needs no server then.
     """
 
     spec: ModelSpec
     episode_key: str | None = None
     event_id: str | None = Field(default=None, min_length=1, max_length=1_000)
+    dry_run: bool = False
     run: RunContext = RunContext()
 
 
@@ -172,6 +174,7 @@ class RetrainClaim(Record):
     :param onset: since when the world is another one, as the episode has it: rows since then are learned from
         apart, and decide at the gate.
     :param claimed_at: when it was granted first, or refused now.
+    :param findings: what the retrain will need at its end and lacks now.
     """
 
     model: str
@@ -182,6 +185,7 @@ class RetrainClaim(Record):
     recent: Span | None = None
     onset: Moment | None = Field(default=None, exclude_if=is_none)
     claimed_at: Moment
+    findings: tuple[str, ...] = Field(default=(), exclude_if=lambda found: not found)
 
 
 class CloseRetrainInput(Record):

@@ -171,6 +171,16 @@ class ApproveModelInput(Record):
     run: RunContext = RunContext()
 
 
+class GivenApproval(Record):
+    """One person's yes to a version.
+
+    :param at: when the person answered.
+    """
+
+    who: str
+    at: Moment
+
+
 class Approval(Record):
     """What the people said about a version.
 
@@ -179,6 +189,7 @@ class Approval(Record):
     :param needed: approvals that the tier (and insufficient checks) ask for.
     :param approvers: people who said yes to this version and digest, as the server named them.
     :param barred: names and user ids of people whose yes does not count: they asked for it.
+    :param given: each yes that counts with its time, in the order of ``approvers``.
     """
 
     model: str
@@ -189,6 +200,7 @@ class Approval(Record):
     approvers: tuple[str, ...] = ()
     reason: str = ""
     barred: tuple[str, ...] = ()
+    given: tuple[GivenApproval, ...] = ()
 
 
 class PromoteModelInput(Record):

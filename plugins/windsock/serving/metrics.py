@@ -7,7 +7,7 @@ import os
 import struct
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -141,6 +141,28 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+        self._share = Gauge(
+            "ml_traffic_share",
+            "Share of the traffic that the route gives a version, from 0 to 1.",
+            ("model", "model_version"),
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._epoch = Gauge(
+            "windsock_route_epoch",
+            "Epoch of the route that a worker serves a model by.",
+            ("model",),
+            registry=self.registry,
+            multiprocess_mode="liveall",
+        )
+        self._waiting = Gauge(
+            "windsock_log_waiting",
+            "Rows and outcomes that wait in memory for the disk.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self._shares: dict[tuple[str, str], float] = {}
+        self._epochs: dict[str, int] = {}
         self._tallies: dict[tuple[str, str, str], Tally] = {}
         self._engines: set[tuple[str, str, str]] = set()
         self._failing: set[tuple[str, str]] = set()
@@ -211,6 +233,26 @@ class Metrics:
         for labels in loaded - self._engines:
             self._engine.labels(*labels).set(1)
         self._engines = set(loaded)
+
+    def routes(self, epochs: Mapping[str, int], shares: Mapping[tuple[str, str], float]) -> None:
+        """Tell by what routes this worker serves.
+
+        :param epochs: of each model.
+        :param shares: of each model and version, from 0 to 1.
+        """
+        for model, epoch in epochs.items():
+            if self._epochs.get(model) != epoch:
+                self._epoch.labels(model).set(epoch)
+        for labels in self._shares.keys() - shares.keys():
+            self._share.labels(*labels).set(0)
+        for labels, share in shares.items():
+            if self._shares.get(labels) != share:
+                self._share.labels(*labels).set(share)
+        self._epochs, self._shares = dict(epochs), dict(shares)
+
+    def log_waiting(self, rows: int) -> None:
+        """Tell how much waits in this worker for the disk."""
+        self._waiting.set(rows)
 
     def circuits(self, failing: set[tuple[str, str]]) -> None:
         """Tell which versions are left alone in this worker.

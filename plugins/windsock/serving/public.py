@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from windsock.serving import documentation as doc
 from windsock.serving.contract import read_outcome
+from windsock.serving.disk import disk_text
 from windsock.serving.documentation import PredictionAnswer, PredictionAnswers
 from windsock.serving.entrance import PRIVATE
 from windsock.serving.errors import json_response
@@ -156,7 +157,7 @@ def _add_health(router: APIRouter, service: Service, readiness: Readiness) -> No
 
 
 def metrics_of(service: Service) -> bytes:
-    """Return the metrics of all workers, and the gauges that monitoring has filled.
+    """Return the metrics of all workers, how the server and its disks fare, and monitoring's gauges.
 
     A gauge of a version that is in no plan any more is left out; so is what monitoring found of one that has
     no traffic any more.
@@ -164,4 +165,11 @@ def metrics_of(service: Service) -> bytes:
     plans = [(name, slot) for name, served in service.served.items() for slot in served.plan.slots]
     there = {(name, slot.version) for name, slot in plans}
     answering = {(name, slot.version) for name, slot in plans if slot.share}
-    return service.metrics.text(there) + gauges_text(service.settings.serving_dir, answering)
+    return b"".join(
+        (
+            service.metrics.text(there),
+            WELL % (status_of(service) == "ok"),
+            disk_text(service.settings),
+            gauges_text(service.settings.serving_dir, answering),
+        )
+    )

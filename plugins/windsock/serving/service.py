@@ -10,6 +10,7 @@ from typing import Self
 
 from windsock.exceptions import ServerUnavailableError
 from windsock.ports import utc_now
+from windsock.records import BASIS_POINTS
 from windsock.serving.check_bundle import LIMIT_SECONDS, make_shelf
 from windsock.serving.clients import ClientBook, make_client_book
 from windsock.serving.metrics import Metrics
@@ -108,13 +109,20 @@ class Service:
         self.clients.refresh()
         self.metrics.flush()
         engines, failing = set(), set()
+        epochs: dict[str, int] = {}
+        shares: dict[tuple[str, str], float] = {}
         for name, served in self.served.items():
+            epochs[name] = served.plan.epoch
+            for planned in served.plan.slots:
+                shares[name, planned.version] = planned.share / BASIS_POINTS
             for slot in served.slots.values():
                 engines.add((name, slot.plan.version, slot.engine))
                 if slot.breaker.state == "open":
                     failing.add((name, slot.plan.version))
         self.metrics.engines(engines)
         self.metrics.circuits(failing)
+        self.metrics.routes(epochs, shares)
+        self.metrics.log_waiting(self.prediction_log.state.waiting)
         self.metrics.shadows(dropped=self.shadows.dropped, failed=self.shadows.failed)
 
     def admit(self, headers: Mapping[str, str], scope: str, model: str | None, cost: int = 1) -> str | None:

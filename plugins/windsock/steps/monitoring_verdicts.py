@@ -84,10 +84,13 @@ def describe_decision(record: r.RetrainDecision) -> Verdict:
 
 def describe_claim(record: r.RetrainClaim) -> Verdict:
     """Return the block of a claim."""
+    next_action = "nothing to do" if record.granted else "nothing to do; the rest of this run is skipped"
+    if record.findings:
+        next_action = "put right what WHY names before this run comes to it; it goes on meanwhile"
     return Verdict(
         word="PASS" if record.granted else "HOLD",
-        why=record.reason,
-        next_action="nothing to do" if record.granted else "nothing to do; the rest of this run is skipped",
+        why="; ".join([record.reason, *record.findings]),
+        next_action=next_action,
         ids={
             "model": record.model,
             "episode": record.episode.key if record.episode else "",

@@ -30,6 +30,20 @@ def test_keys_are_made_once_and_never_replaced(tmp_path, monkeypatch, capsys):
     assert {file.name: file.read_bytes() for file in keys.iterdir()} == before
 
 
+def test_what_is_missing_beside_a_signing_key_is_made_and_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path))
+    assert run(["keys", "init"]) == 0
+    keys = tmp_path / "keys"
+    secret = (keys / "signing.key").read_bytes()
+    (keys / "signing.pub").unlink()
+    (keys / "admin_token").unlink()
+    capsys.readouterr()
+    assert run(["keys", "init"]) == 0
+    assert "made admin_token and signing.pub in" in capsys.readouterr().out
+    assert (keys / "signing.key").read_bytes() == secret
+    assert (mode(keys / "signing.pub"), mode(keys / "admin_token")) == (0o644, 0o600)
+
+
 def test_the_log_key_is_made_and_then_rotated(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WINDSOCK_HOME", str(tmp_path))
     assert run(["keys", "log"]) == 1

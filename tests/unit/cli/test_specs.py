@@ -62,7 +62,7 @@ def test_good_files_are_listed(models, capsys):
         good = [line for line in lines if line.startswith("ok: ")]
         assert good == [f"ok: {models}: model churn", f"ok: {models}: model churn_predictor"]
         unused = [line for line in lines if line.startswith("  churn_predictor: ")]
-        assert [line.split()[1] for line in unused] == UNUSED_OF_FOREIGN
+        assert [line.split()[1] for line in unused] == [*UNUSED_OF_FOREIGN, "gate.card:"]
         assert shown.err == ""
     assert run(["validate", str(models / "a.yaml")]) == 0
     assert capsys.readouterr().out.startswith(f"ok: {models / 'a.yaml'}: model churn_predictor\n")
@@ -117,11 +117,23 @@ def test_keys_that_do_nothing_yet_are_named_and_no_fault(models, tmp_path, capsy
     assert run(["validate", str(models), str(shared)]) == 0
     lines = capsys.readouterr().out.splitlines()
     named = [line.split(":")[1].split()[0] for line in lines if line.startswith("  a: ")]
-    assert named == ["serving.min_replicas", "serving.type"]
+    assert named == ["serving.min_replicas", "serving.type", "gate.card"]
     assert [line.split()[0] for line in lines if line.startswith(("  compute", "  staging"))] == [
         "staging.server_url",
         "compute.cpus",
     ]
+
+
+def test_what_no_version_can_pass_is_named_before_anything_is_trained(models, tmp_path, capsys):
+    card = "gate: {card: {intended_use: Rank., limitations: Few.}}\n"
+    (models / "a.yaml").write_text(f"model: {{name: a, tier: high}}\n{card}")
+    shared = tmp_path / "include" / "windsock.yaml"
+    shared.write_text("approvers: {high: [rita, RITA]}\n")
+    assert run(["validate", str(models)]) == 0
+    assert "  a: approvers.high of windsock.yaml names 1, and 2 people must" in capsys.readouterr().out
+    shared.write_text("approvers: {high: [rita, bob]}\n")
+    assert run(["validate", str(models)]) == 0
+    assert "  a: " not in capsys.readouterr().out
 
 
 def test_how_a_file_is_written_is_said_where_its_reader_found_it_out():
@@ -164,7 +176,7 @@ def test_every_fault_of_every_file_is_printed(models, capsys):
     (models / "c.yaml").write_text("- no")
     assert run(["validate", str(models), str(models / "no.yaml")]) == 1
     shown = capsys.readouterr()
-    assert shown.out == f"ok: {models}: model b\n"
+    assert shown.out.splitlines()[0] == f"ok: {models}: model b"
     for part in (
         "a.yaml:1: model.tier: ",
         "a.yaml:2: servin: ",

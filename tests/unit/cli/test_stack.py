@@ -156,7 +156,7 @@ def test_airflow_is_told_where_everything_is(stack):
     assert environment["AIRFLOW__API__PORT"] == "18080"
     assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:18080"
     assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:18080/execution/"
-    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,reviewer:op"
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,reviewer:op,reviewer2:op"
     assert environment["WINDSOCK_HOME"] == str(stack.home)
     assert environment["WINDSOCK_MODELS_DIR"] == str(stack.project / "include" / "models")
     models = stack.project / "include" / "models"

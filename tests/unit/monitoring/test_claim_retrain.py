@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,9 +9,10 @@ from support.builders import digest, make_difference, make_spec
 from support.fakes import fake_ports
 from support.retraining import DAY, MIDNIGHT, make_episode, policy_spec
 from windsock import records as r
-from windsock.exceptions import MonitoringError
+from windsock.exceptions import MonitoringError, SettingsError
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain, learned
+from windsock.spec.known_refusals import known_refusals
 
 NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
 
@@ -270,3 +272,39 @@ class TestLearned:
         against = make_difference(-half, half, metric="rmse", opponent_value=100.0)
         came = learned(r.RetrainOutcome.KEPT, make_episode(loss=0.25), against, drop=0.05)
         assert (came is r.RetrainOutcome.TOO_FEW) == few
+
+
+class Lacks:
+    """An installation that lacks something."""
+
+    def __init__(self, fault=None, found=()):
+        self.fault, self.found, self.asked = fault, found, []
+
+    def check(self, model, *, deploys):
+        self.asked.append((model, deploys))
+        if self.fault is not None:
+            raise self.fault
+        return self.found
+
+
+def test_a_retrain_that_cannot_come_to_its_end_claims_nothing(ports):
+    lacking = replace(ports, preflight=Lacks(SettingsError("no key")))
+    with pytest.raises(SettingsError):
+        claim_retrain(claim_input(), lacking, "")
+    assert claim_retrain(claim_input("run2"), ports, "").granted
+
+
+def test_what_may_be_put_right_meanwhile_is_in_the_claim(ports):
+    look = Lacks(found=("no server answers",))
+    claim = claim_retrain(claim_input(), replace(ports, preflight=look), "")
+    assert (claim.granted, claim.findings[-1], look.asked) == (True, "no server answers", [("churn", True)])
+    asked = claim_input().replace(dry_run=True)
+    claim_retrain(asked, replace(ports, preflight=look), "")
+    assert look.asked[-1] == ("churn", False)
+
+
+def test_an_empty_model_card_is_told_before_the_gate_refuses_it():
+    spec = make_spec(gate={"card": {"intended_use": "Rank.", "limitations": " "}})
+    (told,) = known_refusals(spec)
+    assert "limitations is empty" in told
+    assert known_refusals(make_spec(gate={"card": {"intended_use": "Rank.", "limitations": "Few."}})) == ()

@@ -324,3 +324,61 @@ def test_a_cleared_task_whose_page_shows_another_version_asks_nobody(registered,
 
 def first_of(content):
     return r.RegisteredVersion.model_validate(content)
+
+
+# --- two questions of tier high
+
+
+@pytest.fixture
+def two(ports):
+    """A ledger that knows a version of tier high."""
+    ports.ledger.append(make_registration(tier="high"), after_seq=0)
+    return ports
+
+
+def question_of_two(number):
+    return ApproveModelOperator(
+        task_id=f"approve_model_{number}",
+        spec=make_spec(model={"tier": "high"}),
+        version=make_version().model_dump(mode="json"),
+        number=number,
+        of=2,
+    )
+
+
+def test_the_first_question_ends_with_one_yes_and_the_second_says_whose_and_when(two, opened):
+    first = question_of_two(1)
+    context = make_context(first, user="ann")
+    kept = ask(first, context).kwargs
+    assert opened[0]["subject"] == "Approve churn version 1? (answer 1 of 2)"
+    assert "one after the other" not in opened[0]["body"] + first.verdict.next_action
+    pushed = first.execute_complete(context, answer("Approve", "rita"), **kept)
+    assert (pushed["status"], first.verdict.word) == ("insufficient", "PASS")
+    assert "rita approved at 2026-05-01 00:00 UTC" in first.verdict.why
+    opened.clear()
+    second = question_of_two(2)
+    context = make_context(second, user="ann")
+    kept = ask(second, context).kwargs
+    assert "- approved by: rita, 2026-05-01 00:00 UTC" in opened[0]["body"]
+    assert second.verdict.next_action.endswith("/tasks/approve_model_2/required_actions")
+    kept = stays_open(second, context, answer("Approve", "rita") | later(minutes=1), **kept).kwargs
+    assert kept["refused"][0]["code"] == "WS-APPROVAL-005"
+    assert second.execute_complete(context, answer("Approve", "bob"), **kept)["status"] == "pass"
+
+
+def test_a_first_question_that_was_answered_asks_nobody_when_it_is_cleared(two, opened):
+    first = question_of_two(1)
+    context = make_context(first, user="ann")
+    first.execute_complete(context, answer("Approve", "rita"), **ask(first, context).kwargs)
+    opened.clear()
+    assert question_of_two(1).execute(context)["approvers"] == ["rita"]
+    assert opened == []
+
+
+def test_the_last_question_asks_for_all_that_are_missing(two, opened):
+    last = question_of_two(2)
+    context = make_context(last, user="ann")
+    kept = ask(last, context).kwargs
+    assert "one after the other" in opened[0]["body"]
+    kept = stays_open(last, context, answer("Approve", "rita"), **kept).kwargs
+    assert last.execute_complete(context, answer("Approve", "bob"), **kept)["approvers"] == ["rita", "bob"]

@@ -20,7 +20,7 @@ from support.monitoring_records import (
     make_retrain_decision,
 )
 from windsock import records as r
-from windsock.exceptions import MonitoringError
+from windsock.exceptions import ApprovalRefusedError, MonitoringError
 from windsock.operators.assets import drift_asset, retrain_asset, sometimes
 from windsock.operators.check_drift import CheckDriftOperator
 from windsock.operators.check_performance import CheckPerformanceOperator
@@ -253,6 +253,8 @@ def test_a_version_that_served_before_its_retrain_is_no_promotion(unchanged, aft
         ({"version": "2"}, [{"status": "pass"}, {"status": "fail"}], r.RetrainOutcome.REFUSED),
         ({"version": "2"}, [{"status": "pass"}, None], r.RetrainOutcome.REFUSED),
         ({"version": "2"}, [{"status": "pass"}, {"status": "pass"}], r.RetrainOutcome.FAILED),
+        ({"version": "2"}, [{"status": "insufficient"}, {"status": "pass"}], r.RetrainOutcome.FAILED),
+        ({"version": "2"}, [{"status": "insufficient"}, None], r.RetrainOutcome.REFUSED),
         (None, [None, None], r.RetrainOutcome.FAILED),
     ],
 )
@@ -328,3 +330,42 @@ def test_the_decision_knows_how_many_windows_are_left_to_later_runs(ports, left,
     context = make_context(task)
     context["ti"].others[("wait_for_window", "waiting")] = left
     assert task.step_input(context) == {"waiting": waiting}
+
+
+# --- what the first task looks at
+
+
+@pytest.mark.parametrize(
+    ("tier", "listed", "red"),
+    [
+        ("high", ("rita", "bob"), False),
+        ("high", ("ann", "rita"), True),
+        ("high", ("rita", "RITA"), True),
+        ("medium", ("ann",), True),
+        ("low", ("ann",), False),
+    ],
+)
+def test_too_few_approvers_are_told_before_anything_is_trained(ports, step_answers, tier, listed, red):
+    seen = step_answers("claim_retrain", make_claim())
+    spec = make_spec(model={"tier": tier})
+    task = ClaimRetrainOperator(task_id="claim_retrain", spec=spec, approvers=listed)
+    if not red:
+        task.execute(make_context(task, user="ann"))
+        return
+    with pytest.raises(ApprovalRefusedError) as refused:
+        task.execute(make_context(task, user="ann"))
+    assert refused.value.code == "WS-APPROVAL-009"
+    assert f"approvers.{tier}" in refused.value.next_action
+    assert (seen, task.verdict.word) == ([], "FAIL")
+    task.execute(make_context(task, user="ann", dry_run=True))
+    assert seen[0].dry_run is True
+
+
+def test_what_the_installation_lacks_is_a_warning_and_in_the_block(ports, step_answers, caplog):
+    step_answers("claim_retrain", make_claim(findings=("no server answers",)))
+    task = ClaimRetrainOperator(task_id="claim_retrain", spec=make_spec())
+    with caplog.at_level("WARNING", logger="windsock.task"):
+        task.execute(make_context(task))
+    assert "finding: no server answers" in caplog.text
+    assert (task.verdict.word, "no server answers" in task.verdict.why) == ("PASS", True)
+    assert "put right what WHY names" in task.verdict.next_action

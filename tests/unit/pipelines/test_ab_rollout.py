@@ -198,3 +198,16 @@ def test_the_page_of_several_says_so_and_that_of_one_does_not(built):
     alone = built(strategy="ab")["churn__ab_rollout"].doc_md
     assert "together" not in alone
     assert "several" not in alone
+
+
+@pytest.mark.parametrize("strategy", ["direct", "canary", "ab", "shadow"])
+def test_every_form_can_be_sent_as_it_opens(built, strategy):
+    """A text that may not be missing is red without a value; a bare null is shown as a word."""
+    for dag_id, dag in built(strategy=strategy).items():
+        for name, field in dag.params.items():
+            schema = dag.params.get_param(name).schema
+            place = f"{dag_id}: {name}"
+            assert "null" in schema["type"] or field not in (None, ""), place
+            if None in schema.get("enum", ()):
+                assert schema["values_display"]["null"].strip(), place
+                assert "None" not in schema["values_display"], place
