@@ -215,7 +215,7 @@ def test_a_half_copied_folder_counts_for_nothing_and_is_written_anew(local):
 
 def test_without_a_signing_key_nothing_is_written(local, keys):
     (keys / PRIVATE_KEY).unlink()
-    with pytest.raises(SettingsError, match="windsock keys init"):
+    with pytest.raises(SettingsError, match="windsock keys rotate"):
         local.put(make_draft())
     assert local.find("churn", KEY) is None
 

@@ -56,7 +56,7 @@ def test_lines_for_people_name_the_cure(home, capsys):
     assert run(["doctor"]) == 1
     shown = capsys.readouterr().out
     assert "fail  keys       WS-SETTINGS-035" in shown
-    assert "next: Run `windsock keys init`" in shown
+    assert f"move {home / 'keys'} away. Run `windsock keys init`" in shown
 
 
 def test_keys_that_do_not_fit_are_found(state, tmp_path):

@@ -55,7 +55,7 @@ def test_it_is_done_though_it_was_done_today(world, capsys):
         world.kept.stored.setdefault(("bundles", MODEL, name), old.replace(name=name))
         assert run(["housekeeping", "run"]) == 0
         assert [name for _, _, name in world.kept.stored] == ["young"]
-        assert "retention removed" in capsys.readouterr().out
+        assert "trainings removed: 1" in capsys.readouterr().out
     assert run(["housekeeping", "run", "--json"]) == 0
     assert "removed" not in json.loads(capsys.readouterr().out)
 

@@ -146,7 +146,7 @@ def test_the_status_shows_verdicts_the_open_episode_and_alerts(live, capsys):
     lines = out.splitlines()
     day = MIDNIGHT + DAY
     assert f"{day:%Y-%m-%d} 00:00:00  drift        1        pass          none      1,234" in lines[3]
-    assert all(len(line) < 220 for line in lines)
+    assert all(len(line) < 240 for line in lines)
     assert [line.split()[2] for line in lines[3:6]] == ["drift", "drift", "performance"]
     assert "open episode: first, drift, " in out
     assert "alert drift: high, since" in out

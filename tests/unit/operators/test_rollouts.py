@@ -185,13 +185,15 @@ class TestSteer:
         assert ends(context) == [("x-windsock://churn/rollout", "v2-e4", outcome)]
         assert context["outlet_events"].added[0][1]["reason"] == "complaints"
 
-    @pytest.mark.parametrize("action", ["pause", "stop", "roll_back"])
-    def test_a_form_that_was_sent_without_a_reason_has_none(self, ports, action):
+    @pytest.mark.parametrize(
+        ("action", "done"), [("pause", "paused"), ("stop", "stopped"), ("roll_back", "rolled back")]
+    )
+    def test_a_form_that_was_sent_without_a_reason_says_who_did_what(self, ports, action, done):
         under_way(ports)
         task = steer()
         skips(task, context_of(task, user="ann", action=action, reason=None))
         row = next(row for row in reversed(ports.ledger.rows(MODEL)) if "reason" in row.body)
-        assert row.body["reason"] == ""
+        assert row.body["reason"] == f"{done} by hand by ann"
 
     @pytest.mark.parametrize("action", ["pause", "resume", "stop", "roll_back"])
     def test_without_a_rollout_nothing_is_done(self, ports, action):
@@ -469,7 +471,7 @@ class TestAlerts:
             task = start()
             skips(task, context_of(task))
             assert self.told(ports) == [("rollout", "firing", "v2-e4")]
-        assert len(ports.monitor.alert_history(MODEL)) == 1
+        assert [one.pending for one in ports.monitor.alert_history(MODEL)] == [True, False]
 
     def test_a_stop_is_no_alert(self, ports):
         under_way(ports)

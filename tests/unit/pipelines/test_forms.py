@@ -36,9 +36,11 @@ def test_each_form_can_be_sent_as_it_opens(dags):
     assert held == []
 
 
-@pytest.mark.parametrize("dag_id", ["churn__ab_rollout", "churn__rollback"])
-def test_a_reason_says_what_it_is_for(dags, dag_id):
+@pytest.mark.parametrize(
+    ("dag_id", "opens_with"), [("churn__ab_rollout", None), ("churn__rollback", "rolled back by hand")]
+)
+def test_a_reason_says_what_it_is_for(dags, dag_id, opens_with):
     reason = dags[dag_id].params.get_param("reason")
-    assert reason.value is None
+    assert reason.value == opens_with
     assert "ledger" in reason.description
     assert "may be left empty" in reason.description.lower()

@@ -281,7 +281,11 @@ def test_each_alert_leads_to_a_heading_of_the_runbook(project, rules):
 def test_each_metric_of_the_rules_is_exported(app, stored, rules):
     """A gauge of monitoring is there once it was told, a sample of a counter once something was counted."""
     assert app.put(make_plan(stored["first"])).status_code == 200
-    gauges = tuple(StoredGauge(name, dict.fromkeys(known.labels, "x"), 0.5) for name, known in KNOWN.items())
+    version = make_plan(stored["first"]).slots[0].version  # gauges of versions without traffic are left out
+    gauges = tuple(
+        StoredGauge(name, {one: version if one == "model_version" else "x" for one in known.labels}, 0.5)
+        for name, known in KNOWN.items()
+    )
     settings = app.service.settings
     keep_gauges(settings.serving_dir, "churn", GaugeUpdate(gauges, frozenset(KNOWN)), datetime.now(UTC))
     (settings.serving_dir / "gauges" / "damaged.json").write_text("{")
