@@ -72,7 +72,7 @@ def test_the_bundled_model_goes_from_data_to_a_served_answer(project, tmp_path):
     seconds = re.search(r"^Time +(\d+) s from the end of the moved window", out, re.MULTILINE)
     assert seconds, out
     assert "Gate     promote:" in out
-    assert re.search(r"^  check +status +value +95 % interval +limit +what was seen$", out, re.MULTILINE)
+    assert re.search(r"^  check +status +what was seen, with its 95 % interval and its limit$", out, re.M)
     assert '"version": "1"' in out
     assert "commit version 1" in out
     looks = re.findall(r"^Look +(\d+) .+ users, .*; (\w+): ", out, re.MULTILINE)

@@ -135,7 +135,7 @@ def test_a_doubled_event_claims_nothing(live, ports, retrained):
     assert ports.ledger.champion("moving").version == "2"
 
 
-def test_windows_without_drift_ask_for_nothing(live, retrained):
+def test_a_window_of_few_rows_is_judged_and_asks_for_nothing(live, retrained):
     decisions = [
         RetrainDecision.model_validate(live.admin.xcom(MONITOR, run["dag_run_id"], "decide_retrain"))
         for run in live.admin.runs(MONITOR)
@@ -143,3 +143,10 @@ def test_windows_without_drift_ask_for_nothing(live, retrained):
     ]
     assert len({one.episode.key for one in decisions if one.order is RetrainOrder.GRANT}) == 1
     assert [one for one in decisions if one.order is not RetrainOrder.GRANT]
+
+
+def test_windows_that_nobody_used_are_judged_and_start_no_run(live, ports, retrained):
+    empty = {one.window for one in ports.monitor.windows("moving", "drift") if one.status is Status.EMPTY}
+    assert empty
+    judged = {report.window for report in reports(live)}
+    assert not empty & judged

@@ -151,7 +151,9 @@ def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> fl
         and one.told_at <= verdict.judged_at
         and one.version == verdict.version
     ]
-    assert judged, f"nothing was asked and told in what was judged: {verdict}"
+    times, versions = [one.at for one in asked], {one.version for one in asked}
+    known = f"{len(asked)} answers of {versions} from {min(times)} to {max(times)}"
+    assert judged, f"none of {known} was told by the time of the verdict: {verdict}"
     return float(roc_auc_score([one.truth for one in judged], [one.score for one in judged]))
 
 

@@ -30,6 +30,8 @@ from windsock.spec import ModelSpec
 from windsock.spec.loader import find_model
 
 MOVED_ROWS = 3_000
+FEW_ROWS = 30
+"""Rows of a window that has too few for a verdict."""
 USERS = 2_000
 
 
@@ -82,7 +84,7 @@ def drift_story(live: LiveStack) -> DriftStory:
     run_id = live.admin.runs(retrain)[-1]["dag_run_id"]
     state = live.await_state(retrain, run_id)
     assert state == "success", live.failures(retrain, run_id)
-    later = moved + spec.monitoring.window_length
+    later = _move(live, ports, spec, rows=FEW_ROWS)
     wait_for(
         lambda: _judged(live, monitor, later), seconds=400, what="a run of the monitor after the retrain"
     )
@@ -98,14 +100,14 @@ def _judged(live: LiveStack, monitor: str, since: datetime) -> bool:
     )
 
 
-def _move(live: LiveStack, ports: Ports, spec: ModelSpec) -> datetime:
-    """Send the traffic within one window; return when that window closes."""
+def _move(live: LiveStack, ports: Ports, spec: ModelSpec, rows: int = MOVED_ROWS) -> datetime:
+    """Send moved traffic within one window; return when that window closes."""
     block, address = spec.monitoring, f"{live.stack.server_url}/models/moving"
     snapshot = ports.snapshots.latest("moving")
     assert snapshot is not None
     answer = httpx.get(address, timeout=10, trust_env=False).raise_for_status()
     schema = InputSchema.model_validate(answer.json()["schema"])
-    rows = moved_rows(ports.snapshots.load(snapshot), schema, spec, MOVED_ROWS)
+    sent = moved_rows(ports.snapshots.load(snapshot), schema, spec, rows)
 
     def closes() -> datetime:
         return block.window_end(datetime.now(UTC) + block.lateness_allowance) + block.window_length
@@ -115,7 +117,7 @@ def _move(live: LiveStack, ports: Ports, spec: ModelSpec) -> datetime:
 
     wait_for(begins, seconds=2 * block.window_length.total_seconds(), what="the first part of a window")
     end = closes()
-    assert send_traffic(live.stack.server_url, "moving", rows) == MOVED_ROWS
+    assert send_traffic(live.stack.server_url, "moving", sent) == rows
     assert datetime.now(UTC) < end, "the machine was too slow to send all rows within one window"
     return end
 
