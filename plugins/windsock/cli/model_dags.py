@@ -13,14 +13,17 @@ SHARED = ("windsock__watchdog", "windsock__housekeeping")
 
 
 def switch(api: AirflowApi, settings: Settings, name: str, *, on: bool) -> None:
-    """Switch every DAG of a model on or off, and say what was changed.
+    """Switch every DAG that is made of a model's file on or off, and say what was changed.
+
+    A hand-written DAG that has the model's tag is left as it is.
 
     To switch on, the pool of its training must be there: in a pool that does not exist a task waits for ever.
 
     :raises SettingsError: if Airflow has no DAG of the model, or lacks the pool.
     :raises AirflowApiError: if Airflow does not answer or refuses.
     """
-    dags = sorted(api.dags_of(name), key=lambda dag: str(dag["dag_id"]))
+    made = [dag for dag in api.dags_of(name) if str(dag["dag_id"]).startswith(f"{name}__")]
+    dags = sorted(made, key=lambda dag: str(dag["dag_id"]))
     if not dags:
         raise SettingsError(
             f"Airflow has no DAG of the model {name[:80]!r}",

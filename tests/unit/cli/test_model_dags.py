@@ -18,6 +18,10 @@ training: {compute: cpu-medium}
 NAMES = ("churn__daily_retrain", "churn__monitor", "churn__rollback")
 
 
+BY_HAND = "composed_by_hand"
+"""A DAG that somebody wrote, with the model's tag."""
+
+
 class FakeApi:
     """Airflow with the DAGs of one model; remembers what was switched."""
 
@@ -36,7 +40,7 @@ class FakeApi:
         return [
             {"dag_id": name, "is_paused": state}
             for name, state in self.paused.items()
-            if name.startswith(f"{model}__")
+            if name.startswith(f"{model}__") or name == BY_HAND
         ]
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
@@ -63,7 +67,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def use(home, monkeypatch):
     def start(*, pools: tuple[str, ...] = ("default_pool", "training"), **paused: bool) -> FakeApi:
-        states = dict.fromkeys(NAMES, True) | {"windsock__watchdog": False, **paused}
+        states = dict.fromkeys((*NAMES, BY_HAND), True) | {"windsock__watchdog": False, **paused}
         api = FakeApi(states, dict.fromkeys(pools, 2))
         monkeypatch.setattr("windsock.cli.models.running_airflow", lambda settings: api)
         return api
@@ -129,3 +133,9 @@ def test_the_login_of_the_stack_that_runs_is_found_by_its_home(home):
     (home / NOTE).chmod(0o600)
     with running_airflow(Settings.from_environment()) as api:
         assert (api.url, api.user, api.password) == ("http://127.0.0.1:18999", "admin", "word")
+
+
+def test_a_dag_written_by_hand_is_left_as_it_is(use):
+    api = use()
+    assert run(["models", "on", "churn"]) == 0
+    assert BY_HAND not in dict(api.switched)
