@@ -19,7 +19,7 @@ from windsock.adapters.rollout_page import RolloutPage
 from windsock.cli.console import say
 from windsock.cli.console import table as cli_table
 from windsock.exceptions import SpecError, WindsockError
-from windsock.hooks import alerts
+from windsock.hooks import alert_channels, alerts
 from windsock.monitoring.alerts import Condition, decide_alerts
 from windsock.operators.tables import log_checks, log_table
 from windsock.records import Alert, RolloutPlan, Severity
@@ -218,7 +218,10 @@ def alert_with(text: str, **fields: Any) -> Alert:
 
 @EVERY
 def test_no_fact_of_an_alert_is_forged(kind):
-    title, text = alerts.title_of(alert_with(KINDS[kind])), alerts.text_of(alert_with(KINDS[kind]))
+    title, text = (
+        alert_channels.title_of(alert_with(KINDS[kind])),
+        alert_channels.text_of(alert_with(KINDS[kind])),
+    )
     assert_one_plain_line(title.replace("::", ":"))
     lines = text.split("\n")
     facts = [line.split(":")[0] for line in lines if line[:1] not in ("", " ")][1:]

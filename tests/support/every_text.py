@@ -132,6 +132,8 @@ SHARED: dict[str, Any] = {
     "approvers": {"low": ["low one"], "medium": ["medium one"], "high": ["high one"]},
     "sensitive_words": ["the sensitive word"],
     "staging": {"server_url": "https://staging"},
+    "installation": {"owner": "the installation's owner", "alert_channel": "mail"},
+    "retention": {"predictions": "365d"},
 }
 LEFT_OUT: dict[Key, str] = {
     ("ExtensionSource", "kind"): "the name of an installed package's source",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -231,17 +231,22 @@ def _keys(runs: Iterable[TrackedRun], things: Iterable[StoredThing]) -> set[str]
 
 
 def families(runs: Iterable[TrackedRun]) -> list[tuple[TrackedRun, ...]]:
-    """Return runs by the run at the top that they belong to; most stand alone."""
+    """Return runs by the training that they belong to, such as trials by their candidate; most stand alone.
+
+    The run of a retrain goes with its candidate, where it has one; above several, which may be of a version,
+    it stays: nothing is stored with it.
+    """
     known = {run.run_id: run for run in runs}
+    candidates = Counter(run.parent for run in known.values() if run.bundle_uri)
     found: dict[str, list[TrackedRun]] = defaultdict(list)
     for run in known.values():
-        found[_top(run, known.get)].append(run)
+        found[_top(run, known.get, candidates)].append(run)
     return [tuple(family) for family in found.values()]
 
 
-def _top(run: TrackedRun, find: Callable[[str], TrackedRun | None]) -> str:
+def _top(run: TrackedRun, find: Callable[[str], TrackedRun | None], candidates: Mapping[str, int]) -> str:
     seen = {run.run_id}
-    while run.parent and run.parent not in seen:
+    while run.parent and run.parent not in seen and not (run.bundle_uri and candidates[run.parent] > 1):
         seen.add(run.parent)
         parent = find(run.parent)
         if parent is None:

@@ -102,8 +102,21 @@ def unknown_coverage(labelled: int, rows: int) -> CheckResult:
     return result(
         COVERAGE,
         Status.INSUFFICIENT,
-        f"only positive outcomes came, of {labelled:,} of {rows:,} answers: coverage is unknown, as an "
-        "outcome that did not come and one that was lost look alike; positive_rate goes by what was shown",
+        f"next to none but positive outcomes came, of {labelled:,} of {rows:,} answers: coverage is unknown, "
+        "as an outcome that did not come and one that was lost look alike; positive_rate goes by what was "
+        "shown",
+        n=rows,
+    )
+
+
+def missing_labels(missing: str, labelled: int, rows: int) -> CheckResult:
+    """Say that labels of one class are late or lost, so that those that came say nothing of the model."""
+    return result(
+        COVERAGE,
+        Status.INSUFFICIENT,
+        f"labels of the class {missing} are late or lost: {labelled:,} of {rows:,} answers have a "
+        "label, and far fewer of that class than held-out rows had; set `monitoring.performance.coverage: "
+        "0.95`, or send all labels at once",
         n=rows,
     )
 

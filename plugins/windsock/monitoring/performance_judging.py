@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from windsock.exceptions import TransportError, WindsockError
 from windsock.monitoring import performance_anomalies as anomalies
 from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.label_classes import missing_class
 from windsock.monitoring.performance_case import (
     AWAITS,
     Case,
@@ -68,12 +69,15 @@ def judge_realised(case: Case) -> None:
 
 
 def coverage_of(case: Case, rows: pd.DataFrame, labelled: pd.DataFrame) -> CheckResult:
-    """Check how many of a stretch's answers have a label; where only positive ones come, nobody knows."""
+    """Check how many of a stretch's answers have a label, of each class; else nobody knows what they mean."""
     block, positive = case.step.spec.monitoring.performance, case.schema.positive
     is_rate = block.positive_rate is not None and positive is not None
-    if is_rate and len(labelled) < len(rows) and all(label == positive for label in labelled["label"]):
+    missing = missing_class(case, rows, labelled)
+    all_positive = is_rate and all(label == positive for label in labelled["label"])
+    if is_rate and len(labelled) < len(rows) and (all_positive or missing):
         return checks.unknown_coverage(len(labelled), len(rows))
-    return checks.label_coverage(len(labelled), len(rows), block.coverage)
+    found = checks.label_coverage(len(labelled), len(rows), block.coverage)
+    return checks.missing_labels(missing, len(labelled), len(rows)) if missing and found.passed else found
 
 
 def _no_verdict(case: Case, name: str, why: str, rows: int) -> None:

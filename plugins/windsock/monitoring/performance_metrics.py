@@ -13,6 +13,7 @@ from windsock.records import (
     MetricValue,
     ReferencePerformance,
 )
+from windsock.records.values import LARGEST
 from windsock.spec import ModelSpec
 from windsock.spec.registries import OF_ANSWERS
 from windsock.statistics.estimates import PREDICTION, apply_error_tree, cbpe, error_metrics
@@ -120,10 +121,10 @@ def _of_numbers(labelled: pd.DataFrame, spec: ModelSpec) -> tuple[dict[str, Usab
     import numpy as np
 
     answers = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)
-    usable = np.isfinite(answers)
+    usable = np.abs(answers) <= LARGEST
     truth = labelled["label"].to_numpy(dtype="float64")[usable]
     scored = Scored(truth=truth, answers=answers[usable])
-    findings = _left_out(int((~usable).sum()), "no number as its answer")
+    findings = _left_out(int((~usable).sum()), "no usable number as its answer")
     units = _units(labelled).part(usable)
     return dict.fromkeys(metric_names(spec), Usable(scored, units)), findings
 
@@ -164,7 +165,7 @@ def _of_classes(
             )
         return found, tuple(findings)
     scores = labelled["score"].to_numpy(dtype="float64", na_value=math.nan)[known]
-    usable = np.isfinite(scores)
+    usable = np.abs(scores) <= LARGEST
     findings += _left_out(int((~usable).sum()), "no score")
     by_scores = Scored(
         truth=truth[usable],
@@ -237,7 +238,7 @@ def estimated_metrics(
     if rows.empty:
         return ()
     scores = rows["score"].to_numpy(dtype="float64", na_value=math.nan)
-    usable = np.isfinite(scores)
+    usable = np.abs(scores) <= LARGEST
     found: dict[str, float] = {}
     if schema.answer is Answer.NUMBER and reference.errors is not None:
         given = {name: rows[name] for name in reference.errors.inputs if name != PREDICTION}

@@ -83,7 +83,8 @@ def _lookback_for(case: Case) -> float | None:
     times = (_half(ours.interval) / unit) ** 2 / (room**2 - fixed**2)
     oldest = labelled_of(case.rows)["receive_time"].min()
     elapsed = min(parse_duration(block.window), (case.now - oldest).to_pytimedelta())
-    enough = (one for one in map(parse_duration, LOOKBACK_SPANS) if one >= times * elapsed)
+    needed = times * (elapsed / HOUR)
+    enough = (one for one in map(parse_duration, LOOKBACK_SPANS) if one / HOUR >= needed)
     found = next(enough, None)
     return -1.0 if found is None else found / HOUR
 

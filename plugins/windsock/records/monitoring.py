@@ -247,11 +247,14 @@ class WindowVerdict(Record):
         error stands against nothing, and replaces nothing. That nobody asked stands against nothing that was
         asked after all: rows came late, or a clock was ahead. What was judged by a clock that was ahead does
         not stand, whatever it says: neither later than the other verdict was, nor before the window's end.
+        What was found of one version is not taken back by what another one did in that window.
         """
         if self.status is Status.ERROR or later.is_sooner_than(self):
             return False
         if self.status is Status.EMPTY and later.status not in (Status.EMPTY, Status.ERROR):
             return False
+        if self.status in (Status.PASS, Status.FAIL) and later.digest != self.digest:
+            return True
         return self.kind == "drift" or later.status is Status.ERROR
 
     def following(self, before: WindowVerdict) -> WindowVerdict:

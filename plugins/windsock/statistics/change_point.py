@@ -95,7 +95,8 @@ def _change_of(
 
 def _skewness(values: NDArray[np.float64]) -> float:
     centred = values - values.mean()
-    return float((centred**3).mean() / values.std() ** 3)
+    centred = centred / abs(centred).max()  # cubes of large numbers have no room
+    return float((centred**3).mean() / centred.std() ** 3)
 
 
 def _variance(left: NDArray[np.float64]) -> float:

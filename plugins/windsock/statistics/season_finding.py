@@ -34,6 +34,8 @@ OWN_UNITS = 2
 """Days of each weekday (hours of each hour of the day) that the reference must have for that."""
 TWO_WEEKS = timedelta(days=14)
 MOST_WINDOWS = 10_000
+ODD_SHARE, ODD_ROOM = 0.002, 0.1
+"""At each end so many rows may be dated wrongly; the others' time, and so much of it more, is the history."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,16 +123,28 @@ def find_seasons(
 def windows_of(times: NDArray[Any], window: timedelta) -> tuple[Span, ...]:
     """Return the windows of the calendar between the first and the last time; of many, the latest ones.
 
-    A window at an end counts if its middle lies between them.
+    A few rows whose dates lie far from all others, in the future or long ago, are none of the history. A
+    window at an end counts if its middle lies between the first and the last time.
     """
     if not len(times):
         return ()
-    first, last = (_moment(one) for one in (times.min(), times.max()))
+    first, last = map(_moment, _ends(times))
     numbers = range((first - EPOCH) // window, (last - EPOCH) // window + 1)[-MOST_WINDOWS:]
     starts = [EPOCH + number * window for number in numbers]
     return tuple(
         Span(start=start, end=start + window) for start in starts if first <= start + window / 2 <= last
     )
+
+
+def _ends(times: NDArray[Any]) -> tuple[Any, Any]:
+    """Return the first and the last time, but for a few that lie far from all others."""
+    import numpy as np
+
+    ordered = np.sort(times)
+    odd = int(ODD_SHARE * len(ordered))
+    low, high = ordered[odd], ordered[len(ordered) - 1 - odd]
+    room = (high - low) * ODD_ROOM
+    return max(ordered[0], low - room), min(ordered[-1], high + room)
 
 
 def _moment(time: Any) -> datetime:
