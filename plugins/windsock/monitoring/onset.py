@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.monitoring.performance_case import ANSWERED
 from windsock.records import Answer, InputSchema, Span
 from windsock.records.stretches import Stretch, judged_until
+from windsock.records.values import LARGEST
 from windsock.spec import ModelSpec, parse_duration
 from windsock.statistics.change_point import change_point
 from windsock.statistics.labels import read_outcomes
@@ -82,9 +83,9 @@ def row_losses(answers: pd.DataFrame, schema: InputSchema) -> tuple[pd.DataFrame
 
 
 def row_scores(answers: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[Any]]:
-    """Return the answers that have a score, and their scores."""
+    """Return the answers that have a score that can be computed with, and their scores."""
     import numpy as np
 
     scores = answers["score"].to_numpy(dtype="float64", na_value=np.nan)
-    there = np.isfinite(scores)
+    there = np.abs(scores) <= LARGEST
     return answers[there], scores[there]
