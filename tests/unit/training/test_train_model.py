@@ -224,7 +224,7 @@ class TestTheRun:
             "windsock.training.season_profile",
         }
         assert "WS-TRAINING-014: 6 times ConvergenceWarning while fitting" in text
-        assert "cross-validation (StratifiedKFold, 5 folds): roc_auc" in text
+        assert "folds: StratifiedKFold; roc_auc on the training rows" in text
         assert "Berlin" not in text
         assert len(caplog.records) <= 6
 
