@@ -6,39 +6,16 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 from windsock.deployment.keep_log import remove_older
 from windsock.deployment.keep_rollouts import close_ended, forget_ended, unattended
 from windsock.deployment.remove_old import remove_old
 from windsock.door import CHAMPION_ALIAS, seal_route
-from windsock.exceptions import TransportError, WindsockError
+from windsock.faults import Faults
 from windsock.ports import Ports
 from windsock.records import HousekeepingInput, HousekeepingReport, LedgerRow, numbers_used
 
 log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-
-class _Faults:
-    """Runs one chore after the other and keeps a sentence about each that failed."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self.away: list[str] = []
-
-    def run(self, what: str, chore: Callable[[], Result], otherwise: Result) -> Result:
-        try:
-            return chore()
-        except WindsockError as error:
-            self.told.append(f"{what}: {error.code}: {error.message}")
-            if isinstance(error, TransportError):
-                self.away.append(error.code)
-        except Exception as error:
-            self.told.append(f"{what}: unexpected {type(error).__name__}")
-        log.warning("WS-HOUSEKEEPING-002: %s", self.told[-1])
-        return otherwise
 
 
 def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingReport:
@@ -49,7 +26,7 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
 
     Nothing is raised: what could not be done stands in the report.
     """
-    faults = _Faults()
+    faults = Faults("WS-HOUSEKEEPING-002", log)
     none: tuple[str, ...] = ()
     listed = faults.run("the ledger's list of models", ports.ledger.models, none)
     models = tuple(sorted({*step.models, *listed}))
@@ -101,7 +78,7 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
     )
 
 
-def _tend_rollouts(ports: Ports, model: str, now: datetime, faults: _Faults) -> tuple[int, str]:
+def _tend_rollouts(ports: Ports, model: str, now: datetime, faults: Faults) -> tuple[int, str]:
     """Return of how many rollouts the counts were removed, and what is to be told of the one under way."""
     none: tuple[LedgerRow, ...] = ()
     rows = faults.run(f"rollouts of {model}", lambda: tuple(ports.ledger.rows(model)), none)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from windsock.faults import Faults
 from windsock.ports import Ports
 from windsock.records import DueWork, LedgerRow, ModelWork
 from windsock.spec import ModelSpec
-from windsock.watchdog.faults import Faults
 from windsock.watchdog.rooms import Look, Rooms
 
 NOTHING = ModelWork()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
+from windsock.faults import Faults
 from windsock.ports import Ports
 from windsock.records import LedgerRow, WatchInput, WatchReport
 from windsock.watchdog.due_work import due_work
-from windsock.watchdog.faults import Faults
 from windsock.watchdog.rooms import Rooms
+
+log = logging.getLogger(__name__)
 
 
 def watch(step: WatchInput, ports: Ports, key: str, rooms: Rooms) -> WatchReport:
@@ -20,7 +23,7 @@ def watch(step: WatchInput, ports: Ports, key: str, rooms: Rooms) -> WatchReport
 
     :param rooms: what the other rooms know.
     """
-    faults = Faults()
+    faults = Faults("WS-WATCH-001", log)
     faults.told += list(step.broken)
     ledgers = _ledgers(step, ports, faults)
     due, emptied = due_work(step.specs, ledgers, ports, rooms, faults)

@@ -1,4 +1,4 @@
-"""One part of a look that fails never stops the others."""
+"""One part of a task that fails never stops the others."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TypeVar
 
 from windsock.exceptions import TransportError, WindsockError
 
-log = logging.getLogger(__name__)
-
 Result = TypeVar("Result")
 
 
 class Faults:
     """Runs one part after the other and keeps a sentence about each that failed.
 
+    :param code: code of the runbook that each is logged with.
+    :param log: where.
     :ivar told: what failed, one sentence each.
     :ivar away: code of each that was a system that did not answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, code: str, log: logging.Logger) -> None:
+        self.code, self.log = code, log
         self.told: list[str] = []
         self.away: list[str] = []
 
@@ -34,5 +35,5 @@ class Faults:
                 self.away.append(error.code)
         except Exception as error:
             self.told.append(f"{what}: unexpected {type(error).__name__}")
-        log.warning("WS-WATCH-001: %s", self.told[-1])
+        self.log.warning("%s: %s", self.code, self.told[-1])
         return otherwise
