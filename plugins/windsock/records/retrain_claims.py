@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from windsock.records.base import Span
@@ -12,6 +12,9 @@ from windsock.records.retraining import LEASE, Change, Lease, closed_as, hold_of
 from windsock.records.training import PairedDifference
 from windsock.spec.durations import parse_duration
 from windsock.spec.monitoring import MonitoringBlock, RetrainBlock
+
+LATEST_LABELS = timedelta(days=90)
+"""Labels that come later than this tell of no onset any more."""
 
 
 def claim_in(
@@ -171,7 +174,8 @@ def possible_onset(
     """Return an episode's onset, or the start of its windows where it cannot have been then.
 
     It is searched for in as much before the first bad window's answers as these are, and never after the
-    windows. Later tries of a stretch keep the onset of the first one.
+    windows. Performance is judged by answers that are as old as labels are late. Later tries of a stretch
+    keep the onset of the first one.
 
     :param known: the model's episodes.
     :param begun: when it was claimed.
@@ -183,6 +187,8 @@ def possible_onset(
     first = min(one.span.start for one in [*alike, episode])
     latest = min(begun, episode.span.end)
     searched = 2 * max(parse_duration(policy.performance.window), policy.window_length)
+    if episode.trigger == "performance":
+        searched += LATEST_LABELS
     if first - searched <= onset <= latest:
         return onset
     return min(episode.span.start, latest)
