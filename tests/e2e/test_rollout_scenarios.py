@@ -104,15 +104,6 @@ def kill_part(live, *words: str) -> None:
 @pytest.mark.parametrize("begun", ["killed"], indirect=True)
 def test_killed_triggerer_and_scheduler_change_nothing(live, begun):
     tried, rollout = begun
-
-    def waits() -> bool:
-        runs = [run["dag_run_id"] for run in live.admin.runs(tried.dag_id) if run["state"] == "running"]
-        tasks = [task for run_id in runs for task in live.admin.tasks(tried.dag_id, run_id)]
-        return any(
-            task.task_id == "wait_for_look" and task.state in ("running", "deferred") for task in tasks
-        )
-
-    wait_for(waits, seconds=120, what="a look that is waited for")
     kill_part(live, "triggerer")
     users = tried.users(rollout, challenger=0.3)
     users.send(USERS // 2)
