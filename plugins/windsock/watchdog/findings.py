@@ -32,6 +32,7 @@ from windsock.watchdog import loop_findings as loop
 from windsock.watchdog import system_findings as system
 from windsock.watchdog.airflow_answers import AirflowAnswers
 from windsock.watchdog.bounded import NoAnswer, ask
+from windsock.watchdog.finding import finding
 from windsock.watchdog.loop_dags import (
     INSTALLATION_DAGS,
     Waiting,
@@ -124,16 +125,15 @@ def database_condition(why: str, next_action: str) -> Condition:
 
     :param why: why not; empty: it does.
     """
-    return Condition(
-        key="watch:database",
+    return finding(
+        "database",
+        "WS-WATCH-034",
+        Severity.CRITICAL,
+        "the control database does not answer",
         active=bool(why),
-        severity=Severity.CRITICAL,
-        title="the control database does not answer",
-        text=f"{why.rstrip('.')}. The server goes on serving; nothing else works."
-        if why
-        else "The control database answers.",
-        code="WS-WATCH-034",
-        next_action=next_action or "see that it runs and can be reached" if why else "",
+        wrong=f"{why.rstrip('.')}. The server goes on serving; nothing else works.",
+        well="The control database answers.",
+        next_action=next_action or "see that it runs and can be reached",
     )
 
 

@@ -29,6 +29,7 @@ from windsock.records.alerts import Condition
 from windsock.records.retraining import Lease, open_episode
 from windsock.records.rollout_attention import most_between, unattended_since
 from windsock.spec import ModelSpec
+from windsock.watchdog.finding import finding
 
 HEARTBEAT = timedelta(minutes=2)
 """How often the watchdog looks."""
@@ -238,19 +239,16 @@ def route_condition(
     slot = state.plan.champion_slot if state is not None else None
     same = slot is not None and slot.digest == champion.digest
     serves = f"version {slot.version}" if slot is not None else "no version"
-    return Condition(
-        key="watch:route",
+    return finding(
+        "route",
+        "WS-WATCH-020",
+        Severity.CRITICAL,
+        f"{model}: the server does not serve the champion",
         active=not same,
-        severity=Severity.CRITICAL,
-        title=f"{model}: the server does not serve the champion",
-        text=f"The ledger's champion is version {champion.version}, the server serves {serves}."
-        if not same
-        else f"The server serves the ledger's champion, version {champion.version}.",
-        code="WS-WATCH-020",
+        wrong=f"The ledger's champion is version {champion.version}, the server serves {serves}.",
+        well=f"The server serves the ledger's champion, version {champion.version}.",
         next_action=f"`windsock ledger reconcile {model}` shows the difference; with `--reason WHY` the "
-        "server gets the champion"
-        if not same
-        else "",
+        "server gets the champion",
     )
 
 
@@ -266,19 +264,16 @@ def alias_condition(
         return None
     active = alias != champion.version
     said = f"version {alias}" if alias else "no version"
-    return Condition(
-        key="watch:alias",
+    return finding(
+        "alias",
+        "WS-WATCH-023",
+        Severity.LOW,
+        f"{model}: MLflow's alias differs",
         active=active,
-        severity=Severity.LOW,
-        title=f"{model}: MLflow's alias differs",
-        text=f"The ledger's champion is version {champion.version}, MLflow's alias champion names {said}, "
-        f"longer than {minutes(MIRROR_TIME)} after the last change; what serves is not touched."
-        if active
-        else f"MLflow's alias champion names version {champion.version}, as the ledger does.",
-        code="WS-WATCH-023",
-        next_action="trigger windsock__housekeeping in Airflow: it sets the alias as the ledger says"
-        if active
-        else "",
+        wrong=f"The ledger's champion is version {champion.version}, MLflow's alias champion names {said}, "
+        f"longer than {minutes(MIRROR_TIME)} after the last change; what serves is not touched.",
+        well=f"MLflow's alias champion names version {champion.version}, as the ledger does.",
+        next_action="trigger windsock__housekeeping in Airflow: it sets the alias as the ledger says",
     )
 
 
@@ -319,19 +314,16 @@ def ledger_condition(model: str, view: LedgerView) -> Condition:
         f"{len(view.left_out)} rows that the installation did not write" if view.left_out else "",
     ]
     said = "; ".join(filter(None, parts))
-    return Condition(
-        key="watch:ledger",
+    return finding(
+        "ledger",
+        "WS-WATCH-025",
+        Severity.CRITICAL,
+        f"{model}: the ledger is broken",
         active=bool(said),
-        severity=Severity.CRITICAL,
-        title=f"{model}: the ledger is broken",
-        text=f"The ledger of {model} has {said}. What serves goes on serving; no version is promoted."
-        if said
-        else f"The ledger of {model} is whole.",
-        code="WS-WATCH-025",
+        wrong=f"The ledger of {model} has {said}. What serves goes on serving; no version is promoted.",
+        well=f"The ledger of {model} is whole.",
         next_action=f"`windsock ledger {model}` names the rows; find out who wrote to the control database; "
-        f"`windsock ledger reconcile {model}` shows what was lost"
-        if said
-        else "",
+        f"`windsock ledger reconcile {model}` shows what was lost",
     )
 
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from windsock.records import Alert, Episode, LedgerRow, ServerFacts, Severity, Space, WindowVerdict
 from windsock.records.alerts import Condition
+from windsock.texts import first_of
+from windsock.watchdog.finding import finding
 from windsock.watchdog.loop_findings import HEARTBEAT, at, minutes
 
 CLOCK_AHEAD = timedelta(minutes=2)
@@ -28,14 +30,15 @@ def server_conditions(facts: ServerFacts) -> tuple[Condition, ...]:
     """Return whether the server does not answer, or says that something is wrong with it."""
     away = not facts.status
     found = [
-        Condition(
-            key="watch:server",
+        finding(
+            "server",
+            "WS-WATCH-019",
+            Severity.CRITICAL,
+            "the prediction server does not answer",
             active=away,
-            severity=Severity.CRITICAL,
-            title="the prediction server does not answer",
-            text=f"{facts.why.rstrip('.')}." if away else f"The server at {facts.address} answers.",
-            code="WS-WATCH-019",
-            next_action=(facts.next_action or START_SERVER) if away else "",
+            wrong=f"{facts.why.rstrip('.')}.",
+            well=f"The server at {facts.address} answers.",
+            next_action=facts.next_action or START_SERVER,
         )
     ]
     if not away:
@@ -53,19 +56,16 @@ def _degraded(facts: ServerFacts) -> Condition:
         )
     if facts.status != "ok" and not parts:
         parts.append(f"it says only that it is {facts.status}: the private listener says why")
-    return Condition(
-        key="watch:server-faults",
+    return finding(
+        "server-faults",
+        "WS-WATCH-021",
+        Severity.HIGH,
+        "the prediction server is not well",
         active=bool(parts),
-        severity=Severity.HIGH,
-        title="the prediction server is not well",
-        text=f"The server at {facts.address}: {'; '.join(parts)}."
-        if parts
-        else f"The server at {facts.address} says that all is well.",
-        code="WS-WATCH-021",
+        wrong=f"The server at {facts.address}: {'; '.join(parts)}.",
+        well=f"The server at {facts.address} says that all is well.",
         next_action="read `GET /health` of the server and the end of its log; it repairs itself once the "
-        "cause is gone, else end it and start it again"
-        if parts
-        else "",
+        "cause is gone, else end it and start it again",
     )
 
 
@@ -74,20 +74,17 @@ def mlflow_condition(address: str, why: str) -> Condition:
 
     :param why: why not; empty: it answers.
     """
-    return Condition(
-        key="watch:mlflow",
+    return finding(
+        "mlflow",
+        "WS-WATCH-022",
+        Severity.MEDIUM,
+        "MLflow does not answer",
         active=bool(why),
-        severity=Severity.MEDIUM,
-        title="MLflow does not answer",
-        text=f"MLflow at {address}: {why.rstrip('.')}. No version can be trained or registered; predictions, "
-        "monitoring and roll back go on."
-        if why
-        else f"MLflow at {address} answers.",
-        code="WS-WATCH-022",
+        wrong=f"MLflow at {address}: {why.rstrip('.')}. No version can be trained or registered; "
+        "predictions, monitoring and roll back go on.",
+        well=f"MLflow at {address} answers.",
         next_action="read the end of its log (logs/mlflow.log in the stack's home); if it runs and does not "
-        "answer, end that process: `windsock up` starts it again by itself; else start it"
-        if why
-        else "",
+        "answer, end that process: `windsock up` starts it again by itself; else start it",
     )
 
 
@@ -97,19 +94,16 @@ def space_condition(spaces: Sequence[Space]) -> Condition:
     said = "; ".join(f"{one.what} {one.path}: {size(one.free)} free" for one in low)
     limit = size(low[0].limit) if low else ""
     worst = any(one.free < one.limit / 5 for one in low)
-    return Condition(
-        key="watch:disk",
+    return finding(
+        "disk",
+        "WS-WATCH-028",
+        Severity.CRITICAL if worst else Severity.HIGH,
+        "a disk is nearly full",
         active=bool(low),
-        severity=Severity.CRITICAL if worst else Severity.HIGH,
-        title="a disk is nearly full",
-        text=f"{said}, limit: at least {limit} (WINDSOCK_MINIMUM_FREE_MB)."
-        if low
-        else "Every disk has space left.",
-        code="WS-WATCH-028",
+        wrong=f"{said}, limit: at least {limit} (WINDSOCK_MINIMUM_FREE_MB).",
+        well="Every disk has space left.",
         next_action="free space there, or move the folder to a larger disk (docs/operations.md, Moving it); "
-        "`keep_predictions_days` in include/windsock.yaml lets housekeeping remove old predictions"
-        if low
-        else "",
+        "`keep_predictions_days` in include/windsock.yaml lets housekeeping remove old predictions",
     )
 
 
@@ -141,19 +135,16 @@ def clock_condition(
     }
     ahead = {what: when for what, when in latest.items() if when is not None and when - now > CLOCK_AHEAD}
     said = "; ".join(f"{what} up to {at(when)}, {minutes(when - now)} ahead" for what, when in ahead.items())
-    return Condition(
-        key="watch:clock",
+    return finding(
+        "clock",
+        "WS-WATCH-029",
+        Severity.HIGH,
+        f"{model}: a clock is ahead, or this one is behind",
         active=bool(ahead),
-        severity=Severity.HIGH,
-        title=f"{model}: a clock is ahead, or this one is behind",
-        text=f"It is {at(now)} here, and there are {said}; limit: {minutes(CLOCK_AHEAD)}."
-        if ahead
-        else f"Nothing of {model} is dated in the future.",
-        code="WS-WATCH-029",
+        wrong=f"It is {at(now)} here, and there are {said}; limit: {minutes(CLOCK_AHEAD)}.",
+        well=f"Nothing of {model} is dated in the future.",
         next_action="compare `date -u` on every machine and let NTP set it; verdicts dated ahead are judged "
-        "again once their time has come, and this ends when now is later than what was written"
-        if ahead
-        else "",
+        "again once their time has come, and this ends when now is later than what was written",
     )
 
 
@@ -162,20 +153,21 @@ def key_condition(why: str) -> Condition:
 
     :param why: why not; empty: it can.
     """
-    return Condition(
-        key="watch:key",
+    return finding(
+        "key",
+        "WS-WATCH-030",
+        Severity.HIGH,
+        "the installation has no signing key",
         active=bool(why),
-        severity=Severity.HIGH,
-        title="the installation has no signing key",
-        text=f"{why.rstrip('.')}: no bundle and no row of the ledger can be signed."
-        if why
-        else "The installation has a signing key.",
-        code="WS-WATCH-030",
+        wrong=f"{why.rstrip('.')}: no bundle and no row of the ledger can be signed.",
+        well="The installation has a signing key.",
         next_action="`windsock keys init` makes one where there never was one; else bring keys/ back from "
-        "the backup"
-        if why
-        else "",
+        "the backup",
     )
+
+
+def _first(sentences: Sequence[str]) -> str:
+    return first_of([one.rstrip(". ") for one in sentences], SHOWN, separator="; ")
 
 
 def files_condition(broken: Sequence[str]) -> Condition:
@@ -183,20 +175,16 @@ def files_condition(broken: Sequence[str]) -> Condition:
 
     :param broken: one sentence for each.
     """
-    more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-    return Condition(
-        key="watch:model-files",
+    return finding(
+        "model-files",
+        "WS-WATCH-026",
+        Severity.HIGH,
+        f"{len(broken)} model files cannot be used" if broken else "model files cannot be used",
         active=bool(broken),
-        severity=Severity.HIGH,
-        title=f"{len(broken)} model files cannot be used" if broken else "model files cannot be used",
-        text=f"{'; '.join(one.rstrip('. ') for one in broken[:SHOWN])}{more}. Their DAGs are gone until then."
-        if broken
-        else "Every model file can be used.",
-        code="WS-WATCH-026",
+        wrong=f"{_first(broken)}. Their DAGs are gone until then.",
+        well="Every model file can be used.",
         next_action="`windsock validate` names file, line, key and cure; the DAGs are back half a minute "
-        "after the file is right"
-        if broken
-        else "",
+        "after the file is right",
     )
 
 
@@ -205,19 +193,15 @@ def unknown_condition(unknown: Sequence[str]) -> Condition:
 
     :param unknown: one sentence for each.
     """
-    more = f"; and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
-    return Condition(
-        key="watch:unknown",
+    return finding(
+        "unknown",
+        "WS-WATCH-031",
+        Severity.MEDIUM,
+        "the watchdog could not look at everything",
         active=bool(unknown),
-        severity=Severity.MEDIUM,
-        title="the watchdog could not look at everything",
-        text=f"{'; '.join(one.rstrip('. ') for one in unknown[:SHOWN])}{more}."
-        if unknown
-        else "The watchdog could look at everything.",
-        code="WS-WATCH-031",
-        next_action="do what the named code of docs/runbook.md says; it is asked again in two minutes"
-        if unknown
-        else "",
+        wrong=f"{_first(unknown)}.",
+        well="The watchdog could look at everything.",
+        next_action="do what the named code of docs/runbook.md says; it is asked again in two minutes",
     )
 
 
@@ -229,20 +213,17 @@ def looked_condition(last: Alert | None, now: datetime) -> Condition:
     limit = LATE_LOOKS * HEARTBEAT
     late = last is None or now - last.last_at > limit
     seen = f"last looked {at(last.last_at)}, {minutes(now - last.last_at)} ago" if last else "never looked"
-    return Condition(
-        key="watch:watchdog",
+    return finding(
+        "watchdog",
+        "WS-WATCH-032",
+        Severity.HIGH,
+        "the watchdog does not look",
         active=late,
-        severity=Severity.HIGH,
-        title="the watchdog does not look",
-        text=f"windsock__watchdog {seen}, limit: {minutes(limit)}: nothing starts a monitor or a rollout, "
-        "and no finding is told."
-        if late
-        else f"windsock__watchdog {seen}.",
-        code="WS-WATCH-032",
+        wrong=f"windsock__watchdog {seen}, limit: {minutes(limit)}: nothing starts a monitor or a rollout, "
+        "and no finding is told.",
+        well=f"windsock__watchdog {seen}.",
         next_action="see that Airflow's scheduler runs (`windsock up` starts all of it) and that the DAG is "
-        "switched on in Airflow's list of DAGs"
-        if late
-        else "",
+        "switched on in Airflow's list of DAGs",
     )
 
 
@@ -251,17 +232,14 @@ def airflow_condition(address: str, why: str) -> Condition:
 
     :param why: why not; empty: it answers.
     """
-    return Condition(
-        key="watch:airflow",
+    return finding(
+        "airflow",
+        "WS-WATCH-033",
+        Severity.HIGH,
+        "Airflow does not answer",
         active=bool(why),
-        severity=Severity.HIGH,
-        title="Airflow does not answer",
-        text=f"Airflow at {address}: {why.rstrip('.')}. Predictions and `windsock rollback` go on."
-        if why
-        else f"Airflow at {address} answers.",
-        code="WS-WATCH-033",
+        wrong=f"Airflow at {address}: {why.rstrip('.')}. Predictions and `windsock rollback` go on.",
+        well=f"Airflow at {address} answers.",
         next_action="start it: `windsock up`, or what runs Airflow here; its logs are in logs/ of the "
-        "stack's home"
-        if why
-        else "",
+        "stack's home",
     )
