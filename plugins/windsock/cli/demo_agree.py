@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from windsock.cli.airflow_rest import AirflowApi
@@ -11,6 +11,7 @@ from windsock.door import CHAMPION_ALIAS
 from windsock.door.rollout_close import unclosed
 from windsock.exceptions import WindsockError
 from windsock.records import BASIS_POINTS, ended_rollouts, last_routing_row, running_rollout
+from windsock.texts import first_of
 
 if TYPE_CHECKING:
     from windsock.ports import Ports
@@ -78,13 +79,8 @@ def disagreements(ports: Ports, model: str, api: AirflowApi) -> list[str]:
     found += [f"MLflow's run {name!r}: it is still open" for name in ports.tracker.open_runs(model)]
     for dag_id in (f"{model}__{name}" for name in DAGS):
         if runs := active_runs(api, dag_id):
-            found.append(f"Airflow's DAG {dag_id}: {len(runs)} runs have not ended: {_few(runs)}")
+            found.append(f"Airflow's DAG {dag_id}: {len(runs)} runs have not ended: {first_of(runs, 3)}")
     return found
-
-
-def _few(runs: Sequence[str]) -> str:
-    more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
-    return ", ".join(runs[:3]) + more
 
 
 def await_agreement(

@@ -17,6 +17,7 @@ from windsock.exceptions import SettingsError, SpecError
 from windsock.locations import Location
 from windsock.settings import Settings
 from windsock.spec.loader import load_models, load_shared
+from windsock.texts import first_of
 
 FAIL_GIB, WARN_GIB = 0.5, 2.0
 GIB = 1024**3
@@ -294,7 +295,7 @@ def check_versions(state: State) -> list[Finding]:
             Finding(
                 check="versions",
                 status="fail",
-                what=_listed(wrong),
+                what=first_of(wrong, SHOWN),
                 next_action="Install again with the constraints of this release: pip install "
                 f"{DISTRIBUTION} -c constraints.txt",
             )
@@ -304,7 +305,7 @@ def check_versions(state: State) -> list[Finding]:
             Finding(
                 check="versions",
                 status="warn",
-                what=_listed(other),
+                what=first_of(other, SHOWN),
                 next_action="Nothing, while all works; for the tested ones: pip install -c constraints.txt.",
             )
         ]
@@ -327,11 +328,6 @@ def _installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _listed(parts: list[str]) -> str:
-    more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
-    return ", ".join(parts[:SHOWN]) + more
 
 
 LOCAL: list[tuple[str, Check]] = [

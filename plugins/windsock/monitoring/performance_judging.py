@@ -72,11 +72,13 @@ def coverage_of(case: Case, rows: pd.DataFrame, labelled: pd.DataFrame) -> Check
     """Check how many of a stretch's answers have a label, of each class; else nobody knows what they mean."""
     block, positive = case.step.spec.monitoring.performance, case.schema.positive
     is_rate = block.positive_rate is not None and positive is not None
+    found = checks.label_coverage(len(labelled), len(rows), block.coverage)
+    if not (is_rate or found.passed):
+        return found
     missing = missing_class(case, rows, labelled)
     all_positive = is_rate and all(label == positive for label in labelled["label"])
     if is_rate and len(labelled) < len(rows) and (all_positive or missing):
         return checks.unknown_coverage(len(labelled), len(rows))
-    found = checks.label_coverage(len(labelled), len(rows), block.coverage)
     return checks.missing_labels(missing, len(labelled), len(rows)) if missing and found.passed else found
 
 
