@@ -17,14 +17,17 @@ def sleeper():
 
     def start(stack_id: str, part: str = "a") -> subprocess.Popen[bytes]:
         marked = {**os.environ, processes.MARKER: stack_id, processes.PART_MARKER: part}
-        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=marked)
+        code = "import time; print('awake', flush=True); time.sleep(600)"
+        process = subprocess.Popen([sys.executable, "-c", code], env=marked, stdout=subprocess.PIPE)
         started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline()  # while it begins, the system shows it without an environment
         return process
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_only_the_processes_of_that_stack_and_part_are_found(sleeper):
