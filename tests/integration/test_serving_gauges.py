@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.serving import make_bundle, make_plan, make_settings, running, store_bundle
 from windsock.adapters.server_client import ServerRouter
 from windsock.adapters.server_gauges import ServerGauges
+from windsock.records import INSTALLATION
 
 pytestmark = pytest.mark.slow
 
@@ -47,3 +48,5 @@ def test_names_told_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
         assert told == dict.fromkeys(NAMES, [float(number) for number in range(ROUNDS)])
         gauges.set("churn", {"ml_drift_ratio": []})
         assert shown() == {"recommendation_ctr": ROUNDS - 1}
+        gauges.set(INSTALLATION, {"windsock_alerts_firing": [({"severity": "high"}, 2.0)]})
+        assert 'windsock_alerts_firing{severity="high"} 2.0' in httpx.get(f"{server.address}/metrics").text

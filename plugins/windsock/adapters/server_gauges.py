@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from windsock.adapters.server_client import ServerRouter
 from windsock.exceptions import ServerUnavailableError, SettingsError, WindsockError
+from windsock.ports import Samples
 from windsock.settings import Settings
 
 
@@ -21,7 +22,7 @@ class ServerGauges:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def set(self, model: str, samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]) -> None:
+    def set(self, model: str, samples: Samples) -> None:
         """Replace a model's samples of some gauges in one call; gauges of other names stay.
 
         :param samples: by the gauge's name, the labels beside ``model`` and the value of each sample; none

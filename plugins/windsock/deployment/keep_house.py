@@ -12,10 +12,12 @@ from windsock.deployment.keep_rollouts import close_ended, forget_ended, unatten
 from windsock.deployment.remove_old import remove_old
 from windsock.door import CHAMPION_ALIAS, seal_route
 from windsock.faults import Faults
-from windsock.ports import Ports
-from windsock.records import HousekeepingInput, HousekeepingReport, LedgerRow, numbers_used
+from windsock.ports import Ports, Samples
+from windsock.records import INSTALLATION, HousekeepingInput, HousekeepingReport, LedgerRow, numbers_used
 
 log = logging.getLogger(__name__)
+
+RAN_GAUGE = "windsock_housekeeping_last_run_timestamp_seconds"
 
 
 def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingReport:
@@ -61,6 +63,8 @@ def keep_house(step: HousekeepingInput, ports: Ports, key: str) -> HousekeepingR
         oldest = now - timedelta(days=step.keep_predictions_days)
         removed = faults.run("retention", lambda: remove_older(ports, oldest, broken=broken), 0)
     gone = remove_old(step.retention, ports, sound, faults.run, at_once=step.remove_at_once)
+    ran: Samples = {RAN_GAUGE: [({}, now.timestamp())]}
+    faults.run("the server's gauges", partial(ports.gauges.set, INSTALLATION, ran), None)
     return HousekeepingReport(
         aliases_repaired=repaired,
         routes_sealed=sealed,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from zlib import crc32
@@ -10,13 +11,16 @@ from zlib import crc32
 from windsock.exceptions import WindsockError
 from windsock.hooks.alerts import tell_findings
 from windsock.monitoring.alerts import Recipient
-from windsock.ports import Monitor, Ports
+from windsock.ports import Monitor, Ports, Samples
 from windsock.records import INSTALLATION, Alert, Condition, Severity
 from windsock.spec import ModelSpec, SharedSpec
 from windsock.watchdog.airflow_answers import AirflowAnswers
 from windsock.watchdog.findings import find
-from windsock.watchdog.system_findings import LOOKED
+from windsock.watchdog.system_findings import LOOKED, SERVER_AWAY
 
+LOOKED_GAUGE = "windsock_watchdog_last_look_timestamp_seconds"
+FIRING_GAUGE = "windsock_alerts_firing"
+SEVERITIES = tuple(one for one in Severity if one is not Severity.NONE)
 ALL_AT_ONCE = 20
 """Of so many models everything is asked at each look; of more, of each one at every fifth."""
 TURNS = 5
@@ -76,7 +80,26 @@ def find_and_tell(
         ports.monitor.put_alert(looked(shared, now))
     except WindsockError as error:
         told = told._replace(faults=(*told.faults, f"the watchdog's own row: {error.code}: {error.message}"))
+    if not any(one.code == SERVER_AWAY and one.active for one in found.conditions.get(INSTALLATION, ())):
+        told = told._replace(faults=(*told.faults, *tell_gauges(ports, {*by_name, *found.conditions}, now)))
     return told
+
+
+def tell_gauges(ports: Ports, models: Collection[str], now: datetime) -> tuple[str, ...]:
+    """Show Prometheus when the watchdog looked last and what fires; return what went wrong, a sentence each.
+
+    :param models: whose alerts are counted.
+    """
+    try:
+        firing = Counter(
+            one.severity for model in sorted(models) for one in ports.monitor.alerts(model, firing=True)
+        )
+        counts = [({"severity": str(severity)}, float(firing[severity])) for severity in SEVERITIES]
+        samples: Samples = {LOOKED_GAUGE: [({}, now.timestamp())], FIRING_GAUGE: counts}
+        ports.gauges.set(INSTALLATION, samples)
+    except WindsockError as error:
+        return (f"the server's gauges were not set: {error.code}: {error.message}",)
+    return ()
 
 
 def installation_recipient(shared: SharedSpec, name: str = INSTALLATION) -> Recipient:

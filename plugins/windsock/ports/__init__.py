@@ -26,6 +26,7 @@ from windsock.ports.monitoring import (
     LabelledRows,
     Monitor,
     PredictionRows,
+    Samples,
     WindowCounter,
 )
 from windsock.ports.retention import KeptThings, NothingKept
@@ -125,6 +126,7 @@ __all__ = [
     "Rollouts",
     "Router",
     "RunDraft",
+    "Samples",
     "SlotTarget",
     "SnapshotStore",
     "SourceRead",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from windsock.records import (
     Alert,
@@ -210,10 +210,14 @@ class DriftReporter(Protocol):
         ...
 
 
+Samples: TypeAlias = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
+"""By a gauge's name, the labels and the value of each of its samples."""
+
+
 class Gauges(Protocol):
     """Numbers that the server shows to Prometheus."""
 
-    def set(self, model: str, samples: Mapping[str, Sequence[tuple[Mapping[str, str], float]]]) -> None:
+    def set(self, model: str, samples: Samples) -> None:
         """Replace a model's samples of some gauges, all at once; gauges of other names stay.
 
         :param samples: by the gauge's name, the labels beside ``model`` and the value of each sample; none

@@ -18,7 +18,7 @@ from windsock.serving.disk import disk_text
 from windsock.serving.documentation import PredictionAnswer, PredictionAnswers
 from windsock.serving.entrance import PRIVATE
 from windsock.serving.errors import json_response
-from windsock.serving.gauges import gauges_text
+from windsock.serving.gauge_files import gauges_text
 from windsock.serving.health import Readiness, health_of, status_of
 from windsock.serving.lean import Predictor
 from windsock.serving.requests import read_request_json

@@ -18,6 +18,8 @@ WAITING_ROWS = 100_000
 LOOKED = "watch:looked"
 """Key of the row that says when the watchdog looked last; it is no alert."""
 LATE_LOOKS = 3
+SERVER_AWAY = "WS-WATCH-019"
+"""Code of what is found about a server that does not answer."""
 
 
 START_SERVER = (
@@ -32,7 +34,7 @@ def server_conditions(facts: ServerFacts) -> tuple[Condition, ...]:
     found = [
         finding(
             "server",
-            "WS-WATCH-019",
+            SERVER_AWAY,
             Severity.CRITICAL,
             "the prediction server does not answer",
             active=away,

@@ -12,7 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from windsock.adapters.server_gauges import ServerGauges
 from windsock.exceptions import ServerUnavailableError, SettingsError
-from windsock.serving.gauges import KNOWN, gauges_text, keep_gauges, read_gauges
+from windsock.serving.gauge_files import gauges_text, keep_gauges
+from windsock.serving.gauges import read_gauges
+from windsock.serving.known_gauges import KNOWN
 from windsock.serving.strict_json import read_json
 from windsock.settings import Settings
 

@@ -19,7 +19,15 @@ from windsock.exceptions import (
     TrackingUnavailableError,
 )
 from windsock.ports import Ports
-from windsock.records import ChainCheck, HousekeepingInput, HousekeepingReport, RolloutDecision, RouteState
+from windsock.records import (
+    INSTALLATION,
+    ChainCheck,
+    HousekeepingInput,
+    HousekeepingReport,
+    RolloutDecision,
+    RouteState,
+)
+from windsock.serving.known_gauges import OF_INSTALLATION
 
 
 def kept(ports: Ports, **fields: Any) -> HousekeepingReport:
@@ -28,6 +36,16 @@ def kept(ports: Ports, **fields: Any) -> HousekeepingReport:
 
 def test_a_house_in_order_is_left_alone() -> None:
     assert kept(world_of(1)) == HousekeepingReport()
+
+
+def test_prometheus_sees_when_it_ran() -> None:
+    made = world_of(1)
+    now = made.now()
+    ports = replace(made, now=lambda: now)
+    kept(ports)
+    ran = {"windsock_housekeeping_last_run_timestamp_seconds": [({}, ports.now().timestamp())]}
+    assert ports.gauges.samples == {INSTALLATION: ran}
+    assert ran.keys() <= OF_INSTALLATION.keys()
 
 
 def test_an_alias_that_differs_is_set_back() -> None:

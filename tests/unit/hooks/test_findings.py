@@ -9,10 +9,11 @@ import pytest
 from support.builders import make_spec
 from support.fake_airflow import FakeAirflow, FakeSurroundings
 from support.world import MODEL, world_of
-from windsock.exceptions import DatabaseUnavailableError
+from windsock.exceptions import DatabaseUnavailableError, ServerUnavailableError
 from windsock.hooks import alerts
 from windsock.hooks.findings import find_and_tell, turns
-from windsock.records import INSTALLATION
+from windsock.records import INSTALLATION, ServerFacts
+from windsock.serving.known_gauges import OF_INSTALLATION
 from windsock.spec import SharedSpec
 from windsock.watchdog.system_findings import LOOKED, looked_condition
 
@@ -100,3 +101,36 @@ def test_a_channel_that_hangs_is_tried_once_in_a_look(ports, monkeypatch):
     assert len(tried) == 1
     kept = [one for name in (MODEL, INSTALLATION) for one in ports.monitor.alerts(name, firing=True)]
     assert {one.refusal for one in kept} == {hang(None, kept[0])}
+
+
+def test_prometheus_sees_when_the_watchdog_looked_and_what_fires(ports):
+    look(ports, FakeAirflow(off=["churn__monitor"]), broken=["fraud.yaml:2: no YAML"])
+    told = ports.gauges.samples[INSTALLATION]
+    assert told["windsock_watchdog_last_look_timestamp_seconds"] == [({}, ports.now().timestamp())]
+    counts = {labels["severity"]: value for labels, value in told["windsock_alerts_firing"]}
+    assert counts == {"low": 0.0, "medium": 1.0, "high": 1.0, "critical": 0.0}
+    assert set(told) <= set(OF_INSTALLATION)
+
+
+def test_gauges_that_a_server_refuses_are_a_fault_of_the_look_and_hide_nothing(ports):
+    class Refusing:
+        def set(self, model, samples):
+            raise ServerUnavailableError("the server does not take the gauges", code="WS-SERVING-024")
+
+    told = look(replace(ports, gauges=Refusing()), FakeAirflow(off=["churn__monitor"]))
+    assert (told.firing, told.opened) == (1, 1)
+    assert told.faults == (
+        "the server's gauges were not set: WS-SERVING-024: the server does not take the gauges",
+    )
+
+
+def test_a_server_that_is_away_is_a_finding_and_not_asked_again(ports):
+    away = replace(
+        ports,
+        surroundings=FakeSurroundings(
+            server_facts=ServerFacts(address="http://127.0.0.1:1", why="it refuses")
+        ),
+    )
+    told = look(away)
+    assert told.faults == ()
+    assert INSTALLATION not in ports.gauges.samples

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -17,20 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.serving import make_plan
 from support.serving_app import App
 from windsock.exceptions import StorageError
-from windsock.records import StoredBundle
+from windsock.records import INSTALLATION, StoredBundle
 from windsock.serving import files
-from windsock.serving.gauges import (
-    FOLDER,
-    KNOWN,
-    MOST_GAUGES,
-    REQUEST,
-    TIMESTAMP,
-    UNREADABLE,
-    gauges_text,
-    keep_gauges,
-    put_gauges,
-    read_gauges,
-)
+from windsock.serving.gauge_files import FOLDER, gauges_text, keep_gauges
+from windsock.serving.gauges import REQUEST, put_gauges, read_gauges
+from windsock.serving.known_gauges import KNOWN, MOST_GAUGES, TIMESTAMP, UNREADABLE
 from windsock.serving.strict_json import RequestRefusedError
 
 PLUGINS = Path(__file__).parents[3] / "plugins"
@@ -70,6 +61,36 @@ def features(count: int) -> list[dict[str, Any]]:
         {"name": "data_drift_score", "labels": {"feature": f"f{number}"}, "value": 0.5}
         for number in range(count)
     ]
+
+
+class TestInstallation:
+    SAID: ClassVar = {
+        "gauges": [
+            {"name": "windsock_watchdog_last_look_timestamp_seconds", "value": 1.5e9},
+            {"name": "windsock_alerts_firing", "labels": {"severity": "high"}, "value": 2},
+        ]
+    }
+
+    def test_its_gauges_name_no_model_and_no_time_of_monitoring(self, tmp_path: Path) -> None:
+        keep(tmp_path, self.SAID, INSTALLATION)
+        assert samples(gauges_text(tmp_path)) == {
+            ("windsock_watchdog_last_look_timestamp_seconds",): 1.5e9,
+            ("windsock_alerts_firing", "high"): 2.0,
+        }
+
+    def test_a_model_and_the_installation_have_gauges_of_their_own(self) -> None:
+        for said, model in ((SAID, INSTALLATION), (self.SAID, "churn")):
+            with pytest.raises(RequestRefusedError, match="another name") as refused:
+                read_gauges(said, model)
+            assert refused.value.status == 422
+
+    def test_a_file_that_names_another_models_gauges_counts_as_damaged(self, tmp_path: Path) -> None:
+        keep(tmp_path, self.SAID, INSTALLATION)
+        path = tmp_path / FOLDER / f"{INSTALLATION}.json"
+        text = path.read_text()
+        path.unlink()
+        (tmp_path / FOLDER / "churn.json").write_text(text.replace(INSTALLATION, "churn"))
+        assert samples(gauges_text(tmp_path)) == {(UNREADABLE,): 1.0}
 
 
 class TestRead:
@@ -210,7 +231,8 @@ class TestText:
         code = (
             "import sys; sys.path.insert(0, sys.argv[1])\n"
             "from datetime import UTC, datetime; from pathlib import Path\n"
-            "from windsock.serving.gauges import FOLDER, keep_gauges, read_files, read_gauges\n"
+            "from windsock.serving.gauge_files import FOLDER, keep_gauges, read_files\n"
+            "from windsock.serving.gauges import read_gauges\n"
             "folder, name, lost = Path(sys.argv[2]), sys.argv[3], 0\n"
             "print('here', flush=True); sys.stdin.readline()\n"
             "for number in range(50):\n"

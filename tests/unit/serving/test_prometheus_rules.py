@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from support.serving import make_plan
-from windsock.serving.gauges import KNOWN, GaugeUpdate, StoredGauge, keep_gauges
+from windsock.records import INSTALLATION
+from windsock.serving.gauge_files import keep_gauges
+from windsock.serving.known_gauges import KNOWN, OF_INSTALLATION, GaugeUpdate, StoredGauge
 from windsock.spec.registries import METRICS
 
 PROMTOOL = shutil.which("promtool")
@@ -61,10 +63,17 @@ def fell(name, low, labels="", usual="0.9"):
     return [churn(name, f"{usual}x30 {low}x20", labels)]
 
 
+def told_at(name, values):
+    return (f"{name}{{{SERVER}}}", values)
+
+
 def share(version, value):
     return churn("ml_traffic_share", f"{value}x{{n}}", f',model_version="{version}"')
 
 
+LOOKED = "windsock_watchdog_last_look_timestamp_seconds"
+RAN = "windsock_housekeeping_last_run_timestamp_seconds"
+WATCHED = (f"{LOOKED}{{{SERVER}}}", "0+1800x{n}")
 METRIC = ',metric="roc_auc"'
 CASES = {
     "WindsockServerDown": ([(UP[0], "0x{n}")], [UP]),
@@ -152,9 +161,20 @@ CASES = {
         [of("windsock_gauge_files_unreadable", 'x=""', "1x{n}")],
         [of("windsock_gauge_files_unreadable", 'x=""', "0x{n}")],
     ),
+    "WindsockWatchdogSilent": ([told_at(LOOKED, "0x{n}")], [told_at(LOOKED, "0+60x{n}")]),
+    "WindsockNeverWatched": ([UP], [UP, told_at(LOOKED, "0+1800x{n}")]),
+    "WindsockHousekeepingSilent": ([told_at(RAN, "0x{n}")], [told_at(RAN, "0+1800x{n}")]),
+    "WindsockAlertsFiring": (
+        [of("windsock_alerts_firing", 'severity="high"', "1x{n}")],
+        [
+            of("windsock_alerts_firing", 'severity="critical"', "0x{n}"),
+            of("windsock_alerts_firing", 'severity="medium"', "3x{n}"),
+        ],
+    ),
 }
 """By alert: series with which it fires, and such with which it does not."""
 HOURS = {"WindsockNoPredictions": 7, "WindsockNeverAsked": 7}
+HOURS |= {"WindsockNeverWatched": 2, "WindsockHousekeepingSilent": 4}
 HOURS |= {"WindsockMonitoringSilent": 49, "WindsockNeverMonitored": 49}
 HOURS |= {name: 20 for name in CASES if name.endswith("Dropped") and "Rows" not in name}
 """Hours after which it is looked, where half an hour is not enough; then each half an hour counts."""
@@ -242,8 +262,13 @@ def test_each_alert_fires_and_is_silent(project, tmp_path, slow):
 @needs_promtool
 @pytest.mark.parametrize(
     ("series", "fires"),
-    [([], "WindsockServerNotScraped"), ([UP], "WindsockServesNothing"), ([UP, LOADED], None)],
-    ids=["nothing", "server", "model"],
+    [
+        ([], "WindsockServerNotScraped"),
+        ([UP, WATCHED], "WindsockServesNothing"),
+        ([UP, LOADED], "WindsockNeverWatched"),
+        ([UP, LOADED, WATCHED], None),
+    ],
+    ids=["nothing", "server", "model", "watched"],
 )
 def test_absent_series_fire_the_alert_on_their_absence_alone(project, tmp_path, series, fires):
     expr = 'count by (alertname) (ALERTS{alertstate="firing"})'
@@ -288,6 +313,11 @@ def test_each_metric_of_the_rules_is_exported(app, stored, rules):
     )
     settings = app.service.settings
     keep_gauges(settings.serving_dir, "churn", GaugeUpdate(gauges, frozenset(KNOWN)), datetime.now(UTC))
+    told = tuple(
+        StoredGauge(name, dict.fromkeys(known.labels, "high"), 1.0) for name, known in OF_INSTALLATION.items()
+    )
+    update = GaugeUpdate(told, frozenset(OF_INSTALLATION))
+    keep_gauges(settings.serving_dir, INSTALLATION, update, datetime.now(UTC))
     (settings.serving_dir / "gauges" / "damaged.json").write_text("{")
     app.service.look()
     text = app.client.get("/metrics").text
