@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,17 +17,16 @@ from windsock.cli.list_by_default import ListByDefault
 from windsock.cli.output import JsonOption, print_json
 from windsock.cli.surroundings import REFUSED, UNANSWERED, installation, open_standing_ports
 from windsock.exceptions import SettingsError, SpecError
-from windsock.ports import Monitor, Ports
+from windsock.ports import Ports
 from windsock.records import INSTALLATION, Alert, Severity
 from windsock.settings import Settings
 from windsock.spec.loader import load_models, load_shared
+from windsock.watchdog.firing import alerts_of, reached
 
 alerts = typer.Typer(
     cls=ListByDefault,
     help="What is firing, whom it reached, and whether every channel takes an alert.",
 )
-RANKS = {severity: rank for rank, severity in enumerate(Severity)}
-GRAVE = RANKS[Severity.HIGH]
 TEST_SECONDS = 180.0
 PACKAGE_FOLDER = str(Path(__file__).parents[2])
 
@@ -56,7 +55,7 @@ def list_alerts(
     else:
         for line in alert_lines(found):
             say(line)
-    if check and any(one.state == "firing" and RANKS[one.severity] >= GRAVE for one in found):
+    if check and any(one.state == "firing" and one.severity.rank >= Severity.HIGH.rank for one in found):
         raise typer.Exit(REFUSED)
 
 
@@ -67,16 +66,6 @@ def known_models(settings: Settings, ports: Ports) -> list[str]:
     except SpecError:
         specs = {}
     return sorted({*specs, *ports.ledger.models(), INSTALLATION})
-
-
-def alerts_of(monitor: Monitor, names: Iterable[str], *, resolved: bool = False) -> list[Alert]:
-    """Return the alerts of models, the gravest first; what only says that somebody has looked is none.
-
-    :param resolved: whether those that are over are among them.
-    """
-    found = [one for name in names for one in monitor.alerts(name) if one.severity is not Severity.NONE]
-    kept = [one for one in found if resolved or one.state == "firing"]
-    return sorted(kept, key=lambda one: (one.state, -RANKS[one.severity], one.model, one.key))
 
 
 def alert_lines(found: Sequence[Alert]) -> list[str]:
@@ -94,18 +83,6 @@ def one_alert(alert: Alert) -> list[str]:
     if alert.next_action and alert.state == "firing":
         lines.append(f"    NEXT: {alert.next_action}")
     return lines
-
-
-def reached(alert: Alert) -> str:
-    """Return since when an alert fires and whom it reached."""
-    since = f"since {alert.first_at:%Y-%m-%d %H:%M} UTC"
-    if alert.pending:
-        why = f": {alert.refusal}" if alert.refusal else ""
-        return f"{since}; not taken by its channel yet{why}"
-    if alert.sent_at is None:
-        return f"{since}; kept only, its channel takes graver ones"
-    to = alert.channel or "the log, and the connection windsock_alerts where it names a service"
-    return f"{since}; told {alert.times} times to {to}, last {alert.sent_at:%Y-%m-%d %H:%M} UTC"
 
 
 @alerts.command("test")

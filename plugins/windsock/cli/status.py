@@ -10,14 +10,21 @@ import typer
 
 from windsock import __version__
 from windsock.cli.airflow_answers import AirflowAccess, RestAirflow, airflow_access
-from windsock.cli.alerts import RANKS, alerts_of
 from windsock.cli.console import say
 from windsock.cli.output import JsonOption, print_json
 from windsock.cli.status_lines import status_lines
 from windsock.cli.surroundings import REFUSED, installation, open_ports, open_standing_ports
 from windsock.exceptions import SpecError, WindsockError
 from windsock.ports import Ports
-from windsock.records import INSTALLATION, Alert, Condition, WindowKind, champion_of, running_rollout
+from windsock.records import (
+    INSTALLATION,
+    Alert,
+    Condition,
+    Severity,
+    WindowKind,
+    champion_of,
+    running_rollout,
+)
 from windsock.records.ledger import LedgerAction
 from windsock.records.retraining import open_episode
 from windsock.settings import Settings
@@ -26,6 +33,7 @@ from windsock.spec.loader import load_models, load_shared
 from windsock.watchdog.airflow_answers import AirflowAnswers, NoAirflow
 from windsock.watchdog.bounded import NoAnswer, ask
 from windsock.watchdog.findings import SECONDS, Findings, find
+from windsock.watchdog.firing import alerts_of
 from windsock.watchdog.loop_dags import loop_dags
 from windsock.watchdog.system_findings import LOOKED, airflow_condition, looked_condition
 
@@ -148,7 +156,9 @@ def _findings(found: Findings, kept: Sequence[Alert], only: str | None) -> list[
         for (model, key), one in known.items()
         if (model, key) not in judged and only in (None, model)
     ]
-    return sorted(listed, key=lambda one: (-RANKS[one["severity"]], str(one["model"]), str(one["key"])))
+    return sorted(
+        listed, key=lambda one: (-Severity(one["severity"]).rank, str(one["model"]), str(one["key"]))
+    )
 
 
 def _finding(model: str, one: Condition, kept: Alert | None) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from windsock.hooks.mlflow_server import connection_or_none
-from windsock.monitoring.alerts import RANKS
 from windsock.records import Alert, Severity
 from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel, ChannelKind, is_address
 from windsock.texts import one_line, several_lines
@@ -158,7 +157,7 @@ def _send_apprise(channel: AlertChannel, alert: Alert) -> None:
     if not _names_a_service(connection):
         raise NotDeliveredError(f"the connection names no service: {WRITE_ONE}")
     hook.set_config_from_conn(conn=connection, apprise_obj=services)
-    kind = NotifyType.WARNING if RANKS[alert.severity] < RANKS[Severity.HIGH] else NotifyType.FAILURE
+    kind = NotifyType.WARNING if alert.severity.rank < Severity.HIGH.rank else NotifyType.FAILURE
     taken = services.notify(
         title=title_of(alert),
         body=text_of(alert),

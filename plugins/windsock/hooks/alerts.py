@@ -11,7 +11,6 @@ from typing import Any
 from windsock.exceptions import SpecError, WindsockError
 from windsock.hooks.alert_channels import SENDERS, default_channel, reason_of, title_of
 from windsock.monitoring.alerts import (
-    RANKS,
     Condition,
     Recipient,
     conditions_of,
@@ -154,7 +153,7 @@ def channel_of(shared: SharedSpec, name: str | None) -> AlertChannel | None:
 def _tried(channel: AlertChannel | None, alert: Alert, now: datetime, slow: dict[str, str]) -> Alert:
     if channel is None:  # the log has told it
         return sent(alert, now)
-    if RANKS[alert.severity] < RANKS[Severity(channel.minimum)]:
+    if alert.severity.rank < Severity(channel.minimum).rank:
         return alert.replace(pending=False, refusal="")
     if channel.connection in slow:  # one that hangs must not hold up the looks of all models
         return alert.replace(refusal=slow[channel.connection])
@@ -207,7 +206,7 @@ def failure_callback(owner: str, channel: AlertChannel | None, *, runbook: str =
             log.warning("WS-ALERTS-002: the task's failure was not told: %s", type(error).__name__)
             return
         log_alert(alert)
-        if used is not None and RANKS[alert.severity] >= RANKS[Severity(used.minimum)]:
+        if used is not None and alert.severity.rank >= Severity(used.minimum).rank:
             deliver(used, alert)
 
     return tell

@@ -30,7 +30,6 @@ from windsock.records.retraining import AGAINST
 from windsock.spec import ModelSpec, parse_duration
 from windsock.texts import first_of, one_line, shortened
 
-RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 INSUFFICIENT: dict[WindowKind, Severity] = {"drift": Severity.LOW, "performance": Severity.MEDIUM}
 """Of a model that is not judged: nobody knows that its answers are good, or only that questions are alike."""
 CURED: dict[str, WindowKind] = {**dict.fromkeys(QUALITY, "performance"), SCORES: "drift"}
@@ -238,7 +237,7 @@ def _bare(sentence: str) -> str:
 
 
 def _at_least_low(severity: Severity) -> Severity:
-    return severity if RANKS[severity] else Severity.LOW
+    return severity if severity.rank else Severity.LOW
 
 
 def decide_alerts(
@@ -307,7 +306,7 @@ def _firing(
 def _is_news(alert: Alert, before: Alert, now: datetime, repeat: timedelta) -> bool:
     return (
         (before.sent_at is not None and now - before.sent_at >= repeat)
-        or RANKS[alert.severity] > RANKS[before.severity]
+        or alert.severity.rank > before.severity.rank
         or (alert.episode is not None and alert.episode != before.episode)
     )
 

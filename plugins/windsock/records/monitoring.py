@@ -33,6 +33,11 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
+    @property
+    def rank(self) -> int:
+        """Return how grave it is, from 0; severities are texts, and texts compare by their letters."""
+        return list(Severity).index(self)
+
 
 class ColumnDrift(Record):
     """One column in one window.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from windsock.hooks.windsock import WindsockHook, sqlalchemy_url
 from windsock.ports import Ports
-from windsock.records import versions_by_row
+from windsock.records import INSTALLATION, Alert, Severity, versions_by_row
 from windsock.settings import Settings
 from windsock.spec import schedule_word
 from windsock.spec.loader import load_models, load_shared
 from windsock.ui.rollouts import rollout_lines, rollout_word
+from windsock.watchdog.firing import alerts_of, reached
+from windsock.watchdog.system_findings import LOOKED, looked_condition
 
 
 def _world() -> tuple[Settings, Ports]:
@@ -26,7 +29,9 @@ def models_page() -> dict[str, Any]:
     ledger = ports.ledger
     specs, faults = load_models(settings.models_dir, load_shared(settings.shared_file))
     rows = []
-    for name in sorted({*specs, *ledger.models()}):
+    names = sorted({*specs, *ledger.models()})
+    firing = alerts_of(ports.monitor, (*names, INSTALLATION))
+    for name in names:
         champion = ledger.champion(name)
         history = ledger.rows(name)
         spec = specs.get(name)
@@ -38,11 +43,44 @@ def models_page() -> dict[str, Any]:
                 "schedule": schedule_word(spec.training.schedule) if spec else "",
                 "version": champion.version if champion else "none yet",
                 "epoch": champion.epoch if champion else "",
+                "alerts": _alerts_word([one for one in firing if one.model == name]),
                 "rollout": rollout_word(history, most=spec.rollout.challengers if spec else 1),
                 "since": history[-1].at.strftime("%Y-%m-%d %H:%M UTC") if history else "",
             }
         )
-    return {"rows": rows, "faults": [fault.message for fault in faults]}
+    shown = [_shown(one) for one in firing if one.severity.rank >= Severity.HIGH.rank]
+    return {
+        "rows": rows,
+        "faults": [fault.message for fault in faults],
+        "alerts": shown,
+        "others": len(firing) - len(shown),
+        "watched": _watched(ports),
+    }
+
+
+def _watched(ports: Ports) -> dict[str, Any]:
+    """Return when the watchdog looked last: what fires here is as old as that."""
+    last = next((one for one in ports.monitor.alerts(INSTALLATION) if one.key == LOOKED), None)
+    said = looked_condition(last, ports.now())
+    return {"late": said.active, "text": said.text, "next": said.next_action}
+
+
+def _alerts_word(firing: Sequence[Alert]) -> str:
+    """Return how many alerts of a model fire, and how grave the gravest is; empty where none does."""
+    return f"{len(firing)}, {firing[0].severity.value}" if firing else ""
+
+
+def _shown(alert: Alert) -> dict[str, str]:
+    """Return what a page says of an alert."""
+    return {
+        "model": "" if alert.model == INSTALLATION else alert.model,
+        "severity": alert.severity.value,
+        "code": alert.code or "",
+        "title": alert.title,
+        "text": alert.text,
+        "reached": reached(alert),
+        "next": alert.next_action,
+    }
 
 
 def model_page(name: str) -> dict[str, Any]:
@@ -69,6 +107,8 @@ def model_page(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "champion": ledger.champion(name),
+        "watched": _watched(ports),
+        "alerts": [_shown(one) for one in alerts_of(ports.monitor, [name])],
         "rollout": rollout_lines(name, history, ports.rollouts, most=most),
         "rows": rows,
         "chain": ledger.verify(name),

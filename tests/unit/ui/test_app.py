@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from support.builders import digest
+from support.fake_monitor import FakeMonitor
 from support.fake_rollout import FakeRollouts
 from support.fakes import FakeLedger
 from support.rollout_steps import steer, waiting_world
 from support.several import several_look, several_under_way
 from support.world import world_of
-from windsock.records import LedgerAction, LedgerEntry
+from windsock.hooks.findings import looked
+from windsock.records import INSTALLATION, Alert, LedgerAction, LedgerEntry
 from windsock.settings import Settings
+from windsock.spec import SharedSpec
 from windsock.ui import app as ui
 from windsock.ui import pages
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -22,7 +28,12 @@ def ledger():
 
 
 @pytest.fixture
-def client(monkeypatch, tmp_path, ledger):
+def monitor():
+    return FakeMonitor()
+
+
+@pytest.fixture
+def client(monkeypatch, tmp_path, ledger, monitor):
     """The pages over an in-memory ledger and a models folder, for someone who is signed in."""
     from fastapi import Depends
     from fastapi.testclient import TestClient
@@ -32,7 +43,12 @@ def client(monkeypatch, tmp_path, ledger):
     (folder / "churn.yaml").write_text("model: {name: churn, owner: '<b>ann</b>'}\n", encoding="utf-8")
     settings = Settings.from_environment({"WINDSOCK_MODELS_DIR": str(folder), "WINDSOCK_HOME": str(tmp_path)})
     monkeypatch.setattr(
-        pages, "_world", lambda: (settings, SimpleNamespace(ledger=ledger, rollouts=FakeRollouts()))
+        pages,
+        "_world",
+        lambda: (
+            settings,
+            SimpleNamespace(ledger=ledger, rollouts=FakeRollouts(), monitor=monitor, now=lambda: NOON),
+        ),
     )
     monkeypatch.setattr("windsock.ui.guard.signed_in", lambda: Depends(lambda: None))
     return TestClient(ui.LazyApp())
@@ -71,6 +87,43 @@ def test_inventory_lists_broken_files(client, tmp_path):
     page = client.get("/models").text
     assert "pears.yaml:1" in page
     assert "model.tier" in page
+
+
+def alert(monitor, **fields):
+    usual = {"model": "churn", "key": "watch:dag", "severity": "high", "title": "a DAG is off"}
+    told = {"text": "<b>churn__monitor</b> is off.", "owner": "ann", "code": "WS-WATCH-010"}
+    times = {"first_at": NOON, "last_at": NOON}
+    monitor.put_alert(
+        Alert(**{**usual, **told, "next_action": "`windsock models on churn`", **times, **fields})
+    )
+
+
+def test_pages_say_what_fires_and_what_to_do(client, monitor):
+    alert(monitor)
+    alert(monitor, key="watch:low", severity="low", title="a small thing")
+    alert(monitor, key="watch:over", state="resolved", title="something that is over")
+    alert(monitor, model=INSTALLATION, severity="critical", title="the server is away", next_action="")
+    listed, own = client.get("/models").text, client.get("/models/churn").text
+    assert listed.index("the server is away") < listed.index("a DAG is off")
+    assert "1 less severe alert fires" in listed
+    assert "<td>2, high</td>" in listed
+    for page in (listed, own):
+        assert "WS-WATCH-010" in page
+        assert "<strong>NEXT:</strong> `windsock models on churn`" in page
+        assert "<b>churn__monitor" not in page
+        assert "something that is over" not in page
+    assert "a small thing" in own
+    assert "the server is away" not in own
+
+
+@pytest.mark.parametrize(("minutes", "late"), [(1, False), (30, True), (None, True)])
+def test_pages_say_when_the_watchdog_looked(client, monitor, minutes, late):
+    if minutes is not None:
+        monitor.put_alert(looked(SharedSpec(), NOON - timedelta(minutes=minutes)))
+    for path in ("/models", "/models/churn"):
+        page = client.get(path).text
+        assert ("What is above may be old" in page) is late
+    assert "last looked" in client.get("/models").text or minutes is None
 
 
 def test_model_page_shows_the_ledger_and_that_it_is_whole(client, ledger):
