@@ -38,9 +38,16 @@ stable word (``WS-<ROOM>-<nnn>``) that the runbook explains.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from windsock.texts import several_lines
+
+OF_A_TASK = re.compile(
+    r", then clear this task|(?<=\.) Then clear this task\.|; the task will be retried"
+    r"|^The task will be retried\. "
+)
+"""What of a next action is for who looks at a failed task."""
 
 
 class WindsockError(Exception):
@@ -61,6 +68,11 @@ class WindsockError(Exception):
         self.message = message
         self.code = code or self.default_code
         self.next_action = several_lines(next_action) if next_action else self.default_next
+
+    @property
+    def next_by_hand(self) -> str:
+        """Return the next action for a reader who has no task: of a command, a page, a finding."""
+        return OF_A_TASK.sub("", self.next_action)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message} Next: {self.next_action}"
@@ -245,7 +257,7 @@ class StaleEpochError(WindsockError):
     """Another routing change or ledger row came first; nothing was changed by this one."""
 
     default_code = "WS-LEDGER-001"
-    default_next = "Look at `windsock ledger NAME`; run the task again if the change is still wanted."
+    default_next = "Look at `windsock ledger NAME`; ask for the change again if it is still wanted."
 
 
 class TransportError(WindsockError, RuntimeError):

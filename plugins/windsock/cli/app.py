@@ -158,7 +158,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except WindsockError as error:
         if chosen.debug:
             traceback.print_exc()
-        typer.echo(f"error: {error.code}: {error.message}\nnext: {error.next_action}", err=True)
+        typer.echo(f"error: {error.code}: {error.message}\nnext: {error.next_by_hand}", err=True)
         return exit_code(error)
     return 0
 

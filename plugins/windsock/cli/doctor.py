@@ -79,7 +79,7 @@ def _guarded(name: str, check: Check, state: State) -> list[Finding]:
                 check=name,
                 status="fail",
                 what=f"{error.code}: {error.message}",
-                next_action=error.next_action,
+                next_action=error.next_by_hand,
             )
         ]
     except Exception as error:  # a check that breaks must not hide the others

@@ -116,7 +116,7 @@ def check_server(state: State) -> list[Finding]:
         ServerRouter.of(settings).state("windsock-doctor")
     except ServerUnavailableError as error:
         running = state.location.stack is not None
-        cure = when_down(settings.home, "server", error.next_action, address=address)
+        cure = when_down(settings.home, "server", error.next_by_hand, address=address)
         status: Status = "fail" if running or "WINDSOCK_SERVER_URL" in os.environ else "warn"
         return [Finding(check="server", status=status, what=error.message, next_action=cure)]
     return [Finding(check="server", status="ok", what=f"{address} takes the admin token; {health}")]

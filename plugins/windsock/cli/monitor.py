@@ -155,7 +155,7 @@ def _run(ports: Ports, name: str, step: Record) -> int:
         with findings_on_stderr():
             result = run_step(name, step, ports)
     except WindsockError as error:
-        typer.echo(f"error: {error.code}: {error.message}\nnext: {error.next_action}", err=True)
+        typer.echo(f"error: {error.code}: {error.message}\nnext: {error.next_by_hand}", err=True)
         return exit_code(error)
     for finding in getattr(result.record, "findings", ()):
         say(f"  finding: {finding}")

@@ -97,5 +97,5 @@ def reference_lines(spec: ModelSpec, ports: Ports) -> list[str]:
     try:
         found = accepted_reference(ports, champion, Span(start=now - spec.monitoring.window_length, end=now))
     except UnverifiedBundleError as error:
-        return [f"drift: {error.code}: {error.message}", f"next: {error.next_action}"]
+        return [f"drift: {error.code}: {error.message}", f"next: {error.next_by_hand}"]
     return [] if found is None else [f"drift: {told_of(*found)}"]

@@ -83,7 +83,7 @@ def validate(
 def _fault(error: SpecError) -> dict[str, str | int | None]:
     """Return an error for programs."""
     return {"code": error.code, "message": error.message, "file": error.file, "line": error.line,
-            "key": error.key, "next": error.next_action}  # fmt: skip
+            "key": error.key, "next": error.next_by_hand}  # fmt: skip
 
 
 def _noticed(spec: ModelSpec, shared: SharedSpec) -> tuple[str, ...]:

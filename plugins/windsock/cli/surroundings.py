@@ -187,7 +187,7 @@ def complain(error: WindsockError) -> None:
     """Print one of several errors; what to do next only where it is not the same for all of its kind."""
     typer.echo(f"error: {error.code}: {error.message}", err=True)
     if error.next_action != error.default_next:
-        typer.echo(f"next: {error.next_action}", err=True)
+        typer.echo(f"next: {error.next_by_hand}", err=True)
 
 
 def write_whole(file: Path, content: bytes, *, replace: bool) -> None:

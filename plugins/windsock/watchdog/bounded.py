@@ -42,7 +42,7 @@ def ask(call: Callable[[], Result], seconds: float) -> Result | NoAnswer:
         try:
             done.append(call())
         except WindsockError as error:
-            done.append(NoAnswer(f"{error.code}: {error.message}", error.next_action))
+            done.append(NoAnswer(f"{error.code}: {error.message}", error.next_by_hand))
         except Exception as error:
             done.append(NoAnswer(f"unexpected {type(error).__name__}"))
 

@@ -91,7 +91,7 @@ def test_an_error_is_its_message_code_and_next_action_without_a_trace(capsys, mo
     monkeypatch.setattr("windsock.cli.specs.model_schema", fail)
     assert cli.run(["schema"]) == code
     shown = capsys.readouterr()
-    assert shown.err == f"error: {error.code}: {error.message}\nnext: {error.next_action}\n"
+    assert shown.err == f"error: {error.code}: {error.message}\nnext: {error.next_by_hand}\n"
     assert shown.out == ""
     assert cli.run(["--debug", "schema"]) == code
     assert "Traceback (most recent call last)" in capsys.readouterr().err
