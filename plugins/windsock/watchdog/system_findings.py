@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from windsock.records import Alert, Episode, LedgerRow, ServerFacts, Severity, Space, WindowVerdict
+from windsock.records import (
+    Alert,
+    Episode,
+    LedgerRow,
+    PartFacts,
+    ServerFacts,
+    Severity,
+    Space,
+    WindowVerdict,
+)
 from windsock.records.alerts import Condition
+from windsock.records.watch_facts import SILENT_SECONDS
 from windsock.texts import first_of
 from windsock.watchdog.finding import finding
 from windsock.watchdog.loop_findings import HEARTBEAT, at, minutes
@@ -20,10 +30,19 @@ LOOKED = "watch:looked"
 LATE_LOOKS = 3
 
 
-START_SERVER = (
-    "read the end of its log (logs/server.log in the stack's home); if it runs and does not answer, end that "
-    "process: `windsock up` starts it again by itself; else start it, by `windsock up` or `windsock serve`"
-)
+def restart(part: str) -> str:
+    """Return what to do with a program that does not answer.
+
+    :param part: its name in a stack of ``windsock up``.
+    """
+    return (
+        f"`windsock stack restart {part}` where `windsock up` runs it, which also ends one that hangs; "
+        f"if it is away again, its log says why (logs/{part}.log in the stack's home). Elsewhere end the "
+        "process and start it as it was started"
+    )
+
+
+START_SERVER = restart("server")
 
 
 def server_conditions(facts: ServerFacts) -> tuple[Condition, ...]:
@@ -83,8 +102,7 @@ def mlflow_condition(address: str, why: str) -> Condition:
         wrong=f"MLflow at {address}: {why.rstrip('.')}. No version can be trained or registered; "
         "predictions, monitoring and roll back go on.",
         well=f"MLflow at {address} answers.",
-        next_action="read the end of its log (logs/mlflow.log in the stack's home); if it runs and does not "
-        "answer, end that process: `windsock up` starts it again by itself; else start it",
+        next_action=restart("mlflow"),
     )
 
 
@@ -105,6 +123,56 @@ def space_condition(spaces: Sequence[Space]) -> Condition:
         next_action="free space there, or move the folder to a larger disk (docs/operations.md, Moving it); "
         "`keep_predictions_days` in include/windsock.yaml lets housekeeping remove old predictions",
     )
+
+
+def unwritable_condition(why: Sequence[str]) -> Condition:
+    """Return whether a folder that everything is written to cannot be written.
+
+    :param why: one sentence for each.
+    """
+    return finding(
+        "unwritable",
+        "WS-WATCH-042",
+        Severity.HIGH,
+        "nothing can be written",
+        active=bool(why),
+        wrong=f"{_first(why)}. No version can be trained; finished hours of the prediction log wait.",
+        well="Home and storage root can be written.",
+        next_action="mount that folder writable, or give it back to the user who runs Windsock "
+        "(`chown -R USER FOLDER`, `chmod u+rwx FOLDER`); nothing is lost meanwhile as long as the server's "
+        "disk has space",
+    )
+
+
+def parts_condition(silent: Sequence[PartFacts]) -> Condition:
+    """Return whether one of Airflow's own programs gives no sign of life.
+
+    :param silent: those that do not.
+    """
+    said = ", ".join(
+        f"{one.part} ({f'silent for {one.silent:,.0f} s' if one.silent is not None else 'never seen'})"
+        for one in silent
+    )
+    first = f"airflow-{silent[0].part.replace('_', '-')}" if silent else ""
+    return finding(
+        "airflow-parts",
+        "WS-WATCH-041",
+        Severity.HIGH,
+        "a program of Airflow gives no sign of life",
+        active=bool(silent),
+        wrong=f"{said}, limit: {SILENT_SECONDS:g} s. {_without(silent)}",
+        well="Every program of Airflow gives signs of life.",
+        next_action=restart(first) if first else "",
+    )
+
+
+def _without(silent: Sequence[PartFacts]) -> str:
+    effects = {
+        "scheduler": "No task starts.",
+        "dag_processor": "New and changed model files and DAGs are not taken up.",
+        "triggerer": "What waits, such as a question or a window, goes on waiting.",
+    }
+    return " ".join(effects[one.part] for one in silent if one.part in effects)
 
 
 def size(count: int) -> str:
