@@ -83,8 +83,9 @@ def _degraded(facts: ServerFacts) -> Condition:
         active=bool(parts),
         wrong=f"The server at {facts.address}: {'; '.join(parts)}.",
         well=f"The server at {facts.address} says that all is well.",
-        next_action="read `GET /health` of the server and the end of its log; it repairs itself once the "
-        "cause is gone, else end it and start it again",
+        next_action="do what stands there; it repairs itself once the cause is gone. `GET /health` of the "
+        "server and the end of its log (logs/server.log in the stack's home) say more. Else "
+        f"{restart('server')}",
     )
 
 
@@ -138,9 +139,9 @@ def unwritable_condition(why: Sequence[str]) -> Condition:
         active=bool(why),
         wrong=f"{_first(why)}. No version can be trained; finished hours of the prediction log wait.",
         well="Home and storage root can be written.",
-        next_action="mount that folder writable, or give it back to the user who runs Windsock "
-        "(`chown -R USER FOLDER`, `chmod u+rwx FOLDER`); nothing is lost meanwhile as long as the server's "
-        "disk has space",
+        next_action="see what lies there (`ls -ld`): it must be a folder on a disk that is mounted writable "
+        "and that the user who runs Windsock may write; move away what is in its place, or give it back by "
+        "chown and chmod",
     )
 
 
@@ -308,6 +309,5 @@ def airflow_condition(address: str, why: str) -> Condition:
         active=bool(why),
         wrong=f"Airflow at {address}: {why.rstrip('.')}. Predictions and `windsock rollback` go on.",
         well=f"Airflow at {address} answers.",
-        next_action="start it: `windsock up`, or what runs Airflow here; its logs are in logs/ of the "
-        "stack's home",
+        next_action=restart("airflow-api"),
     )
