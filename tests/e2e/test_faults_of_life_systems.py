@@ -11,7 +11,7 @@ import pytest
 from support.life import breaking
 from support.life.course import live_through, show_table
 from support.life.fault import Fault, Lived, commands_of, run_first
-from support.life.healing import heals
+from support.life.healing import heals, killed_while, run_is_green
 from support.life.installation import Life, lived_in
 from support.life.models import ROLLED_OUT, write_include
 
@@ -21,7 +21,7 @@ HEARTBEAT = 30.0
 """The check of `paced`, which is never trained."""
 TWO_VERSIONS = ("ahead", "alias", "older")
 ONE_VERSION = ("damaged", "forged", "lost")
-MODELS = {**{name: {} for name in (*TWO_VERSIONS, *ONE_VERSION)}, "paced": ROLLED_OUT}
+MODELS = {**{name: {} for name in (*TWO_VERSIONS, *ONE_VERSION)}, "retrained": {}, "paced": ROLLED_OUT}
 KILLED = "nothing: `windsock up` starts it again by itself"
 
 
@@ -68,6 +68,13 @@ def lose_plans(life: Life) -> None:
     breaking.lose_plan(life, "lost")
     breaking.lose_plan(life, "older", old=life.notes["plan"])
     breaking.start_server_again(life)
+
+
+def kill_while(task_id: str, part: str):
+    def break_(life: Life) -> None:
+        life.notes["run"] = killed_while(life, "retrained", task_id, part)
+
+    return break_
 
 
 TOGETHER = [
@@ -235,8 +242,31 @@ SERVER_KILLED = Fault(
     severity="critical",
     break_=breaking.kill("server"),
 )
+RETRAINED = [
+    (
+        Fault(
+            name="scheduler killed while a task runs",
+            code="WS-WATCH-041",
+            key="watch:airflow-parts",
+            severity="high",
+            break_=kill_while("train_model", "airflow-scheduler"),
+        ),
+        "nothing: `windsock up` starts it again by itself; the run ended green",
+    ),
+    (
+        Fault(
+            name="server killed in mid deploy",
+            code="WS-WATCH-019",
+            key="watch:server",
+            severity="critical",
+            break_=kill_while("deploy_model", "server"),
+        ),
+        "nothing: `windsock up` starts it again by itself; the deploy was retried and the run ended green",
+    ),
+]
 COURSES = [TOGETHER, ROWS, PLANS, SERVER, WORKERS, *[[one] for one in OUTSIDE]]
 HEALED = [MLFLOW_KILLED, SERVER_KILLED]
+ALL = [*(fault for course in COURSES for fault in course), *HEALED, *(fault for fault, _ in RETRAINED)]
 
 
 def write(include: Path, project: Path) -> None:
@@ -268,12 +298,16 @@ def lived(tmp_path_factory, project) -> dict[str, Lived]:
                 strict=True,
             ):
                 found[fault.name] = heals(life, fault, lambda _, url=url: breaking.answers(url), KILLED)
+            for fault, did in RETRAINED:
+                found[fault.name] = heals(
+                    life, fault, lambda one: run_is_green(one, "retrained", one.notes["run"]), did
+                )
         finally:
             breaking.processes.signal_all(life.live.pids, signal.SIGCONT)
             show_table(list(found.values()), heartbeat=HEARTBEAT)
     return found
 
 
-@pytest.mark.parametrize("name", [fault.name for course in [*COURSES, HEALED] for fault in course])
+@pytest.mark.parametrize("name", [fault.name for fault in ALL])
 def test_it_is_said_told_once_and_ended_by_what_next_says(lived, name):
     assert not lived[name].faults, lived[name]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
 from support.life.fault import Fault, Lived
 from support.life.installation import Life
+from windsock.cli import processes
+from windsock.cli.airflow_rest import AirflowApiError
 
 
 def heals(life: Life, fault: Fault, is_well: Callable[[Life], object], did: str) -> Lived:
@@ -51,3 +54,20 @@ def heals(life: Life, fault: Fault, is_well: Callable[[Life], object], did: str)
         if posts:
             lived.told, lived.told_over = posts[0].at - broken, max(0.0, posts[-1].at - well)
     return lived
+
+
+def killed_while(life: Life, name: str, task_id: str, part: str) -> str:
+    """Kill a program while a task of a retrain runs; return the run."""
+    dag_id = f"{name}__daily_retrain"
+    run_id = life.live.trigger(dag_id)
+    life.live.await_task(dag_id, run_id, task_id, "running")
+    processes.signal_all(processes.marked_processes(life.live.stack_id, part), signal.SIGKILL)
+    return run_id
+
+
+def run_is_green(life: Life, name: str, run_id: str) -> bool:
+    """Say whether a retrain has come to a good end, though something was killed meanwhile."""
+    try:
+        return life.live.admin.run_state(f"{name}__daily_retrain", run_id) == "success"
+    except AirflowApiError:
+        return False
