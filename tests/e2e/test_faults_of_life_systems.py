@@ -283,8 +283,12 @@ def prepare(life: Life) -> None:
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory, project) -> dict[str, Lived]:
-    folder = tmp_path_factory.mktemp("life")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("life")
+
+
+@pytest.fixture(scope="module")
+def lived(folder, project) -> dict[str, Lived]:
     limit = {"WINDSOCK_MINIMUM_FREE_MB": str(breaking.minimum_free_mb(folder))}
     found: dict[str, Lived] = {}
     with lived_in(folder, project, write, heartbeat=HEARTBEAT, variables=limit) as life:
@@ -311,3 +315,17 @@ def lived(tmp_path_factory, project) -> dict[str, Lived]:
 @pytest.mark.parametrize("name", [fault.name for fault in ALL])
 def test_it_is_said_told_once_and_ended_by_what_next_says(lived, name):
     assert not lived[name].faults, lived[name]
+
+
+def test_commands_find_a_stack_that_has_moved_to_other_ports(lived, folder, project):
+    before = folder.joinpath("up.log").read_text()
+    with lived_in(folder, project, write, heartbeat=HEARTBEAT) as life:
+        moved = dict(life.live.stack.ports.items())
+        assert not [port for port in moved.values() if f":{port} " in before]
+        codes = {one["code"] for one in life.status()["findings"]}
+        assert not codes & {"WS-WATCH-019", "WS-WATCH-020", "WS-WATCH-022", "WS-WATCH-033"}, codes
+        life.run("windsock monitor alias")
+        said = life.run("windsock rollback older --to 1 --reason 'the stack has moved'")
+        state = life.ports.router.state("older")
+        assert state is not None
+        assert state.plan.champion_slot.version == "1", said

@@ -58,7 +58,9 @@ def heals(life: Life, fault: Fault, is_well: Callable[[Life], object], did: str)
 
 def killed_while(life: Life, name: str, task_id: str, part: str) -> str:
     """Kill a program while a task of a retrain runs; return the run."""
-    dag_id = f"{name}__daily_retrain"
+    dag_id, model = f"{name}__daily_retrain", life.model(name)
+    model.versions = len({row.version for row in model.rows})
+    model.grow()  # else there is nothing to deploy
     run_id = life.live.trigger(dag_id)
     life.live.await_task(dag_id, run_id, task_id, "running")
     processes.signal_all(processes.marked_processes(life.live.stack_id, part), signal.SIGKILL)
