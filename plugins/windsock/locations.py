@@ -32,6 +32,7 @@ NOTED = (
     "WINDSOCK_STORAGE_URL",
     "WINDSOCK_CLIENTS_FILE",
     "WINDSOCK_COUNTER",
+    "WINDSOCK_MINIMUM_FREE_MB",
 )
 """The variables of a stack's programs that other commands need to find what these use."""
 OWN_FOLDERS = ("dags", "include")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from windsock.records import DagFacts, OpenQuestion, RunFacts, ServerFacts, Space
+from windsock.records import DagFacts, OpenQuestion, PartFacts, RunFacts, ServerFacts, Space
 
 
 class FakeAirflow:
@@ -26,9 +26,11 @@ class FakeAirflow:
         failing: dict[str, tuple[str, ...]] | None = None,
         runs: dict[str, str] | None = None,
         asked: Sequence[OpenQuestion] = (),
+        silent: Sequence[PartFacts] = (),
     ) -> None:
         self.off, self.missing = set(off), set(missing)
         self.failing, self.runs, self.asked = failing or {}, runs or {}, asked
+        self.silent = silent
         self.dags_asked: list[str] = []
 
     def dag(self, dag_id: str) -> DagFacts:
@@ -44,6 +46,9 @@ class FakeAirflow:
     def questions(self, model: str) -> Sequence[OpenQuestion]:
         return [one for one in self.asked if one.model == model]
 
+    def silent_parts(self) -> Sequence[PartFacts]:
+        return self.silent
+
 
 @dataclass
 class FakeSurroundings:
@@ -57,6 +62,8 @@ class FakeSurroundings:
     key_why: str = ""
     hour: datetime | None = None
     version: str | None = None
+    lacking_rights: tuple[str, ...] = ()
+    damage: str | None = ""
 
     def server(self) -> ServerFacts:
         return self.server_facts
@@ -69,6 +76,12 @@ class FakeSurroundings:
 
     def spaces(self) -> tuple[Space, ...]:
         return (Space(what="home", path="/home", free=self.free, total=2**40, limit=2**30),)
+
+    def unwritable(self) -> tuple[str, ...]:
+        return self.lacking_rights
+
+    def broken_bundle(self, uri: str, digest: str) -> str | None:
+        return self.damage
 
     def no_key(self) -> str:
         return self.key_why

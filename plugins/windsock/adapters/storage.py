@@ -223,6 +223,8 @@ class Storage:
             (scratch / "probe").write_bytes(b"windsock")
         for folder in folders:
             place = Path(self.uri(folder))
+            if place.exists() and not place.is_dir():
+                raise self._error("write to", str(place), NotADirectoryError(errno.ENOTDIR, ""))
             if place.exists() and not os.access(place, os.W_OK | os.X_OK):
                 raise self._error("write to", str(place), PermissionError(errno.EACCES, ""))
 

@@ -6,9 +6,13 @@ import shutil
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+from zlib import crc32
 
+from windsock.adapters.bundle_files import bundle_place
+from windsock.adapters.bundle_store import SignedBundleStore
 from windsock.adapters.log_format import PREDICTIONS, hour_start
 from windsock.adapters.log_reading import LogReader
 from windsock.adapters.mlflow_client import PORTS, without_login
@@ -16,7 +20,14 @@ from windsock.adapters.server_client import ServerRouter
 from windsock.adapters.signing import Signer
 from windsock.adapters.storage import Storage
 from windsock.adapters.tls import client_context
-from windsock.exceptions import SettingsError, WindsockError
+from windsock.exceptions import (
+    LostBundleError,
+    SettingsError,
+    StorageError,
+    UnverifiedBundleError,
+    WindsockError,
+)
+from windsock.ports import utc_now
 from windsock.records import ServerFacts, Space
 from windsock.settings import Settings
 
@@ -31,6 +42,10 @@ CHAMPION_ALIAS = "champion"
 SECONDS = 3.0
 """How long the server and MLflow have to answer."""
 MEBIBYTE = 2**20
+WHOLE_BYTES = 64 * MEBIBYTE
+"""Up to so many bytes a champion's bundle is read whole at each look."""
+WRITTEN = ("snapshots", "bundles", "evidence", "predictions")
+"""Below the storage root: what is written by retrains and by the prediction log."""
 
 
 class InstallationSurroundings:
@@ -103,6 +118,35 @@ class InstallationSurroundings:
             )
         return tuple(found.values())
 
+    def unwritable(self) -> tuple[str, ...]:
+        """Return why home and storage root cannot be written, by writing a small file to each."""
+        found = []
+        try:
+            with TemporaryDirectory(prefix=".probe-", dir=_nearest(self.settings.home)) as folder:
+                (Path(folder) / "probe").write_bytes(b"windsock")
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            found.append(f"nothing can be written to the home {self.settings.home}: {why}")
+        storage = Storage(self.settings.storage_url)
+        if storage.is_local and not storage.exists(storage.root):
+            return tuple(found)  # the first snapshot makes it
+        try:
+            storage.require_writable(*WRITTEN)
+        except StorageError as error:
+            found.append(f"{error.code}: {error.message}")
+        return tuple(found)
+
+    def broken_bundle(self, uri: str, digest: str) -> str | None:
+        """Return why a stored bundle is not what was signed; large ones are read in one look of an hour."""
+        storage = Storage(self.settings.storage_url)
+        if _stored_size(storage, uri) > WHOLE_BYTES and not _is_turn_of(digest):
+            return None
+        try:
+            SignedBundleStore(storage, self.settings.keys_dir).describe(uri, digest)
+        except (UnverifiedBundleError, LostBundleError) as error:
+            return f"{error.code}: {error.message}"
+        return ""
+
     def no_key(self) -> str:
         """Return why nothing can be signed."""
         try:
@@ -116,6 +160,20 @@ class InstallationSurroundings:
         reader = LogReader(self.settings.serving_dir, Storage(self.settings.storage_url))
         names = reader.archived(PREDICTIONS, model) | reader.live(PREDICTIONS, model).keys()
         return max((start for name in names if (start := hour_start(name)) is not None), default=None)
+
+
+def _stored_size(storage: Storage, uri: str) -> int:
+    """Return how many bytes a bundle has in the storage root; 0 where it is gone."""
+    try:
+        place = bundle_place(storage, uri)
+        return storage.size(place)
+    except StorageError:
+        return 0
+
+
+def _is_turn_of(digest: str) -> bool:
+    """Return whether these two minutes of the hour are those in which a large bundle is read."""
+    return utc_now().minute // 2 == crc32(digest.encode()) % 30
 
 
 def _nearest(folder: Path) -> Path:

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from windsock.adapters.airflow_health import silent_parts
 from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.stack_home import PASSWORDS
 from windsock.locations import StackNote
-from windsock.records import DagFacts, OpenQuestion, RunFacts
+from windsock.records import DagFacts, OpenQuestion, PartFacts, RunFacts
 from windsock.settings import Settings
 
 ASK_SECONDS = 4.0
@@ -158,6 +159,10 @@ class RestAirflow:
                 )
             )
         return found
+
+    def silent_parts(self) -> Sequence[PartFacts] | None:
+        """Return Airflow's own programs that give no sign of life."""
+        return silent_parts(self.api.url)
 
 
 def _time(text: object) -> datetime | None:

@@ -39,6 +39,7 @@ from windsock.cli.output import checked_output, end_output
 from windsock.cli.rollout import rollout
 from windsock.cli.serve import serve
 from windsock.cli.specs import schema, validate
+from windsock.cli.stack_parts import stack
 from windsock.cli.status import status
 from windsock.cli.step import step
 from windsock.cli.surroundings import HomeOption, choose_home, exit_code, home_chosen, with_home
@@ -78,6 +79,7 @@ app.add_typer(alerts, name="alerts")
 app.add_typer(data, name="data")
 app.add_typer(gate, name="gate")
 app.add_typer(housekeeping, name="housekeeping")
+app.add_typer(stack, name="stack")
 app.add_typer(rollout, name="rollout")
 
 

@@ -19,6 +19,7 @@ EXIT_1 = {
     "step": "its verdict says no, or bad input",
     "serve": REFUSAL,
     "demo": "a run is red, or a part did not come up",
+    "stack restart": "no stack runs here, it has no such program, or it did not come back",
     "up": "a part did not come up, or failed for good",
     "doctor": "a check failed",
     "housekeeping run": "something is wrong that a person must look at",

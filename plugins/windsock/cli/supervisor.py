@@ -24,6 +24,8 @@ from windsock.texts import one_line, shortened
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_RESTARTS = 3
+STEADY_SECONDS = 600.0
+"""A part that has run so long is well: what ended it before counts no more."""
 TAIL_LINES = 20
 TAIL_BYTES = 64 * 1024
 ERROR_LINES = 100
@@ -83,6 +85,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     restarts: int = 0
     came_up: bool = False
+    begun: float = field(default_factory=time.monotonic)
 
 
 @dataclass(kw_only=True)
@@ -256,13 +259,15 @@ class Supervisor:
         name = running.part.name
         if not running.came_up:
             raise self._failed(name, f"ended with exit code {code} before it answered")
+        if time.monotonic() - running.begun >= STEADY_SECONDS:
+            running.restarts = 0
         if running.restarts >= MOST_RESTARTS:
             raise self._failed(name, f"ended with exit code {code} after {MOST_RESTARTS} restarts")
         running.restarts += 1
         count = f"restart {running.restarts} of {MOST_RESTARTS}"
         self.say(f"{name} ended with exit code {code}; {count}{self._last_error(name)}")
         processes.stop_marked(self.stack_id, name, grace=1.0)
-        running.process = self._spawn(running.part)
+        running.process, running.begun = self._spawn(running.part), time.monotonic()
 
     def _failed(self, name: str, what: str) -> PartFailedError:
         return PartFailedError(

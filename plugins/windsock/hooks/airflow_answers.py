@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from windsock.adapters.airflow_health import silent_parts
 from windsock.exceptions import SchedulerUnavailableError
 from windsock.hooks.airflow_state import AirflowState
 from windsock.ports import Ledger, utc_now
-from windsock.records import DagFacts, LedgerAction, LedgerRow, OpenQuestion, RunFacts
+from windsock.records import DagFacts, LedgerAction, LedgerRow, OpenQuestion, PartFacts, RunFacts
 
 EVENTS = {"monitor": "due_monitor", "drift_retrain": "retrain", "ab_rollout": "due_rollout"}
 """By whose events DAGs are started, by their suffix: such runs have no date by which they could be found."""
@@ -20,6 +21,7 @@ ASKED_FOR = timedelta(days=3)
 ASKING = ("daily_retrain", "drift_retrain")
 """The DAGs that ask people about a version, by suffix."""
 WAITS = "awaiting_input"
+EXECUTION = "/execution"
 
 
 class TaskAirflow:
@@ -99,6 +101,20 @@ class TaskAirflow:
                     OpenQuestion(model=model, about=about, task=dag_id, asked_at=row.at, until=until)
                 )
         return found
+
+    def silent_parts(self) -> Sequence[PartFacts] | None:
+        """Return Airflow's own programs that give no sign of life."""
+        return silent_parts(api_address())
+
+
+def api_address() -> str:
+    """Return where a task's Airflow answers, without its path of tasks; empty: nobody said."""
+    from airflow.sdk.configuration import conf
+
+    execution = str(conf.get("core", "execution_api_server_url", fallback="") or "").rstrip("/")
+    if execution:
+        return execution.removesuffix(EXECUTION)
+    return str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
 def unanswered(rows: Sequence[LedgerRow]) -> list[LedgerRow]:

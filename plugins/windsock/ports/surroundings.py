@@ -30,6 +30,17 @@ class Surroundings(Protocol):
         """Return how much space the folders of this machine have left."""
         ...
 
+    def unwritable(self) -> tuple[str, ...]:
+        """Return why folders that everything is written to cannot be written, one sentence each."""
+        ...
+
+    def broken_bundle(self, uri: str, digest: str) -> str | None:
+        """Return why a stored bundle is not what was signed; empty: it is.
+
+        :returns: ``None``: it was not looked at, such as one that is too large to be read at each look.
+        """
+        ...
+
     def no_key(self) -> str:
         """Return why the installation cannot sign; empty: it can."""
         ...
@@ -57,6 +68,14 @@ class NoSurroundings:
     def spaces(self) -> tuple[Space, ...]:
         """See :meth:`Surroundings.spaces`."""
         return ()
+
+    def unwritable(self) -> tuple[str, ...]:
+        """See :meth:`Surroundings.unwritable`."""
+        return ()
+
+    def broken_bundle(self, uri: str, digest: str) -> str | None:
+        """See :meth:`Surroundings.broken_bundle`."""
+        return None
 
     def no_key(self) -> str:
         """See :meth:`Surroundings.no_key`."""

@@ -225,7 +225,7 @@ from windsock.records.training import (
 from windsock.records.value_form import SourceForm, ValueForm
 from windsock.records.version_numbers import numbers_used
 from windsock.records.watch import DueWork, ModelWork, WatchInput, WatchReport
-from windsock.records.watch_facts import DagFacts, OpenQuestion, RunFacts, ServerFacts, Space
+from windsock.records.watch_facts import DagFacts, OpenQuestion, PartFacts, RunFacts, ServerFacts, Space
 
 __all__ = [
     "DROPPED",
@@ -349,6 +349,7 @@ __all__ = [
     "OutcomeEvent",
     "PROFILE_FILE",
     "PairedDifference",
+    "PartFacts",
     "PerformanceReport",
     "BLAMELESS",
     "PredictionEvent",

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from windsock.records.base import Moment, Record
 
+SILENT_SECONDS = 60.0
+"""So long a program of Airflow may give no sign of life."""
+
 
 class DagFacts(Record):
     """What Airflow says of a DAG.
@@ -92,6 +95,17 @@ class ServerFacts(Record):
     workers: int | None = None
     waiting: int | None = None
     uptime: float | None = None
+
+
+class PartFacts(Record):
+    """What Airflow says of one of its own programs.
+
+    :param part: its name, such as ``scheduler``.
+    :param silent: seconds since its last sign of life; ``None``: it never gave one.
+    """
+
+    part: str
+    silent: float | None = None
 
 
 class Space(Record):

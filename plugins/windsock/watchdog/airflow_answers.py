@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from windsock.records import DagFacts, OpenQuestion, RunFacts
+from windsock.records import DagFacts, OpenQuestion, PartFacts, RunFacts
 
 
 class AirflowAnswers(Protocol):
@@ -21,6 +21,10 @@ class AirflowAnswers(Protocol):
 
     def questions(self, model: str) -> Sequence[OpenQuestion]:
         """Return the open questions about a model, as far as Airflow can be asked for them."""
+        ...
+
+    def silent_parts(self) -> Sequence[PartFacts] | None:
+        """Return Airflow's own programs that give no sign of life; ``None``: it does not say."""
         ...
 
 
@@ -44,3 +48,7 @@ class NoAirflow:
     def questions(self, model: str) -> Sequence[OpenQuestion]:
         """See :meth:`AirflowAnswers.questions`."""
         return ()
+
+    def silent_parts(self) -> Sequence[PartFacts] | None:
+        """See :meth:`AirflowAnswers.silent_parts`."""
+        return None

@@ -13,12 +13,14 @@ from windsock.ports import Ports
 from windsock.records import (
     INSTALLATION,
     Alert,
+    Champion,
     Condition,
     DagFacts,
     Episode,
     EpisodeState,
     LedgerRow,
     OpenQuestion,
+    PartFacts,
     Rollout,
     Severity,
     Span,
@@ -149,6 +151,9 @@ def _systems(found: Findings, ports: Ports) -> tuple[bool, bool]:
     spaces = found.read("free space", around.spaces, None)
     if spaces is not None:
         found.add(INSTALLATION, system.space_condition(spaces))
+    unwritable = found.read("whether folders can be written", around.unwritable, None)
+    if unwritable is not None:
+        found.add(INSTALLATION, system.unwritable_condition(unwritable))
     return server is not None and bool(server.status), not why
 
 
@@ -156,6 +161,10 @@ def _installation_dags(found: Findings, airflow: AirflowAnswers) -> None:
     facts = {one: airflow.dag(one) for one in INSTALLATION_DAGS}
     _keep_unknown(found, facts)
     found.add(INSTALLATION, *installation_dag_condition(facts))
+    no_parts: Sequence[PartFacts] | None = None
+    silent = found.read("the health of Airflow's programs", airflow.silent_parts, no_parts)
+    if silent is not None:
+        found.add(INSTALLATION, system.parts_condition(silent))
 
 
 def _keep_unknown(found: Findings, facts: Mapping[str, DagFacts]) -> None:
@@ -203,10 +212,18 @@ class _Look:
             alias = self.found.read(f"MLflow's alias of {model}", call, None)
             if alias is not None:
                 self._add(model, loop.alias_condition(model, champion, rows, alias, now))
+        if champion is not None and in_turn:
+            self._add(model, self._bundle(champion))
         last = ports.rollouts.last(model, rollout.experiment) if rollout is not None else None
         self._add(model, loop.rollout_condition(model, rollout, last, now))
         if spec is not None:
             self._loop(spec, rows, rollout, in_turn, serves=champion is not None)
+
+    def _bundle(self, champion: Champion) -> Condition | None:
+        """Return whether the champion's bundle is damaged; ``None``: it was not looked at."""
+        call = partial(self.ports.surroundings.broken_bundle, champion.bundle_uri, champion.digest)
+        why = self.found.read(f"the bundle of {champion.model} version {champion.version}", call, None)
+        return loop.bundle_condition(champion, why) if why is not None else None
 
     def _add(self, model: str, *conditions: Condition | None) -> None:
         self.found.add(model, *conditions)

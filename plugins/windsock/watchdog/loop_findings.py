@@ -252,6 +252,27 @@ def route_condition(
     )
 
 
+def bundle_condition(champion: Champion, why: str) -> Condition:
+    """Return whether the champion's bundle in the storage root is not what was signed.
+
+    :param why: why not; empty: it is.
+    """
+    model, version = champion.model, champion.version
+    return finding(
+        "bundle",
+        "WS-WATCH-040",
+        Severity.HIGH,
+        f"{model}: the champion's bundle is damaged",
+        active=bool(why),
+        wrong=f"The bundle of version {version}, {champion.bundle_uri}: {why.rstrip('.')}. A server that has "
+        "a copy goes on serving; a new one cannot start with it, and no retrain can be compared with it.",
+        well=f"The bundle of version {version} is as it was signed.",
+        next_action="bring that folder back from the backup, all of its files; without a backup "
+        f"`windsock rollback {model} --reason WHY` lets the version before serve, or trigger "
+        f"{model}__daily_retrain",
+    )
+
+
 def alias_condition(
     model: str, champion: Champion | None, rows: Sequence[LedgerRow], alias: str, now: datetime
 ) -> Condition | None:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from windsock.records import Alert, Episode, LedgerRow, ServerFacts, Severity, Space, WindowVerdict
+from windsock.records import (
+    Alert,
+    Episode,
+    LedgerRow,
+    PartFacts,
+    ServerFacts,
+    Severity,
+    Space,
+    WindowVerdict,
+)
 from windsock.records.alerts import Condition
+from windsock.records.watch_facts import SILENT_SECONDS
 from windsock.texts import first_of
 from windsock.watchdog.finding import finding
 from windsock.watchdog.loop_findings import HEARTBEAT, at, minutes
@@ -22,10 +32,19 @@ SERVER_AWAY = "WS-WATCH-019"
 """Code of what is found about a server that does not answer."""
 
 
-START_SERVER = (
-    "read the end of its log (logs/server.log in the stack's home); if it runs and does not answer, end that "
-    "process: `windsock up` starts it again by itself; else start it, by `windsock up` or `windsock serve`"
-)
+def restart(part: str) -> str:
+    """Return what to do with a program that does not answer.
+
+    :param part: its name in a stack of ``windsock up``.
+    """
+    return (
+        f"`windsock stack restart {part}` where `windsock up` runs it, which also ends one that hangs; "
+        f"if it is away again, its log says why (logs/{part}.log in the stack's home). Elsewhere end the "
+        "process and start it as it was started"
+    )
+
+
+START_SERVER = restart("server")
 
 
 def server_conditions(facts: ServerFacts) -> tuple[Condition, ...]:
@@ -66,8 +85,9 @@ def _degraded(facts: ServerFacts) -> Condition:
         active=bool(parts),
         wrong=f"The server at {facts.address}: {'; '.join(parts)}.",
         well=f"The server at {facts.address} says that all is well.",
-        next_action="read `GET /health` of the server and the end of its log; it repairs itself once the "
-        "cause is gone, else end it and start it again",
+        next_action="do what stands there; it repairs itself once the cause is gone. `GET /health` of the "
+        "server and the end of its log (logs/server.log in the stack's home) say more. Else "
+        f"{restart('server')}",
     )
 
 
@@ -85,8 +105,7 @@ def mlflow_condition(address: str, why: str) -> Condition:
         wrong=f"MLflow at {address}: {why.rstrip('.')}. No version can be trained or registered; "
         "predictions, monitoring and roll back go on.",
         well=f"MLflow at {address} answers.",
-        next_action="read the end of its log (logs/mlflow.log in the stack's home); if it runs and does not "
-        "answer, end that process: `windsock up` starts it again by itself; else start it",
+        next_action=restart("mlflow"),
     )
 
 
@@ -107,6 +126,56 @@ def space_condition(spaces: Sequence[Space]) -> Condition:
         next_action="free space there, or move the folder to a larger disk (docs/operations.md, Moving it); "
         "`keep_predictions_days` in include/windsock.yaml lets housekeeping remove old predictions",
     )
+
+
+def unwritable_condition(why: Sequence[str]) -> Condition:
+    """Return whether a folder that everything is written to cannot be written.
+
+    :param why: one sentence for each.
+    """
+    return finding(
+        "unwritable",
+        "WS-WATCH-042",
+        Severity.HIGH,
+        "nothing can be written",
+        active=bool(why),
+        wrong=f"{_first(why)}. No version can be trained; finished hours of the prediction log wait.",
+        well="Home and storage root can be written.",
+        next_action="see what lies there (`ls -ld`): it must be a folder on a disk that is mounted writable "
+        "and that the user who runs Windsock may write; move away what is in its place, or give it back by "
+        "chown and chmod",
+    )
+
+
+def parts_condition(silent: Sequence[PartFacts]) -> Condition:
+    """Return whether one of Airflow's own programs gives no sign of life.
+
+    :param silent: those that do not.
+    """
+    said = ", ".join(
+        f"{one.part} ({f'silent for {one.silent:,.0f} s' if one.silent is not None else 'never seen'})"
+        for one in silent
+    )
+    first = f"airflow-{silent[0].part.replace('_', '-')}" if silent else ""
+    return finding(
+        "airflow-parts",
+        "WS-WATCH-041",
+        Severity.HIGH,
+        "a program of Airflow gives no sign of life",
+        active=bool(silent),
+        wrong=f"{said}, limit: {SILENT_SECONDS:g} s. {_without(silent)}",
+        well="Every program of Airflow gives signs of life.",
+        next_action=restart(first) if first else "",
+    )
+
+
+def _without(silent: Sequence[PartFacts]) -> str:
+    effects = {
+        "scheduler": "No task starts.",
+        "dag_processor": "New and changed model files and DAGs are not taken up.",
+        "triggerer": "What waits, such as a question or a window, goes on waiting.",
+    }
+    return " ".join(effects[one.part] for one in silent if one.part in effects)
 
 
 def size(count: int) -> str:
@@ -242,6 +311,5 @@ def airflow_condition(address: str, why: str) -> Condition:
         active=bool(why),
         wrong=f"Airflow at {address}: {why.rstrip('.')}. Predictions and `windsock rollback` go on.",
         well=f"Airflow at {address} answers.",
-        next_action="start it: `windsock up`, or what runs Airflow here; its logs are in logs/ of the "
-        "stack's home",
+        next_action=restart("airflow-api"),
     )

@@ -13,6 +13,7 @@ import pytest
 from windsock.cli import processes
 from windsock.cli.supervisor import (
     MOST_RESTARTS,
+    STEADY_SECONDS,
     Part,
     PartFailedError,
     StopSignalError,
@@ -169,6 +170,23 @@ def test_a_part_that_dies_is_restarted_three_times_and_its_last_error_is_named(s
             supervisor.watch()
     restarts = [line for line in said if "; restart" in line]
     assert restarts == [f"a ended with exit code 7; restart {n} of 3: KeyError: 4" for n in (1, 2, 3)]
+
+
+def test_a_part_that_was_well_for_long_has_its_restarts_anew(supervisor, said):
+    with supervisor:
+        supervisor.start(part("a", "import time; time.sleep(600)"))
+        running = supervisor._running["a"]
+        running.came_up, running.restarts = True, MOST_RESTARTS
+        running.begun -= STEADY_SECONDS
+        running.process.kill()
+        wait_for(lambda: running.process.poll() is not None)
+        supervisor.check()
+        assert said == ["a ended with exit code -9; restart 1 of 3"]
+        running.restarts = MOST_RESTARTS
+        running.process.kill()
+        wait_for(lambda: running.process.poll() is not None)
+        with pytest.raises(PartFailedError, match="after 3 restarts"):
+            supervisor.check()
 
 
 def test_a_restart_ends_what_the_dead_part_left(supervisor):

@@ -12,7 +12,7 @@ from support.retraining import make_episode
 from support.rollout_steps import started_world
 from support.world import MODEL, world_of
 from windsock.exceptions import DatabaseUnavailableError
-from windsock.records import INSTALLATION, ServerFacts, Severity
+from windsock.records import INSTALLATION, PartFacts, ServerFacts, Severity
 from windsock.watchdog import findings
 from windsock.watchdog.airflow_answers import NoAirflow
 from windsock.watchdog.bounded import NoAnswer, ask
@@ -63,6 +63,7 @@ def test_nothing_is_wrong_where_all_is_well():
         ({"free": 2**29}, "watch:disk", Severity.HIGH),
         ({"free": 2**20}, "watch:disk", Severity.CRITICAL),
         ({"key_why": "WS-SETTINGS-032: no key"}, "watch:key", Severity.HIGH),
+        ({"lacking_rights": ("nothing can be written",)}, "watch:unwritable", Severity.HIGH),
     ],
 )
 def test_what_is_about_the_installation(around, key, severity):
@@ -81,6 +82,46 @@ def test_an_alias_that_names_another_version():
     assert firing(world(later=later, version="7", mlflow_why="away")).keys() == {
         (INSTALLATION, "watch:mlflow")
     }
+
+
+def test_a_champion_whose_bundle_is_damaged():
+    found = firing(world(damage="WS-BUNDLE-004: model.skops is not what was signed."))
+    assert list(found) == [(MODEL, "watch:bundle")]
+    one = found[MODEL, "watch:bundle"]
+    assert (one.code, one.severity) == ("WS-WATCH-040", Severity.HIGH)
+    assert "model.skops is not what was signed" in one.text
+    assert firing(world(damage="")) == {}
+
+
+def test_a_bundle_that_was_not_looked_at_says_nothing():
+    found = find([SPEC], (), world(damage=None), FakeAirflow())
+    assert not [one for one in found.conditions[MODEL] if one.key == "watch:bundle"]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "seconds", "said"),
+    [
+        ("scheduler", "airflow-scheduler", 73.4, "scheduler (silent for 73 s), limit: 60 s. No task starts."),
+        (
+            "dag_processor",
+            "airflow-dag-processor",
+            4000.0,
+            "dag_processor (silent for 4,000 s), limit: 60 s.",
+        ),
+        ("triggerer", "airflow-triggerer", None, "triggerer (never seen), limit: 60 s."),
+    ],
+)
+def test_a_program_of_airflow_that_gives_no_sign_of_life(part, name, seconds, said):
+    found = firing(world(), FakeAirflow(silent=[PartFacts(part=part, silent=seconds)]))
+    (one,) = found.values()
+    assert (one.code, one.severity) == ("WS-WATCH-041", Severity.HIGH)
+    assert one.text.startswith(said)
+    assert one.next_action.startswith(f"`windsock stack restart {name}`")
+
+
+def test_where_airflow_does_not_tell_of_its_programs_nothing_is_said():
+    found = find([SPEC], (), world(), NoAirflow("away"))
+    assert not [one for one in found.conditions[INSTALLATION] if one.key == "watch:airflow-parts"]
 
 
 def test_files_that_are_broken():

@@ -1,0 +1,214 @@
+"""The course of faults: they are brought about together, waited for together and ended by what NEXT says."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.life.fault import Fault, Lived
+from support.life.installation import Life, Seen
+
+TABLE = "WINDSOCK_LIFE_TABLE"
+
+
+@dataclass
+class _Course:
+    """A fault under way.
+
+    :ivar broken: when it had been brought about.
+    :ivar cured: when that had been done.
+    """
+
+    life: Life
+    lived: Lived
+    broken: float = 0.0
+    cured: float = 0.0
+    title: str = ""
+
+    @property
+    def fault(self) -> Fault:
+        return self.lived.fault
+
+    def wrong(self, what: str) -> None:
+        self.lived.faults.append(what)
+
+    def break_(self) -> None:
+        try:
+            self.fault.break_(self.life)
+        except Exception:
+            self.wrong(f"could not be brought about: {_last(traceback.format_exc())}")
+        self.broken = time.monotonic()
+
+    def is_seen(self) -> bool:
+        """Say whether a status has said it; keep what it said first."""
+        if self.lived.seen is not None:
+            return True
+        place = (self.fault.model, self.fault.key)
+        for one in self.life.seen(self.broken):
+            found = one.findings.get(place)
+            if found is not None:
+                lived = self.lived
+                lived.seen, lived.severity = one.at - self.broken, found["severity"]
+                lived.text, lived.next_action = found["text"], found["next"]
+                self.title = found["title"]
+                if found["code"] != self.fault.code:
+                    self.wrong(f"its code is {found['code']}, not {self.fault.code}")
+                return True
+        return False
+
+    def is_told(self) -> bool:
+        """Say whether it was seen, and the channel has it."""
+        if not self.is_seen() or not self.fault.is_told:
+            return self.is_seen()
+        row = self.life.alert(self.fault.model, self.fault.key)
+        if row is None or row.state != "firing" or row.pending:
+            return False
+        posts = [one for one in self.posts() if not one.is_over]
+        if posts and self.lived.told is None:
+            self.lived.told = max(0.0, posts[0].at - self.broken)
+        return bool(posts)
+
+    def posts(self):
+        """Return what the channel received about it since it was brought about."""
+        # The watchdog may have told it while it was still being brought about.
+        return self.life.channel.of(self.fault.key, self.title, since=self.broken - self.life.bound)
+
+    def last(self) -> Seen | None:
+        """Return the latest answer of the status since it was brought about."""
+        seen = self.life.seen(self.broken)
+        return seen[-1] if seen else None
+
+    def judge_standing(self) -> None:
+        """Say what is wrong with how it was found and told."""
+        lived, fault = self.lived, self.fault
+        if lived.seen is None:
+            self.wrong(f"`windsock status` does not say it within {self.life.bound:.0f} s")
+            return
+        if lived.severity != fault.severity:
+            self.wrong(f"its severity is {lived.severity}, not {fault.severity}")
+        if fault.holds not in lived.text:
+            self.wrong(f"its text lacks {fault.holds!r}: {lived.text}")
+        if fault.is_told and lived.told is None:
+            self.wrong(f"nobody was told within {self.life.bound:.0f} s")
+        if not lived.next_action:
+            self.wrong("it has no NEXT")
+
+    def cure(self) -> None:
+        """Do what NEXT says."""
+        if self.lived.seen is None:
+            return
+        last = self.last()
+        found = last.findings.get((self.fault.model, self.fault.key)) if last else None
+        if found is None:
+            self.wrong("it ended before anything was done")
+        else:  # the latest is what a person reads
+            self.lived.text, self.lived.next_action = found["text"], found["next"]
+        self.lived.times = len([one for one in self.posts() if not one.is_over])
+        try:
+            self.lived.did = self.fault.cure(self.life, self.lived.next_action)
+        except Exception:
+            self.wrong(f"NEXT does not work as written: {_last(traceback.format_exc())}")
+        self.cured = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Say whether no status says it any more, and the channel was told."""
+        if self.lived.seen is None:
+            return True
+        place = (self.fault.model, self.fault.key)
+        if self.lived.over is None:
+            for one in self.life.seen(self.cured):
+                if place not in one.findings:
+                    self.lived.over = one.at - self.cured
+                    break
+        if self.lived.over is None or not self.fault.is_told:
+            return self.lived.over is not None
+        row = self.life.alert(*place)
+        posts = [one for one in self.posts() if one.is_over]
+        if posts and self.lived.told_over is None:
+            self.lived.told_over = max(0.0, posts[-1].at - self.cured)
+        return row is not None and row.state == "resolved" and not row.pending and bool(posts)
+
+    def judge_end(self) -> None:
+        """Say what is wrong with its end, and with how often anything was told."""
+        lived = self.lived
+        if lived.seen is None:
+            return
+        if lived.over is None:
+            self.wrong(f"it is not over {self.life.bound:.0f} s after what NEXT says was done")
+        if not self.fault.is_told:
+            return
+        posts = self.posts()
+        lived.times = len([one for one in posts if not one.is_over])
+        lived.times_over = len([one for one in posts if one.is_over])
+        if lived.told is not None and lived.times != 1:
+            self.wrong(f"it was told {lived.times} times")
+        if lived.over is not None and lived.times_over != 1:
+            self.wrong(f"that it is over was told {lived.times_over} times")
+
+
+def live_through(life: Life, faults: Sequence[Fault]) -> dict[str, Lived]:
+    """Bring faults about that do not disturb each other, and end each as its NEXT says.
+
+    :returns: what became of them, by name; what is wrong with one hides no other.
+    """
+    courses = [_Course(life, Lived(fault=fault)) for fault in faults]
+    with life.watched():
+        for one in courses:
+            one.break_()
+        life.await_(lambda: all([one.is_told() for one in courses]), seconds=life.bound)
+        for one in courses:
+            one.judge_standing()
+        for one in courses:
+            one.cure()
+        life.await_(lambda: all([one.is_over() for one in courses]), seconds=life.bound)
+        for one in courses:
+            one.judge_end()
+    return {one.fault.name: one.lived for one in courses}
+
+
+def _last(trace: str) -> str:
+    return " | ".join(trace.strip().splitlines()[-12:])[-1500:]
+
+
+HEAD = "| fault | code | severity | in status, s | told, s (times) | what NEXT says, done | over, s | told over, s (times) | wrong or missing |"
+
+
+def table_of(lived: Sequence[Lived], *, heartbeat: float) -> str:
+    """Return a table of faults in Markdown."""
+    lines = [f"The watchdog looks every {heartbeat:.0f} s.", "", HEAD, "|---" * 9 + "|"]
+    lines += [_line(one) for one in lived]
+    wrong = sum(bool(one.faults) for one in lived)
+    return "\n".join([*lines, "", f"{len(lived)} faults, wrong or missing: {wrong}"])
+
+
+def _line(one: Lived) -> str:
+    outside = "only the status can" if not one.fault.is_told else "never"
+    cells = [
+        one.fault.name,
+        one.fault.code,
+        one.severity or "-",
+        _seconds(one.seen, "never"),
+        f"{_seconds(one.told, outside)} ({one.times})",
+        one.did or "-",
+        _seconds(one.over, "never"),
+        f"{_seconds(one.told_over, outside)} ({one.times_over})",
+        "; ".join(one.faults) or "no",
+    ]
+    return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
+
+
+def _seconds(value: float | None, otherwise: str) -> str:
+    return otherwise if value is None else f"{value:.0f}"
+
+
+def show_table(lived: Sequence[Lived], *, heartbeat: float) -> None:
+    """Print the table, and add it to the file that :data:`TABLE` names."""
+    text = table_of(lived, heartbeat=heartbeat)
+    print(f"\n{text}")
+    if name := os.environ.get(TABLE):
+        with Path(name).open("a", encoding="utf-8") as stream:
+            stream.write(f"{text}\n\n")
