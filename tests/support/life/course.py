@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.life.channel import Post
@@ -22,12 +22,14 @@ AT_ONCE = 6
 class _Course:
     """A fault under way.
 
+    :ivar begun: when the first of the faults was not there yet.
     :ivar broken: when it had been brought about.
     :ivar cured: when that had been done.
     """
 
     life: Life
     lived: Lived
+    begun: float = field(default_factory=time.monotonic)
     broken: float = 0.0
     cured: float = 0.0
     title: str = ""
@@ -80,9 +82,9 @@ class _Course:
         return bool(posts)
 
     def posts(self) -> list[Post]:
-        """Return what the channel received about it since it was brought about."""
+        """Return what the channel received about it."""
         # The watchdog may have told it while it was still being brought about.
-        return self.life.channel.of(self.fault.key, self.title, since=self.broken - self.life.bound)
+        return self.life.channel.of(self.fault.key, self.title, since=self.begun)
 
     def last(self) -> Seen | None:
         """Return the latest answer of the status since it was brought about."""
