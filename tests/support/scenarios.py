@@ -79,12 +79,12 @@ def drift_story(live: LiveStack) -> DriftStory:
     for dag_id in (monitor, retrain):
         live.await_dag(dag_id)
         live.admin.set_paused(dag_id, paused=False)
-    moved = _move(live, ports, spec)
+    moved = send_moved(live, ports, spec)
     wait_for(lambda: live.admin.runs(retrain), seconds=300, what="a run of the retrain on drift")
     run_id = live.admin.runs(retrain)[-1]["dag_run_id"]
     state = live.await_state(retrain, run_id)
     assert state == "success", live.failures(retrain, run_id)
-    later = _move(live, ports, spec, rows=FEW_ROWS)
+    later = send_moved(live, ports, spec, rows=FEW_ROWS)
     wait_for(
         lambda: _judged(live, monitor, later), seconds=400, what="a run of the monitor after the retrain"
     )
@@ -100,7 +100,7 @@ def _judged(live: LiveStack, monitor: str, since: datetime) -> bool:
     )
 
 
-def _move(live: LiveStack, ports: Ports, spec: ModelSpec, rows: int = MOVED_ROWS) -> datetime:
+def send_moved(live: LiveStack, ports: Ports, spec: ModelSpec, rows: int = MOVED_ROWS) -> datetime:
     """Send moved traffic within one window; return when that window closes."""
     block, address = spec.monitoring, f"{live.stack.server_url}/models/moving"
     snapshot = ports.snapshots.latest("moving")

@@ -12,10 +12,14 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 
 from windsock.door.approvals import different_people, is_invisible, same_person
 from windsock.exceptions import ApprovalRefusedError
+from windsock.hooks.alerts import tell_findings
+from windsock.hooks.task_alerts import refused_answer
+from windsock.monitoring.alerts import Recipient
 from windsock.operators.base import StepOperator, log_verdict
 from windsock.operators.page import put_page
 from windsock.operators.people import known_logins, who_answers_next
 from windsock.records import Approval, Record, Status
+from windsock.spec.loader import load_shared
 from windsock.steps import StepResult, Verdict
 from windsock.texts import inline
 
@@ -197,6 +201,21 @@ class ApprovalQuestion(StepOperator, ApprovalOperator):
         next_action = who_answers_next(context, approval, self.approvers, left=self.missing(approval))
         self.verdict = Verdict(word="HOLD", why=why, next_action=next_action, ids=ids)
         log_verdict(self.verdict, red=False)
+        if refused:
+            self._keep_refused(context, approval, refused[-1], next_action)
+
+    def _keep_refused(
+        self, context: Context, approval: Approval, last: Mapping[str, Any], next_action: str
+    ) -> None:
+        """Keep and tell that an answer did not count: who gave it takes the question for answered."""
+        try:
+            settings, spec = self.hook.settings(), self.model_spec()
+            to, shared = Recipient.of(spec), load_shared(settings.shared_file)
+            said = refused_answer(context, approval.model, approval.version, last, next_action)
+            ports = self.hook.ports()
+            tell_findings(to, shared, ports.monitor, [said], ports.now())
+        except Exception as error:  # the question is open all the same
+            log.warning("WS-ALERTS-002: the refused answer was not kept: %s", type(error).__name__)
 
     def _who_may(self, approval: Approval) -> list[str]:
         """Return the listed people whose yes would count.

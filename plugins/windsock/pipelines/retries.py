@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from windsock.hooks.alerts import failure_callback
+from windsock.hooks.task_alerts import task_failed, task_worked
+from windsock.monitoring.alerts import Recipient
 from windsock.pipelines.lane import USUAL
 from windsock.spec import ModelSpec, SharedSpec
 
@@ -36,12 +37,15 @@ def retry_policy() -> ExceptionRetryPolicy:
 def default_args(spec: ModelSpec, shared: SharedSpec) -> dict[str, Any]:
     """Return what every task of a model shares; its owner is told when one has failed for good.
 
+    The alert stands until the task works again.
+
     :param shared: the alert channels.
     """
-    channel = shared.alert_channel(spec.monitoring.alert_channel)
+    to = Recipient.of(spec)
     return {
         **usual_args(spec.model.owner),
-        "on_failure_callback": [failure_callback(spec.model.owner, channel, runbook=spec.model.runbook)],
+        "on_failure_callback": [task_failed(to, shared)],
+        "on_success_callback": [task_worked(to, shared)],
     }
 
 

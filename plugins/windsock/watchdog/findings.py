@@ -28,7 +28,7 @@ from windsock.records import (
     running_rollout,
     waiting_rows,
 )
-from windsock.records.retraining import open_episode
+from windsock.records.retraining import Lease, open_episode
 from windsock.spec import ModelSpec
 from windsock.watchdog import loop_findings as loop
 from windsock.watchdog import system_findings as system
@@ -262,14 +262,19 @@ class _Look:
             model,
             loop.unjudged_condition(spec, () if f"{model}__monitor" in blocked else with_rows, now),
             loop.episode_condition(
-                model, episodes, lease, now, is_blocked=f"{model}__drift_retrain" in blocked
+                model,
+                episodes,
+                lease,
+                now,
+                is_blocked=f"{model}__drift_retrain" in blocked,
+                is_silent=f"{model}__monitor" in blocked,
             ),
         )
         run = None
         if lease is not None and not lease.is_over(now):
             run = self.airflow.run(lease.holder)
         self._add(model, loop.claim_condition(model, lease, run, now))
-        self._add(model, loop.question_condition(model, self._questions(model, rollout), now))
+        self._add(model, loop.question_condition(model, self._questions(model, rollout, lease), now))
         logged = self.found.read(
             f"the prediction log of {model}", partial(ports.surroundings.newest_hour, model), None
         )
@@ -295,8 +300,10 @@ class _Look:
             return ()
         return tuple(span for span in spans if span not in empty)
 
-    def _questions(self, model: str, rollout: Rollout | None) -> tuple[OpenQuestion, ...]:
-        asked = list(self.airflow.questions(model))
+    def _questions(
+        self, model: str, rollout: Rollout | None, lease: Lease | None
+    ) -> tuple[OpenQuestion, ...]:
+        asked = [loop.until_claim_ends(one, lease) for one in self.airflow.questions(model)]
         # Once it was answered, the rollout was asked about until then: that is past and no question.
         if rollout is not None and rollout.asked_until is not None and rollout.asked_until > self.now:
             asked.append(

@@ -26,7 +26,7 @@ from windsock.records import (
     open_switch,
 )
 from windsock.records.alerts import Condition
-from windsock.records.retraining import Lease, open_episode
+from windsock.records.retraining import LEASE, Lease, open_episode
 from windsock.records.rollout_attention import most_between, unattended_since
 from windsock.spec import ModelSpec
 from windsock.watchdog.finding import finding
@@ -59,11 +59,18 @@ def at(moment: datetime) -> str:
 
 
 def episode_condition(
-    model: str, episodes: Sequence[Episode], lease: Lease | None, now: datetime, *, is_blocked: bool
+    model: str,
+    episodes: Sequence[Episode],
+    lease: Lease | None,
+    now: datetime,
+    *,
+    is_blocked: bool,
+    is_silent: bool = False,
 ) -> Condition:
     """Return whether an episode was announced and no run took it.
 
     :param is_blocked: whether its DAG is off or missing, which is a finding of its own.
+    :param is_silent: whether the monitor is, which would announce it again: no run of it starts then.
     """
     episode = open_episode(episodes)
     limit = EVENT_TIME
@@ -76,6 +83,8 @@ def episode_condition(
         and not held
         and not is_blocked
     )
+    first = f"`windsock models on {model}` switches {model}__monitor on, without which no run of it starts; "
+    first = f"{first}then " if is_silent else ""
     text = f"No announced episode of {model} waits for a run."
     if active and episode is not None:
         text = (
@@ -90,8 +99,8 @@ def episode_condition(
         text=text,
         episode=episode.key if active and episode is not None else None,
         code="WS-WATCH-015",
-        next_action=f"trigger {model}__monitor in Airflow: it announces the episode again. If no run of "
-        f"{model}__drift_retrain follows, trigger {model}__daily_retrain"
+        next_action=f"{first}trigger {model}__monitor in Airflow: it announces the episode again. If no run "
+        f"of {model}__drift_retrain follows, trigger {model}__daily_retrain"
         if active
         else "",
     )
@@ -346,6 +355,21 @@ def ledger_condition(model: str, view: LedgerView) -> Condition:
         next_action=f"`windsock ledger {model}` names the rows; find out who wrote to the control database; "
         f"`windsock ledger reconcile {model}` shows what was lost",
     )
+
+
+def until_claim_ends(question: OpenQuestion, lease: Lease | None) -> OpenQuestion:
+    """Return a question with the end that its run has told: it keeps its claim while people are asked.
+
+    A run that waits for an answer lets its claim outlast the question by the usual length of a claim. An
+    answer that was refused opens the question again and makes it no longer.
+
+    :param lease: who has the model claimed.
+    """
+    if lease is None or lease.holder.partition("/")[0] != question.task.partition("/")[0]:
+        return question
+    until = lease.until - LEASE
+    is_kept = until > (lease.seen_at or lease.claimed_at)
+    return question.replace(until=until) if is_kept else question
 
 
 def question_condition(model: str, questions: Sequence[OpenQuestion], now: datetime) -> Condition:

@@ -5,26 +5,31 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.life.channel import Post
 from support.life.fault import Fault, Lived
-from support.life.installation import Life, Seen
+from support.life.installation import Life, Seen, by_place
 
 TABLE = "WINDSOCK_LIFE_TABLE"
+AT_ONCE = 6
 
 
 @dataclass
 class _Course:
     """A fault under way.
 
+    :ivar begun: when the first of the faults was not there yet.
     :ivar broken: when it had been brought about.
     :ivar cured: when that had been done.
     """
 
     life: Life
     lived: Lived
+    begun: float = field(default_factory=time.monotonic)
     broken: float = 0.0
     cured: float = 0.0
     title: str = ""
@@ -32,6 +37,10 @@ class _Course:
     @property
     def fault(self) -> Fault:
         return self.lived.fault
+
+    @property
+    def patience(self) -> float:
+        return self.life.bound + self.fault.limit
 
     def wrong(self, what: str) -> None:
         self.lived.faults.append(what)
@@ -72,10 +81,10 @@ class _Course:
             self.lived.told = max(0.0, posts[0].at - self.broken)
         return bool(posts)
 
-    def posts(self):
-        """Return what the channel received about it since it was brought about."""
+    def posts(self) -> list[Post]:
+        """Return what the channel received about it."""
         # The watchdog may have told it while it was still being brought about.
-        return self.life.channel.of(self.fault.key, self.title, since=self.broken - self.life.bound)
+        return self.life.channel.of(self.fault.key, self.title, since=self.begun)
 
     def last(self) -> Seen | None:
         """Return the latest answer of the status since it was brought about."""
@@ -86,16 +95,23 @@ class _Course:
         """Say what is wrong with how it was found and told."""
         lived, fault = self.lived, self.fault
         if lived.seen is None:
-            self.wrong(f"`windsock status` does not say it within {self.life.bound:.0f} s")
+            self.wrong(f"`windsock status` does not say it within {self.patience:.0f} s")
             return
+        if lived.seen > self.patience:
+            self.wrong(f"it was in the status after {lived.seen:.0f} s, limit: {self.patience:.0f} s")
         if lived.severity != fault.severity:
             self.wrong(f"its severity is {lived.severity}, not {fault.severity}")
         if fault.holds not in lived.text:
             self.wrong(f"its text lacks {fault.holds!r}: {lived.text}")
         if fault.is_told and lived.told is None:
-            self.wrong(f"nobody was told within {self.life.bound:.0f} s")
+            self.wrong(f"nobody was told within {self.patience:.0f} s")
         if not lived.next_action:
             self.wrong("it has no NEXT")
+
+    def judge_printed(self, printed: Mapping[tuple[str, str], object]) -> None:
+        """Say where the command does not print what was found."""
+        if self.lived.seen is not None and (self.fault.model, self.fault.key) not in printed:
+            self.wrong("`windsock status --json` does not print it")
 
     def cure(self) -> None:
         """Do what NEXT says."""
@@ -132,6 +148,14 @@ class _Course:
             self.lived.told_over = max(0.0, posts[-1].at - self.cured)
         return row is not None and row.state == "resolved" and not row.pending and bool(posts)
 
+    def follow(self) -> None:
+        """See that what the fault stopped goes on."""
+        if self.fault.follows is not None and self.lived.over is not None:
+            try:
+                self.fault.follows(self.life)
+            except Exception:
+                self.wrong(f"it is over, but what it stopped does not go on: {_last(traceback.format_exc())}")
+
     def judge_end(self) -> None:
         """Say what is wrong with its end, and with how often anything was told."""
         lived = self.lived
@@ -157,40 +181,55 @@ def live_through(life: Life, faults: Sequence[Fault]) -> dict[str, Lived]:
     """
     courses = [_Course(life, Lived(fault=fault)) for fault in faults]
     with life.watched():
-        for one in courses:
-            one.break_()
-        life.await_(lambda: all([one.is_told() for one in courses]), seconds=life.bound)
+        with ThreadPoolExecutor(AT_ONCE) as pool:  # some wait for a run or a window
+            list(pool.map(_Course.break_, courses))
+        patience = life.bound + max(fault.limit for fault in faults)
+        life.await_(lambda: _all(one.is_told() for one in courses), seconds=patience)
         for one in courses:
             one.judge_standing()
+        printed = by_place(life.status())
+        for one in courses:
+            one.judge_printed(printed)
         for one in courses:
             one.cure()
-        life.await_(lambda: all([one.is_over() for one in courses]), seconds=life.bound)
+        life.await_(lambda: _all(one.is_over() for one in courses), seconds=life.bound)
         for one in courses:
             one.judge_end()
+    for one in courses:
+        one.follow()
     return {one.fault.name: one.lived for one in courses}
+
+
+def _all(said: Iterable[bool]) -> bool:
+    """Return whether all say yes; each is asked, so that each keeps its time."""
+    return min(list(said), default=True)
 
 
 def _last(trace: str) -> str:
     return " | ".join(trace.strip().splitlines()[-12:])[-1500:]
 
 
-HEAD = "| fault | code | severity | in status, s | told, s (times) | what NEXT says, done | over, s | told over, s (times) | wrong or missing |"
+COLUMNS = (
+    "fault", "code", "severity", "its limit, s", "in status, s", "told, s (times)", "done, as NEXT says",
+    "over, s", "told over, s (times)", "wrong or missing",
+)  # fmt: skip
 
 
 def table_of(lived: Sequence[Lived], *, heartbeat: float) -> str:
     """Return a table of faults in Markdown."""
-    lines = [f"The watchdog looks every {heartbeat:.0f} s.", "", HEAD, "|---" * 9 + "|"]
+    lines = [f"The watchdog looks every {heartbeat:.0f} s.", "", _row(COLUMNS), "|---" * len(COLUMNS) + "|"]
     lines += [_line(one) for one in lived]
     wrong = sum(bool(one.faults) for one in lived)
     return "\n".join([*lines, "", f"{len(lived)} faults, wrong or missing: {wrong}"])
 
 
 def _line(one: Lived) -> str:
-    outside = "only the status can" if not one.fault.is_told else "never"
+    outside = "never" if one.fault.is_told else one.fault.untold
     cells = [
         one.fault.name,
         one.fault.code,
         one.severity or "-",
+        f"{one.fault.limit:.0f}",
         _seconds(one.seen, "never"),
         f"{_seconds(one.told, outside)} ({one.times})",
         one.did or "-",
@@ -198,6 +237,10 @@ def _line(one: Lived) -> str:
         f"{_seconds(one.told_over, outside)} ({one.times_over})",
         "; ".join(one.faults) or "no",
     ]
+    return _row(cells)
+
+
+def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 
 
@@ -208,7 +251,7 @@ def _seconds(value: float | None, otherwise: str) -> str:
 def show_table(lived: Sequence[Lived], *, heartbeat: float) -> None:
     """Print the table, and add it to the file that :data:`TABLE` names."""
     text = table_of(lived, heartbeat=heartbeat)
-    print(f"\n{text}")
+    print(f"\n{text}")  # noqa: T201
     if name := os.environ.get(TABLE):
         with Path(name).open("a", encoding="utf-8") as stream:
             stream.write(f"{text}\n\n")

@@ -41,10 +41,13 @@ class Fault:
     :param code: what ``windsock status`` says about it, with the key below.
     :param key: key of the finding.
     :param model: the model's name; default: the installation.
-    :param break_: brings it about; its time counts from the end of that, or from where the limit is passed.
+    :param break_: brings it about; its time counts from the end of that.
     :param cure: does what NEXT says, as it is written, and returns in words what it did.
     :param holds: must be in the text of the finding.
-    :param is_told: whether the watchdog tells people; else only ``windsock status`` can say it.
+    :param is_told: whether people are told by the channel.
+    :param untold: why not, as the table has it.
+    :param limit: seconds that may pass by the finding's own limit; they are not counted as late.
+    :param follows: sees, once it is over, that what the fault stopped goes on.
     """
 
     name: str
@@ -56,6 +59,9 @@ class Fault:
     model: str = INSTALLATION
     holds: str = ""
     is_told: bool = True
+    untold: str = "only the status can"
+    limit: float = 0.0
+    follows: Callable[[Life], object] | None = None
 
 
 @dataclass(kw_only=True)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from sqlalchemy import create_engine, text
 
 from support.life.channel import Channel, open_channel
 from support.stack import LiveStack, clean_environment, live_stack
 from support.tried import Tried, ports_of
+from windsock.cli.status import status_of, world_of
 from windsock.records import INSTALLATION, Alert
 from windsock.settings import Settings
 
+log = logging.getLogger(__name__)
+
+BOUND = "WINDSOCK_LIFE_BOUND"
 PAUSE = 3.0
 """Seconds between two looks at ``windsock status``."""
 
@@ -64,8 +74,8 @@ class Life:
 
     @property
     def bound(self) -> float:
-        """Seconds that anything may take on a machine that has other work, too."""
-        return 2 * self.heartbeat + 120
+        """Seconds that anything may take; on a machine that has much other work, as :data:`BOUND` says."""
+        return float(os.environ.get(BOUND) or 2 * self.heartbeat + 120)
 
     def model(self, name: str) -> Tried:
         """Return what makes versions and rollouts of a model."""
@@ -100,6 +110,39 @@ class Life:
         content: dict[str, Any] = json.loads(self.run("windsock status --json"))
         return content
 
+    def status_now(self) -> dict[str, Any]:
+        """Return what the command says, without the start of a process."""
+        return status_of(world_of(self.settings, self.ports))
+
+    def stop(self, part: str) -> int:
+        """Let a program of the stack hang; return its process."""
+        pid = self.process(part)
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    def process(self, part: str) -> int:
+        """Return the process of a program of the stack: the oldest that has this word in its command."""
+        found = [pid for pid in sorted(self.live.pids) if part in _command_of(pid)]
+        assert found, f"no process of {part} runs"
+        return found[0]
+
+    def kill(self, pid: int) -> None:
+        """End a process of the stack at once, as one does with a program that hangs."""
+        assert pid in self.live.pids, f"{pid} is no process of the stack"
+        os.kill(pid, signal.SIGKILL)
+
+    def shorten_claim(self, model: str, until: datetime) -> None:
+        """Let the claim of a model end sooner than any call can make it: time has passed for it."""
+        lease = self.ports.monitor.lease(model)
+        assert lease is not None
+        shortened = lease.replace(until=until).model_dump_json()
+        with create_engine(self.settings.database_url).begin() as connection:
+            changed = connection.execute(
+                text("UPDATE retrain_leases SET record = :record WHERE model = :model"),
+                {"record": shortened, "model": model},
+            )
+            assert changed.rowcount == 1
+
     def alert(self, model: str, key: str) -> Alert | None:
         """Return the row of the table of alerts."""
         rows = self.ports.monitor.alerts(model)
@@ -120,12 +163,15 @@ class Life:
             thread.join(timeout=300)
 
     def _watch(self) -> None:
+        # What the command prints, without the start of a process for each look.
         while not self._stopped.wait(PAUSE):
             begun = time.monotonic()
-            done = self.shell("windsock status --json")
-            if done.returncode == 0:
-                found = {(one["model"], one["key"]): one for one in json.loads(done.stdout)["findings"]}
-                self._seen.append(Seen(begun, time.monotonic(), found))
+            try:
+                content = self.status_now()
+            except Exception:  # a system may be away; that the status was not to be had is seen by its lack
+                log.warning("no status: %s", traceback.format_exc(limit=3))
+                continue
+            self._seen.append(Seen(begun, time.monotonic(), by_place(content)))
 
     def seen(self, since: float) -> list[Seen]:
         """Return the answers that were asked for since a moment."""
@@ -139,6 +185,18 @@ class Life:
                 return False
             time.sleep(0.5)
         return True
+
+
+def by_place(content: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return the findings of a status by model and key."""
+    return {(one["model"], one["key"]): one for one in content["findings"]}
+
+
+def _command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:  # gone meanwhile
+        return ""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Model files of an installation that things happen to: small, quickly trained, each with what its fault needs."""
+"""Model files of an installation that things happen to: small, and quickly trained."""
 
 from __future__ import annotations
 

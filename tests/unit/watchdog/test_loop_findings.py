@@ -17,7 +17,7 @@ from windsock.records import (
     RunFacts,
     Severity,
 )
-from windsock.records.retraining import Lease
+from windsock.records.retraining import LEASE, Lease
 from windsock.watchdog import loop_findings as loop
 
 NOW = MIDNIGHT + 9 * DAY
@@ -47,6 +47,13 @@ class TestEpisode:
         assert self.condition(held=lease(until=NOW - MINUTE)).active
         assert not self.condition(is_blocked=True).active
         assert not loop.episode_condition(MODEL, [], None, NOW, is_blocked=False).active
+
+    def test_where_the_monitor_is_off_it_is_switched_on_first(self):
+        episode = make_episode(opened_at=NOW - 11 * MINUTE)
+        silent = loop.episode_condition(MODEL, [episode], None, NOW, is_blocked=False, is_silent=True)
+        assert silent.next_action.startswith("`windsock models on churn` switches churn__monitor on")
+        assert "then trigger churn__monitor" in silent.next_action
+        assert self.condition().next_action.startswith("trigger churn__monitor")
 
 
 class TestClaim:
@@ -199,3 +206,32 @@ def test_lengths_are_told_for_people():
         "3.5 h",
         "2.0 d",
     ]
+
+
+class TestEndOfAQuestion:
+    """A run that asks keeps its claim for the time of the question and the usual length of a claim beyond."""
+
+    HOLDER = "churn__daily_retrain/run1"
+
+    def until(self, held, task="churn__daily_retrain/run1/approve_model"):
+        question = OpenQuestion(model=MODEL, about="it", task=task, until=NOW + 3 * DAY)
+        return loop.until_claim_ends(question, held).until
+
+    @pytest.mark.parametrize("task", ["churn__daily_retrain/run1/approve_model", "churn__daily_retrain"])
+    def test_is_that_of_the_claim(self, task):
+        held = lease(holder=self.HOLDER, until=NOW + 5 * 60 * MINUTE + LEASE)
+        assert self.until(held, task) == NOW + 5 * 60 * MINUTE
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"holder": "churn__drift_retrain/run9", "until": NOW + DAY + LEASE},
+            {"holder": HOLDER, "until": NOW - 10 * MINUTE + LEASE},
+        ],
+        ids=["of another DAG", "of usual length"],
+    )
+    def test_is_not_that_of_a_claim_that_waits_for_nobody(self, fields):
+        assert self.until(lease(**fields)) == NOW + 3 * DAY
+
+    def test_is_as_asked_where_nobody_has_a_claim(self):
+        assert self.until(None) == NOW + 3 * DAY
