@@ -23,7 +23,7 @@ from windsock.exceptions import (
 )
 from windsock.records import LedgerAction, RunContext
 
-pytest_plugins = ["support.databases"]
+pytest_plugins = ["support.databases", "support.two_champions"]
 
 UNPROVED = 9
 """A version that no gate said yes to."""
@@ -38,12 +38,6 @@ FOREIGN = {
 }  # fmt: skip
 ACTIONS = sorted(LedgerAction)
 TAKE_AN_EPOCH = {"deploy", "shift", "intend", "roll_back", "abandon", "commit"}
-
-
-@pytest.fixture
-def ports(database_url: str) -> Any:
-    """Versions 1 and 2 became champion; the ledger is the real one."""
-    return world_of(1, 2, ledger=sql_ledger(database_url))
 
 
 def forged_columns(action: LedgerAction) -> dict[str, Any]:
@@ -84,61 +78,61 @@ def world_with(ports: Any, ledger: Any) -> Any:
 
 @pytest.mark.parametrize("action", ACTIONS)
 class TestOneForgedRow:
-    def test_without_a_signature(self, ports: Any, database_url: str, action: LedgerAction) -> None:
-        seq = forge(database_url, MODEL, **forged_columns(action), signature="")
+    def test_without_a_signature(self, ports: Any, world_url: str, action: LedgerAction) -> None:
+        seq = forge(world_url, MODEL, **forged_columns(action), signature="")
         assert [left.seq for left in ports.ledger.verify(MODEL).left_out] == [seq]
-        require_unharmed(ports, database_url)
+        require_unharmed(ports, world_url)
 
     def test_in_the_form_of_rows_from_before_signatures(
-        self, ports: Any, database_url: str, action: LedgerAction
+        self, ports: Any, world_url: str, action: LedgerAction
     ) -> None:
-        forge(database_url, MODEL, **forged_columns(action), form=0, signature="")
-        require_unharmed(ports, database_url)
+        forge(world_url, MODEL, **forged_columns(action), form=0, signature="")
+        require_unharmed(ports, world_url)
 
     def test_signed_by_another_installation(
-        self, ports: Any, database_url: str, action: LedgerAction, tmp_path: Path
+        self, ports: Any, world_url: str, action: LedgerAction, tmp_path: Path
     ) -> None:
         keys = create_keys(tmp_path / "foreign")
-        forge(database_url, MODEL, **forged_columns(action), signed_by=keys)
-        require_unharmed(ports, database_url)
+        forge(world_url, MODEL, **forged_columns(action), signed_by=keys)
+        require_unharmed(ports, world_url)
 
-    def test_with_a_body_that_fits_nothing(self, ports: Any, database_url: str, action: LedgerAction) -> None:
-        forge(database_url, MODEL, **{**forged_columns(action), "body": "[1, null]"})
-        require_unharmed(ports, database_url)
+    def test_with_a_body_that_fits_nothing(self, ports: Any, world_url: str, action: LedgerAction) -> None:
+        forge(world_url, MODEL, **{**forged_columns(action), "body": "[1, null]"})
+        require_unharmed(ports, world_url)
 
 
 @pytest.mark.parametrize("action", sorted({"register", "deploy", "intend", "commit"}))
 class TestARowOfTheInstallationItself:
-    def test_put_in_again_at_the_end(self, ports: Any, database_url: str, action: str) -> None:
+    def test_put_in_again_at_the_end(self, ports: Any, world_url: str, action: str) -> None:
         row = next(row for row in ports.ledger.rows(MODEL) if row.action.value == action)
         columns = {
             name: value for name, value in row.columns().items() if name not in ("model", "seq", "hash")
         }
-        forge(database_url, MODEL, **columns)
-        require_unharmed(ports, database_url)
+        forge(world_url, MODEL, **columns)
+        require_unharmed(ports, world_url)
 
-    def test_with_its_version_changed(self, ports: Any, database_url: str, action: str) -> None:
+    def test_with_its_version_changed(self, ports: Any, world_url: str, action: str) -> None:
         row = next(row for row in reversed(ports.ledger.rows(MODEL)) if row.action.value == action)
         tamper(
-            database_url,
+            world_url,
             f"UPDATE ledger SET version = '9', digest = '{digest('9')}' WHERE seq = {row.seq}",  # noqa: S608
         )
-        refused(ports, database_url)
+        refused(ports, world_url)
 
-    def test_taken_away(self, ports: Any, database_url: str, action: str) -> None:
+    def test_taken_away(self, ports: Any, world_url: str, action: str) -> None:
         row = next(row for row in reversed(ports.ledger.rows(MODEL)) if row.action.value == action)
-        tamper(database_url, f"DELETE FROM ledger WHERE seq = {row.seq}")  # noqa: S608
-        refused(ports, database_url)
+        tamper(world_url, f"DELETE FROM ledger WHERE seq = {row.seq}")  # noqa: S608
+        refused(ports, world_url)
 
-    def test_exchanged_with_its_neighbour(self, ports: Any, database_url: str, action: str) -> None:
+    def test_exchanged_with_its_neighbour(self, ports: Any, world_url: str, action: str) -> None:
         row = next(row for row in reversed(ports.ledger.rows(MODEL)) if row.action.value == action)
         tamper(
-            database_url,
+            world_url,
             f"UPDATE ledger SET seq = 999 WHERE seq = {row.seq}",  # noqa: S608
             f"UPDATE ledger SET seq = {row.seq} WHERE seq = {row.seq - 1}",  # noqa: S608
             f"UPDATE ledger SET seq = {row.seq - 1} WHERE seq = 999",  # noqa: S608
         )
-        refused(ports, database_url)
+        refused(ports, world_url)
 
 
 def refused(ports: Any, url: str) -> None:
@@ -154,12 +148,12 @@ def refused(ports: Any, url: str) -> None:
 
 
 @pytest.mark.parametrize("lost", [1, 2, 5])
-def test_rows_cut_off_at_the_end_bring_no_version_back(ports: Any, database_url: str, lost: int) -> None:
+def test_rows_cut_off_at_the_end_bring_no_version_back(ports: Any, world_url: str, lost: int) -> None:
     """A version that was rolled back, whose roll back is cut off, is not promoted as if nothing had been."""
     back(ports)
     last = ports.ledger.rows(MODEL)[-1].seq
-    tamper(database_url, f"DELETE FROM ledger WHERE seq > {last - lost}")  # noqa: S608
-    world = world_with(ports, sql_ledger(database_url))
+    tamper(world_url, f"DELETE FROM ledger WHERE seq > {last - lost}")  # noqa: S608
+    world = world_with(ports, sql_ledger(world_url))
     with pytest.raises((VerdictError, GateRefusedError)) as refusal:
         promote(world, 3)
     assert refusal.value.code in ("WS-LEDGER-002", "WS-GATE-011")
@@ -167,10 +161,10 @@ def test_rows_cut_off_at_the_end_bring_no_version_back(ports: Any, database_url:
 
 
 @pytest.mark.parametrize("epoch", [6, 2**31 - 1])
-def test_an_epoch_of_the_future_holds_nothing(ports: Any, database_url: str, epoch: int) -> None:
+def test_an_epoch_of_the_future_holds_nothing(ports: Any, world_url: str, epoch: int) -> None:
     columns = forged_columns(LedgerAction.ROLL_BACK)
-    forge(database_url, MODEL, **{**columns, "epoch": epoch})
-    require_unharmed(ports, database_url)
+    forge(world_url, MODEL, **{**columns, "epoch": epoch})
+    require_unharmed(ports, world_url)
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 50])
@@ -195,12 +189,12 @@ def promote_again(ports: Any, number: int) -> None:
     promote(ports, 2, force=True)
 
 
-def test_a_person_reconciles_and_work_goes_on(ports: Any, database_url: str) -> None:
+def test_a_person_reconciles_and_work_goes_on(ports: Any, world_url: str) -> None:
     saved = ports.ledger.rows(MODEL)[-1].seq
     promote_again(ports, 1)
     back(ports)
-    tamper(database_url, f"DELETE FROM ledger WHERE seq > {saved}")  # noqa: S608
-    world = world_with(ports, sql_ledger(database_url))
+    tamper(world_url, f"DELETE FROM ledger WHERE seq > {saved}")  # noqa: S608
+    world = world_with(ports, sql_ledger(world_url))
     found = differences(world, MODEL)
     assert (found.lost is not None, found.is_ahead, found.champion.version) == (True, True, "2")
     row = reconcile(world, found, run=RunContext(requested_by="alice"), reason="restored the backup of noon")
@@ -209,7 +203,7 @@ def test_a_person_reconciles_and_work_goes_on(ports: Any, database_url: str) -> 
     assert differences(world, MODEL).are_none
     assert world.ledger.verify(MODEL).broken_at is None
     deploy(world, 3)
-    assert sql_ledger(database_url).rows(MODEL)[-1].seq > found.lost.seq
+    assert sql_ledger(world_url).rows(MODEL)[-1].seq > found.lost.seq
 
 
 class TestEvidence:

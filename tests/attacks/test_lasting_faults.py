@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from support.builders import digest, make_spec
 from support.ledgers import ANSWER, BODIES, forge, home_of, sql_ledger, step_records, tamper
 from support.rollout_steps import CANARY, waiting_world
-from support.world import MODEL, back, deploy, promote, shares, world_of
+from support.world import MODEL, back, deploy, promote, shares
 from windsock.adapters import database
 from windsock.adapters.database import open_database
 from windsock.adapters.monitor_table import SqlMonitor
@@ -25,13 +25,7 @@ from windsock.exceptions import GateRefusedError, UnverifiedBundleError, Verdict
 from windsock.records import LedgerAction, LedgerEntry, RetrainOutcome, RunContext, StartRolloutInput
 from windsock.rollout.start_rollout import start_rollout
 
-pytest_plugins = ["support.databases"]
-
-
-@pytest.fixture
-def ports(database_url: str) -> Any:
-    """Versions 1 and 2 became champion; the ledger is the real one."""
-    return world_of(1, 2, ledger=sql_ledger(database_url))
+pytest_plugins = ["support.databases", "support.two_champions"]
 
 
 def write(ledger: Any, action: LedgerAction, number: int, **fields: Any) -> Any:
@@ -59,13 +53,13 @@ def decide(ports: Any) -> None:
 
 @pytest.mark.parametrize("after", [decide, back, lambda ports: (back(ports), decide(ports))])
 def test_rows_cut_off_at_the_end_stay_lost_whatever_is_written_next(
-    ports: Any, database_url: str, after: Callable[[Any], Any]
+    ports: Any, world_url: str, after: Callable[[Any], Any]
 ) -> None:
     deploy(ports, 3)
     rejected = write(ports.ledger, LedgerAction.REJECT, 3, **{**ANSWER, "evidence_digest": digest("e")})
-    tamper(database_url, f"DELETE FROM ledger WHERE seq = {rejected.seq}")  # noqa: S608
-    after(anew(ports, database_url))
-    world = anew(ports, database_url)
+    tamper(world_url, f"DELETE FROM ledger WHERE seq = {rejected.seq}")  # noqa: S608
+    after(anew(ports, world_url))
+    world = anew(ports, world_url)
     assert world.ledger.verify(MODEL).broken_at is not None
     require_refused(world)
     found = differences(world, MODEL)
@@ -75,27 +69,27 @@ def test_rows_cut_off_at_the_end_stay_lost_whatever_is_written_next(
     assert world.ledger.verify(MODEL).broken_at is None
 
 
-def test_a_gap_that_was_reconciled_hides_no_other(ports: Any, database_url: str) -> None:
+def test_a_gap_that_was_reconciled_hides_no_other(ports: Any, world_url: str) -> None:
     deploy(ports, 3)
     harmless = write(ports.ledger, LedgerAction.DECIDE, 0)
     rejected = write(ports.ledger, LedgerAction.REJECT, 3)
     later = write(ports.ledger, LedgerAction.DECIDE, 0)
-    tamper(database_url, f"DELETE FROM ledger WHERE seq = {harmless.seq}")  # noqa: S608
-    world = anew(ports, database_url)
+    tamper(world_url, f"DELETE FROM ledger WHERE seq = {harmless.seq}")  # noqa: S608
+    world = anew(ports, world_url)
     reconcile(world, differences(world, MODEL), run=RunContext(), reason="seen")
     assert world.ledger.verify(MODEL).broken_at is None
     for victim in (rejected.seq, harmless.seq - 1):
-        tamper(database_url, f"DELETE FROM ledger WHERE seq = {victim}")  # noqa: S608
-        world = anew(ports, database_url)
+        tamper(world_url, f"DELETE FROM ledger WHERE seq = {victim}")  # noqa: S608
+        world = anew(ports, world_url)
         assert world.ledger.verify(MODEL).broken_at is not None, victim
         require_refused(world)
     assert later.seq in [row.seq for row in world.ledger.rows(MODEL)]
 
 
 @pytest.mark.parametrize("holder", ["churn__daily_retrain, run 1", "churn__drift_retrain, run 2", "step, 3"])
-def test_a_restored_claim_is_ended_with_the_loss(ports: Any, database_url: str, holder: str) -> None:
+def test_a_restored_claim_is_ended_with_the_loss(ports: Any, world_url: str, holder: str) -> None:
     """The backup holds a claim for three days; its run has long given it back."""
-    world = replace(ports, monitor=SqlMonitor(database_url))
+    world = replace(ports, monitor=SqlMonitor(world_url))
     spec, now = make_spec(), world.now()
     for found in (None, *(world.monitor.lease(model) for model in (MODEL, "other"))):
         assert found is None
@@ -104,12 +98,12 @@ def test_a_restored_claim_is_ended_with_the_loss(ports: Any, database_url: str, 
     saved, lease = world.ledger.rows(MODEL)[-1].seq, world.monitor.lease(MODEL)
     back(world)
     world.monitor.close(MODEL, holder=holder, outcome=RetrainOutcome.KEPT, now=now)
-    tamper(database_url, f"DELETE FROM ledger WHERE seq > {saved}")  # noqa: S608
-    with open_database(database_url).begin() as connection:
+    tamper(world_url, f"DELETE FROM ledger WHERE seq > {saved}")  # noqa: S608
+    with open_database(world_url).begin() as connection:
         row = {"holder": holder, "record": lease.model_dump_json(), "model": MODEL}
         query = "UPDATE retrain_leases SET holder = :holder, record = :record WHERE model = :model"
         connection.execute(sa.text(query), row)
-    world = anew(world, database_url)
+    world = anew(world, world_url)
     asked = {"episode_key": None, "holder": "churn__daily_retrain, run 9"}
     assert not world.monitor.claim(spec, **asked, now=now + timedelta(days=1)).granted
     found = differences(world, MODEL)
@@ -121,77 +115,75 @@ def test_a_restored_claim_is_ended_with_the_loss(ports: Any, database_url: str, 
 
 @pytest.mark.parametrize("value", ["''", "'zz'", "x'ff'", "NULL"])
 def test_a_signature_that_was_spoilt_in_the_middle_hides_no_row(
-    ports: Any, database_url: str, value: str
+    ports: Any, world_url: str, value: str
 ) -> None:
-    if value in ("x'ff'", "NULL") and not database_url.startswith("sqlite"):
+    if value in ("x'ff'", "NULL") and not world_url.startswith("sqlite"):
         pytest.skip("PostgreSQL takes no such value there")
     deploy(ports, 3)
     rejected = write(ports.ledger, LedgerAction.REJECT, 3)
     write(ports.ledger, LedgerAction.DECIDE, 0)
     if value == "NULL":
         with pytest.raises(sa.exc.IntegrityError):
-            tamper(database_url, f"UPDATE ledger SET signature = NULL WHERE seq = {rejected.seq}")  # noqa: S608
+            tamper(world_url, f"UPDATE ledger SET signature = NULL WHERE seq = {rejected.seq}")  # noqa: S608
         return
-    tamper(database_url, f"UPDATE ledger SET signature = {value} WHERE seq = {rejected.seq}")  # noqa: S608
-    world = anew(ports, database_url)
+    tamper(world_url, f"UPDATE ledger SET signature = {value} WHERE seq = {rejected.seq}")  # noqa: S608
+    world = anew(ports, world_url)
     assert rejected.seq in [row.seq for row in world.ledger.rows(MODEL)]
     require_refused(world)
 
 
 class TestKeys:
-    def test_a_process_outlives_a_change_of_keys(self, ports: Any, database_url: str) -> None:
+    def test_a_process_outlives_a_change_of_keys(self, ports: Any, world_url: str) -> None:
         deploy(ports, 3)
-        living = sql_ledger(database_url)
+        living = sql_ledger(world_url)
         living.rows(MODEL)
-        replace_signing_key(home_of(database_url) / "keys")
-        write(sql_ledger(database_url), LedgerAction.REJECT, 3)
+        replace_signing_key(home_of(world_url) / "keys")
+        write(sql_ledger(world_url), LedgerAction.REJECT, 3)
         require_refused(replace(ports, ledger=living))
         write(living, LedgerAction.DECIDE, 0)
-        check = sql_ledger(database_url).verify(MODEL)
+        check = sql_ledger(world_url).verify(MODEL)
         assert (check.broken_at, check.left_out) == (None, ())
 
-    def test_without_the_old_key_the_new_one_proves_what_was_before(
-        self, ports: Any, database_url: str
-    ) -> None:
-        keys = home_of(database_url) / "keys"
+    def test_without_the_old_key_the_new_one_proves_what_was_before(self, ports: Any, world_url: str) -> None:
+        keys = home_of(world_url) / "keys"
         replace_signing_key(keys)
         sign_anew(ports, MODEL, run=RunContext(requested_by="alice"))
         for file in (keys / "retired").iterdir():
             file.unlink()
-        world = anew(ports, database_url)
+        world = anew(ports, world_url)
         assert world.ledger.verify(MODEL).left_out == ()
         assert back(world).version == "1"
 
-    def test_a_ledger_whose_key_is_gone_is_not_whole(self, ports: Any, database_url: str) -> None:
-        keys = home_of(database_url) / "keys"
+    def test_a_ledger_whose_key_is_gone_is_not_whole(self, ports: Any, world_url: str) -> None:
+        keys = home_of(world_url) / "keys"
         replace_signing_key(keys)
         for file in (keys / "retired").iterdir():
             file.unlink()
-        world = anew(ports, database_url)
+        world = anew(ports, world_url)
         assert world.ledger.verify(MODEL).broken_at == 1
         require_refused(world)
 
     def test_a_key_that_is_trusted_for_bundles_proves_no_row(
-        self, ports: Any, database_url: str, tmp_path: Path
+        self, ports: Any, world_url: str, tmp_path: Path
     ) -> None:
-        trusted = home_of(database_url) / "keys" / "trusted"
+        trusted = home_of(world_url) / "keys" / "trusted"
         other = create_keys(tmp_path / "other")
         trusted.mkdir()
         (trusted / "other.pub").write_bytes((other / "signing.pub").read_bytes())
-        seq = forge(database_url, MODEL, signed_by=other, action="approve", body=ANSWER, epoch=0)
-        assert [left.seq for left in anew(ports, database_url).ledger.verify(MODEL).left_out] == [seq]
+        seq = forge(world_url, MODEL, signed_by=other, action="approve", body=ANSWER, epoch=0)
+        assert [left.seq for left in anew(ports, world_url).ledger.verify(MODEL).left_out] == [seq]
 
 
-def test_a_signed_row_beside_the_chain_is_a_break(ports: Any, database_url: str) -> None:
+def test_a_signed_row_beside_the_chain_is_a_break(ports: Any, world_url: str) -> None:
     """Two writers, or two keys, that wrote apart: one of their rows is lost."""
-    keys = home_of(database_url) / "keys"
+    keys = home_of(world_url) / "keys"
     last = ports.ledger.rows(MODEL)[-1]
     beside = {"seq": last.seq + 1, "previous": last.hash, "action": "reject", "epoch": 0, "body": ANSWER}
-    forge(database_url, MODEL, signed_by=keys, **beside)
-    forge(database_url, MODEL, signed_by=keys, **{**beside, "seq": last.seq + 2, "action": "approve"})
-    check = anew(ports, database_url).ledger.verify(MODEL)
+    forge(world_url, MODEL, signed_by=keys, **beside)
+    forge(world_url, MODEL, signed_by=keys, **{**beside, "seq": last.seq + 2, "action": "approve"})
+    check = anew(ports, world_url).ledger.verify(MODEL)
     assert check.broken_at == last.seq + 1
-    require_refused(anew(ports, database_url))
+    require_refused(anew(ports, world_url))
 
 
 class TestUpgrade:
@@ -216,11 +208,9 @@ class TestUpgrade:
                     connection.exec_driver_sql(statement)
         database._opened.cache_clear()
 
-    def test_a_ledger_that_was_signed_once_is_not_signed_for_again(
-        self, ports: Any, database_url: str
-    ) -> None:
-        self.unsigned(database_url)
-        world = anew(ports, database_url)
+    def test_a_ledger_that_was_signed_once_is_not_signed_for_again(self, ports: Any, world_url: str) -> None:
+        self.unsigned(world_url)
+        world = anew(ports, world_url)
         assert world.ledger.rows(MODEL) == ()
         assert world.ledger.verify(MODEL).broken_at == 1
         require_refused(world)
@@ -251,8 +241,8 @@ class TestStepRecords:
 
 class TestStorage:
     @pytest.mark.parametrize("what", ["pipe", "deep", "folder", "device"])
-    def test_no_mark_holds_up_a_roll_back(self, ports: Any, database_url: str, what: str) -> None:
-        mark = home_of(database_url) / "storage" / "ledger" / f"{MODEL}.json"
+    def test_no_mark_holds_up_a_roll_back(self, ports: Any, world_url: str, what: str) -> None:
+        mark = home_of(world_url) / "storage" / "ledger" / f"{MODEL}.json"
         mark.unlink()
         if what == "pipe":
             os.mkfifo(mark)
@@ -262,7 +252,7 @@ class TestStorage:
             mark.mkdir()
         else:
             mark.symlink_to("/dev/zero")
-        assert back(anew(ports, database_url)).version == "1"
+        assert back(anew(ports, world_url)).version == "1"
 
 
 def test_a_rollout_gives_no_traffic_without_the_evidence(database_url: str) -> None:

@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from support.ledgers import home_of, sql_ledger
-from support.world import MODEL, back, promote, shares, world_of
+from support.world import MODEL, back, promote, shares
 from windsock.adapters.database import writing
 from windsock.adapters.ledger_chain import LOOKED_AT
 from windsock.adapters.ledger_table import INSERT
 from windsock.adapters.signing import Signer, Verifier
 from windsock.records.ledger_form import FORM, hash_of, signed_bytes
 
-pytest_plugins = ["support.databases"]
+pytest_plugins = ["support.databases", "support.two_champions"]
 
 MANY = 1_000
 KINDS = ["beside", "chained", "copies"]
@@ -54,10 +54,11 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_roll_back_verifies_few_of_them(database_url: str, kind: str, looked_at: list[int]) -> None:
-    ports = world_of(1, 2, ledger=sql_ledger(database_url))
-    fill(ports, database_url, kind)
-    world = replace(ports, ledger=sql_ledger(database_url))
+def test_a_roll_back_verifies_few_of_them(
+    ports: Any, world_url: str, kind: str, looked_at: list[int]
+) -> None:
+    fill(ports, world_url, kind)
+    world = replace(ports, ledger=sql_ledger(world_url))
     looked_at.clear()
     assert back(world).version == "1"
     assert shares(world) == {"1": 10_000, "2": 0}
@@ -65,39 +66,36 @@ def test_a_roll_back_verifies_few_of_them(database_url: str, kind: str, looked_a
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_work_goes_on_above_them_and_the_whole_table_is_told(database_url: str, kind: str) -> None:
-    ports = world_of(1, 2, ledger=sql_ledger(database_url))
-    fill(ports, database_url, kind)
-    world = replace(ports, ledger=sql_ledger(database_url))
+def test_work_goes_on_above_them_and_the_whole_table_is_told(ports: Any, world_url: str, kind: str) -> None:
+    fill(ports, world_url, kind)
+    world = replace(ports, ledger=sql_ledger(world_url))
     back(world)
     promote(world, 2, force=True)
-    fresh = sql_ledger(database_url)
+    fresh = sql_ledger(world_url)
     assert fresh.champion(MODEL).version == "2"
     assert fresh.read(MODEL).is_whole
     check = fresh.verify(MODEL)
     assert (check.broken_at, len(check.left_out)) == (None, MANY)
 
 
-def test_rows_of_the_installation_after_the_mark_are_believed(database_url: str) -> None:
+def test_rows_of_the_installation_after_the_mark_are_believed(ports: Any, world_url: str) -> None:
     """The mark of a storage that was away is behind: what was signed since counts."""
-    ports = world_of(1, 2, ledger=sql_ledger(database_url))
     ledger = ports.ledger
-    marks, ledger._marks = ledger._marks, sql_ledger(database_url)._marks
+    marks, ledger._marks = ledger._marks, sql_ledger(world_url)._marks
     ledger._marks.put = lambda mark: None
     back(ports)
-    fill(ports, database_url, "beside")
+    fill(ports, world_url, "beside")
     ledger._marks = marks
-    fresh = sql_ledger(database_url)
+    fresh = sql_ledger(world_url)
     assert fresh.champion(MODEL).version == "1"
     assert fresh.read(MODEL).is_whole
 
 
-def test_a_signed_row_beside_the_chain_is_still_a_gap(database_url: str) -> None:
-    ports = world_of(1, 2, ledger=sql_ledger(database_url))
+def test_a_signed_row_beside_the_chain_is_still_a_gap(ports: Any, world_url: str) -> None:
     row = ports.ledger.rows(MODEL)[-2]
-    with writing(database_url) as connection:
+    with writing(world_url) as connection:
         raw = {**row.columns(), "seq": 900}
         raw["hash"] = hash_of(raw)
-        raw["signature"] = Signer(home_of(database_url) / "keys").sign(signed_bytes(raw)).hex()
+        raw["signature"] = Signer(home_of(world_url) / "keys").sign(signed_bytes(raw)).hex()
         connection.execute(sa.text(INSERT), raw)
-    assert not sql_ledger(database_url).read(MODEL).is_whole
+    assert not sql_ledger(world_url).read(MODEL).is_whole

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 
+from support.engines import ENGINES, database_like, new_database
 from support.fake_monitor import FakeMonitor
 from support.fake_rollout import FakeRollouts
-from support.ledgers import new_control_database, sql_rollouts
+from support.ledgers import sql_rollouts
 from support.postgres import shared_postgres
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.ports import Monitor, Rollouts
-
-ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +32,7 @@ def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'control.db'}"
-    return new_database(request, request.param, tmp_path)
+    return database_like(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(params=["memory", *ENGINES])
@@ -52,16 +49,3 @@ def rollouts(request: pytest.FixtureRequest, tmp_path: Path) -> Rollouts:
     if request.param == "memory":
         return FakeRollouts()
     return sql_rollouts(new_database(request, request.param, tmp_path))
-
-
-def new_database(request: pytest.FixtureRequest, engine: str, folder: Path) -> str:
-    """Return the URL of an empty control database on an engine of :data:`ENGINES`."""
-    if engine == "sqlite":
-        return new_control_database(folder)
-    server: str = request.getfixturevalue("postgres_url")
-    name = f"control_{uuid4().hex}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    admin.dispose()
-    return server.rsplit("/", 1)[0] + f"/{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from windsock.records import (
     Alert,
@@ -33,6 +34,12 @@ class FakeMonitor:
         self.kept_alerts: dict[tuple[str, str], Alert] = {}
         self.history: list[Alert] = []
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def windows(
         self, model: str, kind: WindowKind | None = None, *, since: datetime | None = None

@@ -94,14 +94,22 @@ def new_control_database(folder: Path) -> str:
 
 def home_of(url: str) -> Path:
     """Return the folder of keys and storage that belongs to a control database, made where it is missing."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        home = Path(str(parsed.database)).parent / "installation"
-    else:
-        home = Path(os.environ["AIRFLOW_HOME"]) / "ledgers" / digest_of(url)[:16]  # servers share names
+    home = _home_place(url)
     if not (home / "keys").exists():
         create_keys(home / "keys")
     return home
+
+
+def copy_home(url: str, copy_url: str) -> None:
+    """Let the copy of a database have a copy of its keys and its storage."""
+    shutil.copytree(home_of(url), _home_place(copy_url))
+
+
+def _home_place(url: str) -> Path:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Path(str(parsed.database)).parent / "installation"
+    return Path(os.environ["AIRFLOW_HOME"]) / "ledgers" / digest_of(url)[:16]  # servers share names
 
 
 def step_records(url: str) -> SqlStepRecords:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from windsock.records import BASIS_POINTS
@@ -163,7 +163,7 @@ def needed(world: World, design: Design, goal: Goal, power: float) -> Need:
     if math.isinf(least[0]):
         return Need(math.inf, math.inf, least[1])
     shortest = max(world.cycle_days, world.days_for(least[0]))
-    reach = partial(power_in, world, design, goal)
+    reach = cache(partial(power_in, world, design, goal))
     if reach(shortest) >= power:
         why = least[1] if world.days_for(least[0]) >= world.cycle_days else "cycle"
         return Need(math.ceil(max(least[0], world.units_in(shortest))), shortest, why)
@@ -211,6 +211,7 @@ def detectable(world: World, design: Design, goal: Goal, power: float, days: flo
     if not any(visit.counts for visit in visits(world, design, days)):
         return None
 
+    @cache
     def reach(distance: float) -> float:
         return power_in(world, design, Goal(distance=distance, is_gain=goal.is_gain), days)
 
@@ -232,16 +233,22 @@ def _where(reach: Callable[[float], float], power: float, low: float) -> float:
     from scipy.optimize import brentq
     from scipy.special import ndtri
 
+    reach = cache(reach)
     high = low
     while reach(high) < power:
         high *= 2
         if high > low * LARGEST:
             return math.inf
 
-    def lacking(root: float) -> float:
-        return float(ndtri(min(1 - 1e-12, max(1e-12, reach(root * root)))) - ndtri(power))
+    # Both were asked above: they are not asked again for a square that is rounded.
+    asked = {math.sqrt(end): end for end in (max(low, high / 2), high)}
 
-    ends = math.sqrt(max(low, high / 2)), math.sqrt(high)
+    @cache
+    def lacking(root: float) -> float:
+        seen = reach(asked.get(root, root * root))
+        return float(ndtri(min(1 - 1e-12, max(1e-12, seen))) - ndtri(power))
+
+    ends = min(asked), max(asked)
     if not lacking(ends[0]) < 0 < lacking(ends[1]):
         return high  # so near to it that rounding decides
     return float(brentq(lacking, *ends, rtol=NEAR / 2)) ** 2

@@ -135,7 +135,8 @@ def power_of(
         information = (last / errors.true) ** 2
         is_last = visit is visits[-1] and information > walk.information
         if visit.counts and (is_last or walk.adds(information)):
-            power += walk.stop(information, bound * errors.found / errors.true)[0]
+            leaves = walk.crossed if visit is visits[-1] else walk.stop
+            power += leaves(information, bound * errors.found / errors.true)[0]
     return min(1.0, power)
 
 

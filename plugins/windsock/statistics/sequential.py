@@ -208,8 +208,11 @@ class Walk:
         places, mass, deviation = self._start(information)
         nodes, weights = _legendre()
         new = nodes * limit
-        density = np.exp(-0.5 * ((new[:, None] - places) / deviation) ** 2) @ mass
-        self._mass = density * weights * (limit / deviation / math.sqrt(2 * math.pi))
+        apart = np.subtract.outer(new / deviation, places / deviation)
+        np.square(apart, out=apart)  # all in one place: as long as the rest is the memory of further tables
+        apart *= -0.5
+        np.exp(apart, out=apart)
+        self._mass = apart @ mass * weights * (limit / deviation / math.sqrt(2 * math.pi))
         self._places, self.information = new, information
         self._apart = math.pi * limit / NODES
         return left

@@ -199,18 +199,40 @@ def test_one_client_too_many(world: World) -> None:
         world.registry.add("shop")
 
 
+AT_ONCE = """
+import json, os, sys, traceback
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from windsock.serving.client_file import ClientRegistry
+
+def change(process):
+    registry = ClientRegistry(Path(sys.argv[2]))
+    for number in range(10):
+        registry.add(f"c{process}-{number}")
+
+children = []
+for process in range(3):
+    children.append(os.fork())
+    if not children[-1]:
+        code = 1
+        try:
+            change(process)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+"""
+"""Three processes that are forks of one which has imported all, and change the file at once."""
+
+
 def test_changes_of_several_processes_at_once_are_all_kept(world: World) -> None:
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
-        "from windsock.serving.client_file import ClientRegistry;"
-        "registry = ClientRegistry(Path(sys.argv[2]));"
-        "[registry.add(f'c{sys.argv[3]}-{number}') for number in range(10)]"
-    )
-    run = [
-        subprocess.Popen([sys.executable, "-c", code, str(PLUGINS), str(world.file), str(number)])
-        for number in range(3)
-    ]
-    assert [process.wait(60) for process in run] == [0, 0, 0]
+    run = subprocess.run(
+        [sys.executable, "-c", AT_ONCE, str(PLUGINS), str(world.file)],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert json.loads(run.stdout) == [0, 0, 0], run.stderr
     assert len(world.registry.list()) == 30
 
 

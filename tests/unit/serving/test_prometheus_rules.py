@@ -247,6 +247,7 @@ def test_promtool_finds_no_fault_in_the_rules(project):
 
 
 @needs_promtool
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", [False, True], ids=["minutes", "hours"])
 def test_each_alert_fires_and_is_silent(project, tmp_path, slow):
     tests = []
