@@ -44,8 +44,16 @@ HEALTH_SECONDS = 0.5
 ASK_SECONDS = 5.0
 # How long a writer waits for SQLite's lock: the DAG processor holds it while it stores all DAGs of a file.
 LOCK_SECONDS = 60
-PACE = {"DAG_PROCESSOR__REFRESH_INTERVAL": 10, "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 10}
-"""Seconds after which a changed file is seen, unless the environment has Airflow's variables of them."""
+PACE = {
+    "DAG_PROCESSOR__REFRESH_INTERVAL": 10,
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 10,
+    # One file makes the DAGs of all models, and the clock runs while other programs have the cores: with
+    # Airflow's own 30 and 50 seconds a hundred models on a busy machine have no DAG at all.
+    "CORE__DAGBAG_IMPORT_TIMEOUT": 300,
+    "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": 360,
+}
+"""Seconds after which a changed file is seen, and that reading it may take, unless the environment has
+Airflow's variables of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -148,6 +148,20 @@ def test_how_often_files_are_parsed_is_the_environments_to_say(stack):
     assert replace(stack, inherited={name: "60"}).environment()[name] == "60"
 
 
+READING = {
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
+    "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "360",
+}
+
+
+def test_reading_the_dags_of_many_models_has_time(stack):
+    shipped = stack.environment()
+    assert {name: shipped[name] for name in READING} == READING
+    own = dict.fromkeys(READING, "900")
+    said = replace(stack, inherited=own).environment()
+    assert {name: said[name] for name in READING} == own
+
+
 def test_airflow_is_told_where_everything_is(stack):
     environment = stack.environment()
     assert environment["AIRFLOW_HOME"] == str(stack.home / "airflow")

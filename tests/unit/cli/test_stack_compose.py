@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from windsock.cli.stack import PACE
+
 SECRETS = {"WINDSOCK_FERNET_KEY", "WINDSOCK_API_SECRET", "WINDSOCK_JWT_SECRET", "WINDSOCK_POSTGRES_PASSWORD"}
 
 
@@ -49,6 +51,13 @@ def test_airflow_knows_the_options(services):
         if name.startswith("AIRFLOW__"):
             _, section, option = name.split("__")
             assert option.lower() in conf.configuration_description[section.lower()]["options"], name
+
+
+def test_reading_the_dags_has_as_long_as_on_one_machine(services):
+    environment = services["init"]["environment"]
+    limits = [name for name in PACE if name.endswith("_TIMEOUT")]
+    assert len(limits) == 2
+    assert {name: environment[f"AIRFLOW__{name}"] for name in limits} == {n: str(PACE[n]) for n in limits}
 
 
 def test_every_database_of_an_address_is_created(text):
