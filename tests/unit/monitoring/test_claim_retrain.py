@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,8 +11,10 @@ from support.fakes import fake_ports
 from support.retraining import DAY, MIDNIGHT, make_episode, policy_spec
 from windsock import records as r
 from windsock.exceptions import MonitoringError, SettingsError
+from windsock.monitoring.alerts import conditions_of
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain, learned
+from windsock.monitoring.decide_retrain import decide_retrain
 from windsock.spec.known_refusals import known_refusals
 
 NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
@@ -123,6 +126,33 @@ class TestOutsideEvents:
         assert "WS-MONITORING-053" in held.reason
         assert len(ports.monitor.episodes("churn")) == 1
 
+    def test_few_held_out_rows_open_the_breaker_of_events(self, ports):
+        wide, kept = make_difference(-0.3, 0.5, opponent="champion"), r.RetrainOutcome.KEPT
+        for number in (1, 2):
+            later = replace(ports, now=lambda number=number: NOW + number * 9 * DAY)
+            claim = self.claim(later, f"order-{number}", f"run{number}", breaker=2)
+            assert claim.granted, claim.reason
+            step = r.CloseRetrainInput(
+                spec=policy_spec(),
+                claim=claim,
+                outcome=kept,
+                against=wide,
+                run=r.RunContext(dag_id="dag", run_id=f"run{number}"),
+            )
+            assert close_retrain(step, later, "").outcome is r.RetrainOutcome.TOO_FEW
+        later = replace(ports, now=lambda: NOW + 30 * DAY)
+        held = self.claim(later, "order-3", "run3", breaker=2)
+        assert not held.granted
+        assert "WS-MONITORING-052" in held.reason
+        assert "had too few held-out rows" in held.reason
+        asked = r.DecideRetrainInput(spec=policy_spec(breaker=2))
+        decision = decide_retrain(asked, later, "")
+        assert decision.stopped == ("event",)
+        (alert,) = [one for one in conditions_of(None, None, decision) if one.key == "retrain:breaker"]
+        assert alert.active
+        assert "No retrain that an event from outside asks for follows until" in alert.text
+        assert alert.text.count("too_few") == 2
+
     def test_what_is_announced_already_answers_it(self, ports):
         ports.monitor.announce(make_episode())
         claim = self.claim(ports)
@@ -132,18 +162,31 @@ class TestOutsideEvents:
 
 
 def promote(ledger, version: str, bundle: str) -> None:
+    write(ledger, r.LedgerAction.COMMIT, version, bundle)
+
+
+def write(ledger, action: r.LedgerAction, version: str, bundle: str, **body: object) -> None:
     ledger.append(
         r.LedgerEntry(
             model="churn",
-            action=r.LedgerAction.COMMIT,
+            action=action,
             epoch=int(version),
             version=version,
             digest=bundle,
             actor="scheduler",
-            body={"bundle_uri": "memory://"},
+            body={"bundle_uri": "memory://", **body},
         ),
         after_seq=len(ledger.rows("churn")),
     )
+
+
+def decide_row(ports, outcome: str, run: r.RunContext = RUN, against: object = None) -> None:
+    """Write what the gate said in a run, with its evidence."""
+    met = against.model_dump(mode="json") if against is not None else None
+    content = json.dumps({"evaluation": {"against_champion": met}}).encode()
+    pack = ports.bundles.put_document("evidence/churn/one.json", content)
+    kept = {"evidence_uri": "evidence/churn/one.json", "evidence_digest": pack}
+    write(ports.ledger, r.LedgerAction.DECIDE, "0", digest("b"), outcome=outcome, run=run.named, **kept)
 
 
 class TestClose:
@@ -179,6 +222,66 @@ class TestClose:
         assert close_retrain(step, ports, "").outcome is r.RetrainOutcome.TOO_FEW
         (episode,) = ports.monitor.episodes("churn")
         assert episode.outcome is r.RetrainOutcome.TOO_FEW
+
+    def close(self, ports, outcome: str, **fields: object) -> r.RetrainOutcome:
+        ports.monitor.kept_episodes["churn"]["one"] = make_episode(announced=1)
+        claim = claim_retrain(claim_input(), ports, "")
+        step = r.CloseRetrainInput(
+            spec=policy_spec(), claim=claim, run=RUN, outcome=r.RetrainOutcome(outcome), **fields
+        )
+        return close_retrain(step, ports, "").outcome
+
+    @pytest.mark.parametrize("said", ["promoted", "queued"])
+    def test_a_word_alone_promotes_nothing_and_queues_nothing(self, ports, said):
+        promote(ports.ledger, "1", digest("a"))
+        assert self.close(ports, said) is r.RetrainOutcome.UNCHANGED
+
+    @pytest.mark.parametrize("said", ["promoted", "queued", "failed"])
+    @pytest.mark.parametrize(("gate", "came"), [("keep", "kept"), ("refuse", "refused")])
+    def test_the_gate_s_no_is_in_the_ledger(self, ports, said, gate, came):
+        promote(ports.ledger, "1", digest("a"))
+        decide_row(ports, gate)
+        assert self.close(ports, said) is r.RetrainOutcome(came)
+
+    @pytest.mark.parametrize(("run", "gate"), [(RUN, "promote"), (OTHER, "keep")])
+    def test_a_fault_after_a_yes_or_beside_another_run_s_no_is_a_fault(self, ports, run, gate):
+        promote(ports.ledger, "1", digest("a"))
+        decide_row(ports, gate, run)
+        assert self.close(ports, "failed") is r.RetrainOutcome.FAILED
+
+    @pytest.mark.parametrize("rolled_back", [False, True])
+    def test_another_version_is_a_promotion_also_where_a_person_has_rolled_it_back(self, ports, rolled_back):
+        promote(ports.ledger, "1", digest("a"))
+        claim = claim_retrain(claim_input(), ports, "")
+        ports.ledger.now = lambda: NOW
+        promote(ports.ledger, "2", digest("b"))
+        if rolled_back:
+            promote(ports.ledger, "3", digest("a"))
+        step = r.CloseRetrainInput(
+            spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome.PROMOTED, run=RUN
+        )
+        assert close_retrain(step, ports, "").outcome is r.RetrainOutcome.PROMOTED
+
+    def test_a_version_that_waits_is_in_the_ledger(self, ports):
+        promote(ports.ledger, "1", digest("a"))
+        write(ports.ledger, r.LedgerAction.QUEUE, "2", digest("b"), run=RUN.named)
+        assert self.close(ports, "queued") is r.RetrainOutcome.QUEUED
+
+    @pytest.mark.parametrize(("kept_is_wide", "came"), [(True, "too_few"), (False, "kept")])
+    def test_the_difference_is_that_of_the_signed_evidence(self, ports, kept_is_wide, came):
+        promote(ports.ledger, "1", digest("a"))
+        wide, narrow = (make_difference(-one, one, opponent="champion") for one in (0.4, 0.01))
+        kept, handed = (wide, narrow) if kept_is_wide else (narrow, wide)
+        decide_row(ports, "keep", against=kept)
+        assert self.close(ports, "kept", against=handed) is r.RetrainOutcome(came)
+        assert ports.monitor.episodes("churn")[0].difference == kept
+
+    def test_evidence_that_is_gone_makes_no_rows_too_few(self, ports):
+        promote(ports.ledger, "1", digest("a"))
+        decide_row(ports, "keep")
+        ports.bundles.documents.clear()
+        wide = make_difference(-0.4, 0.4, opponent="champion")
+        assert self.close(ports, "kept", against=wide) is r.RetrainOutcome.KEPT
 
     def test_an_edited_claim_changes_nothing(self, ports):
         ports.monitor.kept_episodes["churn"]["one"] = make_episode(loss=0.1, announced=1)
