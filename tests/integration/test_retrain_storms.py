@@ -65,15 +65,18 @@ class Storm:
 
     def promote(self) -> None:
         self.versions += 1
+        self.write(r.LedgerAction.COMMIT, epoch=self.versions)
+
+    def write(self, action: r.LedgerAction, *, epoch: int, **body: Any) -> None:
         self.ledger.append(
             r.LedgerEntry(
                 model="churn",
-                action=r.LedgerAction.COMMIT,
-                epoch=self.versions,
+                action=action,
+                epoch=epoch,
                 version=str(self.versions),
                 digest=f"{self.versions:064x}"[::-1],
                 actor="scheduler",
-                body={"bundle_uri": "memory://"},
+                body={"bundle_uri": "memory://", **body},
             ),
             after_seq=len(self.ledger.rows("churn")),
         )
@@ -185,6 +188,7 @@ class Storm:
             if at > self.round:
                 continue
             self.ending.remove((at, claim, outcome))
+            self.keep(outcome, run_of(claim))
             against = WIDE if len(self.begun) % 5 == 0 else None  # then its rows could show nothing
             step = r.CloseRetrainInput(
                 spec=SPEC, claim=claim, outcome=outcome, against=against, run=run_of(claim)
@@ -193,8 +197,14 @@ class Storm:
                 close_retrain(step, self.ports, "")
             if self.active is not None and self.active[0] == claim.holder:
                 self.active = None
-            if outcome is r.RetrainOutcome.PROMOTED:
-                self.promote()
+
+    def keep(self, outcome: r.RetrainOutcome, run: r.RunContext) -> None:
+        """Write what a retrain came to into the ledger, as its own tasks do before it is closed."""
+        if outcome is r.RetrainOutcome.PROMOTED:
+            self.promote()
+        if outcome is r.RetrainOutcome.QUEUED:
+            self.versions += 1
+            self.write(r.LedgerAction.QUEUE, epoch=0, run=run.named)
 
     def check(self) -> None:
         """Hold the promises, after each hour."""

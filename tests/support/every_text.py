@@ -91,6 +91,7 @@ FULL: dict[str, Any] = {
     "monitoring": {
         "window": "24h",
         "lateness": "63s",
+        "timezone": "Europe/Berlin",
         "labels": {
             "kind": "table",
             "conn_id": "the connection",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from support.builders import NOON, digest, make_spec
-from support.fakes import FakeBundles
+from support.fakes import FakeBundles, FakeLedger
 from support.performance import SCHEMA
 from windsock import records as r
 from windsock.ports import LoadedBundle
@@ -117,3 +117,35 @@ def run_of(claim: r.RetrainClaim) -> r.RunContext:
     """Return the run that holds a claim."""
     dag_id, _, run_id = claim.holder.partition("/")
     return r.RunContext(dag_id=dag_id, run_id=run_id)
+
+
+def claim_input(
+    run_id: str | None = "run1", key: str | None = "one", **retrain: object
+) -> r.ClaimRetrainInput:
+    """Return what a run of the retrain DAG asks."""
+    return r.ClaimRetrainInput(
+        spec=policy_spec(**retrain),
+        episode_key=key,
+        run=r.RunContext(dag_id="churn__drift_retrain", run_id=run_id),
+    )
+
+
+def promote(ledger: FakeLedger, version: str, bundle: str) -> None:
+    """Let a version serve."""
+    write(ledger, r.LedgerAction.COMMIT, version, bundle)
+
+
+def write(ledger: FakeLedger, action: r.LedgerAction, version: str, bundle: str, **body: object) -> None:
+    """Write a row of the ledger."""
+    ledger.append(
+        r.LedgerEntry(
+            model="churn",
+            action=action,
+            epoch=int(version),
+            version=version,
+            digest=bundle,
+            actor="scheduler",
+            body={"bundle_uri": "memory://", **body},
+        ),
+        after_seq=len(ledger.rows("churn")),
+    )

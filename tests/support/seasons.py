@@ -73,7 +73,9 @@ def draw_rows(
     return pd.concat(parts, ignore_index=True)
 
 
-def found_in(frame: pd.DataFrame, window: timedelta = DAY, reference: object = None) -> Found:
+def found_in(
+    frame: pd.DataFrame, window: timedelta = DAY, reference: object = None, zone: str = "UTC"
+) -> Found:
     """Find seasons; the profile is of the rows of ``reference``, else of all."""
     mask = np.ones(len(frame), dtype=bool) if reference is None else np.asarray(reference)
     profile = build_profile(frame[mask].drop(columns="at"), FIELDS)
@@ -81,13 +83,16 @@ def found_in(frame: pd.DataFrame, window: timedelta = DAY, reference: object = N
         column.name: History(column=column, values=frame[column.name], reference=mask)
         for column in profile.columns
     }
-    return find_seasons(histories, frame["at"].to_numpy().astype("datetime64[us]"), window)
+    times = frame["at"].to_numpy().astype("datetime64[us]")
+    return find_seasons(histories, times, window, zone=zone)
 
 
-def profile_of(frame: pd.DataFrame, window: timedelta = DAY, reference: object = None) -> DriftProfile:
+def profile_of(
+    frame: pd.DataFrame, window: timedelta = DAY, reference: object = None, zone: str = "UTC"
+) -> DriftProfile:
     """Return the profile of some rows with its seasons, as it is read again once it was stored."""
     mask = np.ones(len(frame), dtype=bool) if reference is None else np.asarray(reference)
-    found = found_in(frame, window, reference)
+    found = found_in(frame, window, reference, zone)
     profile = build_profile(frame[mask].drop(columns="at"), FIELDS)
     made = profile.replace(columns=tuple(found.columns[column.name] for column in profile.columns))
     return DriftProfile.model_validate_json(canonical_json(made.model_dump(mode="json")))

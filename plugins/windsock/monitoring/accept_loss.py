@@ -15,9 +15,9 @@ from windsock.exceptions import MonitoringError, WindsockError
 from windsock.monitoring.accepted_alerts import end_alerts
 from windsock.monitoring.check_performance import check_performance, look_anew
 from windsock.monitoring.kept_metrics import REALISED, metrics_of, numbers_of_intervals
+from windsock.monitoring.performance_asked import LACKS, asked_of
 from windsock.monitoring.performance_case import Case
 from windsock.monitoring.performance_checks import DROP
-from windsock.monitoring.performance_floor import asked_of
 from windsock.ports import Ports
 from windsock.records import (
     Baseline,
@@ -99,7 +99,7 @@ def _nothing(model: str, what: str, advice: str = "") -> MonitoringError:
 
 
 def _lost_window(spec: ModelSpec, ports: Ports, champion: Champion) -> WindowVerdict:
-    """Return the latest judged window of the version that serves, which fails by a loss.
+    """Return the latest judged window of the version that serves, which fails by a loss, or lacks a floor.
 
     :raises MonitoringError: if there is none, or it does not fail, or has no metric with an interval.
     """
@@ -107,19 +107,26 @@ def _lost_window(spec: ModelSpec, ports: Ports, champion: Champion) -> WindowVer
     judged = [
         one
         for one in ports.monitor.windows(spec.name, "performance")
-        if one.digest == champion.digest and one.status in JUDGED and one.window.end <= now
+        if one.digest == champion.digest
+        and (one.status in JUDGED or _lacks_baseline(one))
+        and one.window.end <= now
     ]
     if not judged:
         what = f"no window of version {champion.version}, which serves, is judged by its labels yet"
         raise _nothing(spec.name, what, "Wait until labels are there and a window is judged, then try again.")
     last = judged[-1]
     about = f"the latest judged window, to {last.window.end:%Y-%m-%d %H:%M} UTC,"
-    if last.status is not Status.FAIL:
+    if last.status is not Status.FAIL and not _lacks_baseline(last):
         raise _nothing(spec.name, f"{about} shows no loss against what is asked of the model")
     if not _kept_metrics(last):
         what = f"{about} keeps no metric with an interval"
         raise _nothing(spec.name, what, _again(spec.name, last))
     return last
+
+
+def _lacks_baseline(verdict: WindowVerdict) -> bool:
+    """Return whether the judged metric could be held against nothing, as the baseline has no value of it."""
+    return any(name.startswith(f"{LACKS}:") for name in verdict.numbers)
 
 
 def _again(model: str, verdict: WindowVerdict) -> str:
@@ -149,7 +156,8 @@ def _computed_anew(
     if not _are_alike(made, _kept_metrics(verdict)):
         what = "the kept verdict has other metrics than log and labels give now, so it may have been edited"
         raise _nothing(spec.name, what, _again(spec.name, verdict))
-    if not any(_is_of_drop(one.name) and one.status is Status.FAIL for one in case.checks):
+    is_lost = any(_is_of_drop(one.name) and one.status is Status.FAIL for one in case.checks)
+    if not is_lost and not any(name.startswith(f"{LACKS}:") for name in case.numbers):
         advice = (
             "What fails is `gate.minimum`, `business` or the like: change that limit in the model's file, or "
             "see that the model gets better."

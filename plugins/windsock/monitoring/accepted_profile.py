@@ -91,7 +91,7 @@ def _kept(own: ColumnProfile, made: ColumnProfile, span: Span) -> ColumnProfile:
     """
     season = own.season
     if season is not None:
-        shares = zip(overlap(span, season.cycle), season.rows, strict=True)
+        shares = zip(overlap(span, season.cycle, season.zone), season.rows, strict=True)
         reference = tuple(round(share * rows) for share, rows in shares)
         season = season.replace(reference=reference) if any(reference) else None
     return made.replace(

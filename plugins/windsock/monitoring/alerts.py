@@ -117,8 +117,13 @@ def _tried(decision: RetrainDecision) -> str:
 
 def _against(decision: RetrainDecision) -> str:
     """Return against what alone no retrain follows; empty: against nothing."""
-    both = {"performance", "drift"} <= set(decision.stopped)
-    return f" against {AGAINST[decision.stopped[0]]}" if decision.stopped and not both else ""
+    stopped = set(decision.stopped)
+    if not stopped or {"performance", "drift"} <= stopped:
+        return ""
+    if stopped == {"event"}:
+        return " that an event from outside asks for"
+    too = ", or as an event from outside asks," if stopped == {"performance", "event"} else ""
+    return f" against {AGAINST[decision.stopped[0]]}{too}"
 
 
 def _what_follows(decision: RetrainDecision | None) -> str:

@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from windsock.monitoring.performance_checks import LOSS
-from windsock.records import Episode, EpisodeState, Span, Status, WindowKind, WindowVerdict
+from windsock.records import (
+    BetterThanBroken,
+    Episode,
+    EpisodeState,
+    Span,
+    Status,
+    WindowKind,
+    WindowVerdict,
+)
 from windsock.records.retraining import answered_until, open_episode
 from windsock.records.stretches import judged_until
 from windsock.spec import RetrainBlock, digest_of
@@ -43,7 +51,7 @@ class Case(NamedTuple):
     length: timedelta
     episodes: Sequence[Episode]
     metric: str | None = None
-    is_lost: bool = False
+    lost: BetterThanBroken | None = None
 
 
 def event_key(event_id: str) -> str:
@@ -86,14 +94,16 @@ def _not_won_back(case: Case, windows: Sequence[WindowVerdict]) -> Asked | None:
     """Return what asks where no window of a version that only beat a broken champion has passed.
 
     Its windows may say neither, as its labels are too few to tell a loss of the limit. More rows since the
-    onset may make a better one.
+    onset may make a better one. What passed before it serves is no recovery: the same bundle may have served
+    when all was well, and be back.
     """
-    if not case.is_lost:
+    if case.lost is None:
         return None
     after = answered_until(case.episodes, case.now)
     own = [one for one in windows if one.kind == "performance" and one.digest == case.digest]
     seen = [one for one in own if (after or one.window.start) < one.window.end <= case.now]
-    if not seen or any(one.status is Status.PASS for one in own):
+    since = case.lost.serves_since
+    if not seen or any(one.status is Status.PASS and judged_until(one) > since for one in own):
         return None
     latest = max(seen, key=lambda one: one.window.end)
     key = f"{case.digest[:12]}-{latest.window.start.astimezone(UTC):%Y%m%dT%H%M%SZ}"

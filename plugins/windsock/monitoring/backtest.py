@@ -11,7 +11,7 @@ from windsock.exceptions import MonitoringError
 from windsock.monitoring.backtest_memory import Clock
 from windsock.monitoring.backtest_runs import due_windows, run_monitor
 from windsock.monitoring.claim_retrain import claim_retrain
-from windsock.monitoring.close_retrain import close_retrain
+from windsock.monitoring.close_retrain import close_as
 from windsock.monitoring.judge_again import AGAIN
 from windsock.monitoring.late_labels import LATE
 from windsock.monitoring.unjudged import CODES
@@ -180,7 +180,8 @@ def _retrain(
     close = CloseRetrainInput(
         spec=spec, claim=claim, outcome=trial.outcome, against=trial.difference, run=run
     )
-    return trial.replace(outcome=close_retrain(close, ports, "").outcome)
+    # Of a log the version of the time goes on serving: the trial's own word is what it came to.
+    return trial.replace(outcome=close_as(close, ports).outcome)
 
 
 def _compared(judged: Sequence[BacktestWindow], retrainer: Retrainer) -> list[BacktestWindow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from windsock.records import Episode, PairedDifference
+from windsock.records import Episode, PairedDifference, RetrainOutcome
 from windsock.records.retraining import AGAINST, USELESS, Trigger
 
 SHOWN = 2
@@ -25,7 +25,9 @@ def tried_text(episodes: Sequence[Episode], digest: str, stopped: Collection[Tri
     """
     told = []
     for against in dict.fromkeys(AGAINST[one] for one in stopped):
-        useless = [one for one in episodes if AGAINST[one.trigger] == against and _counts(one, digest)]
+        useless = [
+            one for one in episodes if AGAINST[one.trigger] == against and _counts(one, digest, stopped)
+        ]
         if useless:
             shown = [_one(one) for one in useless[-SHOWN:]]
             before = f" and {len(useless) - SHOWN} before" if len(useless) > SHOWN else ""
@@ -33,8 +35,10 @@ def tried_text(episodes: Sequence[Episode], digest: str, stopped: Collection[Tri
     return "; ".join(told)
 
 
-def _counts(episode: Episode, digest: str) -> bool:
-    return episode.digest == digest and episode.outcome in USELESS and episode.forgiven_by is None
+def _counts(episode: Episode, digest: str, stopped: Collection[Trigger]) -> bool:
+    showed_nothing = episode.trigger == "event" and episode.outcome is RetrainOutcome.TOO_FEW
+    is_useless = episode.outcome in USELESS or (showed_nothing and "event" in stopped)
+    return episode.digest == digest and is_useless and episode.forgiven_by is None
 
 
 def _one(episode: Episode) -> str:

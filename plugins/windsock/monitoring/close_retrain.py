@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from windsock.monitoring.claim_retrain import holder_of
 from windsock.monitoring.performance_checks import RELATIVE
+from windsock.monitoring.retrain_end import difference_of, proved
 from windsock.ports import Ports
 from windsock.records import CloseRetrainInput, Episode, PairedDifference, RetrainEnd, RetrainOutcome
 from windsock.records.retraining import USELESS
@@ -12,8 +13,23 @@ from windsock.records.retraining import USELESS
 def close_retrain(step: CloseRetrainInput, ports: Ports, key: str) -> RetrainEnd:
     """Close the episode that this run has claimed with its outcome; a run without a claim closes nothing.
 
-    Whose claim it is, and of which episode, is read from the control database: what was handed over may have
-    been edited on its way.
+    Whose claim it is, and of which episode, is read from the control database; whether a version was promoted
+    or waits, and how it did against the champion, from the ledger and the gate's signed evidence: what was
+    handed over may have been edited on its way.
+
+    :raises MonitoringError: if no run is named.
+    :raises DatabaseUnavailableError: if the control database does not answer.
+    :raises StorageError: if the storage does not answer.
+    """
+    holder = holder_of(step.spec.name, step.run)
+    episode = _claimed(ports, step.spec.name, holder)
+    rows = ports.ledger.rows(step.spec.name)
+    against = difference_of(step.against, ports, rows, holder)
+    return close_as(step.replace(outcome=proved(step.outcome, episode, rows, holder), against=against), ports)
+
+
+def close_as(step: CloseRetrainInput, ports: Ports) -> RetrainEnd:
+    """Close the episode of a run with an outcome that is known to be true, as that of a replay's own trial.
 
     :raises MonitoringError: if no run is named.
     :raises DatabaseUnavailableError: if the control database does not answer.

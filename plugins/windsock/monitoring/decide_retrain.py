@@ -21,9 +21,12 @@ from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.monitoring.undated import undated_text
 from windsock.ports import Ports
 from windsock.records import (
+    BetterThanBroken,
     DecideRetrainInput,
     Episode,
     EpisodeState,
+    LedgerAction,
+    LedgerRow,
     RetrainDecision,
     RetrainOrder,
     RetrainOutcome,
@@ -32,12 +35,13 @@ from windsock.records import (
     WindowVerdict,
     retrains_by_rollout,
 )
-from windsock.records.accepted_drift import accepted_until, is_accepted
+from windsock.records.accepted_drift import accepted_ahead, accepted_until, is_accepted
 from windsock.records.baseline import better_than_broken_of
 from windsock.records.retraining import Hold, hold_of, open_breakers
 from windsock.spec import RetrainBlock
 
 WAITING_CODE = "WS-MONITORING-119"
+AHEAD_CODE = "WS-MONITORING-101"
 
 
 def decide_retrain(step: DecideRetrainInput, ports: Ports, key: str) -> RetrainDecision:
@@ -104,12 +108,22 @@ def weigh(step: DecideRetrainInput, ports: Ports) -> RetrainDecision:
         event_id=step.event_id,
         rows=rows,
         metric=step.spec.metric,
-        is_lost=better_than_broken_of(ports.ledger.rows(name)) is not None,
+        lost=better_than_broken_of(ports.ledger.rows(name)),
         cures={kind: undated_text(step.spec, kind, windows) for kind in KINDS},
     )
+    if (early := accepted_ahead(ports.ledger.rows(name), now)) is not None:
+        decision = decision.replace(reason=f"{decision.reason}; {_ahead(early)}")
     if champion is None or not decision.stopped:
         return decision
     return decision.replace(tried=tried_text(episodes, champion.digest, decision.stopped))
+
+
+def _ahead(row: LedgerRow) -> str:
+    what = "a loss" if row.action is LedgerAction.ACCEPT_LOSS else "drift"
+    return (
+        f"{AHEAD_CODE}: row {row.seq} of the ledger accepts {what} of windows that lie in the future, by a "
+        "clock that was ahead, and mutes nothing: accept it again while a window fails"
+    )
 
 
 def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) -> None:
@@ -136,7 +150,7 @@ def decide(
     event_id: str | None = None,
     rows: Callable[..., Ready] | None = None,
     metric: str | None = None,
-    is_lost: bool = False,
+    lost: BetterThanBroken | None = None,
     cures: Mapping[WindowKind, str] | None = None,
 ) -> RetrainDecision:
     """Say whether a retrain is announced: granted, waited for, or held back.
@@ -147,7 +161,7 @@ def decide(
     :param event_id: id of an event from outside that asks; ``None``: the windows ask.
     :param rows: completes a new episode, and says which rows its retrain waits for; ``None``: for none.
     :param metric: whose loss counts.
-    :param is_lost: whether the version that serves only beat a broken champion.
+    :param lost: how the version that serves came to, where it only beat a broken champion.
     :param cures: by kind, what would tell a pattern from trouble: said while its windows are bad.
     """
     decided = RetrainDecision(
@@ -160,7 +174,7 @@ def decide(
         return decided
     if not policy.triggers:
         return decided.replace(reason="the policy lets nothing ask for a retrain")
-    case = Case(model, policy, now, champion_digest, window_length, episodes, metric, is_lost)
+    case = Case(model, policy, now, champion_digest, window_length, episodes, metric, lost)
     asked = windows_ask(case, windows) if event_id is None else [event_asks(case, event_id)]
     # A breaker stays in sight until it is reset, also while nothing asks.
     stopped = open_breakers(episodes, policy, champion_digest)

@@ -116,11 +116,11 @@ def _like(frame: pd.DataFrame, step: CheckDriftInput, profile: DriftProfile | No
     own = [one.season for one in (profile.columns if profile else ()) if one.season and one.season.is_own]
     if not own or name is None or name not in frame:
         return frame
-    cycle = own[0].cycle
+    cycle, zone = own[0].cycle, own[0].zone
     moments = pd.to_datetime(frame[name], utc=True).dt.tz_localize(None)
     known = frame[moments.notna()]
-    parts = parts_of(moments[moments.notna()].to_numpy().astype("datetime64[us]"), cycle)
-    alike = known[np.array(overlap(step.window, cycle))[parts] > 0]
+    parts = parts_of(moments[moments.notna()].to_numpy().astype("datetime64[us]"), cycle, zone)
+    alike = known[np.array(overlap(step.window, cycle, zone))[parts] > 0]
     return alike if len(alike) else frame
 
 

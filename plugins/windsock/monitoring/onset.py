@@ -38,9 +38,10 @@ def searched_from(stretch: Stretch, spec: ModelSpec) -> datetime:
 def find_onset(stretch: Stretch, answers: pd.DataFrame, schema: InputSchema, spec: ModelSpec) -> datetime:
     """Return when the stretch began.
 
-    It is the start of its first bad window, unless a change of the mean is plain in the answers that were
-    judged and those before and after them: of their losses, to the worse, or of their scores, for drift. It
-    is never later than what the first bad window's verdict knew.
+    It is the start of its first bad window, unless a change of the level is plain in the answers that were
+    judged and those before and after them: of their losses, to the worse, or of their scores, for drift. One
+    odd value moves it by nothing, since ranks are compared. It is never
+    later than what the first bad window's verdict knew.
 
     :param answers: with ``label``, in the order of time, at least since :func:`searched_from`.
     """

@@ -129,6 +129,7 @@ def performance_drop(
     *,
     undefined: bool,
     source: str = "on held-out rows",
+    lacking: str = "",
 ) -> CheckResult:
     """Check that a realised metric has not fallen behind the baseline.
 
@@ -136,6 +137,7 @@ def performance_drop(
 
     :param undefined: whether the labelled rows do not define the metric, such as with one class only.
     :param source: where the baseline comes from, in words.
+    :param lacking: why there is none, in words.
     """
     check = f"{DROP}:{name}"
     if realised is None or realised.value is None:
@@ -143,7 +145,7 @@ def performance_drop(
         status = Status.INSUFFICIENT if undefined or realised is None else Status.ERROR
         return result(check, status, f"{name} is not defined by {rows:,} labelled rows", n=rows)
     if baseline is None or baseline.value is None:
-        message = f"{name} {realised.value:.4g}, and the version has no baseline of it"
+        message = f"{name} {realised.value:.4g}, and {lacking or 'the version has no baseline of it'}"
         return result(check, Status.INSUFFICIENT, message, value=None, n=realised.n)
     sign = direction(name)
     unit = abs(baseline.value) if name in RELATIVE else 1.0

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from windsock.monitoring import performance_checks as checks
+from windsock.monitoring.performance_asked import LACKS, asked_of, of_its_like
 from windsock.monitoring.performance_case import Case, guard
 from windsock.monitoring.performance_checks import (
     CODES,
@@ -24,7 +25,6 @@ from windsock.monitoring.performance_checks import (
 )
 from windsock.monitoring.performance_metrics import FEWEST, Usable
 from windsock.records import (
-    Baseline,
     CheckResult,
     Interval,
     MetricValue,
@@ -34,7 +34,6 @@ from windsock.records import (
 )
 from windsock.records.check_text import against_limit, number_text
 from windsock.statistics.metrics import Scored, direction
-from windsock.statistics.seasons import holds_whole_periods, loss_offset
 from windsock.statistics.verdict_intervals import compare_models
 
 if TYPE_CHECKING:
@@ -57,10 +56,19 @@ def judge_floor(case: Case, name: str) -> None:
     case.baseline = baseline_of(case.ledger, name)
     asked, source = of_its_like(case, name, *asked_of(case, name))
 
+    is_lacking = asked is None and case.baseline is not None
+    if is_lacking:
+        case.numbers[f"{LACKS}:{name}"] = 1.0
+
     def drop() -> CheckResult:
-        undefined = name in found.undefined
         return checks.performance_drop(
-            name, found.metric(name), asked, block, undefined=undefined, source=source
+            name,
+            found.metric(name),
+            asked,
+            block,
+            undefined=name in found.undefined,
+            source=source,
+            lacking=source if is_lacking else "",
         )
 
     guard(case, f"{DROP}:{name}", CODES[DROP], drop)
@@ -70,59 +78,6 @@ def judge_floor(case: Case, name: str) -> None:
     loss = loss_of(case.checks, name, asked)
     if loss is not None:
         case.numbers[f"{checks.LOSS}:{name}"] = loss
-
-
-def asked_of(case: Case, name: str) -> tuple[MetricValue | None, str]:
-    """Return the value that a metric is held against, and where it comes from, in words.
-
-    Without an accepted baseline of the metric, or where it has no interval, so that nothing can be judged
-    against it, it is what the version itself did on its held-out rows.
-    """
-    accepted = case.baseline.metric(name) if case.baseline else None
-    realised = case.reference.realised if case.reference else ()
-    own = next((one for one in realised if one.name == name), None)
-    bare = accepted is None or (accepted.interval is None and own is not None and own.interval is not None)
-    if case.baseline is None or accepted is None or bare:
-        return own, "on held-out rows"
-    return accepted, source_of(case.baseline)
-
-
-def of_its_like(
-    case: Case, name: str, asked: MetricValue | None, source: str
-) -> tuple[MetricValue | None, str]:
-    """Return what is asked in a look-back of some weekdays or hours only: less where the model does worse.
-
-    By what training saw on rows that the version was not fitted on, as the mixture of the look-back's parts.
-    Never more is asked, and what a person accepted stays as it is: it is of a look-back itself.
-    """
-    known = case.reference.seasons if case.reference else ()
-    season = next((one for one in known if one.metric == name), None)
-    length = case.lookback.end - case.lookback.start
-    if season is None or asked is None or asked.value is None or holds_whole_periods(length):
-        return asked, source
-    off = loss_offset(season, case.lookback)
-    if (
-        off is None
-        or direction(name) * off >= 0
-        or (case.baseline is not None and case.baseline.by is not None)
-    ):
-        return asked, source
-    interval = asked.interval
-    if interval is not None:
-        interval = interval.replace(low=interval.low + off, high=interval.high + off)
-    by = "weekday" if season.cycle == "week" else "hour"
-    told = (
-        f"{source}, moved by {off:+.3g}: it differs by {by}, and this look-back is no whole week "
-        "(set `monitoring.performance.window: 7d`)"
-    )
-    return asked.replace(value=asked.value + off, interval=interval), told
-
-
-def source_of(baseline: Baseline) -> str:
-    """Return where a baseline comes from, for people; never who accepted it."""
-    if baseline.by is not None:
-        return f"that a person accepted of version {baseline.version} on {baseline.at:%Y-%m-%d}"
-    return f"of version {baseline.version} on held-out rows, the baseline since {baseline.at:%Y-%m-%d}"
 
 
 def _minimum(case: Case, name: str, limit: float) -> CheckResult:

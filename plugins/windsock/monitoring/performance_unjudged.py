@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from windsock.monitoring.performance_asked import asked_of
 from windsock.monitoring.performance_case import Case, labelled_of
 from windsock.monitoring.performance_checks import COVERAGE, DROP, POSITIVE_RATE, RELATIVE
-from windsock.monitoring.performance_floor import asked_of
 from windsock.monitoring.unjudged import (
     BY_RATE,
     LOOKBACK_SPANS,

@@ -81,16 +81,35 @@ def accepted_until(rows: Sequence[LedgerRow], digest: Digest | None, now: dateti
 
     :param now: what was accepted by a clock that was ahead, of windows that end later, mutes nothing.
     """
-    row = acceptance_of(rows, digest, now=now) if digest is not None else None
-    losses = (
-        Span.model_validate(one.body["window"]).end
-        for one in reversed(rows)
-        if one.action is LedgerAction.ACCEPT_LOSS
-    )
+    drift = acceptance_of(rows, digest, now=now) if digest is not None else None
+    losses = (reach_of(row, rows) for row in reversed(rows) if row.action is LedgerAction.ACCEPT_LOSS)
     return Accepted(
-        drift=accepted_windows(row).end if row is not None else None,
+        drift=reach_of(drift, rows) if drift is not None else None,
         loss=next((end for end in losses if end <= now), None),
     )
+
+
+def reach_of(row: LedgerRow, rows: Sequence[LedgerRow]) -> datetime:
+    """Return up to when a person has accepted what windows show: never beyond what that person can have seen.
+
+    That is the end of the accepted windows, but no later than any row that the ledger has been given since:
+    where one is dated sooner, the clock was ahead when it was accepted, and windows in between were not seen.
+
+    :param row: the acceptance.
+    :param rows: the model's ledger, in order.
+    """
+    if row.action is LedgerAction.ACCEPT_DRIFT:
+        end = accepted_windows(row).end
+    else:
+        end = Span.model_validate(row.body["window"]).end
+    return min([end, *(one.at for one in rows if one.seq > row.seq)])
+
+
+def accepted_ahead(rows: Sequence[LedgerRow], now: datetime) -> LedgerRow | None:
+    """Return the last acceptance that a clock which was ahead has written; ``None``: all are of the past."""
+    accepted = (LedgerAction.ACCEPT_LOSS, LedgerAction.ACCEPT_DRIFT)
+    last = next((row for row in reversed(rows) if row.action in accepted), None)
+    return last if last is not None and reach_of(last, rows) > now else None
 
 
 def is_accepted(window: WindowVerdict, accepted: Accepted) -> bool:

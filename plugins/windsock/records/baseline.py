@@ -72,6 +72,11 @@ def baseline_of(rows: Sequence[LedgerRow], metric: str | None = None) -> Baselin
     return found
 
 
+def has_set_baseline(rows: Sequence[LedgerRow], digest: Digest) -> bool:
+    """Return whether a version was let in with a baseline of its own: the first one, or proved in quiet."""
+    return any(row.action is LedgerAction.COMMIT and given.digest == digest for row, given in _given(rows))
+
+
 def _given(rows: Sequence[LedgerRow]) -> Iterator[tuple[LedgerRow, Baseline]]:
     """Yield the rows that say something of the baseline, and what."""
     for row in rows:

@@ -207,7 +207,7 @@ class CloseRetrainInput(Record):
 class RetrainEnd(Record):
     """A retrain gave its claim back.
 
-    :param outcome: what it came to: as the caller said, or ``too_few``.
+    :param outcome: what it came to, by the ledger; or ``too_few``.
     """
 
     model: str

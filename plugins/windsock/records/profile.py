@@ -6,7 +6,7 @@ from pydantic import Field
 
 from windsock.records.base import MetricValue, Record
 from windsock.records.data import ColumnKind
-from windsock.records.seasons import Cycle, Season
+from windsock.records.seasons import UTC_ZONE, Cycle, Season
 from windsock.spec import DriftBlock
 
 EDGES = 256
@@ -143,11 +143,12 @@ class ReferenceChunks(Record):
 class LossSeason(Record):
     """How a metric differs by weekday or by hour, on rows that the model was not fitted on.
 
-    :param cycle: what it repeats in, in UTC.
+    :param cycle: what it repeats in.
     :param parts: the metric in each of the seven weekdays, or 24 hours, minus their mean by rows; ``None``
         where one has too few days (hours) to know.
     :param rows: rows of each part.
     :param reference: rows of each part among those that the version's realised metrics are of.
+    :param zone: time zone of the hours, by its name in the IANA database.
     """
 
     metric: str
@@ -155,6 +156,7 @@ class LossSeason(Record):
     parts: tuple[float | None, ...] = Field(min_length=7, max_length=24)
     rows: tuple[int, ...]
     reference: tuple[int, ...]
+    zone: str = Field(default=UTC_ZONE, exclude_if=UTC_ZONE.__eq__)
 
 
 class ReferencePerformance(Record):

@@ -107,6 +107,9 @@ def useless_in_a_row(
     count where the loss has plainly doubled since, or the rows since the onset have: the world went on
     changing, or there is more of it to learn from, and a retrain may help by now.
 
+    Where rows were too few to show a gain, drift and loss wait for more of them. An event from outside waits
+    for none: against further events such a retrain counts like one that did not help.
+
     :param episodes: in the order in which they were opened.
     :param loss: by now; ``None``: it is not known.
     :param rows: labelled answers since the onset by now; ``None``: they are not known.
@@ -122,9 +125,13 @@ def useless_in_a_row(
         has_grown = _has_grown(loss, episode.loss, by=PLAIN_GROWTH) or (
             trigger == "performance" and _has_grown(rows, episode.rows)
         )
-        if is_alike and not has_grown and episode.outcome in USELESS:
+        if is_alike and not has_grown and (episode.outcome in USELESS or _showed_nothing(episode, trigger)):
             useless.append(episode)
     return useless
+
+
+def _showed_nothing(episode: Episode, trigger: Trigger) -> bool:
+    return episode.trigger == trigger == "event" and episode.outcome is RetrainOutcome.TOO_FEW
 
 
 def _has_grown(now: float | None, then: float | None, *, by: float = 0.0) -> bool:
@@ -168,7 +175,7 @@ def hold_of(
     if len(useless) >= policy.breaker:
         return Hold(
             reason=f"WS-MONITORING-052: {len(useless)} retrains in a row did not help against "
-            f"{AGAINST[trigger]}, the limit is {policy.breaker}: a person must look"
+            f"{AGAINST[trigger]}{_unshown(useless)}, the limit is {policy.breaker}: a person must look"
             f"{_one_more(useless, policy) if trigger == 'performance' else ''}",
             breaker=True,
         )
@@ -192,6 +199,13 @@ def hold_of(
     if paid > now:
         reasons.append(f"{len(spent)} retrains in 24 hours, the budget is {policy.per_day}")
     return Hold(reason=f"WS-MONITORING-053: {'; '.join(reasons)}", not_before=max(rested, paid))
+
+
+def _unshown(useless: Sequence[Episode]) -> str:
+    """Return of how many retrains that counts the held-out rows were too few, in words; empty: of none."""
+    many = sum(one.outcome is RetrainOutcome.TOO_FEW for one in useless)
+    asked = "that an event from outside asked for had too few held-out rows to show a gain"
+    return f" ({many} {asked})" if many else ""
 
 
 def _one_more(useless: Sequence[Episode], policy: RetrainBlock) -> str:

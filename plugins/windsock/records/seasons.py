@@ -9,7 +9,9 @@ from pydantic import Field
 from windsock.records.base import Record
 
 Cycle = Literal["week", "day"]
-"""What a season repeats in: its parts are the seven weekdays (Monday is 0), or the 24 hours, in UTC."""
+"""What a season repeats in: its parts are the seven weekdays in UTC (Monday is 0), or the 24 hours of a time
+zone."""
+UTC_ZONE = "UTC"
 
 
 class SeasonPart(Record):
@@ -42,11 +44,13 @@ class Season(Record):
     :param parts: the seven weekdays, or the 24 hours; ``None`` where one has too few rows to know.
     :param reference: rows of the column's reference by part, where the parts are counted on a longer history
         than that; empty where they are counted on the reference itself.
+    :param zone: time zone of the hours, by its name in the IANA database.
     """
 
     cycle: Cycle
     parts: tuple[SeasonPart | None, ...] = Field(min_length=7, max_length=24)
     reference: tuple[int, ...] = ()
+    zone: str = Field(default=UTC_ZONE, exclude_if=UTC_ZONE.__eq__)
 
     @property
     def is_own(self) -> bool:

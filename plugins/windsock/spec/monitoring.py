@@ -11,6 +11,7 @@ from windsock.spec.base import Frozen
 from windsock.spec.durations import Duration, parse_duration
 from windsock.spec.faults import NotAllowedError
 from windsock.spec.words import Switch
+from windsock.spec.zones import is_zone
 
 SLICE = timedelta(hours=1)
 """What is counted at once, where windows are not shorter."""
@@ -169,6 +170,11 @@ class MonitoringBlock(Frozen):
         default=None,
         description="how long after its end a window is judged, at most a window; default: a minute",
     )
+    timezone: str = Field(
+        default="UTC",
+        description="whose hours of the day people keep, for windows shorter than a day",
+        exclude_if="UTC".__eq__,
+    )
     labels: LabelsBlock = Field(default=LabelsBlock(), description="where the truth arrives")
     drift: DriftBlock = Field(default=DriftBlock(), description="when a window has drifted")
     performance: PerformanceBlock = Field(
@@ -219,6 +225,9 @@ class MonitoringBlock(Frozen):
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
+        if not is_zone(self.timezone):
+            allowed = "a name of the IANA database, such as Europe/Berlin"
+            raise NotAllowedError(f"time zone {self.timezone!r}", allowed=allowed, at=("timezone",))
         if self.window_length < SHORTEST:
             raise NotAllowedError(f"a window of {self.window}", allowed="10s or more", at=("window",))
         if self.lateness_allowance > self.window_length:

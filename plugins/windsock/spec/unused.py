@@ -6,10 +6,13 @@ from typing import Any
 
 from windsock.exceptions import NotBuiltError
 from windsock.spec.base import Frozen
+from windsock.spec.durations import parse_duration
 from windsock.spec.model import ModelSpec
+from windsock.spec.monitoring import DAY
 from windsock.spec.shared import DEFAULT_COMPUTE, SharedSpec
 from windsock.spec.sources import ApiSource, FeatureStoreSource
 
+ZONE = "monitoring.timezone"
 NO_COPIES = "nothing starts or stops copies of a server; as many run as you start"
 
 UNUSED: dict[str, str] = {
@@ -48,11 +51,24 @@ def unused_keys(spec: ModelSpec, *, written: bool = True) -> tuple[str, ...]:
     :param written: name each key that the file has; else only those that say something other than the
         default: of a spec that was a record in between nobody knows what its file had.
     """
-    return tuple(
+    is_said = _is_written if written else _differs
+    told = [
         f"{path} does nothing yet: {why}"
         for path, why in UNUSED.items()
-        if path.startswith("serving.") and (_is_written if written else _differs)(spec, path)
-    )
+        if path.startswith("serving.") and is_said(spec, path)
+    ]
+    if is_said(spec, ZONE) and (why := _no_hours(spec)):
+        told.append(f"{ZONE} does nothing here: {why}")
+    return tuple(told)
+
+
+def _no_hours(spec: ModelSpec) -> str:
+    """Return why no window of a model is held against an hour of the day; empty: some are."""
+    if spec.data.event_time is None:
+        return "without `data.event_time` no hour is known"
+    block = spec.monitoring
+    shortest = min(block.window_length, parse_duration(block.performance.window))
+    return "" if shortest < DAY else "windows of a day or longer are held against weekdays, which are of UTC"
 
 
 def unused_shared_keys(shared: SharedSpec) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""One change of the mean of a series: whether there is one, and where.
+"""One change of the level of a series: whether there is one, and where.
 
-The means before and after each place are compared, and the largest standardised difference is held against
-what chance gives: Hawkins (1977), Worsley (1979). Its tail is that of Csörgő and Horváth, Limit Theorems in
+The mean ranks before and after each place are compared (as by Pettitt 1979): values themselves are not, since
+one that is far out would be the change. The largest standardised difference is held against what chance
+gives: Hawkins (1977), Worsley (1979). Its tail is that of Csörgő and Horváth, Limit Theorems in
 Change-Point Analysis (1997), (1.3.26), after Vostrikova (1981) and James, James and Siegmund (1987). Values
 that are close in time may be alike: the variance is the largest of that of single values, that of a
 first-order autoregression, and that of the means of batches (Alexopoulos and Seila 1998).
@@ -24,16 +25,18 @@ BATCHES = 10
 """Fewer batches do not show how much their means vary."""
 MOST_ALIKE = 0.9
 NEGLIGIBLE = 1e-9
-"""A spread below such a part of the values is that of their last digits."""
+"""Values that differ by less than such a part of themselves, or of what nearly all are below, are one."""
+NEARLY_ALL = 0.9
+NOTHING = 1e-300
 LEVEL = 0.01
 """How often chance may be taken for a change."""
 
 
 class ChangePoint(NamedTuple):
-    """A change of the mean.
+    """A change of the level.
 
     :param place: the first value after it.
-    :param rise: how much the mean is higher after it.
+    :param rise: how much more often a value after it is higher than one before it than lower, from -1 to 1.
     :param p: how often chance alone gives a change as large, at any place.
     """
 
@@ -45,7 +48,7 @@ class ChangePoint(NamedTuple):
 def change_point(
     values: NDArray[np.float64], *, latest: int | None = None, rising: bool = False, level: float = LEVEL
 ) -> ChangePoint | None:
-    """Return the most likely change of the mean, or ``None`` where chance explains the series.
+    """Return the most likely change of the level, or ``None`` where chance explains the series.
 
     Values that are not finite are left out; the place is one in the whole series.
 
@@ -68,9 +71,8 @@ def _change_of(
 ) -> ChangePoint | None:
     import numpy as np
 
-    count = len(values)
-    least = NEGLIGIBLE * float(np.abs(values).max(initial=0.0))
-    if count < 2 * FEWEST or float(values.std()) <= least:
+    count, values = len(values), ranks_of(values)
+    if count < 2 * FEWEST or values.min() == values.max():
         return None
     edge = max(FEWEST, math.ceil(FEWEST_SHARE * count), math.ceil(_skewness(values) ** 2))
     last = count - edge if latest is None else min(latest, count - edge)
@@ -84,18 +86,39 @@ def _change_of(
     possible = apart[edge - 1 : last]
     place = edge + int(np.argmax(possible if rising else np.abs(possible)))
     low, high = values[:place], values[place:]
-    rise = float(high.mean() - low.mean())
+    rise = float(high.mean() - low.mean()) * 2 / count
     spread = math.sqrt(_variance(np.concatenate([low - low.mean(), high - high.mean()])))
-    if spread <= least:
+    if spread == 0:
         return ChangePoint(place, rise, 0.0) if rise > 0 or (rise < 0 and not rising) else None
     found = abs(float(apart[place - 1])) / spread
     p = chance(found, count, edge=edge, last=last) / (2 if rising else 1)
     return ChangePoint(place, rise, p) if p <= level and (rise > 0 or not rising) else None
 
 
+def ranks_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rank of each value; those that are one value but for their last digits share the mean one.
+
+    :param values: finite.
+    """
+    import numpy as np
+
+    if not len(values):
+        return values
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    usual = float(np.quantile(np.abs(values), NEARLY_ALL))
+    same = np.maximum(NEGLIGIBLE * np.maximum(np.abs(ordered[1:]), usual), NOTHING)
+    group = np.concatenate([[0], np.cumsum(ordered[1:] - ordered[:-1] > same)])
+    sizes = np.bincount(group)
+    middle = np.cumsum(sizes) - (sizes - 1) / 2
+    found = np.empty(len(values))
+    found[order] = middle[group]
+    return found
+
+
 def _skewness(values: NDArray[np.float64]) -> float:
     centred = values - values.mean()
-    centred = centred / abs(centred).max()  # cubes of large numbers have no room
+    centred = centred / abs(centred).max()
     return float((centred**3).mean() / centred.std() ** 3)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnProfile, Span
-from windsock.records.seasons import Cycle, Season
+from windsock.records.seasons import UTC_ZONE, Cycle, Season
 from windsock.spec import DriftBlock
 from windsock.spec.monitoring import EPOCH
 from windsock.statistics.seasons import LENGTHS, MOST_RECURRING, PARTS, count_part, cycle_of, parts_of
@@ -77,6 +77,7 @@ def find_seasons(
     times: NDArray[Any],
     window: timedelta,
     rule: DriftBlock = DriftBlock(),  # noqa: B008
+    zone: str = UTC_ZONE,
 ) -> Found:
     """Find what recurs in columns, by weekday or hour and from window to window.
 
@@ -84,6 +85,7 @@ def find_seasons(
     :param times: ``datetime64[us]`` in UTC, one for each row of the histories.
     :param window: length of the monitor's windows.
     :param rule: by which windows of the training time are judged.
+    :param zone: time zone of the hours.
     """
     cycle = cycle_of(window)
     spans = windows_of(times, window)
@@ -95,7 +97,7 @@ def find_seasons(
     unit = units_of(times, window, spans[0].start)
     columns, tables, kinds = {}, {}, {}
     for key, history in histories.items():
-        column = history.column.replace(season=_season(history, times, cycle))
+        column = history.column.replace(season=_season(history, times, cycle, zone))
         columns[key] = column
         table = tabulate_units(column, history.values, unit, len(spans))
         if table is not None:
@@ -171,10 +173,10 @@ def _kinds(season: Season | None, spans: tuple[Span, ...], cycle: Cycle) -> NDAr
     if season is None:
         return np.zeros(len(spans), dtype=int)
     starts = np.array([one.start.replace(tzinfo=None) for one in spans], dtype="datetime64[us]")
-    return parts_of(starts, cycle)
+    return parts_of(starts, cycle, season.zone)
 
 
-def _season(history: History, times: NDArray[Any], cycle: Cycle) -> Season | None:
+def _season(history: History, times: NDArray[Any], cycle: Cycle, zone: str) -> Season | None:
     """Return what recurs in a column by weekday or by hour; ``None``: nothing beyond chance."""
     import numpy as np
 
@@ -189,18 +191,18 @@ def _season(history: History, times: NDArray[Any], cycle: Cycle) -> Season | Non
     table = tabulate_units(column, history.values, unit, len(spans))
     if table is None:
         return None
-    part = _known_parts(table, spans, cycle)
+    part = _known_parts(table, spans, cycle, zone)
     if not differ_by_part(table, part):
         return None
-    return _counted(history, times, cycle, sorted(set(part[part >= 0].tolist())))
+    return _counted(history, times, (cycle, zone), sorted(set(part[part >= 0].tolist())))
 
 
-def _known_parts(table: UnitTable, spans: tuple[Span, ...], cycle: Cycle) -> NDArray[Any]:
+def _known_parts(table: UnitTable, spans: tuple[Span, ...], cycle: Cycle, zone: str) -> NDArray[Any]:
     """Return the part of each unit that has rows; -1 for parts with too few units, or too few rows."""
     import numpy as np
 
     starts = np.array([one.start.replace(tzinfo=None) for one in spans], dtype="datetime64[us]")
-    part = np.where(table.rows > 0, parts_of(starts, cycle), -1)
+    part = np.where(table.rows > 0, parts_of(starts, cycle, zone), -1)
     for place in range(PARTS[cycle]):
         here = part == place
         if here.sum() < FEWEST_UNITS or table.rows[here].sum() < FEWEST_ROWS:
@@ -209,10 +211,11 @@ def _known_parts(table: UnitTable, spans: tuple[Span, ...], cycle: Cycle) -> NDA
     return found
 
 
-def _counted(history: History, times: NDArray[Any], cycle: Cycle, known: Sequence[int]) -> Season:
+def _counted(history: History, times: NDArray[Any], parts: tuple[Cycle, str], known: Sequence[int]) -> Season:
     import numpy as np
 
-    part, reference = parts_of(times, cycle), history.reference
+    cycle, zone = parts
+    part, reference = parts_of(times, cycle, zone), history.reference
     is_own = _is_own(times[reference], part[reference], known, cycle)
     counted = reference if is_own else np.ones(len(times), dtype=bool)
     by_part = np.bincount(part[reference], minlength=PARTS[cycle]).tolist()
@@ -223,6 +226,7 @@ def _counted(history: History, times: NDArray[Any], cycle: Cycle, known: Sequenc
             for place in range(PARTS[cycle])
         ),
         reference=() if is_own else tuple(by_part),
+        zone=zone if cycle == "day" else UTC_ZONE,
     )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from windsock.records import ColumnKind, ColumnProfile, DriftProfile, ReferenceChunks, Span
 from windsock.records.profile import LossSeason
-from windsock.records.seasons import Cycle, Season, SeasonPart
+from windsock.records.seasons import UTC_ZONE, Cycle, Season, SeasonPart
 from windsock.spec.monitoring import DAY, EPOCH
+from windsock.spec.zones import zone_of
 from windsock.statistics.counting import NUMERIC, count_categories, count_numbers
 from windsock.statistics.significance import cramers_v
 
@@ -36,20 +37,38 @@ def holds_whole_periods(length: timedelta) -> bool:
     return not length % (LENGTHS[cycle_of(length)] * PARTS[cycle_of(length)])
 
 
-def parts_of(times: NDArray[Any], cycle: Cycle) -> NDArray[Any]:
+def parts_of(times: NDArray[Any], cycle: Cycle, zone: str = UTC_ZONE) -> NDArray[Any]:
     """Return the part of the cycle that each time lies in.
 
     :param times: ``datetime64`` in UTC.
+    :param zone: time zone of the hours; weekdays are those of UTC, as windows of a day are.
     """
     import numpy as np
 
-    unit, first = ("D", MONDAY) if cycle == "week" else ("h", 0)
-    found: NDArray[Any] = (times.astype(f"datetime64[{unit}]").astype(np.int64) + first) % PARTS[cycle]
-    return found
+    unit = "D" if cycle == "week" else "h"
+    numbers, places = np.unique(times.astype(f"datetime64[{unit}]").astype(np.int64), return_inverse=True)
+    found: NDArray[Any] = np.array([_part(int(one), cycle, zone) for one in numbers], dtype=np.int64)
+    return found[places]
 
 
-def overlap(span: Span, cycle: Cycle) -> tuple[float, ...]:
-    """Return how much of a stretch lies in each part of the cycle, in lengths of a part."""
+def _part(number: int, cycle: Cycle, zone: str) -> int:
+    """Return the part of a day, or of an hour, that is counted from 1970 on in UTC.
+
+    People keep the hours of their clocks: where these are changed, what they do moves by an hour in UTC. An
+    hour that is there twice on such a day is the same part twice, and one that is left out is none of it.
+    """
+    if cycle == "week":
+        return (number + MONDAY) % PARTS[cycle]
+    if zone == UTC_ZONE:
+        return number % PARTS[cycle]
+    return (EPOCH + number * HOUR).astimezone(zone_of(zone)).hour
+
+
+def overlap(span: Span, cycle: Cycle, zone: str = UTC_ZONE) -> tuple[float, ...]:
+    """Return how much of a stretch lies in each part of the cycle, in lengths of a part.
+
+    :param zone: time zone of the hours.
+    """
     length, parts = LENGTHS[cycle], PARTS[cycle]
     whole, rest = divmod(span.end - span.start, length * parts)
     found = [float(whole)] * parts
@@ -57,8 +76,7 @@ def overlap(span: Span, cycle: Cycle) -> tuple[float, ...]:
     while moment < span.start + rest:
         number = (moment - EPOCH) // length
         end = min(EPOCH + (number + 1) * length, span.start + rest)
-        place = (number + (MONDAY if cycle == "week" else 0)) % parts
-        found[place] += (end - moment) / length
+        found[_part(number, cycle, zone)] += (end - moment) / length
         moment = end
     return tuple(found)
 
@@ -83,7 +101,7 @@ def like_column(column: ColumnProfile, span: Span) -> ColumnProfile:
         column = column.replace(recurring=MOST_RECURRING)
     if season is None:
         return column
-    now = weights_of(season, overlap(span, season.cycle))
+    now = weights_of(season, overlap(span, season.cycle, season.zone))
     if now is None:
         return column
     if season.is_own:
@@ -114,8 +132,8 @@ def span_offset(column: ColumnProfile, one: Span, other: Span) -> float:
     season = column.season
     if season is None:
         return 0.0
-    now = weights_of(season, overlap(one, season.cycle))
-    places = overlap(other, season.cycle)
+    now = weights_of(season, overlap(one, season.cycle, season.zone))
+    places = overlap(other, season.cycle, season.zone)
     then = [share * rows for share, rows in zip(places, season.rows, strict=True)]
     return 0.0 if now is None else offset(column, now, then)
 
@@ -128,7 +146,7 @@ def like_chunks(chunks: ReferenceChunks, score: ColumnProfile | None, span: Span
     season = score.season if score else None
     if season is None or not chunks.season:
         return chunks
-    weights = weights_of(season, overlap(span, season.cycle))
+    weights = weights_of(season, overlap(span, season.cycle, season.zone))
     if weights is None:
         return chunks
     moved = sum(weight * off for weight, off in zip(weights, chunks.season, strict=True))
@@ -140,7 +158,9 @@ def loss_offset(season: LossSeason, span: Span) -> float | None:
 
     ``None`` where the stretch, or what the baseline is of, lies in parts that are not known.
     """
-    now = [much * rows for much, rows in zip(overlap(span, season.cycle), season.rows, strict=True)]
+    now = [
+        much * rows for much, rows in zip(overlap(span, season.cycle, season.zone), season.rows, strict=True)
+    ]
     moved = 0.0
     for sign, weights in ((1, now), (-1, season.reference)):
         pairs = [(off, weight) for off, weight in zip(season.parts, weights, strict=True) if off is not None]

@@ -109,6 +109,9 @@ def describe_end(record: r.RetrainEnd) -> Verdict:
     elif record.outcome is r.RetrainOutcome.TOO_FEW:
         next_action = "nothing to do; windows that are still bad ask again, with twice as many labels"
         why = ": its rows could not have shown a gain that matters, so the breaker does not count it"
+        if (record.episode_key or "").startswith("event-"):
+            next_action = "see that more labels come before an event asks again"
+            why = ": its rows could not have shown a gain that matters; it counts against further events"
     return Verdict(
         word="PASS",
         why=f"the retrain came to: {record.outcome.value}{why}",

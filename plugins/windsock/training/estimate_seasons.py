@@ -88,7 +88,7 @@ def _by_part(metric: str, estimates: Estimates, season: Season, times: NDArray[A
     """Return how far each part's estimate lies from the mean over the parts of the reference; or nothing."""
     import numpy as np
 
-    place = parts_of(times, season.cycle)
+    place = parts_of(times, season.cycle, season.zone)
     values = np.array([estimates.of(place == number, metric) for number in range(len(season.parts))])
     rows = np.array(season.reference or season.rows, dtype="float64")
     known = np.isfinite(values) & (np.array(season.rows) > 0)
@@ -120,7 +120,9 @@ def _recurring(
         value = estimates.of(unit == place, metric) if (unit == place).sum() >= FEWEST_ROWS else math.nan
         away = value - usual
         if by_part and score.season is not None:
-            weights = weights_of(score.season, overlap(found.windows[place], score.season.cycle))
+            weights = weights_of(
+                score.season, overlap(found.windows[place], score.season.cycle, score.season.zone)
+            )
             away -= float(np.dot(weights, by_part)) if weights else 0.0
         effects.append(away if math.isfinite(away) else 0.0)
     signed = np.array(effects)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from windsock.exceptions import TrainingRefusedError
 from windsock.records import InputSchema
 from windsock.records.profile import LossSeason
+from windsock.records.seasons import UTC_ZONE
 from windsock.spec import ModelSpec, parse_duration
 from windsock.spec.monitoring import EPOCH
 from windsock.statistics.metrics import Scored, score
@@ -54,12 +55,12 @@ def find_loss_seasons(
 
     lookback = parse_duration(spec.monitoring.performance.window)
     cycle = cycle_of(lookback)
-    length = LENGTHS[cycle]
+    length, zone = LENGTHS[cycle], spec.monitoring.timezone
     if holds_whole_periods(lookback) or times.max() - times.min() < np.timedelta64(
         LEAST_TIME[cycle] - length
     ):
         return ()
-    unit, part = units_of(times, length, EPOCH), parts_of(times, cycle)
+    unit, part = units_of(times, length, EPOCH), parts_of(times, cycle, zone)
     try:
         scored, told = _not_fitted_on(pipeline, schema, features, labels, unit, held_out)
     except TrainingRefusedError:
@@ -84,6 +85,7 @@ def find_loss_seasons(
         parts=tuple(pooled[place] - mean if place in pooled else None for place in range(PARTS[cycle])),
         rows=tuple(rows.tolist()),
         reference=tuple(np.bincount(part[judged], minlength=PARTS[cycle]).tolist()),
+        zone=zone if cycle == "day" else UTC_ZONE,
     )
     return (found,)
 
@@ -142,7 +144,7 @@ def loss_sentences(seasons: tuple[LossSeason, ...], window: str) -> tuple[str, .
     for one in seasons:
         known = sorted((abs(off), place, off) for place, off in enumerate(one.parts) if off is not None)
         far = [f"{_named(one.cycle, place)} {off:+.2g}" for _, place, off in reversed(known[-SHOWN:])]
-        by, whole = ("weekday", "weeks") if one.cycle == "week" else ("hour of the day (UTC)", "days")
+        by, whole = ("weekday", "weeks") if one.cycle == "week" else (f"hour of the day ({one.zone})", "days")
         told.append(
             f"{one.metric} differs by {by} on rows that the model was not fitted on ({', '.join(far)}), and "
             f"a look-back of {window} holds no whole {whole}: its baseline is lower where that is worse; set "

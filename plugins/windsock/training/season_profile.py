@@ -78,7 +78,8 @@ def add_seasons(
     ):
         if column is not None and values is not None:
             histories[key] = History(column=column, values=values, reference=judged)
-    found = find_seasons(histories, times, spec.monitoring.window_length, spec.monitoring.drift)
+    block = spec.monitoring
+    found = find_seasons(histories, times, block.window_length, block.drift, block.timezone)
     seasons = _loss_seasons(fitted, rows, features, times, (held_out[kept], judged), snapshot, spec)
     noticed = (
         *sentences(found, times, spec.monitoring),

@@ -25,6 +25,7 @@ from windsock.records import (
     accepted_at,
     baseline_of,
 )
+from windsock.records.accepted_drift import accepted_until
 from windsock.records.ledger_bodies import fault_in_body, unknown_keys
 
 BY_ACCURACY: dict[str, Any] = {"training": {"metric": "accuracy"}}
@@ -233,6 +234,7 @@ def test_intervals_are_kept_as_numbers_and_read_back() -> None:
 
 def test_a_loss_that_was_accepted_by_a_clock_that_was_ahead_mutes_nothing(scene: Scene) -> None:
     ports = scene.ports
+    ports.ledger.now = lambda: scene.ports.now()
     far = timedelta(days=30)
     late = Span(start=WINDOW.start + far, end=WINDOW.end + far)
     scene.ports = dataclasses.replace(ports, now=lambda: ports.now() + far)
@@ -245,7 +247,11 @@ def test_a_loss_that_was_accepted_by_a_clock_that_was_ahead_mutes_nothing(scene:
         assert scene.look(frame, window=window).status is Status.FAIL
     decided = decide_retrain(DecideRetrainInput(spec=scene.spec), ports, "")
     assert "2 of the last 2 judged windows are bad" in decided.reason
+    seq = ports.ledger.rows("churn")[-1].seq
+    assert f"WS-MONITORING-101: row {seq} of the ledger accepts a loss of windows that lie" in decided.reason
     accept(scene)
+    once = accepted_until(ports.ledger.rows("churn"), CHAMPION, late.end + DAY)
+    assert once.loss == WINDOW.end, "it mutes nothing once that time has come, either"
     decided = decide_retrain(DecideRetrainInput(spec=scene.spec), ports, "")
     assert "no judged window counts yet" in decided.reason
 

@@ -7,11 +7,13 @@ import pytest
 
 from support.builders import digest, make_difference, make_spec
 from support.fakes import fake_ports
-from support.retraining import DAY, MIDNIGHT, make_episode, policy_spec
+from support.retraining import DAY, MIDNIGHT, claim_input, make_episode, policy_spec, promote
 from windsock import records as r
 from windsock.exceptions import MonitoringError, SettingsError
+from windsock.monitoring.alerts import conditions_of
 from windsock.monitoring.claim_retrain import claim_retrain
-from windsock.monitoring.close_retrain import close_retrain, learned
+from windsock.monitoring.close_retrain import close_retrain
+from windsock.monitoring.decide_retrain import decide_retrain
 from windsock.spec.known_refusals import known_refusals
 
 NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
@@ -24,16 +26,6 @@ def ports():
     made = fake_ports(now=lambda: NOW)
     made.monitor.announce(make_episode())
     return made
-
-
-def claim_input(
-    run_id: str | None = "run1", key: str | None = "one", **retrain: object
-) -> r.ClaimRetrainInput:
-    return r.ClaimRetrainInput(
-        spec=policy_spec(**retrain),
-        episode_key=key,
-        run=r.RunContext(dag_id="churn__drift_retrain", run_id=run_id),
-    )
 
 
 def test_the_run_holds_the_episode(ports):
@@ -123,155 +115,39 @@ class TestOutsideEvents:
         assert "WS-MONITORING-053" in held.reason
         assert len(ports.monitor.episodes("churn")) == 1
 
+    def test_few_held_out_rows_open_the_breaker_of_events(self, ports):
+        wide, kept = make_difference(-0.3, 0.5, opponent="champion"), r.RetrainOutcome.KEPT
+        for number in (1, 2):
+            later = replace(ports, now=lambda number=number: NOW + number * 9 * DAY)
+            claim = self.claim(later, f"order-{number}", f"run{number}", breaker=2)
+            assert claim.granted, claim.reason
+            step = r.CloseRetrainInput(
+                spec=policy_spec(),
+                claim=claim,
+                outcome=kept,
+                against=wide,
+                run=r.RunContext(dag_id="dag", run_id=f"run{number}"),
+            )
+            assert close_retrain(step, later, "").outcome is r.RetrainOutcome.TOO_FEW
+        later = replace(ports, now=lambda: NOW + 30 * DAY)
+        held = self.claim(later, "order-3", "run3", breaker=2)
+        assert not held.granted
+        assert "WS-MONITORING-052" in held.reason
+        assert "had too few held-out rows" in held.reason
+        asked = r.DecideRetrainInput(spec=policy_spec(breaker=2))
+        decision = decide_retrain(asked, later, "")
+        assert decision.stopped == ("event",)
+        (alert,) = [one for one in conditions_of(None, None, decision) if one.key == "retrain:breaker"]
+        assert alert.active
+        assert "No retrain that an event from outside asks for follows until" in alert.text
+        assert alert.text.count("too_few") == 2
+
     def test_what_is_announced_already_answers_it(self, ports):
         ports.monitor.announce(make_episode())
         claim = self.claim(ports)
         assert claim.granted
         assert claim.episode.key == "one"
         assert [one.outcome for one in ports.monitor.episodes("churn")] == [None, r.RetrainOutcome.SUPERSEDED]
-
-
-def promote(ledger, version: str, bundle: str) -> None:
-    ledger.append(
-        r.LedgerEntry(
-            model="churn",
-            action=r.LedgerAction.COMMIT,
-            epoch=int(version),
-            version=version,
-            digest=bundle,
-            actor="scheduler",
-            body={"bundle_uri": "memory://"},
-        ),
-        after_seq=len(ledger.rows("churn")),
-    )
-
-
-class TestClose:
-    def test_the_outcome_closes_the_episode(self, ports):
-        claim = claim_retrain(claim_input(), ports, "")
-        step = r.CloseRetrainInput(spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome.KEPT, run=RUN)
-        end = close_retrain(step, ports, "")
-        assert (end.episode_key, end.outcome, end.closed_at) == ("one", r.RetrainOutcome.KEPT, NOW)
-        (episode,) = ports.monitor.episodes("churn")
-        assert (episode.state, episode.outcome) == (r.EpisodeState.CLOSED, r.RetrainOutcome.KEPT)
-        assert claim_retrain(claim_input("run2", key=None), ports, "").granted
-
-    def test_a_claim_that_was_refused_closes_nothing(self, ports):
-        claim_retrain(claim_input(), ports, "")
-        refused = claim_retrain(claim_input("run2"), ports, "")
-        step = r.CloseRetrainInput(
-            spec=policy_spec(), claim=refused, outcome=r.RetrainOutcome.FAILED, run=OTHER
-        )
-        assert close_retrain(step, ports, "").episode_key is None
-        (episode,) = ports.monitor.episodes("churn")
-        assert episode.state is r.EpisodeState.CLAIMED
-
-    def test_what_could_not_have_shown_a_gain_is_too_few(self, ports):
-        ports.monitor.kept_episodes["churn"]["one"] = make_episode(loss=0.1, announced=1)
-        claim = claim_retrain(claim_input(), ports, "")
-        step = r.CloseRetrainInput(
-            spec=policy_spec(),
-            claim=claim,
-            run=RUN,
-            outcome=r.RetrainOutcome.KEPT,
-            against=make_difference(-0.1, 0.3, opponent="champion"),
-        )
-        assert close_retrain(step, ports, "").outcome is r.RetrainOutcome.TOO_FEW
-        (episode,) = ports.monitor.episodes("churn")
-        assert episode.outcome is r.RetrainOutcome.TOO_FEW
-
-    def test_an_edited_claim_changes_nothing(self, ports):
-        ports.monitor.kept_episodes["churn"]["one"] = make_episode(loss=0.1, announced=1)
-        claim = claim_retrain(claim_input(), ports, "")
-        ports.monitor.announce(make_episode("two", model="fraud"))
-        ports.monitor.claim(make_spec(model={"name": "fraud"}), episode_key="two", holder="d/9", now=NOW)
-        edited = claim.replace(
-            model="fraud", holder="d/9", episode=claim.episode.replace(loss=9.0, key="two")
-        )
-        step = r.CloseRetrainInput(
-            spec=policy_spec(),
-            claim=edited,
-            run=RUN,
-            outcome=r.RetrainOutcome.KEPT,
-            against=make_difference(-0.1, 0.3, opponent="champion"),
-        )
-        end = close_retrain(step, ports, "")
-        assert (end.model, end.holder, end.episode_key) == ("churn", RUN.label, "one")
-        assert end.outcome is r.RetrainOutcome.TOO_FEW
-        assert ports.monitor.lease("churn") is None
-        assert ports.monitor.lease("fraud").holder == "d/9"
-
-    def test_a_run_must_be_named(self, ports):
-        claim = claim_retrain(claim_input(), ports, "")
-        step = r.CloseRetrainInput(spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome.KEPT)
-        with pytest.raises(MonitoringError, match="WS-MONITORING-050"):
-            close_retrain(step, ports, "")
-
-
-class TestLearned:
-    @pytest.mark.parametrize(
-        ("low", "high", "loss", "few"),
-        [
-            (-0.1, 0.3, 0.1, True),
-            (-0.05, 0.05, 0.1, False),
-            (-0.1, 0.1, 0.1, False),
-            (-0.3, -0.2, 0.1, False),
-            (-0.1, 0.3, None, True),
-            (-0.1, 0.3, 0.0, True),
-            (-0.1, 0.3, -0.02, True),
-            (-0.04, 0.05, None, False),
-            (-0.05, 0.06, None, True),
-        ],
-    )
-    @pytest.mark.parametrize("outcome", ["kept", "refused"])
-    def test_the_interval_is_held_against_the_loss(self, outcome, low, high, loss, few):
-        said = r.RetrainOutcome(outcome)
-        episode, against = make_episode(loss=loss), make_difference(low, high, opponent="champion")
-        assert learned(said, episode, against, drop=0.05) is (r.RetrainOutcome.TOO_FEW if few else said)
-
-    @pytest.mark.parametrize("trigger", ["drift", "event", "performance"])
-    def test_without_a_loss_it_is_held_against_what_counts_as_one(self, trigger):
-        wide = make_difference(-0.3, 0.5, opponent="champion")
-        kept, episode = r.RetrainOutcome.KEPT, make_episode(trigger=trigger)
-        assert learned(kept, episode, wide, drop=0.05) is r.RetrainOutcome.TOO_FEW
-        assert learned(kept, episode, wide, drop=0.5) is kept
-        assert learned(kept, episode, wide, drop=0) is kept
-
-    def test_without_any_labels_no_retrain_would_have_more(self):
-        wide = make_difference(-0.3, 0.5, opponent="champion")
-        kept = r.RetrainOutcome.KEPT
-        assert learned(kept, make_episode(rows=0), wide, drop=0.05) is kept
-        assert learned(kept, make_episode(rows=300), wide, drop=0.05) is r.RetrainOutcome.TOO_FEW
-
-    @pytest.mark.parametrize("outcome", ["promoted", "queued", "failed", "superseded"])
-    def test_other_outcomes_stand(self, outcome):
-        said = r.RetrainOutcome(outcome)
-        assert learned(said, make_episode(loss=0.01), make_difference(-1, 1), drop=0.05) is said
-
-    def test_without_a_comparison_the_outcome_stands(self):
-        kept = r.RetrainOutcome.KEPT
-        assert learned(kept, make_episode(loss=0.1), None, drop=0.05) is kept
-        assert learned(kept, None, make_difference(-1, 1), drop=0.05) is kept
-        broken = make_difference(-1, 1, value=None, interval=None, error="the champion does not load")
-        assert learned(kept, make_episode(loss=0.1), broken, drop=0.05) is kept
-
-    def test_rows_that_give_no_interval_are_too_few(self):
-        against = make_difference(-1, 1, interval=None, reason="9 positives, at least 20 needed")
-        came = learned(r.RetrainOutcome.KEPT, make_episode(loss=0.1), against, drop=0.05)
-        assert came is r.RetrainOutcome.TOO_FEW
-
-    @pytest.mark.parametrize(("half", "few"), [(4.9, False), (5.1, True)])
-    def test_for_drift_a_share_is_of_what_the_champion_has(self, half, few):
-        against = make_difference(-half, half, metric="rmse", opponent_value=100.0)
-        came = learned(r.RetrainOutcome.KEPT, make_episode(), against, drop=0.05)
-        assert (came is r.RetrainOutcome.TOO_FEW) == few
-
-    @pytest.mark.parametrize(("half", "few"), [(19, False), (21, True)])
-    def test_a_share_is_of_what_the_champion_had_before(self, half, few):
-        """The champion's rmse rose by a quarter, to 100: it was 80, so 20 are lost."""
-        against = make_difference(-half, half, metric="rmse", opponent_value=100.0)
-        came = learned(r.RetrainOutcome.KEPT, make_episode(loss=0.25), against, drop=0.05)
-        assert (came is r.RetrainOutcome.TOO_FEW) == few
 
 
 class Lacks:

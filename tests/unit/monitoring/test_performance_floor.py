@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.performance import COLORS, NUMBER, WINDOW, Scene, answers, check_of, coin, metric
+from support.builders import digest
+from support.performance import CHAMPION, COLORS, NUMBER, WINDOW, Scene, answers, check_of, coin, metric
 from windsock.monitoring import performance_floor
+from windsock.monitoring.accept_loss import accept_loss
 from windsock.monitoring.performance_floor import knowing_nothing, loss_of
 from windsock.monitoring.performance_verdict import quality_of
 from windsock.records import (
@@ -105,6 +107,54 @@ class TestBaseline:
         message = check_of(report, "performance_drop:accuracy").message
         assert "0.6 that a person accepted of version 1 on 20" in message
         assert "alice" not in message
+
+    def replaced(self, *, lost: bool, **baseline: float) -> Scene:
+        """Return the same version, which replaced another one that had set a baseline."""
+        scene = self.sunk()
+        accept(scene, **baseline)
+        rows = scene.ports.ledger.kept["churn"]
+        rows[-1] = rows[-1].replace(digest=digest("9"), version="0")
+        serving = rows[0].body["bundle_uri"]
+        during = {"better_than_broken": WINDOW.start.isoformat()} if lost else {}
+        entry = LedgerEntry(
+            model="churn",
+            action=LedgerAction.COMMIT,
+            epoch=9,
+            version="1",
+            digest=CHAMPION,
+            actor="scheduler",
+            body={"bundle_uri": serving, **during},
+        )
+        scene.ports.ledger.append(entry, after_seq=rows[-1].seq)
+        return scene
+
+    @pytest.mark.parametrize("lost", [True, False])
+    def test_its_own_value_is_no_floor_of_a_version_that_has_set_none(self, lost: bool) -> None:
+        scene = self.replaced(lost=lost, f1=0.8)
+        report = scene.look(answers(*coin(5000, right=0.6)))
+        drop = check_of(report, "performance_drop:accuracy")
+        assert (report.status, drop.status) == (Status.INSUFFICIENT, Status.INSUFFICIENT)
+        assert "WS-MONITORING-103: the accepted baseline, of version 0, lacks it" in drop.message
+        assert "windsock monitor churn --accept-loss" in report.reason
+        assert scene.look(answers(*coin(5000, right=0.4))).status is Status.FAIL, "it knows less than nothing"
+
+    def test_a_person_may_ask_for_what_it_does_now(self) -> None:
+        scene = self.replaced(lost=True, f1=0.8)
+        frame = answers(*coin(5000, right=0.6))
+        scene.look(frame)
+        found = accept_loss(scene.spec, scene.ports, actor="alice", reason="a new metric")
+        assert found.metric("accuracy").value == pytest.approx(0.6)
+        assert scene.look(frame).status is Status.PASS
+        assert scene.look(answers(*coin(5000, right=0.53))).status is Status.FAIL
+
+    @pytest.mark.parametrize(("lost", "word"), [(True, Status.INSUFFICIENT), (False, Status.PASS)])
+    def test_a_bare_baseline_gives_way_to_no_version_that_came_in_a_loss(self, lost, word) -> None:
+        scene = self.replaced(lost=lost, accuracy=0.9)
+        rows = scene.ports.ledger.kept["churn"]
+        place = next(number for number, row in enumerate(rows) if row.version == "0")
+        bare = [{"name": "accuracy", "value": 0.9, "n": 20}]
+        rows[place] = rows[place].replace(body={**rows[place].body, "baseline": bare})
+        assert scene.look(answers(*coin(5000, right=0.6))).status is word
 
     def test_a_metric_that_the_baseline_lacks_is_held_against_the_versions_own(self) -> None:
         scene = self.sunk()

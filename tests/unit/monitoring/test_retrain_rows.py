@@ -283,6 +283,7 @@ class TestNotWonBack:
         assert world.decide().order is r.RetrainOrder.GRANT
         world.run("promoted")
         body = {"bundle_uri": "memory://", "better_than_broken": MIDNIGHT.isoformat(), **lost}
+        world.ledger.now = lambda: world.now
         world.ledger.append(
             r.LedgerEntry(
                 model="churn",
@@ -317,6 +318,16 @@ class TestNotWonBack:
         world.run("kept")
         self.judge(world, "i", 11)
         assert world.decide().waits_for.needed == 2 * again.episode.rows
+
+    @pytest.mark.parametrize("passed", [2, 5, 7])
+    def test_what_the_bundle_passed_before_it_served_in_the_loss_is_no_recovery(self, passed):
+        """The same bundle served when all was well, and came back during the loss."""
+        world = self.world("i")
+        world.judge([make_window(passed, "pass", kind="performance", digest=B)])
+        held = world.decide()
+        assert held.waits_for is not None, held.reason
+        self.judge(world, "iii", 8)
+        assert world.decide().order is r.RetrainOrder.GRANT
 
     @pytest.mark.parametrize(("windows", "lost"), [("gi", {}), ("ii", {"better_than_broken": None})])
     def test_after_a_recovery_or_a_promotion_in_quiet_nothing_asks(self, windows, lost):

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from support.builders import NOON, digest
 from windsock.records import Episode, EpisodeState, RetrainOutcome, Span
-from windsock.records.retraining import Hold, Trigger, hold_of, open_breakers, sweep_in, useless_in_a_row
+from windsock.records.retraining import (
+    TRIGGERS,
+    Hold,
+    Trigger,
+    hold_of,
+    open_breakers,
+    sweep_in,
+    useless_in_a_row,
+)
 from windsock.spec import RetrainBlock
 
 LATER = NOON + timedelta(days=9)
@@ -69,6 +77,39 @@ class TestTwoBreakers:
         held = hold_of(known, policy, digest=digest("1"), now=LATER, trigger="performance")
         assert held is not None
         assert "against a loss of performance" in held.reason
+
+    @staticmethod
+    def too_few(*triggers: Trigger) -> list[Episode]:
+        made = TestTwoBreakers.known(*triggers)
+        return [one.replace(outcome=RetrainOutcome.TOO_FEW) for one in made]
+
+    @pytest.mark.parametrize(
+        ("tries", "stopped"),
+        [
+            (("event", "event"), ("event",)),
+            (("event", "drift"), ()),
+            (("drift", "drift"), ()),
+            (("performance", "performance"), ()),
+            (("event", "performance", "event"), ("event",)),
+        ],
+    )
+    def test_events_whose_rows_were_too_few_stop_further_events_alone(
+        self, tries: tuple[Trigger, ...], stopped: tuple[Trigger, ...]
+    ) -> None:
+        """Drift and loss wait for twice the rows by themselves; an event waits for nothing."""
+        known, policy = self.too_few(*tries), RetrainBlock(breaker=2)
+        assert open_breakers(known, policy, digest("1")) == stopped
+        for trigger in TRIGGERS:
+            held = hold_of(known, policy, digest=digest("1"), now=LATER, trigger=trigger)
+            assert (held is not None and held.breaker) == (trigger in stopped)
+            if held is not None:
+                assert "2 that an event from outside asked for had too few held-out rows" in held.reason
+
+    def test_a_promotion_or_a_person_lets_events_in_again(self) -> None:
+        known, policy = self.too_few("event", "event"), RetrainBlock(breaker=2)
+        promoted = known[1].replace(outcome=RetrainOutcome.PROMOTED)
+        for last in (promoted, known[1].replace(forgiven_by="alice")):
+            assert open_breakers([known[0], last], policy, digest("1")) == ()
 
     def test_one_of_each_opens_none(self) -> None:
         known = self.known("drift", "performance")

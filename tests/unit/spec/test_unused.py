@@ -54,6 +54,25 @@ def test_what_is_named_as_unused_is_not_read():
     assert [key for key in UNUSED if key.rpartition(".")[2] in read] == []
 
 
+@pytest.mark.parametrize(
+    ("window", "lookback", "dated", "told"),
+    [
+        ("1d", "7d", True, "windows of a day or longer"),
+        ("1h", "7d", False, "without `data.event_time`"),
+        ("1h", "7d", True, ""),
+        ("1h", "6h", True, ""),
+        ("7d", "7d", True, "windows of a day or longer"),
+    ],
+)
+def test_a_time_zone_without_hours_is_named(window, lookback, dated, told):
+    monitoring = {"window": window, "timezone": "Europe/Berlin", "performance": {"window": lookback}}
+    spec = make_spec(monitoring=monitoring, data={"event_time": "at"} if dated else {})
+    said = unused_keys(spec)
+    assert bool(said) == bool(told)
+    assert all(told in one and "monitoring.timezone does nothing here" in one for one in said)
+    assert unused_keys(make_spec(monitoring={"window": window})) == ()
+
+
 def test_what_a_file_has_is_named_and_of_a_record_what_differs():
     spec = make_spec(serving={"max_replicas": 4, "autoscale_metric": "cpu"})
     for written, named in ((True, ["max_replicas", "autoscale_metric"]), (False, ["max_replicas"])):

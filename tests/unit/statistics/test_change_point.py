@@ -103,6 +103,38 @@ def test_what_shows_nothing_is_no_change(values):
     assert change_point(values) is None
 
 
+@pytest.mark.parametrize("odd", [1e20, -1e20, 1e30, 1e300, -5.0, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [3, 700, 1_090])
+def test_one_odd_value_moves_it_by_nothing(odd, place):
+    random = np.random.default_rng(8)
+    for _ in range(10):
+        values = np.concatenate([brier(random, 1_000), 1 - brier(random, 100)])
+        plain = change_point(values, rising=True)
+        values[place] = odd
+        found = change_point(values, rising=True)
+        assert plain is not None
+        assert found is not None
+        assert abs(found.place - plain.place) <= 3
+        assert abs(found.place - 1_000) <= 15
+
+
+@pytest.mark.parametrize("odd", [1e20, -1e20])
+def test_one_odd_value_is_no_change_itself(odd):
+    random = np.random.default_rng(9)
+    for place in range(10, 390, 20):
+        values = random.normal(size=400)
+        values[place] = odd
+        assert change_point(values) is None
+
+
+@pytest.mark.parametrize("noise", [1e-17, 1e-14])
+def test_last_digits_are_no_ranks(noise):
+    random = np.random.default_rng(10)
+    values = errors(random, 600, wrong=0.5)
+    values[300:] += noise * random.random(300)
+    assert change_point(values) is None
+
+
 @pytest.mark.parametrize("gap", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_left_out(gap):
     series = errors(np.random.default_rng(6), 300, wrong=0.2)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from datetime import timedelta
+import math
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from windsock.monitoring.drift_columns import judge_columns
 from windsock.records import DriftProfile, Span, Status
 from windsock.spec import DriftBlock
 from windsock.statistics.distances import ks_interval
-from windsock.statistics.seasons import MOST_RECURRING, like_profile, overlap, span_offset
+from windsock.statistics.seasons import MOST_RECURRING, like_profile, overlap, parts_of, span_offset
 
 RULE = DriftBlock()
 
@@ -190,3 +192,67 @@ class TestAReferenceOfAFewDays:
         week = Span(start=MONDAY - 7 * DAY, end=MONDAY)
         assert span_offset(column, day(6), day(5)) < 0.05
         assert span_offset(column, day(6), week) > span_offset(column, day(0), week) > 0
+
+
+class TestHoursOfAZone:
+    """People keep the hours of their clocks: in UTC a daily pattern moves when these are changed."""
+
+    SPRING = datetime(2026, 3, 29, tzinfo=UTC)  # at 01:00 UTC Berlin goes from 02:00 to 03:00
+    AUTUMN = datetime(2026, 10, 25, tzinfo=UTC)  # at 01:00 UTC Berlin goes from 03:00 back to 02:00
+
+    @staticmethod
+    def parts(start: datetime, zone: str, hours: int = 26) -> list[int]:
+        """Return the part of each hour's window, which is one alone."""
+        found = []
+        for number in range(hours):
+            window = Span(start=start + number * HOUR, end=start + (number + 1) * HOUR)
+            weights = overlap(window, "day", zone)
+            assert sorted(weights)[-2:] == [0.0, 1.0]
+            found.append(weights.index(1.0))
+        times = np.array([_plain(start + (number + 0.5) * HOUR) for number in range(hours)])
+        assert parts_of(times.astype("datetime64[us]"), "day", zone).tolist() == found
+        return found
+
+    def test_in_spring_an_hour_is_left_out(self):
+        local = self.parts(self.SPRING - HOUR, "Europe/Berlin")
+        assert local == [0, 1, *range(3, 24), 0, 1, 2]
+        assert self.parts(self.SPRING, "UTC")[:24] == list(range(24))
+
+    def test_in_autumn_an_hour_is_there_twice(self):
+        local = self.parts(self.AUTUMN - 2 * HOUR, "Europe/Berlin")
+        assert local == [0, 1, 2, 2, *range(3, 24), 0]
+
+    @pytest.mark.parametrize(
+        ("zone", "at", "part"),
+        [
+            ("America/New_York", datetime(2026, 3, 8, 6, tzinfo=UTC), 1),
+            ("America/New_York", datetime(2026, 3, 8, 7, tzinfo=UTC), 3),
+            ("Asia/Kolkata", datetime(2026, 6, 1, 0, tzinfo=UTC), 5),
+            ("Asia/Tokyo", datetime(1969, 12, 31, 20, tzinfo=UTC), 5),
+        ],
+    )
+    def test_elsewhere(self, zone, at, part):
+        assert self.parts(at, zone, hours=1) == [part]
+
+    def test_weekdays_are_those_of_utc(self):
+        assert overlap(day(6), "week", "Asia/Tokyo") == overlap(day(6), "week") == (0, 0, 0, 0, 0, 0, 1)
+
+    @pytest.mark.parametrize(("zone", "wrong"), [("Europe/Berlin", 0), ("UTC", 1)])
+    @pytest.mark.parametrize("change", [SPRING, AUTUMN])
+    def test_a_local_pattern_is_healthy_on_the_day_of_the_change_and_after(self, change, zone, wrong):
+        """By the hours of UTC the same pattern is off by one of them from the change on."""
+        berlin = ZoneInfo("Europe/Berlin")
+
+        def wave(at):
+            return 1.5 * math.sin(2 * math.pi * at.astimezone(berlin).hour / 24)
+
+        start = change - timedelta(days=6)
+        frame = draw_rows(wave, 7.5, a_day=7_200, step=HOUR, start=start)
+        trained = frame[frame["at"] < _plain(change)]
+        profile = profile_of(trained, HOUR, zone=zone)
+        assert {column.season.zone for column in profile.columns if column.season} == {zone}
+        bad = 0
+        for number in range(2, 26):
+            window = Span(start=change + number * HOUR, end=change + (number + 1) * HOUR)
+            bad += bool(failed(profile, frame, window))
+        assert bad >= 8 if wrong else bad <= 1
