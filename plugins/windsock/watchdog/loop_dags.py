@@ -133,7 +133,7 @@ def _missing(model: str, missing: Sequence[LoopDag], waiting: Waiting) -> Condit
         text=f"Airflow does not know {named}." if missing else f"Airflow knows every DAG of {model}.",
         code="WS-WATCH-012",
         next_action="read the end of the DAG processor's log (logs/airflow-dag-processor.log in the stack's "
-        "home); if it runs and writes nothing, end that process: `windsock up` starts it again by itself; "
+        "home); if it runs and writes nothing, `windsock stack restart airflow-dag-processor`; "
         "`windsock validate` names a file that cannot be used. New DAGs are there after half a minute"
         if missing
         else "",
