@@ -160,9 +160,7 @@ def end_processor(life: Life, next_action: str) -> str:
     """End the DAG processor that hangs, as NEXT says; its log is there to read."""
     assert "airflow-dag-processor.log" in next_action
     assert (life.home / "logs" / "airflow-dag-processor.log").exists()
-    assert "end that process" in next_action
-    life.kill(life.notes["processor"])
-    return "ended the DAG processor that hangs; `windsock up` started it again"
+    return run_first(life, next_action)
 
 
 # --- files, and runs that fail
