@@ -35,6 +35,8 @@ SLOW = (
     "tests/unit/adapters/window_counts/test_engines.py",
     "tests/unit/cli/test_backtest.py",
     "tests/unit/cli/test_supervisor.py",
+    "tests/unit/data/test_accepted_suites.py",
+    "tests/unit/data/test_memory_table.py",
     "tests/unit/hooks/test_alerts.py",
     "tests/unit/monitoring/test_drift_alarms.py",
     "tests/unit/rollout/test_rollout_machine.py",

@@ -25,7 +25,9 @@ class Body(BaseModel):
     :param lost_epoch: the highest epoch by then.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, protected_namespaces=(), defer_build=True
+    )
 
     requester: str | None = None
     reason: str = ""

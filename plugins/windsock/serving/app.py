@@ -68,11 +68,14 @@ def create_api(service: Service, predictor: Predictor) -> FastAPI:
         redirect_slashes=False,
     )
     readiness = Readiness(service)
-    app.include_router(public_router(service, predictor, readiness))
-    app.include_router(mlflow_router(service, readiness))
-    app.include_router(open_inference_router(service, readiness))
-    app.include_router(monitoring_router(service))
-    app.include_router(admin_router(service))
+    for router in (
+        public_router(service, predictor, readiness),
+        mlflow_router(service, readiness),
+        open_inference_router(service, readiness),
+        monitoring_router(service),
+        admin_router(service),
+    ):
+        app.router.routes.extend(router.routes)  # whole as they are; include_router makes each a second time
     app.add_middleware(Guard, metrics=service.metrics)
     add_error_handlers(app)
 

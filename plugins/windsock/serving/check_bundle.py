@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -135,6 +136,7 @@ def main() -> None:
     """Check the bundle named on the standard input and print what came of it."""
     import resource
 
+    gc.disable()  # nearly all that is made here is libraries and a model, which stay until it ends
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asked = json.load(sys.stdin)
     try:

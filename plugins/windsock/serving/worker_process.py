@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import logging
@@ -109,6 +110,8 @@ class Listening:
 
 def main() -> None:
     """Serve as the supervisor's first line on the standard input says."""
+    gc.disable()  # until all is loaded: what is made by then stays
+    atexit.register(gc.freeze)  # and goes with the process: nobody looks through it first
     from windsock.serving.app import create_app
     from windsock.serving.service import make_service
     from windsock.serving.uvicorn_parts import why_not_bounded
@@ -158,6 +161,7 @@ def main() -> None:
             why,
         )
         server = ordinary_server(app, listening, limits, config, settings.trusted_proxies)
+    gc.enable()
     server.run(sockets=[listening.public, listening.private])
 
 

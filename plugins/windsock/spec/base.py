@@ -33,13 +33,15 @@ def digest_of(value: Any) -> str:
 class Frozen(BaseModel):
     """Base of the spec's blocks and of the records: frozen, closed, finite numbers only."""
 
-    # A value may be a secret or a row of data, so the text of an error never repeats it.
+    # A value may be a secret or a row of data, so the text of an error never repeats it. What reads and
+    # writes a model is built when it is first used: a process uses few of some two hundred models.
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
         protected_namespaces=(),
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
     def replace(self, **changes: Any) -> Self:

@@ -65,7 +65,7 @@ def backtest(windows, **fields):
     return Backtest(**{**made, **fields})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def full():
     trial = RetrainTrial(
         episode_key="one",
@@ -90,6 +90,11 @@ def full():
     )
 
 
+@pytest.fixture(scope="module")
+def page(full):
+    return backtest_page(full)
+
+
 class Reader(HTMLParser):
     """Remembers tags and all that could load something."""
 
@@ -110,8 +115,7 @@ def read(page):
     return reader
 
 
-def test_the_page_is_one_file_without_scripts_and_loads_nothing(full):
-    page = backtest_page(full)
+def test_the_page_is_one_file_without_scripts_and_loads_nothing(page):
     found = read(page)
     assert found.loads == []
     assert not {"script", "img", "link", "iframe", "object"} & set(found.tags)
@@ -120,14 +124,12 @@ def test_the_page_is_one_file_without_scripts_and_loads_nothing(full):
     assert found.tags.count("svg") == 3
 
 
-def test_names_and_reasons_stay_text(full):
-    page = backtest_page(full)
+def test_names_and_reasons_stay_text(page):
     assert HOSTILE not in page
     assert page.count("&lt;script&gt;") >= 3
 
 
-def test_every_verdict_retrain_and_number_is_there(full):
-    page = backtest_page(full)
+def test_every_verdict_retrain_and_number_is_there(page):
     for word in ("pass", "fail", "insufficient", "error"):
         assert f'<td class="{word}">{word}</td>' in page
     for text in (
@@ -143,8 +145,8 @@ def test_every_verdict_retrain_and_number_is_there(full):
         assert text in page, text
 
 
-def test_the_same_backtest_gives_the_same_page(full):
-    assert backtest_page(full) == backtest_page(full)
+def test_the_same_backtest_gives_the_same_page(full, page):
+    assert backtest_page(full) == page
 
 
 def test_a_history_with_nothing_to_draw():

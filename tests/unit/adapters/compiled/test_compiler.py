@@ -85,6 +85,7 @@ OF_KIND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "task", "classes", "params"),
     [EVERY[0], EVERY[3], EVERY[10]],
