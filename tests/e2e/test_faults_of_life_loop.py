@@ -96,7 +96,7 @@ FAULTS = [
     ),
     Fault(
         name="wrong target: the retrain says what next",
-        code="WS-DATA-015",
+        code="WS-DATA-020",
         key="task:wrong__daily_retrain.take_snapshot",
         model="wrong",
         severity="medium",
