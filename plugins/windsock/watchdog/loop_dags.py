@@ -16,8 +16,8 @@ SHOWN = 5
 INSTALLATION_DAGS = ("windsock__watchdog", "windsock__housekeeping")
 """The DAGs that belong to no single model."""
 READ_PROCESSOR = (
-    "read the end of the DAG processor's log (logs/airflow-dag-processor.log in the stack's home); if it runs "
-    "and writes nothing, end that process: `windsock up` starts it again by itself"
+    "read the end of the DAG processor's log (logs/airflow-dag-processor.log in the stack's home); if it "
+    "runs and writes nothing, end that process: `windsock up` starts it again by itself"
 )
 
 
@@ -136,7 +136,8 @@ def _missing(model: str, missing: Sequence[LoopDag], waiting: Waiting) -> Condit
         title=f"{model}: Airflow lacks DAGs",
         text=f"Airflow does not know {named}." if missing else f"Airflow knows every DAG of {model}.",
         code="WS-WATCH-012",
-        next_action=f"{READ_PROCESSOR}; `windsock validate` names a file that cannot be used. New DAGs are there after half a minute"
+        next_action=f"{READ_PROCESSOR}; `windsock validate` names a file that cannot be used. "
+        "New DAGs are there after half a minute"
         if missing
         else "",
     )
