@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.life import loop_faults as how
+from support.life import people_faults as people
 from support.life.channel import apprise_extra
 from support.life.course import live_through, show_table
 from support.life.fault import Fault, Lived
@@ -31,6 +32,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "left": ROLLED_OUT,
     "typo": {},
     "wrong": {},
+    "failing": {"data": {"target": "bougth"}, "training": how.SCHEDULED},
     "late": {},
     "asked": MEDIUM,
     "silent": MEDIUM,
@@ -91,28 +93,28 @@ FAULTS = [
         key="task:late__daily_retrain.take_snapshot",
         model="late",
         severity="medium",
-        break_=how.late_source,
-        cure=how.source_comes,
+        break_=people.late_source,
+        cure=people.source_comes,
     ),
     Fault(
         name="wrong target: the retrain says what next",
-        code="WS-DATA-015",
+        code="WS-DATA-020",
         key="task:wrong__daily_retrain.take_snapshot",
         model="wrong",
         severity="medium",
         holds="bougth",
-        break_=how.wrong_target,
-        cure=how.fix_target,
+        break_=people.wrong_target,
+        cure=people.fix_target,
     ),
     Fault(
         name="a DAG fails twice",
         code="WS-WATCH-013",
         key="watch:dags-failing",
-        model="wrong",
+        model="failing",
         severity="medium",
-        holds="wrong__daily_retrain: 2",
-        break_=how.wrong_target_twice,
-        cure=how.follow_the_log,
+        holds="failing__daily_retrain",
+        break_=people.fails_twice,
+        cure=people.follow_the_log,
     ),
     Fault(
         name="model file with broken YAML",
@@ -120,8 +122,8 @@ FAULTS = [
         key="watch:model-files",
         severity="high",
         holds="typo",
-        break_=how.break_yaml,
-        cure=how.fix_yaml,
+        break_=people.break_yaml,
+        cure=people.fix_yaml,
     ),
     Fault(
         name="an event nobody took, and the monitor off",
@@ -174,8 +176,8 @@ FAULTS = [
         key="watch:question",
         model="asked",
         severity="medium",
-        break_=how.nearly_over,
-        cure=how.answered_in_time,
+        break_=people.nearly_over,
+        cure=people.answered_in_time,
     ),
     Fault(
         name="a question whose time is over",
@@ -183,8 +185,8 @@ FAULTS = [
         key="task:silent__daily_retrain.approve_model",
         model="silent",
         severity="medium",
-        break_=how.expired,
-        cure=how.asked_anew,
+        break_=people.expired,
+        cure=people.asked_anew,
     ),
     Fault(
         name="approved by who asked for it",
@@ -192,8 +194,8 @@ FAULTS = [
         key="question:selfmade__daily_retrain.approve_model",
         model="selfmade",
         severity="medium",
-        break_=how.approved_by_who_asked,
-        cure=how.reviewer_answers,
+        break_=people.approved_by_who_asked,
+        cure=people.reviewer_answers,
     ),
     Fault(
         name="an alert channel that refuses",
@@ -202,8 +204,8 @@ FAULTS = [
         model="deaf",
         severity="high",
         holds="deaf_channel",
-        break_=how.deaf_channel,
-        cure=how.mend_channel,
+        break_=people.deaf_channel,
+        cure=people.mend_channel,
         limit=TRIES,
         is_told=False,
         untold="its channel refuses; the log has it",

@@ -15,6 +15,10 @@ FAILED_IN_A_ROW = 2
 SHOWN = 5
 INSTALLATION_DAGS = ("windsock__watchdog", "windsock__housekeeping")
 """The DAGs that belong to no single model."""
+READ_PROCESSOR = (
+    "read the end of the DAG processor's log (logs/airflow-dag-processor.log in the stack's home); if it "
+    "runs and writes nothing, `windsock stack restart airflow-dag-processor`"
+)
 
 
 class LoopDag(NamedTuple):
@@ -132,9 +136,8 @@ def _missing(model: str, missing: Sequence[LoopDag], waiting: Waiting) -> Condit
         title=f"{model}: Airflow lacks DAGs",
         text=f"Airflow does not know {named}." if missing else f"Airflow knows every DAG of {model}.",
         code="WS-WATCH-012",
-        next_action="read the end of the DAG processor's log (logs/airflow-dag-processor.log in the stack's "
-        "home); if it runs and writes nothing, `windsock stack restart airflow-dag-processor`; "
-        "`windsock validate` names a file that cannot be used. New DAGs are there after half a minute"
+        next_action=f"{READ_PROCESSOR}; `windsock validate` names a file that cannot be used. "
+        "New DAGs are there after half a minute"
         if missing
         else "",
     )
@@ -182,7 +185,7 @@ def installation_dag_condition(facts: Mapping[str, DagFacts]) -> tuple[Condition
         "switch them on in Airflow's list of DAGs; `windsock models on NAME` of any model does it, too"
         if off
         else "",
-        "see that the DAG processor runs, and its log" if missing else "",
+        READ_PROCESSOR if missing else "",
         "open the last red run and do what NEXT at the end of its log says" if failing else "",
     ]
     return (

@@ -122,9 +122,9 @@ class Life:
 
     def process(self, part: str) -> int:
         """Return the process of a program of the stack: the oldest that has this word in its command."""
-        found = [pid for pid in sorted(self.live.pids) if part in _command_of(pid)]
+        found = [pid for pid in self.live.pids if part in _command_of(pid)]
         assert found, f"no process of {part} runs"
-        return found[0]
+        return min(found, key=_begun)  # its children have its command, and may have smaller ids
 
     def kill(self, pid: int) -> None:
         """End a process of the stack at once, as one does with a program that hangs."""
@@ -197,6 +197,14 @@ def _command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:  # gone meanwhile
         return ""
+
+
+def _begun(pid: int) -> float:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:  # gone meanwhile
+        return float("inf")
+    return float(stat.rpartition(")")[2].split()[19])
 
 
 @contextmanager
