@@ -141,15 +141,6 @@ ROWS = [
         cure=find_and_reconcile,
     ),
     Fault(
-        name="alias of MLflow moved",
-        code="WS-WATCH-023",
-        key="watch:alias",
-        model="alias",
-        severity="low",
-        break_=lambda life: breaking.put_alias(life, "alias", "1"),
-        cure=run_housekeeping,
-    ),
-    Fault(
         name="plans of the server truncated",
         code="WS-WATCH-021",
         key="watch:server-faults",
@@ -157,6 +148,17 @@ ROWS = [
         break_=truncate_routes,
         cure=copy_kept_routes,
         holds="no routing table",
+    ),
+]
+MOMENTS = [
+    Fault(
+        name="alias of MLflow moved",
+        code="WS-WATCH-023",
+        key="watch:alias",
+        model="alias",
+        severity="low",
+        break_=lambda life: breaking.put_alias(life, "alias", "1"),
+        cure=run_housekeeping,
     ),
     Fault(
         name="clock ahead",
@@ -264,7 +266,7 @@ RETRAINED = [
         "nothing: `windsock up` starts it again by itself; the deploy was retried and the run ended green",
     ),
 ]
-COURSES = [TOGETHER, ROWS, PLANS, SERVER, WORKERS, *[[one] for one in OUTSIDE]]
+COURSES = [TOGETHER, ROWS, MOMENTS, PLANS, SERVER, WORKERS, *[[one] for one in OUTSIDE]]
 HEALED = [MLFLOW_KILLED, SERVER_KILLED]
 ALL = [*(fault for course in COURSES for fault in course), *HEALED, *(fault for fault, _ in RETRAINED)]
 

@@ -10,9 +10,11 @@ import typer
 
 from windsock.cli import processes
 from windsock.cli.console import say
+from windsock.cli.supervisor import asked_restart
 from windsock.cli.surroundings import installation, location
 from windsock.exceptions import SettingsError
 from windsock.locations import StackNote, process_start
+from windsock.private_files import make_file
 
 PARTS = ("mlflow", "server", "airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 GRACE_SECONDS = 5.0
@@ -33,7 +35,7 @@ def restart(
 ) -> None:
     """End a program of the stack, also one that hangs; `windsock up` starts it again at once.
 
-    It is asked to end first, and killed after five seconds. All others go on.
+    It is asked to end first, and killed after five seconds. All others go on, and `up` does not count it.
 
     :raises SettingsError: if there is no such program, no stack runs here, or it is not started again.
     """
@@ -48,6 +50,7 @@ def restart(
             code="WS-WATCH-043",
             next_action="Start it by `windsock up`, or restart the program as it was started.",
         )
+    make_file(asked_restart(note.home / "logs", part))
     ended = end(note, part)
     say(f"{part}: {len(ended)} processes ended; `windsock up` starts it again")
     started = _await(note, part, ended)

@@ -259,6 +259,27 @@ class Supervisor:
         name = running.part.name
         if not running.came_up:
             raise self._failed(name, f"ended with exit code {code} before it answered")
+        if self._was_asked(name):
+            self.say(f"{name} is started again, as `windsock stack restart` asked")
+        else:
+            self._count(running, code)
+        processes.stop_marked(self.stack_id, name, grace=1.0)
+        running.process, running.begun = self._spawn(running.part), time.monotonic()
+
+    def _was_asked(self, name: str) -> bool:
+        """Return whether a person had the part ended; such an end does not count."""
+        try:
+            asked_restart(self.logs, name).unlink()
+        except OSError:
+            return False
+        return True
+
+    def _count(self, running: _Running, code: int) -> None:
+        """Count an end.
+
+        :raises PartFailedError: if there were too many.
+        """
+        name = running.part.name
         if time.monotonic() - running.begun >= STEADY_SECONDS:
             running.restarts = 0
         if running.restarts >= MOST_RESTARTS:
@@ -266,8 +287,6 @@ class Supervisor:
         running.restarts += 1
         count = f"restart {running.restarts} of {MOST_RESTARTS}"
         self.say(f"{name} ended with exit code {code}; {count}{self._last_error(name)}")
-        processes.stop_marked(self.stack_id, name, grace=1.0)
-        running.process, running.begun = self._spawn(running.part), time.monotonic()
 
     def _failed(self, name: str, what: str) -> PartFailedError:
         return PartFailedError(
@@ -342,6 +361,14 @@ class Supervisor:
         if watchdog.stdin:
             watchdog.stdin.close()
         watchdog.wait(timeout=10)
+
+
+def asked_restart(logs: Path, name: str) -> Path:
+    """Return the file that says that a person had a part ended.
+
+    :param logs: folder of the stack's logs.
+    """
+    return logs / f".restart-{name}"
 
 
 def _reap(children: Sequence[subprocess.Popen[bytes]]) -> None:
