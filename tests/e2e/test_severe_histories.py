@@ -139,7 +139,11 @@ def late_days(months) -> Watched:
 
 
 def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> float:
-    """Return how good the answers were that a window was judged by, as those know who asked and told."""
+    """Return how good the answers were that a window was judged by, as those know who asked and told.
+
+    These know between which times the server had a question, and from when on it may have had the truth. So
+    all that was judged is among what is looked at here, however long the machine took for it.
+    """
     from sklearn.metrics import roc_auc_score
 
     length = parse_duration(watched.spec.monitoring.performance.window)
@@ -147,7 +151,9 @@ def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> fl
     judged = [
         one
         for one in asked
-        if until - length <= one.at < until
+        if one.sent_at < until
+        and one.at >= until - length
+        and one.told_at is not None
         and one.told_at <= verdict.judged_at
         and one.version == verdict.version
     ]

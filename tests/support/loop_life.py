@@ -14,8 +14,9 @@ from support.fakes import FakeSources, fake_ports
 from windsock.adapters.monitor_table import SqlMonitor
 from windsock.cli.backtest_retrain import WhatIf
 from windsock.cli.backtest_worlds import Table, World, world_of_table
-from windsock.monitoring.backtest import windows_between
+from windsock.monitoring.backtest import replay_ports, windows_between
 from windsock.monitoring.backtest_history import TableHistory
+from windsock.monitoring.backtest_memory import Clock, ReplayedLedger
 from windsock.monitoring.check_drift import check_drift
 from windsock.monitoring.check_performance import check_performance
 from windsock.monitoring.claim_retrain import claim_retrain
@@ -31,6 +32,7 @@ from windsock.records import (
     DecideRetrainInput,
     DriftProfile,
     LedgerAction,
+    LedgerRow,
     RetrainClaim,
     RetrainOrder,
     RetrainOutcome,
@@ -44,7 +46,23 @@ from windsock.spec.loader import spec_from_bytes
 DAY = timedelta(days=1)
 LATE = timedelta(minutes=1)
 DAYS = 12
+AFTER_ALL = datetime(2100, 1, 1, tzinfo=UTC)
 BEFORE_ALL = Span(start=datetime(2000, 1, 1, tzinfo=UTC), end=datetime(2000, 1, 2, tzinfo=UTC))
+
+
+class Whole:
+    """A replay's ledger as a real one is read: by the order of its rows, whatever the clock shows."""
+
+    def __init__(self, ledger: ReplayedLedger, clock: Clock) -> None:
+        self._ledger, self._clock = ledger, clock
+
+    def rows(self, model: str) -> tuple[LedgerRow, ...]:
+        """Return all rows."""
+        now, self._clock.time = self._clock.time, AFTER_ALL
+        try:
+            return self._ledger.rows(model)
+        finally:
+            self._clock.time = now
 
 
 def spec_of_life() -> ModelSpec:
@@ -206,7 +224,8 @@ class Life:
             against=trial.difference,
             run=self._run(run_id),
         )
-        return close_retrain(made, self.ports, "").outcome
+        whole = Whole(self.world.ledger, self.world.clock)
+        return close_retrain(made, replay_ports(self.ports, ledger=whole), "").outcome
 
     def _run(self, run_id: str) -> RunContext:
         return RunContext(dag_id="churn__drift_retrain", run_id=run_id)

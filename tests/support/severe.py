@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -69,13 +69,16 @@ def dated(
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One answered question and its truth.
+    """One answered question and its truth, as far as the one who asked knows its times.
 
-    :param told_at: when its truth was told.
+    :param sent_at: before it was sent; the server has it some time between this and ``at``.
+    :param at: when its answer was there.
+    :param told_at: before its truth was sent; ``None``: it was not told.
     """
 
+    sent_at: datetime
     at: datetime
-    told_at: datetime
+    told_at: datetime | None
     version: str
     score: float
     truth: bool
@@ -101,7 +104,7 @@ class Callers(threading.Thread):
         super().__init__(name=f"callers of {self.model}", daemon=True)
         self._over = threading.Event()
         self._draw = np.random.default_rng(11)
-        self._untold: list[tuple[float, str, bool]] = []
+        self._untold: list[tuple[float, str, int]] = []
         self.fault: BaseException | None = None
 
     def __hash__(self) -> int:
@@ -132,17 +135,19 @@ class Callers(threading.Thread):
     def _ask(self, client: httpx.Client) -> None:
         frame = self.customers.drawn(self.each_second, self._draw)
         rows = frame[list(FEATURES)].astype(object).to_dict("records")
+        sent_at = self.now()
         answer = client.post(f"/models/{self.model}/predict", json={"features": rows})
         content: dict[str, Any] = answer.raise_for_status().json()
         at, due = self.now(), time.monotonic() + self.delay.total_seconds()
         for one, truth in zip(content["predictions"], frame["churned"].tolist(), strict=True):
             known = {"version": one["version"], "score": one["score"], "truth": truth}
-            self.asked.append(Asked(at=at, told_at=at + self.delay, **known))
-            self._untold.append((due, one["prediction_id"], truth))
+            self._untold.append((due, one["prediction_id"], len(self.asked)))
+            self.asked.append(Asked(sent_at=sent_at, at=at, told_at=None, **known))
 
     def _tell(self, client: httpx.Client) -> None:
         ripe = [one for one in self._untold if one[0] <= time.monotonic()][: 4 * self.each_second]
         del self._untold[: len(ripe)]
-        for _, prediction_id, truth in ripe:
-            told = {"model": self.model, "prediction_id": prediction_id, "outcome": truth}
+        for _, prediction_id, place in ripe:
+            one = self.asked[place] = replace(self.asked[place], told_at=self.now())
+            told = {"model": self.model, "prediction_id": prediction_id, "outcome": one.truth}
             client.post("/outcomes", json=told).raise_for_status()

@@ -47,7 +47,8 @@ monitoring:
 """
 """A day is 20 seconds; what is left to the defaults of ``performance`` and ``retrain`` is no time."""
 HEALTHY_WINDOWS = 4
-RECOVERY_SECONDS = 800
+RECOVERY_SECONDS = 1_800
+"""Waited at most for what takes some 200 on an idle machine: others may use it, too."""
 
 
 def write_short(models: Path, name: str, *, drift: bool) -> None:
