@@ -268,8 +268,7 @@ def bundle_condition(champion: Champion, why: str) -> Condition:
         "a copy goes on serving; a new one cannot start with it, and no retrain can be compared with it.",
         well=f"The bundle of version {version} is as it was signed.",
         next_action="bring that folder back from the backup, all of its files; without a backup "
-        f"`windsock rollback {model} --reason WHY` lets the version before serve, or trigger "
-        f"{model}__daily_retrain",
+        f"`windsock rollback {model} --reason WHY` lets the version before serve, where there is one",
     )
 
 

@@ -66,7 +66,7 @@ def server_conditions(facts: ServerFacts) -> tuple[Condition, ...]:
 
 
 def _degraded(facts: ServerFacts) -> Condition:
-    parts = list(facts.faults[:SHOWN])
+    parts = [one.rstrip(". ") for one in facts.faults[:SHOWN]]
     if facts.workers == 0:
         parts.append("no worker answers")
     if (facts.waiting or 0) > WAITING_ROWS:
