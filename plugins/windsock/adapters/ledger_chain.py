@@ -96,9 +96,10 @@ def prove_upon(
     whys = [_why_not(raws[place], _hash_of(raws[place]), is_signed) for place in looked_at]
     if len(found) < len(rows) or ASTRAY in whys:
         return None
-    left_out = [LeftOut(seq=raws[place]["seq"], why=why) for place, why in zip(looked_at, whys, strict=True)]
+    left_out = [_left(raws[place], why) for place, why in zip(looked_at, whys, strict=True)]
     if len(rest) > len(looked_at):
-        left_out.append(LeftOut(seq=None, why="more rows stand beside the chain and are not looked at"))
+        more = f"{len(rest) - len(looked_at)} more rows stand beside the chain and are not looked at"
+        left_out.append(LeftOut(seq=None, why=more))
     return Proof(found, tuple(left_out), (), is_linked=True)
 
 
@@ -197,10 +198,14 @@ def _told(
             rows.append(row)
             continue
         why = UNREADABLE if place in chosen else _why_not(raw, hashes[place], is_signed)
-        left_out.append(LeftOut(seq=raw["seq"], why=why))
+        left_out.append(_left(raw, why))
         if why in (UNREADABLE, ASTRAY):
             gaps.append(Gap(raw["seq"], digest_of([why, hashes[place]])))
     return Proof(tuple(rows), tuple(left_out), tuple(sorted(gaps)), is_linked)
+
+
+def _left(raw: Raw, why: str) -> LeftOut:
+    return LeftOut(seq=raw["seq"], why=why, mark=digest_of([repr(value) for value in raw.values()]))
 
 
 def _why_not(raw: Raw, found: str | None, is_signed: Callable[[Raw], bool]) -> str:

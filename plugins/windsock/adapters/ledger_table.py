@@ -150,7 +150,7 @@ class SqlLedger:
         if mark is None and not known.rows and known.left_out and self._marks.exists(model):
             gaps = (*gaps, Gap(1, f"none of {len(known.left_out)}"))  # its key is gone, and the mark's too
         view = view_of(known.rows, known.left_out, gaps, mark)
-        for left in view.left_out:
+        for left in view.unseen:
             self._warn(model, left.seq, f"row {left.seq} is left out: {left.why}")
         for gap in view.gaps:
             self._warn(model, gap, f"rows from row {gap.at} on are missing or were changed")

@@ -98,7 +98,7 @@ def plan_retention(policy: RetentionPolicy, ports: Ports, model: str, now: datet
 
 def _fault_in_ledger(view: LedgerView) -> str:
     """Return why a ledger cannot say what is needed: a database that was lost knows no champion either."""
-    if view.left_out or not view.is_whole:
+    if view.unseen or not view.is_whole:
         return NOT_WHOLE
     return "" if view.rows else NO_ROW
 

@@ -34,6 +34,7 @@ from windsock.records import (
     open_switch,
     running_rollout,
 )
+from windsock.records.ledger_view import mark_of
 from windsock.records.retraining import Lease
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Differences(NamedTuple):
     :param is_known: whether the ledger's last routing row holds that very plan.
     :param claim: who has the model claimed for a retrain; a claim that is over is none.
     :param short_rollout: the rollout under way, where decisions of it are missing.
+    :param is_left_out_seen: whether a person has seen the rows that are left out already.
     :param is_behind: whether the server answers and lacks the plan of the ledger's last change.
     """
 
@@ -65,6 +67,7 @@ class Differences(NamedTuple):
     claim: Lease | None = None
     short_rollout: str | None = None
     is_behind: bool = False
+    is_left_out_seen: bool = True
 
     @property
     def is_ahead(self) -> bool:
@@ -73,12 +76,12 @@ class Differences(NamedTuple):
 
     @property
     def are_none(self) -> bool:
-        """Whether there is nothing to reconcile; rows that are left out change nothing.
+        """Whether there is nothing to reconcile; rows that are left out are to be seen once.
 
         A claim is a difference only to a person who knows that its run is no more.
         """
         differs = self.is_ahead or self.is_behind or self.gets_seal
-        return not self.gaps and self.lost is None and not differs
+        return not self.gaps and self.lost is None and self.is_left_out_seen and not differs
 
     @property
     def gets_seal(self) -> bool:
@@ -115,6 +118,7 @@ def differences(ports: Ports, model: str) -> Differences:
         claim=claim if claim and not claim.is_over(ports.now()) else None,
         short_rollout=rollout.experiment if rollout and short else None,
         is_behind=behind,
+        is_left_out_seen=not view.unseen,
     )
 
 
@@ -189,6 +193,7 @@ def reconcile(
             "requester": run.requested_by,
             "reason": reason,
             **({"ended_claim": ended} if ended else {}),
+            **({"left_out": mark_of(found.left_out)} if found.left_out else {}),
         },
     )
     row = append_once(ports.ledger, entry, standing=lambda rows: None)

@@ -110,10 +110,12 @@ class LeftOut(Record):
     """A row of the table that nobody believes, and why.
 
     :param seq: its number as it stands in the table; ``None``: what stands there is no number.
+    :param mark: what tells it, as it stands there, from every other.
     """
 
     seq: int | None
     why: str
+    mark: str = Field(default="", exclude_if=lambda mark: not mark)
 
 
 class LedgerMark(Record):
@@ -148,12 +150,19 @@ class LedgerView(NamedTuple):
     :param left_out: rows that stand in the table and are not believed.
     :param gaps: places where rows are missing or were changed, and that no person has reconciled.
     :param lost: the mark of rows at the end that are missing, unless a person has reconciled it.
+    :param is_left_out_seen: whether a person has reconciled exactly the rows that are left out.
     """
 
     rows: tuple[LedgerRow, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     gaps: tuple[Gap, ...] = ()
     lost: LedgerMark | None = None
+    is_left_out_seen: bool = False
+
+    @property
+    def unseen(self) -> tuple[LeftOut, ...]:
+        """Return the rows that are left out, as long as no person has seen them."""
+        return () if self.is_left_out_seen else self.left_out
 
     @property
     def is_whole(self) -> bool:

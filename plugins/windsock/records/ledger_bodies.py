@@ -84,10 +84,12 @@ class ReconcileBody(Body):
 
     :param gaps: the places where rows are missing or were changed, by what tells each from the others.
     :param ended_claim: the run whose claim of the model the person has ended.
+    :param left_out: the mark of the rows, not written by the installation, that the person has seen.
     """
 
     gaps: list[str]
     ended_claim: str | None = None
+    left_out: str | None = None
 
 
 class AcceptLossBody(Body):

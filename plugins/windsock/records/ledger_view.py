@@ -16,6 +16,7 @@ from windsock.records.ledger import (
     LeftOut,
     open_switch,
 )
+from windsock.spec.base import digest_of
 from windsock.texts import first_of
 
 TAKES_AWAY = frozenset(
@@ -51,7 +52,15 @@ def view_of(
     if mark is not None and mark.seq > seen_to and not _stands(rows, mark):
         losses.append(mark)
     lost = max(losses, key=lambda loss: loss.seq, default=None)
-    return LedgerView(tuple(rows), tuple(left_out), tuple(gap for gap in gaps if gap.link not in seen), lost)
+    known = {row.body.get("left_out") for row in reconciled}
+    is_seen = not left_out or mark_of(left_out) in known
+    left = tuple(gap for gap in gaps if gap.link not in seen)
+    return LedgerView(tuple(rows), tuple(left_out), left, lost, is_seen)
+
+
+def mark_of(left_out: Sequence[LeftOut]) -> str:
+    """Return what tells rows that are left out from any others: one more, or one changed, is another mark."""
+    return digest_of(sorted([one.mark, one.why] for one in left_out))
 
 
 def _loss_before(row: LedgerRow) -> LedgerMark:

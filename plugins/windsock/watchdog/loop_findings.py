@@ -340,7 +340,7 @@ def ledger_condition(model: str, view: LedgerView) -> Condition:
     parts = [
         f"{len(view.gaps)} places where rows are missing or were changed" if view.gaps else "",
         "rows at its end are missing" if view.lost is not None else "",
-        f"{len(view.left_out)} rows that the installation did not write" if view.left_out else "",
+        f"{len(view.unseen)} rows that the installation did not write" if view.unseen else "",
     ]
     said = "; ".join(filter(None, parts))
     return finding(
@@ -352,7 +352,8 @@ def ledger_condition(model: str, view: LedgerView) -> Condition:
         wrong=f"The ledger of {model} has {said}. What serves goes on serving; no version is promoted.",
         well=f"The ledger of {model} is whole.",
         next_action=f"`windsock ledger {model}` names the rows; find out who wrote to the control database; "
-        f"`windsock ledger reconcile {model}` shows what was lost",
+        f"`windsock ledger reconcile {model}` shows what was lost; once a person has seen it, "
+        f"`windsock ledger reconcile {model} --reason 'WHAT HAPPENED'` goes on without it",
     )
 
 

@@ -11,6 +11,7 @@ from support.world import MODEL, back, deploy, promote, world_of
 from windsock.cli.app import run
 from windsock.records import RoutePlan
 from windsock.records.retraining import Lease
+from windsock.watchdog.loop_findings import ledger_condition
 
 
 @pytest.fixture
@@ -33,6 +34,27 @@ def test_a_row_that_is_left_out_is_shown_and_breaks_nothing(world, url, capsys):
     assert f"left out: row {seq}: it is not what was written" not in shown
     assert f"left out: row {seq}: no key of this installation signed it" in shown
     assert "chain: whole" in shown
+
+
+def finding(world) -> bool:
+    """Return whether the ledger is found to be broken, by a process that reads all of it."""
+    return ledger_condition(MODEL, sql_ledger(world.ledger._url).read(MODEL)).active
+
+
+def test_rows_of_somebody_else_are_found_until_a_person_has_seen_exactly_these(world, url, capsys):
+    assert not finding(world)
+    for actor in ("eve", "mallory"):
+        forge(url, MODEL, action="roll_back", epoch=99, actor=actor)
+        assert finding(world)
+        assert run(["ledger", "reconcile", MODEL]) == 1
+        assert "--reason" in capsys.readouterr().out
+        assert finding(world)
+        assert run(["ledger", "reconcile", MODEL, "--reason", "eve's account is closed", "--yes"]) == 0
+        assert not finding(world)
+        assert run(["ledger", "reconcile", MODEL]) == 0
+    tamper(url, "UPDATE ledger SET epoch = 98 WHERE actor = 'eve'")
+    assert finding(world)
+    assert run(["ledger", MODEL]) == 1
 
 
 def test_where_nothing_differs_there_is_nothing_to_reconcile(world, capsys):
