@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from support.people import Asked
+from support.quiet_logs import noise_in, ours
 from support.stack import PLANTED_NUMBER, PLANTED_WORD
 from windsock.adapters.ledger_table import SqlLedger
 from windsock.adapters.storage import Storage
@@ -85,6 +86,12 @@ def test_few_lines_of_a_log_come_from_libraries(live, first_run):
         assert len(foreign) <= MOST_LIBRARY_LINES, (
             f"{task.label}: {[(line.logger, line.event[:60]) for line in foreign]}"
         )
+
+
+def test_no_task_of_a_quiet_retrain_says_more_than_it_must(live, first_run):
+    for task, log in live.logs(DAG, first_run):
+        assert ours(log), f"{task.label} says nothing"
+        assert noise_in(log) == [], task.label
 
 
 def test_no_row_of_data_is_in_any_log(live, first_run, project):
