@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from support.quiet_logs import noise_in, ours
 from support.rollout_world import same_as_tally
 from support.scenarios import USERS
 from windsock.cli.follow import BLOCK, last_block
@@ -97,6 +98,20 @@ def test_the_better_version_is_promoted_by_its_decision(tried, rollout, users, e
     assert decision.estimate.interval is not None
     assert 0 < decision.estimate.interval.low < 0.15 < decision.estimate.interval.high
     assert [one.number for one in tried.decisions(rollout)] == list(range(1, decision.number + 1))
+
+
+def test_no_task_of_the_rollout_says_more_than_it_must(live, tried, retrained, ended):
+    runs = [
+        (tried.dag_id, run["dag_run_id"])
+        for run in live.admin.runs(tried.dag_id)
+        if run["state"] == "success"
+    ]
+    read = 0
+    for dag_id, run_id in [*runs, (RETRAIN, retrained)]:
+        for task, log in live.logs(dag_id, run_id):
+            read += bool(ours(log))
+            assert noise_in(log) == [], f"{dag_id}: {task.label}"
+    assert read > 15
 
 
 def test_the_ledger_tells_it_in_order(tried, rollout, ended):

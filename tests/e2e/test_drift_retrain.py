@@ -8,6 +8,7 @@ from datetime import datetime
 import httpx
 import pytest
 
+from support.quiet_logs import noise_in, ours
 from support.scenarios import MOVED_ROWS as ROWS
 from support.stack import wait_for
 from windsock.cli.follow import last_block
@@ -109,6 +110,16 @@ def test_every_log_of_the_monitor_ends_with_a_verdict(live, retrained, moved):
             continue
         block = last_block(log)
         assert len(block) == 4, f"{task.label}: {[line.event for line in log[-6:]]}"
+
+
+def test_no_task_of_monitor_and_retrain_says_more_than_it_must(live, retrained):
+    runs = [(MONITOR, run["dag_run_id"]) for run in live.admin.runs(MONITOR) if run["state"] == "success"]
+    read = 0
+    for dag_id, run_id in [*runs, (RETRAIN, retrained)]:
+        for task, log in live.logs(dag_id, run_id):
+            read += bool(ours(log))
+            assert noise_in(log) == [], f"{dag_id}: {task.label}"
+    assert read > 15
 
 
 def test_the_server_shows_the_drift(live, retrained):
