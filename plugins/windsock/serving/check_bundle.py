@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from windsock.adapters.own_process import command_of
@@ -24,6 +26,8 @@ from windsock.serving.slots import compare_golden, compiled_scores, golden_value
 from windsock.settings import Settings
 
 LIMIT_SECONDS = 90.0
+STARVED = 1 / 3
+"""Share of the time that a process has waited for a processor, from which its silence says nothing."""
 SENT_BY_OTHERS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL}
 """By which a system ends a process, at a shutdown or for want of memory: they say nothing of a bundle."""
 UNREFUSED = "The version that served before still serves. Look at the bundle; train the model again."
@@ -66,7 +70,7 @@ async def check_apart(
 
     :param limit_seconds: time after which it is refused.
     :raises DeploymentRefusedError: if it does not verify, load, answer in time or match.
-    :raises ServerUnavailableError: if the process was ended from outside.
+    :raises ServerUnavailableError: if the process was ended from outside, or the machine was too busy for it.
     :raises StorageError: if it could not be fetched.
     """
     asked = {
@@ -84,6 +88,9 @@ async def check_apart(
     try:
         said, _ = await asyncio.wait_for(process.communicate(json.dumps(asked).encode()), limit_seconds)
     except TimeoutError:
+        waited = _waited_seconds(process.pid)
+        if waited >= limit_seconds * STARVED:
+            raise _starved(plan, waited, limit_seconds) from None
         raise _refused(plan, f"no answer to its golden predictions within {limit_seconds:g} s") from None
     finally:
         if process.returncode is None:
@@ -122,6 +129,28 @@ def _interrupted(plan: SlotPlan, by: signal.Signals) -> ServerUnavailableError:
         next_action="The task will be retried. If it ends so again, the server's machine lacks memory: give "
         "it more, or train a smaller model.",
     )
+
+
+def _starved(plan: SlotPlan, waited: float, limit: float) -> ServerUnavailableError:
+    return ServerUnavailableError(
+        f"version {plan.version}, bundle {plan.digest[:12]}: the server's machine was too busy to look at "
+        f"it: of {limit:g} s it waited {waited:.0f} s for a processor, so it was not judged",
+        code="WS-SERVING-068",
+        next_action="The task will be retried. If it ends so again, see what else runs on the server's "
+        "machine.",
+    )
+
+
+def _waited_seconds(pid: int) -> float:
+    """Return how long a process has been ready to run and had no processor; 0 where nobody counts that.
+
+    Linux counts it for each thread, in the second number of ``schedstat`` (in nanoseconds).
+    """
+    found = [0.0]
+    for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError, ValueError, IndexError):
+            found.append(int(task.read_text().split()[1]) / 1e9)
+    return max(found)
 
 
 def _refused(

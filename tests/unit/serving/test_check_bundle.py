@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +165,27 @@ def test_a_bundle_that_crashes_or_hangs_hurts_nobody(
     monkeypatch.setattr(own_process, "CODE", code)
     with pytest.raises(DeploymentRefusedError, match=said):
         check(slot_of(stored), seconds=3 if "sleep" in code else 60)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no processor can be chosen here")
+def test_a_look_that_got_no_processor_is_no_refusal(
+    check: Check, bundles: dict[str, LoadedBundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may only have what another one leaves of the same processor, which is nothing."""
+    stored = store_bundle(check.settings, bundles["first"])  # type: ignore[attr-defined]
+    there = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    spin = "while True: pass"
+    idle = f"{there}os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n{spin}"
+    with subprocess.Popen([sys.executable, "-c", there + spin]) as busy:
+        try:
+            monkeypatch.setattr(own_process, "CODE", idle)
+            with pytest.raises(
+                ServerUnavailableError, match=r"was too busy .* of 3 s it waited [23] s"
+            ) as caught:
+                check(slot_of(stored), seconds=3)
+        finally:
+            busy.kill()
+    assert caught.value.code == "WS-SERVING-068"
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGINT"])
