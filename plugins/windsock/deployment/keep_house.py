@@ -1,4 +1,4 @@
-"""``keep_house``: what an installation tidies each hour; one fault never stops the rest."""
+"""``keep_house``: what an installation tidies every ten minutes; one fault never stops the rest."""
 
 from __future__ import annotations
 

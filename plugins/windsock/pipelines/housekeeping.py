@@ -1,8 +1,9 @@
-"""``windsock__housekeeping``: hourly, one for each installation."""
+"""``windsock__housekeeping``: every ten minutes, one for each installation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from airflow.sdk import DAG
 
@@ -10,9 +11,11 @@ from windsock.operators.keep_house import HousekeepingOperator
 from windsock.pipelines.docs import RED
 from windsock.pipelines.lane import PROMPT
 from windsock.pipelines.retries import usual_args
-from windsock.pipelines.schedules import at
+from windsock.pipelines.schedules import every
 
 DAG_ID = "windsock__housekeeping"
+PACE = timedelta(minutes=10)
+"""What it repairs is right again before the watchdog tells people of it."""
 PURPOSE = (
     "Sets MLflow's aliases as the ledger says, closes orphan runs and finished hours of the prediction log, "
     "checks every ledger's hash chain, removes what `retention` in include/windsock.yaml keeps no longer and "
@@ -35,7 +38,7 @@ def housekeeping_dag(
         dag_display_name="Windsock: housekeeping",
         description="Repairs the registry's aliases from the ledger and closes what was left open",
         doc_md=f"{PURPOSE}\n\n{RED.format(name='NAME')}",
-        schedule=at("hourly"),
+        schedule=every(PACE),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
