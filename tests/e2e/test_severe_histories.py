@@ -142,7 +142,8 @@ def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> fl
     """Return how good the answers were that a window was judged by, as those know who asked and told.
 
     These know between which times the server had a question, and from when on it may have had the truth. So
-    all that was judged is among what is looked at here, however long the machine took for it.
+    all that was judged is among what is looked at here, however long the machine took for it. It was read
+    some time before the verdict: of those the first ones that were told, as many as the verdict says.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -159,7 +160,9 @@ def true_auc(watched: Watched, verdict: WindowVerdict, asked: list[Asked]) -> fl
     ]
     times, versions = [one.at for one in asked], {one.version for one in asked}
     known = f"{len(asked)} answers of {versions} from {min(times)} to {max(times)}"
-    assert judged, f"none of {known} was told by the time of the verdict: {verdict}"
+    labelled = int(verdict.numbers["labelled"])
+    assert len(judged) >= labelled > 0, f"{len(judged)} of {known} were told by the time of: {verdict}"
+    judged = sorted(judged, key=lambda one: one.told_at)[:labelled]
     return float(roc_auc_score([one.truth for one in judged], [one.score for one in judged]))
 
 
@@ -168,7 +171,7 @@ def require_no_false_pass(story: FlipStory) -> None:
     asked_for = story.baseline.metric("roc_auc").value
     for verdict in story.watched.windows(Status.PASS):
         found = true_auc(story.watched, verdict, story.asked)
-        assert found > asked_for - USELESS, (verdict.window, verdict.version, verdict.reason, found)
+        assert found > asked_for - USELESS, (found, verdict.model_dump(mode="json"))
 
 
 def require_learned(story: FlipStory) -> None:
@@ -242,7 +245,8 @@ def days_of(watched: Watched, kind: str, *, since=BEGIN, until=NOW) -> dict[Stat
 def test_a_healthy_weekly_pattern_is_no_drift_and_no_loss(weekly):
     for kind in ("drift", "performance"):
         assert days_of(weekly, kind, until=MOVED) == {Status.PASS: 24}
-    assert not [one for one in weekly.alerts if one.first_at < NOW]
+    told = [one for one in weekly.alerts if not one.key.startswith("watch:")]  # schedules are off here
+    assert not [one for one in told if one.first_at < NOW]
 
 
 def test_a_healthy_weekly_pattern_asks_for_no_retrain_and_opens_no_breaker(months, weekly):
