@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 from windsock.exceptions import SpecError, WindsockError
 from windsock.hooks.alert_channels import SENDERS, default_channel, reason_of, title_of
@@ -16,6 +17,7 @@ from windsock.monitoring.alerts import (
     conditions_of,
     decide_alerts,
     sent,
+    silent,
 )
 from windsock.monitoring.rollout_alerts import FAILED_LOOKS, rollout_conditions
 from windsock.ports import Monitor, Ports
@@ -34,6 +36,8 @@ from windsock.texts import log_text, one_line
 
 log = logging.getLogger(__name__)
 
+LOG, DEFAULT = "(log)", "(default)"
+"""Names kept of who took an alert where the shared file names none: the log alone, the default connection."""
 PATIENCE_SECONDS = 5.0
 """A channel that takes longer to refuse is left alone until the next run."""
 LEVELS = {
@@ -115,17 +119,21 @@ def _send(
     plan = decide_alerts(conditions, known, now, to.repeat, spec=to)
     for alert in plan.note:
         monitor.put_alert(alert)
-    # Kept first: whatever happens on the way, the next run knows that they are due.
-    due = [monitor.put_alert(alert) for alert in plan.send]
-    if not due:
+    if not plan.send:
         return ()
-    tried_before = {alert.key for alert in known if alert.pending}
-    for alert in due:
-        if alert.key not in tried_before:
+    unwanted = [silent(alert) for alert in plan.send if not _is_wanted(shared, alert)]
+    keys = {alert.key for alert in unwanted}
+    # Kept first: whatever happens on the way, the next run knows that they are due.
+    due = [monitor.put_alert(alert) for alert in plan.send if alert.key not in keys]
+    before = {alert.key: alert for alert in known}
+    news = [alert for alert in unwanted if alert.tells_more(before.get(alert.key))]
+    for alert in unwanted:
+        monitor.put_alert(alert)
+    for alert in (*due, *news):
+        if not (alert.key in before and before[alert.key].pending):
             log_alert(alert)
-    channel = channel_of(shared, due[0].channel)
-    slow = {} if slow is None else slow
-    return tuple(monitor.put_alert(_tried(channel, alert, now, slow)) for alert in due)
+    slow, way = {} if slow is None else slow, cache(partial(_way, shared))
+    return (*news, *(monitor.put_alert(_tried(way, alert, now, slow)) for alert in due))
 
 
 def log_alert(alert: Alert) -> None:
@@ -150,18 +158,58 @@ def channel_of(shared: SharedSpec, name: str | None) -> AlertChannel | None:
     return channel if channel is not None else default_channel()
 
 
-def _tried(channel: AlertChannel | None, alert: Alert, now: datetime, slow: dict[str, str]) -> Alert:
-    if channel is None:  # the log has told it
-        return sent(alert, now)
-    if alert.severity.rank < Severity(channel.minimum).rank:
-        return alert.replace(pending=False, refusal="")
+class _Way(NamedTuple):
+    """Where alerts of a channel's name go.
+
+    :param name: what is kept of who took one.
+    :param channel: ``None``: only the log tells it.
+    """
+
+    name: str
+    channel: AlertChannel | None
+
+
+def _way(shared: SharedSpec, name: str | None) -> _Way:
+    if name == LOG:
+        return _Way(LOG, None)
+    channel = channel_of(shared, None if name == DEFAULT else name)
+    if name is not None and name in shared.alert_channels:
+        return _Way(name, channel)
+    return _Way(DEFAULT if channel is not None else LOG, channel)
+
+
+def _is_wanted(shared: SharedSpec, alert: Alert) -> bool:
+    """Return whether a channel is told of an alert: of its end always, if it was told that it fires."""
+    channel = shared.alert_channels.get(alert.channel) if alert.channel is not None else None
+    if channel is None or alert.state == "resolved":
+        return True
+    return alert.severity.rank >= Severity(channel.minimum).rank
+
+
+def _tried(way: Callable[[str | None], _Way], alert: Alert, now: datetime, slow: dict[str, str]) -> Alert:
+    if alert.state == "firing":
+        to = way(alert.channel)
+        why = _refused(to.channel, alert, slow)
+        return sent(alert, now, to.name) if why is None else alert.replace(refusal=why)
+    left: dict[str, str] = {}
+    for name in alert.told or (alert.channel,):  # one that was kept before knows only its channel of then
+        to = way(name)
+        if (why := _refused(to.channel, alert, slow)) is not None:
+            left[to.name] = why
+    return alert.replace(told=tuple(left), refusal=next(iter(left.values()))) if left else sent(alert, now)
+
+
+def _refused(channel: AlertChannel | None, alert: Alert, slow: dict[str, str]) -> str | None:
+    """Return why a channel did not take an alert; ``None``: it did, or the log has told it."""
+    if channel is None:
+        return None
     if channel.connection in slow:  # one that hangs must not hold up the looks of all models
-        return alert.replace(refusal=slow[channel.connection])
+        return slow[channel.connection]
     begun = time.monotonic()
     why = refusal_of(channel, alert)
     if why is not None and time.monotonic() - begun > PATIENCE_SECONDS:
         slow[channel.connection] = why
-    return sent(alert, now) if why is None else alert.replace(refusal=why)
+    return why
 
 
 def deliver(channel: AlertChannel, alert: Alert) -> bool:

@@ -25,6 +25,7 @@ from windsock.records import (
     WindowKind,
 )
 from windsock.records.alerts import Condition as Condition
+from windsock.records.alerts import is_ahead
 from windsock.records.check_text import named_check
 from windsock.records.retraining import AGAINST
 from windsock.spec import ModelSpec, parse_duration
@@ -278,7 +279,7 @@ def decide_alerts(
         else:
             continue
         (send if due else note).append(alert)
-    send += [alert for alert in before.values() if alert.pending]
+    send += [_still_due(alert, to) for alert in before.values() if alert.pending]
     return AlertPlan(send=tuple(send), note=tuple(note))
 
 
@@ -302,32 +303,54 @@ def _firing(
         last_at=now,
         sent_at=stands.sent_at if stands else None,
         times=stands.times if stands else 0,
+        told=old.told if old else (),
         refusal=stands.refusal if stands else "",
     )
     due = stands is None or stands.pending or _is_news(alert, stands, now, repeat)
-    return alert.replace(pending=due), due
+    return alert.replace(pending=due, due_at=_due_at(stands, now) if due else None), due
+
+
+def _due_at(before: Alert | None, now: datetime) -> datetime | None:
+    return before.due_at if before is not None and before.pending else now
+
+
+def _still_due(alert: Alert, to: Recipient) -> Alert:
+    """Return what no channel took before: what stands goes where the model's file says now."""
+    return alert.replace(channel=to.channel) if alert.state == "firing" else alert
 
 
 def _is_news(alert: Alert, before: Alert, now: datetime, repeat: timedelta) -> bool:
     return (
-        (before.sent_at is not None and now - before.sent_at >= repeat)
+        (before.sent_at is not None and (now - before.sent_at >= repeat or is_ahead(before.sent_at, now)))
         or alert.severity.rank > before.severity.rank
         or (alert.episode is not None and alert.episode != before.episode)
     )
 
 
 def _resolved(condition: Condition, old: Alert, now: datetime) -> tuple[Alert, bool]:
-    due = old.times > 0
+    due = old.times > 0 or bool(old.told)
     alert = old.replace(
         state="resolved",
         text=shortened(one_line(condition.text), SHOWN_CHARACTERS),
         last_at=now,
         resolved_at=now,
         pending=due,
+        due_at=_due_at(old, now) if due else None,
     )
     return alert, due
 
 
-def sent(alert: Alert, now: datetime) -> Alert:
-    """Return an alert as it stands once a channel has taken it."""
-    return alert.replace(pending=False, sent_at=now, times=alert.times + 1, refusal="")
+def sent(alert: Alert, now: datetime, *channels: str) -> Alert:
+    """Return an alert as it stands once a channel has taken it.
+
+    :param channels: names of those that took it: they are told its end.
+    """
+    told = tuple(dict.fromkeys((*alert.told, *channels))) if alert.state == "firing" else ()
+    return alert.replace(
+        pending=False, due_at=None, sent_at=now, times=alert.times + 1, told=told, refusal=""
+    )
+
+
+def silent(alert: Alert) -> Alert:
+    """Return an alert that its channel does not want: it is only kept."""
+    return alert.replace(pending=False, due_at=None, refusal="")

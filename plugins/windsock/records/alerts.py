@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from pydantic import Field
@@ -12,6 +13,13 @@ from windsock.spec.base import is_none
 
 INSTALLATION = "(installation)"
 """Stands where a model's name does in a finding that is about no single model; no model has this name."""
+CLOCK_AHEAD = timedelta(minutes=2)
+"""What is dated so much later than now was dated by a clock that was ahead."""
+
+
+def is_ahead(moment: datetime, now: datetime) -> bool:
+    """Return whether a time that was kept is in the future, so that nothing may be reckoned from it."""
+    return moment - now > CLOCK_AHEAD
 
 
 class Alert(Record):
@@ -32,6 +40,8 @@ class Alert(Record):
     :param sent_at: when a channel took it last; ``None``: none ever did.
     :param times: how often a channel took it.
     :param pending: whether what stands here has still to be sent; tried again by the next run.
+    :param due_at: since when it is pending; ``None``: it is not, or has been since before this was kept.
+    :param told: the channels that took it and not its end; whatever became of it, they are told that.
     :param refusal: why the channel did not take it at the last try, in words without a secret.
     """
 
@@ -52,6 +62,8 @@ class Alert(Record):
     sent_at: Moment | None = None
     times: int = Field(default=0, ge=0)
     pending: bool = False
+    due_at: Moment | None = Field(default=None, exclude_if=is_none)
+    told: tuple[str, ...] = Field(default=(), exclude_if=lambda told: not told)
     refusal: str = Field(default="", exclude_if=lambda text: not text)
     resolved_at: Moment | None = None
 

@@ -25,7 +25,7 @@ from windsock.records import (
     live_since,
     open_switch,
 )
-from windsock.records.alerts import Condition
+from windsock.records.alerts import Condition, is_ahead
 from windsock.records.retraining import LEASE, Lease, open_episode
 from windsock.records.rollout_attention import most_between, unattended_since
 from windsock.spec import ModelSpec
@@ -311,13 +311,17 @@ def pending_condition(model: str, alerts: Sequence[Alert], now: datetime) -> Con
     limit = TRIES * HEARTBEAT
     key = "watch:pending"
     waiting = [one for one in alerts if one.pending and one.key != key]
-    late = [one for one in waiting if now - _due_since(one) > limit]
+    since = {one.key: _due_since(one) for one in waiting}
+    # A time in the future says nothing: that is no reason to be silent about what is not taken.
+    unknown = {one.key for one in waiting if is_ahead(since[one.key], now)}
+    late = [one for one in waiting if one.key in unknown or now - since[one.key] > limit]
     text = f"No alert of {model} waits for its channel."
     if late:
-        oldest = min(map(_due_since, late))
+        oldest = min(since[one.key] for one in late)
+        length = f"for {minutes(now - oldest)}" if oldest <= now else f"since {at(oldest)}, which is to come"
         why = next((one.refusal for one in reversed(late) if one.refusal), "")
         text = (
-            f"{len(late)} alerts are not taken by their channel, the oldest for {minutes(now - oldest)}, "
+            f"{len(late)} alerts are not taken by their channel, the oldest {length}, "
             f"limit: {minutes(limit)}{f'; {why}' if why else ''}."
         )
     return Condition(
@@ -332,7 +336,8 @@ def pending_condition(model: str, alerts: Sequence[Alert], now: datetime) -> Con
 
 
 def _due_since(alert: Alert) -> datetime:
-    return max(filter(None, (alert.first_at, alert.sent_at, alert.resolved_at)))
+    kept_before = filter(None, (alert.first_at, alert.sent_at, alert.resolved_at))
+    return alert.due_at or max(kept_before)
 
 
 def ledger_condition(model: str, view: LedgerView) -> Condition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from windsock.records import (
     Alert,
@@ -15,14 +15,12 @@ from windsock.records import (
     Space,
     WindowVerdict,
 )
-from windsock.records.alerts import Condition
+from windsock.records.alerts import CLOCK_AHEAD, Condition, is_ahead
 from windsock.records.watch_facts import SILENT_SECONDS
 from windsock.texts import first_of
 from windsock.watchdog.finding import finding
 from windsock.watchdog.loop_findings import HEARTBEAT, at, minutes
 
-CLOCK_AHEAD = timedelta(minutes=2)
-"""What is dated so much later than now was dated by a clock that was ahead."""
 SHOWN = 3
 WAITING_ROWS = 100_000
 LOOKED = "watch:looked"
@@ -201,10 +199,10 @@ def clock_condition(
         "rows of the ledger": max((row.at for row in rows), default=None),
         "verdicts": max((one.judged_at for one in windows), default=None),
         "episodes": max((one.opened_at for one in episodes), default=None),
-        "alerts": max((one.last_at for one in alerts), default=None),
+        "alerts": max((when for one in alerts for when in _times(one)), default=None),
         "the prediction log": logged,
     }
-    ahead = {what: when for what, when in latest.items() if when is not None and when - now > CLOCK_AHEAD}
+    ahead = {what: when for what, when in latest.items() if when is not None and is_ahead(when, now)}
     said = "; ".join(f"{what} up to {at(when)}, {minutes(when - now)} ahead" for what, when in ahead.items())
     return finding(
         "clock",
@@ -217,6 +215,14 @@ def clock_condition(
         next_action="compare `date -u` on every machine and let NTP set it; verdicts dated ahead are judged "
         "again once their time has come, and this ends when now is later than what was written",
     )
+
+
+def _times(alert: Alert) -> tuple[datetime, ...]:
+    """Return the times by which an alert is judged; of one that is over and told, none any more."""
+    if alert.state == "resolved" and not alert.pending and alert.key != LOOKED:
+        return ()
+    kept = (alert.last_at, alert.first_at, alert.sent_at, alert.resolved_at, alert.due_at)
+    return tuple(one for one in kept if one is not None)
 
 
 def key_condition(why: str) -> Condition:
@@ -282,19 +288,28 @@ def looked_condition(last: Alert | None, now: datetime) -> Condition:
     :param last: the row that it keeps; ``None``: it never looked.
     """
     limit = LATE_LOOKS * HEARTBEAT
-    late = last is None or now - last.last_at > limit
-    seen = f"last looked {at(last.last_at)}, {minutes(now - last.last_at)} ago" if last else "never looked"
+    ahead = last is not None and is_ahead(last.last_at, now)
+    late = last is None or ahead or now - last.last_at > limit
+    seen, first = "never looked", ""
+    if last is not None and ahead:
+        seen = (
+            f"last looked {at(last.last_at)}, {minutes(last.last_at - now)} after now, limit: "
+            f"{minutes(CLOCK_AHEAD)}; a clock is wrong, and nobody knows when it was. While it does not look"
+        )
+        first = "compare `date -u` on every machine and let NTP set it; "
+    elif last is not None:
+        seen = f"last looked {at(last.last_at)}, {minutes(max(now, last.last_at) - last.last_at)} ago"
+    wrong = f"{seen}," if ahead else f"{seen}, limit: {minutes(limit)}:"
     return finding(
         "watchdog",
         "WS-WATCH-032",
         Severity.HIGH,
         "the watchdog does not look",
         active=late,
-        wrong=f"windsock__watchdog {seen}, limit: {minutes(limit)}: nothing starts a monitor or a rollout, "
-        "and no finding is told.",
+        wrong=f"windsock__watchdog {wrong} nothing starts a monitor or a rollout, and no finding is told.",
         well=f"windsock__watchdog {seen}.",
-        next_action="see that Airflow's scheduler runs (`windsock up` starts all of it) and that the DAG is "
-        "switched on in Airflow's list of DAGs",
+        next_action=f"{first}see that Airflow's scheduler runs (`windsock up` starts all of it) and that "
+        "the DAG is switched on in Airflow's list of DAGs",
     )
 
 

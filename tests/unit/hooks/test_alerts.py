@@ -6,6 +6,7 @@ import logging
 import socketserver
 import ssl
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +19,13 @@ from support.fake_monitor import FakeMonitor
 from support.monitoring_records import make_column, make_drift
 from windsock.exceptions import GateRefusedError
 from windsock.hooks import alerts
-from windsock.hooks.alerts import channel_of, deliver, failure_callback, send_alerts
+from windsock.hooks.alerts import channel_of, deliver, failure_callback, send_alerts, tell_findings
 from windsock.hooks.notifier import WindsockNotifier
-from windsock.records import Alert, Severity, Status
+from windsock.monitoring.alerts import Recipient
+from windsock.records import Alert, Condition, Severity, Status
 from windsock.spec import SharedSpec
 from windsock.spec.shared import AlertChannel
+from windsock.watchdog.loop_findings import pending_condition
 
 SECRET = "T0/B0/s3cr3ttoken"
 
@@ -370,7 +373,145 @@ class TestSendAlerts:
             send_alerts(spec, shared, monitor, drift=report, performance=None, decision=None, now=NOON)
         assert web.told == []
         assert [(one.pending, one.times) for one in monitor.alerts("churn")] == [(False, 0)]
-        assert len(monitor.alert_history("churn")) == 2
+        assert len(monitor.alert_history("churn")) == 1
+
+
+PAGER = SharedSpec(
+    alert_channels={
+        "pager": AlertChannel(kind="pagerduty", minimum="critical"),
+        "team": AlertChannel(kind="slack"),
+    }
+)
+DAY = timedelta(days=1)
+
+
+class TestWhoIsToldTheEnd:
+    """Whoever was told that something fires is told that it is over, whatever became of it meanwhile."""
+
+    @pytest.fixture(autouse=True)
+    def told(self, monkeypatch):
+        self.posts: list[tuple[str, str, str]] = []
+        self.away: set[str] = set()
+        self.monitor = FakeMonitor()
+
+        def take(channel, alert):
+            if channel.kind in self.away:
+                raise ConnectionError("away")
+            self.posts.append((channel.kind, alert.state, alert.severity.value))
+
+        for kind in ("pagerduty", "slack"):
+            monkeypatch.setitem(alerts.SENDERS, kind, take)
+
+    def look(
+        self, severity: str | None, *, after: timedelta = DAY * 0, to: str | None = "pager", **fields: Any
+    ):
+        name = fields.pop("key", "watch:disk")
+        found = Condition(name, severity is not None, Severity(severity or "medium"), "a disk", "It is full.")
+        seen = [] if fields.pop("unseen", False) else [found]
+        shared = fields.pop("shared", PAGER)
+        return tell_findings(Recipient("churn", "ds", to), shared, self.monitor, seen, NOON + after)
+
+    def kept(self, key: str = "watch:disk") -> Alert:
+        return next(one for one in self.monitor.alerts("churn") if one.key == key)
+
+    @pytest.mark.parametrize("sunk", ["high", "medium", "low"])
+    def test_a_channel_of_critical_alerts_is_told_the_end_of_one_that_sank(self, sunk):
+        self.look("critical")
+        self.look(sunk)
+        self.look(None)
+        self.look(None)
+        assert self.posts == [("pagerduty", "firing", "critical"), ("pagerduty", "resolved", sunk)]
+        assert (self.kept().pending, self.kept().times, self.kept().told) == (False, 2, ())
+
+    def test_an_alert_that_never_was_grave_enough_has_no_end_there(self):
+        self.look("high")
+        self.look(None)
+        assert self.posts == []
+
+    def test_one_that_sank_is_not_told_again_and_fills_no_history(self):
+        self.look("critical")
+        self.look("medium")
+        rows = len(self.monitor.alert_history("churn"))
+        for day in (1, 2, 3):
+            self.look("medium", after=day * DAY)
+        assert len(self.posts) == 1
+        assert len(self.monitor.alert_history("churn")) == rows
+        assert self.kept().last_at == NOON + 3 * DAY
+
+    def test_a_channel_that_was_replaced_is_told_the_end_and_the_new_one_only_what_it_was_told(self):
+        self.look("critical")
+        self.look("critical", to="team")
+        self.look(None, to="team")
+        assert [one[:2] for one in self.posts] == [("pagerduty", "firing"), ("pagerduty", "resolved")]
+
+    def test_two_that_were_told_are_both_told_the_end_and_one_that_refuses_alone_again(self):
+        self.look("critical")
+        self.look("critical", to="team", after=DAY)
+        self.away = {"pagerduty"}
+        self.look(None, to="team", after=DAY)
+        assert (self.kept().pending, self.kept().told) == (True, ("pager",))
+        self.away = set()
+        self.look(None, to="team", after=DAY)
+        ends = [one[0] for one in self.posts if one[1] == "resolved"]
+        assert ends == ["slack", "pagerduty"]
+        assert not self.kept().pending
+
+    def test_what_begins_again_milder_before_its_end_was_taken_still_ends(self):
+        self.look("critical")
+        self.away = {"pagerduty"}
+        self.look(None)
+        self.look("medium")
+        self.away = set()
+        self.look(None)
+        assert [one[:2] for one in self.posts] == [("pagerduty", "firing"), ("pagerduty", "resolved")]
+
+    def test_what_only_the_log_told_ends_there(self):
+        self.look("critical", to=None)
+        self.look(None)
+        assert (self.posts, self.kept().times) == ([], 2)
+
+    def test_one_that_was_kept_before_names_were_is_told_the_end_by_its_channel(self):
+        self.monitor.put_alert(
+            make_alert(key="watch:disk", severity="medium", channel="pager", times=1, pending=False)
+        )
+        self.look(None)
+        assert self.posts == [("pagerduty", "resolved", "medium")]
+
+    def test_each_alert_goes_to_its_own_channel(self):
+        self.look("critical", key="watch:a")
+        self.away = {"pagerduty"}
+        self.look(None, key="watch:a")
+        self.away = set()
+        self.look("high", key="watch:b", to="team")
+        assert self.posts[1:] == [("slack", "firing", "high"), ("pagerduty", "resolved", "critical")]
+
+    def test_what_was_not_taken_goes_to_the_channel_that_the_file_names_now(self):
+        self.away = {"pagerduty"}
+        self.look("critical")
+        self.look(None, to="team", unseen=True)
+        assert self.posts == [("slack", "firing", "critical")]
+        assert (self.kept().channel, self.kept().told) == ("team", ("team",))
+
+    def test_a_repeat_that_is_refused_once_is_due_since_then(self):
+        self.look("critical")
+        self.away = {"pagerduty"}
+        self.look("critical", after=DAY)
+        assert not pending_condition("churn", [self.kept()], NOON + DAY + timedelta(minutes=4)).active
+        self.look("critical", after=DAY + timedelta(minutes=2))
+        late = pending_condition("churn", [self.kept()], NOON + DAY + timedelta(minutes=5))
+        assert "the oldest for 5 min, limit: 4 min" in late.text
+        self.away = set()
+        self.look("critical", after=DAY + timedelta(minutes=6))
+        assert (self.kept().due_at, self.kept().times) == (None, 2)
+
+    @pytest.mark.parametrize("ahead", [timedelta(minutes=3), timedelta(days=365)])
+    def test_a_time_of_sending_in_the_future_is_not_believed(self, ahead):
+        self.look("critical")
+        self.monitor.put_alert(self.kept().replace(sent_at=NOON + ahead))
+        self.look("critical")
+        self.look("critical")
+        assert len(self.posts) == 2
+        assert self.kept().sent_at == NOON
 
 
 class TestTaskFailure:

@@ -11,11 +11,11 @@ from support.fake_airflow import FakeAirflow, FakeSurroundings
 from support.world import MODEL, world_of
 from windsock.exceptions import DatabaseUnavailableError, ServerUnavailableError
 from windsock.hooks import alerts
-from windsock.hooks.findings import find_and_tell, turns
+from windsock.hooks.findings import find_and_tell, looked, turns
 from windsock.records import INSTALLATION, ServerFacts
 from windsock.serving.known_gauges import OF_INSTALLATION
 from windsock.spec import SharedSpec
-from windsock.watchdog.system_findings import LOOKED, looked_condition
+from windsock.watchdog.system_findings import LOOKED, clock_condition, looked_condition
 
 SPEC = make_spec()
 SHARED = SharedSpec.model_validate({"installation": {"owner": "platform@company.com"}})
@@ -64,6 +64,30 @@ def test_the_row_of_the_last_look_is_no_alert_and_says_when_it_was(ports):
     assert (late.active, late.code) == (True, "WS-WATCH-032")
     assert "7 min ago, limit: 6 min" in late.text
     assert looked_condition(None, ports.now()).active
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=3), timedelta(hours=5), timedelta(days=365)])
+def test_a_last_look_in_the_future_is_not_believed(ports, ahead):
+    look(ports)
+    (row,) = [one for one in ports.monitor.alerts(INSTALLATION) if one.key == LOOKED]
+    found = looked_condition(row, row.last_at - ahead)
+    assert found.active
+    assert "after now, limit: 2 min; a clock is wrong" in found.text
+    assert " ago" not in found.text
+    assert found.next_action.startswith("compare `date -u`")
+    little = looked_condition(row, row.last_at - timedelta(minutes=1))
+    assert (little.active, "0 min ago" in little.text) == (False, True)
+
+
+@pytest.mark.parametrize("field", ["first_at", "sent_at", "last_at", "due_at"])
+def test_an_alert_dated_in_the_future_is_a_clock_that_is_ahead(ports, field):
+    now = ports.now()
+    alert = looked(SHARED, now).replace(key="drift", state="firing")
+    ahead = alert.replace(**{field: now + timedelta(days=365)})
+    assert not clock_condition(MODEL, now, alerts=[alert]).active
+    found = clock_condition(MODEL, now, alerts=[alert, ahead])
+    assert (found.active, "alerts up to 20" in found.text) == (True, True)
+    assert not clock_condition(MODEL, now, alerts=[ahead.replace(state="resolved")]).active
 
 
 def test_a_database_that_goes_away_is_a_fault_and_raises_nothing(ports, monkeypatch):

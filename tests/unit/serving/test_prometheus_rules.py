@@ -173,6 +173,13 @@ CASES = {
     ),
 }
 """By alert: series with which it fires, and such with which it does not."""
+AHEAD = {
+    "WindsockNoPredictions": [churn("ml_last_prediction_timestamp_seconds", "{start}+60x{n}")],
+    "WindsockMonitoringSilent": [churn("ml_last_monitoring_timestamp_seconds", "{start}+60x{n}"), ASKED],
+    "WindsockWatchdogSilent": [told_at(LOOKED, "{start}+60x{n}")],
+    "WindsockHousekeepingSilent": [told_at(RAN, "{start}+60x{n}")],
+}
+"""By alert: times that go on with the clock, from so many seconds after it."""
 HOURS = {"WindsockNoPredictions": 7, "WindsockNeverAsked": 7}
 HOURS |= {"WindsockNeverWatched": 2, "WindsockHousekeepingSilent": 4}
 HOURS |= {"WindsockMonitoringSilent": 49, "WindsockNeverMonitored": 49}
@@ -275,6 +282,16 @@ def test_absent_series_fire_the_alert_on_their_absence_alone(project, tmp_path, 
     expr = 'count by (alertname) (ALERTS{alertstate="firing"})'
     found = [f'{{alertname="{fires}"}}'] if fires else []
     promtool(project, tmp_path, [case("absent", series, {expr: found}, hours=72)])
+
+
+@needs_promtool
+def test_a_time_in_the_future_is_no_sign_of_life(project, tmp_path):
+    tests = []
+    for name, series in AHEAD.items():
+        for start, found in ((60, []), (180, ["{}"]), (365 * 86400, ["{}"])):
+            dated = [(one, values.replace("{start}", str(start))) for one, values in series]
+            tests.append(case(f"{name} {start} s ahead", dated, {f"count({firing(name)})": found}))
+    promtool(project, tmp_path, tests)
 
 
 @needs_promtool

@@ -179,6 +179,15 @@ def test_alerts_that_no_channel_takes_for_two_tries():
     assert not loop.pending_condition(MODEL, [alert(key="watch:pending")], NOW).active, "not about itself"
 
 
+@pytest.mark.parametrize("field", ["first_at", "sent_at", "resolved_at", "due_at"])
+def test_an_alert_that_waits_since_a_time_to_come_is_not_taken_either(field):
+    found = loop.pending_condition(MODEL, [alert(**{field: NOW + timedelta(days=365)})], NOW)
+    assert found.active
+    assert "the oldest since 20" in found.text
+    assert "which is to come, limit: 4 min" in found.text
+    assert "-" not in found.text.partition("the oldest for")[2]
+
+
 def test_a_ledger_that_is_broken():
     broken = LedgerView(gaps=(Gap(at=3, link="x"),))
     assert loop.ledger_condition(MODEL, broken).active
