@@ -17,6 +17,7 @@ from windsock.monitoring.asking import (
     windows_ask,
 )
 from windsock.monitoring.breaker_text import tried_text
+from windsock.monitoring.retrain_end import ended_retrains
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.monitoring.undated import undated_text
 from windsock.ports import Ports
@@ -33,7 +34,6 @@ from windsock.records import (
     Status,
     WindowKind,
     WindowVerdict,
-    retrains_by_rollout,
 )
 from windsock.records.accepted_drift import accepted_ahead, accepted_until, is_accepted
 from windsock.records.baseline import better_than_broken_of
@@ -133,7 +133,7 @@ def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) 
     """
     rows = ports.ledger.rows(model)
     waited = any(one.outcome is RetrainOutcome.QUEUED for one in ports.monitor.episodes(model))
-    ended = retrains_by_rollout(rows) if waited else {}
+    ended = ended_retrains(rows) if waited else {}
     accepted = accepted_until(rows, digest, now)
     ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
 
