@@ -26,6 +26,8 @@ RETRAINS = (ON_SCHEDULE, "drift_retrain")
 """Both have the same tasks: what works in one is over in the other."""
 BY_HAND = "rollback"
 """Who triggers it sees what comes of it, and it need not work again."""
+WORKED = ("success", "skipped", "removed")
+"""States of instances of a mapped task that no failure of it stands for."""
 TOO_LATE = "WS-APPROVAL-003"
 ENDED = {"task": "It has worked since.", "question": "The question is not open any more."}
 
@@ -60,6 +62,9 @@ def task_failed(to: Recipient, shared: SharedSpec) -> Callback:
 def task_worked(to: Recipient, shared: SharedSpec) -> Callback:
     """Return what ends the alert of a task that works again; for ``on_success_callback``.
 
+    A mapped task works once all of its instances of the run do: one that works says nothing about another
+    that has failed.
+
     :param to: whom it is for.
     :param shared: the alert channels.
     """
@@ -67,7 +72,8 @@ def task_worked(to: Recipient, shared: SharedSpec) -> Callback:
     def end(context: Any) -> None:
         try:
             ports = _ports(context)
-            if over := _ended(context, ports, to.name, ("task", "question")):
+            over = _ended(context, ports, to.name, ("task", "question"))
+            if over and _all_worked(context["ti"]):
                 tell_findings(to, shared, ports.monitor, over, ports.now())
         except Exception as error:  # the task has done its work
             log.warning("WS-ALERTS-002: that the task works was not told: %s", type(error).__name__)
@@ -86,6 +92,7 @@ def failure(context: Any, model: str) -> Condition:
     known = error if isinstance(error, WindsockError) else None
     why = known.message if known else type(error).__name__ if error else "no error"
     suffix = _suffix(task.dag_id)
+    instance = "" if _index(task) is None else f", map index {_index(task)}"
     again = (
         f"then clear {task.task_id} of run {task.run_id} of {task.dag_id} in Airflow, with what follows it"
     )
@@ -101,7 +108,8 @@ def failure(context: Any, model: str) -> Condition:
         active=True,
         severity=Severity.MEDIUM if suffix == ON_SCHEDULE else Severity.HIGH,
         title=f"{model}: {task.dag_id}.{task.task_id} has failed",
-        text=f"{one_line(why).rstrip('.')}. Run {task.run_id}, try {task.try_number}; log: {task.log_url}",
+        text=f"{one_line(why).rstrip('.')}. Run {task.run_id}{instance}, "
+        f"try {task.try_number}; log: {task.log_url}",
         code=known.code if known else FAILED,
         next_action=one_line(cure),
     )
@@ -146,6 +154,25 @@ def _is_kept(context: Any) -> bool:
 
 def _suffix(dag_id: str) -> str:
     return str(dag_id).rpartition("__")[2]
+
+
+def _all_worked(task: Any) -> bool:
+    """Return whether each instance of a task has worked in its run, or had nothing to do.
+
+    Airflow has the state of the one that asks by then, so that the last of several sees all.
+    """
+    if _index(task) is None:
+        return True
+    found = task.get_task_states(dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id])
+    states = dict(found.get(task.run_id) or {})
+    own = f"{task.task_id}_{_index(task)}"
+    return own in states and all(state in WORKED for key, state in states.items() if key != own)
+
+
+def _index(task: Any) -> int | None:
+    """Return the number of a mapped task's instance; ``None``: the task is not mapped."""
+    index = getattr(task, "map_index", None)
+    return None if index is None or index < 0 else int(index)
 
 
 def _ended(context: Any, ports: Ports, model: str, kinds: tuple[str, ...]) -> list[Condition]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +18,7 @@ from windsock.monitoring.asking import (
     windows_ask,
 )
 from windsock.monitoring.breaker_text import tried_text
+from windsock.monitoring.retrain_end import ended_retrains
 from windsock.monitoring.retrain_rows import Ready, RetrainRows
 from windsock.monitoring.undated import undated_text
 from windsock.ports import Ports
@@ -33,13 +35,15 @@ from windsock.records import (
     Status,
     WindowKind,
     WindowVerdict,
-    retrains_by_rollout,
 )
 from windsock.records.accepted_drift import accepted_ahead, accepted_until, is_accepted
 from windsock.records.baseline import better_than_broken_of
-from windsock.records.retraining import Hold, hold_of, open_breakers
+from windsock.records.retraining import Hold, hold_of, is_of, open_breakers
 from windsock.spec import RetrainBlock
 
+log = logging.getLogger(__name__)
+
+LEFT_CODE = "WS-MONITORING-104"
 WAITING_CODE = "WS-MONITORING-119"
 AHEAD_CODE = "WS-MONITORING-101"
 
@@ -133,9 +137,21 @@ def sweep_episodes(ports: Ports, model: str, digest: str | None, now: datetime) 
     """
     rows = ports.ledger.rows(model)
     waited = any(one.outcome is RetrainOutcome.QUEUED for one in ports.monitor.episodes(model))
-    ended = retrains_by_rollout(rows) if waited else {}
+    ended = ended_retrains(rows) if waited else {}
     accepted = accepted_until(rows, digest, now)
-    ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
+    lease = ports.monitor.lease(model)
+    swept = ports.monitor.sweep(model, digest=digest, now=now, ended=ended, accepted_until=accepted)
+    for one in swept:
+        if one.outcome is RetrainOutcome.FAILED and not is_of(lease, one):
+            log.warning(
+                "%s: %s: episode %s was claimed by %s at %s, and the control database has no lease of it: "
+                "the row was lost or edited; it is closed as failed, so that retrains go on",
+                LEFT_CODE,
+                model,
+                one.key,
+                one.claimed_by,
+                one.claimed_at,
+            )
 
 
 def decide(

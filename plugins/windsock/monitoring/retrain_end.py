@@ -16,6 +16,7 @@ from windsock.records import (
     RetrainOutcome,
     RunContext,
     champion_of,
+    retrains_by_rollout,
     running_rollout,
     waiting_rows,
 )
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 NO = {"keep": RetrainOutcome.KEPT, "refuse": RetrainOutcome.REFUSED}
 """What the gate's no makes of a retrain, by its row of the ledger."""
+BY_WORD = frozenset(
+    {RetrainOutcome.FAILED, RetrainOutcome.KEPT, RetrainOutcome.REFUSED, RetrainOutcome.UNCHANGED}
+)
+"""What a task may say that no row tells; all others have one, or are made of the gate's evidence."""
 CODE = "WS-MONITORING-102"
 
 
@@ -32,9 +37,9 @@ def proved(
 ) -> RetrainOutcome:
     """Return what a retrain came to, by the ledger.
 
-    A promotion is one if another version serves than did when the episode was opened, or did so since its
-    claim; else the breaker could be turned off by a word. Likewise a version waits only if the ledger has one
-    that does, and a fault is none where the gate said no.
+    What the run's own rows say stands, whatever was handed over or left out; else the breaker could be turned
+    off, or led, by a word. Where they say nothing (a fault, a question that nobody answered, a version that
+    is held), the word stands if it needs no row.
 
     :param said: what was handed over.
     :param episode: that it was for; ``None``: the outcome closes nothing, and stands.
@@ -43,24 +48,48 @@ def proved(
     """
     if episode is None:
         return said
-    is_so = {RetrainOutcome.PROMOTED: _is_promoted, RetrainOutcome.QUEUED: _is_queued}.get(said)
-    if is_so is None:
-        row = gate_row(rows, holder) if said is RetrainOutcome.FAILED else None
-        return said if row is None else NO.get(row.body["outcome"], said)
-    if is_so(episode, rows, holder):
-        return said
-    row = gate_row(rows, holder)
-    found = RetrainOutcome.UNCHANGED if row is None else NO.get(row.body["outcome"], RetrainOutcome.UNCHANGED)
-    log.warning(
-        "%s: the retrain was said to be %s, and the ledger has no such row: it counts as %s",
-        CODE,
-        said.value,
-        found.value,
-    )
+    found = _by_own_rows(episode, rows, holder) or _believed(said, episode, rows)
+    if found is not said:
+        log.warning(
+            "%s: the retrain was said to be %s, and the ledger does not say so: it counts as %s",
+            CODE,
+            said.value,
+            found.value,
+        )
     return found
 
 
-def _is_promoted(episode: Episode, rows: Sequence[LedgerRow], holder: str) -> bool:
+def _by_own_rows(episode: Episode, rows: Sequence[LedgerRow], holder: str) -> RetrainOutcome | None:
+    """Return what the rows of a run, and those about the version that its gate let through, say; or ``None``.
+
+    A version waits if this run has queued it, or it is the one that this run's gate let through.
+    """
+    gate = gate_row(rows, holder)
+    own = [row for row in rows if row.action is LedgerAction.QUEUE and _run_of(row) == holder]
+    if gate is None or gate.body["outcome"] in NO:
+        if own and (gate is None or own[-1].seq > gate.seq):
+            return RetrainOutcome.QUEUED
+        return None if gate is None else NO[gate.body["outcome"]]
+    about = [row for row in rows if row.seq > gate.seq and row.digest == gate.digest]
+    if gate.digest != episode.digest and any(row.action is LedgerAction.COMMIT for row in about):
+        return RetrainOutcome.PROMOTED
+    if own or _waits(rows, gate.digest):
+        return RetrainOutcome.QUEUED
+    rejected = any(row.action is LedgerAction.REJECT and not row.body.get("experiment") for row in about)
+    return RetrainOutcome.REFUSED if rejected else None
+
+
+def _believed(said: RetrainOutcome, episode: Episode, rows: Sequence[LedgerRow]) -> RetrainOutcome:
+    """Return what a word comes to that no row of the run bears out: one that needs a row counts as no help.
+
+    A promotion is one if another version serves than did when the episode was opened, or did so since its
+    claim.
+    """
+    is_so = said in BY_WORD or (said is RetrainOutcome.PROMOTED and _is_promoted(episode, rows))
+    return said if is_so else RetrainOutcome.UNCHANGED
+
+
+def _is_promoted(episode: Episode, rows: Sequence[LedgerRow]) -> bool:
     """Return whether another version serves, or did in the meantime: a person may have rolled it back."""
     champion = champion_of(rows)
     if champion is not None and champion.digest != episode.digest:
@@ -75,10 +104,27 @@ def _is_promoted(episode: Episode, rows: Sequence[LedgerRow], holder: str) -> bo
     )
 
 
-def _is_queued(episode: Episode, rows: Sequence[LedgerRow], holder: str) -> bool:
-    """Return whether a version waits for its rollout, is in it, or was queued by this very run."""
-    own = any(row.action is LedgerAction.QUEUE and _run_of(row) == holder for row in rows)
-    return own or bool(waiting_rows(rows, most=len(rows))) or running_rollout(rows) is not None
+def _waits(rows: Sequence[LedgerRow], digest: str) -> bool:
+    """Return whether a version waits for its rollout or is in it."""
+    rollout = running_rollout(rows)
+    is_tried = rollout is not None and rollout.challenger(digest) is not None
+    return is_tried or any(row.digest == digest for row in waiting_rows(rows, most=len(rows)))
+
+
+def ended_retrains(rows: Sequence[LedgerRow]) -> dict[str, RetrainOutcome]:
+    """Return what those retrains came to whose version had its rollout, by the label of the run.
+
+    A run whose gate let a version through that another run had queued came to what that one did.
+    """
+    ended = dict(retrains_by_rollout(rows))
+    queued = {row.digest: _run_of(row) for row in rows if row.action is LedgerAction.QUEUE}
+    own = {_run_of(row) for row in rows if row.action is LedgerAction.QUEUE}
+    for row in rows:
+        if row.action is not LedgerAction.DECIDE or row.body["outcome"] in NO or _run_of(row) in own:
+            continue
+        if (came := ended.get(queued.get(row.digest, ""))) is not None:
+            ended[_run_of(row)] = came
+    return ended
 
 
 def gate_row(rows: Sequence[LedgerRow], holder: str) -> LedgerRow | None:
@@ -96,14 +142,18 @@ def difference_of(
 ) -> PairedDifference | None:
     """Return a new version's difference to the champion, from the signed evidence of the gate's decision.
 
-    :param handed: as it was handed over: it stands where the gate has said nothing in this run. ``None``: no
-        difference is asked for.
-    :returns: ``None`` where the evidence is not there as it was signed: the outcome stands then.
+    Only a no of the gate is about a difference: one of a person, or a fault after a yes, is not.
+
+    :param handed: as it was handed over: it stands where the gate has said nothing in this run.
+    :returns: ``None`` where none is asked for, or the evidence is not there as it was signed: the outcome
+        stands then.
     :raises StorageError: if the storage does not answer.
     """
     row = gate_row(rows, holder)
-    if handed is None or row is None:
+    if row is None:
         return handed
+    if row.body["outcome"] not in NO:
+        return None
     try:
         content = ports.bundles.read_document(row.body["evidence_uri"], row.body["evidence_digest"])
     except UnverifiedBundleError as error:

@@ -73,9 +73,9 @@ def _refusal(
     if episode.state is EpisodeState.CLOSED and not _may_go_on(known, episode, holder):
         ended = episode.outcome.value if episode.outcome else "closed"
         return f"WS-MONITORING-055: episode {episode_key} is closed: {ended}"
-    if episode.state is EpisodeState.CLAIMED:
+    if episode.state is EpisodeState.CLAIMED and episode.claimed_by != holder:
         return f"WS-MONITORING-055: episode {episode_key} is claimed by {episode.claimed_by}"
-    if episode.state is EpisodeState.CLOSED:
+    if episode.state is not EpisodeState.ANNOUNCED:
         return None
     hold = hold_of(
         known,
@@ -215,7 +215,8 @@ def close_in(
 ) -> Change:
     """Give a claim back and close its episode.
 
-    The outcome of a run that was given up for lost is kept when it comes to its end after all.
+    The outcome of a run that was given up for lost is kept when it comes to its end after all; so is that of
+    one whose lease is gone from the database.
 
     :param difference: of its version to the champion, where the gate kept or refused it.
     """
@@ -225,6 +226,8 @@ def close_in(
             episodes=tuple(closed_as(one, outcome, now).replace(difference=difference) for one in mine)
         )
     late = next((one for one in reversed(known) if one.claimed_by == holder), None)
+    if late is not None and late.state is EpisodeState.CLAIMED:
+        return Change(episodes=(closed_as(late, outcome, now).replace(difference=difference),), lease=lease)
     if late is None or late.outcome is not RetrainOutcome.FAILED or outcome is RetrainOutcome.FAILED:
         return Change(lease=lease)
     return Change(episodes=(late.replace(outcome=outcome, difference=difference),), lease=lease)

@@ -266,13 +266,15 @@ def sweep_in(
 ) -> Change:
     """Close what nobody will close: the episode of a lost run, and one of a version that serves no more.
 
+    Lost is also a claimed episode without its lease, once a claim of usual length would be over.
+
     :param ended: what retrains came to whose version waited for its rollout, by the run that had the claim.
     :param accepted_until: up to when a person has accepted drift and loss: no retrain answers them any more.
     """
     lost = lease is not None and lease.is_over(now)
     closed = []
     for one in known:
-        if one.state is EpisodeState.CLAIMED and lost and lease is not None and lease.episode_key == one.key:
+        if one.state is EpisodeState.CLAIMED and (lost if is_of(lease, one) else _is_left(one, now)):
             closed.append(closed_as(one, RetrainOutcome.FAILED, now))
         elif one.state is EpisodeState.ANNOUNCED and (
             (digest is not None and one.digest != digest) or _is_accepted(one, accepted_until)
@@ -281,6 +283,17 @@ def sweep_in(
         elif one.outcome is RetrainOutcome.QUEUED and (told := (ended or {}).get(one.claimed_by or "")):
             closed.append(one.replace(outcome=told))
     return Change(episodes=tuple(closed), lease=None if lost else lease)
+
+
+def is_of(lease: Lease | None, episode: Episode) -> bool:
+    """Whether a lease is that of an episode; an edited or partly restored database may have lost it."""
+    return lease is not None and lease.episode_key == episode.key
+
+
+def _is_left(episode: Episode, now: datetime) -> bool:
+    """Return whether a claim of usual length would be over by now, or was made by a clock far ahead."""
+    begun = episode.claimed_at or episode.opened_at
+    return not begun - LEASE <= now < begun + LEASE
 
 
 def _is_accepted(episode: Episode, accepted: Accepted | None) -> bool:

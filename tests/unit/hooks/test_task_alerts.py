@@ -136,6 +136,76 @@ class TestWorked:
         assert "WS-ALERTS-002" in caplog.text
 
 
+class Instances:
+    """A mapped task in Airflow: runs with the states of their instances, as the API tells them.
+
+    :param states: of the instances, by run.
+    """
+
+    def __init__(self, **states: list[str | None]) -> None:
+        self.states = states
+
+    def get_task_states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, Any]:
+        (task,), (run,) = task_ids, run_ids
+        return {run: {f"{task}_{index}": state for index, state in enumerate(self.states[run])}}
+
+    def context(self, run: str, index: int, error: BaseException | None = None) -> Any:
+        given = context(error, dag="monitor", task="check_drift")
+        given["ti"].run_id, given["ti"].map_index = run, index
+        given["ti"].get_task_states = self.get_task_states
+        return given
+
+
+class TestMappedTask:
+    KEY = "task:churn__monitor.check_drift"
+
+    def fail(self, on: Instances) -> None:
+        task_failed(TO, SHARED)(on.context("a", 1, LATE))
+
+    @pytest.mark.parametrize(
+        "state", ["failed", "upstream_failed", "up_for_retry", "running", "queued", None]
+    )
+    def test_a_sibling_that_works_does_not_end_it(self, monitor, state):
+        on = Instances(a=["success", state, "success"])
+        self.fail(on)
+        for index in (0, 2):
+            task_worked(TO, SHARED)(on.context("a", index))
+        assert firing(monitor) == [self.KEY]
+
+    def test_nor_does_one_of_a_later_run_in_which_another_failed(self, monitor):
+        on = Instances(a=["success", "failed"], b=["failed", "success"])
+        self.fail(on)
+        task_worked(TO, SHARED)(on.context("b", 1))
+        assert firing(monitor) == [self.KEY]
+
+    @pytest.mark.parametrize("own", ["success", "running"])
+    @pytest.mark.parametrize(
+        ("run", "others"), [("a", ["success"]), ("b", ["success", "skipped", "removed"])]
+    )
+    def test_once_all_of_a_run_worked_it_ends(self, monitor, run, others, own):
+        on = Instances(**{"a": ["success", "failed"], run: [others[0], own, *others[1:]]})
+        self.fail(on)
+        task_worked(TO, SHARED)(on.context(run, 1))
+        assert firing(monitor) == []
+
+    def test_where_airflow_knows_nothing_of_the_run_it_stands(self, monitor):
+        on = Instances(a=["success", "failed"], b=[])
+        self.fail(on)
+        task_worked(TO, SHARED)(on.context("b", 0))
+        assert firing(monitor) == [self.KEY]
+
+    def test_where_airflow_does_not_say_it_stands(self, monitor, caplog):
+        on = Instances(a=["success", "failed"])
+        self.fail(on)
+        task_worked(TO, SHARED)(on.context("b", 0))
+        assert firing(monitor) == [self.KEY]
+        assert "WS-ALERTS-002" in caplog.text
+
+    def test_it_says_which_instance(self, monitor):
+        self.fail(Instances(a=["success", "failed"]))
+        assert "Run a, map index 1, try 3" in monitor.alerts("churn")[0].text
+
+
 class TestRefusedAnswer:
     LAST = {"who": "admin", "code": "WS-APPROVAL-004", "why": "admin triggered the run", "number": 1}
 

@@ -14,10 +14,13 @@ from windsock.monitoring.alerts import conditions_of
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain
 from windsock.monitoring.decide_retrain import decide_retrain
+from windsock.records.retraining import LEASE
 from windsock.spec.known_refusals import known_refusals
 
 NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
 
+AFTER = r.Span(start=NOW, end=NOW + 2 * LEASE)
+CLAIM = r.RetrainClaim(model="churn", granted=True, reason="", holder="", claimed_at=NOW)
 RUN, OTHER = (r.RunContext(dag_id="churn__drift_retrain", run_id=one) for one in ("run1", "run2"))
 
 
@@ -184,3 +187,55 @@ def test_an_empty_model_card_is_told_before_the_gate_refuses_it():
     (told,) = known_refusals(spec)
     assert "limitations is empty" in told
     assert known_refusals(make_spec(gate={"card": {"intended_use": "Rank.", "limitations": "Few."}})) == ()
+
+
+class TestWithoutALease:
+    """A database that was edited, or restored in part: the episode is claimed, and its lease is gone."""
+
+    @pytest.fixture
+    def ports(self, ports):
+        promote(ports.ledger, "1", digest("a"))
+        assert claim_retrain(claim_input(), ports, "").granted
+        ports.monitor.leases.clear()
+        return ports
+
+    @pytest.mark.parametrize("others", [False, True], ids=["no lease", "another's lease"])
+    @pytest.mark.parametrize("asks", ["claim", "decision"])
+    def test_it_blocks_no_longer_than_a_claim_of_usual_length(self, ports, asks, others, caplog):
+        def ask(at):
+            later = replace(ports, now=lambda: at)
+            if asks == "claim":
+                return claim_retrain(claim_input("run2"), later, "")
+            return decide_retrain(r.DecideRetrainInput(spec=policy_spec()), later, "")
+
+        if others:
+            assert claim_retrain(claim_input("run3", key=None), ports, "").granted
+        ask(NOW + LEASE - timedelta(minutes=1))
+        assert ports.monitor.episodes("churn")[0].state is r.EpisodeState.CLAIMED
+        assert "WS-MONITORING-104" not in caplog.text
+        ask(NOW + LEASE)
+        (episode,) = ports.monitor.episodes("churn")
+        assert (episode.state, episode.outcome) == (r.EpisodeState.CLOSED, r.RetrainOutcome.FAILED)
+        assert caplog.text.count("WS-MONITORING-104") == 1
+        assert ports.monitor.announce(make_episode("two", opened_at=AFTER.end, span=AFTER)).key == "two"
+
+    def test_one_that_a_clock_far_ahead_claimed_blocks_nothing(self, ports):
+        kept = ports.monitor.kept_episodes["churn"]
+        kept["one"] = kept["one"].replace(claimed_at=NOW + 365 * DAY)
+        decide_retrain(r.DecideRetrainInput(spec=policy_spec()), ports, "")
+        assert ports.monitor.episodes("churn")[0].outcome is r.RetrainOutcome.FAILED
+
+    def test_its_own_run_has_the_same_claim_again_and_no_other_has(self, ports):
+        assert not claim_retrain(claim_input("run2"), ports, "").granted
+        again = claim_retrain(claim_input(), ports, "")
+        assert (again.granted, again.claimed_at) == (True, NOW)
+        assert ports.monitor.lease("churn").holder == again.holder
+
+    @pytest.mark.parametrize("others", [False, True], ids=["no lease", "another's lease"])
+    def test_the_end_of_its_run_closes_it(self, ports, others):
+        if others:
+            assert claim_retrain(claim_input("run3", key=None), ports, "").granted
+        step = r.CloseRetrainInput(spec=policy_spec(), claim=CLAIM, outcome=r.RetrainOutcome.KEPT, run=RUN)
+        assert close_retrain(step, ports, "").episode_key == "one"
+        assert ports.monitor.episodes("churn")[0].outcome is r.RetrainOutcome.KEPT
+        assert (ports.monitor.lease("churn") is not None) == others

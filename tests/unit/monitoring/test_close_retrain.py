@@ -12,8 +12,10 @@ from support.fakes import fake_ports
 from support.retraining import DAY, MIDNIGHT, claim_input, make_episode, policy_spec, promote, write
 from windsock import records as r
 from windsock.exceptions import MonitoringError
+from windsock.monitoring import retrain_end
 from windsock.monitoring.claim_retrain import claim_retrain
 from windsock.monitoring.close_retrain import close_retrain, learned
+from windsock.monitoring.decide_retrain import sweep_episodes
 
 NOW = MIDNIGHT + 2 * DAY + timedelta(minutes=2)
 RUN, OTHER = (r.RunContext(dag_id="churn__drift_retrain", run_id=one) for one in ("run1", "run2"))
@@ -77,12 +79,12 @@ class TestClose:
         )
         return close_retrain(step, ports, "").outcome
 
-    @pytest.mark.parametrize("said", ["promoted", "queued"])
+    @pytest.mark.parametrize("said", ["promoted", "queued", "too_few", "superseded"])
     def test_a_word_alone_promotes_nothing_and_queues_nothing(self, ports, said):
         promote(ports.ledger, "1", digest("a"))
         assert self.close(ports, said) is r.RetrainOutcome.UNCHANGED
 
-    @pytest.mark.parametrize("said", ["promoted", "queued", "failed"])
+    @pytest.mark.parametrize("said", list(r.RetrainOutcome))
     @pytest.mark.parametrize(("gate", "came"), [("keep", "kept"), ("refuse", "refused")])
     def test_the_gate_s_no_is_in_the_ledger(self, ports, said, gate, came):
         promote(ports.ledger, "1", digest("a"))
@@ -112,6 +114,58 @@ class TestClose:
         promote(ports.ledger, "1", digest("a"))
         write(ports.ledger, r.LedgerAction.QUEUE, "2", digest("b"), run=RUN.named)
         assert self.close(ports, "queued") is r.RetrainOutcome.QUEUED
+
+    @pytest.mark.parametrize("said", ["failed", "kept", "too_few", "unchanged"])
+    def test_what_the_run_s_own_rows_say_is_not_led_by_a_word(self, ports, said):
+        promote(ports.ledger, "1", digest("a"))
+        decide_row(ports, "promote")
+        write(ports.ledger, r.LedgerAction.QUEUE, "2", digest("b"), run=RUN.named)
+        assert self.close(ports, said) is r.RetrainOutcome.QUEUED
+
+    @pytest.mark.parametrize("said", ["failed", "kept", "too_few", "queued"])
+    @pytest.mark.parametrize(("action", "came"), [("commit", "promoted"), ("reject", "refused")])
+    def test_so_is_what_became_of_the_version_that_its_gate_let_through(self, ports, said, action, came):
+        promote(ports.ledger, "1", digest("a"))
+        claim = claim_retrain(claim_input(), ports, "")
+        decide_row(ports, "promote")
+        write(ports.ledger, r.LedgerAction(action), "2", digest("b"))
+        step = r.CloseRetrainInput(spec=policy_spec(), claim=claim, outcome=r.RetrainOutcome(said), run=RUN)
+        assert close_retrain(step, ports, "").outcome is r.RetrainOutcome(came)
+
+    @pytest.mark.parametrize("gate", [None, "promote", "keep"])
+    def test_another_version_that_waits_is_not_this_run_s(self, ports, gate):
+        promote(ports.ledger, "1", digest("a"))
+        if gate is not None:
+            decide_row(ports, gate)
+        write(ports.ledger, r.LedgerAction.QUEUE, "3", digest("c"), run=OTHER.named)
+        came = r.RetrainOutcome.KEPT if gate == "keep" else r.RetrainOutcome.UNCHANGED
+        assert self.close(ports, "queued") is came
+
+    @pytest.mark.parametrize(("ends", "came"), [(False, "queued"), (True, "kept")])
+    def test_the_same_version_that_another_run_queued_waits_for_this_one_too(self, ports, ends, came):
+        promote(ports.ledger, "1", digest("a"))
+        write(ports.ledger, r.LedgerAction.QUEUE, "2", digest("b"), run=OTHER.named)
+        decide_row(ports, "promote")
+        assert self.close(ports, "queued") is r.RetrainOutcome.QUEUED
+        ended = {OTHER.label: r.RetrainOutcome.KEPT} if ends else {}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(retrain_end, "retrains_by_rollout", lambda rows: ended)
+            sweep_episodes(ports, "churn", digest("a"), NOW)
+        assert ports.monitor.episodes("churn")[0].outcome is r.RetrainOutcome(came)
+
+    @pytest.mark.parametrize("said", ["kept", "failed"])
+    def test_what_is_left_out_is_in_the_evidence(self, ports, said):
+        promote(ports.ledger, "1", digest("a"))
+        wide = make_difference(-0.4, 0.4, opponent="champion")
+        decide_row(ports, "keep", against=wide)
+        assert self.close(ports, said) is r.RetrainOutcome.TOO_FEW
+        assert ports.monitor.episodes("churn")[0].difference == wide
+
+    def test_after_the_gate_s_yes_no_difference_makes_a_person_s_no_too_few(self, ports):
+        promote(ports.ledger, "1", digest("a"))
+        wide = make_difference(-0.4, 0.4, opponent="champion")
+        decide_row(ports, "promote", against=wide)
+        assert self.close(ports, "refused", against=wide) is r.RetrainOutcome.REFUSED
 
     @pytest.mark.parametrize(("kept_is_wide", "came"), [(True, "too_few"), (False, "kept")])
     def test_the_difference_is_that_of_the_signed_evidence(self, ports, kept_is_wide, came):
