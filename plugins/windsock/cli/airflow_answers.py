@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, TypeVar
 
-from windsock.adapters.airflow_health import silent_parts
-from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
+from windsock.adapters.airflow_health import silent_in
+from windsock.cli.airflow_rest import AirflowApi, AirflowApiError, run_path
 from windsock.cli.stack_home import PASSWORDS
 from windsock.locations import StackNote
 from windsock.records import DagFacts, OpenQuestion, PartFacts, RunFacts
 from windsock.settings import Settings
+from windsock.watchdog.bounded import NoAnswer, ask
 
 ASK_SECONDS = 4.0
+TOGETHER_SECONDS = 20.0
+"""How long all of Airflow's answers of one look may take."""
+NO_ANSWER = f"{AirflowApiError.default_code}:"
 ENDED = ("success", "failed")
 LOOKED_BACK = 5
 PAGE = 100
@@ -40,7 +45,10 @@ class AirflowAccess(NamedTuple):
     why: str = ""
 
     def api(self) -> AirflowApi:
-        """Return a client that waits no longer than seconds."""
+        """Return a client that waits no longer than seconds.
+
+        :raises AirflowApiError: if the address is none.
+        """
         return AirflowApi(self.url, user=self.user, password=self.password, timeout=ASK_SECONDS, pauses=())
 
 
@@ -66,35 +74,100 @@ def airflow_access(settings: Settings, environment: Mapping[str, str] | None = N
         return AirflowAccess(url, why=NO_LOGIN)
 
 
+class NotKnownError(Exception):
+    """Airflow did not say.
+
+    :param why: why not, with its code.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 class RestAirflow:
     """Asks Airflow by REST; see :class:`~windsock.watchdog.airflow_answers.AirflowAnswers`.
 
+    Once it did not answer within its time, or all its answers together took too long, it is asked no more.
+
     :param api: a signed-in user's client.
+    :param seconds: that one answer may take.
+    :param together: seconds that all answers may take.
     """
 
-    def __init__(self, api: AirflowApi) -> None:
+    def __init__(
+        self, api: AirflowApi, *, seconds: float = ASK_SECONDS, together: float = TOGETHER_SECONDS
+    ) -> None:
         self.api = api
+        self.seconds = seconds
+        self.together = together
+        self.left = together
+        self.given_up = ""
+        """Why it is asked no more; empty: it is."""
+        self._known: dict[str, DagFacts] = {}
+
+    def _ask(self, path: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """Return what is answered to GET.
+
+        :raises NotKnownError: if nothing is, within the time that is left, or no object.
+        :raises AirflowApiError: if it is refused.
+        """
+        if not self.given_up and self.left <= 0:
+            self.given_up = f"{NO_ANSWER} all answers together took {self.together:g} s, which is the limit"
+        if self.given_up:
+            raise NotKnownError(self.given_up)
+        begun = time.monotonic()
+        answer = ask(lambda: self._tried(path, params), min(self.seconds, self.left), most=self.left)
+        self.left -= time.monotonic() - begun
+        if isinstance(answer, NoAnswer):
+            said = answer.why if answer.why.startswith("WS-") else f"{NO_ANSWER} GET {path}: {answer.why}"
+            self.given_up = said
+            raise NotKnownError(said)
+        if isinstance(answer, AirflowApiError):
+            if answer.status is None:
+                self.given_up = f"{answer.code}: {answer.message}"
+            raise answer
+        if not isinstance(answer, Mapping):
+            raise NotKnownError(_malformed(path))
+        return answer
+
+    def _tried(self, path: str, params: Mapping[str, Any] | None) -> object:
+        try:
+            return self.api.request("GET", path, params=params)
+        except AirflowApiError as error:
+            return error
+
+    def _all(
+        self, path: str, key: str, params: Mapping[str, Any], name: Callable[[Any], Hashable]
+    ) -> list[Any]:
+        """Return the entries of all pages.
+
+        :param name: what an entry is told from others by.
+        :raises NotKnownError: if a page is malformed, or brings none that is new before all were listed.
+        """
+        found: dict[Hashable, Any] = {}
+        while True:
+            page = self._ask(path, {**params, "limit": PAGE, "offset": len(found)})
+            before = len(found)
+            found |= {name(one): one for one in page[key]}
+            total = page["total_entries"]
+            if not isinstance(total, int) or isinstance(total, bool):
+                raise NotKnownError(_malformed(path))
+            if len(found) >= total:
+                return list(found.values())
+            if len(found) == before:
+                raise NotKnownError(
+                    f"{_malformed(path)}, {before:,} of {total:,} entries and then no new one"
+                )
 
     @cached_property
     def _dags(self) -> dict[str, bool] | str:
         """All DAGs that are not stale and whether each is paused; or why nobody knows."""
-        found: dict[str, bool] = {}
-        try:
-            while True:
-                params = {
-                    "limit": PAGE,
-                    "offset": len(found),
-                    "exclude_stale": True,
-                    "order_by": "dag_id",
-                }
-                listed = self.api.request("GET", "/dags", params=params)
-                found |= {one["dag_id"]: bool(one["is_paused"]) for one in listed["dags"]}
-                if not listed["dags"] or len(found) >= int(listed["total_entries"]):
-                    return found
-        except AirflowApiError as error:
-            return f"{error.code}: {error.message}"
-        except (KeyError, TypeError, ValueError):
-            return "WS-TRANSPORT-010: what answers is not Airflow"
+        asked = {"exclude_stale": True, "order_by": "dag_id"}
+        with _Known() as known:
+            listed = self._all("/dags", "dags", asked, lambda one: _typed(one["dag_id"], str))
+            return {one["dag_id"]: _typed(one["is_paused"], bool) for one in listed}
+        return known.why
 
     @property
     def why_not(self) -> str:
@@ -102,67 +175,129 @@ class RestAirflow:
         return self._dags if isinstance(self._dags, str) else ""
 
     def dag(self, dag_id: str) -> DagFacts:
-        """Return whether a DAG is there, is on, and how its last runs ended."""
+        """Return whether a DAG is there, is on, and how its last runs ended; it is asked once."""
+        if dag_id not in self._known:
+            self._known[dag_id] = self._dag(dag_id)
+        return self._known[dag_id]
+
+    def _dag(self, dag_id: str) -> DagFacts:
         if isinstance(self._dags, str):
             return DagFacts(dag_id=dag_id, unknown=self._dags)
         paused = self._dags.get(dag_id)
         if paused is None:
             return DagFacts(dag_id=dag_id, exists=False)
-        states: tuple[str, ...] = ()
-        if not paused:
-            try:
-                states = self._last_states(dag_id)
-            except AirflowApiError as error:
-                return DagFacts(dag_id=dag_id, unknown=f"{error.code}: {error.message}")
-        return DagFacts(dag_id=dag_id, is_paused=paused, last_states=states)
+        if paused:
+            return DagFacts(dag_id=dag_id, is_paused=True)
+        with _Known() as known:
+            return DagFacts(dag_id=dag_id, is_paused=False, last_states=self._last_states(dag_id))
+        return DagFacts(dag_id=dag_id, is_paused=False, unknown=known.why)
 
     def _last_states(self, dag_id: str) -> tuple[str, ...]:
         params = {"order_by": "-run_after", "limit": LOOKED_BACK, "state": list(ENDED)}
-        listed = self.api.request("GET", f"/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
-        return tuple(str(one["state"]) for one in listed if one["state"] in ENDED) or ("success",)
+        listed = self._ask(f"/dags/{dag_id}/dagRuns", params)["dag_runs"]
+        states = [_typed(one["state"], str) for one in listed]
+        return tuple(one for one in states if one in ENDED) or ("success",)
 
     def run(self, holder: str) -> RunFacts:
         """Return the state of a run."""
         dag_id, _, run_id = holder.partition("/")
         if not run_id:
             return RunFacts(holder=holder, unknown="it is no run of Airflow")
-        try:
-            return RunFacts(holder=holder, state=self.api.run_state(dag_id, run_id))
-        except AirflowApiError as error:
-            if error.status == 404:
-                return RunFacts(holder=holder)
-            return RunFacts(holder=holder, unknown=f"{error.code}: {error.message}")
+        with _Known() as known:
+            try:
+                said = self._ask(run_path(dag_id, run_id))
+            except AirflowApiError as error:
+                if error.status == 404:
+                    return RunFacts(holder=holder)
+                raise
+            return RunFacts(holder=holder, state=_typed(said["state"], str, filled=True))
+        return RunFacts(holder=holder, unknown=known.why)
 
     @cached_property
-    def _questions(self) -> list[dict[str, Any]]:
-        try:
-            return self.api.open_questions()
-        except AirflowApiError:
-            return []
+    def _questions(self) -> list[tuple[str, OpenQuestion]] | str:
+        """All open questions and the DAG of each; or why nobody knows."""
+        path, asked = f"{run_path('~', '~')}/hitlDetails", {"response_received": False, "order_by": "ti_id"}
+        with _Known() as known:
+            listed = self._all(path, "hitl_details", asked, lambda one: _task(one["task_instance"]))
+            return [_question(one) for one in listed]
+        return known.why
 
-    def questions(self, model: str) -> Sequence[OpenQuestion]:
-        """Return the questions about a model's versions; the ledger says until when a rollout asks."""
-        found = []
-        for one in self._questions:
-            task = one["task_instance"]
-            dag_id = str(task["dag_id"])
-            if dag_id not in (f"{model}__daily_retrain", f"{model}__drift_retrain"):
-                continue
-            asked = _time(one.get("created_at"))
-            found.append(
-                OpenQuestion(
-                    model=model,
-                    about=str(one.get("subject") or "a version's approval"),
-                    task=f"{dag_id}/{task['dag_run_id']}/{task['task_id']}",
-                    asked_at=asked,
-                    until=asked + ASKED_FOR if asked else None,
-                )
-            )
-        return found
+    @property
+    def why_no_questions(self) -> str:
+        """Why nobody knows which questions are open; empty: they are known."""
+        return self._questions if isinstance(self._questions, str) else ""
+
+    def questions(self, model: str) -> Sequence[OpenQuestion] | None:
+        """Return the questions about a model's versions; ``None``: nobody knows.
+
+        The ledger says until when a rollout asks.
+        """
+        if isinstance(self._questions, str):
+            return None
+        dags = (f"{model}__daily_retrain", f"{model}__drift_retrain")
+        return [one.model_copy(update={"model": model}) for dag, one in self._questions if dag in dags]
 
     def silent_parts(self) -> Sequence[PartFacts] | None:
-        """Return Airflow's own programs that give no sign of life."""
-        return silent_parts(self.api.url)
+        """Return Airflow's own programs that give no sign of life; ``None``: it does not say."""
+        with _Known():
+            return silent_in(self._ask("/monitor/health"), datetime.now(UTC))
+        return None
+
+
+class _Known:
+    """Ends a question that has no answer, and keeps why.
+
+    :ivar why: why nobody knows, with its code.
+    """
+
+    why = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, *__: object) -> bool:
+        if isinstance(error, NotKnownError):
+            self.why = error.why
+        elif isinstance(error, AirflowApiError):
+            self.why = f"{error.code}: {error.message}"
+        elif isinstance(error, (LookupError, TypeError, ValueError, AttributeError)):
+            self.why = _malformed("there")
+        return bool(self.why)
+
+
+def _malformed(path: str) -> str:
+    return f"{NO_ANSWER} what answers {path} is not Airflow: the answer is malformed"
+
+
+Kind = TypeVar("Kind")
+
+
+def _typed(value: object, kind: type[Kind], *, filled: bool = False) -> Kind:
+    """Return a value of an answer.
+
+    :raises TypeError: if it is of another kind, or empty where it must be filled.
+    """
+    if not isinstance(value, kind) or (filled and not value):
+        raise TypeError(f"a {kind.__name__} was expected")
+    return value
+
+
+def _task(one: Mapping[str, Any]) -> tuple[str, str, str, int]:
+    names = [_typed(one[key], str) for key in ("dag_id", "dag_run_id", "task_id")]
+    return names[0], names[1], names[2], int(one.get("map_index", -1))
+
+
+def _question(one: Mapping[str, Any]) -> tuple[str, OpenQuestion]:
+    """Return the DAG of a question, and the question; whose model it is about is seen by the DAG."""
+    dag_id, run_id, task_id, _ = _task(one["task_instance"])
+    asked = _time(one.get("created_at"))
+    return dag_id, OpenQuestion(
+        model=dag_id.partition("__")[0],
+        about=str(one.get("subject") or "a version's approval"),
+        task=f"{dag_id}/{run_id}/{task_id}",
+        asked_at=asked,
+        until=asked + ASKED_FOR if asked else None,
+    )
 
 
 def _time(text: object) -> datetime | None:

@@ -14,6 +14,7 @@ import httpx
 
 from windsock.cli.airflow_tasks import LogLine, TaskState, log_lines, task_state
 from windsock.exceptions import TransportError
+from windsock.texts import shortened
 
 # SQLite's busy timeout in the stack, and the longest wait for a turn before it: a writer may need both.
 TIMEOUT_SECONDS = 95.0
@@ -43,6 +44,7 @@ class AirflowApi:
     :param timeout: seconds that an answer may take.
     :param pauses: seconds before each repetition of a request that a 5xx answered.
     :param sleep: pauses between two tries of a request.
+    :raises AirflowApiError: if the address is none.
     """
 
     def __init__(
@@ -60,7 +62,10 @@ class AirflowApi:
         self.password = password
         self.pauses = pauses
         self.sleep = sleep
-        self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+        try:
+            self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise AirflowApiError(f"{shortened(self.url, 100)!r} is no address: {error}.") from error
 
     def __enter__(self) -> Self:
         return self
@@ -78,15 +83,17 @@ class AirflowApi:
         :raises AirflowApiError: if the user is refused.
         """
         body = {"username": self.user, "password": self.password}
-        content = _content(self._send("POST", "/auth/token", json=body))
-        if not isinstance(content, Mapping) or "access_token" not in content:
-            raise AirflowApiError("POST /auth/token was answered without a token.")
-        self._client.headers["Authorization"] = f"Bearer {content['access_token']}"
+        answer = self._send("POST", "/auth/token", json=body)
+        content = _content(answer)
+        token = content.get("access_token") if isinstance(content, Mapping) else None
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise AirflowApiError("POST /auth/token was answered without a token.", status=answer.status_code)
+        self._client.headers["Authorization"] = f"Bearer {token}"
 
     def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
             return self._client.request(method, path, **kwargs)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AirflowApiError(
                 f"{method} {path}: no answer from {self.url} ({type(error).__name__})."
             ) from error
@@ -175,7 +182,7 @@ class AirflowApi:
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run, such as ``running``."""
-        return str(self.request("GET", _run(dag_id, run_id))["state"])
+        return str(self.request("GET", run_path(dag_id, run_id))["state"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the runs of a DAG, the latest first."""
@@ -187,11 +194,11 @@ class AirflowApi:
 
     def fail_run(self, dag_id: str, run_id: str) -> None:
         """End a run that is under way, as failed."""
-        self.request("PATCH", _run(dag_id, run_id), json={"state": "failed"}, repeat=True)
+        self.request("PATCH", run_path(dag_id, run_id), json={"state": "failed"}, repeat=True)
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Return the task instances of a run, mapped ones each."""
-        listed = self.request("GET", f"{_run(dag_id, run_id)}/taskInstances", params={"limit": 100})
+        listed = self.request("GET", f"{run_path(dag_id, run_id)}/taskInstances", params={"limit": 100})
         return [task_state(item) for item in listed["task_instances"]]
 
     def log(
@@ -226,7 +233,7 @@ class AirflowApi:
     def open_questions(self, dag_id: str = "~", run_id: str = "~") -> list[dict[str, Any]]:
         """Return the approvals that wait for an answer."""
         listed = self.request(
-            "GET", f"{_run(dag_id, run_id)}/hitlDetails", params={"response_received": False}
+            "GET", f"{run_path(dag_id, run_id)}/hitlDetails", params={"response_received": False}
         )
         details: list[dict[str, Any]] = listed["hitl_details"]
         return details
@@ -273,7 +280,9 @@ def _content(answer: httpx.Response) -> Any:
             return answer.json() if answer.content else None
         except ValueError as error:
             asked = f"{answer.request.method} {answer.request.url.path}"
-            raise AirflowApiError(f"{asked} was answered with something that is not JSON.") from error
+            raise AirflowApiError(
+                f"{asked} was answered with something that is not JSON.", status=answer.status_code
+            ) from error
     try:
         detail = answer.json().get("detail")
     except (ValueError, AttributeError):
@@ -286,9 +295,10 @@ def _content(answer: httpx.Response) -> Any:
     )
 
 
-def _run(dag_id: str, run_id: str) -> str:
+def run_path(dag_id: str, run_id: str) -> str:
+    """Return the path of a run; ``~``: of all of them."""
     return f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='~')}"
 
 
 def _task(dag_id: str, run_id: str, task_id: str) -> str:
-    return f"{_run(dag_id, run_id)}/taskInstances/{task_id}"
+    return f"{run_path(dag_id, run_id)}/taskInstances/{task_id}"

@@ -50,11 +50,34 @@ def restart(
             code="WS-WATCH-043",
             next_action="Start it by `windsock up`, or restart the program as it was started.",
         )
-    make_file(asked_restart(note.home / "logs", part))
-    ended = end(note, part)
-    say(f"{part}: {len(ended)} processes ended; `windsock up` starts it again")
-    started = _await(note, part, ended)
+    _see(note, part)
+    asked = asked_restart(note.home / "logs", part)
+    try:
+        make_file(asked)
+        ended = end(note, part)
+        say(f"{part}: {len(ended)} processes ended; `windsock up` starts it again")
+        started = _await(note, part, ended)
+    finally:  # what is left of it would excuse a later end that nobody asked for
+        asked.unlink(missing_ok=True)
     say(f"{part}: started again, process {started[0]}; its log: {note.log_of(part)}")
+
+
+def _see(note: StackNote, part: str) -> None:
+    """See that a program is of this stack; one that is being started again has a few seconds to appear.
+
+    :raises SettingsError: if it has no process.
+    """
+    deadline = time.monotonic() + GRACE_SECONDS
+    while not processes.marked_processes(note.stack_id, part):
+        if time.monotonic() >= deadline:
+            known = [one for one in PARTS if processes.marked_processes(note.stack_id, one)]
+            raise SettingsError(
+                f"the stack that runs in {note.home} has no {part}; "
+                f"it has: {', '.join(known) or 'no program yet'}",
+                code="WS-WATCH-043",
+                next_action="Name a program that it has, or see what `windsock up` says.",
+            )
+        time.sleep(processes.POLL_SECONDS)
 
 
 def end(note: StackNote, part: str) -> dict[int, str]:

@@ -10,6 +10,7 @@ import typer
 
 from windsock import __version__
 from windsock.cli.airflow_answers import AirflowAccess, RestAirflow, airflow_access
+from windsock.cli.airflow_rest import AirflowApiError
 from windsock.cli.console import say
 from windsock.cli.output import JsonOption, print_json
 from windsock.cli.status_lines import status_lines
@@ -100,9 +101,16 @@ def world_of(settings: Settings, ports: Ports) -> World:
     access = airflow_access(settings)
     airflow: AirflowAnswers = NoAirflow(access.why)
     if not access.why:
-        rest = RestAirflow(access.api())
-        airflow = NoAirflow(rest.why_not) if rest.why_not else rest
+        airflow = _rest(access)
     return World(settings, specs, tuple(broken), ports, access, airflow)
+
+
+def _rest(access: AirflowAccess) -> AirflowAnswers:
+    try:
+        rest = RestAirflow(access.api())
+    except AirflowApiError as error:
+        return NoAirflow(f"{error.code}: {error.message}")
+    return NoAirflow(rest.why_not) if rest.why_not else rest
 
 
 def status_of(world: World, *, only: str | None = None) -> dict[str, Any]:
@@ -118,6 +126,8 @@ def status_of(world: World, *, only: str | None = None) -> dict[str, Any]:
     last = next((one for one in kept if one.key == LOOKED), None)
     if kept is not _UNKNOWN:
         found.add(INSTALLATION, looked_condition(last, now))
+    if isinstance(world.airflow, RestAirflow) and world.airflow.why_no_questions:
+        found.unknown.append(f"open questions: {world.airflow.why_no_questions}")
     names = sorted({*world.specs, *_ledger_models(ports)}) if only is None else [only]
     database = not any(one.key == "watch:database" and one.active for one in found.conditions[INSTALLATION])
     return {
@@ -202,18 +212,18 @@ def _model(world: World, name: str, now: datetime) -> dict[str, Any]:
     except WindsockError as error:
         content["fault"] = f"{error.code}: {error.message}"
     content["dags_off"] = _dags_off(world.airflow, spec) if spec else []
-    if not isinstance(world.airflow, NoAirflow):
-        asked = world.airflow.questions(name)
-        content["questions"] = [one.model_dump(mode="json") for one in asked]
-    else:
-        content["questions"] = None
+    asked = world.airflow.questions(name)
+    content["questions"] = None if asked is None else [one.model_dump(mode="json") for one in asked]
     return content
 
 
 def _dags_off(airflow: AirflowAnswers, spec: ModelSpec) -> list[str] | None:
     if isinstance(airflow, NoAirflow):
         return None
-    return [one.dag_id for one in loop_dags(spec) if airflow.dag(one.dag_id).is_off]
+    facts = [airflow.dag(one.dag_id) for one in loop_dags(spec)]
+    if any(one.unknown and one.is_paused is None for one in facts):
+        return None
+    return [one.dag_id for one in facts if one.is_off]
 
 
 def _production(ports: Ports, name: str, now: datetime) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _rollout(rollout: Mapping[str, Any] | None) -> str:
 
 def _questions(questions: Sequence[Mapping[str, Any]] | None) -> str:
     if questions is None:
-        return "not known, Airflow was not asked"
+        return "not known, Airflow did not say"
     if not questions:
         return "none"
     return "; ".join(
@@ -104,7 +104,7 @@ def _questions(questions: Sequence[Mapping[str, Any]] | None) -> str:
 
 def _list(names: Sequence[str] | None) -> str:
     if names is None:
-        return "not known, Airflow was not asked"
+        return "not known, Airflow did not say"
     return ", ".join(names) or "none"
 
 

@@ -33,6 +33,8 @@ ERROR_LINES = 100
 AN_ERROR = re.compile(r"(\w*(Error|Exception)\b.*:|^(error|fatal|ERROR|FATAL)\b)")
 SHOWN_ERROR = 300
 PROGRESS_SECONDS = 10.0
+ASKED = ".restart-"
+"""How the file begins that says that a person had a part ended."""
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 Say = Callable[[str], None]
@@ -117,6 +119,8 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         make_folder(self.logs)
+        for left in self.logs.glob(f"{ASKED}*"):  # of a command that was killed: it excuses no end now
+            left.unlink(missing_ok=True)
         if self.handle_signals:
             self._previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
             if self._previous[signal.SIGHUP] is signal.SIG_IGN:  # nohup: meant to outlive the terminal
@@ -368,7 +372,7 @@ def asked_restart(logs: Path, name: str) -> Path:
 
     :param logs: folder of the stack's logs.
     """
-    return logs / f".restart-{name}"
+    return logs / f"{ASKED}{name}"
 
 
 def _reap(children: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from windsock.exceptions import SpecError
 from windsock.hooks.windsock import WindsockHook, sqlalchemy_url
 from windsock.ports import Ports
 from windsock.records import INSTALLATION, Alert, Severity, versions_by_row
 from windsock.settings import Settings
-from windsock.spec import schedule_word
+from windsock.spec import ModelSpec, SharedSpec, schedule_word
 from windsock.spec.loader import load_models, load_shared
 from windsock.ui.rollouts import rollout_lines, rollout_word
 from windsock.watchdog.firing import alerts_of, reached
@@ -23,11 +24,22 @@ def _world() -> tuple[Settings, Ports]:
     return settings, build_ports(settings, connections=sqlalchemy_url)
 
 
+def _files(settings: Settings) -> tuple[dict[str, ModelSpec], list[str]]:
+    """Return the specs that can be read, and what is wrong with the other files, ``windsock.yaml`` first."""
+    faults, shared = list[SpecError](), SharedSpec()
+    try:
+        shared = load_shared(settings.shared_file)
+    except SpecError as error:
+        faults.append(error)
+    specs, errors = load_models(settings.models_dir, shared)
+    return specs, [f"{one.code}: {one.message}" for one in (*faults, *errors)]
+
+
 def models_page() -> dict[str, Any]:
     """Return the inventory: every model of the folder and of the ledger, and the files that are broken."""
     settings, ports = _world()
     ledger = ports.ledger
-    specs, faults = load_models(settings.models_dir, load_shared(settings.shared_file))
+    specs, faults = _files(settings)
     rows = []
     names = sorted({*specs, *ledger.models()})
     firing = alerts_of(ports.monitor, (*names, INSTALLATION))
@@ -51,7 +63,7 @@ def models_page() -> dict[str, Any]:
     shown = [_shown(one) for one in firing if one.severity.rank >= Severity.HIGH.rank]
     return {
         "rows": rows,
-        "faults": [fault.message for fault in faults],
+        "faults": faults,
         "alerts": shown,
         "others": len(firing) - len(shown),
         "watched": _watched(ports),
@@ -90,7 +102,7 @@ def model_page(name: str) -> dict[str, Any]:
     """
     settings, ports = _world()
     ledger, history = ports.ledger, ports.ledger.rows(name)
-    specs, _ = load_models(settings.models_dir, load_shared(settings.shared_file))
+    specs, _ = _files(settings)
     most = specs[name].rollout.challengers if name in specs else 1
     rows = [
         {

@@ -29,13 +29,17 @@ class NoAnswer(NamedTuple):
     next_action: str = ""
 
 
-def ask(call: Callable[[], Result], seconds: float) -> Result | NoAnswer:
+def ask(call: Callable[[], Result], seconds: float, *, most: float | None = None) -> Result | NoAnswer:
     """Return what a call comes to, or why there is nothing; no longer than some seconds.
 
     It runs in a thread of its own that nobody waits for beyond that, and that ends with the process. On a
     machine that is busy it is waited for while this process still works, such as at loading libraries: who
     waits for an answer uses no processor.
+
+    :param most: seconds that it is waited for at most, however busy the machine is.
     """
+    longest = LONGEST * seconds if most is None else most
+    seconds = min(seconds, longest)
     done: list[Result | NoAnswer] = []
 
     def run() -> None:
@@ -50,9 +54,9 @@ def ask(call: Callable[[], Result], seconds: float) -> Result | NoAnswer:
     begun = time.monotonic()
     thread.start()
     thread.join(seconds)
-    while thread.is_alive() and time.monotonic() - begun < LONGEST * seconds:
+    while thread.is_alive() and (rest := begun + longest - time.monotonic()) > 0:
         used = time.process_time()
-        thread.join(min(seconds, GRACE_SECONDS))
+        thread.join(min(seconds, GRACE_SECONDS, rest))
         if time.process_time() - used < WORKING_SECONDS:
             break
     return done[0] if done else NoAnswer(f"no answer within {seconds:g} s")

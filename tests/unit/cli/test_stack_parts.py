@@ -14,7 +14,7 @@ import pytest
 
 from windsock.cli import processes
 from windsock.cli.app import run
-from windsock.cli.supervisor import MOST_RESTARTS, Part, Supervisor
+from windsock.cli.supervisor import MOST_RESTARTS, Part, Supervisor, asked_restart
 from windsock.locations import NOTE, process_start
 
 HANGS = """
@@ -80,6 +80,25 @@ def test_a_program_that_nobody_starts_again_is_named(home, supervisor, monkeypat
     monkeypatch.setattr("windsock.cli.stack_parts.BACK_SECONDS", 0.3)
     assert run(["stack", "restart", "mlflow"]) == 1
     assert "WS-WATCH-043: mlflow was not started again within 0.3 s" in capsys.readouterr().err
+    assert not asked_restart(home / "logs", "mlflow").exists(), "a later end would not count"
+
+
+@pytest.mark.parametrize("part", ["server", "airflow-triggerer"])
+def test_a_program_that_this_stack_does_not_have(home, supervisor, part, capsys):
+    begun = time.monotonic()
+    assert run(["stack", "restart", part]) == 1
+    assert time.monotonic() - begun < 10
+    said = capsys.readouterr().err
+    assert f"WS-WATCH-043: the stack that runs in {home} has no {part}; it has: mlflow" in said
+    assert not asked_restart(home / "logs", part).exists()
+
+
+def test_what_a_command_before_left_excuses_no_end(home):
+    logs = home / "logs"
+    logs.mkdir()
+    asked_restart(logs, "server").touch()
+    with Supervisor(logs=logs, say=lambda line: None, handle_signals=False):
+        assert not asked_restart(logs, "server").exists()
 
 
 def test_a_program_that_no_stack_has(home, supervisor, capsys):

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from support.fake_airflow import FakeAirflow, FakeSurroundings
 from support.retraining import make_episode
 from support.world import world_of
 from windsock.cli import status as command
+from windsock.cli.airflow_answers import RestAirflow
+from windsock.cli.airflow_rest import AirflowApi
 from windsock.cli.app import run
 from windsock.exceptions import DatabaseUnavailableError
 from windsock.records import INSTALLATION, Alert, ServerFacts, Severity
 from windsock.watchdog.airflow_answers import NoAirflow
+from windsock.watchdog.loop_dags import INSTALLATION_DAGS
 from windsock.watchdog.system_findings import LOOKED
 
 MODEL_FILE = "model: {name: churn, owner: ann}\n"
@@ -99,6 +104,51 @@ def test_as_json_with_everything_away(use, capsys):
     (churn,) = content["models"]
     assert (churn["version"], churn["questions"], churn["dags_off"]) == ("1", None, None)
     assert all(one["next"] for one in content["findings"])
+
+
+def test_airflow_that_lists_dags_and_then_hangs_holds_the_status_up_once(use, capsys):
+    ended, asked = threading.Event(), []
+
+    def airflow(request):
+        asked.append(request.url.path)
+        if request.url.path.endswith("/token"):
+            return httpx.Response(201, json={"access_token": "t"})
+        if request.url.path.endswith("/dags"):
+            ids = [*INSTALLATION_DAGS, *(f"churn__{suffix}" for suffix in ("monitor", "drift_retrain"))]
+            listed = [{"dag_id": one, "is_paused": one == "churn__monitor"} for one in ids]
+            return httpx.Response(200, json={"dags": listed, "total_entries": len(listed)})
+        ended.wait(60)
+        return httpx.Response(503)
+
+    api = AirflowApi("http://127.0.0.1:1", user="admin", password="secret", pauses=())
+    api._client = httpx.Client(base_url=api.url, transport=httpx.MockTransport(airflow))
+    use(RestAirflow(api, seconds=0.3, together=2.0))
+    try:
+        code, out = shown(capsys, "--json")
+    finally:
+        ended.set()
+    content = json.loads(out)
+    assert code == 0
+    assert len(asked) == 3, "login, list, one that hangs"
+    assert any("WS-TRANSPORT-010" in one and "dagRuns" in one for one in content["not_asked"])
+    (churn,) = content["models"]
+    assert churn["questions"] is None
+    assert "churn__monitor" in churn["dags_off"], "what it listed is known"
+    assert any(one["code"] == "WS-WATCH-031" for one in content["findings"])
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a:port", "nowhere"])
+def test_an_address_of_airflow_that_is_none_ends_no_status(home, monkeypatch, capsys, url):
+    ports = world_of(1, surroundings=FakeSurroundings())
+    monkeypatch.setattr(command, "open_ports", lambda settings: ports)
+    monkeypatch.setenv("WINDSOCK_AIRFLOW_URL", url)
+    monkeypatch.setenv("WINDSOCK_AIRFLOW_USER", "admin")
+    monkeypatch.setenv("WINDSOCK_AIRFLOW_PASSWORD", "secret")
+    code, out = shown(capsys)
+    assert code == 0
+    assert "WS-WATCH-033" in out
+    assert "WS-TRANSPORT-010" in out
+    assert "churn: version 1 serves" in out
 
 
 def test_a_database_that_does_not_answer(use, capsys, monkeypatch):

@@ -89,6 +89,21 @@ def test_inventory_lists_broken_files(client, tmp_path):
     assert "model.tier" in page
 
 
+@pytest.mark.parametrize("content", ["alert_channels: [\n", "compute_clases: {}\n", "- a list\n"])
+def test_a_broken_shared_file_is_named_and_hides_no_model(client, ledger, tmp_path, content):
+    commit(ledger)
+    (tmp_path / "include" / "windsock.yaml").write_text(content, encoding="utf-8")
+    answer = client.get("/models")
+    assert answer.status_code == 200
+    assert '<p class="bad">WS-SPEC-' in answer.text
+    assert "windsock.yaml:" in answer.text
+    assert "<td>3</td>" in answer.text
+    assert "&lt;b&gt;ann&lt;/b&gt;" in answer.text
+    own = client.get("/models/churn")
+    assert own.status_code == 200
+    assert "Version 3 serves" in own.text
+
+
 def alert(monitor, **fields):
     usual = {"model": "churn", "key": "watch:dag", "severity": "high", "title": "a DAG is off"}
     told = {"text": "<b>churn__monitor</b> is off.", "owner": "ann", "code": "WS-WATCH-010"}
