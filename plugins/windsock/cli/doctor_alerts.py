@@ -23,7 +23,7 @@ KINDS: dict[str, ChannelKind] = {
 }
 """What sends by a connection of a type where no channel says it; every other type: Apprise."""
 CONFIG = '`config` in its extra, such as {"config": {"path": "mailtos://...", "tag": "alerts"}}'
-TOKEN = "a password: the webhook's token, or the integration key"
+NEEDED = "a password: the webhook's token, or the integration key"
 
 
 def check_alerts(state: State) -> list[Finding]:
@@ -75,7 +75,7 @@ def lacking(kind: ChannelKind, parts: ConnectionParts) -> str:
         return "" if _names_a_service(parts.extra) else CONFIG
     if kind == "smtp":
         return "" if parts.host else "a host: the mail server"
-    return "" if (parts.password or "").strip() else TOKEN
+    return "" if (parts.password or "").strip() else NEEDED
 
 
 def _names_a_service(extra: Mapping[str, Any]) -> bool:
