@@ -10,6 +10,7 @@ from importlib import metadata
 
 import httpx
 
+from windsock.cli.airflow_answers import airflow_access
 from windsock.cli.doctor_alerts import check_alerts
 from windsock.cli.doctor_checks import Check, Finding, State, Status
 from windsock.exceptions import ServerUnavailableError, WindsockError
@@ -18,6 +19,7 @@ from windsock.proxies import host_of, is_local, through_proxy
 
 SECONDS = 8.0
 WARN_CLOCK, FAIL_CLOCK = 5.0, 60.0
+NAMING = ("WINDSOCK_AIRFLOW_URL", "WINDSOCK_AIRFLOW_PORT")
 JOBS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
@@ -122,8 +124,8 @@ def check_airflow(state: State) -> list[Finding]:
     """Ask Airflow for the health of its parts."""
     url = _airflow_url(state)
     if not url:
-        what = "not checked: no stack runs here, and AIRFLOW__API__BASE_URL names no Airflow"
-        cure = "Set AIRFLOW__API__BASE_URL to Airflow's address, or run this where `windsock up` runs."
+        what = "not checked: no stack runs here, and WINDSOCK_AIRFLOW_URL names no Airflow"
+        cure = "Set WINDSOCK_AIRFLOW_URL to Airflow's address, or run this where `windsock up` runs."
         return [Finding(check="airflow", status="warn", what=what, next_action=cure)]
     try:
         answer = _get(f"{url}/api/v2/monitor/health")
@@ -210,8 +212,10 @@ def _ahead(now: datetime) -> float:
 
 
 def _airflow_url(state: State) -> str:
-    stack = state.location.stack
-    return (stack.airflow_url if stack else "") or os.environ.get("AIRFLOW__API__BASE_URL", "").rstrip("/")
+    """Return where Airflow answers, as `windsock status` finds it; empty: nothing names it."""
+    if state.location.stack is None and not any(os.environ.get(name) for name in NAMING):
+        return ""
+    return airflow_access(state.settings).url.rstrip("/")
 
 
 def _get(url: str) -> httpx.Response:
