@@ -161,7 +161,7 @@ def check_disk(state: State) -> list[Finding]:
         cure = ""
         if space.free < space.limit:
             status = "fail" if space.free < space.limit / FULL else "warn"
-            cure = f"Free space on the disk of {space.path}; a full one ends retrains, then predictions."
+            cure = f"Free space on the disk of {space.path}; a full one ends retrains, and the prediction log last."
         found.append(
             Finding(
                 check="disk",
