@@ -161,7 +161,9 @@ def check_disk(state: State) -> list[Finding]:
         cure = ""
         if space.free < space.limit:
             status = "fail" if space.free < space.limit / FULL else "warn"
-            cure = f"Free space on the disk of {space.path}; a full one ends retrains, and the prediction log last."
+            cure = (
+                f"Free space on the disk of {space.path}: a full one ends retrains, last the prediction log."
+            )
         found.append(
             Finding(
                 check="disk",
