@@ -89,6 +89,8 @@ def test_the_bundled_model_goes_from_data_to_a_served_answer(project, tmp_path):
     assert '"version": "2"' in out
     assert "commit version 2" in out
     assert f"`windsock up --project {project} --home {tmp_path / 'home'}` brings it all back" in out
+    assert "Switched off: churn__daily_retrain; " in out
+    assert f"`windsock models on churn --home {tmp_path / 'home'}`" in out
     assert no_process_of(tmp_path / "home")
 
 

@@ -44,7 +44,9 @@ QUERY = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Parts:
+class ConnectionParts:
+    """What a connection says; what may be secret shows in no text of it."""
+
     conn_type: str
     host: str = ""
     login: str | None = None
@@ -52,6 +54,19 @@ class _Parts:
     port: int | None = None
     schema: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def connection_parts(conn_id: str, environment: Mapping[str, str]) -> ConnectionParts | None:
+    """Return what ``AIRFLOW_CONN_<ID>`` says; ``None``: it is not set.
+
+    :param conn_id: the connection, as the spec names it.
+    :param environment: environment variables.
+    :raises SettingsError: if it can be read neither as a URI nor as JSON; the message holds no password.
+    """
+    text = environment.get(variable_of(conn_id), "").strip() if CONN_ID.fullmatch(conn_id) else ""
+    if not text:
+        return None
+    return _from_json(text, conn_id) if text.startswith("{") else _from_uri(text, conn_id)
 
 
 def connection_url(conn_id: str, environment: Mapping[str, str]) -> str:
@@ -62,14 +77,14 @@ def connection_url(conn_id: str, environment: Mapping[str, str]) -> str:
     :raises SettingsError: if there is none, or it describes no database; the message holds no password.
     """
     variable = variable_of(conn_id)
-    text = environment.get(variable, "").strip() if CONN_ID.fullmatch(conn_id) else ""
-    if not text:
+    parts = connection_parts(conn_id, environment)
+    if parts is None:
         raise SettingsError(
             f"there is no connection {conn_id[:250]!r}: the variable {variable[:270]} is not set",
             code=NO_CONNECTION,
             next_action=f"Set it to {FORMS}.",
         )
-    return _url(_from_json(text, conn_id) if text.startswith("{") else _from_uri(text, conn_id), conn_id)
+    return _url(parts, conn_id)
 
 
 def variable_of(conn_id: str) -> str:
@@ -91,13 +106,13 @@ def url_from_airflow_uri(uri: str, conn_id: str) -> str:
     return _url(_from_uri(uri, conn_id), conn_id)
 
 
-def _from_uri(uri: str, conn_id: str) -> _Parts:
+def _from_uri(uri: str, conn_id: str) -> ConnectionParts:
     try:
         parts = urlsplit(uri)
         extra: Any = dict(parse_qsl(parts.query, keep_blank_values=True))
         if "__extra__" in extra:
             extra = json.loads(extra["__extra__"])
-        return _Parts(
+        return ConnectionParts(
             conn_type=parts.scheme,
             host=_host(parts),
             login=None if parts.username is None else unquote(parts.username),
@@ -117,14 +132,14 @@ def _host(parts: SplitResult) -> str:
     return unquote(parts.netloc.rpartition("@")[2].partition(":")[0])
 
 
-def _from_json(text: str, conn_id: str) -> _Parts:
+def _from_json(text: str, conn_id: str) -> ConnectionParts:
     try:
         content = json.loads(text)
         extra = content.get("extra") or {}
         if isinstance(extra, str):
             extra = json.loads(extra)
         port = content.get("port")
-        return _Parts(
+        return ConnectionParts(
             conn_type=str(content.get("conn_type") or ""),
             host=str(content.get("host") or ""),
             login=_text_or_none(content.get("login")),
@@ -155,7 +170,7 @@ def _broken(conn_id: str) -> SettingsError:
     )
 
 
-def _url(parts: _Parts, conn_id: str) -> str:
+def _url(parts: ConnectionParts, conn_id: str) -> str:
     from sqlalchemy import URL
 
     kind, _, driver = parts.conn_type.lower().replace("-", "_").partition("+")
@@ -196,7 +211,7 @@ def _query_text(key: str, value: Any, conn_id: str) -> str:
     return str(value)
 
 
-def _sqlite_url(parts: _Parts, conn_id: str) -> str:
+def _sqlite_url(parts: ConnectionParts, conn_id: str) -> str:
     # Airflow keeps the file in the host; in a URI of SQLAlchemy's own it is the path.
     path = parts.host or parts.schema
     if not path:

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from windsock.cli.airflow_database import lacking_airflow
 from windsock.cli.console import say
 from windsock.cli.list_by_default import ListByDefault
 from windsock.cli.output import JsonOption, print_json
-from windsock.cli.surroundings import REFUSED, UNANSWERED, installation, open_standing_ports
-from windsock.exceptions import SettingsError, SpecError
+from windsock.cli.surroundings import REFUSED, installation, open_standing_ports
+from windsock.exceptions import SettingsError, SpecError, TransportError
 from windsock.ports import Ports
 from windsock.records import INSTALLATION, Alert, Severity
 from windsock.settings import Settings
@@ -120,7 +121,8 @@ def tried_line(one: Mapping[str, Any]) -> str:
 def tried_channels(settings: Settings, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return what became of a test alert, channel by channel.
 
-    :raises SettingsError: if a channel is unknown, or Airflow's connections cannot be read.
+    :raises SettingsError: if a channel is unknown.
+    :raises TransportError: if Airflow's connections cannot be read, or nothing answers in time.
     """
     known = [*load_shared(settings.shared_file).alert_channels, "(default)"]
     for name in names:
@@ -130,30 +132,39 @@ def tried_channels(settings: Settings, names: Sequence[str]) -> list[dict[str, A
                 code="WS-ALERTS-005",
                 next_action="Name one of them, or none to try all.",
             )
+    environment = airflow_environment(settings)
+    if why := lacking_airflow(environment):
+        raise _unread(why)
     command = [sys.executable, "-m", "windsock.hooks.alert_test", *names]
     try:
         done = subprocess.run(
             command,
-            env=airflow_environment(settings),
+            env=environment,
             capture_output=True,
             text=True,
             timeout=TEST_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        say(f"WS-ALERTS-006: no answer within {TEST_SECONDS:g} s")
-        raise typer.Exit(UNANSWERED) from None
+        raise TransportError(
+            f"no answer of Airflow and the channels within {TEST_SECONDS:g} s",
+            code="WS-ALERTS-006",
+            next_action="Try one alone with --channel NAME, and see that Airflow's database answers.",
+        ) from None
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not found:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        why = last.partition(":")[0] if ":" in last else "it printed nothing"
-        typer.echo(
-            f"error: WS-ALERTS-006: Airflow's connections could not be read ({why[:200]})\n"
-            "next: run it where Airflow is installed, with the AIRFLOW_HOME and database of its tasks.",
-            err=True,
-        )
-        raise typer.Exit(UNANSWERED)
+        raise _unread(last.partition(":")[0][:200] if ":" in last else "it printed nothing")
     return found
+
+
+def _unread(why: str) -> TransportError:
+    return TransportError(
+        f"Airflow's connections could not be read ({why})",
+        code="WS-ALERTS-006",
+        next_action="Run it where Airflow's tasks run, with their AIRFLOW_HOME and database, or in the home "
+        "of `windsock up` (--home).",
+    )
 
 
 def airflow_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
 from windsock.cli.console import say, table
 from windsock.cli.demo_agree import await_agreement
 from windsock.cli.demo_drift import DriftChapter, with_short_windows
+from windsock.cli.demo_off import off_lines, switched_off
 from windsock.cli.demo_rollout import RolloutChapter, with_quick_rollout
 from windsock.cli.follow import RunFollower
 from windsock.cli.stack import Stack, running_stack
@@ -99,7 +100,7 @@ def demo(
     )
     try:
         with running_stack(stack, say=say) as supervisor:
-            Demo(stack=stack, staged=staged, supervisor=supervisor, begun=begun).tell()
+            off = Demo(stack=stack, staged=staged, supervisor=supervisor, begun=begun).tell()
     except StopSignalError as error:
         say("Stopped; no process is left.")
         raise typer.Exit(error.exit_code) from error
@@ -108,9 +109,9 @@ def demo(
         raise typer.Exit(INTERRUPTED) from None
     say(f"Done after {seconds_since(begun):.0f} s; everything is stopped.")
     elsewhere = locate(project=wanted)
-    again = "windsock up"
+    again, there = "windsock up", ""
     if (elsewhere.home, elsewhere.project) != (home, project) or wanted is not None:
-        again = f"windsock up --project {project} --home {home}"
+        again, there = f"windsock up --project {project} --home {home}", f" --home {home}"
     say(f"`{again}` brings it all back, with what was made in it:")
     for line in [
         *addresses(Stack(project=project, home=home, ports=StackPorts.from_environment())),
@@ -120,6 +121,8 @@ def demo(
     if not staged.is_own:
         say(f"To keep {staged.spec.name}, copy {staged.file} to {project / 'include' / 'models'},")
         say(f"and what its sources name, relative to it, to {project}; or write whole paths.")
+    for line in off_lines(off, model.name, there):
+        say(line)
 
 
 def _free_ports(wanted: StackPorts) -> StackPorts:
@@ -155,9 +158,10 @@ class Demo:
         self.dag_id = f"{self.model}__daily_retrain"
         self.settings = Settings.from_environment(stack.environment())
 
-    def tell(self) -> None:
+    def tell(self) -> tuple[str, ...]:
         """Tell every chapter in turn.
 
+        :returns: the model's DAGs that are switched off at the end.
         :raises DemoFailedError: where one does not end as it must.
         """
         say(f"Stack    Airflow, MLflow and the server are up ({seconds_since(self.begun):.0f} s)")
@@ -178,6 +182,7 @@ class Demo:
                 "Agree    ledger, server, MLflow's alias and runs, the rollout's report and Airflow's runs "
                 f"say the same ({seconds:.0f} s after the end)"
             )
+            return switched_off(api.dags_of(self.model), self.model)
 
     def await_dag(self, api: AirflowApi) -> dict[str, Any]:
         """Wait until Airflow has parsed the model's DAG in this stack, and return what it knows of it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from windsock.settings import Settings
 from windsock.spec.loader import load_models, load_shared
 from windsock.texts import first_of
 
-FAIL_GIB, WARN_GIB = 0.5, 2.0
-GIB = 1024**3
+FULL = 5
+"""With so small a part of the limit left a disk is as good as full."""
 DISTRIBUTION = "airflow-windsock"
 SHOWN = 8
 
@@ -152,30 +151,27 @@ def check_rights(state: State) -> list[Finding]:
 
 
 def check_disk(state: State) -> list[Finding]:
-    """See how much space is left where it writes."""
-    settings, found, seen = state.settings, [], set()
-    places = [settings.home, *([Path(settings.storage_url)] if "://" not in settings.storage_url else [])]
-    for place in places:
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        if (device := place.stat().st_dev) in seen:
-            continue
-        seen.add(device)
-        free = shutil.disk_usage(place).free / GIB
+    """See how much space is left where it writes, by the limit that `windsock status` goes by."""
+    from windsock.adapters.surroundings import InstallationSurroundings
+    from windsock.watchdog.system_findings import size
+
+    found = []
+    for space in InstallationSurroundings(state.settings).spaces():
         status: Status = "ok"
         cure = ""
-        if free < WARN_GIB:
-            status = "fail" if free < FAIL_GIB else "warn"
+        if space.free < space.limit:
+            status = "fail" if space.free < space.limit / FULL else "warn"
             cure = (
-                f"Free space on the disk of {place}; a full one ends retrains, and the prediction log last."
+                f"Free space on the disk of {space.path}: a full one ends retrains, last the prediction log."
             )
         found.append(
             Finding(
                 check="disk",
                 status=status,
-                what=f"free at {place}",
-                value=f"{free:.1f} GiB",
-                limit=f"at least {WARN_GIB:g} GiB, {FAIL_GIB:g} GiB to work at all",
+                what=f"free for the {space.what} {space.path}",
+                value=size(space.free),
+                limit=f"at least {size(space.limit)} (WINDSOCK_MINIMUM_FREE_MB), "
+                f"{size(space.limit // FULL)} to work at all",
                 next_action=cure,
             )
         )

@@ -10,18 +10,16 @@ from importlib import metadata
 
 import httpx
 
-from windsock.adapters.connections import variable_of
 from windsock.cli.airflow_answers import airflow_access
-from windsock.cli.airflow_rest import AirflowApi, AirflowApiError
+from windsock.cli.doctor_alerts import check_alerts
 from windsock.cli.doctor_checks import Check, Finding, State, Status
 from windsock.exceptions import ServerUnavailableError, WindsockError
 from windsock.locations import when_down
 from windsock.proxies import host_of, is_local, through_proxy
-from windsock.spec.loader import load_shared
-from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel
 
 SECONDS = 8.0
 WARN_CLOCK, FAIL_CLOCK = 5.0, 60.0
+NAMING = ("WINDSOCK_AIRFLOW_URL", "WINDSOCK_AIRFLOW_PORT")
 JOBS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
@@ -126,8 +124,8 @@ def check_airflow(state: State) -> list[Finding]:
     """Ask Airflow for the health of its parts."""
     url = _airflow_url(state)
     if not url:
-        what = "not checked: no stack runs here, and AIRFLOW__API__BASE_URL names no Airflow"
-        cure = "Set AIRFLOW__API__BASE_URL to Airflow's address, or run this where `windsock up` runs."
+        what = "not checked: no stack runs here, and WINDSOCK_AIRFLOW_URL names no Airflow"
+        cure = "Set WINDSOCK_AIRFLOW_URL to Airflow's address, or run this where `windsock up` runs."
         return [Finding(check="airflow", status="warn", what=what, next_action=cure)]
     try:
         answer = _get(f"{url}/api/v2/monitor/health")
@@ -213,52 +211,11 @@ def _ahead(now: datetime) -> float:
     return 0.0 if -1.5 <= seconds <= 0.5 else seconds
 
 
-def check_alerts(state: State) -> list[Finding]:
-    """See that a channel is set up, and that its connection is there as far as this process can tell."""
-    shared = load_shared(state.settings.shared_file)
-    channels: dict[str, AlertChannel | None] = {**shared.alert_channels} or {"default": None}
-    known, found = _connections(state), []
-    for name, channel in channels.items():
-        conn_id = DEFAULT_CONNECTIONS["apprise"] if channel is None else channel.connection
-        kind = "apprise" if channel is None else channel.kind
-        what = f"channel {name} ({kind}, connection {conn_id})"
-        if os.environ.get(variable_of(conn_id)) or (known or {}).get(conn_id):
-            found.append(Finding(check="alerts", status="ok", what=f"{what} is set up"))
-            continue
-        seen = "names no service" if known is not None else "is not known here: it may be in Airflow"
-        found.append(
-            Finding(
-                check="alerts",
-                status="warn",
-                what=f"{what} {seen}",
-                next_action=f"Make the connection under Admin, Connections, or set {variable_of(conn_id)}; "
-                "until then alerts stay in the log and in the table of findings.",
-            )
-        )
-    return found
-
-
-def _connections(state: State) -> dict[str, bool] | None:
-    """Return Airflow's connections, and whether each names a service; ``None``: nobody can tell."""
-    access = airflow_access(state.settings)
-    if access.why:
-        return None
-    try:
-        with AirflowApi(
-            access.url, user=access.user, password=access.password, timeout=SECONDS, pauses=()
-        ) as api:
-            listed = api.request("GET", "/connections", params={"limit": 100})["connections"]
-    except (AirflowApiError, OSError, ValueError, KeyError, TypeError):
-        return None
-    return {
-        str(one["connection_id"]): bool(one.get("host") or one.get("extra") or one.get("password"))
-        for one in listed
-    }
-
-
 def _airflow_url(state: State) -> str:
-    stack = state.location.stack
-    return (stack.airflow_url if stack else "") or os.environ.get("AIRFLOW__API__BASE_URL", "").rstrip("/")
+    """Return where Airflow answers, as `windsock status` finds it; empty: nothing names it."""
+    if state.location.stack is None and not any(os.environ.get(name) for name in NAMING):
+        return ""
+    return airflow_access(state.settings).url.rstrip("/")
 
 
 def _get(url: str) -> httpx.Response:

@@ -83,6 +83,10 @@ def init(
         say(f"  {note}")
     if database_url and isinstance(wanted, SqlSource):
         say(f"  before it runs: make the connection {wanted.conn_id}, or set {variable_of(wanted.conn_id)}")
+    say(
+        f"  {chosen}__daily_retrain is created switched off: with `windsock up` running, `windsock models on "
+        f"{chosen}` switches its schedule on"
+    )
     say(f"next: windsock validate {shlex.quote(_shown(file))}")
 
 

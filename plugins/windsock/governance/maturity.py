@@ -71,9 +71,12 @@ class _Seen:
         digest = self.champion.digest if self.champion else None
         return next((row for row in reversed(rows) if digest in (None, row.digest)), None)
 
-    def trigger(self) -> str:
-        dag = f"{self.model}__daily_retrain"
-        return f"airflow dags unpause {dag}; airflow dags trigger {dag}"
+    def switch_on(self) -> str:
+        return f"windsock models on {self.model}"
+
+    def train(self) -> str:
+        run = f"{self.model}__daily_retrain"
+        return f"`{self.switch_on()}`; then trigger {run} in Airflow, or wait for its schedule"
 
 
 def _tracked(seen: _Seen) -> Found:
@@ -212,20 +215,16 @@ class _Check:
     step: Callable[[_Seen], str]
 
 
-def _unpause(dag: str) -> Callable[[_Seen], str]:
-    return lambda seen: f"airflow dags unpause {seen.model}__{dag}"
-
-
 def _switch_monitor_on(seen: _Seen) -> str:
     if seen.spec is not None and not seen.spec.monitoring.data_drift:
         return f"write `monitoring: {{data_drift: true}}` in the file of {seen.model}"
-    return _unpause("monitor")(seen)
+    return seen.switch_on()
 
 
 def _start_rollout(seen: _Seen) -> str:
     if seen.spec is not None and seen.spec.rollout.strategy == "direct":
         return f"write `rollout: {{strategy: ab}}` in the file of {seen.model}, then train a better version"
-    return _unpause("ab_rollout")(seen)
+    return seen.switch_on()
 
 
 def _no_fairness(seen: _Seen) -> str:
@@ -233,12 +232,12 @@ def _no_fairness(seen: _Seen) -> str:
 
 
 CHECKS: tuple[_Check, ...] = (
-    _Check(1, "training is tracked", _tracked, _Seen.trigger),
-    _Check(1, "data is versioned", _versioned, _Seen.trigger),
-    _Check(2, "retrains start by themselves", _automated, _unpause("daily_retrain")),
-    _Check(2, "a gate decides, with evidence", _gated, _Seen.trigger),
+    _Check(1, "training is tracked", _tracked, _Seen.train),
+    _Check(1, "data is versioned", _versioned, _Seen.train),
+    _Check(2, "retrains start by themselves", _automated, _Seen.switch_on),
+    _Check(2, "a gate decides, with evidence", _gated, _Seen.train),
     _Check(3, "the model is watched", _monitored, _switch_monitor_on),
-    _Check(3, "drift retrains", _drift_retrained, _unpause("drift_retrain")),
+    _Check(3, "drift retrains", _drift_retrained, _Seen.switch_on),
     _Check(
         3,
         "a roll back was rehearsed",

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 
 from support.builders import NOON
 from support.fakes import fake_ports
 from windsock.cli import alerts as command
+from windsock.cli.airflow_database import lacking_airflow
 from windsock.cli.app import run
 from windsock.records import INSTALLATION, Alert
 from windsock.settings import Settings
@@ -76,6 +80,7 @@ def answers(monkeypatch):
             return subprocess.CompletedProcess(command, code, "\n".join(map(json.dumps, lines)), stderr)
 
         monkeypatch.setattr(command.subprocess, "run", run_)
+        monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://db/airflow")
         return asked
 
     return answer
@@ -111,6 +116,71 @@ def test_connections_that_cannot_be_read(ports, answers, capsys):
     answers(code=1, stderr="Trace\nModuleNotFoundError: No module named 'airflow'")
     assert run(["alerts", "test"]) == 3
     assert "WS-ALERTS-006" in capsys.readouterr().err
+
+
+def test_nothing_in_time_is_told_on_stderr_with_what_to_do(ports, monkeypatch, capsys):
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://db/airflow")
+    monkeypatch.setattr(command, "TEST_SECONDS", 0.01)
+    assert run(["alerts", "test", "--json"]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(
+        "error: WS-ALERTS-006: no answer of Airflow and the channels within 0.01 s\nnext: "
+    )
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A user without any Airflow."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    return tmp_path / "user" / "airflow"
+
+
+def test_where_no_airflow_is_none_is_made(ports, nowhere, capsys):
+    assert run(["alerts", "test"]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "WS-ALERTS-006" in told.err
+    assert str(nowhere / "airflow.db") in told.err
+    assert not nowhere.exists()
+
+
+def tables(file, *names):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file)) as opened:
+        for name in names:
+            opened.execute(f"CREATE TABLE {name} (id INTEGER)")
+    return file
+
+
+def test_an_airflow_is_there_where_its_database_has_tables(nowhere, tmp_path):
+    assert "is not there" in lacking_airflow({})
+    nowhere.mkdir(parents=True)
+    (nowhere / "airflow.cfg").write_text("[core]\nfernet_key = 100%\n[database]\n# sql_alchemy_conn = x\n")
+    assert "is not there" in lacking_airflow({}), "a first import left a file of settings"
+    (nowhere / "airflow.db").touch()
+    assert "has no tables" in lacking_airflow({})
+    tables(nowhere / "airflow.db", "connection")
+    assert lacking_airflow({}) == ""
+    assert "is not there" in lacking_airflow({"AIRFLOW_HOME": str(tmp_path / "typo")})
+    other = tables(tmp_path / "other" / "a.db", "dag")
+    assert "has no tables" in lacking_airflow({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{other}"})
+    (tmp_path / "other" / "text.db").write_text("no database, but a text that is long enough " * 9)
+    assert "cannot be read" in lacking_airflow(
+        {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/other/text.db"}
+    )
+
+
+def test_what_only_airflow_can_tell_is_left_to_it(nowhere):
+    assert lacking_airflow({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://db/airflow"}) == ""
+    assert lacking_airflow({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": "cat secret"}) == ""
+    nowhere.mkdir(parents=True)
+    (nowhere / "airflow.cfg").write_text("[database]\nsql_alchemy_conn = mysql://db/airflow\n")
+    assert lacking_airflow({}) == ""
+    (nowhere / "airflow.cfg").write_text("[database]\nsql_alchemy_conn_secret = path\n")
+    assert lacking_airflow({}) == ""
 
 
 def test_the_airflow_of_a_stack_is_found_in_its_home(ports, tmp_path):

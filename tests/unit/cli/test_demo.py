@@ -13,6 +13,7 @@ from windsock.cli import demo, demo_rollout, follow
 from windsock.cli.airflow_tasks import LogLine, TaskState
 from windsock.cli.console import say, table
 from windsock.cli.demo_drift import Learned, with_short_windows
+from windsock.cli.demo_off import off_lines, switched_off
 from windsock.cli.demo_rollout import RolloutChapter, look_line, with_quick_rollout
 from windsock.cli.follow import RunFollower, last_block, verdict_line
 from windsock.cli.output import checked_output, end_output
@@ -225,6 +226,21 @@ def test_a_dag_counts_as_parsed_only_in_this_stack():
     assert demo.parsed_after(parsed, now - timedelta(seconds=1))
     assert not demo.parsed_after(parsed, now + timedelta(seconds=1))
     assert not demo.parsed_after({"last_parsed_time": None}, now)
+
+
+def test_what_is_off_at_the_end_is_named_with_the_command_that_switches_it_on():
+    dags = [
+        {"dag_id": "a__monitor", "is_paused": False},
+        {"dag_id": "a__rollback", "is_paused": True},
+        {"dag_id": "a__daily_retrain", "is_paused": True},
+        {"dag_id": "by_hand", "is_paused": True},
+    ]
+    off = switched_off(dags, "a")
+    assert off == ("a__daily_retrain", "a__rollback")
+    said = off_lines(off, "a", " --home /h")
+    assert said[0].startswith("Switched off: a__daily_retrain, a__rollback;")
+    assert "`windsock models on a --home /h`" in said[1]
+    assert off_lines(switched_off(dags[:1], "a"), "a", "") == []
 
 
 def test_a_moved_port_is_said(monkeypatch):

@@ -2,19 +2,26 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from windsock.adapters.database import open_database, writing
 from windsock.adapters.signing import create_keys
+from windsock.adapters.surroundings import InstallationSurroundings
 from windsock.cli import doctor_checks, doctor_services
+from windsock.cli.airflow_answers import airflow_access
 from windsock.cli.app import run
 from windsock.cli.doctor import examine
 from windsock.cli.doctor_checks import Finding, State
 from windsock.exceptions import SettingsError
 from windsock.locations import locate
+from windsock.records import Severity
 from windsock.settings import Settings
+from windsock.watchdog.system_findings import space_condition
 
 
 @pytest.fixture
@@ -73,10 +80,43 @@ def test_what_others_may_read_and_a_full_disk_are_told(state, home, monkeypatch)
     home.chmod(0o755)
     (found,) = doctor_checks.check_rights(state)
     assert (found.status, found.next_action) == ("warn", f"Run: chmod o-rwx {home}")
-    for free, status in ((10.0, "ok"), (1.0, "warn"), (0.1, "fail")):
-        usage = type("usage", (), {"free": free * 1024**3})
-        monkeypatch.setattr("shutil.disk_usage", lambda place, usage=usage: usage)
-        assert statuses(doctor_checks.check_disk(state)) == [status]
+
+
+@pytest.mark.parametrize("limit", [None, "200000", "0"])
+@pytest.mark.parametrize("part", [10.0, 1.0, 0.99, 0.21, 0.19])
+def test_a_disk_is_full_where_status_says_it(home, monkeypatch, limit, part):
+    if limit:
+        monkeypatch.setenv("WINDSOCK_MINIMUM_FREE_MB", limit)
+    settings = Settings.from_environment()
+    free = int(part * settings.minimum_free_mb * 2**20)
+    usage = SimpleNamespace(free=free, total=2**50)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
+    (found,) = doctor_checks.check_disk(State(settings=settings, location=locate()))
+    judged = space_condition(InstallationSurroundings(settings).spaces())
+    graves = {Severity.HIGH: "warn", Severity.CRITICAL: "fail"}
+    assert found.status == (graves[judged.severity] if judged.active else "ok")
+    assert "WINDSOCK_MINIMUM_FREE_MB" in found.limit
+    assert bool(found.next_action) is judged.active
+
+
+def test_airflow_is_asked_where_status_asks_it(state, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:7")
+    (found,) = doctor_services.check_airflow(state)
+    assert (found.status, "WINDSOCK_AIRFLOW_URL" in found.next_action) == ("warn", True)
+    asked = []
+
+    def get(url):
+        asked.append(url)
+        raise httpx.ConnectError("no")
+
+    monkeypatch.setattr(doctor_services, "_get", get)
+    monkeypatch.setenv("WINDSOCK_AIRFLOW_PORT", "8")
+    assert doctor_services.check_airflow(state)[0].status == "fail"
+    monkeypatch.setenv("WINDSOCK_AIRFLOW_URL", "http://127.0.0.1:9/")
+    (found,) = doctor_services.check_airflow(state)
+    assert "Airflow at http://127.0.0.1:9 does not answer" in found.what
+    assert asked == [f"http://127.0.0.1:{port}/api/v2/monitor/health" for port in (8, 9)]
+    assert airflow_access(state.settings).url == "http://127.0.0.1:9/"
 
 
 def test_the_storage_is_tried_and_left_as_it_was(state, home):
@@ -145,3 +185,14 @@ def test_a_check_that_hangs_or_breaks_hides_no_other(state):
     release.set()
     assert statuses(found) == ["fail", "fail", "fail", "ok"]
     assert found[2].next_action == "Do it."
+    assert found[0].what == "did not end"
+
+
+def test_a_check_that_works_is_waited_for_on_a_busy_machine(state):
+    def load(state):
+        until = time.monotonic() + 0.8
+        while time.monotonic() < until:
+            sum(range(1000))
+        return [Finding(check="load", status="ok", what="is")]
+
+    assert statuses(examine(state, [("load", load)], seconds=0.2)) == ["ok"]

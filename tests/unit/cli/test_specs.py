@@ -225,6 +225,8 @@ def test_a_first_file_from_a_csv(models, table, capsys):
     shown = capsys.readouterr().out
     file = models / "customers_2024.yaml"
     assert shown.startswith(f"wrote {file}\n  target: churned (a guess")
+    assert "\n  customers_2024__daily_retrain is created switched off: " in shown
+    assert "`windsock models on customers_2024` switches its schedule on\n" in shown
     spec = load_spec(file)
     assert (spec.name, spec.model.owner, spec.data.target) == ("customers_2024", "ann", "churned")
     assert spec.data.source.path == "Customers 2024.csv"

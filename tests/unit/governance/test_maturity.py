@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from support.builders import digest, make_spec
+from support.builders import NOON, digest, make_spec
 from support.fakes import FakeTracker, fake_ports
 from support.rollout_steps import started_world
 from support.world import MODEL, back, register, version_of, world_of
 from windsock.cli.app import run
 from windsock.exceptions import TrackingUnavailableError
-from windsock.governance.maturity import CHECKS, maturity_of, reached
+from windsock.governance.maturity import CHECKS, _Seen, maturity_of, reached
 from windsock.records import (
     Episode,
     LedgerAction,
@@ -50,7 +50,16 @@ def test_a_model_of_which_only_a_file_speaks_is_at_level_0() -> None:
     told = maturity_of(fake_ports(), MODEL, spec)
     assert (told.level, told.name) == (0, "manual")
     assert not any(one.holds for one in told.checks)
-    assert told.next_step.endswith(f"airflow dags trigger {MODEL}__daily_retrain")
+    assert told.next_step.startswith(f"`windsock models on {MODEL}`; then trigger {MODEL}__daily_retrain")
+
+
+def test_no_next_step_sends_the_user_to_an_airflow_that_the_shell_does_not_have() -> None:
+    """`airflow dags ...` in a shell without the stack's settings makes an empty Airflow and ends with 1."""
+    for strategy in ("ab", "direct"):
+        seen = _Seen(fake_ports(), MODEL, make_spec(rollout={"strategy": strategy}), NOON)
+        steps = [check.step(seen) for check in CHECKS]
+        assert not [step for step in steps if "airflow dags" in step]
+        assert steps.count(f"windsock models on {MODEL}") >= 3
 
 
 class TestEachCheck:
@@ -193,7 +202,7 @@ class TestCommand:
         shown = capsys.readouterr().out.splitlines()
         assert shown[0] == f"{MODEL}: level 0 of 4, manual"
         assert len([line for line in shown if line.split()[:1] in (["1"], ["2"], ["3"], ["4"])]) == 10
-        assert any(line.startswith("  next: airflow dags unpause") for line in shown)
+        assert any(line.startswith(f"  next: `windsock models on {MODEL}`") for line in shown)
         assert shown[-1].startswith("installation: level 0 of 4, manual")
 
     def test_json(self, world: Any, capsys: Any) -> None:
