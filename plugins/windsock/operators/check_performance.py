@@ -46,6 +46,6 @@ class CheckPerformanceOperator(StepOperator):
         if not isinstance(result.record, PerformanceReport):
             return
         if result.record.checks:
-            log_checks("performance", result.record.checks)
+            log_checks("performance", result.record.checks, shown=2, undecided=3)
         for finding in result.record.findings:
             log.info("finding: %s", finding)

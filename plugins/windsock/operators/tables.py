@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from windsock.records import CheckResult
+from windsock.records import CheckResult, Status
 from windsock.records.check_text import measured_text
 from windsock.texts import first_of, log_text
 
@@ -18,19 +18,27 @@ WIDEST = 36
 """Widest column of a table; a longer word is shown in full, and its row is wider."""
 
 
-def log_checks(title: str, checks: Iterable[CheckResult], *, shown: int = SHOWN) -> None:
+def log_checks(
+    title: str, checks: Iterable[CheckResult], *, shown: int = SHOWN, undecided: int | None = None
+) -> None:
     """Log a line for each check that did not pass, then for the first ones that did; the rest are named.
 
     The last block of the log says what they come to.
 
     :param title: what the checks are of; before the names of those that passed.
     :param shown: so many that passed have a line of their own.
+    :param undecided: so many of those that could not say anything have one; ``None``: all.
     """
     known = list(checks)
     passed = [check for check in known if check.passed]
+    silent = [check for check in known if check.status is Status.INSUFFICIENT]
+    named = silent[undecided:] if undecided is not None else []
     listed = passed if len(passed) <= shown else passed[: shown - 1] if shown else []
-    for check in [check for check in known if not check.passed] + listed:
+    for check in [check for check in known if not check.passed and check not in named] + listed:
         log.info("%s %s %s: %s", check.status.value, check.code, check.name, measured_text(check))
+    if named:
+        names = first_of([log_text(check.name) for check in named], NAMED)
+        log.info("%s: %d also insufficient: %s", title, len(named), names)
     if rest := [log_text(check.name) for check in passed[len(listed) :]]:
         also = " also" if listed else ""
         log.info("%s: %d%s passed: %s", title, len(rest), also, first_of(rest, NAMED))

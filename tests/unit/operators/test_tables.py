@@ -39,6 +39,16 @@ def test_what_did_not_pass_comes_first_and_whole(lines):
     ]
 
 
+def test_checks_that_can_say_nothing_are_named_on_one_line_beyond_a_few(lines):
+    silent = [make_check(f"s{place}", Status.INSUFFICIENT, value=0.5, limit=0.4) for place in range(9)]
+    log_checks("checks", [make_check("bad", Status.FAIL, value=0.1), *silent], undecided=3)
+    assert [line.split(":")[0] for line in lines()[:4]] == [
+        "fail WS-DATA-100 bad",
+        *(f"insufficient WS-DATA-100 s{place}" for place in range(3)),
+    ]
+    assert lines()[4:] == ["checks: 6 also insufficient: s3, s4, s5, s6, s7, s8"]
+
+
 def test_no_word_of_a_table_is_cut(lines):
     name = "a_column_with_a_name_that_is_longer_than_a_column_of_the_table"
     log_table("Drift", ("column", "effect"), [(name, "0.3"), ("short", "0.2")])
