@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
-from zlib import crc32
 
 from windsock.exceptions import WindsockError
 from windsock.hooks.alerts import tell_findings
@@ -17,13 +16,11 @@ from windsock.spec import ModelSpec, SharedSpec
 from windsock.watchdog.airflow_answers import AirflowAnswers
 from windsock.watchdog.findings import find
 from windsock.watchdog.system_findings import LOOKED, SERVER_AWAY
+from windsock.watchdog.turns import turns
 
 LOOKED_GAUGE = "windsock_watchdog_last_look_timestamp_seconds"
 FIRING_GAUGE = "windsock_alerts_firing"
 SEVERITIES = tuple(one for one in Severity if one is not Severity.NONE)
-ALL_AT_ONCE = 20
-"""Of so many models everything is asked at each look; of more, of each one at every fifth."""
-TURNS = 5
 
 
 class Told(NamedTuple):
@@ -39,17 +36,6 @@ class Told(NamedTuple):
     opened: int = 0
     resolved: int = 0
     faults: tuple[str, ...] = ()
-
-
-def turns(models: int, now: datetime) -> Callable[[str], bool]:
-    """Return whose turn it is: of few models everybody's, of many a fifth's at each look.
-
-    :param models: how many there are.
-    """
-    if models <= ALL_AT_ONCE:
-        return lambda _: True
-    turn = int(now.timestamp() // 120) % TURNS
-    return lambda model: crc32(model.encode()) % TURNS == turn
 
 
 def find_and_tell(

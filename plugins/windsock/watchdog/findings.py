@@ -42,6 +42,7 @@ from windsock.watchdog.loop_dags import (
     installation_dag_condition,
     loop_dags,
 )
+from windsock.watchdog.turns import is_turn_of_large
 
 Result = TypeVar("Result")
 
@@ -221,7 +222,12 @@ class _Look:
 
     def _bundle(self, champion: Champion) -> Condition | None:
         """Return whether the champion's bundle is damaged; ``None``: it was not looked at."""
-        call = partial(self.ports.surroundings.broken_bundle, champion.bundle_uri, champion.digest)
+        call = partial(
+            self.ports.surroundings.broken_bundle,
+            champion.bundle_uri,
+            champion.digest,
+            large=is_turn_of_large(champion.model, self.now),
+        )
         why = self.found.read(f"the bundle of {champion.model} version {champion.version}", call, None)
         return loop.bundle_condition(champion, why) if why is not None else None
 

@@ -11,7 +11,7 @@ from support.fake_airflow import FakeAirflow, FakeSurroundings
 from support.world import MODEL, world_of
 from windsock.exceptions import DatabaseUnavailableError, ServerUnavailableError
 from windsock.hooks import alerts
-from windsock.hooks.findings import find_and_tell, turns
+from windsock.hooks.findings import find_and_tell
 from windsock.records import INSTALLATION, ServerFacts
 from windsock.serving.known_gauges import OF_INSTALLATION
 from windsock.spec import SharedSpec
@@ -73,17 +73,6 @@ def test_a_database_that_goes_away_is_a_fault_and_raises_nothing(ports, monkeypa
     monkeypatch.setattr(ports.monitor, "put_alert", away)
     told = look(ports, FakeAirflow(off=["churn__monitor"]))
     assert [one.split(": ")[1] for one in told.faults] == ["WS-DATABASE-001"] * 2
-
-
-def test_of_many_models_each_has_its_turn_within_ten_minutes(ports):
-    names = [f"model_{number}" for number in range(100)]
-    seen = []
-    for number in range(5):
-        in_turn = turns(len(names), ports.now() + number * timedelta(minutes=2))
-        seen.append([name for name in names if in_turn(name)])
-    assert sorted(name for one in seen for name in one) == sorted(names)
-    assert max(map(len, seen)) < 40
-    assert turns(3, ports.now())("any")
 
 
 def test_a_channel_that_hangs_is_tried_once_in_a_look(ports, monkeypatch):
