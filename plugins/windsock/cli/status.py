@@ -204,7 +204,7 @@ def _model(world: World, name: str, now: datetime) -> dict[str, Any]:
     content["dags_off"] = _dags_off(world.airflow, spec) if spec else []
     if not isinstance(world.airflow, NoAirflow):
         asked = world.airflow.questions(name)
-        content["questions"] = [one.model_dump(mode="json") for one in asked]
+        content["questions"] = [one.model_dump(mode="json") for one in asked] if asked is not None else None
     else:
         content["questions"] = None
     return content

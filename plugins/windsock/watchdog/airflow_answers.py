@@ -19,8 +19,8 @@ class AirflowAnswers(Protocol):
         """Return what Airflow says of a run, ``DAG_ID/RUN_ID``."""
         ...
 
-    def questions(self, model: str) -> Sequence[OpenQuestion]:
-        """Return the open questions about a model, as far as Airflow can be asked for them."""
+    def questions(self, model: str) -> Sequence[OpenQuestion] | None:
+        """Return the open questions about a model; ``None``: it does not say."""
         ...
 
     def silent_parts(self) -> Sequence[PartFacts] | None:
@@ -45,9 +45,9 @@ class NoAirflow:
         """See :meth:`AirflowAnswers.run`."""
         return RunFacts(holder=holder, unknown=self.why)
 
-    def questions(self, model: str) -> Sequence[OpenQuestion]:
+    def questions(self, model: str) -> Sequence[OpenQuestion] | None:
         """See :meth:`AirflowAnswers.questions`."""
-        return ()
+        return None
 
     def silent_parts(self) -> Sequence[PartFacts] | None:
         """See :meth:`AirflowAnswers.silent_parts`."""
