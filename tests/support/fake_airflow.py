@@ -80,7 +80,7 @@ class FakeSurroundings:
     def unwritable(self) -> tuple[str, ...]:
         return self.lacking_rights
 
-    def broken_bundle(self, uri: str, digest: str) -> str | None:
+    def broken_bundle(self, uri: str, digest: str, *, large: bool) -> str | None:
         return self.damage
 
     def no_key(self) -> str:

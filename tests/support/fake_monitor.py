@@ -177,6 +177,12 @@ class FakeMonitor:
         ]
         return tuple(sorted(found, key=lambda one: (one.last_at, one.key)))
 
+    def unreadable_alerts(self, model: str) -> int:
+        return 0
+
+    def alerted(self) -> tuple[str, ...]:
+        return tuple(sorted({name for name, _ in self.kept_alerts}))
+
     def put_alert(self, alert: Alert) -> Alert:
         with self._lock:
             if alert.tells_more(self.kept_alerts.get((alert.model, alert.key))):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from windsock.adapters.database import reading, writing
 from windsock.adapters.record_rows import raw_of, record_of, sortable
 from windsock.adapters.retrain_table import SqlRetraining
+from windsock.exceptions import MonitoringError
 from windsock.records import Alert, Span, Status, WindowKind, WindowVerdict
 from windsock.records.monitoring import JudgedWindow
 
@@ -121,13 +122,28 @@ class SqlMonitor(SqlRetraining):
 
     def alerts(self, model: str, *, firing: bool | None = None) -> tuple[Alert, ...]:
         """Return the present state of a model's alerts, the one that was seen last at the end."""
+        kept = [one for one in self._alert_rows(model) if one is not None]
+        return tuple(one for one in kept if firing is None or (one.state == "firing") == firing)
+
+    def unreadable_alerts(self, model: str) -> int:
+        """Return how many rows of a model's alerts cannot be read."""
+        return self._alert_rows(model).count(None)
+
+    def alerted(self) -> tuple[str, ...]:
+        """Return the names of all that alerts are kept about, in order."""
+        from sqlalchemy import text
+
+        query = text("SELECT DISTINCT model FROM alerts ORDER BY model")
+        with reading(self._url) as connection:
+            return tuple(str(name) for (name,) in connection.execute(query))
+
+    def _alert_rows(self, model: str) -> list[Alert | None]:
+        """Return a model's alerts by rows; ``None`` stands for one that cannot be read."""
         from sqlalchemy import text
 
         query = text("SELECT key, record FROM alerts WHERE model = :model ORDER BY last_at, key")
         with reading(self._url) as connection:
-            found = connection.execute(query, {"model": model})
-            kept = tuple(record_of(Alert, raw, model=model, key=key) for key, raw in found)
-        return tuple(one for one in kept if firing is None or (one.state == "firing") == firing)
+            return [_readable(raw, model, key) for key, raw in connection.execute(query, {"model": model})]
 
     def put_alert(self, alert: Alert) -> Alert:
         """Keep an alert's present state under its key; what is new about it goes to the history."""
@@ -181,4 +197,11 @@ def _alert(connection: Connection, alert: Alert) -> Alert | None:
         text("SELECT record FROM alerts WHERE model = :model AND key = :key"),
         {"model": alert.model, "key": alert.key},
     ).scalar()
-    return record_of(Alert, raw, model=alert.model, key=alert.key) if raw else None
+    return _readable(raw, alert.model, alert.key) if raw else None
+
+
+def _readable(raw: str, model: str, key: str) -> Alert | None:
+    try:
+        return record_of(Alert, raw, model=model, key=key)
+    except MonitoringError:
+        return None

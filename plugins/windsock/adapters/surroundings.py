@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from zlib import crc32
 
 from windsock.adapters.bundle_files import bundle_place
 from windsock.adapters.bundle_store import SignedBundleStore
@@ -27,7 +26,6 @@ from windsock.exceptions import (
     UnverifiedBundleError,
     WindsockError,
 )
-from windsock.ports import utc_now
 from windsock.records import ServerFacts, Space
 from windsock.settings import Settings
 
@@ -43,7 +41,7 @@ SECONDS = 3.0
 """How long the server and MLflow have to answer."""
 MEBIBYTE = 2**20
 WHOLE_BYTES = 64 * MEBIBYTE
-"""Up to so many bytes a champion's bundle is read whole at each look."""
+"""Up to so many bytes a champion's bundle is read whole at each look; a larger one now and then."""
 WRITTEN = ("snapshots", "bundles", "evidence", "predictions")
 """Below the storage root: what is written by retrains and by the prediction log."""
 
@@ -136,10 +134,10 @@ class InstallationSurroundings:
             found.append(f"{error.code}: {error.message}")
         return tuple(found)
 
-    def broken_bundle(self, uri: str, digest: str) -> str | None:
-        """Return why a stored bundle is not what was signed; large ones are read in one look of an hour."""
+    def broken_bundle(self, uri: str, digest: str, *, large: bool) -> str | None:
+        """Return why a stored bundle is not what was signed; empty: it is; ``None``: it was not read."""
         storage = Storage(self.settings.storage_url)
-        if _stored_size(storage, uri) > WHOLE_BYTES and not _is_turn_of(digest):
+        if not large and _stored_size(storage, uri) > WHOLE_BYTES:
             return None
         try:
             SignedBundleStore(storage, self.settings.keys_dir).describe(uri, digest)
@@ -169,11 +167,6 @@ def _stored_size(storage: Storage, uri: str) -> int:
         return storage.size(place)
     except StorageError:
         return 0
-
-
-def _is_turn_of(digest: str) -> bool:
-    """Return whether these two minutes of the hour are those in which a large bundle is read."""
-    return utc_now().minute // 2 == crc32(digest.encode()) % 30
 
 
 def _nearest(folder: Path) -> Path:

@@ -79,8 +79,8 @@ class TaskAirflow:
         except SchedulerUnavailableError as error:
             return RunFacts(holder=holder, unknown=f"{error.code}: {error.message}")
 
-    def questions(self, model: str) -> Sequence[OpenQuestion]:
-        """Return the questions about versions that runs still wait for.
+    def questions(self, model: str) -> Sequence[OpenQuestion] | None:
+        """Return the questions about versions that runs still wait for; ``None``: Airflow does not say.
 
         Airflow lists none to a task: it says that one waits, and the ledger since when.
         """
@@ -93,7 +93,7 @@ class TaskAirflow:
             try:
                 waits = self.state.tasks(dag_id, (), (WAITS,))
             except SchedulerUnavailableError:
-                continue
+                return None
             if waits:
                 about = f"whether version {row.version} is approved"
                 until = row.at + ASKED_FOR

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
-from zlib import crc32
 
 from windsock.exceptions import WindsockError
-from windsock.hooks.alerts import tell_findings
-from windsock.monitoring.alerts import Recipient
+from windsock.hooks.alerts import log_alert, tell_findings
+from windsock.monitoring.alerts import Recipient, decide_alerts
 from windsock.ports import Monitor, Ports, Samples
 from windsock.records import INSTALLATION, Alert, Condition, Severity
 from windsock.spec import ModelSpec, SharedSpec
 from windsock.watchdog.airflow_answers import AirflowAnswers
 from windsock.watchdog.findings import find
 from windsock.watchdog.system_findings import LOOKED, SERVER_AWAY
+from windsock.watchdog.turns import turns
 
 LOOKED_GAUGE = "windsock_watchdog_last_look_timestamp_seconds"
 FIRING_GAUGE = "windsock_alerts_firing"
 SEVERITIES = tuple(one for one in Severity if one is not Severity.NONE)
-ALL_AT_ONCE = 20
-"""Of so many models everything is asked at each look; of more, of each one at every fifth."""
-TURNS = 5
 
 
 class Told(NamedTuple):
@@ -39,17 +36,6 @@ class Told(NamedTuple):
     opened: int = 0
     resolved: int = 0
     faults: tuple[str, ...] = ()
-
-
-def turns(models: int, now: datetime) -> Callable[[str], bool]:
-    """Return whose turn it is: of few models everybody's, of many a fifth's at each look.
-
-    :param models: how many there are.
-    """
-    if models <= ALL_AT_ONCE:
-        return lambda _: True
-    turn = int(now.timestamp() // 120) % TURNS
-    return lambda model: crc32(model.encode()) % TURNS == turn
 
 
 def find_and_tell(
@@ -74,8 +60,9 @@ def find_and_tell(
         to = by_name.get(model) or installation_recipient(shared, model)
         try:
             told = _sum(told, tell_one(to, shared, ports.monitor, conditions, now, slow))
-        except WindsockError as error:
-            told = told._replace(faults=(*told.faults, f"findings of {model}: {error.code}: {error.message}"))
+        except Exception as error:  # what is found is told all the same, and the others have their turn
+            told = _sum(told, _log_alone(to, conditions, now))
+            told = told._replace(faults=(*told.faults, f"findings of {model}: {_named(error)}"))
     try:
         ports.monitor.put_alert(looked(shared, now))
     except WindsockError as error:
@@ -85,21 +72,45 @@ def find_and_tell(
     return told
 
 
+def _log_alone(to: Recipient, conditions: Sequence[Condition], now: datetime) -> Told:
+    """Tell in the log what is wrong, where it can be neither kept nor sent; again at each look."""
+    wrong = [one for one in conditions if one.active]
+    for alert in decide_alerts(wrong, (), now, to.repeat, spec=to).send:
+        log_alert(alert)
+    return Told(firing=len(wrong))
+
+
+def _named(error: Exception) -> str:
+    if isinstance(error, WindsockError):
+        return f"{error.code}: {error.message}"
+    return f"unexpected {type(error).__name__}"
+
+
 def tell_gauges(ports: Ports, models: Collection[str], now: datetime) -> tuple[str, ...]:
     """Show Prometheus when the watchdog looked last and what fires; return what went wrong, a sentence each.
 
-    :param models: whose alerts are counted.
+    :param models: whose alerts are counted, beside those of all that the ledger or the alerts name: a model
+        without a file has alerts, too.
     """
+    names, faults = set(models), list[str]()
+    for what, listed in (("ledger", ports.ledger.models), ("alerts", ports.monitor.alerted)):
+        try:
+            names.update(listed())
+        except WindsockError as error:
+            faults.append(f"the models of the {what} are not counted: {_named(error)}")
+    firing = Counter[Severity]()
+    for model in sorted(names):
+        try:
+            firing.update(one.severity for one in ports.monitor.alerts(model, firing=True))
+        except WindsockError as error:
+            faults.append(f"the alerts of {model} are not counted: {_named(error)}")
     try:
-        firing = Counter(
-            one.severity for model in sorted(models) for one in ports.monitor.alerts(model, firing=True)
-        )
         counts = [({"severity": str(severity)}, float(firing[severity])) for severity in SEVERITIES]
         samples: Samples = {LOOKED_GAUGE: [({}, now.timestamp())], FIRING_GAUGE: counts}
         ports.gauges.set(INSTALLATION, samples)
     except WindsockError as error:
-        return (f"the server's gauges were not set: {error.code}: {error.message}",)
-    return ()
+        faults.append(f"the server's gauges were not set: {_named(error)}")
+    return tuple(faults)
 
 
 def installation_recipient(shared: SharedSpec, name: str = INSTALLATION) -> Recipient:

@@ -331,6 +331,14 @@ class MemoryMonitor:
         ]
         return tuple(sorted(found, key=lambda one: (one.last_at, one.key)))
 
+    def unreadable_alerts(self, model: str) -> int:
+        """Return 0: nothing in memory is unreadable."""
+        return 0
+
+    def alerted(self) -> tuple[str, ...]:
+        """Return the names of all that alerts are kept about."""
+        return tuple(sorted({name for name, _ in self._alerts}))
+
     def put_alert(self, alert: Alert) -> Alert:
         """Keep an alert's present state."""
         if alert.tells_more(self._alerts.get((alert.model, alert.key))):

@@ -340,7 +340,18 @@ class Monitor(Protocol):
         ...
 
     def alerts(self, model: str, *, firing: bool | None = None) -> tuple[Alert, ...]:
-        """Return the present state of a model's alerts, the one that was seen last at the end."""
+        """Return the present state of a model's alerts, the one that was seen last at the end.
+
+        A row that cannot be read is none of them: it hides no other.
+        """
+        ...
+
+    def unreadable_alerts(self, model: str) -> int:
+        """Return how many rows of a model's alerts cannot be read."""
+        ...
+
+    def alerted(self) -> tuple[str, ...]:
+        """Return the names of all that alerts are kept about, in order."""
         ...
 
     def put_alert(self, alert: Alert) -> Alert:

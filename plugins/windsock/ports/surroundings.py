@@ -34,10 +34,11 @@ class Surroundings(Protocol):
         """Return why folders that everything is written to cannot be written, one sentence each."""
         ...
 
-    def broken_bundle(self, uri: str, digest: str) -> str | None:
+    def broken_bundle(self, uri: str, digest: str, *, large: bool) -> str | None:
         """Return why a stored bundle is not what was signed; empty: it is.
 
-        :returns: ``None``: it was not looked at, such as one that is too large to be read at each look.
+        :param large: whether one is read that is too large to be read at each look.
+        :returns: ``None``: it was not looked at: it is too large.
         """
         ...
 
@@ -73,7 +74,7 @@ class NoSurroundings:
         """See :meth:`Surroundings.unwritable`."""
         return ()
 
-    def broken_bundle(self, uri: str, digest: str) -> str | None:
+    def broken_bundle(self, uri: str, digest: str, *, large: bool) -> str | None:
         """See :meth:`Surroundings.broken_bundle`."""
         return None
 

@@ -36,6 +36,11 @@ class DagFacts(Record):
         return not self.unknown and not self.exists
 
     @property
+    def knows_ends(self) -> bool:
+        """Whether it is known how its last runs ended, or it can have none."""
+        return not self.unknown and (bool(self.last_states) or not self.exists or self.is_paused is True)
+
+    @property
     def failed_in_a_row(self) -> int:
         """How many of the last runs failed, one after the other, up to the latest."""
         states = [*self.last_states, "none"]

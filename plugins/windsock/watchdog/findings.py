@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from windsock.exceptions import StorageError
+from windsock.exceptions import WindsockError
 from windsock.ports import Ports
 from windsock.records import (
     INSTALLATION,
@@ -20,10 +20,10 @@ from windsock.records import (
     EpisodeState,
     LedgerRow,
     OpenQuestion,
-    PartFacts,
     Rollout,
     Severity,
     Span,
+    WindowVerdict,
     champion_of,
     running_rollout,
     waiting_rows,
@@ -42,12 +42,14 @@ from windsock.watchdog.loop_dags import (
     installation_dag_condition,
     loop_dags,
 )
+from windsock.watchdog.turns import is_turn_of_large
 
 Result = TypeVar("Result")
 
 SECONDS = 5.0
 """How long one system has to answer; what takes longer is a finding."""
 RECENT_WINDOWS = 64
+NOT_SAID = "Airflow does not say"
 
 
 @dataclass
@@ -64,6 +66,18 @@ class Findings:
     def add(self, model: str, *found: Condition | None) -> None:
         """Keep what was found about a model; ``None`` says nothing."""
         self.conditions.setdefault(model, []).extend(one for one in found if one is not None)
+
+    def add_if(self, known: bool, model: str, one: Condition) -> None:
+        """Keep what was found; of a part of the facts only that something is wrong: that ends by all of them.
+
+        :param known: whether all facts are known.
+        """
+        self.add(model, one if known or one.active else None)
+
+    def say(self, what: str) -> None:
+        """Keep that something could not be asked, once."""
+        if what not in self.unknown:
+            self.unknown.append(what)
 
     def read(self, what: str, call: Callable[[], Result], otherwise: Result) -> Result:
         """Return what a call comes to within seconds; else keep why there is nothing."""
@@ -103,9 +117,9 @@ def find(
         found.add(INSTALLATION, system.unknown_condition(found.unknown))
         return found
     found.add(INSTALLATION, database_condition("", ""))
-    no_alerts: tuple[Alert, ...] = ()
-    own = found.read("the installation's alerts", partial(ports.monitor.alerts, INSTALLATION), no_alerts)
-    found.add(INSTALLATION, loop.pending_condition(INSTALLATION, own, now))
+    own, is_all = _alerts(found, ports, INSTALLATION)
+    found.add_if(is_all, INSTALLATION, loop.pending_condition(INSTALLATION, own, now))
+    found.add_if(is_all, INSTALLATION, system.clock_condition(INSTALLATION, now, alerts=own))
     no_episodes: tuple[Episode, ...] = ()
     opened = found.read("open episodes", ports.monitor.open_episodes, no_episodes)
     urgent = {one.model for one in opened}
@@ -145,26 +159,47 @@ def _systems(found: Findings, ports: Ports) -> tuple[bool, bool]:
     server = found.read("the server", around.server, None)
     if server is not None:
         found.add(INSTALLATION, *system.server_conditions(server))
-    address, why = found.read("MLflow", around.tracking, ("its address", "it hangs"))
-    found.add(INSTALLATION, system.mlflow_condition(address, why))
-    found.add(INSTALLATION, system.key_condition(found.read("the signing key", around.no_key, "")))
+    no_answer: tuple[str, str] | None = None
+    mlflow = found.read("MLflow", around.tracking, no_answer)
+    if mlflow is not None:
+        found.add(INSTALLATION, system.mlflow_condition(*mlflow))
+    unread: str | None = None
+    no_key = found.read("the signing key", around.no_key, unread)
+    if no_key is not None:
+        found.add(INSTALLATION, system.key_condition(no_key))
     spaces = found.read("free space", around.spaces, None)
     if spaces is not None:
         found.add(INSTALLATION, system.space_condition(spaces))
     unwritable = found.read("whether folders can be written", around.unwritable, None)
     if unwritable is not None:
         found.add(INSTALLATION, system.unwritable_condition(unwritable))
-    return server is not None and bool(server.status), not why
+    return server is not None and bool(server.status), mlflow is not None and not mlflow[1]
+
+
+def _alerts(found: Findings, ports: Ports, model: str) -> tuple[tuple[Alert, ...], bool]:
+    """Return the alerts of a model that can be read, and whether these are all."""
+    no_alerts: tuple[Alert, ...] | None = None
+    alerts = found.read(f"the alerts of {model}", partial(ports.monitor.alerts, model), no_alerts)
+    if alerts is None:
+        return (), False
+    nobody_knows: int | None = None
+    unreadable = partial(ports.monitor.unreadable_alerts, model)
+    lost = found.read(f"the alerts of {model}", unreadable, nobody_knows)
+    if lost:
+        found.say(f"{model}: WS-MONITORING-051: {lost:,} rows of its alerts cannot be read")
+    return alerts, lost == 0
 
 
 def _installation_dags(found: Findings, airflow: AirflowAnswers) -> None:
     facts = {one: airflow.dag(one) for one in INSTALLATION_DAGS}
     _keep_unknown(found, facts)
     found.add(INSTALLATION, *installation_dag_condition(facts))
-    no_parts: Sequence[PartFacts] | None = None
-    silent = found.read("the health of Airflow's programs", airflow.silent_parts, no_parts)
-    if silent is not None:
-        found.add(INSTALLATION, system.parts_condition(silent))
+    answer = ask(airflow.silent_parts, SECONDS)
+    why = answer.why if isinstance(answer, NoAnswer) else NOT_SAID
+    if answer is None or isinstance(answer, NoAnswer):
+        found.say(f"the health of Airflow's programs: {why}")
+    else:
+        found.add(INSTALLATION, system.parts_condition(answer))
 
 
 def _keep_unknown(found: Findings, facts: Mapping[str, DagFacts]) -> None:
@@ -198,8 +233,9 @@ class _Look:
         view = ports.ledger.read(model)
         rows = view.rows
         champion, rollout = champion_of(rows), running_rollout(rows)
-        alerts = ports.monitor.alerts(model)
-        self._add(model, loop.ledger_condition(model, view), loop.pending_condition(model, alerts, now))
+        alerts, is_all = _alerts(self.found, ports, model)
+        self._add(model, loop.ledger_condition(model, view))
+        self.found.add_if(is_all, model, loop.pending_condition(model, alerts, now))
         if champion is not None and serves:
             unknown = object()
             state = self.found.read(
@@ -217,11 +253,17 @@ class _Look:
         last = ports.rollouts.last(model, rollout.experiment) if rollout is not None else None
         self._add(model, loop.rollout_condition(model, rollout, last, now))
         if spec is not None:
-            self._loop(spec, rows, rollout, in_turn, serves=champion is not None)
+            dated = self._loop(spec, rows, rollout, in_turn, serves=champion is not None)
+            self._clock(model, rows, *dated, alerts, is_all=is_all)
 
     def _bundle(self, champion: Champion) -> Condition | None:
         """Return whether the champion's bundle is damaged; ``None``: it was not looked at."""
-        call = partial(self.ports.surroundings.broken_bundle, champion.bundle_uri, champion.digest)
+        call = partial(
+            self.ports.surroundings.broken_bundle,
+            champion.bundle_uri,
+            champion.digest,
+            large=is_turn_of_large(champion.model, self.now),
+        )
         why = self.found.read(f"the bundle of {champion.model} version {champion.version}", call, None)
         return loop.bundle_condition(champion, why) if why is not None else None
 
@@ -236,7 +278,8 @@ class _Look:
         in_turn: bool,
         *,
         serves: bool,
-    ) -> None:
+    ) -> tuple[Sequence[WindowVerdict], Sequence[Episode]]:
+        """Add what of a model's loop has stopped; return the windows and episodes that were read."""
         model, ports, now = spec.name, self.ports, self.now
         since = now - RECENT_WINDOWS * spec.monitoring.window_length
         judged = ports.monitor.windows(model, since=since) or ports.monitor.windows(model)
@@ -247,20 +290,23 @@ class _Look:
         if episode is not None and episode.state is EpisodeState.ANNOUNCED:
             asks = f"Episode {episode.key} asks for a retrain ({episode.trigger})"
             waiting["drift_retrain"] = f"{asks} since {loop.at(episode.opened_at)}"
+        unsure = ("monitor",) if with_rows is None else ()
         if with_rows:
             waiting["monitor"] = f"{len(with_rows):,} closed windows with rows have no verdict"
         if rollout is not None:
             waiting["ab_rollout"] = f"Rollout {rollout.experiment} of {rollout.named} is under way"
         elif queued := waiting_rows(rows, most=max(1, spec.rollout.challengers)):
             waiting["ab_rollout"] = f"Version {queued[-1].version} waits for its rollout"
-        dags = [one for one in loop_dags(spec) if in_turn or one.suffix in waiting]
+        dags = [one for one in loop_dags(spec) if in_turn or one.suffix in waiting or one.suffix in unsure]
         facts = {one.dag_id: self.airflow.dag(one.dag_id) for one in dags}
         _keep_unknown(self.found, facts)
-        self._add(model, *dag_conditions(spec, facts, Waiting(waiting, serves)))
+        self._add(model, *dag_conditions(spec, facts, Waiting(waiting, serves, unsure)))
         blocked = {name for name, one in facts.items() if one.is_off or one.is_missing}
+        if with_rows is not None:
+            spans = () if f"{model}__monitor" in blocked else with_rows
+            self._add(model, loop.unjudged_condition(spec, spans, now))
         self._add(
             model,
-            loop.unjudged_condition(spec, () if f"{model}__monitor" in blocked else with_rows, now),
             loop.episode_condition(
                 model,
                 episodes,
@@ -274,36 +320,57 @@ class _Look:
         if lease is not None and not lease.is_over(now):
             run = self.airflow.run(lease.holder)
         self._add(model, loop.claim_condition(model, lease, run, now))
-        self._add(model, loop.question_condition(model, self._questions(model, rollout, lease), now))
-        logged = self.found.read(
-            f"the prediction log of {model}", partial(ports.surroundings.newest_hour, model), None
-        )
-        self._add(
-            model,
-            system.clock_condition(
-                model,
-                now,
-                rows=rows[-100:],
-                windows=judged,
-                episodes=episodes[-20:],
-                logged=logged,
-            ),
-        )
+        questions, is_all = self._questions(model, rollout, lease)
+        self.found.add_if(is_all, model, loop.question_condition(model, questions, now))
+        return judged, episodes
 
-    def _with_rows(self, model: str, spans: Sequence[Span]) -> tuple[Span, ...]:
+    def _clock(
+        self,
+        model: str,
+        rows: Sequence[LedgerRow],
+        windows: Sequence[WindowVerdict],
+        episodes: Sequence[Episode],
+        alerts: Sequence[Alert],
+        *,
+        is_all: bool,
+    ) -> None:
+        """Add whether a clock was ahead.
+
+        :param is_all: whether these are all of the model's alerts.
+        """
+        answer = ask(partial(self.ports.surroundings.newest_hour, model), SECONDS)
+        if isinstance(answer, NoAnswer):
+            self.found.say(f"the prediction log of {model}: {answer.why}")
+        condition = system.clock_condition(
+            model,
+            self.now,
+            rows=rows[-100:],
+            windows=windows,
+            episodes=episodes[-20:],
+            alerts=alerts,
+            logged=None if isinstance(answer, NoAnswer) else answer,
+        )
+        self.found.add_if(is_all and not isinstance(answer, NoAnswer), model, condition)
+
+    def _with_rows(self, model: str, spans: Sequence[Span]) -> tuple[Span, ...] | None:
+        """Return the windows in which the log has rows; ``None``: nobody knows."""
         if not spans:
             return ()
         try:
             empty = self.ports.counter.without_rows(model, spans)
-        except StorageError as error:
-            self.found.unknown.append(f"the prediction log of {model}: {error.code}: {error.message}")
-            return ()
+        except WindsockError as error:
+            self.found.say(f"the prediction log of {model}: {error.code}: {error.message}")
+            return None
         return tuple(span for span in spans if span not in empty)
 
     def _questions(
         self, model: str, rollout: Rollout | None, lease: Lease | None
-    ) -> tuple[OpenQuestion, ...]:
-        asked = [loop.until_claim_ends(one, lease) for one in self.airflow.questions(model)]
+    ) -> tuple[tuple[OpenQuestion, ...], bool]:
+        """Return the open questions that are known, and whether these are all."""
+        said = self.airflow.questions(model)
+        if said is None:
+            self.found.say(f"open questions: {NOT_SAID}")
+        asked = [loop.until_claim_ends(one, lease) for one in said or ()]
         # Once it was answered, the rollout was asked about until then: that is past and no question.
         if rollout is not None and rollout.asked_until is not None and rollout.asked_until > self.now:
             asked.append(
@@ -314,4 +381,4 @@ class _Look:
                     until=rollout.asked_until,
                 )
             )
-        return tuple(asked)
+        return tuple(asked), said is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from windsock.records import DagFacts, Severity
@@ -57,10 +57,12 @@ class Waiting(NamedTuple):
 
     :param by: by the DAG's suffix, what waits for it, as a sentence's beginning.
     :param serves: whether a version serves.
+    :param unknown: suffixes of DAGs of which nobody knows whether something waits for them.
     """
 
     by: Mapping[str, str]
     serves: bool
+    unknown: Collection[str] = ()
 
 
 WAITING_SEVERITY = {"drift_retrain": Severity.CRITICAL, "monitor": Severity.HIGH}
@@ -70,22 +72,28 @@ WAITING_SEVERITY = {"drift_retrain": Severity.CRITICAL, "monitor": Severity.HIGH
 def dag_conditions(spec: ModelSpec, facts: Mapping[str, DagFacts], waiting: Waiting) -> tuple[Condition, ...]:
     """Return which of a model's DAGs cannot do their work.
 
-    What nobody could ask about is left out: a finding neither begins nor ends by it.
+    What nobody could ask about is left out: a finding neither begins nor ends by it. What is wrong with one
+    DAG is said without the others; that nothing is wrong with any is said of all of them alone.
 
     :param facts: by DAG id.
     :param waiting: what waits for them.
     """
     dags = loop_dags(spec)
     known = [dag for dag in dags if dag.dag_id in facts and not facts[dag.dag_id].unknown]
-    found = [_blocked(dag, facts[dag.dag_id], waiting.by.get(dag.suffix, "")) for dag in known]
+    unsure = [dag for dag in known if facts[dag.dag_id].is_off and dag.suffix in waiting.unknown]
+    found = [
+        _blocked(dag, facts[dag.dag_id], waiting.by.get(dag.suffix, "")) for dag in known if dag not in unsure
+    ]
     if len(known) == len(dags):
-        blocked = {dag.suffix for dag in dags if dag.suffix in waiting.by}
-        off = [dag for dag in dags if facts[dag.dag_id].is_off and dag.suffix not in blocked]
+        off = [dag for dag in dags if facts[dag.dag_id].is_off and dag.suffix not in waiting.by]
         missing = [dag for dag in dags if facts[dag.dag_id].is_missing]
-        found += [_off(spec.name, off, serves=waiting.serves), _missing(spec.name, missing, waiting)]
-    failing = [(dag, facts[dag.dag_id]) for dag in known if facts[dag.dag_id].last_states]
-    if failing:
-        found.append(_failing(spec.name, failing))
+        found.append(_missing(spec.name, missing, waiting))
+        if not unsure:
+            found.append(_off(spec.name, off, serves=waiting.serves))
+    ends = [(dag, facts[dag.dag_id]) for dag in known if facts[dag.dag_id].knows_ends]
+    failing = _failing(spec.name, ends)
+    if failing.active or len(ends) == len(dags):
+        found.append(failing)
     return tuple(found)
 
 
@@ -170,8 +178,6 @@ def installation_dag_condition(facts: Mapping[str, DagFacts]) -> tuple[Condition
     :param facts: by DAG id; those of the installation.
     """
     known = [facts[one] for one in INSTALLATION_DAGS if one in facts and not facts[one].unknown]
-    if len(known) < len(INSTALLATION_DAGS):
-        return ()
     off = [one.dag_id for one in known if one.is_off]
     missing = [one.dag_id for one in known if one.is_missing]
     failing = [one.dag_id for one in known if one.failed_in_a_row >= FAILED_IN_A_ROW]
@@ -181,6 +187,8 @@ def installation_dag_condition(facts: Mapping[str, DagFacts]) -> tuple[Condition
         f"the last {FAILED_IN_A_ROW} runs failed: {', '.join(failing)}" if failing else "",
     ]
     said = "; ".join(filter(None, parts))
+    if not said and sum(one.knows_ends for one in known) < len(INSTALLATION_DAGS):
+        return ()
     cures = [
         "switch them on in Airflow's list of DAGs; `windsock models on NAME` of any model does it, too"
         if off

@@ -419,6 +419,20 @@ class TestAlerts:
         assert monitor.alerts("churn", firing=False) == (over,)
 
 
+def test_an_alert_that_cannot_be_read_hides_no_other_and_is_replaced(database_url: str) -> None:
+    monitor = SqlMonitor(database_url)
+    good, lost = make_alert(), make_alert("retrain")
+    for alert in (good, lost):
+        monitor.put_alert(alert)
+    with open_database(database_url).begin() as connection:
+        connection.execute(sa.text("UPDATE alerts SET record = '{}' WHERE key = 'retrain'"))
+    assert monitor.alerts("churn") == (good,)
+    assert (monitor.unreadable_alerts("churn"), monitor.unreadable_alerts("other")) == (1, 0)
+    assert monitor.alerted() == ("churn",)
+    assert monitor.put_alert(lost) == lost
+    assert (monitor.alerts("churn"), monitor.unreadable_alerts("churn")) == ((good, lost), 0)
+
+
 def test_a_row_that_was_changed_by_hand_is_told(database_url: str) -> None:
     monitor = SqlMonitor(database_url)
     monitor.announce(make_episode())

@@ -23,8 +23,8 @@ def stored(settings):
     return store_bundle(settings, make_bundle())
 
 
-def look(settings, stored) -> str | None:
-    return InstallationSurroundings(settings).broken_bundle(stored.uri, stored.digest)
+def look(settings, stored, large=False) -> str | None:
+    return InstallationSurroundings(settings).broken_bundle(stored.uri, stored.digest, large=large)
 
 
 def test_a_bundle_that_is_as_it_was_signed(settings, stored):
@@ -45,21 +45,10 @@ def test_its_folder_is_gone(settings, stored):
     assert "is gone" in look(settings, stored)
 
 
-def test_a_large_one_is_read_once_an_hour(settings, stored, monkeypatch):
+def test_a_large_one_is_read_where_that_is_asked_for(settings, stored, monkeypatch):
     monkeypatch.setattr(surroundings, "WHOLE_BYTES", 10)
-    turns = []
-    for minute in range(60):
-        monkeypatch.setattr(surroundings, "utc_now", lambda minute=minute: Clock(minute))
-        turns.append(look(settings, stored))
-    assert turns.count("") == 2, "one look of two minutes"
-    assert turns.count(None) == 58
-
-
-class Clock:
-    """A time of which only the minute is asked."""
-
-    def __init__(self, minute: int) -> None:
-        self.minute = minute
+    assert look(settings, stored) is None
+    assert look(settings, stored, large=True) == ""
 
 
 def test_all_can_be_written(settings, stored):

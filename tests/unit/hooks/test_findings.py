@@ -9,9 +9,9 @@ import pytest
 from support.builders import make_spec
 from support.fake_airflow import FakeAirflow, FakeSurroundings
 from support.world import MODEL, world_of
-from windsock.exceptions import DatabaseUnavailableError, ServerUnavailableError
+from windsock.exceptions import DatabaseUnavailableError, MonitoringError, ServerUnavailableError
 from windsock.hooks import alerts
-from windsock.hooks.findings import find_and_tell, looked, turns
+from windsock.hooks.findings import find_and_tell, looked, tell_gauges
 from windsock.records import INSTALLATION, ServerFacts
 from windsock.serving.known_gauges import OF_INSTALLATION
 from windsock.spec import SharedSpec
@@ -99,17 +99,6 @@ def test_a_database_that_goes_away_is_a_fault_and_raises_nothing(ports, monkeypa
     assert [one.split(": ")[1] for one in told.faults] == ["WS-DATABASE-001"] * 2
 
 
-def test_of_many_models_each_has_its_turn_within_ten_minutes(ports):
-    names = [f"model_{number}" for number in range(100)]
-    seen = []
-    for number in range(5):
-        in_turn = turns(len(names), ports.now() + number * timedelta(minutes=2))
-        seen.append([name for name in names if in_turn(name)])
-    assert sorted(name for one in seen for name in one) == sorted(names)
-    assert max(map(len, seen)) < 40
-    assert turns(3, ports.now())("any")
-
-
 def test_a_channel_that_hangs_is_tried_once_in_a_look(ports, monkeypatch):
     tried = []
 
@@ -134,6 +123,37 @@ def test_prometheus_sees_when_the_watchdog_looked_and_what_fires(ports):
     counts = {labels["severity"]: value for labels, value in told["windsock_alerts_firing"]}
     assert counts == {"low": 0.0, "medium": 1.0, "high": 1.0, "critical": 0.0}
     assert set(told) <= set(OF_INSTALLATION)
+
+
+def test_findings_whose_alerts_cannot_be_read_are_told_in_the_log(ports, monkeypatch, caplog):
+    read = ports.monitor.alerts
+
+    def alerts_of(model, **options):
+        if model == MODEL:
+            raise MonitoringError("a row cannot be read as Alert", code="WS-MONITORING-051")
+        return read(model, **options)
+
+    monkeypatch.setattr(ports.monitor, "alerts", alerts_of)
+    with caplog.at_level(logging.INFO, logger=alerts.__name__):
+        told = look(ports, FakeAirflow(off=["churn__monitor"]), broken=["fraud.yaml:2: no YAML"])
+    logged = [one.getMessage() for one in caplog.records]
+    assert [one[:12] for one in logged if "WS-WATCH-011" in one] == ["WS-WATCH-011"]
+    assert told.firing == 3, "the DAG, the file, and that alerts could not be read"
+    assert [one.split(":")[0] for one in told.faults] == [
+        "findings of churn",
+        "the alerts of churn are not counted",
+    ]
+    counts = ports.gauges.samples[INSTALLATION]["windsock_alerts_firing"]
+    assert {labels["severity"]: value for labels, value in counts}["high"] == 1.0
+
+
+def test_prometheus_sees_alerts_of_a_model_without_a_file_that_nobody_looked_at(ports):
+    look(ports, FakeAirflow(off=["churn__monitor"]))
+    (kept,) = ports.monitor.alerts(MODEL, firing=True)
+    ports.monitor.put_alert(kept.replace(model="gone"))
+    assert tell_gauges(ports, [], ports.now()) == ()
+    counts = ports.gauges.samples[INSTALLATION]["windsock_alerts_firing"]
+    assert {labels["severity"]: value for labels, value in counts}["medium"] == 2.0
 
 
 def test_gauges_that_a_server_refuses_are_a_fault_of_the_look_and_hide_nothing(ports):

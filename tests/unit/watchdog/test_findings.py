@@ -17,6 +17,7 @@ from windsock.watchdog import findings
 from windsock.watchdog.airflow_answers import NoAirflow
 from windsock.watchdog.bounded import NoAnswer, ask
 from windsock.watchdog.findings import find
+from windsock.watchdog.turns import turns
 
 SPEC = make_spec()
 
@@ -233,3 +234,18 @@ def test_an_answer_or_why_there_is_none():
     assert isinstance(refused, NoAnswer)
     assert refused.why == "WS-DATABASE-001: away"
     assert ask(lambda: {}["secret"], 1) == NoAnswer("unexpected KeyError")
+
+
+def test_the_large_bundle_of_one_of_many_models_is_read_once_an_hour(monkeypatch):
+    ports, read = world(), []
+
+    def look(uri, digest, *, large):
+        read.append(large)
+        return "" if large else None
+
+    monkeypatch.setattr(ports.surroundings, "broken_bundle", look)
+    for number in range(30):
+        now = ports.now() + number * timedelta(minutes=2)
+        at_that_time = replace(ports, now=lambda now=now: now)
+        find([SPEC], (), at_that_time, FakeAirflow(), in_turn=turns(100, now))
+    assert (len(read), read.count(True)) == (6, 1)

@@ -99,6 +99,39 @@ def test_what_could_not_be_asked_neither_begins_nor_ends_a_finding():
     assert dag_conditions(SPEC, {}, EPISODE) == ()
 
 
+def test_of_a_part_of_the_dags_is_said_that_runs_fail_and_never_that_none_does():
+    known = facts(FakeAirflow(failing={"churn__monitor": ("failed",) * 3}))
+    assert failing_of(known) is True
+    del known["churn__rollback"]
+    assert failing_of(known) is True
+    del known["churn__monitor"]
+    assert failing_of(known) is None
+    known["churn__monitor"] = DagFacts(dag_id="churn__monitor", unknown="WS-TRANSPORT-010: no answer")
+    assert failing_of(known) is None
+    assert failing_of(facts(FakeAirflow())) is False
+
+
+def test_a_dag_of_which_no_run_has_ended_has_not_worked_again():
+    known = facts(FakeAirflow())
+    known["churn__monitor"] = DagFacts(dag_id="churn__monitor", is_paused=False)
+    assert failing_of(known) is None
+    known["churn__monitor"] = DagFacts(dag_id="churn__monitor", is_paused=True)
+    assert failing_of(known) is False
+
+
+def failing_of(known):
+    found = {one.key: one.active for one in dag_conditions(SPEC, known, NOTHING)}
+    return found.get("watch:dags-failing")
+
+
+def test_a_dag_that_is_off_while_nobody_knows_whether_it_has_work_neither_begins_nor_ends():
+    unsure = Waiting({}, serves=True, unknown=("monitor",))
+    off = dag_conditions(SPEC, facts(FakeAirflow(off=["churn__monitor"])), unsure)
+    assert not {"watch:blocked:monitor", "watch:dags-off"} & {one.key for one in off}
+    on = {one.key: one.active for one in dag_conditions(SPEC, facts(FakeAirflow()), unsure)}
+    assert (on["watch:blocked:monitor"], on["watch:dags-off"]) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -115,3 +148,14 @@ def test_the_dags_that_look_after_all_models(wrong, said):
     (one,) = installation_dag_condition({dag: airflow.dag(dag) for dag in INSTALLATION_DAGS})
     assert (one.active, one.text) == (True, said)
     assert one.next_action
+
+
+def test_of_a_part_of_these_is_said_what_is_wrong_and_never_that_all_is_well():
+    watchdog, housekeeping = INSTALLATION_DAGS
+    unknown = DagFacts(dag_id=housekeeping, unknown="WS-TRANSPORT-010: no answer")
+    on, off = (DagFacts(dag_id=watchdog, is_paused=one, last_states=("success",)) for one in (False, True))
+    assert installation_dag_condition({watchdog: on, housekeeping: unknown}) == ()
+    (one,) = installation_dag_condition({watchdog: off, housekeeping: unknown})
+    assert one.active
+    no_end = DagFacts(dag_id=housekeeping, is_paused=False)
+    assert installation_dag_condition({watchdog: on, housekeeping: no_end}) == ()
