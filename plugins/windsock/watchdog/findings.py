@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -42,6 +42,7 @@ from windsock.watchdog.loop_dags import (
     installation_dag_condition,
     loop_dags,
 )
+from windsock.watchdog.outdated import outdated
 from windsock.watchdog.turns import is_turn_of_large
 
 Result = TypeVar("Result")
@@ -123,10 +124,20 @@ def find(
     no_episodes: tuple[Episode, ...] = ()
     opened = found.read("open episodes", ports.monitor.open_episodes, no_episodes)
     urgent = {one.model for one in opened}
-    by_name: dict[str, ModelSpec | None] = {**dict.fromkeys(listed), **{spec.name: spec for spec in specs}}
+    nobody: Collection[str] = ()
+    alerted = set(found.read("which models have alerts", ports.monitor.alerted, nobody)) - {INSTALLATION}
+    named = dict.fromkeys({*listed, *alerted})
+    by_name: dict[str, ModelSpec | None] = {**named, **{spec.name: spec for spec in specs}}
     for model, spec in sorted(by_name.items()):
         if only in (None, model) and (in_turn(model) or model in urgent):
-            look = partial(_Look(found, ports, airflow, now).at, model, spec, in_turn(model), serves, mirrors)
+            look = partial(
+                _Look(found, ports, airflow, now, bool(broken)).at,
+                model,
+                spec,
+                in_turn(model),
+                serves,
+                mirrors,
+            )
             try:
                 look()
             except Exception as error:  # the others have their look all the same
@@ -215,12 +226,16 @@ def _keep_unknown(found: Findings, facts: Mapping[str, DagFacts]) -> None:
 
 @dataclass
 class _Look:
-    """One look at one model."""
+    """One look at one model.
+
+    :param is_broken: whether there are files that cannot be read: nobody knows then which model has none.
+    """
 
     found: Findings
     ports: Ports
     airflow: AirflowAnswers
     now: datetime
+    is_broken: bool
 
     def at(self, model: str, spec: ModelSpec | None, in_turn: bool, serves: bool, mirrors: bool) -> None:
         """Add what may be wrong with a model.
@@ -255,6 +270,9 @@ class _Look:
         if spec is not None:
             dated = self._loop(spec, rows, rollout, in_turn, serves=champion is not None)
             self._clock(model, rows, *dated, alerts, is_all=is_all)
+        if spec is not None or not self.is_broken:
+            firing = [one for one in alerts if one.state == "firing"]
+            self._add(model, *outdated(firing, model, spec))
 
     def _bundle(self, champion: Champion) -> Condition | None:
         """Return whether the champion's bundle is damaged; ``None``: it was not looked at."""

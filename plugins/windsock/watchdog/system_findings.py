@@ -278,7 +278,8 @@ def unknown_condition(unknown: Sequence[str]) -> Condition:
         active=bool(unknown),
         wrong=f"{_first(unknown)}.",
         well="The watchdog could look at everything.",
-        next_action="do what the named code of docs/runbook.md says; it is asked again in two minutes",
+        next_action="where a code is named, do what docs/runbook.md says of it; else see that what is named "
+        "answers. It is asked again in two minutes",
     )
 
 

@@ -178,3 +178,13 @@ def test_a_server_that_is_away_is_a_finding_and_not_asked_again(ports):
     told = look(away)
     assert told.faults == ()
     assert INSTALLATION not in ports.gauges.samples
+
+
+@pytest.mark.parametrize(("broken", "ends"), [((), True), (("fraud.yaml:2: no YAML",), False)])
+def test_what_fires_about_a_model_that_has_no_file_ends_unless_a_file_cannot_be_read(ports, broken, ends):
+    look(ports, FakeAirflow(off=["churn__monitor"]))
+    assert [one.code for one in ports.monitor.alerts(MODEL, firing=True)] == ["WS-WATCH-011"]
+    find_and_tell([], broken, SHARED, ports, FakeAirflow())
+    assert [one.code for one in ports.monitor.alerts(MODEL, firing=True)] == (
+        [] if ends else ["WS-WATCH-011"]
+    )

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from support.context import make_context
+from windsock.hooks import airflow_answers
 from windsock.hooks.airflow_state import DagState
 from windsock.operators import watch as module
 from windsock.operators.assets import due_asset, due_outlet
@@ -35,6 +36,7 @@ def airflow(monkeypatch):
         last_event=lambda asset: None,
     )
     monkeypatch.setattr(module, "AirflowState", lambda context: state)
+    monkeypatch.setattr(airflow_answers, "silent_parts", lambda address: ())
     return state
 
 
