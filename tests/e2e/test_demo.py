@@ -38,7 +38,7 @@ def run_demo(project: Path, home: Path, *options: str) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         env=environment,
-        timeout=600,
+        timeout=1_800,
         check=False,
         cwd=project,
     )
