@@ -235,7 +235,7 @@ class RestAirflow:
         if isinstance(self._questions, str):
             return None
         dags = (f"{model}__daily_retrain", f"{model}__drift_retrain")
-        return [one.model_copy(update={"model": model}) for dag, one in self._questions if dag in dags]
+        return [one.replace(model=model) for dag, one in self._questions if dag in dags]
 
     def silent_parts(self) -> Sequence[PartFacts] | None:
         """Return Airflow's own programs that give no sign of life; ``None``: it does not say."""
