@@ -118,7 +118,10 @@ def test_no_task_of_monitor_and_retrain_says_more_than_it_must(live, retrained):
     for dag_id, run_id in [*runs, (RETRAIN, retrained)]:
         for task, log in live.logs(dag_id, run_id):
             read += bool(ours(log))
-            assert noise_in(log) == [], f"{dag_id}: {task.label}"
+            noise = noise_in(log)
+            if any(line.event.startswith("VERDICT: FAIL") for line in log):  # it names what has drifted
+                noise = [one for one in noise if "lines of ours" not in one]
+            assert noise == [], f"{dag_id}: {task.label}"
     assert read > 15
 
 
