@@ -13,15 +13,8 @@ from windsock.cli.airflow_rest import AirflowApiError
 from windsock.cli.doctor_checks import Finding, State
 from windsock.exceptions import SettingsError
 from windsock.spec.loader import load_shared
-from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel, ChannelKind
+from windsock.spec.shared import DEFAULT_CONNECTIONS, KINDS, AlertChannel, ChannelKind
 
-KINDS: dict[str, ChannelKind] = {
-    "slackwebhook": "slack",
-    "smtp": "smtp",
-    "email": "smtp",
-    "pagerduty_events": "pagerduty",
-}
-"""What sends by a connection of a type where no channel says it; every other type: Apprise."""
 CONFIG = '`config` in its extra, such as {"config": {"path": "mailtos://...", "tag": "alerts"}}'
 NEEDED = "a password: the webhook's token, or the integration key"
 

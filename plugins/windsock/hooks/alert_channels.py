@@ -11,19 +11,12 @@ from urllib.error import HTTPError, URLError
 
 from windsock.hooks.mlflow_server import connection_or_none
 from windsock.records import Alert, Severity
-from windsock.spec.shared import DEFAULT_CONNECTIONS, AlertChannel, ChannelKind, is_address
+from windsock.spec.shared import DEFAULT_CONNECTIONS, KINDS, AlertChannel, is_address
 from windsock.texts import one_line, several_lines
 
 ALL = "all"
 """Apprise's word for the services of every tag."""
 DEFAULT_CONNECTION = DEFAULT_CONNECTIONS["apprise"]
-KINDS: dict[str, ChannelKind] = {
-    "slackwebhook": "slack",
-    "smtp": "smtp",
-    "email": "smtp",
-    "pagerduty_events": "pagerduty",
-}
-"""What a connection of a type is sent by; every other type by Apprise, where its extra names a service."""
 WRITE_ONE = 'write one into its extra, such as {"config": {"path": "mailtos://...", "tag": "alerts"}}'
 INSTALL = "pip install 'airflow-windsock[alerts]' where Airflow's tasks run"
 STATUS = re.compile(r"[Ss]tatus [Cc]ode:? ?(\d{3})\b")

@@ -60,6 +60,14 @@ DEFAULT_CONNECTIONS: dict[ChannelKind, str] = {
     "smtp": "smtp_default",
     "pagerduty": "pagerduty_events_default",
 }
+KINDS: dict[str, ChannelKind] = {
+    "slackwebhook": "slack",
+    "smtp": "smtp",
+    "email": "smtp",
+    "pagerduty_events": "pagerduty",
+}
+"""What a connection of a type is sent by where no channel says it; every other type by Apprise, where its
+extra names a service."""
 
 
 class AlertChannel(Frozen):
