@@ -115,11 +115,15 @@ def pages(spec: ModelSpec) -> dict[str, str]:
 
 def html_pages(spec: ModelSpec) -> dict[str, str]:
     """Every page of Windsock's own that is made of a spec."""
-    cells = ("owner", "tier", "schedule", "version", "epoch", "rollout", "since")
+    cells = ("owner", "tier", "schedule", "version", "epoch", "alerts", "rollout", "since")
     row = dict.fromkeys(cells, spec.model.owner)
     error = WindsockError(spec.model.description or "x", next_action=spec.model.runbook or "x")
+    said = {"model": spec.name, "severity": "high", "code": "WS-WATCH-001", "reached": spec.model.owner}
+    alert = {**said, "title": spec.model.description, "text": error.message, "next": error.next_action}
+    watched = {"late": True, "text": error.message, "next": error.next_action}
+    known = {"alerts": [alert], "watched": watched, "others": 1}
     return {
-        "models": render("models.html", {"rows": [{"name": spec.name, **row}], "faults": [error.message]}),
+        "models": render("models.html", {"rows": [{"name": spec.name, **row}], "faults": [error.message], **known}),
         "error": render("error.html", {"error": error}),
     }
 
