@@ -49,10 +49,10 @@ up: setup ## start Airflow, MLflow and the server on 127.0.0.1; Ctrl-C stops all
 	@exec $(BIN)/windsock up
 
 test-quick: setup ## unit tests without the slow ones: under 90 seconds on two cores, all the time
-	$(PYTEST) $(PARALLEL) -q -rs -m '$(QUICK)' $(or $(ARGS),$(QUICK_PATHS))
+	$(PYTEST) $(PARALLEL) -q -rfEs -m '$(QUICK)' $(or $(ARGS),$(QUICK_PATHS))
 
 test: setup static ## all but the acceptance tests; what is missing for a test is named as its reason to skip
-	$(PYTEST) $(PARALLEL_WITH_STACKS) -q -rs --durations=30 -m 'not acceptance' $(ARGS)
+	$(PYTEST) $(PARALLEL_WITH_STACKS) -q -rfEs --durations=30 -m 'not acceptance' $(ARGS)
 
 coverage: setup ## the tests of `make test` with the share of each module that they reach
 	$(PYTEST) $(PARALLEL) -q -rs --cov=windsock --cov-report=term:skip-covered -m 'not acceptance' $(ARGS)
