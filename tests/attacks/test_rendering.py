@@ -123,7 +123,9 @@ def html_pages(spec: ModelSpec) -> dict[str, str]:
     watched = {"late": True, "text": error.message, "next": error.next_action}
     known = {"alerts": [alert], "watched": watched, "others": 1}
     return {
-        "models": render("models.html", {"rows": [{"name": spec.name, **row}], "faults": [error.message], **known}),
+        "models": render(
+            "models.html", {"rows": [{"name": spec.name, **row}], "faults": [error.message], **known}
+        ),
         "error": render("error.html", {"error": error}),
     }
 

@@ -148,7 +148,8 @@ def test_it_goes_on_after_each_kill_and_ends_with_what_is_needed(house):
             kills += 1
             require_sound(house, house.ports(later))
     assert kills > 5
-    assert report.faults == ()
+    # No server runs here: it is all that housekeeping misses.
+    assert [fault.partition(":")[0] for fault in report.faults] == ["the server's gauges"]
     ports = house.ports(later)
     require_sound(house, ports)
     assert len(ports.kept.things("bundles", MODEL)) == 2

@@ -75,7 +75,7 @@ def mix_recent(
         schema=answer_schema(source, columns, spec),
         as_of=ports.now(),
     )
-    recent = read_recent(joined, source, columns, spec)
+    recent = read_recent(joined, step.recent, source, columns, spec)
     taken, filtered = take_recent(recent.frame, columns, spec)
     recent = replace(
         recent,
@@ -83,8 +83,6 @@ def mix_recent(
         findings=(*recent.findings, *filtered),
         received=tuple(recent.received[place] for place in taken.index),
     )
-    window = f"recent window {step.recent.start:%Y-%m-%d %H:%M} to {step.recent.end:%Y-%m-%d %H:%M} UTC"
-    said = (window, *recent.findings)
     mixture = mix(step.recent, source, columns, recent, spec)
     held_out = held_out_mask(mixture.frame, spec, mixture.recent_rows)
     judged = int(held_out[len(held_out) - mixture.recent_rows :].sum())
@@ -94,8 +92,8 @@ def mix_recent(
             f"{MIN_HELD_OUT} are needed: no recent row is mixed in, the source alone is learned from and "
             "judged on"
         )
-        return Mixture(source, columns, findings=(*said, alone))
-    mixture = mixture._replace(findings=(*said, *mixture.findings))
+        return Mixture(source, columns, findings=(*recent.findings, alone))
+    mixture = mixture._replace(findings=(*recent.findings, *mixture.findings))
     if step.onset is None:
         return mixture
     since = sum(moment >= step.onset for moment in recent.received)

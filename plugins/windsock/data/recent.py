@@ -13,7 +13,7 @@ from windsock.data.typed_column import UTC_MICROSECONDS
 from windsock.data.words import WHOLE_NUMBER, microseconds
 from windsock.ports import LabelledRows
 from windsock.ports.left_out import left_out
-from windsock.records import Answer, ColumnKind, ColumnSchema, InputField, InputSchema, entity_text
+from windsock.records import Answer, ColumnKind, ColumnSchema, InputField, InputSchema, Span, entity_text
 from windsock.records.values import category_text
 from windsock.spec import ModelSpec
 from windsock.statistics.labels import read_outcomes
@@ -46,7 +46,7 @@ class RecentRows:
 
 
 def read_recent(
-    joined: LabelledRows, source: pd.DataFrame, columns: Sequence[ColumnSchema], spec: ModelSpec
+    joined: LabelledRows, window: Span, source: pd.DataFrame, columns: Sequence[ColumnSchema], spec: ModelSpec
 ) -> RecentRows:
     """Return labelled answers as rows of the source: features by name, the outcome as the target.
 
@@ -54,6 +54,7 @@ def read_recent(
     features. An answer is left out that has no label, a label that is no value of the target, no feature that
     the source has, or a value that is not of its column's kind.
 
+    :param window: the time in which the answers were asked for.
     :param source: the source's typed rows: what a label may be.
     :param columns: their columns.
     """
@@ -81,7 +82,7 @@ def read_recent(
         received=tuple(received[place] for place in kept.nonzero()[0]),
         carried=tuple(name for name in source.columns if name in given or name == target),
         findings=(
-            *_counted(joined, len(answers), int(labelled.sum())),
+            *_counted(joined, window, len(answers), int(labelled.sum())),
             *(
                 f"WS-DATA-061: {int(places.sum()):,} labelled answers {why} were left out"
                 for why, places in left_out.items()
@@ -141,7 +142,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _counted(joined: LabelledRows, answers: int, labelled: int) -> tuple[str, ...]:
+def _counted(joined: LabelledRows, window: Span, answers: int, labelled: int) -> tuple[str, ...]:
     share = f" ({labelled / answers:.1%})" if answers else ""
     parts = {
         "for predictions that are not in the log": joined.unknown,
@@ -151,8 +152,9 @@ def _counted(joined: LabelledRows, answers: int, labelled: int) -> tuple[str, ..
     }
     again = joined.repeated
     odd = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+    asked = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
     return (
-        f"{answers:,} answers in the recent window, {labelled:,} with a label{share}",
+        f"recent window {asked}: {answers:,} answers, {labelled:,} with a label{share}",
         *([f"labels of the recent window: {odd}"] if odd else []),
         *left_out(joined),
         *([f"answers whose prediction id a later one has, too: {again:,}"] if again else []),

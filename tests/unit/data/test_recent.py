@@ -104,13 +104,12 @@ class TestWhatIsMixedIn:
         assert recent["colour"].tolist() == [row["colour"] for row in asked()]
         assert recent["churned"].tolist() == [number % 2 == 0 for number in range(ANSWERS)]
         assert recent["customer_id"].tolist() == [f"u{number}" for number in range(ANSWERS)]
-        assert said(record, "answers in the recent window") == (
-            "120 answers in the recent window, 120 with a label (100.0%)"
+        assert said(record, "recent window") == (
+            "recent window 2026-04-01 00:00 to 2026-05-01 00:00 UTC: 120 answers, 120 with a label (100.0%)"
         )
         assert (
             said(record, "mixed:") == "mixed: 120 recent rows and 200 of 200 rows of the source (all of them)"
         )
-        assert said(record, "recent window 20") == "recent window 2026-04-01 00:00 to 2026-05-01 00:00 UTC"
 
     def test_without_a_window_nothing_is_asked_of_the_log(self):
         ports = world()
@@ -137,7 +136,7 @@ class TestWhatIsMixedIn:
         doubled = replace(joined, frame=pd.concat([joined.frame, joined.frame.iloc[50:80]]))
         record, _ = take(world(doubled))
         assert record.recent_rows == ANSWERS - 10
-        assert said(record, "answers in the").startswith("110 answers")
+        assert "UTC: 110 answers, " in said(record, "recent window")
 
     def test_the_order_of_the_log_is_that_of_time(self):
         joined = answered()
@@ -234,7 +233,7 @@ class TestWhatIsLeftOut:
         joined = replace(joined, unknown=3, duplicates=2, late=4)
         record, _ = take(world(joined))
         assert record.recent_rows == 60
-        assert said(record, "with a label") == "120 answers in the recent window, 60 with a label (50.0%)"
+        assert said(record, "with a label").endswith("UTC: 120 answers, 60 with a label (50.0%)")
         assert said(record, "labels of") == (
             "labels of the recent window: 3 for predictions that are not in the log, "
             "2 replaced by a later one, 4 too late"
