@@ -77,6 +77,10 @@ def kill_while(task_id: str, part: str):
     return break_
 
 
+def retrain_is_green(life: Life) -> bool:
+    return "run" in life.notes and run_is_green(life, "retrained", life.notes["run"])
+
+
 TOGETHER = [
     Fault(
         name="MLflow hangs",
@@ -198,7 +202,7 @@ PLANS = [
         severity="critical",
         break_=lambda life: None,
         cure=reconcile_with_reason,
-        holds="the ledger's champion is version 2, the server serves version 1",
+        holds="he ledger's champion is version 2, the server serves version 1",
     ),
 ]
 WORKERS = [
@@ -305,9 +309,8 @@ def lived(folder, project) -> dict[str, Lived]:
             ):
                 found[fault.name] = heals(life, fault, lambda _, url=url: breaking.answers(url), KILLED)
             for fault, did in RETRAINED:
-                found[fault.name] = heals(
-                    life, fault, lambda one: run_is_green(one, "retrained", one.notes["run"]), did
-                )
+                life.notes.pop("run", None)
+                found[fault.name] = heals(life, fault, retrain_is_green, did)
         finally:
             breaking.processes.signal_all(life.live.pids, signal.SIGCONT)
             show_table(list(found.values()), heartbeat=HEARTBEAT)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.database_faults import foreign_tables, translated
+from windsock.adapters.database_file import is_replaced, remember_file
 from windsock.exceptions import DatabaseUnavailableError, SettingsError
 from windsock.private_files import make_file, make_folder, rights, tighten
 
@@ -63,12 +64,19 @@ def open_database(url: str) -> Engine:
     """Return the engine of a control database whose schema is up to date.
 
     The first call of a process looks at the schema's revision and upgrades it where it is behind; only then
-    is Alembic imported. Many processes may start at once.
+    is Alembic imported. Many processes may start at once. An SQLite file that was replaced since, such as by
+    a restore, is opened anew.
 
     :param url: a SQLAlchemy URL, ``sqlite:///FILE`` or ``postgresql://...``.
     :raises DatabaseUnavailableError: if the database does not answer.
     :raises SettingsError: if the URL cannot be used, or the database belongs to a newer Windsock.
     """
+    engine = _opened(url, os.getpid())
+    with translating(url):
+        if not is_replaced(engine):
+            return engine
+    engine.dispose()
+    _opened.cache_clear()
     return _opened(url, os.getpid())
 
 
@@ -130,6 +138,7 @@ def _opened(url: str, pid: int) -> Engine:  # an engine must not cross a fork: h
         if revision != HEAD and not _goes_on(engine, url):
             _require_own(engine, url, revision)
             _upgrade(engine, url)
+        remember_file(engine)
     return engine
 
 

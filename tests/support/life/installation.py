@@ -111,8 +111,8 @@ class Life:
         return content
 
     def status_now(self) -> dict[str, Any]:
-        """Return what the command says, without the start of a process."""
-        return status_of(world_of(self.settings, self.ports))
+        """Return what the command says, without the start of a process: nothing is known from before."""
+        return status_of(world_of(self.settings, ports_of(self.settings)))
 
     def stop(self, part: str) -> int:
         """Let a program of the stack hang; return its process."""
