@@ -102,8 +102,8 @@ def _judged(live: LiveStack, monitor: str, since: datetime) -> bool:
 
 def send_moved(live: LiveStack, ports: Ports, spec: ModelSpec, rows: int = MOVED_ROWS) -> datetime:
     """Send moved traffic within one window; return when that window closes."""
-    block, address = spec.monitoring, f"{live.stack.server_url}/models/moving"
-    snapshot = ports.snapshots.latest("moving")
+    block, address = spec.monitoring, f"{live.stack.server_url}/models/{spec.name}"
+    snapshot = ports.snapshots.latest(spec.name)
     assert snapshot is not None
     answer = httpx.get(address, timeout=10, trust_env=False).raise_for_status()
     schema = InputSchema.model_validate(answer.json()["schema"])
@@ -117,7 +117,7 @@ def send_moved(live: LiveStack, ports: Ports, spec: ModelSpec, rows: int = MOVED
 
     wait_for(begins, seconds=2 * block.window_length.total_seconds(), what="the first part of a window")
     end = closes()
-    assert send_traffic(live.stack.server_url, "moving", sent) == rows
+    assert send_traffic(live.stack.server_url, spec.name, sent) == rows
     assert datetime.now(UTC) < end, "the machine was too slow to send all rows within one window"
     return end
 

@@ -120,7 +120,7 @@ class AirflowState:
         :raises SchedulerUnavailableError: if Airflow does not say.
         """
         try:
-            return str(self._ti.get_dagrun_state(dag_id, run_id))
+            return _word(self._ti.get_dagrun_state(dag_id, run_id))
         except AirflowRuntimeError as error:
             if _is_not_found(error):
                 return None
@@ -141,7 +141,7 @@ class AirflowState:
         run = found.dag_run
         if run is None or run.logical_date is None:
             return None
-        return DatedRun(date=run.logical_date, state=getattr(run.state, "value", str(run.state)))
+        return DatedRun(date=run.logical_date, state=_word(run.state))
 
     def started_by(self, uri: str, dag_id: str, *, most: int) -> tuple[str, ...]:
         """Return how the last ended runs of a DAG came out that an asset's events started, the latest first.
@@ -163,7 +163,12 @@ class AirflowState:
         runs = {run.run_id: run for event in found.asset_events for run in event.created_dagruns}
         ended = [one for one in runs.values() if one.dag_id == dag_id and one.state in ("success", "failed")]
         ended.sort(key=lambda run: run.start_date, reverse=True)
-        return tuple(str(one.state) for one in ended[:most])
+        return tuple(_word(one.state) for one in ended[:most])
+
+
+def _word(state: Any) -> str:
+    """Return a state as a word: Airflow gives a member of an enumeration, whose text is its name in Python."""
+    return str(getattr(state, "value", state))
 
 
 def _is_not_found(error: AirflowRuntimeError) -> bool:

@@ -17,7 +17,7 @@ def describe_watch(record: r.WatchReport) -> Verdict:
         return Verdict(
             word="FAIL",
             why="; ".join((*record.faults[:3], seen)),
-            next_action="do what the named code of docs/runbook.md says; the next look is in two minutes",
+            next_action="do what the named code of docs/runbook.md says; the next look comes by itself",
         )
     return Verdict(word="PASS", why="; ".join((seen, *record.held[:3])))
 

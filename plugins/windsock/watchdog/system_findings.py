@@ -279,7 +279,7 @@ def unknown_condition(unknown: Sequence[str]) -> Condition:
         wrong=f"{_first(unknown)}.",
         well="The watchdog could look at everything.",
         next_action="where a code is named, do what docs/runbook.md says of it; else see that what is named "
-        "answers. It is asked again in two minutes",
+        "answers. It is asked again at the next look",
     )
 
 

@@ -13,6 +13,7 @@ from support.life.models import write_model
 from support.scenarios import send_moved
 from support.stack import wait_for, write_visits
 from support.tried import retrain_here
+from windsock.adapters.ledger_table import SqlLedger
 from windsock.records import Episode, EpisodeState, Span, running_rollout
 from windsock.records.retraining import open_episode
 from windsock.spec import ModelSpec
@@ -123,7 +124,11 @@ def windows_are_judged(life: Life) -> None:
 def left_rollout(life: Life) -> None:
     """Start a rollout as of two hours ago, while the DAG that looks at it is off."""
     switch(life, "left__ab_rollout", on=False)
-    ports = replace(life.ports, now=lambda: datetime.now(UTC) - timedelta(hours=2))
+
+    def before() -> datetime:
+        return datetime.now(UTC) - timedelta(hours=2)
+
+    ports = replace(life.ports, now=before, ledger=SqlLedger.of(life.settings, now=before))
     spec = spec_of(life, "left")
     for number in (1, 2):
         write_visits(life.models / "left.csv", rows=600 + 200 * number)
@@ -175,7 +180,11 @@ def begin(life: Life, models: Iterable[str], serving: Iterable[str]) -> None:
 
     def is_well() -> bool:
         found = life.status_now()["findings"]
-        life.notes["wrong"] = [one for one in found if one["model"] != "failing"]
+        told = [alert for name in life.ports.monitor.alerted() for alert in life.ports.monitor.alerts(name)]
+        life.notes["wrong"] = [
+            *(one for one in found if one["model"] != "failing"),
+            *(one.title for one in told if one.state == "firing" and one.model != "failing"),
+        ]
         return not life.notes["wrong"]
 
     assert life.await_(is_well, seconds=2 * life.bound), f"wrong from the beginning: {life.notes['wrong']}"
