@@ -167,7 +167,7 @@ class AirflowState:
 
 
 def _word(state: Any) -> str:
-    """Return a state as a word: Airflow gives a member of an enumeration, whose text is its name in Python."""
+    """Return a state as a word; Airflow gives a member of an enumeration, whose text is its Python name."""
     return str(getattr(state, "value", state))
 
 
