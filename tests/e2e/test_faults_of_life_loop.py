@@ -11,7 +11,7 @@ import pytest
 from support.life import loop_faults as how
 from support.life import people_faults as people
 from support.life.channel import apprise_extra
-from support.life.course import live_through, show_table
+from support.life.course import chosen, live_through, show_table
 from support.life.fault import Fault, Lived
 from support.life.installation import Life, connect, lived_in
 from support.life.models import MONITORED, ROLLED_OUT, write_include
@@ -252,9 +252,11 @@ def life(tmp_path_factory, project) -> Iterator[Life]:
 
 
 @pytest.fixture(scope="module")
-def lived(life) -> dict[str, Lived]:
-    """What became of all faults; those that leave nobody to tell come last."""
-    found = {**live_through(life, FAULTS), **live_through(life, UNWATCHED)}
+def lived(life, request) -> dict[str, Lived]:
+    """What became of the faults that are asked for; those that leave nobody to tell come last."""
+    found = {}
+    for faults in (FAULTS, UNWATCHED):
+        found |= live_through(life, chosen(faults, request))
     show_table(list(found.values()), heartbeat=HEARTBEAT)
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.life import breaking
-from support.life.course import live_through, show_table
+from support.life.course import chosen, live_through, show_table
 from support.life.fault import Fault, Lived, commands_of, run_first
 from support.life.healing import heals, killed_while, run_is_green
 from support.life.installation import Life, lived_in
@@ -248,31 +248,25 @@ SERVER_KILLED = Fault(
     severity="critical",
     break_=breaking.kill("server"),
 )
-RETRAINED = [
-    (
-        Fault(
-            name="scheduler killed while a task runs",
-            code="WS-WATCH-041",
-            key="watch:airflow-parts",
-            severity="high",
-            break_=kill_while("train_model", "airflow-scheduler"),
-        ),
-        "nothing: `windsock up` starts it again by itself; the run ended green",
-    ),
-    (
-        Fault(
-            name="server killed in mid deploy",
-            code="WS-WATCH-019",
-            key="watch:server",
-            severity="critical",
-            break_=kill_while("deploy_model", "server"),
-        ),
-        "nothing: `windsock up` starts it again by itself; the deploy was retried and the run ended green",
-    ),
-]
+RETRAINED = {
+    Fault(
+        name="scheduler killed while a task runs",
+        code="WS-WATCH-041",
+        key="watch:airflow-parts",
+        severity="high",
+        break_=kill_while("train_model", "airflow-scheduler"),
+    ): "nothing: `windsock up` starts it again by itself; the run ended green",
+    Fault(
+        name="server killed in mid deploy",
+        code="WS-WATCH-019",
+        key="watch:server",
+        severity="critical",
+        break_=kill_while("deploy_model", "server"),
+    ): "nothing: `windsock up` starts it again by itself; the deploy was retried and the run ended green",
+}
 COURSES = [TOGETHER, ROWS, MOMENTS, PLANS, SERVER, WORKERS, *[[one] for one in OUTSIDE]]
 HEALED = [MLFLOW_KILLED, SERVER_KILLED]
-ALL = [*(fault for course in COURSES for fault in course), *HEALED, *(fault for fault, _ in RETRAINED)]
+ALL = [*(fault for course in COURSES for fault in course), *HEALED, *RETRAINED]
 
 
 def write(include: Path, project: Path) -> None:
@@ -294,21 +288,23 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lived(folder, project) -> dict[str, Lived]:
+def lived(folder, project, request) -> dict[str, Lived]:
     limit = {"WINDSOCK_MINIMUM_FREE_MB": str(breaking.minimum_free_mb(folder))}
     found: dict[str, Lived] = {}
     with lived_in(folder, project, write, heartbeat=HEARTBEAT, variables=limit) as life:
         prepare(life)
         try:
             for course in COURSES:
-                found |= live_through(life, course)
-            for fault, url in zip(
-                HEALED,
-                (f"{life.live.stack.mlflow_url}/health", f"{life.settings.admin_address}/health"),
-                strict=True,
-            ):
+                found |= live_through(life, chosen(course, request))
+            addresses = {
+                MLFLOW_KILLED.name: f"{life.live.stack.mlflow_url}/health",
+                SERVER_KILLED.name: f"{life.settings.admin_address}/health",
+            }
+            for fault in chosen(HEALED, request):
+                url = addresses[fault.name]
                 found[fault.name] = heals(life, fault, lambda _, url=url: breaking.answers(url), KILLED)
-            for fault, did in RETRAINED:
+            for fault in chosen(RETRAINED, request):
+                did = RETRAINED[fault]
                 life.notes.pop("run", None)
                 found[fault.name] = heals(life, fault, retrain_is_green, did)
         finally:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from support.life.channel import Post
 from support.life.fault import Fault, Lived
 from support.life.installation import Life, Seen, by_place
@@ -174,11 +176,20 @@ class _Course:
             self.wrong(f"that it is over was told {lived.times_over} times")
 
 
+def chosen(faults: Iterable[Fault], request: pytest.FixtureRequest) -> list[Fault]:
+    """Return the faults whose tests are run: ``-k`` brings about no other."""
+    ran = [item for item in request.session.items if item.path == request.path]
+    names = {item.callspec.params["name"] for item in ran if hasattr(item, "callspec")}
+    return [fault for fault in faults if fault.name in names]
+
+
 def live_through(life: Life, faults: Sequence[Fault]) -> dict[str, Lived]:
     """Bring faults about that do not disturb each other, and end each as its NEXT says.
 
     :returns: what became of them, by name; what is wrong with one hides no other.
     """
+    if not faults:
+        return {}
     courses = [_Course(life, Lived(fault=fault)) for fault in faults]
     with life.watched():
         with ThreadPoolExecutor(AT_ONCE) as pool:  # some wait for a run or a window
