@@ -150,8 +150,9 @@ def unjudged_spans(
 ) -> tuple[Span, ...]:
     """Return the windows that should have had their verdict by now, the oldest first.
 
-    A window may take until two more have closed; verdicts come in order, so all after the latest lack one.
-    Whether they have rows is not known here.
+    A window may take until two more have closed. Verdicts do not come in order: a window without rows has its
+    own from the watchdog, also behind one with rows that the monitor has not judged. Whether they have rows
+    is not known here.
     """
     block, since = spec.monitoring, live_since(rows)
     if not block.is_on or since is None:
@@ -163,15 +164,19 @@ def unjudged_spans(
         ("performance", block.performance_tracking),
     )
     kinds = [kind for kind, is_on in asked if is_on]
-    ends = [
-        max((one.window.end for one in judged if one.kind == kind and one.judged_at <= now), default=since)
-        for kind in kinds
-    ]
-    first = max(min(ends, default=last), since)
+    made = [[one.window for one in judged if one.kind == kind and one.judged_at <= now] for kind in kinds]
+    first = max(min((min((one.end for one in of), default=since) for of in made), default=last), since)
     count = min(max(0, int((last - first) / length)), MOST_SPANS)
-    return tuple(
+    closed = (
         Span(start=last - (back + 1) * length, end=last - back * length) for back in range(count - 1, -1, -1)
     )
+    return tuple(span for span in closed if not all(_is_covered(span, of) for of in made))
+
+
+def _is_covered(span: Span, windows: Sequence[Span]) -> bool:
+    """Return whether one of the windows holds the middle of a time: a day may have an hour more."""
+    middle = span.start + (span.end - span.start) / 2
+    return any(one.start <= middle < one.end for one in windows)
 
 
 def unjudged_condition(spec: ModelSpec, with_rows: Sequence[Span], now: datetime) -> Condition:

@@ -16,6 +16,7 @@ from windsock.records import (
     OpenQuestion,
     RunFacts,
     Severity,
+    Span,
 )
 from windsock.records.retraining import LEASE, Lease
 from windsock.watchdog import loop_findings as loop
@@ -95,6 +96,15 @@ class TestWindows:
         found = self.spans(*self.both(4), now=later)
         assert [one.end for one in found] == [MIDNIGHT + number * DAY for number in (5, 6, 7)][: len(found)]
         assert found
+
+    def test_one_with_rows_before_later_ones_that_have_their_verdict(self):
+        later = NOW + DAY / 2
+        verdicts = [one for number in (3, 4, 6, 7) for one in self.both(number)]
+        assert [one.end for one in self.spans(*verdicts, now=later)] == [MIDNIGHT + 5 * DAY]
+        skipped = [
+            one.replace(window=Span(start=one.window.start - DAY, end=one.window.end)) for one in verdicts
+        ]
+        assert self.spans(*skipped, now=later) == ()
 
     def test_a_kind_that_is_behind_counts_and_one_that_is_off_does_not(self):
         later = NOW + DAY / 2
