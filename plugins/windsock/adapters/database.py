@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windsock.adapters.database_faults import foreign_tables, translated
-from windsock.adapters.database_file import is_replaced, remember_file
+from windsock.adapters.database_file import file_of, is_replaced, remember_file
 from windsock.exceptions import DatabaseUnavailableError, SettingsError
 from windsock.private_files import make_file, make_folder, rights, tighten
 
@@ -228,8 +228,7 @@ def _make_engine(url: URL) -> Engine:
 def _make_sqlite(url: URL) -> Engine:
     from sqlalchemy import create_engine, event
 
-    file = Path(str(url.database)).absolute()
-    if not str(url.database).startswith("file:"):  # a URI of SQLite's own says itself what is made
+    if (file := file_of(url)) is not None:  # a URI of SQLite's own says itself what is made
         make_folder(file.parent)
         make_file(file)  # SQLite gives its own files, -wal and -shm, the rights of the database
         for name in (file.name, f"{file.name}-wal", f"{file.name}-shm", f"{file.name}.lock"):

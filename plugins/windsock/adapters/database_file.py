@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
-_opened: WeakKeyDictionary[Engine, tuple[int, int]] = WeakKeyDictionary()
+_opened: WeakKeyDictionary[Engine, tuple[Path, tuple[int, int]]] = WeakKeyDictionary()
+
+
+def file_of(url: URL) -> Path | None:
+    """Return the file of an SQLite database; ``None``: another one, or one that a URI of SQLite names."""
+    name = str(url.database)
+    is_file = url.get_backend_name() == "sqlite" and not name.startswith("file:")
+    return Path(name).absolute() if is_file else None
 
 
 def remember_file(engine: Engine) -> None:
     """Note which file an engine has opened; an engine of no file of its own is left alone."""
-    if (file := _file_of(engine)) is not None:
-        _opened[engine] = _identity(file)
+    if (file := file_of(engine.url)) is not None:
+        _opened[engine] = (file, _identity(file))
 
 
 def is_replaced(engine: Engine) -> bool:
@@ -28,14 +35,10 @@ def is_replaced(engine: Engine) -> bool:
 
     :raises FileNotFoundError: if no file has it.
     """
-    known, file = _opened.get(engine), _file_of(engine)
-    return known is not None and file is not None and _identity(file) != known
-
-
-def _file_of(engine: Engine) -> Path | None:
-    name = str(engine.url.database)
-    is_file = engine.dialect.name == "sqlite" and not name.startswith("file:")
-    return Path(name).absolute() if is_file else None
+    if (known := _opened.get(engine)) is None:
+        return False
+    file, identity = known
+    return _identity(file) != identity
 
 
 def _identity(file: Path) -> tuple[int, int]:
